@@ -1,0 +1,124 @@
+// What was seen of one message, without its content: the evidence that everything else rests on.
+//
+//     segments + tracker ─► observer ─► Trace ─► writes ─► features ─► axes ─► pattern ─► verdict
+//
+// A Trace is a plain value, built once when the message's last byte was seen and not changed after.
+// It holds sizes, times, flags and positions, never a byte of text. Its one text form is in
+// trace_text.h. No threads here: whoever holds a Trace owns it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace classifier {
+
+// Who saw the boundaries. Only Read does not see segments: one entry is what one recv returned, and
+// Segment::count says how many segments the kernel had joined in it (TCP_INFO, tcpi_data_segs_in).
+enum class Via : std::uint8_t { Kernel, Read, Wire, Pcap };
+
+// One TCP segment's payload, cut to the message window, in stream order, each byte once.
+// Bytes that were sent again are counted where they were first received.
+struct Segment {
+  std::uint32_t size = 0;    // bytes of the message in this segment; at least 1
+  std::uint32_t before = 0;  // bytes in front of them in the same segment (a command, BDAT line)
+  std::uint32_t after = 0;   // bytes behind them in the same segment (the next command, QUIT)
+  std::uint32_t count = 1;   // segments joined in this entry; other than 1 only with Via::Read
+  std::uint32_t gap_us = 0;  // since the segment before it in stream order arrived; 0 when it came
+                             // earlier than that one; saturates
+  bool push = false;         // PSH was set
+  bool resent = false;       // some of its bytes arrived more than once
+  bool late = false;         // arrived after a segment that follows it in the stream
+  bool hole = false;         // bytes in front of it were not seen by the capture
+  bool line_end = false;     // its last message byte is LF
+  bool cr_end = false;       // its last message byte is CR (a CRLF cut in two)
+
+  bool operator==(const Segment&) const = default;
+
+  // The segment's whole payload, for comparing with the path's MSS.
+  std::uint32_t payload() const { return before + size + after; }
+};
+
+// One header field, folded lines included. RFC 5322, 2.2.
+struct HeaderField {
+  std::uint32_t end = 0;  // offset just behind its last CRLF, from the start of the window
+  bool received = false;  // the field's name is Received
+  bool operator==(const HeaderField&) const = default;
+};
+
+// Places in the window that mean something. Offsets count message bytes from the window's start.
+struct Landmarks {
+  static constexpr std::size_t kMaxFields = 64;
+
+  std::vector<HeaderField> fields;  // the first kMaxFields fields
+  std::uint32_t header_end = 0;     // end of the last field, before the blank line; 0: not found
+  std::uint32_t body_begin = 0;     // behind the blank line; 0: no blank line was found
+  std::uint32_t first_line_end = 0; // behind the first line of the window
+  std::uint8_t terminator = 0;      // bytes of `.`CRLF at the end: 3 with DATA, 0 with BDAT
+  bool operator==(const Landmarks&) const = default;
+};
+
+enum class Transfer : std::uint8_t { Data, Bdat };
+
+// How the client talked before and around the message. RFC 5321, 4.1.
+struct Dialogue {
+  enum class Greeting : std::uint8_t { None, Helo, Ehlo };
+  Greeting greeting = Greeting::None;
+  bool lower_case = false;      // a verb was not written in capitals
+  bool early_talker = false;    // spoke before the server's greeting was complete
+  bool early_data = false;      // sent message bytes before the 354
+  bool pipelined = false;       // sent a command before the reply to the one before it
+  bool split_command = false;   // a command line and its CRLF (or parts of the line) in two segments
+  bool bare_lf = false;         // ended a command line with LF alone
+  bool quit_with_dot = false;   // bytes followed the message in the message's last segment
+  bool space_after_colon = false;  // `MAIL FROM: <…>`: RFC 5321, 3.3 forbids the space
+  std::uint8_t chunks = 0;      // BDAT chunks of this message; saturates
+  bool operator==(const Dialogue&) const = default;
+};
+
+// Whether the trace can be judged.
+enum class State : std::uint8_t { Complete, Partial, Unobserved };
+
+// Why a trace is not complete. The names are in trace_text.cc and go into header and log.
+enum class Reason : std::uint8_t {
+  None,
+  NoSession,   // no observer saw this client address and port
+  Lost,        // tracker and stream were out of step
+  Ambiguous,   // an end of data that servers read differently (a bare LF or CR around the dot)
+  Encrypted,   // after STARTTLS or inside implicit TLS
+  Full,        // more segments than the limit
+  Dropped,     // the kernel's ring overflowed or a segment was missed
+  NoCapture,   // capture was off for this session
+  NotMail,     // the stream is not SMTP
+  Timeout,     // evidence did not come in time
+  Busy,        // too many messages in flight
+  Error,       // the evidence socket failed
+};
+
+// What is known of the path from the client's SYN (RFC 9293, 3.2) and from TCP_INFO.
+struct Path {
+  std::uint32_t mss = 0;         // payload of a full segment the client may send: the MSS it
+                                 // announced or was given, less TCP options; 0: unknown
+  std::uint32_t rtt_us = 0;      // smallest round trip measured; 0: unknown
+  bool timestamps = false;       // RFC 7323 timestamps in use
+  std::string syn;               // p0f-style signature of the SYN; empty: not captured
+  bool operator==(const Path&) const = default;
+};
+
+struct Trace {
+  Via via = Via::Kernel;
+  State state = State::Complete;
+  Reason reason = Reason::None;
+  std::uint32_t message = 1;  // 1-based number of the message in its session
+  Transfer transfer = Transfer::Data;
+  bool tls = false;
+  std::uint64_t size = 0;     // bytes in the window, terminator included
+  Path path;
+  Landmarks landmarks;
+  Dialogue dialogue;
+  std::vector<Segment> segments;
+  bool operator==(const Trace&) const = default;
+};
+
+}  // namespace classifier

@@ -1,0 +1,39 @@
+// The one text form of a Trace: used by log, evidence socket, tests and corpora alike.
+// classifier/README.md has the grammar with examples. Reading and printing are exact inverses:
+// parse(print(t)) == t for every t, and print(parse(s)) == s for every s that print made.
+// Pure functions; safe from any thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "classifier/trace.h"
+
+namespace classifier {
+
+// Where and why a line is not a trace. `offset` is the byte in the input.
+struct TraceError {
+  std::size_t offset = 0;
+  std::string message;
+};
+
+// One line without a line end, starting with "segmilter/1".
+std::string print(const Trace& trace);
+
+// Reads what print() writes. Input is hostile: anything too long, out of range or doubled is an
+// error. Never throws on malformed text.
+std::variant<Trace, TraceError> parse_trace(std::string_view text);
+
+std::string_view name(Via via);
+std::string_view name(State state);
+std::string_view name(Reason reason);
+std::string_view name(Transfer transfer);
+std::optional<Reason> reason_named(std::string_view text);
+
+// "399,29,184,1440x5": payload sizes in stream order; three or more equal ones in a row are written
+// SIZExN. At most `max_runs` runs, then ",+N" for the N segments left out.
+std::string print_sizes(const Trace& trace, std::size_t max_runs);
+
+}  // namespace classifier

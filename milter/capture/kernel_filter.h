@@ -1,0 +1,54 @@
+// The kernel socket filter: an eBPF program that runs for every segment before the kernel joins
+// them, and a ring buffer that carries what it saw. One program and one ring a worker: no locks, no
+// wake-ups; the worker drains its ring when its own sockets become readable.
+//
+// Loading needs CAP_BPF (and CAP_NET_ADMIN on some kernels); reading does not: a process forked
+// after load() keeps using it without rights.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+namespace capture {
+
+// One segment, as the program saw it. A GRO or TSO super-packet is one event: the segments are
+// gso_size bytes each, the last what is left.
+struct SegmentEvent {
+  std::uint64_t cookie;    // SO_COOKIE of the socket
+  std::uint64_t time_ns;   // CLOCK_MONOTONIC
+  std::uint32_t seq;       // TCP sequence number of the first payload byte
+  std::uint32_t size;      // payload bytes, at least 1
+  std::uint16_t gso_size;  // 0: one segment
+  std::uint8_t flags;      // TCP flags byte: 0x08 PSH
+  std::uint8_t pad[5];
+};
+static_assert(sizeof(SegmentEvent) == 32);
+
+class KernelFilter {
+ public:
+  // Throws std::runtime_error that says what is missing (right, BTF, JIT). `ring_bytes`: a power of
+  // two, at least a page.
+  static std::unique_ptr<KernelFilter> load(std::size_t ring_bytes);
+  ~KernelFilter();
+
+  // Attaches to a listening socket; the sockets it accepts inherit the program.
+  void attach(int listener);
+
+  class Sink {
+   public:
+    virtual ~Sink() = default;
+    virtual void segment(const SegmentEvent& event) = 0;
+  };
+  // Hands every event that is in the ring to `sink`. Not thread-safe: one caller at a time.
+  void drain(Sink& sink);
+
+  // Events that found the ring full, since load().
+  std::uint64_t dropped() const;
+
+ private:
+  struct Impl;
+  explicit KernelFilter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace capture

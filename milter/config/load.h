@@ -1,0 +1,30 @@
+// TOML text → Config, or one pointed line: "segmilter.toml:12: proxy.listen: …".
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "milter/config/config.h"
+
+namespace config {
+
+// what() is "file:line: key: reason" (the line is left out where there is none).
+class ConfigError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Unknown keys, wrong types, values out of range and combinations that would be unsafe are errors.
+// `file` is used in messages only. Throws ConfigError.
+Config parse(std::string_view text, const std::string& file);
+
+// Reads a whole file. Throws ConfigError when it cannot be read.
+std::string read_file(const std::string& file);
+
+// Settings that differ and that a running program cannot change (listeners, sockets, workers, user,
+// capture method): for the log line at a reload. "proxy.listen".
+std::vector<std::string> needs_restart(const Config& running, const Config& loaded);
+
+}  // namespace config

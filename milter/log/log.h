@@ -1,0 +1,37 @@
+// The program's one log: stderr or syslog (facility mail), text or JSON lines.
+// Text: "QUEUEID: key=value key=value"; the queue id first, as Postfix does, so that one grep finds
+// all of a message. Never message content. Safe from any thread after open().
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "milter/config/config.h"
+
+namespace log {
+
+enum class Level { Error, Warning, Info, Debug };
+
+// Called once by each process, after fork; `process` ("proxy", "filter", …) stands in front of
+// every text line and is a field in JSON.
+void open(const config::Log& settings, std::string_view process);
+
+void write(Level level, std::string_view text);
+inline void error(std::string_view text) { write(Level::Error, text); }
+inline void warning(std::string_view text) { write(Level::Warning, text); }
+inline void info(std::string_view text) { write(Level::Info, text); }
+inline void debug(std::string_view text) { write(Level::Debug, text); }
+
+// One line of named facts. Values are escaped as the format needs; `text` is what happened ("message",
+// "session"). In text form: "QUEUEID: text key=value …", or without the id where it is empty.
+struct Fact {
+  std::string_view key;
+  std::string value;
+  bool number = false;  // JSON: unquoted
+};
+void event(Level level, std::string_view queue_id, std::string_view text,
+           const std::vector<Fact>& facts);
+
+}  // namespace log

@@ -1,0 +1,34 @@
+// The process in the mail's path: moves bytes, unchanged, both ways, and observes. It never decides.
+// N threads with a libevent loop, listeners and a capture each; the main thread serves the evidence
+// socket and the control line.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "milter/capture/kernel_filter.h"
+#include "milter/config/config.h"
+#include "milter/net/fd.h"
+
+namespace proxy {
+
+// What one worker is given. The sockets listen already; the kernel filter, if any, is attached to
+// them. Both stay open in the supervisor, so that a restarted proxy finds the same backlog.
+struct WorkerInput {
+  std::vector<int> listeners;                         // borrowed
+  capture::KernelFilter* kernel_filter = nullptr;     // borrowed; null: fallback capture
+};
+
+// How many workers `config` asks for, on this machine.
+unsigned worker_count(const config::Proxy& config);
+
+// Binds and listens on every address of config.listen, once a worker (SO_REUSEPORT), with
+// TCP_SAVE_SYN. Throws std::system_error "bind 192.0.2.1:25: …".
+std::vector<std::vector<net::Fd>> open_listeners(const config::Proxy& config);
+
+// Runs until it is told to drain (control descriptor, see supervisor/control.h; -1: none, then
+// SIGTERM drains). Returns a sysexits code; throws when set-up fails.
+int run(const config::Config& config, const std::string& config_file,
+        const std::vector<WorkerInput>& workers, int control_fd);
+
+}  // namespace proxy

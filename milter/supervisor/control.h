@@ -1,0 +1,32 @@
+// The line between the supervisor and one child: a SOCK_SEQPACKET pair. The supervisor says
+// "drain" or "reload\n" and the whole text of the new configuration (the very text it has checked,
+// so that both read the same); the child says "ready" once it serves. End of file means that the
+// supervisor is gone: the child drains and ends.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "milter/net/fd.h"
+
+namespace supervisor {
+
+inline constexpr std::size_t kMaxControlMessage = 128 * 1024;  // also the limit of a configuration
+
+struct ControlMessage {
+  enum class Kind { Drain, Reload, Ready, Gone };
+  Kind kind = Kind::Gone;
+  std::string text;  // with Reload: the configuration
+};
+
+// Both ends of a new pair, close-on-exec, blocking. Throws std::system_error.
+std::pair<net::Fd, net::Fd> control_pair();
+
+// Sends one message; false when the other side is gone or the message is too large.
+bool send_control(int fd, const ControlMessage& message);
+
+// Waits for one message (or, on a non-blocking descriptor, nullopt when there is none).
+std::optional<ControlMessage> receive_control(int fd);
+
+}  // namespace supervisor
