@@ -1,0 +1,222 @@
+// Boundaries against the message's structure. Pure functions; any thread.
+#include "classifier/features.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+
+namespace classifier {
+namespace {
+
+// `.`CRLF, with the CRLF before it, or with the message's last line end missing.
+constexpr std::uint64_t kMostTerminator = 5;
+// A buffer of another size is believed when it repeats and is no line or header.
+constexpr std::uint32_t kLeastOtherBlock = 512;
+// Of all cuts, this share must lie on the grid where no landmark denies it: a first cut on it is
+// one chance in a thousand, but the path may have made others.
+constexpr double kLeastOnGrid = 0.33;
+constexpr double kMostOnGrid = 0.6;  // and this for a size that is no usual buffer's
+// Writers that fill a buffer with whole lines (JavaMail 8192, OpenSMTPD 4096) stop at most one long
+// line below it.
+constexpr std::uint32_t kLineBuffers[] = {4096, 8192};
+constexpr std::uint32_t kLongLine = 200;
+// Least confidence of a boundary in a striking place, and what it is then worth.
+constexpr float kStrikingEvident = 0.2F;
+constexpr float kStrikingSure = 0.4F;
+// A line and its CRLF in two writes; Symfony's mailer keeps the last 3 bytes of each write back.
+constexpr std::uint32_t kHeldBack = 3;
+
+bool ends_field(const Landmarks& landmarks, std::uint32_t offset) {
+  for (const HeaderField& field : landmarks.fields) {
+    if (field.end == offset) return true;
+  }
+  return false;
+}
+
+// The CRLF of this line comes in a segment of its own.
+bool line_end_follows(const Trace& trace, std::size_t segment) {
+  if (segment + 1 >= trace.segments.size()) return false;
+  const Segment& next = trace.segments[segment + 1];
+  return next.size <= 2 && next.line_end;
+}
+
+Place header_place(const Trace& trace, const Boundary& boundary) {
+  const Landmarks& marks = trace.landmarks;
+  const std::uint32_t offset = boundary.offset;
+  const Segment& segment = trace.segments[boundary.segment];
+  if (!marks.fields.empty() && marks.fields.front().end == offset) return Place::FirstField;
+  for (std::uint32_t left = 0; left <= 2; ++left) {
+    if (marks.first_line_end == offset + left) return Place::FirstLine;
+  }
+  if (segment.line_end || segment.cr_end || line_end_follows(trace, boundary.segment)) {
+    return Place::HeaderLine;
+  }
+  for (std::uint32_t left = 0; left <= kHeldBack; ++left) {
+    if (ends_field(marks, offset + left)) return Place::HeaderLine;
+  }
+  return Place::HeaderMiddle;
+}
+
+Place place_of(const Trace& trace, const Boundary& boundary, std::uint64_t chunk_begin) {
+  const Landmarks& marks = trace.landmarks;
+  const std::uint32_t offset = boundary.offset;
+  const Segment& segment = trace.segments[boundary.segment];
+  const Segment& next = trace.segments[boundary.segment + 1];
+  if (marks.terminator != 0 && offset < trace.size && trace.size - offset <= kMostTerminator) {
+    return Place::Terminator;
+  }
+  const bool at_command = segment.after != 0 || next.before != 0;
+  if (trace.transfer == Transfer::Bdat && at_command) return Place::Chunk;
+  if (ends_buffer(offset) || ends_buffer(offset - chunk_begin)) return Place::Grid;
+  // A chunk's command may have come in a segment of its own, and the trace does not keep where:
+  // with several chunks any other cut may be between two of them.
+  if (trace.transfer == Transfer::Bdat && trace.dialogue.chunks > 1) return Place::Chunk;
+  if (marks.header_end != 0 && (offset == marks.header_end || offset == marks.body_begin)) {
+    return Place::HeaderEnd;
+  }
+  if (offset < marks.header_end) return header_place(trace, boundary);
+  return segment.line_end ? Place::BodyLine : Place::BodyMiddle;
+}
+
+// Where a cut by chance would be too great a coincidence, weak evidence is enough: a segment that
+// was sent again while the path moved, or a read that joined several.
+bool is_striking(Place place) {
+  return place == Place::Grid || place == Place::HeaderEnd || place == Place::Terminator;
+}
+
+// A read that joined segments, one of them short: its size is known, its place is one of `count`.
+//
+//     read of 2 segments, 1488 bytes, full 1448:   40 + 1448   or   1448 + 40
+//
+// It is believed to be where it ends at the first line or field, on the grid, or at the header's
+// end, if anywhere; in this order, so that a doubt never makes a bot.
+std::optional<Cut> cut_inside(const Trace& trace, const Boundary& boundary, std::uint32_t full) {
+  constexpr std::uint32_t kMostJoined = 64;  // more is no read, and chance would find a landmark
+  const Segment& read = trace.segments[boundary.segment];
+  if (full == 0 || read.count < 2 || read.count > kMostJoined) return std::nullopt;
+  if (trace.transfer == Transfer::Bdat && trace.dialogue.chunks > 1) return std::nullopt;
+  const std::uint64_t payload = std::uint64_t{read.before} + read.size + read.after;
+  const std::uint64_t fulls = std::uint64_t{read.count - 1} * full;
+  if (payload <= fulls || payload >= fulls + full) return std::nullopt;
+  const Landmarks& marks = trace.landmarks;
+  const std::int64_t begin = std::int64_t{boundary.offset} - read.size;
+  std::optional<Cut> found;
+  for (std::uint32_t before = 0; before < read.count; ++before) {
+    const std::int64_t offset = begin - read.before + std::int64_t{before} * full +
+                                static_cast<std::int64_t>(payload - fulls);
+    if (offset <= begin || offset > boundary.offset) continue;
+    const auto at = static_cast<std::uint32_t>(offset);
+    const bool first = !marks.fields.empty() && marks.fields.front().end == at;
+    if (marks.header_end != 0 && (at == marks.header_end || at == marks.body_begin)) {
+      if (!found) found = Cut{at, Place::HeaderEnd, kStrikingSure};
+    }
+    if (first) return Cut{at, Place::FirstField, kStrikingSure};
+    if (at == marks.first_line_end) return Cut{at, Place::FirstLine, kStrikingSure};
+    if (ends_buffer(at)) found = Cut{at, Place::Grid, kStrikingSure};
+  }
+  return found;
+}
+
+// The largest size all cuts on the known grid are multiples of; a size of its own that repeats.
+void find_block(Features& features) {
+  std::uint32_t kilobytes = 0;
+  std::uint32_t exims = 0;
+  std::uint32_t on_kilobytes = 0;
+  std::uint32_t on_exims = 0;
+  std::uint32_t first = 0;
+  for (const Cut& cut : features.cuts) {
+    if (!tells_writer(cut.place)) continue;
+    if (first == 0) first = cut.offset;
+    if (cut.offset % kKilobyte == 0) {
+      kilobytes = std::gcd(kilobytes, cut.offset);
+      ++on_kilobytes;
+    } else if (cut.offset % kEximBlock == 0) {
+      exims = std::gcd(exims, cut.offset);
+      ++on_exims;
+    }
+  }
+  if (first == 0) return;
+  const std::uint32_t telling = features.telling();
+  const auto enough = [&](std::uint32_t hits) { return hits >= kLeastOnGrid * telling; };
+  if (first % kKilobyte == 0 && enough(on_kilobytes)) {
+    features.block = kilobytes;
+    features.on_grid = on_kilobytes;
+  } else if (first % kEximBlock == 0 && enough(on_exims)) {
+    features.block = exims;
+    features.on_grid = on_exims;
+  } else if (first >= kLeastOtherBlock && telling >= 2) {
+    std::uint32_t hits = 0;
+    for (const Cut& cut : features.cuts) {
+      if (tells_writer(cut.place) && cut.offset % first == 0) ++hits;
+    }
+    if (hits < 2 || hits < kMostOnGrid * telling) return;
+    features.block = first;
+    features.on_grid = hits;
+  }
+}
+
+bool fills_line_buffer(const Features& features, const Trace& trace, const Writes& writes) {
+  std::uint32_t begin = 0;
+  bool some = false;
+  for (const Boundary& boundary : writes.boundaries) {
+    if (boundary.confidence < kEvident) continue;
+    const Segment& segment = trace.segments[boundary.segment];
+    if (trace.size - boundary.offset <= kMostTerminator) continue;
+    if (!segment.line_end && !segment.cr_end) return false;
+    const std::uint32_t size = boundary.offset - begin;
+    begin = boundary.offset;
+    const bool fits =
+        std::any_of(std::begin(kLineBuffers), std::end(kLineBuffers), [&](std::uint32_t buffer) {
+          const std::uint32_t over = size % buffer;
+          return over == 0 || over > buffer - kLongLine;
+        });
+    if (!some && !fits) return false;
+    some = true;
+  }
+  return some && features.telling() > 0;
+}
+
+double push_share(const Trace& trace, const Writes& writes) {
+  std::uint32_t fulls = 0;
+  std::uint32_t pushed = 0;
+  for (std::size_t i = 0; i + 1 < trace.segments.size(); ++i) {
+    const Segment& segment = trace.segments[i];
+    if (segment.payload() != writes.full) continue;
+    ++fulls;
+    if (segment.push) ++pushed;
+  }
+  return fulls == 0 ? 0 : static_cast<double>(pushed) / fulls;
+}
+
+}  // namespace
+
+Features extract(const Trace& trace, const Writes& writes) {
+  Features features;
+  for (const Segment& segment : trace.segments) {
+    features.segments += segment.count;
+    if (segment.resent || segment.late || segment.hole) ++features.repaired;
+  }
+  std::uint64_t chunk_begin = 0;
+  for (const Boundary& boundary : writes.boundaries) {
+    Cut cut{boundary.offset, place_of(trace, boundary, chunk_begin), boundary.confidence};
+    if (cut.place == Place::Chunk) chunk_begin = boundary.offset;
+    const bool joined = trace.segments[boundary.segment].count > 1;
+    if (joined && !is_striking(cut.place)) {
+      if (const auto inside = cut_inside(trace, boundary, writes.full)) cut = *inside;
+    }
+    const bool believed = is_striking(cut.place) || cut.confidence == kStrikingSure;
+    if (cut.confidence < (believed ? kStrikingEvident : kEvident)) {
+      if (joined && features.telling() == 0) features.hidden_first = true;
+      continue;
+    }
+    cut.confidence = std::max(cut.confidence, kStrikingSure);
+    features.cuts.push_back(cut);
+    ++features.places[static_cast<int>(cut.place)];
+  }
+  find_block(features);
+  features.line_buffer = fills_line_buffer(features, trace, writes);
+  features.push_share = push_share(trace, writes);
+  return features;
+}
+
+}  // namespace classifier

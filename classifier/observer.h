@@ -5,14 +5,22 @@
 //     client(…)   ─┼─► tracker ─► window closed ─► segments cut to it ─► Sink::message(Trace)
 //     server(…)   ─┘
 //
+// How arrivals become segments: the first copy of a byte counts, in the order of the calls. An
+// arrival is one Segment where its bytes of the message are new and lie together; it is two where a
+// BDAT command, or bytes that came earlier, lie between them, and then `before` and `after` of each
+// count all that the arrival holds around it, so that payload() is always the arrival's size. An
+// arrival that brings nothing new is no segment; it marks those it repeats as resent.
+//
 // Order matters in one way: a segment must be given before the client bytes it carries, so that
 // the bytes can tell whether it ended at a line end. What is missing is marked (Segment::hole,
 // State::Partial), never invented.
 // Not thread-safe; one observer a session.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "classifier/smtp_tracker.h"
@@ -24,9 +32,9 @@ namespace classifier {
 // behind the SYN); arrivals may come out of order, repeat and overlap.
 struct Arrival {
   std::uint64_t offset = 0;
-  std::uint32_t size = 0;      // payload bytes, at least 1
-  std::uint32_t count = 1;     // segments joined (Via::Read)
-  std::uint64_t time_ns = 0;   // any monotonic clock
+  std::uint32_t size = 0;     // payload bytes, at least 1
+  std::uint32_t count = 1;    // segments joined (Via::Read)
+  std::uint64_t time_ns = 0;  // any monotonic clock
   bool push = false;
 };
 
@@ -45,6 +53,7 @@ class Observer final : private SmtpTracker::Listener {
 
   struct Limits {
     std::size_t segments = 4096;  // kept for one message; beyond: State::Partial, Reason::Full
+                                  // and the trace tells of its beginning only
   };
 
   // Requires: `sink` outlives the observer.
@@ -66,8 +75,18 @@ class Observer final : private SmtpTracker::Listener {
  private:
   struct Kept {
     Arrival arrival;
-    bool line_end = false;
-    bool cr_end = false;
+    Tail front = Tail::Other;  // the byte in front of it
+    Tail last = Tail::Other;   // its last byte
+    std::uint64_t end() const { return arrival.offset + arrival.size; }
+  };
+
+  // Bytes of a message that one arrival brought first.
+  struct Piece {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    std::uint32_t kept = 0;  // which arrival; the order of arrival, too
+    bool resent = false;
+    Tail tail = Tail::Other;
   };
 
   void on_command(Span line) override;
@@ -75,19 +94,27 @@ class Observer final : private SmtpTracker::Listener {
   void on_answer(std::uint32_t ordinal) override;
   void on_lost(Reason reason) override;
 
-  void mark_line_ends(std::uint64_t begin, std::span<const char> bytes);
-  void cut(const Message& message, Trace& trace);
+  void mark_tails(std::uint64_t begin, std::span<const char> bytes);
   void forget_before(std::uint64_t offset);
+  bool whole(Span span) const;
+  bool may_be_full(const Arrival& arrival) const;
+
+  std::vector<Piece> cover(std::span<const Span> spans) const;
+  void set_tails(std::vector<Piece>& pieces, const Message& message) const;
+  void append_segments(const std::vector<Piece>& pieces, const Message& message,
+                       Trace& trace) const;
+  void judge(const Message& message, std::uint64_t covered, Trace& trace);
 
   Sink& sink_;
   Via via_;
   Limits limits_;
   Path path_;
   SmtpTracker tracker_;
-  std::vector<Kept> kept_;        // in arrival order, not before the current window or command
-  std::size_t marked_ = 0;        // kept_[0, marked_) have their line-end marks
+  std::vector<Kept> kept_;         // in arrival order, not before the current window or command
+  std::size_t marked_ = 0;         // kept_[0, marked_) have their tails
+  Tail given_tail_ = Tail::Other;  // the last client byte that was given
+  Span unkept_;                    // encloses the arrivals that were not kept: the limit
   bool missed_ = false;
-  bool full_ = false;
   bool split_command_ = false;
 };
 

@@ -1,0 +1,59 @@
+// The one table of names for patterns and for both axes. No threads: constant data.
+#include "classifier/pattern.h"
+
+#include <array>
+#include <cstddef>
+
+namespace classifier {
+namespace {
+
+// By enumerator; header, log, metrics and configuration use these words, so they never change.
+constexpr std::array<std::string_view, kPatterns> kPatternNames = {
+    "unobserved", "indistinct",      "bot-template", "bot-headers-apart", "mobile", "garage-server",
+    "relay",      "kilobyte-blocks", "line-writer",  "official-mta",      "noisy",
+};
+constexpr std::array<std::string_view, kWriters> kWriterNames = {
+    "unknown", "stream", "blocks", "lines", "received-first", "headers-apart", "template",
+};
+constexpr std::array<std::string_view, kPathShapes> kPathNames = {
+    "unknown", "full", "small", "fluctuating", "noisy",
+};
+
+template <typename Enum, std::size_t N>
+constexpr std::string_view word(const std::array<std::string_view, N>& names, Enum value) {
+  const auto index = static_cast<std::size_t>(value);
+  return index < N ? names[index] : std::string_view("?");
+}
+
+template <typename Enum, std::size_t N>
+constexpr std::optional<Enum> find(const std::array<std::string_view, N>& names,
+                                   std::string_view text) {
+  for (std::size_t i = 0; i < N; ++i) {
+    if (names[i] == text) return static_cast<Enum>(i);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string_view name(Pattern pattern) {
+  return word(kPatternNames, pattern);
+}
+std::string_view name(Writer writer) {
+  return word(kWriterNames, writer);
+}
+std::string_view name(PathShape path) {
+  return word(kPathNames, path);
+}
+
+std::optional<Pattern> pattern_named(std::string_view text) {
+  return find<Pattern>(kPatternNames, text);
+}
+std::optional<Writer> writer_named(std::string_view text) {
+  return find<Writer>(kWriterNames, text);
+}
+std::optional<PathShape> path_named(std::string_view text) {
+  return find<PathShape>(kPathNames, text);
+}
+
+}  // namespace classifier

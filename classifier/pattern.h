@@ -35,6 +35,7 @@ enum class Writer : std::uint8_t {
   HeadersApart,   // all header fields (with or without the blank line) in a write of their own
   Template,       // boundaries inside a header line, off any block grid
 };
+inline constexpr int kWriters = 7;
 
 // What the network made of it.
 enum class PathShape : std::uint8_t {
@@ -44,10 +45,13 @@ enum class PathShape : std::uint8_t {
   Fluctuating,  // the full size moves between a large and a small MSS
   Noisy,        // loss or repair hides the boundaries
 };
+inline constexpr int kPathShapes = 5;
 
 std::string_view name(Pattern pattern);
 std::string_view name(Writer writer);
 std::string_view name(PathShape path);
 std::optional<Pattern> pattern_named(std::string_view text);
+std::optional<Writer> writer_named(std::string_view text);
+std::optional<PathShape> path_named(std::string_view text);
 
 }  // namespace classifier

@@ -1,0 +1,662 @@
+// The two streams of a session, read in step. The client's side is a small machine over lines and
+// counted bytes (Phase); the server's side is a queue of what was asked and is not yet answered
+// (Asked). The end of DATA and the header fields have scanners of their own.
+//
+// Where servers differ, Postfix's smtpd is followed: what separates the words of a command, which
+// replies to BDAT mean that the chunk was not taken as one, what resets a transaction. Not
+// thread-safe.
+#include "classifier/smtp_tracker.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <deque>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "classifier/end_of_data.h"
+#include "classifier/header_scanner.h"
+
+namespace classifier {
+namespace {
+
+using Bytes = std::span<const char>;
+
+//     Command ──DATA, AUTH, STARTTLS, QUIT; RSET… between chunks──► Held ──reply──► Command
+//      │   ▲                                                         ├──354──► Data ──dot──►
+//      Command
+//   BDAT n │ n bytes                                                 └──334──► AuthLine ──LF──►
+//   Held
+//      ▼   │
+//     Chunk                any ──221, 421, 521──► Ended            any ──out of step──► Lost
+enum class Phase : std::uint8_t {
+  Command,   // the next bytes are a command line
+  Held,      // what the next bytes are depends on a reply that has not come
+  AuthLine,  // the next line answers a 334 challenge
+  Data,      // message bytes up to the dot
+  Chunk,     // message bytes, counted
+  Ended,     // the server closes; nothing more is parsed
+  Lost,
+};
+
+// What a reply that is to come will be the answer to.
+enum class Asked : std::uint8_t {
+  Plain,     // a command that changes nothing here
+  Reset,     // HELO, EHLO, MAIL, RSET: its success ends the transaction before it
+  XClient,   // as Reset; the reply is a new greeting
+  Data,      // DATA: 354 begins a message
+  Auth,      // AUTH or a line of its exchange
+  StartTls,  // 220: opaque from there on
+  Quit,
+  Chunk,  // BDAT and its bytes
+  End,    // the dot
+};
+
+struct Outstanding {
+  Asked asked = Asked::Plain;
+  std::uint32_t transaction = 0;  // Chunk: the transaction it belongs to
+  std::uint32_t ordinal = 0;      // End, Chunk: the message whose last byte it brought; 0: none
+};
+
+struct Verb {
+  std::string_view name;
+  Asked asked;
+};
+
+constexpr std::array kVerbs = {
+    Verb{"EHLO", Asked::Reset},        Verb{"HELO", Asked::Reset},     Verb{"MAIL", Asked::Reset},
+    Verb{"RCPT", Asked::Plain},        Verb{"DATA", Asked::Data},      Verb{"BDAT", Asked::Chunk},
+    Verb{"RSET", Asked::Reset},        Verb{"QUIT", Asked::Quit},      Verb{"NOOP", Asked::Plain},
+    Verb{"AUTH", Asked::Auth},         Verb{"VRFY", Asked::Plain},     Verb{"EXPN", Asked::Plain},
+    Verb{"STARTTLS", Asked::StartTls}, Verb{"HELP", Asked::Plain},     Verb{"ETRN", Asked::Plain},
+    Verb{"XCLIENT", Asked::XClient},   Verb{"XFORWARD", Asked::Plain},
+};
+
+// A session that opens with one of these is a browser or an open-proxy test, not a mail client.
+constexpr std::array<std::string_view, 3> kHttp = {"GET", "POST", "CONNECT"};
+
+// The first byte of a TLS record that carries a handshake. RFC 8446, 5.1.
+constexpr char kTlsHandshake = 0x16;
+
+// BDAT sizes of more digits are refused: no message has them, and the count could overflow.
+constexpr std::size_t kMaxSizeDigits = 18;
+
+char upper(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+}
+
+bool same_word(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return upper(x) == upper(y); });
+}
+
+// What separates words for Postfix (isspace). It also stops at a NUL; we treat that as a separator
+// and see to it that no BDAT with one is believed.
+bool separates(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r') || c == '\0';
+}
+
+// Takes the next word off `text`.
+std::string_view take_word(std::string_view& text) {
+  const auto begin = std::find_if_not(text.begin(), text.end(), separates);
+  const auto end = std::find_if(begin, text.end(), separates);
+  const std::string_view word(begin, end);
+  text.remove_prefix(static_cast<std::size_t>(end - text.begin()));
+  return word;
+}
+
+const Verb* find_verb(std::string_view word) {
+  const auto found = std::find_if(kVerbs.begin(), kVerbs.end(),
+                                  [&](const Verb& verb) { return same_word(verb.name, word); });
+  return found == kVerbs.end() ? nullptr : &*found;
+}
+
+struct ChunkCommand {
+  std::uint64_t size = 0;
+  bool last = false;
+};
+
+// What stands behind the word BDAT: `SP size [SP LAST]`. Nothing when it is anything else: Postfix
+// then hangs up, others go on in ways of their own.
+std::optional<ChunkCommand> parse_chunk(std::string_view text) {
+  if (text.find('\0') != text.npos) return std::nullopt;
+  const std::string_view size = take_word(text);
+  if (size.empty() || size.size() > kMaxSizeDigits) return std::nullopt;
+  ChunkCommand chunk;
+  for (const char digit : size) {
+    if (digit < '0' || digit > '9') return std::nullopt;
+    chunk.size = chunk.size * 10 + static_cast<std::uint64_t>(digit - '0');
+  }
+  const std::string_view last = take_word(text);
+  chunk.last = same_word(last, "LAST");
+  if (!last.empty() && !chunk.last) return std::nullopt;
+  if (!take_word(text).empty()) return std::nullopt;
+  return chunk;
+}
+
+// Joins the server's bytes into replies; of each line it keeps the code and the status behind it.
+class ReplyReader {
+ public:
+  enum class Got : std::uint8_t { More, Reply, Malformed };
+
+  explicit ReplyReader(std::size_t limit) : limit_(limit) {}
+
+  // Takes bytes off `bytes`, up to the end of one reply.
+  Got read(Bytes& bytes) {
+    while (!bytes.empty()) {
+      const auto* lf = static_cast<const char*>(std::memchr(bytes.data(), '\n', bytes.size()));
+      const std::size_t size = lf == nullptr ? bytes.size() : lf + 1 - bytes.data();
+      const std::size_t keep = std::min(size, head_.size() - std::min(size_, head_.size()));
+      std::copy_n(bytes.begin(), keep, head_.begin() + std::min(size_, head_.size()));
+      size_ += size;
+      bytes = bytes.subspan(size);
+      if (size_ > limit_) return Got::Malformed;
+      if (lf == nullptr) return Got::More;
+      const char mark = parse_line();
+      if (mark == '\0') return Got::Malformed;
+      if (mark != '-') return Got::Reply;
+    }
+    return Got::More;
+  }
+
+  int code() const { return code_; }
+  // The enhanced status code's subject and detail are ".7.0": other or undefined security status.
+  bool security_status() const { return std::string_view(&head_[5], 4) == ".7.0"; }
+
+ private:
+  // Requires: a whole line is in. Returns what follows the code: '-', or ' ' for the last line.
+  char parse_line() {
+    const std::size_t size = std::exchange(size_, 0);
+    std::fill(head_.begin() + std::min(size, head_.size()), head_.end(), '\0');
+    const auto digit = [&](std::size_t i) { return head_[i] >= '0' && head_[i] <= '9'; };
+    if (size < 4 || head_[0] < '2' || head_[0] > '5' || !digit(1) || !digit(2)) return '\0';
+    code_ = (head_[0] - '0') * 100 + (head_[1] - '0') * 10 + (head_[2] - '0');
+    switch (head_[3]) {
+      case '-':
+        return '-';
+      case ' ':
+      case '\r':
+      case '\n':
+        return ' ';
+      default:
+        return '\0';
+    }
+  }
+
+  std::size_t limit_;
+  std::array<char, 16> head_{};
+  std::size_t size_ = 0;  // bytes of the current line
+  int code_ = 0;
+};
+
+bool closes(int code) {
+  return code == 221 || code == 421 || code == 521;
+}
+bool succeeded(int code) {
+  return code / 100 == 2;
+}
+bool failed(int code) {
+  return code >= 400;
+}
+
+}  // namespace
+
+struct SmtpTracker::Impl {
+  Impl(Listener& l, Limits given) : listener(l), limits(given), replies(given.reply_line) {}
+
+  // --- the client's side ---------------------------------------------------------------------
+
+  void client(Bytes bytes) {
+    if (bytes.empty()) return;
+    const bool first = offset == 0;
+    offset += bytes.size();
+    if (phase == Phase::Lost || phase == Phase::Ended) return;
+    if (first && bytes.front() == kTlsHandshake) return lose(Reason::Encrypted);
+    if (!greeted) dialogue.early_talker = true;
+    if (phase != Phase::Held) bytes = bytes.subspan(parse(bytes));
+    if (phase == Phase::Held) hold(bytes);
+  }
+
+  // Returns how many bytes were used: all, unless the phase does not let it go on.
+  std::size_t parse(Bytes bytes) {
+    std::size_t used = 0;
+    while (used < bytes.size()) {
+      const Bytes rest = bytes.subspan(used);
+      switch (phase) {
+        case Phase::Command:
+          used += in_command(rest);
+          break;
+        case Phase::AuthLine:
+          used += in_auth_line(rest);
+          break;
+        case Phase::Data:
+          used += in_data(rest);
+          break;
+        case Phase::Chunk:
+          used += in_chunk(rest);
+          break;
+        case Phase::Held:
+        case Phase::Ended:
+        case Phase::Lost:
+          return used;
+      }
+    }
+    return used;
+  }
+
+  void hold(Bytes bytes) {
+    if (held.size() - held_used + bytes.size() > limits.held) return lose(Reason::Lost);
+    if (held_used > held.size() / 2) held.erase(0, std::exchange(held_used, 0));
+    held.append(bytes.data(), bytes.size());
+  }
+
+  // The reply came: the held bytes are what `next` says.
+  void release(Phase next) {
+    phase = next;
+    released = offset;
+    held_used += parse(Bytes(held).subspan(held_used));
+    if (phase != Phase::Held || held_used == held.size()) {
+      held.clear();
+      held_used = 0;
+    }
+  }
+
+  struct Line {
+    std::size_t used = 0;
+    bool whole = false;
+  };
+
+  // Finds the line's end and counts its bytes.
+  Line take_line(Bytes bytes, std::size_t limit) {
+    if (line_size == 0) {
+      line_begin = at;
+      pipelined = !outstanding.empty() || at < released;
+    }
+    const std::size_t look = std::min(bytes.size(), limit - line_size);
+    const void* lf = std::memchr(bytes.data(), '\n', look);
+    const std::size_t used = lf ? static_cast<const char*>(lf) + 1 - bytes.data() : look;
+    line_size += used;
+    at += used;
+    if (lf == nullptr && line_size >= limit) lose(Reason::Lost);
+    return {used, lf != nullptr};
+  }
+
+  std::size_t in_command(Bytes bytes) {
+    const Line line = take_line(bytes, limits.command_line);
+    if (phase == Phase::Lost) return line.used;
+    if (!line.whole) {
+      partial.append(bytes.data(), line.used);
+      return line.used;
+    }
+    line_size = 0;
+    if (partial.empty()) {
+      command({bytes.data(), line.used});
+    } else {
+      partial.append(bytes.data(), line.used);
+      const std::string whole = std::exchange(partial, {});
+      command(whole);
+    }
+    line_begin = at;
+    return line.used;
+  }
+
+  std::size_t in_auth_line(Bytes bytes) {
+    const Line line = take_line(bytes, limits.auth_line);
+    if (phase == Phase::Lost || !line.whole) return line.used;
+    line_size = 0;
+    line_begin = at;
+    ask({.asked = Asked::Auth});
+    if (phase != Phase::Lost) phase = Phase::Held;
+    return line.used;
+  }
+
+  void command(std::string_view text) {
+    std::string_view rest = text;
+    const std::string_view word = take_word(rest);
+    const bool first = std::exchange(first_command, false);
+    if (first && std::find(kHttp.begin(), kHttp.end(), word) != kHttp.end()) {
+      return lose(Reason::NotMail);
+    }
+    const Verb* verb = find_verb(word);
+    note_habits(text, word, verb);
+    listener.on_command({line_begin, at});
+    if (verb != nullptr && verb->asked == Asked::Chunk) return begin_chunk(rest);
+    const Asked asked = verb == nullptr ? Asked::Plain : verb->asked;
+    ask({.asked = asked});
+    if (phase != Phase::Lost && waits_for_reply(asked)) phase = Phase::Held;
+  }
+
+  // Between two chunks a command that may end the transaction decides whose chunk the next one is.
+  bool waits_for_reply(Asked asked) const {
+    switch (asked) {
+      case Asked::Data:
+      case Asked::Auth:
+      case Asked::StartTls:
+      case Asked::Quit:
+        return true;
+      case Asked::Reset:
+      case Asked::XClient:
+        return chunking;
+      case Asked::Plain:
+      case Asked::Chunk:
+      case Asked::End:
+        return false;
+    }
+    return false;
+  }
+
+  void note_habits(std::string_view text, std::string_view word, const Verb* verb) {
+    if (pipelined) dialogue.pipelined = true;
+    if (text.size() < 2 || text[text.size() - 2] != '\r') dialogue.bare_lf = true;
+    if (verb == nullptr) return;
+    if (word != verb->name) dialogue.lower_case = true;
+    if (verb->name == "EHLO") dialogue.greeting = Dialogue::Greeting::Ehlo;
+    if (verb->name == "HELO") dialogue.greeting = Dialogue::Greeting::Helo;
+    if (verb->name == "MAIL" || verb->name == "RCPT") {
+      const std::size_t colon = text.find(':');
+      const char next = colon == text.npos || colon + 1 == text.size() ? '\0' : text[colon + 1];
+      if (next == ' ' || next == '\t') dialogue.space_after_colon = true;
+    }
+  }
+
+  void ask(Outstanding what) {
+    if (outstanding.size() >= limits.outstanding) return lose(Reason::Lost);
+    outstanding.push_back(what);
+  }
+
+  // --- messages ------------------------------------------------------------------------------
+
+  void begin_message(Transfer transfer) {
+    message = Message{};
+    message.transfer = transfer;
+    message_begin = at;
+    headers = HeaderScanner(transfer);
+    dot = EndOfData{};
+  }
+
+  void take_message_bytes(Bytes bytes) {
+    if (bytes.empty()) return;
+    headers.feed(bytes);
+    tail = tail_of(bytes.back());
+    message.size += bytes.size();
+    at += bytes.size();
+  }
+
+  std::uint32_t end_message(std::uint8_t terminator) {
+    const Dialogue own = std::exchange(message.dialogue, dialogue);
+    message.dialogue.early_data = own.early_data;
+    message.dialogue.chunks = own.chunks;
+    message.landmarks = headers.finish();
+    message.landmarks.terminator = terminator;
+    message.ordinal = ++ordinals;
+    line_begin = at;
+    return message.ordinal;
+  }
+
+  std::size_t in_data(Bytes bytes) {
+    const EndOfData::Step step = dot.scan(bytes);
+    if (step.found == EndOfData::Found::Ambiguous) {
+      lose(Reason::Ambiguous);
+      return step.used;
+    }
+    take_message_bytes(bytes.first(step.used));
+    if (step.found == EndOfData::Found::End) end_data();
+    return step.used;
+  }
+
+  void end_data() {
+    constexpr std::uint8_t kDotCrLf = 3;
+    message.spans.push_back({message_begin, at});
+    message.tails.push_back(tail);
+    const std::uint32_t ordinal = end_message(kDotCrLf);
+    phase = Phase::Command;
+    ask({.asked = Asked::End, .ordinal = ordinal});
+    if (phase != Phase::Lost) listener.on_message(std::move(message));
+  }
+
+  void begin_chunk(std::string_view arguments) {
+    const std::optional<ChunkCommand> chunk = parse_chunk(arguments);
+    if (!chunk) return lose(Reason::Lost);
+    if (!chunking) {
+      chunking = true;
+      refused = false;
+      chunk_count = 0;
+      begin_message(Transfer::Bdat);
+    }
+    if (++chunk_count > limits.chunks) return lose(Reason::Lost);
+    ask({.asked = Asked::Chunk, .transaction = transaction});
+    if (phase == Phase::Lost) return;
+    chunk_begin = at;
+    chunk_left = chunk->size;
+    chunk_last = chunk->last;
+    phase = Phase::Chunk;
+    if (chunk_left == 0) end_chunk();
+  }
+
+  std::size_t in_chunk(Bytes bytes) {
+    const std::size_t size = std::min<std::uint64_t>(bytes.size(), chunk_left);
+    if (refused) {
+      at += size;
+    } else {
+      take_message_bytes(bytes.first(size));
+    }
+    chunk_left -= size;
+    if (chunk_left == 0) end_chunk();
+    return size;
+  }
+
+  void end_chunk() {
+    phase = Phase::Command;
+    line_begin = at;
+    if (!refused && at > chunk_begin) {
+      message.spans.push_back({chunk_begin, at});
+      message.tails.push_back(tail);
+    }
+    if (!chunk_last) return;
+    const bool taken = !refused;
+    forget_transaction();
+    if (!taken) return;
+    message.dialogue.chunks = static_cast<std::uint8_t>(
+        std::min<std::size_t>(chunk_count, std::numeric_limits<std::uint8_t>::max()));
+    outstanding.back().ordinal = end_message(0);
+    listener.on_message(std::move(message));
+  }
+
+  // The chunks so far are no message. Those that are still to come are skipped until the last one
+  // or a reset, as Postfix does.
+  void refuse_chunks() {
+    refused = true;
+    message = Message{};
+  }
+
+  void forget_transaction() {
+    chunking = false;
+    refused = false;
+    ++transaction;
+  }
+
+  // --- the server's side ---------------------------------------------------------------------
+
+  void server(Bytes bytes) {
+    while (!bytes.empty() && phase != Phase::Lost && phase != Phase::Ended) {
+      switch (replies.read(bytes)) {
+        case ReplyReader::Got::More:
+          break;
+        case ReplyReader::Got::Reply:
+          reply(replies.code());
+          break;
+        case ReplyReader::Got::Malformed:
+          lose(greeted ? Reason::Lost : Reason::NotMail);
+          break;
+      }
+    }
+  }
+
+  void reply(int code) {
+    if (!greeted) return greet(code);
+    if (outstanding.empty()) {
+      if (code != 421) return lose(Reason::Lost);
+      phase = Phase::Ended;
+      return;
+    }
+    const Outstanding what = outstanding.front();
+    outstanding.pop_front();
+    if (what.ordinal != 0 && code / 100 != 3) listener.on_answer(what.ordinal);
+    if (closes(code)) {
+      phase = Phase::Ended;
+    } else {
+      answer(what, code);
+    }
+  }
+
+  void greet(int code) {
+    if (code != 220 && !failed(code)) return lose(Reason::NotMail);
+    greeted = true;
+    if (closes(code)) phase = Phase::Ended;
+  }
+
+  // Whether the reply is the one that the held bytes wait for: nothing was asked behind it.
+  bool releases() const { return phase == Phase::Held && outstanding.empty(); }
+
+  void answer(const Outstanding& what, int code) {
+    switch (what.asked) {
+      case Asked::Data:
+        return answer_data(code);
+      case Asked::Auth:
+        if (code == 334) return release(Phase::AuthLine);
+        break;
+      case Asked::Chunk:
+        return answer_chunk(what, code);
+      case Asked::StartTls:
+        if (!failed(code)) return lose(code == 220 ? Reason::Encrypted : Reason::Lost);
+        break;
+      case Asked::XClient:
+        if (code == 220) dialogue.greeting = Dialogue::Greeting::None;
+        [[fallthrough]];
+      case Asked::Reset:
+        if (releases() && succeeded(code)) forget_transaction();
+        break;
+      case Asked::Plain:
+      case Asked::Quit:
+      case Asked::End:
+        break;
+    }
+    if (code / 100 == 3) return lose(Reason::Lost);
+    if (releases()) release(Phase::Command);
+  }
+
+  void answer_data(int code) {
+    if (failed(code)) return release(Phase::Command);
+    if (code != 354) return lose(Reason::Lost);
+    if (chunking) forget_transaction();  // Postfix refuses DATA behind BDAT; others may not
+    begin_message(Transfer::Data);
+    message.dialogue.early_data = held.size() > held_used;
+    release(Phase::Data);
+  }
+
+  void answer_chunk(const Outstanding& what, int code) {
+    const bool running = phase == Phase::Chunk && outstanding.empty();
+    if (code / 100 == 3 || (running && succeeded(code))) return lose(Reason::Lost);
+    if (succeeded(code)) return;
+    if (not_taken(code)) return lose(Reason::Lost);
+    if (chunking && what.transaction == transaction) refuse_chunks();
+  }
+
+  // Replies that refuse the command and not the chunk (not implemented, access denied, must issue
+  // STARTTLS first): the server then reads the chunk's bytes as commands.
+  bool not_taken(int code) const {
+    const int detail = code % 100;
+    return detail <= 2 || detail == 30 || (detail == 3 && replies.security_status());
+  }
+
+  void lose(Reason reason) {
+    phase = Phase::Lost;
+    outstanding.clear();
+    held = {};
+    held_used = 0;
+    partial = {};
+    message = Message{};
+    listener.on_lost(reason);
+  }
+
+  std::uint64_t needed_from() const {
+    switch (phase) {
+      case Phase::Lost:
+      case Phase::Ended:
+        return offset;
+      case Phase::Data:
+        return message_begin;
+      case Phase::Command:
+      case Phase::Held:
+      case Phase::AuthLine:
+      case Phase::Chunk:
+        break;
+    }
+    return chunking && !refused ? std::min(message_begin, line_begin) : line_begin;
+  }
+
+  Listener& listener;
+  const Limits limits;
+  Phase phase = Phase::Command;
+
+  std::uint64_t offset = 0;      // client bytes given
+  std::uint64_t at = 0;          // client bytes parsed
+  std::uint64_t line_begin = 0;  // where the command line in hand began
+  std::uint64_t released = 0;    // bytes before this offset came before the last reply
+  std::size_t line_size = 0;     // bytes of the line in hand that were seen
+  std::string partial;           // those bytes, when the line was cut
+  bool pipelined = false;        // the line in hand began before the reply to the one before it
+  std::string held;              // client bytes that wait for a reply
+  std::size_t held_used = 0;     // of them, those that were parsed
+  bool first_command = true;
+
+  ReplyReader replies;
+  std::deque<Outstanding> outstanding;
+  bool greeted = false;
+
+  Dialogue dialogue;
+  std::uint32_t ordinals = 0;
+  Message message;  // the one in hand
+  std::uint64_t message_begin = 0;
+  HeaderScanner headers;
+  EndOfData dot;
+  Tail tail = Tail::Other;
+
+  bool chunking = false;          // behind a chunk that was not the last
+  bool refused = false;           // of this transaction a chunk was refused
+  std::uint32_t transaction = 0;  // tells a chunk's late refusal from the next message's chunks
+  std::size_t chunk_count = 0;    // of this transaction
+  std::uint64_t chunk_begin = 0;
+  std::uint64_t chunk_left = 0;
+  bool chunk_last = false;
+};
+
+SmtpTracker::SmtpTracker(Listener& listener, Limits limits)
+    : impl_(std::make_unique<Impl>(listener, limits)) {}
+
+SmtpTracker::~SmtpTracker() = default;
+
+void SmtpTracker::client(std::span<const char> bytes) {
+  impl_->client(bytes);
+}
+
+void SmtpTracker::server(std::span<const char> bytes) {
+  impl_->server(bytes);
+}
+
+bool SmtpTracker::lost() const {
+  return impl_->phase == Phase::Lost;
+}
+
+std::uint64_t SmtpTracker::client_offset() const {
+  return impl_->offset;
+}
+
+std::uint64_t SmtpTracker::needed_from() const {
+  return impl_->needed_from();
+}
+
+}  // namespace classifier

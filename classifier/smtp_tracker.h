@@ -6,16 +6,19 @@
 // and stays silent from there on: a wrong window would label a message by another one's bytes.
 // It must agree with Postfix's smtpd where a message ends, or be lost.
 //
+// How it stays in step: commands wait in a queue for their replies, and behind a command whose
+// reply decides what the next bytes are (DATA, AUTH, STARTTLS, QUIT; RSET and the like between BDAT
+// chunks) nothing is parsed before that reply has come: the bytes are held. A reply with which
+// Postfix hangs up (221, 421, 521) ends the session: no event comes after it.
+//
 // Not thread-safe; one tracker a session. RFC 5321 (commands, replies, 4.5.2 dots), RFC 2920
 // (pipelining), RFC 3030 (BDAT), RFC 3207 (STARTTLS), RFC 4954 (AUTH).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "classifier/trace.h"
@@ -29,15 +32,30 @@ struct Span {
   bool operator==(const Span&) const = default;
 };
 
-// One message that was transferred to its end.
+// How the last byte of a span looks: what a segment that ends there ended with.
+enum class Tail : std::uint8_t { Other, Cr, Lf };
+
+inline Tail tail_of(char last) {
+  return last == '\n' ? Tail::Lf : last == '\r' ? Tail::Cr : Tail::Other;
+}
+
+// One message that was transferred to its end. Of its dialogue `early_data` and `chunks` tell of
+// this message; the rest tells of the session so far. `split_command` and `quit_with_dot` need the
+// segments and are the observer's.
+//
+// Landmarks where no blank line ends the header section: at a line that is no field, Postfix begins
+// the body, so header_end == body_begin == the end of the last field; a message that ends within
+// its header section has header_end there and body_begin 0.
 struct Message {
-  std::uint32_t ordinal = 1;   // 1-based; counts the messages that were transferred to their end
+  std::uint32_t ordinal = 1;  // 1-based; counts the messages that were transferred to their end
   Transfer transfer = Transfer::Data;
-  std::vector<Span> spans;     // where its bytes lie; one span with DATA, one a chunk with BDAT
-                               // (neighbouring chunks are separated by their command lines)
-  std::uint64_t size = 0;      // bytes in all spans, the terminator included
+  std::vector<Span> spans;  // where its bytes lie; one span with DATA, one a chunk with BDAT
+                            // (neighbouring chunks are separated by their command lines;
+                            // a chunk of no bytes has none)
+  std::vector<Tail> tails;  // how each span ends
+  std::uint64_t size = 0;   // bytes in all spans, the terminator included
   Landmarks landmarks;
-  Dialogue dialogue;           // as known when the message ended; segments add to it later
+  Dialogue dialogue;  // as known when the message ended; segments add to it later
 };
 
 class SmtpTracker {
@@ -59,11 +77,12 @@ class SmtpTracker {
 
   // Bounds on what is kept; beyond them the tracker is lost.
   struct Limits {
-    std::size_t command_line = 2048;     // Postfix's line_length_limit
+    std::size_t command_line = 2048;  // Postfix's line_length_limit
+    std::size_t auth_line = 12288;    // Postfix's smtpd_sasl_response_limit; RFC 4954, 4
     std::size_t reply_line = 4096;
-    std::size_t outstanding = 1024;      // commands without a reply
-    std::size_t held = 64 * 1024;        // client bytes that wait for the answer to DATA
-    std::size_t chunks = 4096;           // BDAT chunks in one message
+    std::size_t outstanding = 1024;  // commands without a reply
+    std::size_t held = 64 * 1024;    // client bytes that wait for the answer to DATA
+    std::size_t chunks = 4096;       // BDAT chunks in one message
   };
 
   // Requires: `listener` outlives the tracker.
@@ -83,6 +102,10 @@ class SmtpTracker {
 
   // Offset behind the last client byte that was given.
   std::uint64_t client_offset() const;
+
+  // The first offset that a later on_command() or on_message() may speak of. A listener can forget
+  // what lies before it. Allowed within the listener's calls.
+  std::uint64_t needed_from() const;
 
  private:
   struct Impl;

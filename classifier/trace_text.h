@@ -1,6 +1,7 @@
 // The one text form of a Trace: used by log, evidence socket, tests and corpora alike.
 // classifier/README.md has the grammar with examples. Reading and printing are exact inverses:
-// parse(print(t)) == t for every t, and print(parse(s)) == s for every s that print made.
+// parse(print(t)) == t for every t within the limits below (with sizes and counts of at least 1, as
+// trace.h demands), and print(parse(s)) == s for every s that print made.
 // Pure functions; safe from any thread.
 #pragma once
 
@@ -12,6 +13,14 @@
 #include "classifier/trace.h"
 
 namespace classifier {
+
+// What the reader takes at most. A session's own limits are lower (Observer::Limits); these bound
+// what a hostile line can make the reader allocate, whatever runs (`1448x60000`) it writes.
+struct TraceLimits {
+  static constexpr std::size_t kSegments = 65536;  // all runs expanded
+  static constexpr std::size_t kFields = Landmarks::kMaxFields;
+  static constexpr std::size_t kSyn = 512;  // bytes of the SYN signature, escapes undone
+};
 
 // Where and why a line is not a trace. `offset` is the byte in the input.
 struct TraceError {
@@ -30,6 +39,8 @@ std::string_view name(Via via);
 std::string_view name(State state);
 std::string_view name(Reason reason);
 std::string_view name(Transfer transfer);
+std::optional<Via> via_named(std::string_view text);
+std::optional<State> state_named(std::string_view text);
 std::optional<Reason> reason_named(std::string_view text);
 
 // "399,29,184,1440x5": payload sizes in stream order; three or more equal ones in a row are written

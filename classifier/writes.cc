@@ -1,0 +1,352 @@
+// From segments to writes. Pure functions; any thread.
+//
+// What makes a boundary
+// ---------------------
+// A program hands its message to TCP in writes. TCP cuts them into segments of at most one size
+// (the path's MSS less options, "full" below) and keeps no mark of where a write ended, but one:
+//
+//     write(5000)  write(1200)                        full = 1448
+//     ├1448┼1448┼1448┼656┤├1200┤                      the 656 ends a write
+//
+// A segment that is not full, with more of the message behind it, was sent because there was no
+// more to send: a write ended there. All else below is about when that is not so, and about
+// boundaries that cannot be seen.
+//
+// What hides one
+//  * A write of whole segments (Postfix: 4 x MSS) leaves nothing behind. It looks like one write.
+//  * Nagle's algorithm keeps a short segment back while data is unacknowledged. Linux does it in
+//    Minshall's form: only while an earlier *short* segment is unacknowledged. So the first write's
+//    tail always leaves at once, and what follows is joined for a round trip and leaves in full
+//    segments: [first write][1448 ...][tail]. A program that writes line by line shows its first
+//    line and nothing else on a path of 40 ms, and a few more line ends on a LAN.
+//    With TCP_NODELAY every write shows until the congestion window is full.
+//  * Joining moves boundaries away, it never invents one: every short segment still ends where some
+//    write ended. That is why sums are compared and not sizes: 1448+1448+1200 = 4096 at MSS 1448
+//    and 908x4+464 = 4096 at MSS 908 are the same program.
+//
+// What fakes one
+//  * A path MTU change. Segments that were cut for the large size are cut again for the small one,
+//    each with its remnant: 1448+1448 -> 948 948 948 52. A remnant is known by its sum: from some
+//    full segment before it to its own end it makes a whole number of large segments.
+//  * A repair. What is sent again may be cut or joined otherwise; a segment that was resent, or
+//  that
+//    stands beside a hole in the capture, proves less.
+//  * SACK blocks in the options of a data segment: they take 12 to 36 bytes from a full segment.
+//  * A read (Via::Read) that joined several segments: only that one of them was short can be told,
+//    not which.
+//
+// What PSH says: Linux sets it at the end of each write and when half the window is filled, other
+// stacks at the end of a write only. So a short segment with PSH is a write's end; a segment
+// *without* PSH has more of the same write behind it, and a size that repeats without PSH is a
+// limit of the path and not of the program (948 by path MTU, against 1024 by the program's buffer).
+//
+// What was refused: gaps. On a slow link every gap is long, and on a fast one a sleeping program
+// and a full window look alike.
+#include "classifier/writes.h"
+
+#include <algorithm>
+#include <array>
+
+namespace classifier {
+namespace {
+
+// Smaller segments are never taken for a limit of the path: RFC 791 asks 576 of every host, and the
+// smallest links in use carry 256.
+constexpr std::uint32_t kLeastFull = 256;
+// A single largest segment of at least this stands for the path's limit, when none was announced.
+constexpr std::uint32_t kPlausibleFull = 1000;
+// Below this share of the large size, a second size is a path that moved; above, it is options.
+constexpr std::uint32_t kOtherPercent = 90;
+// An MSS less timestamps (12) and SACK blocks (12, 20, 28, 36): RFC 2018, RFC 7323.
+constexpr std::array<std::uint32_t, 4> kOptionSizes = {12, 20, 28, 36};
+constexpr std::uint32_t kMostOptions = 40;
+// As many segments as one send offload unit (64 KB) can have been cut into are searched for the
+// start of a remnant.
+constexpr int kRemnantReach = 64;
+
+// Confidences, by what speaks for the program. Set by the lab's recordings: with PSH and without
+// loss, no short segment in 860 messages was the path's.
+constexpr float kPushedShort = 0.95F;
+constexpr float kUnpushedShort = 0.70F;  // PSH exists in this trace, but not here
+constexpr float kPushUnknown = 0.85F;
+constexpr float kOneReadShort = 0.65F;         // one segment in one read: nearly a segment
+constexpr float kJoinedShort = 0.25F;          // somewhere in this read, one was short
+constexpr float kRepaired = 0.70F;             // factor: the segment was sent again or came late
+constexpr float kBesideHole = 0.30F;           // factor: bytes are missing on one side
+constexpr float kMovingPath = 0.80F;           // factor: the full size changes
+constexpr float kRepairedWhileMoving = 0.30F;  // factor: cut again for another size
+constexpr float kRemnant = 0.05F;
+
+// Payload of the largest segment that this entry is known to hold.
+std::uint32_t unit(const Segment& segment) {
+  const std::uint64_t payload = std::uint64_t{segment.before} + segment.size + segment.after;
+  const std::uint32_t count = std::max(segment.count, 1U);
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>((payload + count - 1) / count, 1U << 30));
+}
+
+bool evenly_joined(const Segment& segment) {
+  return segment.count > 1 && segment.payload() % segment.count == 0;
+}
+
+// Entries and not segments: one read of 916 bytes in two segments does not say that 458 is full.
+struct Tally {
+  std::uint32_t count = 0;
+  std::uint32_t unpushed = 0;  // with more of the message behind them
+};
+
+Tally tally(const std::vector<Segment>& segments, std::uint32_t size) {
+  Tally tally;
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    if (unit(segments[i]) != size) continue;
+    ++tally.count;
+    if (!segments[i].push && i + 1 < segments.size()) ++tally.unpushed;
+  }
+  return tally;
+}
+
+// Sizes that were looked at already. Each look costs a pass over the message, and a hostile trace
+// has as many sizes as segments; a real path has two.
+class Tried {
+ public:
+  // Whether `size` is new and there is still room to look at it.
+  bool admit(std::uint32_t size) {
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (sizes_[i] == size) return false;
+    }
+    if (count_ == sizes_.size()) return false;
+    sizes_[count_++] = size;
+    return true;
+  }
+
+ private:
+  std::array<std::uint32_t, 8> sizes_{};
+  std::size_t count_ = 0;
+};
+
+// Is a size that repeats below the announced one a limit of the path (and not a buffer's)?
+bool limits_path(std::uint32_t size, const Tally& tally, bool pushes) {
+  if (size < kLeastFull) return false;
+  if (pushes) return tally.unpushed > 0 && (tally.count > 1 || size >= kLeastFull * 2);
+  return tally.count > 1 && size % kKilobyte != 0;
+}
+
+std::uint32_t full_size(const Trace& trace, bool pushes) {
+  std::uint32_t largest = 0;
+  for (const Segment& segment : trace.segments) largest = std::max(largest, unit(segment));
+  const std::uint32_t mss = trace.path.mss;
+  const Tally seen = tally(trace.segments, largest);
+  if (mss == 0) {
+    const bool plausible = largest >= kPlausibleFull && largest % kKilobyte != 0;
+    const bool known = limits_path(largest, seen, pushes) || plausible;
+    return known ? largest : 0;
+  }
+  // The announced size bounds what the *client's* path takes only loosely: a route may have grown
+  // since the SYN. What was seen wins.
+  if (largest >= mss) return largest;
+  if (largest + kMostOptions >= mss) return seen.count > 1 ? largest : mss;
+  return limits_path(largest, seen, pushes) ? largest : mss;
+}
+
+// A smaller size that stands in runs, cut by the path: 536 536 536 beside 1400 1400.
+std::uint32_t other_size(const Trace& trace, std::uint32_t full, bool pushes) {
+  const std::vector<Segment>& segments = trace.segments;
+  Tried tried;
+  for (std::size_t i = 0; i + 2 < segments.size(); ++i) {
+    const std::uint32_t size = unit(segments[i]);
+    if (size != unit(segments[i + 1]) || size < kLeastFull) continue;
+    if (std::uint64_t{size} * 100 > std::uint64_t{full} * kOtherPercent) continue;
+    if (!tried.admit(size)) continue;
+    const Tally seen = tally(segments, size);
+    if (seen.count < 3) continue;
+    if (pushes ? seen.unpushed >= 2 : size % kKilobyte != 0) return size;
+  }
+  return 0;
+}
+
+bool is_size(std::uint32_t payload, std::uint32_t full) {
+  if (full == 0 || payload > full) return false;
+  if (payload == full) return true;
+  return std::find(kOptionSizes.begin(), kOptionSizes.end(), full - payload) != kOptionSizes.end();
+}
+
+// `end` is the offset behind the segment: the rest of a buffer may by chance be as long as a full
+// segment less some options (4096 at MSS 1372 leaves 1352), but then it ends on the buffer's grid.
+bool is_full(const Segment& segment, std::uint64_t end, const SegmentSizes& sizes,
+             std::uint32_t mss) {
+  if (sizes.full == 0) return false;
+  const std::uint32_t payload = unit(segment);
+  const bool uneven = segment.count > 1 && !evenly_joined(segment);
+  if (uneven) return false;
+  if (payload < sizes.full && payload != sizes.other && payload != sizes.lesser && segment.push &&
+      ends_buffer(end)) {
+    return false;
+  }
+  // The announced size is one the path had, though it may have grown before the second segment.
+  return payload > sizes.full || is_size(payload, sizes.full) || is_size(payload, sizes.other) ||
+         (sizes.lesser != 0 && payload == sizes.lesser) || (mss >= kLeastFull && payload == mss);
+}
+
+// Options that only some segments carry, or a path MTU that fell by a few bytes.
+std::uint32_t lesser_size(const Trace& trace, std::uint32_t full, bool pushes) {
+  if (!pushes) return 0;
+  Tried tried;
+  for (const Segment& segment : trace.segments) {
+    const std::uint32_t size = unit(segment);
+    if (size >= full || size + kMostOptions < full || segment.push) continue;
+    if (tried.admit(size) && tally(trace.segments, size).unpushed >= 2) return size;
+  }
+  return 0;
+}
+
+SegmentSizes learn_sizes(const Trace& trace) {
+  SegmentSizes sizes;
+  sizes.pushes = std::any_of(trace.segments.begin(), trace.segments.end(),
+                             [](const Segment& segment) { return segment.push; });
+  sizes.full = full_size(trace, sizes.pushes);
+  if (sizes.full == 0) return sizes;
+  sizes.other = other_size(trace, sizes.full, sizes.pushes);
+  sizes.lesser = lesser_size(trace, sizes.full, sizes.pushes);
+  if (trace.path.mss > sizes.full + kMostOptions) sizes.announced = trace.path.mss;
+  std::uint32_t last = 0;
+  std::uint64_t end = 0;
+  for (const Segment& segment : trace.segments) {
+    end += segment.size;
+    if (!is_full(segment, end, sizes, trace.path.mss)) continue;
+    sizes.fulls += segment.count;
+    const std::uint32_t now = is_size(unit(segment), sizes.other) ? sizes.other : sizes.full;
+    if (last != 0 && now != last) ++sizes.moves;
+    last = now;
+  }
+  return sizes;
+}
+
+// Where a segment ends in the message. In front of the first hole that is the sum of all segments;
+// behind the last one it is told from the message's end, whose offset the tracker knows; between
+// two holes it is not known.
+//
+//     0        first hole           last hole              size
+//     ├──known────┤  ...  unknown ...  ├──known backward────┤
+class Position {
+ public:
+  explicit Position(const Trace& trace) : trace_(trace), last_hole_(0) {
+    std::uint64_t behind = 0;
+    for (std::size_t i = trace.segments.size(); i-- > 0;) {
+      behind += trace.segments[i].size;
+      if (!trace.segments[i].hole) continue;
+      last_hole_ = i;
+      resumes_ = behind <= trace.size;
+      if (resumes_) resume_ = trace.size - behind;
+      return;
+    }
+  }
+
+  // Steps over segment `index`; called for each in turn.
+  void advance(std::size_t index) {
+    const Segment& segment = trace_.segments[index];
+    if (segment.hole) known_ = false;
+    if (segment.hole && index == last_hole_ && resumes_) {
+      known_ = true;
+      end_ = resume_;
+    }
+    end_ += segment.size;
+  }
+  bool known() const { return known_ && end_ <= UINT32_MAX; }
+  std::uint64_t end() const { return end_; }
+
+ private:
+  const Trace& trace_;
+  std::size_t last_hole_;
+  bool resumes_ = false;
+  std::uint64_t resume_ = 0;
+  bool known_ = true;
+  std::uint64_t end_ = 0;
+};
+
+bool is_multiple(std::uint64_t sum, std::uint32_t large) {
+  if (large == 0 || sum == 0) return false;
+  if (sum % large == 0) return true;
+  // The same with SACK or timestamp options in each of the large segments.
+  return large > kMostOptions && sum % (large - kOptionSizes[0]) == 0 && sum >= large - 12U;
+}
+
+// Does segment `at` end a larger segment that the path made the sender cut again?
+//
+//     cut for 1448:  [ 1448 ][ 1448 ]
+//     sent as 948:   [ 948 ][ 948 ][ 948 ][52]      948+948+948+52 = 2 x 1448
+bool is_remnant(const std::vector<Segment>& segments, std::size_t at, const SegmentSizes& sizes) {
+  const std::uint32_t large = sizes.other != 0 ? sizes.full : sizes.announced;
+  const std::uint32_t small = sizes.other != 0 ? sizes.other : sizes.full;
+  if (large == 0) return false;
+  std::uint64_t sum = segments[at].payload();
+  if (sum >= small) return false;
+  for (int back = 1; back <= kRemnantReach && static_cast<std::size_t>(back) <= at; ++back) {
+    const Segment& before = segments[at - back];
+    if (!is_size(unit(before), small) && !before.resent && !before.late) return false;
+    sum += before.payload();
+    if (is_multiple(sum, large)) return true;
+  }
+  return false;
+}
+
+// A full segment that was sent again in pieces, or came back in part: 618r 842r at MSS 1460.
+bool is_piece(const std::vector<Segment>& segments, std::size_t at, std::uint32_t full) {
+  constexpr std::size_t kMostPieces = 3;
+  const auto repaired = [&](std::size_t i) { return segments[i].resent || segments[i].late; };
+  const std::size_t earliest = at + 1 < kMostPieces ? 0 : at + 1 - kMostPieces;
+  for (std::size_t begin = earliest; begin <= at; ++begin) {
+    std::uint64_t sum = 0;
+    for (std::size_t i = begin; i < begin + kMostPieces && i < segments.size(); ++i) {
+      if (!repaired(i)) break;
+      sum += segments[i].payload();
+      if (i >= at && sum == full && i > begin) return true;
+    }
+  }
+  return false;
+}
+
+float confidence(const Trace& trace, std::size_t at, const SegmentSizes& sizes) {
+  const std::vector<Segment>& segments = trace.segments;
+  const Segment& segment = segments[at];
+  if (is_remnant(segments, at, sizes) || is_piece(segments, at, sizes.full)) return kRemnant;
+  float value = kPushUnknown;
+  if (trace.via == Via::Read) {
+    value = segment.count == 1 ? kOneReadShort : kJoinedShort;
+  } else if (sizes.pushes) {
+    value = segment.push ? kPushedShort : kUnpushedShort;
+  }
+  const bool moving = sizes.other != 0 || sizes.announced != 0;
+  if (sizes.other != 0) value *= kMovingPath;
+  if (segment.resent || segment.late) value *= moving ? kRepairedWhileMoving : kRepaired;
+  if (segment.hole || segments[at + 1].hole) value *= kBesideHole;
+  return value;
+}
+
+}  // namespace
+
+Writes recover_writes(const Trace& trace) {
+  Writes writes;
+  writes.segment = learn_sizes(trace);
+  writes.full = writes.segment.full;
+  Position position(trace);
+  std::uint64_t write = 0;
+  for (std::size_t i = 0; i < trace.segments.size(); ++i) {
+    position.advance(i);
+    write += trace.segments[i].size;
+    const bool last = i + 1 == trace.segments.size();
+    bool ends = last;
+    if (!last && position.known() &&
+        !is_full(trace.segments[i], position.end(), writes.segment, trace.path.mss)) {
+      const float sure = confidence(trace, i, writes.segment);
+      writes.boundaries.push_back(
+          {static_cast<std::uint32_t>(position.end()), static_cast<std::uint32_t>(i), sure});
+      ends = sure >= kEvident;
+    }
+    if (!ends) continue;
+    writes.sizes.push_back(static_cast<std::uint32_t>(std::min<std::uint64_t>(write, UINT32_MAX)));
+    write = 0;
+  }
+  return writes;
+}
+
+}  // namespace classifier

@@ -1,0 +1,128 @@
+#include "milter/cli/cli.h"
+
+#include <fmt/format.h>
+#include <sysexits.h>
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <string>
+
+#include "milter/cli/versions.h"
+#include "milter/config/load.h"
+#include "milter/supervisor/setup_error.h"
+#include "milter/supervisor/supervisor.h"
+
+namespace cli {
+namespace {
+
+constexpr const char* kDefaultFile = "/etc/segmilter/segmilter.toml";
+
+constexpr const char* kDescription =
+    "Tells Postfix how a message was sent: an SMTP proxy sees where the sender's TCP segments end, "
+    "a milter puts the pattern's name on the message (X-Protocol-Pattern).";
+
+constexpr const char* kExamples = R"(
+Examples:
+  segmilter check                        is the configuration right? (exit 0 or 78)
+  segmilter check --print                every setting with the value that counts
+  segmilter run                          the service: proxy and filter, supervised
+  segmilter filter -c ./segmilter.toml   the filter alone, in the foreground
+
+Signals to `run`: TERM or INT drains and ends (twice: at once), HUP reads the configuration again.
+Exit codes are those of sysexits.h: 64 usage, 69 an address or the kernel filter cannot be had,
+77 not permitted, 78 configuration. More: segmilter(8), segmilter.toml(5).
+)";
+
+struct Options {
+  std::string file = kDefaultFile;
+  bool print = false;
+  bool version = false;
+};
+
+void define(CLI::App& app, Options& options) {
+  app.footer(kExamples);
+  app.require_subcommand(0, 1);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return fmt::format("segmilter: {} (see segmilter --help)\n", error.what());
+  });
+  app.add_flag("-V,--version", options.version, "print the version and those of the libraries");
+  const auto add = [&](const char* name, const char* description) {
+    auto* command = app.add_subcommand(name, description);
+    command->add_option("-c,--config", options.file, "configuration file")
+        ->type_name("FILE")
+        ->capture_default_str();
+    return command;
+  };
+  add("run", "start the proxy and the filter, and keep them running");
+  add("proxy", "the proxy alone, in the foreground, without a supervisor");
+  add("filter", "the filter alone, in the foreground, without a supervisor");
+  add("check", "look at the configuration: exit 0, or 78 with FILE:LINE: KEY: REASON")
+      ->add_flag("--print", options.print, "print every setting, as TOML");
+  app.add_subcommand("version", "print the version and those of the libraries");
+}
+
+int check(const config::Config& config, const Options& options) {
+  for (const auto& warning : config::warnings(config)) {
+    fmt::print(stderr, "segmilter: warning: {}: {}\n", options.file, warning);
+  }
+  if (options.print) {
+    fmt::print("{}", config::print(config));
+  } else {
+    fmt::print("{}: ok\n", options.file);
+  }
+  return EX_OK;
+}
+
+int dispatch(const std::string& command, const Options& options) {
+  const auto config = config::parse(config::read_file(options.file), options.file);
+  if (command == "check") return check(config, options);
+  if (command == "proxy") return supervisor::run_proxy(config, options.file);
+  if (command == "filter") return supervisor::run_filter(config, options.file);
+  return supervisor::run(config, options.file);
+}
+
+int complain(int code, const std::string& what) {
+  fmt::print(stderr, "segmilter: {}\n", what);
+  return code;
+}
+
+// Runs `command`; what it throws becomes a line and a code.
+int guarded(const std::string& command, const Options& options) {
+  try {
+    return dispatch(command, options);
+  } catch (const config::ConfigError& error) {
+    return complain(EX_CONFIG, error.what());
+  } catch (const supervisor::SetupError& error) {
+    return complain(error.code(), error.what());
+  } catch (const std::system_error& error) {
+    return complain(EX_OSERR, error.what());
+  } catch (const std::exception& error) {
+    return complain(EX_SOFTWARE, error.what());
+  }
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  CLI::App app(kDescription, "segmilter");
+  Options options;
+  define(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    (void)app.exit(error);
+    return EX_USAGE;
+  }
+  const auto commands = app.get_subcommands();
+  const auto command = commands.empty() ? "" : commands.front()->get_name();
+  if (options.version || command == "version") {
+    fmt::print("{}", versions());
+    return EX_OK;
+  }
+  if (command.empty()) return complain(EX_USAGE, "a command is needed (see segmilter --help)");
+  return guarded(command, options);
+}
+
+}  // namespace cli

@@ -1,0 +1,299 @@
+// Walks a TOML document along the table of settings.h, then looks at what only holds between
+// settings. The first error ends it: an administrator mends one line at a time.
+#include "milter/config/load.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <numeric>
+
+#include "milter/config/settings.h"
+#include "milter/config/value.h"
+#include "milter/net/fd.h"
+
+namespace config {
+namespace {
+
+// A document and where in it the keys stand, for messages.
+struct Source {
+  std::string file;
+  std::map<std::string, unsigned, std::less<>> lines;  // "proxy" and "proxy.listen" → line
+};
+
+// Values that are quoted in a reason come from the file: a line break in one must not make two
+// lines of a message.
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  return text;
+}
+
+[[noreturn]] void fail(const Source& source, std::string_view key, std::string_view reason) {
+  // A setting that is not there: its section's line is still a help.
+  auto found = source.lines.find(key);
+  if (found == source.lines.end()) found = source.lines.find(key.substr(0, key.find('.')));
+  const auto line = found == source.lines.end() ? "" : fmt::format(":{}", found->second);
+  throw ConfigError(one_line(fmt::format("{}{}: {}: {}", source.file, line, key, reason)));
+}
+
+// Edits (Levenshtein) from one word to the other.
+std::size_t distance(std::string_view from, std::string_view to) {
+  std::vector<std::size_t> row(to.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < to.size(); ++j) {
+      const auto replaced = diagonal + (from[i] == to[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+// "; did you mean max_sessions?" where some name is near.
+template <typename Names, typename NameOf>
+std::string did_you_mean(std::string_view word, const Names& names, NameOf name_of) {
+  std::string best;
+  std::size_t least = std::min<std::size_t>(4, word.size() / 3 + 1);
+  for (const auto& candidate : names) {
+    const auto edits = distance(word.substr(0, 64), name_of(candidate));
+    if (edits < least) {
+      least = edits;
+      best = name_of(candidate);
+    }
+  }
+  return best.empty() ? "" : fmt::format("; did you mean {}?", best);
+}
+
+template <typename Items, typename NameOf>
+auto* find_named(const Items& items, std::string_view name, NameOf name_of) {
+  const auto found = std::find_if(items.begin(), items.end(),
+                                  [&](const auto& item) { return name_of(item) == name; });
+  return found == items.end() ? nullptr : &*found;
+}
+
+const std::string& key_of(const Setting& setting) {
+  return setting.key;
+}
+const std::string& name_of(const Section& section) {
+  return section.name;
+}
+
+// Sets the default of `upstream_protocol` right against the value that other proxies have.
+std::string why_not_none(const toml::node& node) {
+  const auto* text = node.as_string();
+  if (text == nullptr || text->get() != "none") return "";
+  return "\"none\" is refused: every client would look like 127.0.0.1 to Postfix, which mynetworks "
+         "permits: an open relay. Use \"proxy-v2\" and smtpd_upstream_proxy_protocol=haproxy";
+}
+
+void read_setting(const Source& source, const std::string& name, const Setting& setting,
+                  const toml::node& node, Config& config) {
+  if (name == "proxy.upstream_protocol") {
+    if (const auto reason = why_not_none(node); !reason.empty()) fail(source, name, reason);
+  }
+  try {
+    setting.read(node, config);
+  } catch (const Refused& refused) {
+    fail(source, name, refused.what());
+  }
+}
+
+// In the order of the file, so that the first error is the first for its reader too: toml++ sorts
+// by name.
+struct Entry {
+  unsigned line;
+  std::string key;
+  const toml::node* node;
+};
+std::vector<Entry> in_file_order(const toml::table& table) {
+  std::vector<Entry> entries;
+  for (const auto& [key, node] : table) {
+    entries.push_back({key.source().begin.line, std::string(key.str()), &node});
+  }
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const Entry& a, const Entry& b) { return a.line < b.line; });
+  return entries;
+}
+
+void read_section(Source& source, const Section& section, const toml::table& table,
+                  Config& config) {
+  for (const auto& [line, key, node] : in_file_order(table)) {
+    const auto name = section.name + "." + key;
+    source.lines[name] = line;
+    const auto* setting = find_named(section.settings, key, key_of);
+    if (setting == nullptr) {
+      fail(source, name, "unknown setting" + did_you_mean(key, section.settings, key_of));
+    }
+    read_setting(source, name, *setting, *node, config);
+  }
+}
+
+toml::table parse_toml(std::string_view text, const std::string& file) {
+  try {
+    return toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    throw ConfigError(one_line(
+        fmt::format("{}:{}: not TOML: {}", file, error.source().begin.line, error.description())));
+  }
+}
+
+bool is_wildcard(const net::Endpoint& endpoint) {
+  const auto text = endpoint.print_address();
+  return text == "0.0.0.0" || text == "::";
+}
+
+// Would a connection to `upstream` come back to `listen`? A wildcard catches the loopback
+// addresses; which others are this machine's is not asked here.
+bool is_loop(const net::Endpoint& listen, const net::Endpoint& upstream) {
+  if (listen == upstream) return true;
+  return listen.port() == upstream.port() && is_wildcard(listen) && upstream.is_loopback();
+}
+
+void check_proxy(const Source& source, const Proxy& proxy) {
+  if (proxy.upstream && is_wildcard(*proxy.upstream)) {
+    fail(source, "proxy.upstream", "names every address; Postfix's own is wanted");
+  }
+  if (proxy.listen.empty()) return;
+  if (!proxy.upstream) {
+    fail(source, "proxy.listen",
+         "proxy.upstream is not set: name Postfix's smtpd that expects the PROXY protocol, such as "
+         "upstream = \"127.0.0.1:10025\"");
+  }
+  for (const auto& listen : proxy.listen) {
+    if (!is_loop(listen, *proxy.upstream)) continue;
+    fail(
+        source, "proxy.upstream",
+        fmt::format("\"{}\" is what proxy.listen \"{}\" listens on: the proxy would talk to itself",
+                    proxy.upstream->print(), listen.print()));
+  }
+}
+
+void check_thresholds(const Source& source, const classifier::Policy& policy) {
+  struct Step {
+    std::string_view key;
+    double threshold;
+  };
+  const Step steps[] = {{"policy.tempfail", policy.tempfail},
+                        {"policy.quarantine", policy.quarantine},
+                        {"policy.reject", policy.reject}};
+  const Step* below = nullptr;
+  for (const Step& step : steps) {
+    if (std::isinf(step.threshold)) continue;  // off: not in the order
+    if (below != nullptr && step.threshold < below->threshold) {
+      fail(source, step.key,
+           fmt::format("{} is below {} ({}): the severer action needs the higher score",
+                       step.threshold, below->key, below->threshold));
+    }
+    below = &step;
+  }
+}
+
+void check_sockets(const Source& source, const Config& config) {
+  if (config.filter.socket == "unix:" + config.evidence.socket) {
+    fail(source, "filter.socket", "evidence.socket has the same path");
+  }
+}
+
+}  // namespace
+
+Config parse(std::string_view text, const std::string& file) {
+  if (text.size() > kMaxText) {
+    throw ConfigError(
+        fmt::format("{}: {} bytes long; a configuration may have {}", file, text.size(), kMaxText));
+  }
+  Config config;
+  Source source{file, {}};
+  const auto document = parse_toml(text, file);
+  for (const auto& [line, name, node] : in_file_order(document)) {
+    source.lines[name] = line;
+    const auto* section = find_named(sections(), name, name_of);
+    if (section == nullptr) {
+      fail(source, name, "unknown section" + did_you_mean(name, sections(), name_of));
+    }
+    if (!node->is_table()) fail(source, name, fmt::format("is a section: [{}]", name));
+    read_section(source, *section, *node->as_table(), config);
+  }
+  check_proxy(source, config.proxy);
+  check_thresholds(source, config.policy);
+  check_sockets(source, config);
+  return config;
+}
+
+std::string read_file(const std::string& file) {
+  const auto failed = [&] {
+    return ConfigError(fmt::format("{}: cannot be read: {}", file, std::strerror(errno)));
+  };
+  const net::Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) throw failed();
+  std::string text;
+  char buffer[16 * 1024];
+  // One byte more than is allowed is enough for parse() to refuse; a device would never end.
+  while (text.size() <= kMaxText) {
+    const auto got = ::read(fd.get(), buffer, sizeof buffer);
+    if (got < 0) throw failed();
+    if (got == 0) return text;
+    text.append(buffer, static_cast<std::size_t>(got));
+  }
+  throw ConfigError(
+      fmt::format("{}: more than the {} bytes that a configuration may have", file, kMaxText));
+}
+
+std::string print(const Config& config) {
+  std::string text;
+  for (const auto& section : sections()) {
+    text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section.name);
+    for (const auto& setting : section.settings) {
+      const auto value = setting.print(config);
+      if (!value.empty()) text += fmt::format("{} = {}\n", setting.key, value);
+    }
+  }
+  return text;
+}
+
+std::vector<std::string> warnings(const Config& config) {
+  std::vector<std::string> lines;
+  if (config.proxy.idle_timeout < seconds(300)) {
+    lines.push_back(fmt::format(
+        "proxy.idle_timeout: {}s is below Postfix's smtpd_timeout (300s): slow clients will be cut",
+        config.proxy.idle_timeout.count()));
+  }
+  if (config.general.user == "root") {
+    lines.emplace_back("general.user: \"root\": the processes keep all rights");
+  }
+  if (!config.proxy.listen.empty() && config.evidence.max_sessions < config.proxy.max_sessions) {
+    lines.emplace_back(
+        "evidence.max_sessions: below proxy.max_sessions: the busiest hours will be unobserved");
+  }
+  return lines;
+}
+
+std::vector<std::string> needs_restart(const Config& running, const Config& loaded) {
+  std::vector<std::string> names;
+  for (const auto& section : sections()) {
+    for (const auto& setting : section.settings) {
+      if (setting.change == Change::AtRestart && setting.print(running) != setting.print(loaded)) {
+        names.push_back(section.name + "." + setting.key);
+      }
+    }
+  }
+  return names;
+}
+
+Config reloaded(const Config& running, Config loaded) {
+  for (const auto& section : sections()) {
+    for (const auto& setting : section.settings) {
+      if (setting.change == Change::AtRestart) setting.copy(running, loaded);
+    }
+  }
+  return loaded;
+}
+
+}  // namespace config

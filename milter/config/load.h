@@ -16,6 +16,9 @@ class ConfigError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// Limit of a configuration: it goes to the children in one control message (supervisor/control.h).
+inline constexpr std::size_t kMaxText = 120 * 1024;
+
 // Unknown keys, wrong types, values out of range and combinations that would be unsafe are errors.
 // `file` is used in messages only. Throws ConfigError.
 Config parse(std::string_view text, const std::string& file);
@@ -23,8 +26,18 @@ Config parse(std::string_view text, const std::string& file);
 // Reads a whole file. Throws ConfigError when it cannot be read.
 std::string read_file(const std::string& file);
 
+// All settings as TOML that parse() takes again.
+std::string print(const Config& config);
+
+// What is allowed but seldom meant: "proxy.idle_timeout: …", for `check` and the log at start.
+std::vector<std::string> warnings(const Config& config);
+
 // Settings that differ and that a running program cannot change (listeners, sockets, workers, user,
 // capture method): for the log line at a reload. "proxy.listen".
 std::vector<std::string> needs_restart(const Config& running, const Config& loaded);
+
+// What a running program becomes by a reload: `loaded`, but for the settings of needs_restart,
+// which stay as they are in `running`.
+Config reloaded(const Config& running, Config loaded);
 
 }  // namespace config

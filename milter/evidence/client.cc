@@ -1,0 +1,138 @@
+// The whole exchange has one deadline: a proxy that hangs must not hold Postfix, which waits for
+// our answer to the end of the message. Threads: each ask() has its own socket and shares nothing.
+#include "milter/evidence/client.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <variant>
+
+#include "classifier/trace_text.h"
+#include "milter/net/fd.h"
+
+namespace evidence {
+namespace {
+
+using classifier::Reason;
+using classifier::Trace;
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kMaxAnswer = 1024 * 1024;
+
+// Either the answer's line, without its end, or why there is none.
+using Answer = std::variant<std::string, Reason>;
+
+Trace unobserved(Reason reason, std::uint32_t after) {
+  Trace trace;
+  trace.state = classifier::State::Unobserved;
+  trace.reason = reason;
+  trace.message = after + 1;
+  return trace;
+}
+
+// Rounded up: the last millisecond is waited for, not spun through.
+int left(Clock::time_point deadline) {
+  const auto rest = std::chrono::ceil<milliseconds>(deadline - Clock::now());
+  return static_cast<int>(std::clamp<std::int64_t>(rest.count(), 0, 3600 * 1000));
+}
+
+bool wait_for(int fd, short events, Clock::time_point deadline) {
+  for (;;) {
+    pollfd entry{fd, events, 0};
+    const int ready = poll(&entry, 1, left(deadline));
+    if (ready > 0) return true;
+    if (ready == 0 && left(deadline) == 0) return false;
+    if (ready < 0 && errno != EINTR) return false;
+  }
+}
+
+// A unix socket has no connection in progress to poll for: a non-blocking connect() fails at once
+// when the backlog is full. So it blocks, bounded by the send timeout, which unix_stream_connect
+// honours; everything after it is non-blocking.
+std::variant<net::Fd, Reason> connect_to(const std::string& path, Clock::time_point deadline) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return Reason::Error;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  net::Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return Reason::Error;
+  const int wait = std::max(left(deadline), 1);  // 0 would mean: for ever
+  const timeval limit{wait / 1000, wait % 1000 * 1000};
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0) return Reason::Error;
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
+    return errno == EAGAIN ? Reason::Timeout : Reason::Error;
+  }
+  return fd;
+}
+
+Reason send_all(int fd, std::string_view text, Clock::time_point deadline) {
+  while (!text.empty()) {
+    const ssize_t sent = send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent > 0) {
+      text.remove_prefix(static_cast<std::size_t>(sent));
+    } else if (errno == EAGAIN) {
+      if (!wait_for(fd, POLLOUT, deadline)) return Reason::Timeout;
+    } else if (errno != EINTR) {
+      return Reason::Error;
+    }
+  }
+  return Reason::None;
+}
+
+Answer read_line(int fd, Clock::time_point deadline) {
+  std::string line;
+  char buffer[16 * 1024];
+  for (;;) {
+    if (!wait_for(fd, POLLIN, deadline)) return Reason::Timeout;
+    const ssize_t got = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (got <= 0) return Reason::Error;  // closed before the line's end
+    const std::string_view part(buffer, static_cast<std::size_t>(got));
+    const auto end = part.find('\n');
+    line.append(part.substr(0, end));
+    if (line.size() > kMaxAnswer) return Reason::Error;
+    if (end != std::string_view::npos) return line;
+    // A trickle of bytes must not outlast the deadline just because each of them is ready in time.
+    if (left(deadline) == 0) return Reason::Timeout;
+  }
+}
+
+Answer exchange(const std::string& path, const std::string& question, milliseconds timeout) {
+  const auto deadline = Clock::now() + timeout;
+  auto connected = connect_to(path, deadline);
+  if (const auto* reason = std::get_if<Reason>(&connected)) return *reason;
+  const int fd = std::get<net::Fd>(connected).get();
+  if (const Reason reason = send_all(fd, question, deadline); reason != Reason::None) return reason;
+  return read_line(fd, deadline);
+}
+
+// A trace of a message that was judged before would put one message's pattern on another: refused.
+Trace read_answer(std::string_view line, std::uint32_t after) {
+  constexpr std::string_view kTrace = "trace ";
+  constexpr std::string_view kNone = "none ";
+  if (line.starts_with(kTrace)) {
+    auto parsed = classifier::parse_trace(line.substr(kTrace.size()));
+    auto* trace = std::get_if<Trace>(&parsed);
+    if (trace != nullptr && trace->message > after) return std::move(*trace);
+  } else if (line.starts_with(kNone)) {
+    const auto reason = classifier::reason_named(line.substr(kNone.size()));
+    if (reason && *reason != Reason::None) return unobserved(*reason, after);
+  }
+  return unobserved(Reason::Error, after);
+}
+
+}  // namespace
+
+Trace Client::ask(const net::Endpoint& client, std::uint32_t after) const {
+  const std::string question = "get " + client.print() + " after=" + std::to_string(after) + "\n";
+  const Answer answer = exchange(socket_, question, timeout_);
+  if (const auto* reason = std::get_if<Reason>(&answer)) return unobserved(*reason, after);
+  return read_answer(std::get<std::string>(answer), after);
+}
+
+}  // namespace evidence

@@ -1,0 +1,123 @@
+#include "milter/evidence/server.h"
+
+#include <event2/buffer.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <charconv>
+#include <cstring>
+
+#include "classifier/trace_text.h"
+
+namespace evidence {
+namespace {
+
+net::Fd listen_on(const config::Evidence& settings) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string attempt = "listen on evidence.socket " + settings.socket;
+  if (settings.socket.size() >= sizeof address.sun_path) {
+    errno = ENAMETOOLONG;
+    net::check(-1, attempt);
+  }
+  std::memcpy(address.sun_path, settings.socket.c_str(), settings.socket.size() + 1);
+  net::Fd listener(
+      net::check(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), attempt));
+  ::unlink(settings.socket.c_str());
+  // The mode is set before anyone can connect: listen() comes last.
+  net::check(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), attempt);
+  net::check(chmod(settings.socket.c_str(), settings.socket_mode), attempt);
+  net::check(listen(listener.get(), 512), attempt);
+  return listener;
+}
+
+}  // namespace
+
+std::string answer(const Table& table, std::string_view question) {
+  constexpr std::string_view kGet = "get ";
+  constexpr std::string_view kAfter = " after=";
+  const auto malformed = [] {
+    return "none " + std::string(name(classifier::Reason::Error));
+  };
+  if (question.substr(0, kGet.size()) != kGet) return malformed();
+  question.remove_prefix(kGet.size());
+  const auto at = question.find(kAfter);
+  if (at == std::string_view::npos) return malformed();
+  const auto client = net::Endpoint::parse(question.substr(0, at));
+  const auto number = question.substr(at + kAfter.size());
+  std::uint32_t after = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), after);
+  if (!client || error != std::errc{} || end != number.data() + number.size()) return malformed();
+
+  const auto found = table.find(*client, after);
+  if (const auto* reason = std::get_if<classifier::Reason>(&found)) {
+    return "none " + std::string(name(*reason));
+  }
+  return "trace " + print(std::get<classifier::Trace>(found));
+}
+
+Server::Server(event_base* base, const config::Evidence& settings, const Table& table)
+    : base_(base), table_(table), path_(settings.socket), listener_(listen_on(settings)) {
+  readable_.reset(event_new(base_, listener_.get(), EV_READ | EV_PERSIST,
+                            [](evutil_socket_t, short, void* self) {
+                              static_cast<Server*>(self)->accept();
+                            },
+                            this));
+  event_add(readable_.get(), nullptr);
+}
+
+Server::~Server() = default;  // The path stays: a restarted process puts its own socket there.
+
+void Server::accept() {
+  const int fd = accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd < 0) return;
+  if (connections_.size() >= kMaxConnections) {
+    ::close(fd);
+    return;
+  }
+  Connection& connection = connections_.emplace_back();
+  connection.server = this;
+  connection.self = std::prev(connections_.end());
+  connection.stream.reset(bufferevent_socket_new(base_, fd, BEV_OPT_CLOSE_ON_FREE));
+  if (!connection.stream) {
+    ::close(fd);
+    connections_.pop_back();
+    return;
+  }
+  bufferevent_setcb(connection.stream.get(), on_read, nullptr, on_event, &connection);
+  bufferevent_setwatermark(connection.stream.get(), EV_READ, 0, kMaxQuestion);
+  const timeval patience{kPatience.count(), 0};
+  bufferevent_set_timeouts(connection.stream.get(), &patience, &patience);
+  bufferevent_enable(connection.stream.get(), EV_READ | EV_WRITE);
+}
+
+void Server::on_read(bufferevent* stream, void* context) {
+  auto& connection = *static_cast<Connection*>(context);
+  evbuffer* input = bufferevent_get_input(stream);
+  std::size_t length = 0;
+  char* line = evbuffer_readln(input, &length, EVBUFFER_EOL_LF);
+  if (line == nullptr) {
+    if (evbuffer_get_length(input) >= kMaxQuestion) connection.server->drop(connection);
+    return;
+  }
+  const std::string reply = answer(connection.server->table_, {line, length}) + "\n";
+  ::free(line);
+  bufferevent_disable(stream, EV_READ);
+  bufferevent_setcb(stream, nullptr, on_written, on_event, context);
+  bufferevent_write(stream, reply.data(), reply.size());
+}
+
+void Server::on_written(bufferevent*, void* context) {
+  auto& connection = *static_cast<Connection*>(context);
+  connection.server->drop(connection);
+}
+
+void Server::on_event(bufferevent*, short, void* context) {
+  auto& connection = *static_cast<Connection*>(context);
+  connection.server->drop(connection);
+}
+
+void Server::drop(Connection& connection) { connections_.erase(connection.self); }
+
+}  // namespace evidence

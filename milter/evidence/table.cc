@@ -1,0 +1,91 @@
+#include "milter/evidence/table.h"
+
+#include <utility>
+
+namespace evidence {
+
+Table::Shard& Table::shard(const net::Endpoint& client) const {
+  // The map uses the hash's low bits; the shard is chosen by others.
+  return shards_[(std::hash<net::Endpoint>{}(client) >> 24) % shards_.size()];
+}
+
+Table::Entry* Table::entry(Shard& shard, const net::Endpoint& client, std::uint64_t session) {
+  const auto found = shard.entries.find(client);
+  if (found != shard.entries.end()) {
+    if (found->second.session != session) found->second = Entry{.session = session};
+    return &found->second;
+  }
+  if (size_.load(std::memory_order_relaxed) >= max_sessions_) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    return nullptr;
+  }
+  size_.fetch_add(1, std::memory_order_relaxed);
+  return &shard.entries.emplace(client, Entry{.session = session}).first->second;
+}
+
+void Table::publish(const net::Endpoint& client, std::uint64_t session,
+                    classifier::Trace&& trace) {
+  Shard& place = shard(client);
+  const std::lock_guard lock(place.mutex);
+  Entry* found = entry(place, client, session);
+  if (found == nullptr) return;
+  if (found->traces.size() == kMaxUnanswered) found->traces.pop_front();
+  found->traces.push_back(std::move(trace));
+}
+
+void Table::answered(const net::Endpoint& client, std::uint64_t session, std::uint32_t ordinal) {
+  std::deque<classifier::Trace> done;  // freed after the lock
+  Shard& place = shard(client);
+  const std::lock_guard lock(place.mutex);
+  const auto found = place.entries.find(client);
+  if (found == place.entries.end() || found->second.session != session) return;
+  auto& traces = found->second.traces;
+  while (!traces.empty() && traces.front().message <= ordinal) {
+    done.push_back(std::move(traces.front()));
+    traces.pop_front();
+  }
+}
+
+void Table::lost(const net::Endpoint& client, std::uint64_t session, classifier::Reason reason) {
+  Shard& place = shard(client);
+  const std::lock_guard lock(place.mutex);
+  if (Entry* found = entry(place, client, session)) found->reason = reason;
+}
+
+void Table::close(const net::Endpoint& client, std::uint64_t session,
+                  steady_clock::time_point now) {
+  Shard& place = shard(client);
+  const std::lock_guard lock(place.mutex);
+  const auto found = place.entries.find(client);
+  if (found == place.entries.end() || found->second.session != session) return;
+  if (found->second.traces.empty() && found->second.reason == classifier::Reason::None) {
+    place.entries.erase(found);
+    size_.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  found->second.forget_at = now + linger_;
+}
+
+std::variant<classifier::Trace, classifier::Reason> Table::find(const net::Endpoint& client,
+                                                                std::uint32_t after) const {
+  const Shard& place = shard(client);
+  const std::lock_guard lock(place.mutex);
+  const auto found = place.entries.find(client);
+  if (found == place.entries.end()) return classifier::Reason::NoSession;
+  for (const auto& trace : found->second.traces) {
+    if (trace.message > after) return trace;
+  }
+  const auto reason = found->second.reason;
+  return reason == classifier::Reason::None ? classifier::Reason::Lost : reason;
+}
+
+void Table::expire(steady_clock::time_point now) {
+  for (auto& place : shards_) {
+    const std::lock_guard lock(place.mutex);
+    size_.fetch_sub(std::erase_if(place.entries,
+                                  [now](const auto& item) { return item.second.forget_at <= now; }),
+                    std::memory_order_relaxed);
+  }
+}
+
+}  // namespace evidence

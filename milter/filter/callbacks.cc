@@ -1,0 +1,322 @@
+#include "milter/filter/callbacks.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <exception>
+#include <memory>
+#include <string>
+
+#include "milter/filter/header.h"
+#include "milter/filter/message_log.h"
+#include "milter/log/log.h"
+
+namespace filter {
+namespace {
+
+// libmilter gives its callbacks nothing of ours but the session's pointer, which is null at first:
+// the one global.
+Service* service = nullptr;
+
+constexpr unsigned long kActions = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_QUARANTINE;
+// Steps that tell us nothing. Their callbacks are null.
+constexpr unsigned long kUnwanted =
+    SMFIP_NORCPT | SMFIP_NOBODY | SMFIP_NOEOH | SMFIP_NOUNKNOWN | SMFIP_NODATA;
+// Steps whose answer is always "continue": Postfix need not wait for it.
+constexpr unsigned long kNoReply = SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_MAIL | SMFIP_NR_HDR;
+
+// More forged headers than this are an attack on Postfix's queue file, where each deletion is a
+// search from its beginning. The first ones are deleted (ours then stands above all that are left),
+// and the log says how many came.
+constexpr unsigned kMaxDeleted = 500;
+
+struct Session {
+  Session() { service->session_begins(); }
+  ~Session() { service->session_ends(); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  Connection connection;
+  // What was negotiated. Without a negotiation (SMFIC_QUIT_NC, which begins a second connection on
+  // one socket) the first one's holds, and libmilter always lets us have these.
+  unsigned long no_reply = kNoReply;
+};
+
+// The session of a context; made where libmilter did not begin with a negotiation.
+Session& session_of(SMFICTX* context) {
+  auto* session = static_cast<Session*>(smfi_getpriv(context));
+  if (session == nullptr) {
+    auto fresh = std::make_unique<Session>();
+    if (smfi_setpriv(context, fresh.get()) == MI_FAILURE) throw std::bad_alloc();
+    session = fresh.release();
+  }
+  return *session;
+}
+
+template <typename Body>
+sfsistat seal(sfsistat otherwise, Body body) noexcept {
+  try {
+    return body();
+  } catch (const std::exception& error) {
+    service->failed(error.what());
+  } catch (...) {
+    service->failed("unknown exception");
+  }
+  return otherwise;
+}
+
+// For the steps of kNoReply: libmilter expects the same kind of answer also when the body failed.
+template <typename Body>
+sfsistat seal_silent(SMFICTX* context, unsigned long step, Body body) noexcept {
+  const auto* session = static_cast<const Session*>(smfi_getpriv(context));
+  const unsigned long no_reply = session != nullptr ? session->no_reply : kNoReply;
+  const sfsistat answer = (no_reply & step) != 0 ? SMFIS_NOREPLY : SMFIS_CONTINUE;
+  return seal(answer, [&] {
+    body(session_of(context));
+    return answer;
+  });
+}
+
+std::string_view text(const char* value) {
+  return value != nullptr ? std::string_view(value) : std::string_view();
+}
+
+// libmilter's signatures lack const; it does not write to what it is given.
+char* c_string(const char* value) {
+  return const_cast<char*>(value);
+}
+
+std::string_view macro(SMFICTX* context, const char* name) {
+  return text(smfi_getsymval(context, c_string(name)));
+}
+
+// Both come from Postfix's view of the client, behind the PROXY protocol too. The macros are first
+// because test tools cannot set the port of the connect call; the call is second because
+// {client_port} is missing where the MTA does not let us choose the macros.
+std::optional<net::Endpoint> client_of(SMFICTX* context, const sockaddr* address) {
+  const std::string_view digits = macro(context, "{client_port}");
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  if (error == std::errc{} && end == digits.data() + digits.size() && port != 0) {
+    const auto client = net::Endpoint::parse_address(macro(context, "{client_addr}"), port);
+    if (client) return client;
+  }
+  return net::Endpoint::from(address);
+}
+
+// A list of ours replaces Postfix's own, so each names all that is wanted at its step. What is not
+// read yet ({cipher}, the daemon's) costs a few bytes and shows in a debug log of Postfix.
+void ask_for_macros(SMFICTX* context) {
+  struct List {
+    int step;
+    const char* macros;
+  };
+  constexpr List kLists[] = {
+      {SMFIM_CONNECT, "j {client_addr} {client_port} {daemon_name} {daemon_port} v _"},
+      {SMFIM_HELO, "{tls_version} {cipher}"},
+      {SMFIM_ENVFROM, "{auth_authen} {auth_type} {mail_addr} i {tls_version} {cipher}"},
+      {SMFIM_EOM, "i {tls_version} {cipher}"},
+  };
+  for (const List& list : kLists) {
+    (void)smfi_setsymlist(context, list.step, c_string(list.macros));
+  }
+}
+
+sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long steps, unsigned long,
+                      unsigned long, unsigned long* want_actions, unsigned long* want_steps,
+                      unsigned long* reserved2, unsigned long* reserved3) {
+  // On failure Postfix does without us for this client (its default_action). Not SMFIS_ALL_OPTS:
+  // then nobody would know which steps want an answer.
+  return seal(SMFIS_REJECT, [&]() -> sfsistat {
+    Session& session = session_of(context);
+    session.no_reply = steps & kNoReply;
+    unsigned long wanted = actions & kActions;
+    if ((actions & SMFIF_SETSYMLIST) != 0) {
+      wanted |= SMFIF_SETSYMLIST;
+      ask_for_macros(context);
+    }
+    *want_actions = wanted;
+    *want_steps = steps & (kUnwanted | kNoReply);
+    *reserved2 = 0;
+    *reserved3 = 0;
+    return SMFIS_CONTINUE;
+  });
+}
+
+sfsistat on_connect(SMFICTX* context, char*, sockaddr* address) {
+  return seal_silent(context, SMFIP_NR_CONN, [&](Session& session) {
+    session.connection.connect(client_of(context, address));
+  });
+}
+
+sfsistat on_helo(SMFICTX* context, char* name) {
+  return seal_silent(context, SMFIP_NR_HELO,
+                     [&](Session& session) { session.connection.helo(text(name)); });
+}
+
+sfsistat on_mail(SMFICTX* context, char**) {
+  return seal_silent(context, SMFIP_NR_MAIL, [&](Session& session) {
+    session.connection.mail(macro(context, "{auth_authen}"),
+                            !macro(context, "{tls_version}").empty());
+  });
+}
+
+sfsistat on_header(SMFICTX* context, char* name, char*) {
+  return seal_silent(context, SMFIP_NR_HDR,
+                     [&](Session& session) { session.connection.header(text(name)); });
+}
+
+// Postfix knows its own full name better than the kernel does ("mx1" against "mx1.example.org").
+std::string hostname(SMFICTX* context, const config::Config& settings) {
+  if (!settings.general.hostname.empty()) return settings.general.hostname;
+  if (const auto name = macro(context, "j"); !name.empty()) return std::string(name);
+  char name[256] = {};
+  (void)gethostname(name, sizeof name - 1);
+  return name;
+}
+
+void warn(SMFICTX* context, std::string_view what) {
+  logging::event(logging::Level::Warning, macro(context, "i"), what, {});
+}
+
+// From the last one down: each deletion renumbers those behind it. Before the insertion, because
+// ours would be number 1 from then on.
+void delete_forged(SMFICTX* context, unsigned forged) {
+  for (unsigned i = std::min(forged, kMaxDeleted); i > 0; --i) {
+    if (smfi_chgheader(context, c_string(kHeaderName), static_cast<int>(i), nullptr) !=
+        MI_SUCCESS) {
+      warn(context, "a forged header could not be deleted");
+      return;
+    }
+  }
+  if (forged > kMaxDeleted) warn(context, "too many forged headers, the last ones stay");
+}
+
+void label(SMFICTX* context, const config::Config& settings, const Judgement& judgement) {
+  delete_forged(context, judgement.forged);
+  const std::string value =
+      header_value(hostname(context, settings), judgement.trace, judgement.verdict, judgement.tls,
+                   settings.header.max_runs);
+  if (smfi_insheader(context, settings.header.index, c_string(kHeaderName),
+                     c_string(value.c_str())) != MI_SUCCESS) {
+    warn(context, "the header could not be inserted");
+  }
+}
+
+struct Reply {
+  std::string status;  // "5.7.1", RFC 3463
+  std::string text;
+};
+
+bool is_status(std::string_view word, char status_class) {
+  int dots = 0;
+  for (const char c : word) {
+    if (c == '.') {
+      ++dots;
+    } else if (std::isdigit(static_cast<unsigned char>(c)) == 0) {
+      return false;
+    }
+  }
+  return word.size() >= 5 && word.size() <= 9 && dots == 2 && word[0] == status_class &&
+         word[1] == '.' && word[word.size() - 1] != '.' && word.find("..") == word.npos;
+}
+
+// The configured text, with or without its enhanced status. '%' is doubled, because the milter
+// protocol's reader halves it.
+Reply split_reply(std::string_view configured, char status_class) {
+  Reply reply{std::string(1, status_class) + ".7.1", {}};
+  const auto space = configured.find(' ');
+  if (is_status(configured.substr(0, space), status_class)) {
+    reply.status = configured.substr(0, space);
+    configured = space == configured.npos ? "" : configured.substr(space + 1);
+  }
+  for (const char c : configured.substr(0, 400)) {
+    if (c < ' ' || c >= 0x7f) continue;  // RFC 5321, 4.2: text is printable
+    if (c == '%') reply.text.push_back('%');
+    reply.text.push_back(c);
+  }
+  return reply;
+}
+
+void set_reply(SMFICTX* context, const char* code, std::string_view configured) {
+  Reply reply = split_reply(configured, code[0]);
+  if (smfi_setreply(context, c_string(code), reply.status.data(), reply.text.data()) !=
+      MI_SUCCESS) {
+    warn(context, "the reply text was not taken, Postfix uses its own");
+  }
+}
+
+// A refused message keeps no edits, so none are made.
+sfsistat act(SMFICTX* context, const config::Config& settings, const Judgement& judgement) {
+  using classifier::Action;
+  switch (judgement.verdict.action) {
+    case Action::Reject:
+      set_reply(context, "550", settings.reply.reject);
+      return SMFIS_REJECT;
+    case Action::Tempfail:
+      set_reply(context, "451", settings.reply.tempfail);
+      return SMFIS_TEMPFAIL;
+    case Action::Quarantine:
+      label(context, settings, judgement);
+      if (smfi_quarantine(context, c_string(settings.reply.quarantine.c_str())) != MI_SUCCESS) {
+        warn(context, "the message could not be put on hold");
+      }
+      return SMFIS_CONTINUE;
+    case Action::None:
+      label(context, settings, judgement);
+      return SMFIS_CONTINUE;
+  }
+  return SMFIS_CONTINUE;
+}
+
+sfsistat on_end_of_message(SMFICTX* context) {
+  return seal(SMFIS_CONTINUE, [&]() -> sfsistat {
+    Session& session = session_of(context);
+    const auto settings = service->settings();
+    BoundedEvidence source(*service, *settings);
+    const Judgement judgement = session.connection.end_of_message(*settings, source);
+    const bool exempt = judgement.exempt != Exemption::None;
+    const sfsistat answer = exempt ? SMFIS_CONTINUE : act(context, *settings, judgement);
+    log_message(macro(context, "i"), session.connection, judgement, settings->header.max_runs);
+    return answer;
+  });
+}
+
+sfsistat on_abort(SMFICTX* context) {
+  return seal(SMFIS_CONTINUE, [&]() -> sfsistat {
+    auto* session = static_cast<Session*>(smfi_getpriv(context));
+    if (session != nullptr) session->connection.abort();
+    return SMFIS_CONTINUE;
+  });
+}
+
+sfsistat on_close(SMFICTX* context) {
+  return seal(SMFIS_CONTINUE, [&]() -> sfsistat {
+    const std::unique_ptr<Session> session(static_cast<Session*>(smfi_getpriv(context)));
+    (void)smfi_setpriv(context, nullptr);
+    return SMFIS_CONTINUE;
+  });
+}
+
+}  // namespace
+
+smfiDesc describe(Service& shared) {
+  service = &shared;
+  smfiDesc filter{};
+  filter.xxfi_name = c_string("segmilter");
+  filter.xxfi_version = SMFI_VERSION;
+  filter.xxfi_flags = kActions;
+  filter.xxfi_connect = on_connect;
+  filter.xxfi_helo = on_helo;
+  filter.xxfi_envfrom = on_mail;
+  filter.xxfi_header = on_header;
+  filter.xxfi_eom = on_end_of_message;
+  filter.xxfi_abort = on_abort;
+  filter.xxfi_close = on_close;
+  filter.xxfi_negotiate = on_negotiate;
+  return filter;
+}
+
+}  // namespace filter

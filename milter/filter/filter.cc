@@ -1,0 +1,170 @@
+// Set-up, the line to the supervisor, and the end.
+//
+//     run() ── main thread: control loop (drain, reload) ─┐
+//       └──── thread: smfi_main() ─ libmilter's threads ──┴─► callbacks
+//
+// smfi_main() is not in the main thread, so that libmilter cannot have the signals: it blocks HUP,
+// TERM and INT in the thread that calls it and waits for them in another, and each of them (HUP
+// too) ends it at once, with all the sessions it has. Here they are ignored, and the main thread
+// does not block them, so the kernel throws them away before libmilter's thread could take them;
+// the supervisor says what it wants on the control descriptor. Without a supervisor libmilter keeps
+// its own way.
+#include "milter/filter/filter.h"
+
+#include <libmilter/mfapi.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+
+#include <algorithm>
+#include <csignal>
+#include <exception>
+#include <memory>
+#include <stdexcept>
+#include <thread>
+
+#include "milter/config/load.h"
+#include "milter/filter/callbacks.h"
+#include "milter/filter/service.h"
+#include "milter/filter/socket.h"
+#include "milter/log/log.h"
+#include "milter/supervisor/control.h"
+
+namespace filter {
+namespace {
+
+using supervisor::ControlMessage;
+
+// libmilter does not rest when accept() finds no descriptor free: have as many as we may.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// The settings that a reload may change. The rest stays as started; where the evidence is asked is
+// among it, since the proxy that answers there does not move either.
+class Reloader {
+ public:
+  Reloader(Service& service, std::string file)
+      : service_(service), file_(std::move(file)), started_(service.settings()) {}
+
+  void load(const std::string& text) {
+    try {
+      auto loaded = std::make_shared<config::Config>(config::parse(text, file_));
+      for (const std::string& key : config::needs_restart(*started_, *loaded)) {
+        logging::warning("reload: " + key + " changes with the next start only");
+      }
+      loaded->evidence.socket = started_->evidence.socket;
+      service_.replace(std::move(loaded));
+      logging::info("configuration reloaded");
+    } catch (const std::exception& error) {
+      logging::error(std::string("reload failed, the old configuration stays: ") + error.what());
+    }
+  }
+
+ private:
+  Service& service_;
+  const std::string file_;
+  const std::shared_ptr<const config::Config> started_;
+};
+
+// Starts smfi_main() in a thread of its own; the descriptor is readable once it has returned. The
+// thread is never joined: see drain().
+int start_milter() {
+  const int ended = net::check(eventfd(0, EFD_CLOEXEC), "eventfd");
+  std::thread([ended] {
+    (void)smfi_main();
+    (void)eventfd_write(ended, 1);
+  }).detach();
+  return ended;
+}
+
+// Until the supervisor wants us to drain (true) or libmilter gave up (false).
+bool serve(int control_fd, int ended_fd, Reloader& reloader) {
+  for (;;) {
+    pollfd entries[] = {{control_fd, POLLIN, 0}, {ended_fd, POLLIN, 0}};
+    if (poll(entries, 2, -1) < 0) continue;  // EINTR
+    if (entries[1].revents != 0) return false;
+    if (entries[0].revents == 0) continue;
+    const auto message = supervisor::receive_control(control_fd);
+    if (!message) continue;
+    switch (message->kind) {
+      case ControlMessage::Kind::Reload:
+        reloader.load(message->text);
+        break;
+      case ControlMessage::Kind::Drain:
+      case ControlMessage::Kind::Gone:
+        return true;
+      case ControlMessage::Kind::Ready:
+        break;
+    }
+  }
+}
+
+// After it the process ends, with libmilter still waiting for work. Not by smfi_stop(): that
+// abandons the sessions there are, takes up to 5 s (its listener sleeps with the lock that it
+// needs), and then destroys mutexes that libmilter's own threads still use.
+void drain(Service& service, MilterSocket& socket) {
+  socket.hide();
+  const auto timeout = service.settings()->proxy.drain_timeout;
+  if (!service.wait_until_idle(std::chrono::steady_clock::now() + timeout)) {
+    logging::warning("drain timeout: milter sessions that are still open are abandoned");
+  }
+}
+
+void register_milter(Service& service, std::chrono::seconds timeout) {
+  if (smfi_register(describe(service)) != MI_SUCCESS) {
+    throw std::runtime_error("libmilter refuses the filter's description");
+  }
+  (void)smfi_settimeout(static_cast<int>(timeout.count()));
+}
+
+// Not blocked, whatever was inherited: a blocked signal is kept for libmilter's thread.
+void ignore_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGHUP, SIGTERM, SIGINT}) {
+    std::signal(number, SIG_IGN);
+    sigaddset(&set, number);
+  }
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+int run_alone(const std::string& socket) {
+  logging::info("filter ready on " + socket);
+  return smfi_main() == MI_SUCCESS ? EX_OK : EX_UNAVAILABLE;
+}
+
+int run_supervised(Service& service, MilterSocket& socket, const config::Config& config,
+                   const std::string& config_file, int control_fd) {
+  ignore_signals();
+  Reloader reloader(service, config_file);
+  const int ended_fd = start_milter();
+  (void)supervisor::send_control(control_fd, {ControlMessage::Kind::Ready, {}});
+  logging::info("filter ready on " + config.filter.socket);
+  const bool told = serve(control_fd, ended_fd, reloader);
+  if (!told) {
+    logging::error("libmilter ended by itself (it tells syslog why)");
+    return EX_UNAVAILABLE;
+  }
+  drain(service, socket);
+  return EX_OK;
+}
+
+}  // namespace
+
+int run(const config::Config& config, const std::string& config_file, int control_fd) {
+  logging::open(config.log, "filter");
+  raise_descriptor_limit();
+  // Never freed: libmilter's threads use it until the process is gone.
+  auto& service = *new Service(std::make_shared<config::Config>(config));
+  register_milter(service, config.filter.timeout);
+  MilterSocket socket(config.filter);
+  if (control_fd < 0) return run_alone(config.filter.socket);
+  return run_supervised(service, socket, config, config_file, control_fd);
+}
+
+}  // namespace filter

@@ -1,0 +1,135 @@
+#include "milter/filter/header.h"
+
+#include <fmt/format.h>
+#include <strings.h>
+
+#include <cmath>
+#include <vector>
+
+#include "classifier/trace_text.h"
+
+namespace filter {
+namespace {
+
+constexpr std::size_t kLastColumn = 77;
+constexpr std::size_t kTabColumns = 8;  // what a reader's terminal makes of the folding tab
+constexpr std::size_t kNameColumns = sizeof kHeaderName + 1;  // "X-Protocol-Pattern: "
+constexpr std::size_t kMaxHost = 255;                         // RFC 1035, 2.3.4
+
+bool is_word(char c) {
+  return c > ' ' && c < 0x7f && c != ';';
+}
+
+std::string word(std::string_view text, std::size_t limit) {
+  std::string result;
+  for (const char c : text.substr(0, limit)) {
+    if (is_word(c)) result.push_back(c);
+  }
+  return result;
+}
+
+// "-0.0" is true and confuses.
+double rounded(double value, double unit) {
+  const double result = std::round(value / unit) * unit;
+  return result == 0 ? 0 : result;
+}
+
+// The items in the header's order, without the separators.
+std::vector<std::string> items(std::string_view hostname, const classifier::Trace& trace,
+                               const classifier::Verdict& verdict, bool tls, std::size_t max_runs) {
+  using classifier::Action;
+  const bool observed = trace.state != classifier::State::Unobserved;
+  std::vector<std::string> list;
+  const auto add = [&list](std::string_view key, std::string_view value) {
+    list.push_back(fmt::format("{}={}", key, value));
+  };
+  list.push_back(host_word(hostname));
+  add("pattern", classifier::name(verdict.pattern));
+  add("score", fmt::format("{:.1f}", rounded(verdict.score, 0.1)));
+  add("confidence", fmt::format("{:.2f}", rounded(verdict.confidence, 0.01)));
+  add("action", classifier::name(verdict.action));
+  if (verdict.would != verdict.action && verdict.would != Action::None) {
+    add("would", classifier::name(verdict.would));
+  }
+  add("writer", classifier::name(verdict.writer));
+  add("path", classifier::name(verdict.path));
+  if (verdict.block != 0) add("block", std::to_string(verdict.block));
+  if (observed && trace.via != classifier::Via::Kernel) add("via", classifier::name(trace.via));
+  const std::string gait = word(verdict.gait, 64);
+  add("gait", gait.empty() ? "unknown" : gait);
+  if (observed) add("mss", verdict.mss != 0 ? std::to_string(verdict.mss) : "unknown");
+  add("tls", tls || trace.tls ? "yes" : "no");
+  if (observed) add("segments", classifier::print_sizes(trace, max_runs));
+  if (trace.reason != classifier::Reason::None) add("reason", classifier::name(trace.reason));
+  add("v", "1");
+  return list;
+}
+
+// Puts words one behind the other and breaks the line where the next one would not fit.
+class Folder {
+ public:
+  void put(std::string_view item) {
+    if (fits(1 + item.size())) {
+      if (!text_.empty()) append(" ");
+      append(item);
+      return;
+    }
+    if (!text_.empty()) break_line();
+    put_long(item);
+  }
+
+  std::string take() { return std::move(text_); }
+
+ private:
+  bool fits(std::size_t columns) const { return column_ + columns <= kLastColumn; }
+
+  void append(std::string_view text) {
+    text_.append(text);
+    column_ += text.size();
+  }
+
+  void break_line() {
+    text_.append("\n\t");
+    column_ = kTabColumns;
+  }
+
+  // An item longer than a line is broken behind its commas; one without (a long host name) is not.
+  void put_long(std::string_view item) {
+    bool first = true;
+    while (!item.empty()) {
+      const auto comma = item.find(',');
+      const auto piece = item.substr(0, comma == std::string_view::npos ? comma : comma + 1);
+      if (!first && !fits(piece.size())) break_line();
+      append(piece);
+      item.remove_prefix(piece.size());
+      first = false;
+    }
+  }
+
+  std::string text_;
+  std::size_t column_ = kNameColumns;
+};
+
+}  // namespace
+
+bool is_own_header(std::string_view name) {
+  constexpr std::size_t size = sizeof kHeaderName - 1;
+  return name.size() == size && strncasecmp(name.data(), kHeaderName, size) == 0;
+}
+
+std::string host_word(std::string_view hostname) {
+  std::string result = word(hostname, kMaxHost);
+  return result.empty() ? "localhost" : result;
+}
+
+std::string header_value(std::string_view hostname, const classifier::Trace& trace,
+                         const classifier::Verdict& verdict, bool tls, std::size_t max_runs) {
+  const auto list = items(hostname, trace, verdict, tls, max_runs);
+  Folder folder;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    folder.put(i + 1 < list.size() ? list[i] + ";" : list[i]);
+  }
+  return folder.take();
+}
+
+}  // namespace filter

@@ -1,6 +1,7 @@
 // The program's one log: stderr or syslog (facility mail), text or JSON lines.
 // Text: "QUEUEID: key=value key=value"; the queue id first, as Postfix does, so that one grep finds
 // all of a message. Never message content. Safe from any thread after open().
+// The namespace is not `log`: <cmath> declares a function of that name in the global namespace.
 #pragma once
 
 #include <string>
@@ -10,13 +11,16 @@
 
 #include "milter/config/config.h"
 
-namespace log {
+namespace logging {
 
 enum class Level { Error, Warning, Info, Debug };
 
 // Called once by each process, after fork; `process` ("proxy", "filter", …) stands in front of
 // every text line and is a field in JSON.
 void open(const config::Log& settings, std::string_view process);
+
+// Whether a line of this level would be written: for facts that are dear to make.
+bool enabled(Level level);
 
 void write(Level level, std::string_view text);
 inline void error(std::string_view text) { write(Level::Error, text); }
@@ -34,4 +38,4 @@ struct Fact {
 void event(Level level, std::string_view queue_id, std::string_view text,
            const std::vector<Fact>& facts);
 
-}  // namespace log
+}  // namespace logging

@@ -118,6 +118,13 @@ bool Endpoint::is_loopback() const {
   return bytes_ == one;
 }
 
+Endpoint Endpoint::site() const {
+  Endpoint site = *this;
+  site.port_ = 0;
+  if (!is_v4()) std::memset(site.bytes_.data() + 8, 0, 8);
+  return site;
+}
+
 socklen_t Endpoint::fill(sockaddr_storage& storage) const {
   std::memset(&storage, 0, sizeof storage);
   if (is_v4()) {

@@ -1,0 +1,229 @@
+#include "milter/proxy/worker.h"
+
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <exception>
+#include <stdexcept>
+#include <utility>
+
+#include "milter/log/log.h"
+
+namespace proxy {
+namespace {
+
+// 4.3.2: system not accepting network messages; 4.7.0: a policy on this client.
+constexpr char kFull[] = "421 4.3.2 Too many connections, try again later\r\n";
+constexpr char kTooMany[] = "421 4.7.0 Too many connections from your address\r\n";
+
+constexpr std::size_t kScratchBytes = 64 * 1024;
+constexpr int kAcceptsInOneTurn = 16;
+constexpr timeval kTick{1, 0};
+
+net::EventBase make_base() {
+  const net::EventConfig settings(event_config_new());
+  // One thread a loop, so no locks; interest that comes and goes within a turn costs no system call.
+  event_config_set_flag(settings.get(), EVENT_BASE_FLAG_NOLOCK);
+  event_config_set_flag(settings.get(), EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+  net::EventBase base(event_base_new_with_config(settings.get()));
+  if (!base) throw std::runtime_error("make an event loop: libevent refused");
+  return base;
+}
+
+}  // namespace
+
+Admission::Answer Admission::enter(const net::Endpoint& client, const config::Proxy& limits) {
+  const std::lock_guard lock(mutex_);
+  if (sessions_ >= limits.max_sessions) return Answer::Full;
+  unsigned& of_address = of_address_[client.site()];
+  if (of_address >= limits.max_sessions_per_address) return Answer::TooManyOfAddress;
+  ++of_address;
+  ++sessions_;
+  return Answer::Admitted;
+}
+
+void Admission::leave(const net::Endpoint& client) {
+  const std::lock_guard lock(mutex_);
+  --sessions_;
+  const auto found = of_address_.find(client.site());
+  if (found != of_address_.end() && --found->second == 0) of_address_.erase(found);
+}
+
+std::size_t Admission::sessions() const {
+  const std::lock_guard lock(mutex_);
+  return sessions_;
+}
+
+Worker::Worker(Shared& shared, const WorkerInput& input)
+    : shared_(shared),
+      config_(shared.config.load()),
+      kernel_filter_(input.kernel_filter),
+      scratch_(kScratchBytes),
+      base_(make_base()),
+      wake_(net::check(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "make an eventfd")),
+      now_(steady_clock::now()) {
+  wake_event_.reset(event_new(
+      base_.get(), wake_.get(), EV_READ | EV_PERSIST,
+      [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_order(); }, this));
+  event_add(wake_event_.get(), nullptr);
+  tick_event_.reset(event_new(
+      base_.get(), -1, EV_PERSIST,
+      [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_tick(); }, this));
+  event_add(tick_event_.get(), &kTick);
+  for (const int fd : input.listeners) {
+    listener_contexts_.push_back(std::make_unique<ListenerContext>(ListenerContext{this, fd}));
+    listeners_.emplace_back(event_new(
+        base_.get(), fd, EV_READ | EV_PERSIST,
+        [](evutil_socket_t, short, void* context) {
+          auto* listener = static_cast<ListenerContext*>(context);
+          listener->worker->accept(listener->fd);
+        },
+        listener_contexts_.back().get()));
+    event_add(listeners_.back().get(), nullptr);
+  }
+}
+
+Worker::~Worker() {
+  stop();
+  sessions_.clear();
+}
+
+void Worker::start() {
+  thread_ = std::thread([this] { event_base_dispatch(base_.get()); });
+}
+
+void Worker::drain() {
+  order_.store(Order::Drain);
+  eventfd_write(wake_.get(), 1);
+}
+
+void Worker::stop() {
+  if (!thread_.joinable()) return;
+  order_.store(Order::Stop);
+  eventfd_write(wake_.get(), 1);
+  thread_.join();
+}
+
+void Worker::on_order() {
+  eventfd_t ignored = 0;
+  eventfd_read(wake_.get(), &ignored);
+  const Order order = order_.load();
+  if (order == Order::Run) return;
+  listeners_.clear();
+  if (order == Order::Stop) event_base_loopbreak(base_.get());
+}
+
+void Worker::on_tick() {
+  now_ = steady_clock::now();
+  config_ = shared_.config.load();
+  if (std::exchange(accept_paused_, false)) {
+    for (const auto& listener : listeners_) event_add(listener.get(), nullptr);
+  }
+  for (auto at = sessions_.begin(); at != sessions_.end();) {
+    Session& session = *at++;  // the session may go
+    session.on_tick(now_);
+    reap(session);
+  }
+}
+
+void Worker::accept(int listener) {
+  now_ = steady_clock::now();
+  for (int turn = 0; turn < kAcceptsInOneTurn; ++turn) {
+    sockaddr_storage storage;
+    socklen_t size = sizeof storage;
+    auto* address = reinterpret_cast<sockaddr*>(&storage);
+    net::Fd client(accept4(listener, address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!client) {
+      // EAGAIN and a client that has left already are ordinary. Out of descriptors or memory is
+      // not: the listener stays readable, and without a pause this loop would spin.
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        shared_.counters.accept_errors.fetch_add(1, std::memory_order_relaxed);
+        accept_paused_ = true;
+        for (const auto& ev : listeners_) event_del(ev.get());
+      }
+      return;
+    }
+    const auto endpoint = net::Endpoint::from(address);
+    if (!endpoint) continue;
+    try {
+      admit(std::move(client), *endpoint);
+    } catch (const std::exception& error) {
+      logging::error(error.what());  // out of memory: this client finds its connection closed
+    }
+  }
+}
+
+void Worker::admit(net::Fd client, const net::Endpoint& address) {
+  auto& counters = shared_.counters;
+  counters.accepted.fetch_add(1, std::memory_order_relaxed);
+  const auto answer = shared_.admission.enter(address, config_->proxy);
+  if (answer != Admission::Answer::Admitted) {
+    // Said in one go and closed; a client that is one too many is not worth a session.
+    const bool full = answer == Admission::Answer::Full;
+    (full ? counters.refused_full : counters.refused_address)
+        .fetch_add(1, std::memory_order_relaxed);
+    const std::string_view line = full ? kFull : kTooMany;
+    ::send(client.get(), line.data(), line.size(), MSG_NOSIGNAL);
+    return;
+  }
+  Session& session = sessions_.emplace_back(*this, std::move(client), address);
+  session.self_ = std::prev(sessions_.end());
+  by_cookie_[session.cookie()] = &session;
+  session_count_.fetch_add(1, std::memory_order_relaxed);
+  session.start();
+  adopt_orphans(session);
+  reap(session);
+}
+
+template <void (Session::*method)(short)>
+void Worker::on_session(evutil_socket_t, short what, void* context) {
+  auto& session = *static_cast<Session*>(context);
+  Worker& worker = session.worker_;
+  worker.now_ = steady_clock::now();
+  try {
+    (session.*method)(what);
+  } catch (const std::exception& error) {
+    // Bytes may have been read that found no memory to wait in. Cut, the client sends the message
+    // again; carried on, it would have a hole.
+    logging::error(error.what());
+    session.cut();
+  }
+  worker.reap(session);
+}
+template void Worker::on_session<&Session::on_client>(evutil_socket_t, short, void*);
+template void Worker::on_session<&Session::on_upstream>(evutil_socket_t, short, void*);
+
+void Worker::reap(Session& session) {
+  if (session.state() != Session::State::Ended) return;
+  shared_.admission.leave(session.address());
+  by_cookie_.erase(session.cookie());
+  session_count_.fetch_sub(1, std::memory_order_relaxed);
+  sessions_.erase(session.self_);
+}
+
+void Worker::drain_ring() {
+  if (kernel_filter_ != nullptr) kernel_filter_->drain(*this);
+}
+
+void Worker::segment(const capture::SegmentEvent& event) {
+  const auto found = by_cookie_.find(event.cookie);
+  if (found != by_cookie_.end()) {
+    found->second->segment(event);
+    return;
+  }
+  orphans_[orphan_next_++ % kOrphans] = event;
+}
+
+void Worker::adopt_orphans(Session& session) {
+  if (orphan_next_ == 0) return;
+  // Oldest first, so that a stream's segments stay in order.
+  for (std::size_t i = 0; i < kOrphans; ++i) {
+    auto& event = orphans_[(orphan_next_ + i) % kOrphans];
+    if (event.cookie != session.cookie()) continue;
+    session.segment(event);
+    event.cookie = 0;
+  }
+}
+
+}  // namespace proxy

@@ -1,0 +1,135 @@
+#include "milter/supervisor/rights.h"
+
+#include <cap-ng.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "milter/log/log.h"
+#include "milter/net/fd.h"
+#include "milter/supervisor/setup_error.h"
+
+namespace supervisor {
+namespace {
+
+// getpwnam and getgrnam without _r: called before there are threads.
+gid_t find_group(const std::string& name, std::string_view key) {
+  const group* found = getgrnam(name.c_str());
+  if (found == nullptr) {
+    throw SetupError(EX_CONFIG, fmt::format("{}: there is no group \"{}\"", key, name));
+  }
+  return found->gr_gid;
+}
+
+std::string folder_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == 0 || slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+// By descriptor and without following a link: between mkdir and chown the name could come to mean
+// another file.
+void make_folder(const std::string& folder, mode_t mode, uid_t uid, gid_t gid) {
+  if (folder.empty()) return;
+  if (mkdir(folder.c_str(), 0700) < 0) {
+    if (errno == EEXIST) return;
+    net::check(-1, "create the folder " + folder);
+  }
+  const std::string attempt = "hand over the folder " + folder;
+  const net::Fd fd(
+      net::check(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), attempt));
+  net::check(fchown(fd.get(), uid, gid), attempt);
+  net::check(fchmod(fd.get(), mode), attempt);
+}
+
+// The user's own groups and that of the milter socket.
+void set_groups(const std::string& user, const Account& account) {
+  net::check(initgroups(user.c_str(), account.gid), "set the groups of " + user);
+  std::vector<gid_t> groups(net::check(getgroups(0, nullptr), "getgroups"));
+  groups.resize(net::check(getgroups(static_cast<int>(groups.size()), groups.data()), "getgroups"));
+  groups.push_back(account.socket_gid);
+  net::check(setgroups(groups.size(), groups.data()), "set the groups of " + user);
+}
+
+// A container may have root without CAP_SETPCAP; the bounding set then stays, and "no new
+// privileges" makes it worthless.
+capng_flags_t bounding_flag() {
+  capng_get_caps_process();
+  const bool may = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
+  return may ? CAPNG_CLEAR_BOUNDING : CAPNG_NO_FLAG;
+}
+
+void become(const std::string& user, const Account& account) {
+  set_groups(user, account);
+  const auto flag = bounding_flag();
+  capng_clear(CAPNG_SELECT_ALL);
+  const int result =
+      capng_change_id(static_cast<int>(account.uid), static_cast<int>(account.gid), flag);
+  if (result != 0) {
+    throw SetupError(EX_OSERR, fmt::format("become the user {} (uid {}): libcap-ng error {}", user,
+                                           account.uid, result));
+  }
+}
+
+void harden() {
+  net::check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
+  const rlimit none{0, 0};
+  net::check(setrlimit(RLIMIT_CORE, &none), "switch core files off");
+  // A core handler in user space ignores the limit; this it does not.
+  net::check(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "set undumpable");
+  rlimit files{};
+  net::check(getrlimit(RLIMIT_NOFILE, &files), "read the limit of open files");
+  files.rlim_cur = files.rlim_max;
+  net::check(setrlimit(RLIMIT_NOFILE, &files), "raise the limit of open files");
+}
+
+}  // namespace
+
+Account find_account(const config::Config& config) {
+  const auto& user = config.general.user;
+  const passwd* found = getpwnam(user.c_str());
+  if (found == nullptr) {
+    throw SetupError(EX_CONFIG,
+                     fmt::format("general.user: there is no user \"{0}\" (systemd-sysusers "
+                                 "or `adduser --system --group {0}` makes one)",
+                                 user));
+  }
+  Account account{found->pw_uid, found->pw_gid, found->pw_gid};
+  const auto& group = config.general.group;
+  if (!group.empty()) account.gid = account.socket_gid = find_group(group, "general.group");
+  const auto& socket_group = config.filter.socket_group;
+  if (!socket_group.empty() && config.filter.socket.starts_with("unix:")) {
+    account.socket_gid = find_group(socket_group, "filter.socket_group");
+  }
+  return account;
+}
+
+void prepare_folders(const config::Config& config, const Account& account) {
+  if (!config.proxy.listen.empty()) {
+    make_folder(folder_of(config.evidence.socket), 0755, account.uid, account.gid);
+  }
+  constexpr std::string_view kUnix = "unix:";
+  if (config.filter.socket.starts_with(kUnix)) {
+    // Postfix's group may enter and nobody else; the mode of the socket itself comes on top.
+    make_folder(folder_of(config.filter.socket.substr(kUnix.size())), 02750, account.uid,
+                account.socket_gid);
+  }
+}
+
+void drop(const config::Config& config) {
+  if (geteuid() == 0) {
+    const auto account = find_account(config);
+    prepare_folders(config, account);
+    if (account.uid != 0) become(config.general.user, account);
+  }
+  harden();
+}
+
+}  // namespace supervisor

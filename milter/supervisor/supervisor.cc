@@ -1,0 +1,315 @@
+#include "milter/supervisor/supervisor.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+
+#include "milter/config/load.h"
+#include "milter/filter/filter.h"
+#include "milter/log/log.h"
+#include "milter/proxy/proxy.h"
+#include "milter/supervisor/child.h"
+#include "milter/supervisor/proxy_parts.h"
+#include "milter/supervisor/rights.h"
+#include "milter/supervisor/setup_error.h"
+
+namespace supervisor {
+namespace {
+
+using std::chrono::seconds;
+
+// On top of what a child is given to drain, before it is killed.
+constexpr seconds kGrace{5};
+// When the filter's turn comes, no client is left at the proxy; what Postfix still has open are
+// sessions of other services, and default_action=accept lets their mail through.
+constexpr seconds kFilterDrain{10};
+
+net::Fd open_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&set, number);
+  net::check(sigprocmask(SIG_BLOCK, &set, nullptr), "block signals");
+  std::signal(SIGPIPE, SIG_IGN);
+  return net::Fd(net::check(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));
+}
+
+void notify(const std::string& state) {
+  (void)sd_notify(0, state.c_str());
+}
+
+// systemd compares this with the time at which it asked for the reload.
+std::string monotonic_usec() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return fmt::format("MONOTONIC_USEC={}", now.tv_sec * 1'000'000LL + now.tv_nsec / 1000);
+}
+
+std::string describe(const config::Config& config) {
+  std::string text;
+  for (const auto& listen : config.proxy.listen) {
+    text += (text.empty() ? "proxy on " : ", ") + listen.print();
+  }
+  return text + (text.empty() ? "no proxy; filter on " : "; filter on ") + config.filter.socket;
+}
+
+class Supervisor {
+ public:
+  Supervisor(const config::Config& config, std::string file)
+      : config_(config), file_(std::move(file)), signals_(open_signals()) {
+    if (!config.proxy.listen.empty()) parts_ = std::make_unique<ProxyParts>(config);
+    drop(config);
+    // In the order in which they are drained.
+    if (parts_) children_.push_back(std::make_unique<Child>("proxy", proxy_body()));
+    children_.push_back(std::make_unique<Child>("filter", filter_body()));
+  }
+
+  int run() {
+    for (const auto& child : children_) start(*child);
+    while (state_ != State::Done) {
+      wait();
+      start_due();
+      drain_further();
+    }
+    logging::info("stopped");
+    return code_;
+  }
+
+ private:
+  enum class State {
+    Starting,  // not all children have been ready yet: one that dies ends the program
+    Serving,
+    Draining,  // children_[draining_] is asked to end; those before it are gone
+    Done,
+  };
+
+  std::function<int(int)> proxy_body() {
+    return [this](int control_fd) {
+      logging::open(config_.log, "proxy");
+      return proxy::run(config_, file_, parts_->inputs(), control_fd);
+    };
+  }
+
+  std::function<int(int)> filter_body() {
+    return [this](int control_fd) {
+      // The filter has no use for port 25: if the proxy is gone for good, nobody is to listen.
+      parts_.reset();
+      logging::open(config_.log, "filter");
+      return filter::run(config_, file_, control_fd);
+    };
+  }
+
+  void start(Child& child) {
+    std::vector<int> inherited{signals_.get()};
+    for (const auto& other : children_) {
+      if (other->control_fd() >= 0) inherited.push_back(other->control_fd());
+    }
+    child.start(inherited);
+  }
+
+  void start_due() {
+    for (const auto& child : children_) {
+      if (!child->next_start() || *child->next_start() > Clock::now()) continue;
+      try {
+        start(*child);
+        logging::info(fmt::format("{} is started again, pid {}", child->name(), child->pid()));
+      } catch (const std::system_error& error) {
+        logging::error(error.what());
+        child->postpone(Clock::now());
+      }
+    }
+  }
+
+  // The next thing that happens by the clock, for poll; -1: nothing does.
+  int timeout() const {
+    std::optional<Clock::time_point> next;
+    if (state_ == State::Draining) next = deadline_;
+    for (const auto& child : children_) {
+      if (const auto start = child->next_start()) next = next ? std::min(*next, *start) : *start;
+    }
+    if (!next) return -1;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
+    return static_cast<int>(std::max<std::int64_t>(left, 0));
+  }
+
+  void wait() {
+    std::vector<pollfd> entries{{signals_.get(), POLLIN, 0}};
+    for (const auto& child : children_) entries.push_back({child->control_fd(), POLLIN, 0});
+    if (poll(entries.data(), entries.size(), timeout()) <= 0) return;
+    for (std::size_t i = 0; i < children_.size(); ++i) {
+      if (entries[i + 1].revents != 0 && children_[i]->hear()) on_ready();
+    }
+    if (entries[0].revents != 0) on_signals();
+  }
+
+  void on_signals() {
+    signalfd_siginfo info;
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+      switch (info.ssi_signo) {
+        case SIGCHLD:
+          reap();
+          break;
+        case SIGHUP:
+          reload();
+          break;
+        case SIGTERM:
+        case SIGINT:
+          stop(EX_OK);
+          break;
+      }
+    }
+  }
+
+  void on_ready() {
+    if (state_ != State::Starting) return;
+    for (const auto& child : children_) {
+      if (child->state() != Child::State::Ready) return;
+    }
+    state_ = State::Serving;
+    const auto what = describe(config_);
+    logging::info("ready: " + what);
+    notify("READY=1\nSTATUS=" + what);
+  }
+
+  void reap() {
+    for (const auto& child : children_) {
+      int status = 0;
+      if (child->pid() == 0 || waitpid(child->pid(), &status, WNOHANG) != child->pid()) continue;
+      on_end(*child, status);
+    }
+  }
+
+  void on_end(Child& child, int status) {
+    const bool was_ready = child.state() == Child::State::Ready;
+    const auto end = fmt::format("{} (pid {}) {}", child.name(), child.pid(), describe_end(status));
+    const bool wanted = state_ != State::Serving;
+    child.ended(wanted, Clock::now());
+    if (state_ == State::Serving) {
+      logging::error(end + "; it is started again");
+      return;
+    }
+    if (state_ == State::Draining) {
+      logging::info(end);
+      return;
+    }
+    // What fails at the first start fails for a reason that the administrator has to mend.
+    logging::error(end + (was_ready ? "" : " before it was ready"));
+    const bool failed = WIFEXITED(status) && WEXITSTATUS(status) != EX_OK;
+    stop(failed ? WEXITSTATUS(status) : EX_SOFTWARE);
+  }
+
+  void reload() {
+    if (state_ == State::Draining) return;
+    notify("RELOADING=1\n" + monotonic_usec());
+    try {
+      const auto text = config::read_file(file_);
+      config_ = config::reloaded(config_, config::parse(text, file_));
+      logging::info(fmt::format("reload: {} is read and goes to the children", file_));
+      hand_out(text);
+    } catch (const config::ConfigError& error) {
+      logging::error(fmt::format("reload refused, the old configuration stays: {}", error.what()));
+    }
+    notify("READY=1");
+  }
+
+  void hand_out(const std::string& text) {
+    for (const auto& child : children_) {
+      if (child->state() == Child::State::Down) continue;  // will start with config_
+      if (!child->send({ControlMessage::Kind::Reload, text})) {
+        logging::error(fmt::format("reload: {} does not listen", child->name()));
+      }
+    }
+  }
+
+  void stop(int code) {
+    if (state_ == State::Draining) {
+      logging::warning("told twice to end: at once");
+      for (const auto& child : children_) child->kill(SIGKILL);
+      return;
+    }
+    code_ = code;
+    state_ = State::Draining;
+    logging::info("draining");
+    notify("STOPPING=1\nSTATUS=draining");
+    // None is started again; those that wait for it are gone.
+    for (const auto& child : children_) {
+      if (child->state() == Child::State::Down) child->ended(true, Clock::now());
+    }
+    drain(0);
+  }
+
+  // Asks children_[index] to end.
+  void drain(std::size_t index) {
+    draining_ = index;
+    auto& child = *children_[index];
+    (void)child.send({ControlMessage::Kind::Drain, {}});
+    const bool is_proxy = parts_ && index == 0;
+    if (is_proxy) parts_->stop_listening();
+    const auto limit = config_.proxy.drain_timeout;
+    deadline_ = Clock::now() + (is_proxy ? limit : std::min(limit, kFilterDrain)) + kGrace;
+  }
+
+  void drain_further() {
+    if (state_ != State::Draining) return;
+    while (children_[draining_]->state() == Child::State::Down) {
+      if (draining_ + 1 == children_.size()) {
+        state_ = State::Done;
+        return;
+      }
+      drain(draining_ + 1);
+    }
+    if (Clock::now() < deadline_) return;
+    logging::warning(
+        fmt::format("{} has not drained in time and is killed", children_[draining_]->name()));
+    children_[draining_]->kill(SIGKILL);
+    deadline_ = Clock::now() + kGrace;
+  }
+
+  config::Config config_;  // what a child that is started now is given
+  const std::string file_;
+  net::Fd signals_;
+  std::unique_ptr<ProxyParts> parts_;  // null: no proxy
+  std::vector<std::unique_ptr<Child>> children_;
+  State state_ = State::Starting;
+  std::size_t draining_ = 0;
+  Clock::time_point deadline_;
+  int code_ = EX_OK;
+};
+
+void begin(const config::Config& config, std::string_view process) {
+  logging::open(config.log, process);
+  for (const auto& warning : config::warnings(config)) logging::warning(warning);
+}
+
+}  // namespace
+
+int run(const config::Config& config, const std::string& config_file) {
+  begin(config, "supervisor");
+  return Supervisor(config, config_file).run();
+}
+
+int run_proxy(const config::Config& config, const std::string& config_file) {
+  if (config.proxy.listen.empty()) {
+    throw SetupError(EX_CONFIG,
+                     config_file + ": proxy.listen: names no address, so there is no proxy");
+  }
+  begin(config, "proxy");
+  const ProxyParts parts(config);
+  drop(config);
+  return proxy::run(config, config_file, parts.inputs(), -1);
+}
+
+int run_filter(const config::Config& config, const std::string& config_file) {
+  begin(config, "filter");
+  drop(config);
+  return filter::run(config, config_file, -1);
+}
+
+}  // namespace supervisor

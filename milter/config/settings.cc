@@ -1,0 +1,203 @@
+// One row a setting: key, member, kind of value with its range. Defaults are in config.h; the
+// comments for people in packaging/segmilter.toml and segmilter.toml(5).
+#include "milter/config/settings.h"
+
+#include <utility>
+
+#include "milter/config/value.h"
+
+namespace config {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kRestart = Change::AtRestart;
+
+// `access` maps a Config, const or not, to the member. A generic lambda and not a member pointer,
+// because weights lie in an array two structs down.
+template <typename Access, typename Kind>
+Setting row(std::string_view key, Access access, Kind kind, Change change = Change::AtReload) {
+  Setting setting;
+  setting.key = key;
+  setting.change = change;
+  setting.read = [=](const toml::node& node, Config& config) {
+    auto& member = access(config);
+    member = static_cast<std::decay_t<decltype(member)>>(kind.read(node));
+  };
+  setting.print = [=](const Config& config) {
+    return kind.print(static_cast<typename Kind::Value>(access(config)));
+  };
+  setting.copy = [=](const Config& from, Config& to) { access(to) = access(from); };
+  return setting;
+}
+
+// Rows of one section: In{&Config::proxy}("workers", &Proxy::workers, Number{0, 64}).
+template <typename Part>
+struct In {
+  Part Config::*part;
+
+  template <typename T, typename Kind>
+  Setting operator()(std::string_view key, T Part::*member, Kind kind,
+                     Change change = Change::AtReload) const {
+    const auto access = [ part = part, member ](auto& config) -> auto& {
+      return (config.*part).*member;
+    };
+    return row(key, access, kind, change);
+  }
+};
+
+Duration<seconds> whole_seconds(seconds min, seconds max) {
+  return {min, max};
+}
+
+// clang-format off
+std::vector<Setting> general() {
+  const In<General> in{&Config::general};
+  return {
+      in("hostname", &General::hostname, Text{R"("mx1.example.org")", check_host}),
+      in("user", &General::user, Text{R"("segmilter")", check_account}, kRestart),
+      in("group", &General::group, Text{R"("segmilter")", check_account_or_empty}, kRestart),
+  };
+}
+
+std::vector<Setting> log() {
+  const In<Log> in{&Config::log};
+  return {
+      in("target", &Log::target, Choice<Log::Target>{{"stderr", "syslog"}}, kRestart),
+      in("format", &Log::format, Choice<Log::Format>{{"text", "json"}}, kRestart),
+      in("level", &Log::level, OneOf{{"error", "warning", "info", "debug"}}, kRestart),
+  };
+}
+
+std::vector<Setting> proxy() {
+  const In<Proxy> in{&Config::proxy};
+  return {
+      in("listen", &Proxy::listen, Endpoints{}, kRestart),
+      in("upstream", &Proxy::upstream, OneEndpoint{}),
+      in("upstream_protocol", &Proxy::upstream_protocol,
+         Choice<Proxy::Protocol>{{"proxy-v1", "proxy-v2"}}),
+      in("workers", &Proxy::workers, Number{0, 64}, kRestart),
+      in("max_sessions", &Proxy::max_sessions, Number{1, 1'000'000}),
+      in("max_sessions_per_address", &Proxy::max_sessions_per_address, Number{1, 1'000'000}),
+      in("connect_timeout", &Proxy::connect_timeout, whole_seconds(1s, 5min)),
+      in("idle_timeout", &Proxy::idle_timeout, whole_seconds(1s, 1h)),
+      in("drain_timeout", &Proxy::drain_timeout, whole_seconds(0s, 1h)),
+      in("buffer_bytes", &Proxy::buffer_bytes, Size{4 << 10, 16 << 20}),
+  };
+}
+
+std::vector<Setting> capture() {
+  const In<Capture> in{&Config::capture};
+  return {
+      in("method", &Capture::method,
+         Choice<Capture::Method>{{"auto", "kernel", "read", "off"}}, kRestart),
+      in("ring_bytes", &Capture::ring_bytes, Size{4 << 10, 1 << 30, /*power_of_two=*/true},
+         kRestart),
+      in("max_segments", &Capture::max_segments, Number{16, 1'000'000}),
+  };
+}
+
+std::vector<Setting> evidence() {
+  const In<Evidence> in{&Config::evidence};
+  return {
+      in("socket", &Evidence::socket,
+         Text{R"("/run/segmilter/evidence.sock")", check_socket_path}, kRestart),
+      in("socket_mode", &Evidence::socket_mode, FileMode{}, kRestart),
+      in("linger", &Evidence::linger, whole_seconds(1s, 1h), kRestart),
+      in("max_sessions", &Evidence::max_sessions, Number{1, 10'000'000}, kRestart),
+  };
+}
+
+std::vector<Setting> filter() {
+  const In<Filter> in{&Config::filter};
+  return {
+      in("socket", &Filter::socket,
+         Text{R"("unix:/var/spool/postfix/segmilter/milter.sock")", check_milter_socket}, kRestart),
+      in("socket_mode", &Filter::socket_mode, FileMode{}, kRestart),
+      in("socket_group", &Filter::socket_group, Text{R"("postfix")", check_account_or_empty},
+         kRestart),
+      in("evidence_timeout", &Filter::evidence_timeout, Duration<milliseconds>{1ms, 10s}),
+      in("timeout", &Filter::timeout, whole_seconds(1s, 24h), kRestart),
+      in("max_in_flight", &Filter::max_in_flight, Number{1, 100'000}),
+  };
+}
+
+std::vector<Setting> header() {
+  const In<Header> in{&Config::header};
+  return {
+      in("index", &Header::index, Number{0, 50}),
+      in("max_runs", &Header::max_runs, Number{1, 1000}),
+  };
+}
+
+std::vector<Setting> exempt() {
+  const In<Exempt> in{&Config::exempt};
+  return {
+      in("authenticated", &Exempt::authenticated, Flag{}),
+      in("loopback", &Exempt::loopback, Flag{}),
+      in("networks", &Exempt::networks, Networks{}),
+  };
+}
+
+std::vector<Setting> reply() {
+  const In<Reply> in{&Config::reply};
+  return {
+      in("tempfail", &Reply::tempfail, Text{R"("4.7.1 Try again later")", check_tempfail}),
+      in("reject", &Reply::reject, Text{R"("5.7.1 Refused")", check_reject}),
+      in("quarantine", &Reply::quarantine, Text{R"("held by segmilter")", check_note}),
+  };
+}
+
+std::vector<Setting> policy() {
+  using classifier::Policy;
+  const In<Policy> in{&Config::policy};
+  const Threshold threshold{-1000, 1000};
+  return {
+      in("mode", &Policy::mode, Choice<Policy::Mode>{{"monitor", "enforce"}}),
+      in("tempfail", &Policy::tempfail, threshold),
+      in("quarantine", &Policy::quarantine, threshold),
+      in("reject", &Policy::reject, threshold),
+      in("min_confidence", &Policy::min_confidence, Real{0, 1}),
+  };
+}
+// clang-format on
+
+// A weight a pattern, under the name that the header shows, then one for each sign in the dialogue.
+std::vector<Setting> weights() {
+  using classifier::Weights;
+  const Real log_odds{-20, 20};
+  std::vector<Setting> settings;
+  for (int i = 0; i < classifier::kPatterns; ++i) {
+    const auto access = [i](auto& config) -> auto& {
+      return config.policy.weights.pattern[i];
+    };
+    settings.push_back(
+        row(classifier::name(static_cast<classifier::Pattern>(i)), access, log_odds));
+  }
+  const std::pair<std::string_view, double Weights::*> signs[] = {
+      {"early-talker", &Weights::early_talker},   {"early-data", &Weights::early_data},
+      {"split-command", &Weights::split_command}, {"bare-lf", &Weights::bare_lf},
+      {"quit-with-dot", &Weights::quit_with_dot},
+  };
+  for (const auto& [key, member] : signs) {
+    const auto access = [member = member](auto& config) -> auto& {
+      return config.policy.weights.*member;
+    };
+    settings.push_back(row(key, access, log_odds));
+  }
+  return settings;
+}
+
+}  // namespace
+
+const std::vector<Section>& sections() {
+  static const std::vector<Section> all = {
+      {"general", general()}, {"log", log()},           {"proxy", proxy()},
+      {"capture", capture()}, {"evidence", evidence()}, {"filter", filter()},
+      {"header", header()},   {"exempt", exempt()},     {"reply", reply()},
+      {"policy", policy()},   {"weights", weights()},
+  };
+  return all;
+}
+
+}  // namespace config

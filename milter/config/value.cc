@@ -1,0 +1,424 @@
+// Reads and prints the kinds of values. Every refusal says what is wanted and what was found.
+#include "milter/config/value.h"
+
+#include <fmt/format.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+namespace config {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::string_view kEndpointExample = R"("192.0.2.1:25" or "[2001:db8::1]:25")";
+
+std::string_view kind_of(const toml::node& node) {
+  switch (node.type()) {
+    case toml::node_type::none:
+      return "nothing";
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::integer:
+      return "an integer";
+    case toml::node_type::floating_point:
+      return "a fraction";
+    case toml::node_type::boolean:
+      return "true or false";
+    case toml::node_type::date:
+      return "a date";
+    case toml::node_type::time:
+      return "a time";
+    case toml::node_type::date_time:
+      return "a date and time";
+  }
+  return "something else";
+}
+
+[[noreturn]] void refuse_kind(const toml::node& node, std::string_view wanted) {
+  throw Refused(fmt::format("expected {}, got {}", wanted, kind_of(node)));
+}
+
+template <typename T>
+void check_range(T value, T min, T max) {
+  // Written so that NaN is out of range.
+  if (!(value >= min && value <= max)) {
+    throw Refused(fmt::format("{} is out of range: from {} to {}", value, min, max));
+  }
+}
+
+// "64K" → 64 and "K"; nullopt where no digits begin it or they overflow.
+struct Quantity {
+  std::int64_t count = 0;
+  std::string_view unit;
+};
+std::optional<Quantity> split_quantity(std::string_view text) {
+  Quantity quantity;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), quantity.count);
+  if (error != std::errc{} || text.front() == '-') return std::nullopt;
+  quantity.unit = text.substr(end - text.data());
+  return quantity;
+}
+
+struct Unit {
+  std::string_view name;
+  std::int64_t factor;
+};
+constexpr Unit kDurationUnits[] = {{"h", 3'600'000}, {"m", 60'000}, {"s", 1000}, {"ms", 1}};
+constexpr Unit kSizeUnits[] = {{"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {"", 1}};
+
+template <std::size_t N>
+std::optional<std::int64_t> multiply(std::string_view text, const Unit (&units)[N]) {
+  const auto quantity = split_quantity(text);
+  if (!quantity) return std::nullopt;
+  for (const Unit& unit : units) {
+    std::int64_t value = 0;
+    if (unit.name == quantity->unit &&
+        !__builtin_mul_overflow(quantity->count, unit.factor, &value)) {
+      return value;
+    }
+  }
+  return std::nullopt;
+}
+
+// In the largest unit that divides it: 65536 is "64K", 90 s are "90s".
+template <std::size_t N>
+std::string in_units(std::int64_t value, const Unit (&units)[N]) {
+  for (const Unit& unit : units) {
+    if (value != 0 && value % unit.factor == 0) {
+      return fmt::format("{}{}", value / unit.factor, unit.name);
+    }
+  }
+  return "0";
+}
+
+bool is_printable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
+bool all_of_set(std::string_view text, std::string_view set) {
+  return text.find_first_not_of(set) == std::string_view::npos;
+}
+
+constexpr std::string_view kDigits = "0123456789";
+constexpr std::string_view kNameCharacters =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_";
+
+// RFC 3463: class, then subject and detail of one to three digits each, then text.
+std::string check_reply(std::string_view text, char status_class) {
+  const auto wrong =
+      fmt::format("\"{}\" must begin with an enhanced status code {}.x.y and a space, then a text",
+                  text, status_class);
+  const auto space = text.find(' ');
+  if (space == std::string_view::npos || text.size() < 5 || space + 1 == text.size()) return wrong;
+  const auto code = text.substr(0, space);
+  const auto second = code.find('.', 2);
+  if (code[0] != status_class || code[1] != '.' || second == std::string_view::npos) return wrong;
+  for (const auto part : {code.substr(2, second - 2), code.substr(second + 1)}) {
+    if (part.empty() || part.size() > 3 || !all_of_set(part, kDigits)) return wrong;
+  }
+  return check_note(text);
+}
+
+// The two spellings that people bring: Postfix's, and a bare path.
+std::string suggest_milter_socket(std::string_view text) {
+  if (text.starts_with('/')) return fmt::format("unix:{}", text);
+  const auto inet = text.find(':');
+  const auto colon = text.rfind(':');
+  if (!text.starts_with("inet") || colon == inet || text.find('@') != std::string_view::npos) {
+    return "";
+  }
+  auto host = text.substr(inet + 1, colon - inet - 1);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  const auto family = host.find(':') != std::string_view::npos ? "inet6" : "inet";
+  return fmt::format("{}:{}@{}", family, text.substr(colon + 1), host);
+}
+
+std::string check_inet_socket(std::string_view rest) {
+  const auto at = rest.find('@');
+  const auto port = rest.substr(0, at);
+  int number = 0;
+  std::from_chars(port.data(), port.data() + port.size(), number);
+  if (!all_of_set(port, kDigits) || number < 1 || number > 65535) {
+    return fmt::format("\"{}\" is not a port from 1 to 65535", port);
+  }
+  if (at == std::string_view::npos || at + 1 == rest.size()) {
+    return "without @ADDRESS every address of the machine would be opened; name one, "
+           "such as inet:" +
+           std::string(port) + "@127.0.0.1";
+  }
+  return "";
+}
+
+net::Endpoint parse_endpoint(const std::string& text) {
+  const auto endpoint = net::Endpoint::parse(text);
+  if (!endpoint) {
+    throw Refused(
+        fmt::format("\"{}\" is not an address with a port, such as {}", text, kEndpointExample));
+  }
+  if (endpoint->port() == 0) throw Refused(fmt::format("\"{}\": port 0 names no port", text));
+  return *endpoint;
+}
+
+template <typename Add>
+void for_each_string(const toml::node& node, std::string_view example, Add add) {
+  const auto* array = node.as_array();
+  if (array == nullptr) refuse_kind(node, fmt::format("an array such as [{}]", example));
+  for (const auto& element : *array) add(read_string(element, example));
+}
+
+template <typename Items>
+std::string print_list(const Items& items) {
+  std::string text = "[";
+  for (const auto& item : items) text += (text.size() > 1 ? ", " : "") + quoted(item.print());
+  return text + "]";
+}
+
+}  // namespace
+
+std::string quoted(std::string_view text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    result += c;
+  }
+  return result + '"';
+}
+
+std::string read_string(const toml::node& node, std::string_view example) {
+  const auto* text = node.as_string();
+  if (text == nullptr) refuse_kind(node, fmt::format("a string such as {}", example));
+  return text->get();
+}
+
+bool Flag::read(const toml::node& node) const {
+  const auto* value = node.as_boolean();
+  if (value == nullptr) {
+    throw Refused(fmt::format("expected true or false without quotes, got {}", kind_of(node)));
+  }
+  return value->get();
+}
+
+std::int64_t Number::read(const toml::node& node) const {
+  const auto* value = node.as_integer();
+  if (value == nullptr) refuse_kind(node, "an integer");
+  check_range(value->get(), min, max);
+  return value->get();
+}
+
+double Real::read(const toml::node& node) const {
+  if (!node.is_number()) refuse_kind(node, "a number");
+  const double value = *node.value<double>();
+  check_range(value, min, max);
+  return value;
+}
+
+std::string Real::print(double value) const {
+  // TOML tells 3 from 3.0, read() does not; the fraction shows that one is allowed.
+  const auto text = fmt::format("{}", value);
+  return all_of_set(text, "-0123456789") ? text + ".0" : text;
+}
+
+double Threshold::read(const toml::node& node) const {
+  if (const auto* text = node.as_string()) {
+    if (text->get() == "off") return INFINITY;
+    throw Refused(fmt::format("expected a number or \"off\", got \"{}\"", text->get()));
+  }
+  if (!node.is_number()) refuse_kind(node, "a number or \"off\"");
+  const double value = *node.value<double>();
+  if (value == INFINITY) return value;
+  check_range(value, min, max);
+  return value;
+}
+
+std::string Threshold::print(double value) const {
+  return value == INFINITY ? quoted("off") : Real{min, max}.print(value);
+}
+
+std::int64_t Size::read(const toml::node& node) const {
+  constexpr std::string_view kWanted = R"(bytes as an integer or a string such as "64K" or "1M")";
+  std::optional<std::int64_t> value;
+  if (const auto* number = node.as_integer()) {
+    value = number->get();
+  } else if (const auto* text = node.as_string()) {
+    value = multiply(text->get(), kSizeUnits);
+    if (!value) throw Refused(fmt::format("expected {}, got \"{}\"", kWanted, text->get()));
+  } else {
+    refuse_kind(node, kWanted);
+  }
+  if (*value < min || *value > max) {
+    throw Refused(fmt::format("{} is out of range: from {} to {} bytes", *value,
+                              in_units(min, kSizeUnits), in_units(max, kSizeUnits)));
+  }
+  if (power_of_two && (*value & (*value - 1)) != 0) {
+    throw Refused(fmt::format("{} is not a power of two", *value));
+  }
+  return *value;
+}
+
+std::string Size::print(std::int64_t value) const {
+  const auto text = in_units(value, kSizeUnits);
+  return all_of_set(text, kDigits) ? text : quoted(text);
+}
+
+std::chrono::milliseconds read_duration(const toml::node& node, milliseconds min,
+                                        milliseconds max) {
+  constexpr std::string_view kExample = R"("200ms", "10s", "5m" or "1h")";
+  if (const auto* number = node.as_integer()) {
+    throw Refused(
+        fmt::format("a duration needs its unit: {0} could be seconds or milliseconds; "
+                    "write \"{0}s\" or \"{0}ms\"",
+                    number->get()));
+  }
+  const auto text = read_string(node, kExample);
+  const auto value = multiply(text, kDurationUnits);
+  if (!value) throw Refused(fmt::format("\"{}\" is not a duration such as {}", text, kExample));
+  if (milliseconds(*value) < min || milliseconds(*value) > max) {
+    throw Refused(fmt::format("\"{}\" is out of range: from {} to {}", text, print_duration(min),
+                              print_duration(max)));
+  }
+  return milliseconds(*value);
+}
+
+std::string print_duration(milliseconds value) {
+  return value.count() == 0 ? "0s" : in_units(value.count(), kDurationUnits);
+}
+
+unsigned FileMode::read(const toml::node& node) const {
+  if (!node.is_string()) {
+    throw Refused(
+        fmt::format("expected an octal mode in quotes such as \"0660\", got {}", kind_of(node)));
+  }
+  const auto text = read_string(node, "");
+  unsigned mode = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (error != std::errc{} || end != text.data() + text.size() || text.size() < 3 || mode > 0777) {
+    throw Refused(fmt::format("\"{}\" is not an octal mode from \"0000\" to \"0777\"", text));
+  }
+  return mode;
+}
+
+std::string FileMode::print(unsigned value) const {
+  return quoted(fmt::format("{:04o}", value));
+}
+
+std::size_t read_choice(const toml::node& node, const std::vector<std::string_view>& names) {
+  std::string wanted;
+  for (const auto name : names) wanted += (wanted.empty() ? "" : ", ") + quoted(name);
+  const auto* text = node.as_string();
+  if (text == nullptr) refuse_kind(node, "one of " + wanted);
+  const auto found = std::find(names.begin(), names.end(), text->get());
+  if (found == names.end()) {
+    throw Refused(fmt::format("\"{}\" is not one of {}", text->get(), wanted));
+  }
+  return found - names.begin();
+}
+
+std::string Text::read(const toml::node& node) const {
+  auto text = read_string(node, example);
+  if (auto reason = check(text); !reason.empty()) throw Refused(reason);
+  return text;
+}
+
+// It becomes the first word of a header whose parts end with ';'.
+std::string check_host(std::string_view text) {
+  if (text.size() <= 255 && all_of_set(text, kNameCharacters)) return "";
+  return fmt::format("\"{}\" is not a host name: letters, digits, '.', '-' and '_' only", text);
+}
+
+std::string check_account(std::string_view text) {
+  if (text.empty()) return "must not be empty";
+  return check_account_or_empty(text);
+}
+
+std::string check_account_or_empty(std::string_view text) {
+  if (text.size() <= 64 && all_of_set(text, kNameCharacters)) return "";
+  return fmt::format("\"{}\" is not the name of a user or a group", text);
+}
+
+std::string check_socket_path(std::string_view text) {
+  constexpr std::size_t kMost = sizeof(sockaddr_un::sun_path) - 1;
+  if (!text.starts_with('/') || !is_printable(text) || text.ends_with('/')) {
+    return fmt::format("\"{}\" is not an absolute path of a socket", text);
+  }
+  if (text.size() <= kMost) return "";
+  return fmt::format("a path of {} bytes; a socket's may have {}", text.size(), kMost);
+}
+
+std::string check_milter_socket(std::string_view text) {
+  const auto colon = text.find(':');
+  const auto family = text.substr(0, colon);
+  const auto rest = colon == std::string_view::npos ? "" : text.substr(colon + 1);
+  if (const auto better = suggest_milter_socket(text); !better.empty()) {
+    return fmt::format("\"{}\" is not how libmilter spells it; write \"{}\"", text, better);
+  }
+  if (family == "unix") return check_socket_path(rest);
+  if (family == "inet" || family == "inet6") return check_inet_socket(rest);
+  return fmt::format("\"{}\" is none of unix:PATH, inet:PORT@ADDRESS, inet6:PORT@ADDRESS", text);
+}
+
+std::string check_note(std::string_view text) {
+  // With code and CRLF it must fit in a reply line of 512 bytes (RFC 5321, 4.5.3.1.5).
+  constexpr std::size_t kMost = 480;
+  if (text.empty() || text.size() > kMost)
+    return fmt::format("must have 1 to {} characters", kMost);
+  return is_printable(text) ? "" : "may have printable ASCII characters only, on one line";
+}
+
+std::string check_tempfail(std::string_view text) {
+  return check_reply(text, '4');
+}
+std::string check_reject(std::string_view text) {
+  return check_reply(text, '5');
+}
+
+OneEndpoint::Value OneEndpoint::read(const toml::node& node) const {
+  return parse_endpoint(read_string(node, kEndpointExample));
+}
+
+std::string OneEndpoint::print(const Value& value) const {
+  return value ? quoted(value->print()) : "";
+}
+
+Endpoints::Value Endpoints::read(const toml::node& node) const {
+  Value endpoints;
+  for_each_string(node, R"("192.0.2.1:25", "[2001:db8::1]:25")", [&](const std::string& text) {
+    const auto endpoint = parse_endpoint(text);
+    if (std::find(endpoints.begin(), endpoints.end(), endpoint) != endpoints.end()) {
+      throw Refused(fmt::format("\"{}\" is named twice", text));
+    }
+    endpoints.push_back(endpoint);
+  });
+  return endpoints;
+}
+
+std::string Endpoints::print(const Value& value) const {
+  return print_list(value);
+}
+
+Networks::Value Networks::read(const toml::node& node) const {
+  Value networks;
+  for_each_string(node, R"("192.0.2.0/24", "2001:db8::/32")", [&](const std::string& text) {
+    const auto network = net::Network::parse(text);
+    if (!network) {
+      throw Refused(
+          fmt::format("\"{}\" is not a network such as \"192.0.2.0/24\" or "
+                      "\"2001:db8::/32\" (no bits set after the prefix), nor an address",
+                      text));
+    }
+    networks.push_back(*network);
+  });
+  return networks;
+}
+
+std::string Networks::print(const Value& value) const {
+  return print_list(value);
+}
+
+}  // namespace config

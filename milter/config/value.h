@@ -1,0 +1,150 @@
+// How one TOML value becomes one setting, and back into text: a small type for each kind of value,
+// with its range. settings.cc names the kind that each setting has; nothing else uses this header.
+//
+// A kind has Value, read() and print(). read() throws Refused with the reason only; the caller
+// knows file, line and key. print() gives TOML that read() takes again.
+#pragma once
+
+#include <toml++/toml.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "milter/net/address.h"
+
+namespace config {
+
+class Refused : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+std::string quoted(std::string_view text);  // a TOML basic string
+// A string, or Refused "expected a string such as <example>, got an integer".
+std::string read_string(const toml::node& node, std::string_view example);
+
+struct Flag {
+  using Value = bool;
+  bool read(const toml::node& node) const;
+  std::string print(bool value) const { return value ? "true" : "false"; }
+};
+
+struct Number {
+  using Value = std::int64_t;
+  std::int64_t min, max;
+  std::int64_t read(const toml::node& node) const;
+  std::string print(std::int64_t value) const { return std::to_string(value); }
+};
+
+struct Real {
+  using Value = double;
+  double min, max;
+  double read(const toml::node& node) const;
+  std::string print(double value) const;
+};
+
+// A Real, or "off": infinity, which no score reaches.
+struct Threshold {
+  using Value = double;
+  double min, max;
+  double read(const toml::node& node) const;
+  std::string print(double value) const;
+};
+
+// Bytes: an integer, or "64K", "1M", "1G" (powers of 1024).
+struct Size {
+  using Value = std::int64_t;
+  std::int64_t min, max;
+  bool power_of_two = false;
+  std::int64_t read(const toml::node& node) const;
+  std::string print(std::int64_t value) const;
+};
+
+// "200ms", "10s", "5m", "1h". A bare number is refused: ten what?
+std::chrono::milliseconds read_duration(const toml::node& node, std::chrono::milliseconds min,
+                                        std::chrono::milliseconds max);
+std::string print_duration(std::chrono::milliseconds value);
+
+template <typename Unit>
+struct Duration {
+  using Value = Unit;
+  Unit min, max;
+  Unit read(const toml::node& node) const {
+    const auto value = read_duration(node, min, max);
+    const auto whole = std::chrono::duration_cast<Unit>(value);
+    if (whole != value)
+      throw Refused("expected whole seconds, got \"" + print_duration(value) + "\"");
+    return whole;
+  }
+  std::string print(Unit value) const { return quoted(print_duration(value)); }
+};
+
+// Octal in a string: TOML has no 0660, and 660 would be read as decimal.
+struct FileMode {
+  using Value = unsigned;
+  unsigned read(const toml::node& node) const;
+  std::string print(unsigned value) const;
+};
+
+// One name of a table; `index` is that of the name.
+std::size_t read_choice(const toml::node& node, const std::vector<std::string_view>& names);
+
+// An enum whose enumerators are 0, 1, 2… in the order of `names`.
+template <typename Enum>
+struct Choice {
+  using Value = Enum;
+  std::vector<std::string_view> names;
+  Enum read(const toml::node& node) const { return static_cast<Enum>(read_choice(node, names)); }
+  std::string print(Enum value) const { return quoted(names[static_cast<std::size_t>(value)]); }
+};
+
+struct OneOf {
+  using Value = std::string;
+  std::vector<std::string_view> names;
+  std::string read(const toml::node& node) const {
+    return std::string(names[read_choice(node, names)]);
+  }
+  std::string print(const std::string& value) const { return quoted(value); }
+};
+
+// A string that passes `check`, which returns the reason against it, or nothing.
+struct Text {
+  using Value = std::string;
+  std::string_view example;
+  std::string (*check)(std::string_view text);
+  std::string read(const toml::node& node) const;
+  std::string print(const std::string& value) const { return quoted(value); }
+};
+std::string check_host(std::string_view text);     // may be empty
+std::string check_account(std::string_view text);  // a user or a group
+std::string check_account_or_empty(std::string_view text);
+std::string check_socket_path(std::string_view text);
+std::string check_milter_socket(std::string_view text);
+std::string check_note(std::string_view text);      // printable ASCII, for a log or a queue file
+std::string check_tempfail(std::string_view text);  // "4.x.y text"
+std::string check_reject(std::string_view text);    // "5.x.y text"
+
+struct OneEndpoint {
+  using Value = std::optional<net::Endpoint>;
+  Value read(const toml::node& node) const;
+  std::string print(const Value& value) const;
+};
+
+struct Endpoints {
+  using Value = std::vector<net::Endpoint>;
+  Value read(const toml::node& node) const;
+  std::string print(const Value& value) const;
+};
+
+struct Networks {
+  using Value = std::vector<net::Network>;
+  Value read(const toml::node& node) const;
+  std::string print(const Value& value) const;
+};
+
+}  // namespace config

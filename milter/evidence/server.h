@@ -1,0 +1,60 @@
+// Answers the filter's questions on a unix socket: the observing process's side.
+//
+//     C: get 192.0.2.7:40112 after=0\n
+//     S: trace segmilter/1 via=kernel …\n      or      none no-session\n
+//
+// One question a connection, then it is closed. Questions are at most kMaxQuestion bytes, at most
+// kMaxConnections are open, and one that says nothing for kPatience is closed: whoever can reach the
+// socket cannot hold the observer. Runs in the thread of the loop it is given.
+#pragma once
+
+#include <chrono>
+#include <list>
+#include <string>
+#include <string_view>
+
+#include "milter/config/config.h"
+#include "milter/evidence/table.h"
+#include "milter/net/event.h"
+#include "milter/net/fd.h"
+
+namespace evidence {
+
+// The answer to one question, without its line end. Pure but for the look into the table.
+std::string answer(const Table& table, std::string_view question);
+
+class Server {
+ public:
+  static constexpr std::size_t kMaxQuestion = 256;
+  static constexpr std::size_t kMaxConnections = 512;
+  static constexpr std::chrono::seconds kPatience{5};
+
+  // Binds the socket (an old one at the path is removed) with the configured mode. Throws
+  // std::system_error. Requires: `base` and `table` outlive the server.
+  Server(event_base* base, const config::Evidence& settings, const Table& table);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+ private:
+  struct Connection {
+    Server* server;
+    net::BufferEvent stream;
+    std::list<Connection>::iterator self;
+  };
+
+  void accept();
+  static void on_read(bufferevent* stream, void* context);
+  static void on_written(bufferevent* stream, void* context);
+  static void on_event(bufferevent* stream, short what, void* context);
+  void drop(Connection& connection);
+
+  event_base* base_;
+  const Table& table_;
+  std::string path_;
+  net::Fd listener_;
+  net::Event readable_;
+  std::list<Connection> connections_;
+};
+
+}  // namespace evidence

@@ -1,0 +1,77 @@
+// Where proxy and filter meet: traces of messages that have ended and are not answered yet, under
+// the client's address and port. The only object that the proxy's threads share.
+//
+// A trace comes when the message's last byte was seen, before that byte goes on to Postfix; it goes
+// when Postfix's answer passes back. In between the filter asks. A session that ends with unanswered
+// messages lingers, because Postfix may still be at work on them.
+//
+// Bounded: at its limits it drops evidence, never blocks and never costs a byte of mail.
+// Safe from any thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <unordered_map>
+#include <variant>
+
+#include "classifier/trace.h"
+#include "milter/net/address.h"
+
+namespace evidence {
+
+using std::chrono::steady_clock;
+
+class Table {
+ public:
+  // At most `max_sessions` clients have evidence at a time.
+  Table(std::size_t max_sessions, std::chrono::seconds linger)
+      : max_sessions_(max_sessions), linger_(linger) {}
+
+  // `session` tells two sessions apart that had the same address and port one after the other.
+  void publish(const net::Endpoint& client, std::uint64_t session, classifier::Trace&& trace);
+  // Postfix answered message `ordinal`: it and those before it are not asked for any more.
+  void answered(const net::Endpoint& client, std::uint64_t session, std::uint32_t ordinal);
+  // Nothing more can be told of this session.
+  void lost(const net::Endpoint& client, std::uint64_t session, classifier::Reason reason);
+  void close(const net::Endpoint& client, std::uint64_t session, steady_clock::time_point now);
+
+  // The first trace above `after`, or why there is none.
+  std::variant<classifier::Trace, classifier::Reason> find(const net::Endpoint& client,
+                                                           std::uint32_t after) const;
+
+  // Forgets closed sessions whose linger time is over.
+  void expire(steady_clock::time_point now);
+
+  std::size_t size() const { return size_.load(std::memory_order_relaxed); }
+  std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::size_t kMaxUnanswered = 16;  // BDAT can pipeline whole messages
+
+  struct Entry {
+    std::uint64_t session = 0;
+    std::deque<classifier::Trace> traces;
+    classifier::Reason reason = classifier::Reason::None;
+    steady_clock::time_point forget_at = steady_clock::time_point::max();
+  };
+  struct Shard {
+    mutable std::mutex mutex;
+    std::unordered_map<net::Endpoint, Entry> entries;
+  };
+
+  Shard& shard(const net::Endpoint& client) const;
+  // The session's entry, made if need be; null when the table is full. Requires: the shard's lock.
+  Entry* entry(Shard& shard, const net::Endpoint& client, std::uint64_t session);
+
+  const std::size_t max_sessions_;
+  const std::chrono::seconds linger_;
+  mutable std::array<Shard, 16> shards_;
+  std::atomic<std::size_t> size_{0};
+  std::atomic<std::uint64_t> refused_{0};
+};
+
+}  // namespace evidence

@@ -1,0 +1,96 @@
+#include "milter/filter/message_log.h"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+#include "classifier/trace_text.h"
+#include "milter/log/log.h"
+
+namespace filter {
+namespace {
+
+class Facts {
+ public:
+  Facts& text(std::string_view key, std::string_view value) {
+    list_.push_back({key, std::string(value), false});
+    return *this;
+  }
+  Facts& number(std::string_view key, std::string value) {
+    list_.push_back({key, std::move(value), true});
+    return *this;
+  }
+  const std::vector<logging::Fact>& list() const { return list_; }
+
+ private:
+  std::vector<logging::Fact> list_;
+};
+
+void add_client(Facts& facts, const Connection& connection) {
+  facts.text("client", connection.client() ? connection.client()->print() : "unknown");
+  facts.text("helo", connection.helo());
+}
+
+void add_verdict(Facts& facts, const classifier::Verdict& verdict) {
+  facts.text("pattern", classifier::name(verdict.pattern));
+  facts.text("writer", classifier::name(verdict.writer));
+  facts.text("path", classifier::name(verdict.path));
+  facts.number("score", fmt::format("{:.1f}", verdict.score));
+  facts.number("confidence", fmt::format("{:.2f}", verdict.confidence));
+  facts.text("action", classifier::name(verdict.action));
+  if (verdict.would != verdict.action) facts.text("would", classifier::name(verdict.would));
+  if (verdict.block != 0) facts.number("block", std::to_string(verdict.block));
+  facts.text("gait", verdict.gait);
+  if (verdict.mss != 0) facts.number("mss", std::to_string(verdict.mss));
+}
+
+void add_trace(Facts& facts, const classifier::Trace& trace, std::size_t max_runs) {
+  if (trace.reason != classifier::Reason::None) {
+    facts.text("reason", classifier::name(trace.reason));
+  }
+  facts.number("message", std::to_string(trace.message));
+  if (trace.state == classifier::State::Unobserved) return;
+  facts.text("via", classifier::name(trace.via));
+  facts.number("size", std::to_string(trace.size));
+  facts.text("segments", classifier::print_sizes(trace, max_runs));
+}
+
+std::string joined(const std::vector<std::string>& reasons) {
+  std::string text;
+  for (const std::string& reason : reasons) {
+    if (!text.empty()) text.append("; ");
+    text.append(reason);
+  }
+  return text;
+}
+
+// All that is needed to judge the message again, offline.
+void log_trace(std::string_view queue_id, const Judgement& judgement) {
+  if (!logging::enabled(logging::Level::Debug)) return;
+  Facts facts;
+  facts.text("reasons", joined(judgement.verdict.reasons));
+  facts.text("trace", classifier::print(judgement.trace));
+  logging::event(logging::Level::Debug, queue_id, "trace", facts.list());
+}
+
+}  // namespace
+
+void log_message(std::string_view queue_id, const Connection& connection,
+                 const Judgement& judgement, std::size_t max_runs) {
+  Facts facts;
+  add_client(facts, connection);
+  if (judgement.exempt != Exemption::None) {
+    facts.text("exempt", name(judgement.exempt));
+    logging::event(logging::Level::Info, queue_id, "message", facts.list());
+    return;
+  }
+  add_verdict(facts, judgement.verdict);
+  facts.text("tls", judgement.tls || judgement.trace.tls ? "yes" : "no");
+  add_trace(facts, judgement.trace, max_runs);
+  if (judgement.forged != 0) facts.number("forged", std::to_string(judgement.forged));
+  logging::event(logging::Level::Info, queue_id, "message", facts.list());
+  log_trace(queue_id, judgement);
+}
+
+}  // namespace filter

@@ -1,0 +1,61 @@
+// What all milter sessions share: the configuration of the moment, the limits, the counts. Safe
+// from any thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string_view>
+
+#include "milter/config/config.h"
+#include "milter/filter/connection.h"
+
+namespace filter {
+
+class Service {
+ public:
+  explicit Service(std::shared_ptr<const config::Config> settings)
+      : settings_(std::move(settings)) {}
+
+  // A message is judged by one configuration from beginning to end: take it once.
+  std::shared_ptr<const config::Config> settings() const;
+  void replace(std::shared_ptr<const config::Config> settings);
+
+  void session_begins();
+  void session_ends();
+  // True when no session is left, false when some are at the deadline.
+  bool wait_until_idle(std::chrono::steady_clock::time_point deadline);
+
+  // An exception came to the C boundary: counted, and told in the log at 1, 2, 4, 8, … so that a
+  // message that always fails cannot fill the disk.
+  void failed(std::string_view what) noexcept;
+
+ private:
+  friend class BoundedEvidence;
+
+  mutable std::mutex mutex_;
+  std::condition_variable idle_;
+  std::shared_ptr<const config::Config> settings_;  // not atomic<shared_ptr>: libstdc++ 12 has a
+                                                    // lock inside that ThreadSanitizer reports
+  unsigned sessions_ = 0;
+  std::atomic<unsigned> in_flight_{0};
+  std::atomic<std::uint64_t> failures_{0};
+};
+
+// The evidence socket, behind the limit of questions at a time: libmilter starts as many threads as
+// there are sessions with something to do, so the limit has to be ours.
+class BoundedEvidence : public EvidenceSource {
+ public:
+  BoundedEvidence(Service& service, const config::Config& settings)
+      : service_(service), settings_(settings) {}
+  classifier::Trace ask(const net::Endpoint& client, std::uint32_t after) override;
+
+ private:
+  Service& service_;
+  const config::Config& settings_;
+};
+
+}  // namespace filter

@@ -1,0 +1,41 @@
+// The socket on which libmilter waits for Postfix: checked before libmilter opens it, because
+// libmilter tells only syslog what was wrong.
+#pragma once
+
+#include <string>
+
+#include "milter/config/config.h"
+#include "milter/net/fd.h"
+
+namespace filter {
+
+// "unix:PATH" ("local:PATH" is the same) or "inet:PORT@HOST", "inet6:PORT@HOST", "inet:PORT".
+struct SocketName {
+  std::string spec;  // for smfi_setconn
+  std::string path;  // of a unix socket; else empty
+  bool operator==(const SocketName&) const = default;
+};
+
+// Throws std::runtime_error for anything else. Postfix's own inet:HOST:PORT is told the difference.
+SocketName parse_socket(const std::string& text);
+
+// Looks at a unix socket's place: its directory must be there and writable, an old socket may be
+// there if nobody answers on it. Throws std::system_error or std::runtime_error.
+void check_place(const SocketName& name);
+
+class MilterSocket {
+ public:
+  // Opens it through libmilter (smfi_register comes first), with the configured mode from its first
+  // moment and the configured group if we may give it. Throws as check_place, or when libmilter
+  // fails. Requires: one thread in the process, since the mode is set by the umask.
+  explicit MilterSocket(const config::Filter& settings);
+
+  // New clients find no socket from here on; those that are connected stay. Only for unix sockets.
+  void hide();
+
+ private:
+  SocketName name_;
+  net::Fd file_;  // O_PATH: knows the socket again when another may be at its path
+};
+
+}  // namespace filter

@@ -1,0 +1,111 @@
+// Both sides of one client: its connection to us, ours to Postfix, a relay for each direction, and
+// the observer of the client's stream.
+//
+// Passive: the worker's loop calls on_client(), on_upstream() and on_tick(); after each call one
+// update_interest() derives what to wait for from the state. A session that is Ended is destroyed by
+// the worker when its call has returned, never inside it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+
+#include "classifier/observer.h"
+#include "milter/capture/kernel_filter.h"
+#include "milter/net/address.h"
+#include "milter/net/event.h"
+#include "milter/net/fd.h"
+#include "milter/proxy/relay.h"
+
+namespace proxy {
+
+using std::chrono::steady_clock;
+
+class Worker;
+
+class Session final : private classifier::Observer::Sink {
+ public:
+  //   Connecting ──upstream is there──► Relaying ──both directions done, or one broken──► Ended
+  //       │                                 │                                              ▲
+  //       └── no upstream ──► Refusing ◄────┘ (broken before Postfix said a word)          │
+  //                               └── client has gone, or waited long enough ──────────────┘
+  enum class State {
+    Connecting,  // waiting for Postfix to accept; the client's bytes wait in the kernel
+    Relaying,    // bytes pass both ways
+    Refusing,    // 421 was said; what the client still sends is read and dropped, so that our close
+                 // is no reset that would take the 421 from it
+    Ended,
+  };
+
+  // Requires: `client` is a connected, non-blocking socket; `worker` outlives the session.
+  Session(Worker& worker, net::Fd client, const net::Endpoint& address);
+  ~Session() override;
+
+  // Learns the SYN, connects to Postfix. To be called once, right after construction.
+  void start();
+
+  void on_client(short what);
+  void on_upstream(short what);
+  // Called about once a second: idle and refusing sessions end.
+  void on_tick(steady_clock::time_point now);
+  // The drain deadline has come.
+  void cut();
+
+  // One segment of this client, from the kernel filter.
+  void segment(const capture::SegmentEvent& event);
+
+  State state() const { return state_; }
+  const net::Endpoint& address() const { return address_; }
+  std::uint64_t cookie() const { return cookie_; }
+
+ private:
+  friend class Worker;  // keeps the session's place in its list
+
+  void learn_syn();
+  void learn_path();
+  void connect_upstream();
+  void begin_relaying();
+  void client_to_upstream();
+  void upstream_to_client();
+  // Passes ends on, and ends the session when there is nothing left to relay.
+  void settle();
+  void update_interest();
+  // No Postfix: says 421 and closes.
+  void give_up();
+  void enter(State state);
+
+  void message(classifier::Trace&& trace) override;
+  void answered(std::uint32_t ordinal) override;
+  void lost(classifier::Reason reason) override;
+  void observe_read(std::size_t size);
+
+  // Runs `look` on the observer. Whatever goes wrong in there, the session goes on unobserved.
+  template <typename Look>
+  void observe(Look look);
+
+  Worker& worker_;
+  std::list<Session>::iterator self_;
+  net::Fd client_;
+  net::Fd upstream_;
+  net::Endpoint address_;
+  net::Endpoint local_;           // whom the client called
+  net::Event client_event_;
+  net::Event upstream_event_;
+  short client_interest_ = 0;     // what the events are registered for
+  short upstream_interest_ = 0;
+  State state_ = State::Connecting;
+  Relay inbound_;                 // client → Postfix
+  Relay outbound_;                // Postfix → client
+  std::string proxy_header_;      // not yet sent to Postfix
+  steady_clock::time_point last_active_;
+  std::uint64_t cookie_ = 0;
+  std::optional<std::uint32_t> first_seq_;  // of the first payload byte
+  std::uint32_t segments_seen_ = 0;         // tcpi_data_segs_in at the last read
+  std::optional<classifier::Observer> observer_;
+  bool path_known_ = false;
+  classifier::Path path_;
+};
+
+}  // namespace proxy

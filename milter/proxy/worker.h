@@ -1,0 +1,123 @@
+// One thread: a loop, its listeners, its sessions, its kernel filter. Workers share nothing but the
+// evidence table, the admission counters and the configuration.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "milter/config/config.h"
+#include "milter/evidence/table.h"
+#include "milter/proxy/proxy.h"
+#include "milter/proxy/session.h"
+
+namespace proxy {
+
+// Counts of one process; read by anybody, written by workers.
+struct Counters {
+  std::atomic<std::uint64_t> accepted{0};
+  std::atomic<std::uint64_t> refused_full{0};      // max_sessions
+  std::atomic<std::uint64_t> refused_address{0};   // max_sessions_per_address
+  std::atomic<std::uint64_t> upstream_failed{0};
+  std::atomic<std::uint64_t> messages{0};          // traces published
+  std::atomic<std::uint64_t> partial{0};
+  std::atomic<std::uint64_t> lost{0};              // sessions that could not be followed
+  std::atomic<std::uint64_t> accept_errors{0};
+};
+
+// Who may come in: how many sessions in all, and of one client (an IPv4 address or an IPv6 /64,
+// because a host is given a /64). Safe from any thread.
+class Admission {
+ public:
+  enum class Answer { Admitted, Full, TooManyOfAddress };
+  Answer enter(const net::Endpoint& client, const config::Proxy& limits);
+  void leave(const net::Endpoint& client);
+  std::size_t sessions() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::unordered_map<net::Endpoint, unsigned> of_address_;
+  std::size_t sessions_ = 0;
+};
+
+// What all workers of a process share.
+struct Shared {
+  std::atomic<std::shared_ptr<const config::Config>> config;
+  evidence::Table& table;
+  Admission admission;
+  Counters counters;
+};
+
+class Worker final : private capture::KernelFilter::Sink {
+ public:
+  Worker(Shared& shared, const WorkerInput& input);
+  ~Worker() override;
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Runs the loop in a thread of its own until stop().
+  void start();
+  // From any thread: no more clients are accepted, sessions go on.
+  void drain();
+  // From any thread: sessions are cut, the loop ends; joins the thread.
+  void stop();
+  // From any thread.
+  std::size_t sessions() const { return session_count_.load(std::memory_order_relaxed); }
+
+  // For the worker's sessions.
+  event_base* base() const { return base_.get(); }
+  const config::Config& config() const { return *config_; }
+  Shared& shared() { return shared_; }
+  std::span<char> scratch() { return scratch_; }
+  steady_clock::time_point now() const { return now_; }
+  bool kernel_capture() const { return kernel_filter_ != nullptr; }
+  // Brings what the kernel filter saw to the sessions. Before bytes are observed: the segments they
+  // came in are in the ring by then.
+  void drain_ring();
+
+ private:
+  enum class Order { Run, Drain, Stop };
+  static constexpr std::size_t kOrphans = 64;
+
+  void accept(int listener);
+  void admit(net::Fd client, const net::Endpoint& address);
+  void on_order();
+  void on_tick();
+  void reap(Session& session);
+  template <void (Session::*method)(short)>
+  static void on_session(evutil_socket_t, short what, void* session);
+  void segment(const capture::SegmentEvent& event) override;
+  void adopt_orphans(Session& session);
+  friend class Session;
+
+  Shared& shared_;
+  std::shared_ptr<const config::Config> config_;  // refreshed at each tick
+  capture::KernelFilter* kernel_filter_;
+  std::vector<char> scratch_;
+  net::EventBase base_;
+  net::Fd wake_;                 // eventfd: an order has come
+  net::Event wake_event_;
+  net::Event tick_event_;
+  std::vector<net::Event> listeners_;
+  struct ListenerContext {
+    Worker* worker;
+    int fd;
+  };
+  std::vector<std::unique_ptr<ListenerContext>> listener_contexts_;
+  std::list<Session> sessions_;
+  std::unordered_map<std::uint64_t, Session*> by_cookie_;
+  // Segments of connections that are not accepted yet: early talkers. A ring of its own.
+  std::array<capture::SegmentEvent, kOrphans> orphans_{};
+  std::size_t orphan_next_ = 0;
+  steady_clock::time_point now_;
+  bool accept_paused_ = false;
+  std::atomic<Order> order_{Order::Run};
+  std::atomic<std::size_t> session_count_{0};
+  std::thread thread_;
+};
+
+}  // namespace proxy

@@ -1,0 +1,113 @@
+#include "milter/supervisor/child.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+#include "milter/log/log.h"
+
+namespace supervisor {
+namespace {
+
+void reset_signals() {
+  for (const int number : {SIGHUP, SIGTERM, SIGINT, SIGCHLD, SIGPIPE}) {
+    std::signal(number, SIG_DFL);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+}  // namespace
+
+std::chrono::seconds Backoff::after(Clock::duration life) {
+  if (life >= kLongLife) short_lives_ = 0;
+  const int before = short_lives_++;
+  if (before == 0) return std::chrono::seconds(0);
+  return std::min(std::chrono::seconds(1 << std::min(before - 1, 10)), kMost);
+}
+
+std::string describe_end(int status) {
+  if (WIFSIGNALED(status)) {
+    const char* name = sigabbrev_np(WTERMSIG(status));
+    return fmt::format("was killed by SIG{}",
+                       name != nullptr ? name : std::to_string(WTERMSIG(status)));
+  }
+  return fmt::format("ended with status {}", WEXITSTATUS(status));
+}
+
+Child::Child(std::string name, std::function<int(int)> body)
+    : name_(std::move(name)), body_(std::move(body)) {}
+
+void Child::start(const std::vector<int>& inherited) {
+  auto [ours, theirs] = control_pair();
+  // A child that hangs must not hang the supervisor with it.
+  net::check(fcntl(ours.get(), F_SETFL, O_NONBLOCK), "fcntl");
+  const pid_t pid = net::check(fork(), "fork the " + name_);
+  if (pid == 0) {
+    // Above all the others' control lines: their end of file must come when the supervisor ends.
+    for (const int fd : inherited) ::close(fd);
+    ours.reset();
+    live(theirs.get());
+  }
+  pid_ = pid;
+  control_ = std::move(ours);
+  state_ = State::Starting;
+  started_ = Clock::now();
+  next_start_.reset();
+}
+
+// No PR_SET_PDEATHSIG: the end of file on the control line says the same, cannot be missed between
+// fork and prctl, and TERM on top of it would be the second word, which means "at once".
+void Child::live(int control_fd) {
+  reset_signals();
+  // Ctrl-C on a terminal goes to the supervisor alone, which drains in order.
+  (void)setpgid(0, 0);
+  (void)prctl(PR_SET_NAME, ("segm-" + name_).c_str(), 0, 0, 0);
+  int code = EX_SOFTWARE;
+  try {
+    code = body_(control_fd);
+  } catch (const std::system_error& error) {
+    logging::error(error.what());
+    code = EX_OSERR;
+  } catch (const std::exception& error) {
+    logging::error(error.what());
+  }
+  std::fflush(nullptr);
+  // Not exit(): static objects are the supervisor's copies, and libmilter's threads may still run.
+  _exit(code);
+}
+
+bool Child::send(const ControlMessage& message) {
+  return control_ && send_control(control_.get(), message);
+}
+
+void Child::kill(int signal) {
+  if (pid_ > 0) (void)::kill(pid_, signal);
+}
+
+bool Child::hear() {
+  const auto message = receive_control(control_.get());
+  if (!message) return false;
+  if (message->kind == ControlMessage::Kind::Gone) control_.reset();  // SIGCHLD will tell the rest
+  if (message->kind != ControlMessage::Kind::Ready || state_ != State::Starting) return false;
+  state_ = State::Ready;
+  return true;
+}
+
+void Child::ended(bool wanted, Clock::time_point now) {
+  pid_ = 0;
+  control_.reset();
+  state_ = State::Down;
+  next_start_.reset();
+  if (!wanted) next_start_ = now + backoff_.after(now - started_);
+}
+
+}  // namespace supervisor

@@ -1,0 +1,102 @@
+#include "milter/supervisor/proxy_parts.h"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+
+#include "milter/log/log.h"
+#include "milter/supervisor/setup_error.h"
+
+namespace supervisor {
+namespace {
+
+using Filters = std::vector<std::unique_ptr<capture::KernelFilter>>;
+
+// The workers' listeners share their address (SO_REUSEPORT), and by the same rule would share it
+// with a second segmilter: each would get some of the clients and nobody would know why. A socket
+// without that option finds out whether anyone is there.
+void refuse_taken(const net::Endpoint& address) {
+  const auto attempt = "proxy.listen: bind " + address.print();
+  sockaddr_storage storage;
+  const socklen_t length = address.fill(storage);
+  const net::Fd fd(net::check(socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), attempt));
+  const int on = 1;
+  net::check(setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), attempt);
+  if (storage.ss_family == AF_INET6) {
+    net::check(setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on), attempt);
+  }
+  net::check(bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), length), attempt);
+}
+
+std::vector<std::vector<net::Fd>> open_listeners(const config::Proxy& config) {
+  try {
+    for (const auto& address : config.listen) refuse_taken(address);
+    return proxy::open_listeners(config);
+  } catch (const std::system_error& error) {
+    const bool forbidden = error.code() == std::errc::permission_denied;
+    throw SetupError(forbidden ? EX_NOPERM : EX_UNAVAILABLE, error.what());
+  }
+}
+
+// One for each worker, all or none: workers that see differently would be hard to explain.
+Filters load_filters(const std::vector<std::vector<net::Fd>>& workers, std::size_t ring_bytes) {
+  Filters filters;
+  for (const auto& listeners : workers) {
+    filters.push_back(capture::KernelFilter::load(ring_bytes));
+    for (const auto& listener : listeners) filters.back()->attach(listener.get());
+  }
+  return filters;
+}
+
+// A filter that went to the first workers only would go on filling a ring that nobody reads.
+void detach(const std::vector<std::vector<net::Fd>>& workers) {
+  const int unused = 0;
+  for (const auto& listeners : workers) {
+    for (const auto& listener : listeners) {
+      (void)setsockopt(listener.get(), SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
+    }
+  }
+}
+
+Filters try_filters(const std::vector<std::vector<net::Fd>>& workers,
+                    const config::Capture& config) {
+  using Method = config::Capture::Method;
+  if (config.method != Method::Auto && config.method != Method::Kernel) return {};
+  try {
+    return load_filters(workers, config.ring_bytes);
+  } catch (const std::exception& error) {
+    if (config.method == Method::Kernel) {
+      throw SetupError(EX_UNAVAILABLE, fmt::format("capture.method \"kernel\": {}", error.what()));
+    }
+    detach(workers);
+    logging::warning(
+        fmt::format("capture: no kernel filter, segments are inferred from reads (via=read): {}",
+                    error.what()));
+    return {};
+  }
+}
+
+}  // namespace
+
+ProxyParts::ProxyParts(const config::Config& config)
+    : listeners_(open_listeners(config.proxy)), filters_(try_filters(listeners_, config.capture)) {}
+
+std::vector<proxy::WorkerInput> ProxyParts::inputs() const {
+  std::vector<proxy::WorkerInput> inputs(listeners_.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    for (const auto& listener : listeners_[i]) inputs[i].listeners.push_back(listener.get());
+    if (!filters_.empty()) inputs[i].kernel_filter = filters_[i].get();
+  }
+  return inputs;
+}
+
+void ProxyParts::stop_listening() {
+  // shutdown and not close: the proxy has the same sockets, and a close here alone would leave them
+  // listening there.
+  for (const auto& row : listeners_) {
+    for (const auto& listener : row) (void)shutdown(listener.get(), SHUT_RDWR);
+  }
+}
+
+}  // namespace supervisor

@@ -1,0 +1,33 @@
+// What the proxy uses and only a privileged process may make: listening sockets on port 25, kernel
+// filters. Made once, before rights are dropped, and kept by the supervisor for every proxy that it
+// will ever start.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "milter/capture/kernel_filter.h"
+#include "milter/config/config.h"
+#include "milter/net/fd.h"
+#include "milter/proxy/proxy.h"
+
+namespace supervisor {
+
+class ProxyParts {
+ public:
+  // Throws SetupError (EX_UNAVAILABLE) where an address cannot be bound, or capture.method is
+  // "kernel" and the filter cannot be had; with "auto" that is a warning in the log.
+  explicit ProxyParts(const config::Config& config);
+
+  std::vector<proxy::WorkerInput> inputs() const;  // borrowed: as long as this object
+
+  // Ends listening, in every process that shares the sockets: from now on clients are refused (or,
+  // under tproxy, fall through to Postfix) instead of waiting for an accept that will not come.
+  void stop_listening();
+
+ private:
+  std::vector<std::vector<net::Fd>> listeners_;                  // one row a worker
+  std::vector<std::unique_ptr<capture::KernelFilter>> filters_;  // empty: fallback capture
+};
+
+}  // namespace supervisor

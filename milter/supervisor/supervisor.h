@@ -1,0 +1,28 @@
+// `segmilter run`: opens what needs rights, drops them, and keeps the proxy and the filter running.
+//
+//     TERM, INT   the proxy drains, then the filter; a second one ends all at once
+//     HUP         the file is read and checked; its very text goes to the children, or, when there
+//     is
+//                 an error, one line to the log, and nothing changes
+//     CHLD        a child that died is started again (child.h says when)
+//
+// One thread. The children are forked from it, so it never has another.
+#pragma once
+
+#include <string>
+
+#include "milter/config/config.h"
+
+namespace supervisor {
+
+// Runs until it is told to end. Without proxy.listen only the filter is started. Returns a sysexits
+// code: EX_OK, or that of a child that failed before everything was ready for the first time.
+// Throws SetupError, std::system_error.
+int run(const config::Config& config, const std::string& config_file);
+
+// One process alone, in the foreground, without a supervisor: `segmilter proxy`, `segmilter
+// filter`.
+int run_proxy(const config::Config& config, const std::string& config_file);
+int run_filter(const config::Config& config, const std::string& config_file);
+
+}  // namespace supervisor

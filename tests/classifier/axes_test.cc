@@ -1,0 +1,148 @@
+// The two axes: which writer, which path, how surely.
+#include "classifier/axes.h"
+
+#include <catch2/catch.hpp>
+
+#include "classifier/trace_text.h"
+
+using namespace classifier;
+
+namespace {
+
+constexpr const char* kHeader = "mss=1448 line1=40 header=302 body=304 dot=3 fields=40,77,124,302 ";
+constexpr const char* kReceived = "mss=1448 line1=40 header=302 body=304 dot=3 fields=77r,124,302 ";
+
+struct Readings {
+  WriterReading writer;
+  PathReading path;
+};
+
+Readings of(const std::string& fields) {
+  const auto result = parse_trace("segmilter/1 " + fields);
+  REQUIRE(std::holds_alternative<Trace>(result));
+  const Trace& trace = std::get<Trace>(result);
+  const Writes writes = recover_writes(trace);
+  const Features features = extract(trace, writes);
+  Readings readings;
+  readings.writer = read_writer(trace, writes, features);
+  readings.path = read_path(writes, features, readings.writer.writer);
+  return readings;
+}
+
+Writer writer_of(const std::string& fields) {
+  return of(fields).writer.writer;
+}
+PathShape path_of(const std::string& fields) {
+  return of(fields).path.path;
+}
+
+}  // namespace
+
+TEST_CASE("the first telling cut names the writer") {
+  struct Row {
+    const char* why;
+    const char* header;
+    const char* segments;
+    Writer writer;
+  };
+  const Row rows[] = {
+      {"one write", kHeader, "seg=1448x9,200pn", Writer::Stream},
+      {"one write, terminator apart", kHeader, "seg=1448x9,200pn,3pn", Writer::Stream},
+      {"short message, terminator apart", kHeader, "seg=900pn,3pn", Writer::Stream},
+      {"first line, then joined", kHeader, "seg=40pn,1448x9,200pn", Writer::Lines},
+      {"line without CRLF first", kHeader, "seg=38p,1448x9,200pn", Writer::Lines},
+      {"no Nagle", kHeader, "seg=40pn,37pn,47pn,178pn,2pn,66pn,1448,20pn", Writer::Lines},
+      {"first line of a folded Received", kReceived, "seg=40pn,1448x9,200pn", Writer::Lines},
+      {"whole Received, then bulk", kReceived, "seg=77pn,1448,1448p,1448,1448p,200pn",
+       Writer::ReceivedFirst},
+      {"whole Received, then lines joined", kReceived, "seg=77pn,1448x7,1448p,200pn",
+       Writer::Lines},
+      {"another first field, then bulk", kHeader, "seg=40pn,1448,1448p,1448,1448p,200pn",
+       Writer::Lines},
+      {"header apart", kHeader, "seg=304pn,1448x9,200pn", Writer::HeadersApart},
+      {"header apart, blocks behind it", kHeader, "seg=304pn,1448,600p,1448,600p,9pn",
+       Writer::HeadersApart},
+      {"one cut in a header line", kHeader, "seg=86p,1448x9,200pn", Writer::Template},
+      {"three", kHeader, "seg=86p,36p,182pn,1448x9,200pn", Writer::Template},
+      {"first line by chance, then two in lines", kHeader, "seg=40pn,20p,50p,1448x9,200pn",
+       Writer::Template},
+      {"blocks", kHeader, "seg=1448x2,1200p,1448x7,200pn", Writer::Blocks},
+      {"blocks of lines", kHeader, "seg=1448x5,895pn,1448x7,200pn", Writer::Blocks},
+      {"something in the body", kHeader, "seg=1448,333p,1448,200pn", Writer::Unknown},
+      {"one segment", kHeader, "seg=900pn", Writer::Unknown},
+      {"encrypted", "tls=yes mss=1448 ", "seg=1448x9,20p", Writer::Unknown},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    const WriterReading reading = of(std::string(row.header) + row.segments).writer;
+    CHECK(name(reading.writer) == name(row.writer));
+    CHECK_FALSE(reading.reasons.empty());
+    CHECK((reading.writer == Writer::Unknown) == (reading.strength == 0));
+  }
+}
+
+TEST_CASE("a remnant or a repaired segment inside the header is no template") {
+  CHECK(writer_of("mss=1448 line1=40 header=2900 body=2902 dot=3 "
+                  "seg=948o,948po,948o,52po,948o,500r,881pn") == Writer::Stream);
+  CHECK(writer_of("mss=1448 line1=40 header=9000 body=9002 dot=3 "
+                  "seg=1448x2,700p,1448h,1448x9,7pn") != Writer::Template);
+}
+
+TEST_CASE("chunks of BDAT are the protocol's cuts and no bot's") {
+  const std::string header = "transfer=bdat mss=1448 line1=19 header=324 body=326 fields=19,324 ";
+  CHECK(writer_of(header + "chunks=2 seg=324pn,1448x4,90pn") == Writer::Stream);
+  CHECK(writer_of(header + "chunks=27 seg=129x27p,90pn") == Writer::Unknown);
+  CHECK(writer_of(header + "chunks=1 seg=21<86p,1448x4,90pn") == Writer::Template);
+}
+
+TEST_CASE("what reads hide in front of the first cut makes the writer unknown") {
+  CHECK(writer_of(std::string("via=read ") + kHeader + "seg=134/3,170n,1448,9n") ==
+        Writer::Unknown);
+  CHECK(writer_of(std::string("via=read ") + kHeader + "seg=304n,1448,9n") == Writer::HeadersApart);
+}
+
+TEST_CASE("strength falls with repairs, with reads and with what is missing") {
+  const std::string clean = std::string(kHeader) + "seg=304pn,1448x4,200pn";
+  const std::string repaired = std::string(kHeader) + "seg=304pn,1448x4r,200pn";
+  const double best = of(clean).writer.strength;
+  CHECK(best > 0.85);
+  CHECK(of(repaired).writer.strength < best);
+  CHECK(of("via=read " + clean).writer.strength < best);
+  CHECK(of("state=partial reason=full " + clean).writer.strength < best);
+}
+
+TEST_CASE("more cuts of the same kind make the writer surer") {
+  const auto strength = [](const char* segments) {
+    return of(std::string(kHeader) + segments).writer.strength;
+  };
+  CHECK(strength("seg=86p,36p,182pn,1448x9,200pn") > strength("seg=86p,1448x9,200pn"));
+  CHECK(strength("seg=1448x2,1200p,1448x2,1200p,1448,9pn") >
+        strength("seg=1448x2,1200p,1448x4,9pn"));
+}
+
+TEST_CASE("the path is read from the full segments") {
+  struct Row {
+    const char* why;
+    const char* fields;
+    PathShape path;
+  };
+  const Row rows[] = {
+      {"ordinary", "mss=1448 seg=1448x9,200p", PathShape::Full},
+      {"garage", "seg=920x9,311", PathShape::Small},
+      {"just small", "mss=1000 seg=1000,1000p,1000,7p", PathShape::Small},
+      {"just not", "mss=1001 seg=1001,1001p,1001,7p", PathShape::Full},
+      {"path MTU below the announced", "mss=1448 seg=948,948p,948,7p", PathShape::Small},
+      {"moves", "mss=1400 seg=1400,536,536p,536,536p,1400,9p", PathShape::Fluctuating},
+      {"announced only", "mss=1448 seg=40p,800p", PathShape::Full},
+      {"nothing known", "seg=40p,800p", PathShape::Unknown},
+      {"repairs and cuts nothing explains",
+       "mss=1448 line1=19 header=640 body=642 dot=3 "
+       "seg=1448,611p,837pr,1448,301po,1147pr,1448,97pn",
+       PathShape::Noisy},
+      {"repairs alone", "mss=1448 seg=1448x3r,1448x4o,90p", PathShape::Full},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    CHECK(name(path_of(row.fields)) == name(row.path));
+  }
+}

@@ -1,0 +1,131 @@
+// Where boundaries lie: landmarks, grids, lines.
+#include "classifier/features.h"
+
+#include <catch2/catch.hpp>
+
+#include "classifier/trace_text.h"
+
+using namespace classifier;
+
+namespace {
+
+// A header of 40, 77, 124, 302 and a blank line.
+constexpr const char* kHeader = "mss=1448 line1=40 header=302 body=304 dot=3 fields=40,77,124,302 ";
+
+Features of(const std::string& fields) {
+  const auto result = parse_trace("segmilter/1 " + fields);
+  REQUIRE(std::holds_alternative<Trace>(result));
+  const Trace& trace = std::get<Trace>(result);
+  return extract(trace, recover_writes(trace));
+}
+
+}  // namespace
+
+TEST_CASE("each cut is put into the place it lies in") {
+  struct Row {
+    const char* why;
+    const char* segments;
+    Place place;
+  };
+  const Row rows[] = {
+      {"terminator of three", "seg=1448,900p,3pn", Place::Terminator},
+      {"terminator of five", "seg=1448,900p,5pn", Place::Terminator},
+      {"six bytes are no terminator", "seg=1448,900pn,6pn", Place::BodyLine},
+      {"first field", "seg=40pn,1448,9pn", Place::FirstField},
+      {"first line, its CRLF to follow", "seg=38p,1448,9pn", Place::FirstLine},
+      {"another field", "seg=77pn,1448,9pn", Place::HeaderLine},
+      {"another field, its CRLF to follow", "seg=75p,1448,9pn", Place::HeaderLine},
+      {"another field, three bytes held back", "seg=121p,1448,9pn", Place::HeaderLine},
+      {"between CR and LF", "seg=200pc,1448,9pn", Place::HeaderLine},
+      {"folded line of a field", "seg=200pn,1448,9pn", Place::HeaderLine},
+      {"its CRLF in a segment of its own", "seg=200p,2pn,1448,9pn", Place::HeaderLine},
+      {"inside a header line", "seg=86p,1448,9pn", Place::HeaderMiddle},
+      {"header without the blank line", "seg=302pn,1448,9pn", Place::HeaderEnd},
+      {"header with the blank line", "seg=304pn,1448,9pn", Place::HeaderEnd},
+      {"line of the body", "seg=900pn,1448,9pn", Place::BodyLine},
+      {"inside the body", "seg=900p,1448,9pn", Place::BodyMiddle},
+      {"buffer's end", "seg=1024p,1448,9pn", Place::Grid},
+      {"Exim's buffer's end", "seg=1448x5,949p,1448,9pn", Place::Grid},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    const Features features = of(std::string(kHeader) + row.segments);
+    REQUIRE(!features.cuts.empty());
+    CHECK(features.cuts.front().place == row.place);
+  }
+}
+
+TEST_CASE("a buffer's end inside the header is the buffer's and no template's") {
+  const Features features =
+      of("mss=1448 line1=40 header=5000 body=5002 dot=3 seg=1448x2,1200p,1448,9pn");
+  CHECK(features.at(Place::Grid) == 1);
+  CHECK(features.at(Place::HeaderMiddle) == 0);
+}
+
+TEST_CASE("a chunk of BDAT ends where the protocol put it") {
+  const Features features = of(
+      "transfer=bdat mss=1448 line1=64 header=484 body=486 seg=80<486pn,17<1431,1448x4,968p,454n");
+  CHECK(features.at(Place::Chunk) == 1);
+  CHECK(features.at(Place::HeaderEnd) == 0);
+}
+
+TEST_CASE("the one short segment in a joined read is looked for where something ends") {
+  struct Row {
+    const char* why;
+    const char* segments;
+    std::uint32_t offset;
+    Place place;
+  };
+  const Row rows[] = {
+      {"first field and a full segment", "seg=1488/2,1448,9n", 40, Place::FirstField},
+      {"header and two full segments", "seg=3200/3,1448,9n", 304, Place::HeaderEnd},
+      {"4096 in three", "seg=4096/3,1448,9n", 4096, Place::Grid},
+      {"4096 and a full segment behind it", "seg=5544/4,1448,9n", 4096, Place::Grid},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    const Features features = of(std::string("via=read ") + kHeader + row.segments);
+    REQUIRE(features.cuts.size() == 1);
+    CHECK(features.cuts[0].offset == row.offset);
+    CHECK(features.cuts[0].place == row.place);
+    CHECK_FALSE(features.hidden_first);
+  }
+  const Features nowhere = of(std::string("via=read ") + kHeader + "seg=1534/2,1448,9n");
+  CHECK(nowhere.cuts.empty());
+  CHECK(nowhere.hidden_first);
+}
+
+TEST_CASE("the block is the largest size that the cuts are multiples of") {
+  struct Row {
+    const char* segments;
+    std::uint32_t block;
+  };
+  const Row rows[] = {
+      {"mss=1448 seg=1448,1448p,1200p,1448,1448p,1200p,7p", 4096},
+      {"mss=908 seg=908x4,464p,908x4,464p,7p", 4096},
+      {"mss=1448 seg=1448x5,949p,1448,7p", 8189},
+      {"mss=1448 seg=1448x5,952p,1448,7p", 8192},
+      {"mss=1448 seg=1024p,1448x2,176p,600p", 1024},
+      {"mss=1448 seg=1448,600p,1448,600p,7p", 2048},
+      {"mss=1448 seg=1448x3,656p,1448x3,656p,7p", 5000},
+      {"mss=1448 seg=1448,77p,1448x3,600p,7p", 0},
+      {"mss=1448 seg=1448x9,7p", 0},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.segments);
+    CHECK(of(row.segments).block == row.block);
+  }
+}
+
+TEST_CASE("buffers that are filled with whole lines are known by their ends") {
+  CHECK(of("mss=1448 dot=3 seg=1448x5,895pn,1448,7pn").line_buffer);
+  CHECK_FALSE(of("mss=1448 dot=3 seg=1448x5,895p,1448,7pn").line_buffer);
+  CHECK_FALSE(of("mss=1448 dot=3 seg=1448x4,895pn,1448,7pn").line_buffer);
+}
+
+TEST_CASE("repairs are counted, PSH is measured on full segments") {
+  const Features features = of("mss=1448 seg=40p,1448,1448p,1448r,1448po,9p");
+  CHECK(features.repaired == 2);
+  CHECK(features.segments == 6);
+  CHECK(features.push_share == Approx(0.5));
+}

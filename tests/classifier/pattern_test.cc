@@ -1,0 +1,45 @@
+// Names of patterns and axes: one table each, both directions.
+#include "classifier/pattern.h"
+
+#include <catch2/catch.hpp>
+#include <set>
+
+using namespace classifier;
+
+TEST_CASE("every pattern has a name of its own and is found by it") {
+  std::set<std::string_view> names;
+  for (int i = 0; i < kPatterns; ++i) {
+    const auto pattern = static_cast<Pattern>(i);
+    CHECK(pattern_named(name(pattern)) == pattern);
+    names.insert(name(pattern));
+  }
+  CHECK(names.size() == kPatterns);
+}
+
+TEST_CASE("every writer and every path has a name of its own and is found by it") {
+  for (int i = 0; i < kWriters; ++i) {
+    const auto writer = static_cast<Writer>(i);
+    CHECK(writer_named(name(writer)) == writer);
+  }
+  for (int i = 0; i < kPathShapes; ++i) {
+    const auto path = static_cast<PathShape>(i);
+    CHECK(path_named(name(path)) == path);
+  }
+}
+
+TEST_CASE("the names that headers and scripts rely on do not change") {
+  CHECK(name(Pattern::Unobserved) == "unobserved");
+  CHECK(name(Pattern::BotTemplate) == "bot-template");
+  CHECK(name(Pattern::OfficialMta) == "official-mta");
+  CHECK(name(Pattern::Noisy) == "noisy");
+  CHECK(name(Writer::ReceivedFirst) == "received-first");
+  CHECK(name(PathShape::Fluctuating) == "fluctuating");
+}
+
+TEST_CASE("a word that is nearly a name is none") {
+  for (const char* text : {"", "Relay", "relay ", "bot", "official_mta", "mobile\n"}) {
+    CHECK_FALSE(pattern_named(text));
+  }
+  CHECK_FALSE(writer_named("line"));
+  CHECK_FALSE(path_named("tiny"));
+}

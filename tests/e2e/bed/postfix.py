@@ -1,0 +1,135 @@
+"""A private Postfix: own configuration, queue and data folders, never the host's.
+
+Server: the files of examples/postfix/listen with other paths, and a few lines that a namespace
+without name service needs. Sender: a small relaying instance in the client's namespace, so that
+mail is sent by Postfix's own smtp client.
+"""
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from .mail import Mailbox
+from .netns import Namespace
+from .process import alive, end_pids, wait_until
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples/postfix/listen"
+
+# No name service, no waiting, a log file, and room for 5 MB messages and many sessions.
+BED_LINES = """
+# ---- the test bed ------------------------------------------------------------------------------
+maillog_file = {root}/mail.log
+maillog_file_prefixes = {root}
+smtpd_peername_lookup = no
+disable_dns_lookups = yes
+smtp_host_lookup = native
+alias_maps =
+smtpd_client_connection_count_limit = 0
+smtpd_error_sleep_time = 0
+"""
+
+SENDER_MAIN = """\
+compatibility_level = 3.6
+myhostname = mail.sender.example
+mydestination =
+inet_interfaces = loopback-only
+inet_protocols = all
+mynetworks = 127.0.0.0/8 [::1]/128
+queue_directory = {root}/queue
+data_directory = {root}/data
+relayhost = [{relay}]:25
+minimal_backoff_time = 2s
+maximal_backoff_time = 4s
+queue_run_delay = 2s
+smtp_destination_concurrency_failed_cohort_limit = 0
+default_destination_concurrency_limit = 8
+# The bed cuts the road on purpose; the next attempt is to be soon.
+smtp_connect_timeout = 5s
+"""
+
+
+class Postfix:
+    """One instance below `root`, run in `space`."""
+
+    def __init__(self, space: Namespace, root: Path, main: str, master: str):
+        self.space, self.root, self.conf = space, root, root / "conf"
+        self.log_file = root / "mail.log"
+        for folder in (self.conf, root / "queue", root / "data", root / "mail"):
+            folder.mkdir(parents=True)
+        shutil.chown(root / "data", "postfix")
+        (root / "mail").chmod(0o777)
+        (self.conf / "main.cf").write_text(main + BED_LINES.format(root=root))
+        (self.conf / "master.cf").write_text(master)
+
+    def _control(self, word: str, check: bool = True) -> None:
+        done = self.space.run("postfix", "-c", self.conf, word, check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"postfix {word}: {done.stdout.strip()}\n{self.log()[-2000:]}")
+
+    def master_pid(self) -> int:
+        try:
+            return int((self.root / "queue/pid/master.pid").read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def start(self) -> None:
+        self._control("start")
+        wait_until(lambda: "daemon started" in self.log(), 20, "Postfix to start")
+
+    def stop(self) -> None:
+        """Stops at once: `postfix stop` would let sessions finish."""
+        pid = self.master_pid()
+        if pid and alive(pid):
+            self._control("abort", check=False)
+            try:
+                wait_until(lambda: not alive(pid), 10, "Postfix to stop")
+            except TimeoutError:
+                end_pids([pid])
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def mailbox(self, name: str) -> Mailbox:
+        """The maildir of NAME@example.org."""
+        return Mailbox(self.root / "mail" / name)
+
+    def queued(self) -> int:
+        folders = ("incoming", "active", "deferred", "hold")
+        return sum(1 for folder in folders for file in (self.root / "queue" / folder).rglob("*")
+                   if file.is_file())
+
+    def wait_delivered(self, name: str, count: int, seconds: float = 60) -> list:
+        """Waits for `count` messages in NAME's maildir, or until the queue stood still."""
+        box = self.mailbox(name)
+        deadline, last, since = time.monotonic() + seconds, -1, time.monotonic()
+        while box.count() < count and time.monotonic() < deadline:
+            if box.count() != last:
+                last, since = box.count(), time.monotonic()
+            if not self.queued() and time.monotonic() - since > 8:
+                break
+            time.sleep(0.1)
+        return box.messages()
+
+    def flush(self) -> None:
+        self.space.run("postqueue", "-c", self.conf, "-f", check=False)
+
+
+def server(space: Namespace, root: Path, extra_services: str = "") -> Postfix:
+    """The example's Postfix. Its files, with other paths and nothing else changed."""
+    main = (EXAMPLE / "main.cf").read_text()
+    for path, ours in {"/var/mail/vhosts": root / "mail", "/var/spool/postfix": root / "queue",
+                       "/var/lib/postfix": root / "data"}.items():
+        if path not in main:
+            raise RuntimeError(f"examples/postfix/listen/main.cf no longer names {path}")
+        main = main.replace(path, str(ours))
+    master = (EXAMPLE / "master.cf").read_text()
+    return Postfix(space, root, main, master + extra_services)
+
+
+def sender(space: Namespace, root: Path, relay: str) -> Postfix:
+    """Takes mail on 127.0.0.1:2525 of its namespace and relays it to `relay`."""
+    lines = (EXAMPLE / "master.cf").read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("pickup"))
+    master = "127.0.0.1:2525 inet n - n - - smtpd\n" + "\n".join(lines[start:]) + "\n"
+    return Postfix(space, root, SENDER_MAIN.format(root=root, relay=relay), master)

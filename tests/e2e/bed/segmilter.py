@@ -1,0 +1,104 @@
+"""One running segmilter: its configuration (the example's, with other paths), its processes, its log."""
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from .netns import Namespace
+from .process import children, end, end_pids, title, wait_until
+from .postfix import EXAMPLE
+
+USER = "nobody"  # any account without rights; packages make one called segmilter
+
+
+class Segmilter:
+    """`settings` is TOML by section, laid over the example: {"policy": {"mode": "enforce"}}."""
+
+    def __init__(self, space: Namespace, program: Path, root: Path, queue: Path, settings=None):
+        self.space, self.program, self.root, self.queue = space, program, root, queue
+        self.config, self.log_file = root / "segmilter.toml", root / "segmilter.log"
+        self.process: subprocess.Popen | None = None
+        root.mkdir(parents=True)
+        shutil.chown(root, USER)
+        sockets = queue / "segmilter"
+        sockets.mkdir(parents=True)
+        shutil.chown(sockets, USER, "postfix")
+        sockets.chmod(0o2770)
+        self.write(settings)
+
+    def write(self, settings=None) -> None:
+        text = (EXAMPLE / "segmilter.toml").read_text()
+        for old, new in {'"segmilter"': f'"{USER}"', "/run/segmilter": str(self.root),
+                         "/var/spool/postfix": str(self.queue)}.items():
+            if old not in text:
+                raise RuntimeError(f"examples/postfix/listen/segmilter.toml no longer has {old}")
+            text = text.replace(old, new)
+        self.config.write_text(overlay(text, settings or {}))
+
+    def start(self) -> None:
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen(
+                self.space.command(self.program, "run", "-c", self.config),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        try:
+            wait_until(self._ready, 20, "segmilter to be ready")
+        except (TimeoutError, RuntimeError) as error:
+            raise RuntimeError(f"{error}; its log:\n{self.log()[-3000:]}") from None
+
+    def _ready(self) -> bool:
+        if self.process.poll() is not None:
+            raise RuntimeError(f"segmilter ended with status {self.process.returncode}")
+        return bool(self.child("proxy") and self.child("filter") and self._listens()
+                    and (self.queue / "segmilter/milter.sock").exists())
+
+    def _listens(self) -> bool:
+        listing = self.space.run("ss", "-Hltn", "sport = :25", capture_output=True, text=True)
+        return bool(listing.stdout.strip())
+
+    def child(self, word: str) -> int:
+        """The pid of the child called `word` (proxy, filter); 0 when there is none now."""
+        for pid in children(self.process.pid):
+            if re.search(rf"\b{word}\b", title(pid).replace(str(self.config), "")):
+                return pid
+        return 0
+
+    def reload(self) -> None:
+        self.process.send_signal(signal.SIGHUP)
+
+    def stop(self) -> int | None:
+        if not self.process:
+            return None
+        family = children(self.process.pid)
+        status = end(self.process, 20)
+        end_pids(family)
+        return status
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+
+def literal(value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def overlay(text: str, settings: dict) -> str:
+    """Sets keys in TOML text line by line; a section or key that is not there is added."""
+    for section, values in settings.items():
+        if f"[{section}]" not in text:
+            text = text.rstrip("\n") + f"\n\n[{section}]\n"
+        head, mark, tail = text.partition(f"[{section}]\n")
+        body, *rest = re.split(r"(?m)^(?=\[)", tail, maxsplit=1)
+        for key, value in values.items():
+            line = f"{key} = {literal(value)}"
+            body, hits = re.subn(rf"(?m)^{re.escape(key)} *=.*$", lambda _: line, body)
+            if not hits:
+                body = line + "\n" + body
+        text = head + mark + body + "".join(rest)
+    return text

@@ -1,0 +1,173 @@
+"""All of the bed together: link, Postfix, segmilter, tcpdump, in one context manager."""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from . import postfix
+from .link import CLIENT4, CLIENT6, SERVER4, SERVER6, Link
+from .netns import fresh_tag, sweep
+from .pcap import Capture
+from .process import end, end_pids, wait_until
+from .segmilter import Segmilter
+from .smtp import Client
+
+TALK_SENDER = Path(__file__).resolve().parents[3] / "examples/quickstart/talk_sender.py"
+DIRECT_PORT = 2525  # an smtpd of the same Postfix without the proxy in front, for comparing
+
+
+class Missing(Exception):
+    """The machine lacks something the bed needs; the text says what and what to do."""
+
+
+def check_machine() -> None:
+    """Raises Missing with one plain sentence about the first thing that is not there."""
+    if os.geteuid() != 0:
+        raise Missing("this needs root: it makes network namespaces (run it as root)")
+    tools = ("ip", "nft", "tc", "ethtool", "ss", "nsenter", "tcpdump", "postfix", "swaks", "curl", "msmtp")
+    absent = [tool for tool in tools if not shutil.which(tool)]
+    if absent:
+        raise Missing(f"not installed: {', '.join(absent)} (run packaging/install-packages test)")
+    sweep()
+    probe = subprocess.run(["ip", "netns", "add", fresh_tag("probe")], capture_output=True, text=True)
+    if probe.returncode != 0:
+        raise Missing("this kernel or container does not let us make network namespaces: "
+                      + probe.stderr.strip())
+    subprocess.run(["ip", "netns", "del", fresh_tag("probe")], check=False)
+
+
+def stop_on_signals() -> None:
+    """TERM and HUP unwind the stack like Ctrl-C, so that everything is cleaned up."""
+    def leave(number, _frame):
+        raise SystemExit(128 + number)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
+
+
+@contextmanager
+def uninterrupted():
+    """Cleaning up is not interrupted by an impatient second Ctrl-C."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before):
+            signal.signal(number, handler)
+
+
+class Bed:
+    """with Bed(program) as bed: …   `program` is segmilter's path; without one, Postfix itself
+    has port 25."""
+
+    def __init__(self, program: Path | None, settings: dict | None = None, tag: str = "bed"):
+        self.program = Path(program).resolve() if program else None
+        self._settings, self._tag = settings, fresh_tag(tag)
+        self._stack = ExitStack()
+
+    def __enter__(self):
+        check_machine()
+        stop_on_signals()
+        if self.program and not os.access(self.program, os.X_OK):
+            raise Missing(f"{self.program} is not there: build it first")
+        with ExitStack() as stack:
+            self.root = Path(tempfile.mkdtemp(prefix="segmilter-bed-"))
+            self.root.chmod(0o755)
+            stack.callback(shutil.rmtree, self.root, ignore_errors=True)
+            self.link = Link(self._tag)
+            stack.callback(self.link.delete)
+            stack.callback(self._end_strays)
+            ports = (DIRECT_PORT,) if self.program else (DIRECT_PORT, 25)
+            self.postfix = postfix.server(self.link.server, self.root / "server", "".join(
+                f"{address}:{port} inet n - n - - smtpd\n"
+                for address in (SERVER4, f"[{SERVER6}]") for port in ports))
+            stack.callback(self.postfix.stop)
+            self.segmilter = None
+            if self.program:
+                self.segmilter = Segmilter(self.link.server, self.program, self.root / "segmilter",
+                                           self.root / "server/queue", self._settings)
+            self.postfix.start()
+            if self.segmilter:
+                stack.callback(self.segmilter.stop)
+                self.segmilter.start()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind and not issubclass(kind, (KeyboardInterrupt, SystemExit)):
+            self.show_logs()
+        with uninterrupted():
+            self._stack.close()
+
+    def _end_strays(self) -> None:
+        """Whatever still runs in our namespaces was started by us."""
+        for space in (self.link.client, self.link.router, self.link.server):
+            end_pids(space.pids())
+
+    def show_logs(self, lines: int = 25) -> None:
+        logs = [("Postfix", self.postfix.log())]
+        if self.segmilter:
+            logs.append(("segmilter", self.segmilter.log()))
+        for name, text in logs:
+            print(f"--- last lines of {name}'s log", file=sys.stderr)
+            print("\n".join(text.splitlines()[-lines:]), file=sys.stderr)
+
+    def sender_postfix(self, relay: str = SERVER4) -> postfix.Postfix:
+        """A relaying Postfix in the client's namespace; stopped with the bed."""
+        instance = postfix.sender(self.link.client, self.root / "sender", relay)
+        self._stack.callback(instance.stop)
+        instance.start()
+        return instance
+
+    def connect(self, port: int = 25, v6: bool = False) -> socket.socket:
+        """A connection from the client to the server, not yet spoken on."""
+        family, server = (socket.AF_INET6, SERVER6) if v6 else (socket.AF_INET, SERVER4)
+        connection = self.link.client.socket(family)
+        connection.settimeout(60)
+        connection.connect((server, port))
+        return connection
+
+    def smtp(self, port: int = 25, v6: bool = False, **options) -> Client:
+        return Client(self.connect(port, v6), **options)
+
+    def talk(self, role: str, tag: str) -> str:
+        """Sends as the quickstart's talk_sender.py does; returns the server's answer to the message."""
+        done = self.link.client.run("/usr/bin/python3", TALK_SENDER, role, SERVER4, "alice@example.org", tag,
+                                    stdout=subprocess.PIPE, text=True, check=False)
+        return done.stdout.strip()
+
+    @contextmanager
+    def capture(self, name: str, port: int = 25):
+        """tcpdump on the router's interface towards the server; yields a function that ends it and
+        reads what it saw."""
+        path = self.root / f"{name}.pcap"
+        process = subprocess.Popen(
+            self.link.router.command("tcpdump", "-i", "server", "-s", "0", "-B", "32768", "-U", "-n", "--immediate-mode",
+                                     "-Z", "root", "-w", path, f"tcp port {port}"),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+        def finish() -> Capture:
+            time.sleep(0.3)  # the last packets are still on their way into the file
+            end(process, first=signal.SIGINT)
+            words = process.stderr.read()
+            lost = re.search(r"(\d+) packets? dropped by kernel", words)
+            if lost and int(lost.group(1)):
+                raise RuntimeError(f"tcpdump lost {lost.group(1)} packets: the comparison would be void")
+            return Capture(path, port)
+
+        try:
+            wait_until(lambda: path.exists() and path.stat().st_size >= 24, 10, "tcpdump to start")
+            yield finish
+        finally:
+            end(process, first=signal.SIGINT)
+            path.unlink(missing_ok=True)
+
+
+__all__ = ["Bed", "Missing", "CLIENT4", "CLIENT6", "SERVER4", "SERVER6", "DIRECT_PORT", "check_machine"]

@@ -1,0 +1,80 @@
+#!/usr/bin/python3
+"""SIGHUP: a changed threshold acts on the next message; a broken file leaves the old settings.
+
+    reload.py PROGRAM
+
+Also under way: a session that was open before the reload goes on undisturbed.
+"""
+import sys
+from pathlib import Path
+
+from bed import report
+from bed.process import wait_until
+from bed.testbed import Bed
+
+WEIGHTS = {"bot-template": 8.0}
+MONITOR = {"policy": {"mode": "monitor", "reject": 4.0, "tempfail": "off", "quarantine": "off"},
+           "weights": WEIGHTS}
+ENFORCE = {"policy": {**MONITOR["policy"], "mode": "enforce"}, "weights": WEIGHTS}
+
+
+def reload(bed: Bed) -> None:
+    """HUP, and wait until the supervisor's log has grown (it reports success and error alike)."""
+    before = len(bed.segmilter.log())
+    bed.segmilter.reload()
+    wait_until(lambda: len(bed.segmilter.log()) > before, 10, "a log line about the reload")
+
+
+def answer(bed: Bed, tag: str, wanted: str) -> str:
+    """The server's answer to a bot's message; asked again for a second, as a reload takes a moment."""
+    for attempt in range(10):
+        text = bed.talk("bot2", f"{tag}-{attempt}")
+        if text.startswith(wanted):
+            break
+    return text
+
+
+def main() -> int:
+    checks = report.Checks()
+    with Bed(Path(sys.argv[1]), MONITOR, tag="hup") as bed:
+        text = bed.talk("bot2", "monitor")
+        checks.that(text.startswith("250"), f"monitor: accepted ({text})")
+        messages = bed.postfix.wait_delivered("alice", 1, 10)
+        label = messages[0].labels()[0] if messages and messages[0].labels() else None
+        print(f"  {label.raw if label else 'no header'}")
+        checks.that(label and label.fields.get("action") == "none" and label.fields.get("would") == "reject",
+                    "monitor: the header says action=none, would=reject")
+
+        open_session = bed.smtp()
+        family = {word: bed.segmilter.child(word) for word in ("proxy", "filter")}
+        bed.segmilter.write(ENFORCE)
+        reload(bed)
+        text = answer(bed, "enforce", "550")
+        checks.that(text.startswith("550 5.7.1"), f"enforce, after HUP: {text}")
+
+        open_session.envelope("a@sender.example", "alice@example.org")
+        said = open_session.data(b"Subject: open\r\n\r\n" + b"text\r\n" * 400 + b".\r\n")
+        checks.that("queued as" in said, f"a session opened before the reload goes on: {said}")
+        open_session.quit()
+        checks.that(family["proxy"] == bed.segmilter.child("proxy"), "the proxy is the same process")
+
+        good = bed.segmilter.config.read_text()
+        broken = good.replace("[policy]", "[policy]\nno_such_key = 1")
+        bed.segmilter.config.write_text(broken)
+        before = len(bed.segmilter.log())
+        reload(bed)
+        line = 1 + broken[:broken.index("no_such_key")].count("\n")
+        where = f"{bed.segmilter.config}:{line}"
+        wait_until(lambda: "no_such_key" in bed.segmilter.log()[before:], 10, "the error in the log")
+        words = bed.segmilter.log()[before:]
+        checks.that(where in words, f"a broken file is reported with file, line and key ({where})")
+        print("  " + next((text for text in words.splitlines() if "no_such_key" in text), "")[:200])
+        text = bed.talk("bot2", "still")
+        checks.that(text.startswith("550 5.7.1"), f"the old settings still hold: {text}")
+        if checks.failed:
+            bed.show_logs()
+    return checks.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+// Two hostile streams against the tracker and the observer. The input is text: what follows \x01 is
+// the client's, what follows \x02 the server's, \x03 cuts; the rest are the bytes themselves.
+//
+// What must hold: the same events however the bytes are cut; windows in order, inside the stream,
+// as large as they say, ended by what they say; nothing after the loss; segments that fit the
+// window exactly.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "classifier/observer.h"
+#include "classifier/smtp_tracker.h"
+
+namespace {
+
+using namespace classifier;
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+struct Piece {
+  bool client = true;
+  std::string bytes;
+};
+
+std::vector<Piece> read_pieces(std::string_view input) {
+  std::vector<Piece> pieces(1);
+  for (const char c : input) {
+    if (c == '\x01' || c == '\x02') {
+      pieces.push_back({.client = c == '\x01', .bytes = {}});
+    } else if (c == '\x03') {
+      pieces.push_back({.client = pieces.back().client, .bytes = {}});
+    } else {
+      pieces.back().bytes += c;
+    }
+  }
+  return pieces;
+}
+
+std::vector<Piece> joined(const std::vector<Piece>& pieces) {
+  std::vector<Piece> out;
+  for (const Piece& piece : pieces) {
+    if (piece.bytes.empty()) continue;
+    if (out.empty() || out.back().client != piece.client) {
+      out.push_back(piece);
+    } else {
+      out.back().bytes += piece.bytes;
+    }
+  }
+  return out;
+}
+
+std::vector<Piece> single_bytes(const std::vector<Piece>& pieces) {
+  std::vector<Piece> out;
+  for (const Piece& piece : pieces) {
+    for (const char c : piece.bytes) out.push_back({.client = piece.client, .bytes = {c}});
+  }
+  return out;
+}
+
+struct Event {
+  char kind;
+  std::uint64_t number;
+  std::vector<Span> spans;
+  std::vector<Tail> tails;
+  Landmarks landmarks;
+  Dialogue dialogue;
+  bool operator==(const Event&) const = default;
+};
+
+class Checker final : public SmtpTracker::Listener {
+ public:
+  explicit Checker(std::string_view stream) : stream_(stream) {}
+
+  void run(const std::vector<Piece>& pieces) {
+    SmtpTracker tracker(*this);
+    for (const Piece& piece : pieces) {
+      piece.client ? tracker.client(piece.bytes) : tracker.server(piece.bytes);
+      require(tracker.lost() == lost_);
+      require(tracker.needed_from() >= needed_ && tracker.needed_from() <= tracker.client_offset());
+      needed_ = tracker.needed_from();
+    }
+    require(tracker.client_offset() == stream_.size());
+  }
+
+  std::vector<Event> events;
+
+ private:
+  void on_command(Span line) override {
+    require(!lost_ && line.begin >= std::max(last_, needed_) && line.begin < line.end);
+    require(line.end <= stream_.size() && stream_[line.end - 1] == '\n');
+    const std::string_view text = stream_.substr(line.begin, line.end - line.begin);
+    require(text.find('\n') == text.size() - 1);
+    last_ = line.end;
+    events.push_back({.kind = 'c', .number = line.begin, .spans = {line}});
+  }
+
+  void on_message(Message&& m) override {
+    require(!lost_ && m.ordinal == ++messages_ && m.spans.size() == m.tails.size());
+    std::uint64_t size = 0;
+    std::uint64_t at = needed_;
+    for (std::size_t i = 0; i < m.spans.size(); ++i) {
+      const Span span = m.spans[i];
+      require(span.begin >= at && span.begin < span.end && span.end <= stream_.size());
+      require(m.tails[i] == tail_of(stream_[span.end - 1]));
+      size += span.end - span.begin;
+      at = span.end;
+    }
+    require(size == m.size);
+    if (m.transfer == Transfer::Data) check_data(m);
+    check_landmarks(m);
+    last_ = std::max(last_, at);
+    events.push_back({'m', m.ordinal, m.spans, m.tails, m.landmarks, m.dialogue});
+  }
+
+  void check_data(const Message& m) {
+    require(m.spans.size() == 1 && m.landmarks.terminator == 3);
+    const std::string_view text = stream_.substr(m.spans[0].begin, m.size);
+    require(text == ".\r\n" || text.ends_with("\r\n.\r\n"));
+    require(text.starts_with(".\r\n") == (text.size() == 3));
+    require(text.find("\r\n.\r\n") >= text.size() - std::min<std::size_t>(text.size(), 5));
+  }
+
+  static void check_landmarks(const Message& m) {
+    const Landmarks& l = m.landmarks;
+    std::uint32_t end = 0;
+    for (const HeaderField& field : l.fields) {
+      require(field.end > end);
+      end = field.end;
+    }
+    require(l.fields.size() <= Landmarks::kMaxFields && end <= l.header_end);
+    require(l.header_end <= m.size && l.body_begin <= m.size && l.first_line_end <= m.size);
+    require(l.body_begin == 0 || l.body_begin >= l.header_end);
+  }
+
+  void on_answer(std::uint32_t ordinal) override {
+    require(!lost_ && ordinal <= messages_ && ordinal > answered_);
+    answered_ = ordinal;
+    events.push_back({.kind = 'a', .number = ordinal});
+  }
+
+  void on_lost(Reason reason) override {
+    require(!std::exchange(lost_, true));
+    events.push_back({.kind = 'l', .number = static_cast<std::uint64_t>(reason)});
+  }
+
+  std::string_view stream_;
+  std::uint64_t last_ = 0;
+  std::uint64_t needed_ = 0;
+  std::uint32_t messages_ = 0;
+  std::uint32_t answered_ = 0;
+  bool lost_ = false;
+};
+
+// Every piece of the client's arrives as one segment, and some arrive twice.
+class SegmentChecker final : public Observer::Sink {
+ public:
+  void run(const std::vector<Piece>& pieces, std::size_t limit, bool repeat) {
+    limit_ = limit;
+    Observer observer(*this, Via::Pcap, {.segments = limit});
+    std::uint64_t time = 0;
+    for (const Piece& piece : pieces) {
+      const auto size = static_cast<std::uint32_t>(piece.bytes.size());
+      if (!piece.client) {
+        observer.server(piece.bytes);
+        continue;
+      }
+      const Arrival arrival{
+          .offset = observer.client_offset(), .size = size, .time_ns = time += 1000};
+      observer.segment(arrival);
+      if (repeat && arrival.offset > 3) {
+        observer.segment({.offset = arrival.offset - 3, .size = size + 1, .time_ns = time});
+      }
+      observer.client(piece.bytes);
+    }
+  }
+
+ private:
+  void message(Trace&& trace) override {
+    // Beyond the limit a copy may stand for a first arrival that was not kept, and is late.
+    const bool full = trace.state == State::Partial && trace.reason == Reason::Full;
+    std::uint64_t size = 0;
+    for (const Segment& segment : trace.segments) {
+      require(segment.size > 0 && (full || !segment.late));
+      size += segment.size;
+    }
+    require(trace.segments.size() <= limit_);
+    require(full || (size == trace.size && trace.state == State::Complete));
+  }
+  void answered(std::uint32_t) override {}
+  void lost(Reason) override {}
+
+  std::size_t limit_ = 0;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::vector<Piece> pieces = read_pieces({reinterpret_cast<const char*>(data), size});
+  const std::vector<Piece> whole = joined(pieces);
+  std::string stream;
+  for (const Piece& piece : whole) {
+    if (piece.client) stream += piece.bytes;
+  }
+  Checker expected(stream);
+  expected.run(whole);
+  Checker cut(stream);
+  cut.run(pieces);
+  require(cut.events == expected.events);
+  Checker bytes(stream);
+  bytes.run(single_bytes(pieces));
+  require(bytes.events == expected.events);
+
+  constexpr std::size_t kMany = 4096;
+  constexpr std::size_t kFew = 3;
+  SegmentChecker().run(pieces, kMany, false);
+  SegmentChecker().run(pieces, kMany, true);
+  SegmentChecker().run(pieces, kFew, true);
+  return 0;
+}

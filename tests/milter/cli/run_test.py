@@ -1,0 +1,285 @@
+"""The program from outside: `check`, usage, and `run` with its children and signals.
+
+    run_test.py SEGMILTER
+
+Needs no rights and no Postfix: where it is root it becomes nobody. Ports and folders are its own.
+"""
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+PROGRAM = Path(sys.argv.pop(1)).resolve()
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run(*arguments):
+    done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+def wait_until(condition, what, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.02)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        self._folder = tempfile.TemporaryDirectory(prefix="segmilter-cli-")
+        self.addCleanup(self._folder.cleanup)
+        self.folder = Path(self._folder.name)
+        self.folder.chmod(0o755)
+        self.file = self.folder / "segmilter.toml"
+
+
+class Check(Folder):
+    def check(self, text, *more):
+        self.file.write_text(text)
+        return run("check", "-c", self.file, *more)
+
+    def test_a_right_file_is_ok(self):
+        self.assertEqual(self.check(""), (0, f"{self.file}: ok\n", ""))
+
+    def test_the_packaged_file_and_every_example_are_ok(self):
+        files = [ROOT / "packaging/segmilter.toml", *sorted((ROOT / "examples").rglob("segmilter*.toml"))]
+        for file in files:
+            self.assertEqual(run("check", "-c", file), (0, f"{file}: ok\n", ""))
+
+    def test_an_error_is_one_line_with_file_line_key_and_reason(self):
+        self.assertEqual(self.check('[proxy]\nworkers = "2"\n'), (
+            78, "", f"segmilter: {self.file}:2: proxy.workers: expected an integer, got a string\n"))
+
+    def test_a_file_that_is_not_there_is_78(self):
+        self.assertEqual(run("check", "-c", "/nonexistent/x.toml"), (
+            78, "", "segmilter: /nonexistent/x.toml: cannot be read: No such file or directory\n"))
+
+    def test_an_open_relay_is_refused_at_start_too(self):
+        self.file.write_text('[proxy]\nlisten = ["127.0.0.1:25"]\nupstream_protocol = "none"\n')
+        for command in ("check", "run", "proxy"):
+            code, out, err = run(command, "-c", self.file)
+            self.assertEqual((code, out), (78, ""))
+            self.assertIn("open relay", err)
+            self.assertEqual(err.count("\n"), 1)
+
+    def test_print_gives_every_setting_and_can_be_read_again(self):
+        code, printed, _ = self.check('[proxy]\nworkers = 3\n', "--print")
+        self.assertEqual(code, 0)
+        self.assertIn("\nworkers = 3\n", printed)
+        self.assertEqual(self.check(printed, "--print"), (0, printed, ""))
+
+    def test_what_is_seldom_meant_is_a_warning(self):
+        code, _, err = self.check('[proxy]\nidle_timeout = "5s"\n')
+        self.assertEqual(code, 0)
+        self.assertIn("warning", err)
+
+
+class Usage(unittest.TestCase):
+    def test_help_teaches(self):
+        for arguments in (["--help"], ["run", "--help"], ["check", "-h"]):
+            code, out, err = run(*arguments)
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn("Usage:", out)
+        self.assertIn("segmilter check --print", run("--help")[1])
+
+    def test_wrong_usage_is_64_and_one_line(self):
+        for arguments in ([], ["fly"], ["check", "--fly"], ["check", "-c"], ["run", "check"]):
+            code, out, err = run(*arguments)
+            self.assertEqual((code, out), (64, ""), arguments)
+            self.assertRegex(err, r"^segmilter: .*\n$")
+
+    def test_version_names_the_libraries(self):
+        for arguments in (["version"], ["-V"], ["--version"]):
+            code, out, _ = run(*arguments)
+            self.assertEqual(code, 0)
+            self.assertRegex(out, r"^segmilter \d+\.\d+\.\d+\n")
+            for library in ("libmilter", "libevent", "libbpf", "fmt"):
+                self.assertIn(library, out)
+
+
+class Run(Folder):
+    def setUp(self):
+        super().setUp()
+        self.port = free_port()
+        self.notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notices.bind(str(self.folder / "notify"))
+        (self.folder / "notify").chmod(0o777)  # as systemd's: rights are dropped before it is used
+        self.notices.settimeout(30)
+        self.addCleanup(self.notices.close)
+        self.process = None
+
+    def write(self, proxy=True, more=""):
+        listen = (f'listen = ["127.0.0.1:{self.port}"]\nupstream = "127.0.0.1:9"\n' if proxy else "")
+        self.file.write_text(f"""
+[general]
+user = "nobody"
+[proxy]
+{listen}workers = 1
+drain_timeout = "20s"
+[evidence]
+socket = "{self.folder}/run/evidence.sock"
+[filter]
+socket = "unix:{self.folder}/milter/milter.sock"
+socket_group = ""
+{more}""")
+        if os.geteuid() != 0:  # as root it makes the folders itself
+            for name in ("run", "milter"):
+                (self.folder / name).mkdir(exist_ok=True)
+
+    def start(self, **settings):
+        self.write(**settings)
+        self.log = self.folder / "log"
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [PROGRAM, "run", "-c", self.file], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, "NOTIFY_SOCKET": str(self.folder / "notify")})
+        self.addCleanup(self.end)
+        self.notice("READY=1")
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def notice(self, wanted):
+        """The next notification; it has to contain `wanted`."""
+        try:
+            text = self.notices.recv(4096).decode()
+        except TimeoutError:
+            text = "none"
+        self.assertIn(wanted, text, self.log.read_text())
+        return text
+
+    def children(self):
+        """{"proxy": pid, "filter": pid} of those that are there."""
+        found = {}
+        for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
+            try:
+                name = Path(f"/proc/{pid}/comm").read_text().strip()
+                if ") Z " not in Path(f"/proc/{pid}/stat").read_text():
+                    found[name.removeprefix("segm-")] = int(pid)
+            except OSError:
+                pass
+        return found
+
+    def wait_for(self, text, times=1):
+        wait_until(lambda: self.log.read_text().count(text) >= times, f"{text!r} in\n{self.log.read_text()}")
+
+    def finish(self, code=0):
+        self.assertEqual(self.process.wait(30), code, self.log.read_text())
+
+    def test_it_serves_and_ends_when_told(self):
+        self.start()
+        self.assertEqual(set(self.children()), {"proxy", "filter"})
+        with socket.create_connection(("127.0.0.1", self.port), 10) as client:
+            self.assertTrue(client.recv(100).startswith(b"421 "))  # nobody is upstream
+        self.process.send_signal(signal.SIGTERM)
+        self.notice("STOPPING=1")
+        self.finish()
+        self.assertLess(self.log.read_text().index("proxy (pid"), self.log.read_text().index("filter (pid"))
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", self.port), 10)
+
+    def test_no_right_is_left(self):
+        self.start()
+        for pid in (self.process.pid, *self.children().values()):
+            status = Path(f"/proc/{pid}/status").read_text()
+            self.assertRegex(status, r"NoNewPrivs:\s1")
+            self.assertRegex(status, r"CapPrm:\s0+\n")
+            self.assertNotRegex(status, r"Uid:\s0")
+
+    def test_without_listen_there_is_only_a_filter(self):
+        self.start(proxy=False)
+        self.assertEqual(set(self.children()), {"filter"})
+
+    def test_a_child_that_dies_is_replaced_and_the_log_says_of_what(self):
+        self.start()
+        for name in ("proxy", "filter"):
+            before = self.children()
+            os.kill(before[name], signal.SIGKILL)
+            wait_until(lambda: self.children().get(name, before[name]) != before[name], f"a new {name}")
+            self.wait_for(f"{name} (pid {before[name]}) was killed by SIGKILL")
+        with socket.create_connection(("127.0.0.1", self.port), 10) as client:
+            self.assertTrue(client.recv(100).startswith(b"421 "))
+
+    def test_while_there_is_no_proxy_clients_wait(self):
+        self.start()
+        proxy = self.children()["proxy"]
+        os.kill(proxy, signal.SIGSTOP)
+        with socket.create_connection(("127.0.0.1", self.port), 10) as client:
+            os.kill(proxy, signal.SIGKILL)
+            self.assertTrue(client.recv(100).startswith(b"421 "))  # from the next one
+
+    def test_a_reload_is_taken_or_refused_as_a_whole(self):
+        self.start()
+        before = self.children()
+        self.write(more="[policy]\nreject = 3\n")  # below tempfail
+        self.process.send_signal(signal.SIGHUP)
+        self.notice("RELOADING=1")
+        self.notice("READY=1")
+        self.wait_for("reload refused, the old configuration stays")
+        self.assertRegex(self.log.read_text(), r"segmilter\.toml:\d+: policy\.reject: 3 is below")
+        self.write(more="[policy]\nreject = 30\n")
+        self.process.send_signal(signal.SIGHUP)
+        self.notice("RELOADING=1")
+        self.wait_for("configuration reloaded")
+        self.assertEqual(self.children(), before)
+
+    def test_told_twice_it_ends_at_once(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # keeps a session open
+            self.start()
+            self.write()
+            text = self.file.read_text().replace("127.0.0.1:9\"", f"127.0.0.1:{silent.getsockname()[1]}\"")
+            self.file.write_text(text)
+            self.process.send_signal(signal.SIGHUP)
+            self.wait_for("configuration reloaded")
+            time.sleep(0.3)  # the proxy does not say when it has taken it over
+            with socket.create_connection(("127.0.0.1", self.port), 10):
+                silent.accept()
+                self.process.send_signal(signal.SIGTERM)
+                self.wait_for("draining")
+                time.sleep(0.5)
+                self.assertIsNone(self.process.poll())
+                self.process.send_signal(signal.SIGTERM)
+                self.assertEqual(self.process.wait(10), 0)
+
+    def test_an_address_that_is_taken_is_69(self):
+        with socket.create_server(("127.0.0.1", self.port)):
+            self.write()
+            code, _, err = run("run", "-c", self.file)
+        self.assertEqual(code, 69, err)
+        self.assertIn(f"proxy.listen: bind 127.0.0.1:{self.port}: Address already in use", err)
+
+    def test_a_child_that_cannot_begin_ends_the_program(self):
+        self.write()
+        (self.folder / "milter").mkdir(exist_ok=True)
+        (self.folder / "milter/milter.sock").mkdir()
+        code, _, err = run("run", "-c", self.file)
+        self.assertGreaterEqual(code, 64, err)
+        self.assertRegex(err, r"filter \(pid \d+\) ended with status \d+ before it was ready")
+
+    @unittest.skipIf(os.geteuid() != 0, "only root becomes another user")
+    def test_a_user_that_is_not_there_is_78(self):
+        self.write()
+        self.file.write_text(self.file.read_text().replace("nobody", "no-such-user"))
+        code, _, err = run("run", "-c", self.file)
+        self.assertEqual(code, 78, err)
+        self.assertTrue(re.search('general.user: there is no user "no-such-user"', err), err)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

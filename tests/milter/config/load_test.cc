@@ -1,0 +1,285 @@
+// Configuration files that are taken, and near misses with the very line that refuses them.
+#include "milter/config/load.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+
+using namespace std::chrono_literals;
+using config::Config;
+
+namespace {
+
+Config parse(std::string_view text) {
+  return config::parse(text, "test.toml");
+}
+
+std::string refusal(std::string_view text) {
+  try {
+    parse(text);
+    return "taken";
+  } catch (const config::ConfigError& error) {
+    return error.what();
+  }
+}
+
+// A proxy that would start, for what is checked between settings.
+constexpr std::string_view kProxy = "[proxy]\nlisten = [\"0.0.0.0:25\"]\n";
+
+}  // namespace
+
+TEST_CASE("an empty file is the defaults") {
+  CHECK(config::print(parse("")) == config::print({}));
+}
+
+TEST_CASE("the packaged file is the defaults, and names every setting") {
+  const auto text = config::read_file("packaging/segmilter.toml");
+  CHECK(config::print(config::parse(text, "packaging/segmilter.toml")) == config::print({}));
+  // `print` leaves out what is not set; the packaged file shows it as a comment.
+  for (const auto* key : {"#listen = ", "#upstream = "}) CHECK(text.find(key) != text.npos);
+  std::string printed = config::print({});
+  for (std::size_t at = 0, end; (end = printed.find('\n', at)) != printed.npos; at = end + 1) {
+    const auto line = printed.substr(at, end - at);
+    const auto key = line.substr(0, line.find(" = "));
+    INFO(key);
+    CHECK(text.find("\n" + key) != text.npos);
+  }
+}
+
+TEST_CASE("what print gives, parse takes") {
+  const auto config = parse(R"(
+    [general]
+    hostname = "mx1.example.org"
+    [proxy]
+    listen = ["192.0.2.1:25", "[2001:db8::1]:25"]
+    upstream = "127.0.0.1:10025"
+    upstream_protocol = "proxy-v1"
+    buffer_bytes = 5000
+    idle_timeout = "90s"
+    [filter]
+    evidence_timeout = "1500ms"
+    socket_mode = "0600"
+    [exempt]
+    networks = ["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"]
+    [reply]
+    reject = "5.7.1 a \"quoted\" \\ word"
+    [policy]
+    reject = "off"
+    tempfail = -1
+    [weights]
+    mobile = 0.25
+  )");
+  CHECK(config::print(config::parse(config::print(config), "printed")) == config::print(config));
+}
+
+TEST_CASE("every kind of value is read") {
+  const auto config = parse(R"(
+    [general]
+    hostname = "mx1.example.org"
+    [log]
+    target = "syslog"
+    format = "json"
+    level = "debug"
+    [proxy]
+    listen = ["192.0.2.1:25", "[2001:db8::1]:25"]
+    upstream = "127.0.0.1:10025"
+    upstream_protocol = "proxy-v1"
+    workers = 2
+    idle_timeout = "5m"
+    drain_timeout = "0s"
+    [capture]
+    method = "read"
+    ring_bytes = "64K"
+    [evidence]
+    socket_mode = "0600"
+    [filter]
+    socket = "inet6:8891@::1"
+    evidence_timeout = "50ms"
+    [exempt]
+    authenticated = false
+    networks = ["192.0.2.0/24", "2001:db8::7"]
+    [policy]
+    mode = "enforce"
+    tempfail = "off"
+    quarantine = inf
+    reject = 7
+    [weights]
+    bot-template = 5
+    quit-with-dot = -0.5
+  )");
+  CHECK(config.general.hostname == "mx1.example.org");
+  CHECK(config.log.target == config::Log::Target::Syslog);
+  CHECK(config.log.format == config::Log::Format::Json);
+  CHECK(config.log.level == "debug");
+  REQUIRE(config.proxy.listen.size() == 2);
+  CHECK(config.proxy.listen[1].print() == "[2001:db8::1]:25");
+  REQUIRE(config.proxy.upstream);
+  CHECK(config.proxy.upstream->print() == "127.0.0.1:10025");
+  CHECK(config.proxy.upstream_protocol == config::Proxy::Protocol::ProxyV1);
+  CHECK(config.proxy.workers == 2);
+  CHECK(config.proxy.idle_timeout == 300s);
+  CHECK(config.proxy.drain_timeout == 0s);
+  CHECK(config.capture.method == config::Capture::Method::Read);
+  CHECK(config.capture.ring_bytes == 65536);
+  CHECK(config.evidence.socket_mode == 0600);
+  CHECK(config.filter.socket == "inet6:8891@::1");
+  CHECK(config.filter.evidence_timeout == 50ms);
+  CHECK_FALSE(config.exempt.authenticated);
+  CHECK(config.exempt.networks.size() == 2);
+  CHECK(config.policy.mode == classifier::Policy::Mode::Enforce);
+  CHECK(std::isinf(config.policy.tempfail));
+  CHECK(std::isinf(config.policy.quarantine));
+  CHECK(config.policy.reject == 7);
+  const auto& weights = config.policy.weights;
+  CHECK(weights.pattern[static_cast<int>(classifier::Pattern::BotTemplate)] == 5);
+  CHECK(weights.quit_with_dot == -0.5);
+  CHECK(weights.early_talker == classifier::Weights().early_talker);
+}
+
+// clang-format off
+TEST_CASE("a value that is refused is named with file, line, key and reason") {
+  struct Row {
+    const char* label;
+    const char* text;
+    const char* message;
+  };
+  const Row rows[] = {
+      {"not TOML", "[proxy\n", "test.toml:1: not TOML: "},
+      {"a key twice", "[log]\nlevel = \"info\"\nlevel = \"info\"\n", "test.toml:3: not TOML: "},
+      {"unknown section", "\n[proxi]\n", "test.toml:2: proxi: unknown section; did you mean proxy?"},
+      {"unknown section, nothing near", "[desk_of_mine]\n", "test.toml:1: desk_of_mine: unknown section"},
+      {"unknown key", "[proxy]\nmax_session = 3\n", "test.toml:2: proxy.max_session: unknown setting; did you mean max_sessions?"},
+      {"key outside of a section", "listen = 1\n", "test.toml:1: listen: unknown section"},
+      {"a section that is a value", "proxy = 1\n", "test.toml:1: proxy: is a section: [proxy]"},
+      {"a section that is a list", "[[proxy]]\n", "test.toml:1: proxy: is a section: [proxy]"},
+      {"string for integer", "[proxy]\nworkers = \"2\"\n", "test.toml:2: proxy.workers: expected an integer, got a string"},
+      {"fraction for integer", "[proxy]\nworkers = 1.0\n", "test.toml:2: proxy.workers: expected an integer, got a fraction"},
+      {"integer for string", "[log]\nlevel = 3\n", "test.toml:2: log.level: expected one of \"error\", \"warning\", \"info\", \"debug\", got an integer"},
+      {"string for flag", "[exempt]\nloopback = \"true\"\n", "test.toml:2: exempt.loopback: expected true or false without quotes, got a string"},
+      {"below the range", "[proxy]\nworkers = -1\n", "test.toml:2: proxy.workers: -1 is out of range: from 0 to 64"},
+      {"above the range", "[proxy]\nworkers = 65\n", "test.toml:2: proxy.workers: 65 is out of range: from 0 to 64"},
+      {"far above the range", "[proxy]\nmax_sessions = 9223372036854775807\n", "test.toml:2: proxy.max_sessions: 9223372036854775807 is out of range: from 1 to 1000000"},
+      {"no such choice", "[capture]\nmethod = \"ebpf\"\n", "test.toml:2: capture.method: \"ebpf\" is not one of \"auto\", \"kernel\", \"read\", \"off\""},
+      {"duration without unit", "[proxy]\nidle_timeout = 330\n", "test.toml:2: proxy.idle_timeout: a duration needs its unit: 330 could be seconds or milliseconds; write \"330s\" or \"330ms\""},
+      {"duration in days", "[proxy]\nidle_timeout = \"1d\"\n", "test.toml:2: proxy.idle_timeout: \"1d\" is not a duration such as \"200ms\", \"10s\", \"5m\" or \"1h\""},
+      {"negative duration", "[proxy]\nidle_timeout = \"-1s\"\n", "test.toml:2: proxy.idle_timeout: \"-1s\" is not a duration such as \"200ms\", \"10s\", \"5m\" or \"1h\""},
+      {"empty duration", "[proxy]\nidle_timeout = \"\"\n", "test.toml:2: proxy.idle_timeout: \"\" is not a duration such as \"200ms\", \"10s\", \"5m\" or \"1h\""},
+      {"duration that overflows", "[proxy]\nidle_timeout = \"9223372036854775807h\"\n", "test.toml:2: proxy.idle_timeout: \"9223372036854775807h\" is not a duration such as \"200ms\", \"10s\", \"5m\" or \"1h\""},
+      {"part of a second", "[proxy]\nidle_timeout = \"1500ms\"\n", "test.toml:2: proxy.idle_timeout: expected whole seconds, got \"1500ms\""},
+      {"too long", "[filter]\nevidence_timeout = \"1m\"\n", "test.toml:2: filter.evidence_timeout: \"1m\" is out of range: from 1ms to 10s"},
+      {"size not a power of two", "[capture]\nring_bytes = 5000\n", "test.toml:2: capture.ring_bytes: 5000 is not a power of two"},
+      {"size too small", "[capture]\nring_bytes = 2048\n", "test.toml:2: capture.ring_bytes: 2048 is out of range: from 4K to 1G bytes"},
+      {"size with a foreign unit", "[proxy]\nbuffer_bytes = \"64KB\"\n", "test.toml:2: proxy.buffer_bytes: expected bytes as an integer or a string such as \"64K\" or \"1M\", got \"64KB\""},
+      {"mode as integer", "[filter]\nsocket_mode = 660\n", "test.toml:2: filter.socket_mode: expected an octal mode in quotes such as \"0660\", got an integer"},
+      {"mode not octal", "[filter]\nsocket_mode = \"0680\"\n", "test.toml:2: filter.socket_mode: \"0680\" is not an octal mode from \"0000\" to \"0777\""},
+      {"listen not a list", "[proxy]\nlisten = \"0.0.0.0:25\"\n", "test.toml:2: proxy.listen: expected an array such as [\"192.0.2.1:25\", \"[2001:db8::1]:25\"], got a string"},
+      {"listen without port", "[proxy]\nlisten = [\"0.0.0.0\"]\n", "test.toml:2: proxy.listen: \"0.0.0.0\" is not an address with a port, such as \"192.0.2.1:25\" or \"[2001:db8::1]:25\""},
+      {"listen by name", "[proxy]\nlisten = [\"localhost:25\"]\n", "test.toml:2: proxy.listen: \"localhost:25\" is not an address with a port, such as \"192.0.2.1:25\" or \"[2001:db8::1]:25\""},
+      {"listen on port 0", "[proxy]\nlisten = [\"127.0.0.1:0\"]\n", "test.toml:2: proxy.listen: \"127.0.0.1:0\": port 0 names no port"},
+      {"listen twice", "[proxy]\nlisten = [\"127.0.0.1:25\", \"127.0.0.1:25\"]\n", "test.toml:2: proxy.listen: \"127.0.0.1:25\" is named twice"},
+      {"network with host bits", "[exempt]\nnetworks = [\"192.0.2.1/24\"]\n", "test.toml:2: exempt.networks: \"192.0.2.1/24\" is not a network such as \"192.0.2.0/24\" or \"2001:db8::/32\" (no bits set after the prefix), nor an address"},
+      {"socket path not absolute", "[evidence]\nsocket = \"evidence.sock\"\n", "test.toml:2: evidence.socket: \"evidence.sock\" is not an absolute path of a socket"},
+      {"milter socket in Postfix's spelling", "[filter]\nsocket = \"inet:127.0.0.1:8891\"\n", "test.toml:2: filter.socket: \"inet:127.0.0.1:8891\" is not how libmilter spells it; write \"inet:8891@127.0.0.1\""},
+      {"the same with IPv6", "[filter]\nsocket = \"inet:[::1]:8891\"\n", "test.toml:2: filter.socket: \"inet:[::1]:8891\" is not how libmilter spells it; write \"inet6:8891@::1\""},
+      {"milter socket as a bare path", "[filter]\nsocket = \"/run/milter.sock\"\n", "test.toml:2: filter.socket: \"/run/milter.sock\" is not how libmilter spells it; write \"unix:/run/milter.sock\""},
+      {"milter socket on all addresses", "[filter]\nsocket = \"inet:8891\"\n", "test.toml:2: filter.socket: without @ADDRESS every address of the machine would be opened; name one, such as inet:8891@127.0.0.1"},
+      {"milter socket without a port", "[filter]\nsocket = \"inet:@127.0.0.1\"\n", "test.toml:2: filter.socket: \"\" is not a port from 1 to 65535"},
+      {"hostname that ends the header's word", "[general]\nhostname = \"mx1; pattern=x\"\n", "test.toml:2: general.hostname: \"mx1; pattern=x\" is not a host name: letters, digits, '.', '-' and '_' only"},
+      {"no user", "[general]\nuser = \"\"\n", "test.toml:2: general.user: must not be empty"},
+      {"reply with the wrong class", "[reply]\nreject = \"4.7.1 No\"\n", "test.toml:2: reply.reject: \"4.7.1 No\" must begin with an enhanced status code 5.x.y and a space, then a text"},
+      {"reply without a text", "[reply]\nreject = \"5.7.1 \"\n", "test.toml:2: reply.reject: \"5.7.1 \" must begin with an enhanced status code 5.x.y and a space, then a text"},
+      {"reply of two lines", "[reply]\nreject = \"5.7.1 a\\r\\nb\"\n", "test.toml:2: reply.reject: may have printable ASCII characters only, on one line"},
+      {"a line break in a message", "[log]\nlevel = \"a\\nb\"\n", "test.toml:2: log.level: \"a?b\" is not one of \"error\", \"warning\", \"info\", \"debug\""},
+      {"threshold that is no number", "[policy]\nreject = \"never\"\n", "test.toml:2: policy.reject: expected a number or \"off\", got \"never\""},
+      {"threshold nan", "[policy]\nreject = nan\n", "test.toml:2: policy.reject: nan is out of range: from -1000 to 1000"},
+      {"confidence above one", "[policy]\nmin_confidence = 50\n", "test.toml:2: policy.min_confidence: 50 is out of range: from 0 to 1"},
+      {"weight of no pattern", "[weights]\nbot_template = 1.0\n", "test.toml:2: weights.bot_template: unknown setting; did you mean bot-template?"},
+      {"a TOML line far down", "[log]\n\n\n# c\nlevel = \"loud\"\n", "test.toml:5: log.level: \"loud\" is not one of \"error\", \"warning\", \"info\", \"debug\""},
+  };
+  for (const auto& row : rows) {
+    INFO(row.label);
+    const std::string expected = row.message;
+    // What toml++ says after "not TOML: " is its own.
+    if (expected.ends_with(": ")) CHECK(refusal(row.text).substr(0, expected.size()) == expected);
+    else CHECK(refusal(row.text) == expected);
+  }
+}
+
+TEST_CASE("the first refused line of a section is the one that is named") {
+  CHECK(refusal("[proxy]\nworkers = 99\nlisten = 3\n") ==
+        "test.toml:2: proxy.workers: 99 is out of range: from 0 to 64");
+}
+
+TEST_CASE("combinations that would be unsafe are refused") {
+  struct Row {
+    const char* label;
+    std::string text;
+    const char* message;
+  };
+  const std::string proxy(kProxy);
+  const Row rows[] = {
+      {"no upstream", proxy, "test.toml:2: proxy.listen: proxy.upstream is not set: name Postfix's smtpd that expects the PROXY protocol, such as upstream = \"127.0.0.1:10025\""},
+      {"the client's address lost", proxy + "upstream = \"127.0.0.1:10025\"\nupstream_protocol = \"none\"\n",
+       "test.toml:4: proxy.upstream_protocol: \"none\" is refused: every client would look like 127.0.0.1 to Postfix, which mynetworks permits: an open relay. Use \"proxy-v2\" and smtpd_upstream_proxy_protocol=haproxy"},
+      {"itself", "[proxy]\nlisten = [\"127.0.0.1:25\"]\nupstream = \"127.0.0.1:25\"\n", "test.toml:3: proxy.upstream: \"127.0.0.1:25\" is what proxy.listen \"127.0.0.1:25\" listens on: the proxy would talk to itself"},
+      {"itself by a wildcard", proxy + "upstream = \"127.0.0.1:25\"\n", "test.toml:3: proxy.upstream: \"127.0.0.1:25\" is what proxy.listen \"0.0.0.0:25\" listens on: the proxy would talk to itself"},
+      {"upstream is a wildcard", proxy + "upstream = \"0.0.0.0:10025\"\n", "test.toml:3: proxy.upstream: names every address; Postfix's own is wanted"},
+      {"thresholds out of order", "[policy]\nreject = 7\n", "test.toml:2: policy.reject: 7 is below policy.quarantine (8): the severer action needs the higher score"},
+      {"out of order across one that is off", "[policy]\nquarantine = \"off\"\nreject = 5\n", "test.toml:3: policy.reject: 5 is below policy.tempfail (6): the severer action needs the higher score"},
+      {"one socket for both", "[filter]\nsocket = \"unix:/run/segmilter/evidence.sock\"\n", "test.toml:2: filter.socket: evidence.socket has the same path"},
+  };
+  for (const auto& row : rows) {
+    INFO(row.label);
+    CHECK(refusal(row.text) == row.message);
+  }
+}
+// clang-format on
+
+TEST_CASE("combinations that look like those but are safe are taken") {
+  const std::string proxy(kProxy);
+  const std::pair<const char*, std::string> rows[] = {
+      {"another port", proxy + "upstream = \"127.0.0.1:10025\"\n"},
+      {"the same port of another machine", proxy + "upstream = \"192.0.2.9:25\"\n"},
+      {"an upstream that waits for a listener", "[proxy]\nupstream = \"127.0.0.1:10025\"\n"},
+      {"equal thresholds", "[policy]\ntempfail = 8\nquarantine = 8\nreject = 8\n"},
+      {"only reject", "[policy]\ntempfail = \"off\"\nquarantine = \"off\"\nreject = 2\n"},
+      {"a short timeout, for tests", "[proxy]\nidle_timeout = \"1s\"\n"},
+      {"dotted keys", "proxy.workers = 1\nlog.level = \"debug\"\n"},
+  };
+  for (const auto& [label, text] : rows) {
+    INFO(label);
+    CHECK(refusal(text) == "taken");
+  }
+}
+
+TEST_CASE("a text longer than a control message is refused") {
+  const std::string at_limit = "#" + std::string(config::kMaxText - 1, 'x');
+  CHECK(refusal(at_limit) == "taken");
+  CHECK(refusal(at_limit + "x") == "test.toml: 122881 bytes long; a configuration may have 122880");
+}
+
+TEST_CASE("a file that cannot be read is named with the reason") {
+  CHECK_THROWS_WITH(config::read_file("/nonexistent/x.toml"),
+                    "/nonexistent/x.toml: cannot be read: No such file or directory");
+  CHECK_THROWS_WITH(config::read_file("/"), "/: cannot be read: Is a directory");
+  CHECK_THROWS_WITH(config::read_file("/dev/zero"),
+                    "/dev/zero: more than the 122880 bytes that a configuration may have");
+}
+
+TEST_CASE("a reload takes over all but what needs a restart") {
+  const auto running = parse("[proxy]\nworkers = 1\nmax_sessions = 5\n");
+  const auto loaded = parse("[proxy]\nworkers = 2\nmax_sessions = 6\n[policy]\nreject = 20\n");
+  CHECK(config::needs_restart(running, loaded) == std::vector<std::string>{"proxy.workers"});
+  const auto merged = config::reloaded(running, loaded);
+  CHECK(merged.proxy.workers == 1);
+  CHECK(merged.proxy.max_sessions == 6);
+  CHECK(merged.policy.reject == 20);
+  CHECK(config::needs_restart(running, running).empty());
+}
+
+TEST_CASE("what is allowed but seldom meant is a warning") {
+  CHECK(config::warnings(parse("")).empty());
+  CHECK(config::warnings(parse("[proxy]\nidle_timeout = \"299s\"\n")).size() == 1);
+  CHECK(config::warnings(parse("[general]\nuser = \"root\"\n")).size() == 1);
+}

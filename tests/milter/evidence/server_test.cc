@@ -1,0 +1,109 @@
+// Tests milter/evidence/server on a real unix socket, asked by the real client.
+#include "milter/evidence/server.h"
+
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+
+#include "milter/evidence/client.h"
+#include "tests/support/loopback.h"
+
+using classifier::Reason;
+
+namespace {
+
+const net::Endpoint kClient = *net::Endpoint::parse("192.0.2.7:40112");
+
+// The server in a loop of its own thread, in a directory of its own.
+struct Bed {
+  std::filesystem::path directory;
+  evidence::Table table{100, std::chrono::seconds(60)};
+  config::Evidence settings;
+  net::EventBase base{event_base_new()};
+  std::unique_ptr<evidence::Server> server;
+  net::Event stop;
+  int wake[2];
+  std::thread thread;
+
+  Bed() {
+    char name[] = "/tmp/segmilter-test-XXXXXX";
+    directory = mkdtemp(name);
+    settings.socket = (directory / "evidence.sock").string();
+    server = std::make_unique<evidence::Server>(base.get(), settings, table);
+    net::check(pipe(wake), "pipe");
+    stop.reset(event_new(
+        base.get(), wake[0], EV_READ,
+        [](evutil_socket_t, short, void* self) {
+          event_base_loopbreak(static_cast<event_base*>(self));
+        },
+        base.get()));
+    event_add(stop.get(), nullptr);
+    thread = std::thread([this] { event_base_dispatch(base.get()); });
+  }
+  ~Bed() {
+    net::check(static_cast<int>(::write(wake[1], "x", 1)), "write");
+    thread.join();
+    ::close(wake[0]);
+    ::close(wake[1]);
+    server.reset();
+    stop.reset();
+    std::filesystem::remove_all(directory);
+  }
+
+  net::Fd connect() const {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    settings.socket.copy(address.sun_path, sizeof address.sun_path - 1);
+    net::Fd fd(net::check(socket(AF_UNIX, SOCK_STREAM, 0), "socket"));
+    net::check(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address),
+               "connect");
+    return fd;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the client gets the trace that was published, or the reason") {
+  Bed bed;
+  const evidence::Client client(bed.settings.socket, std::chrono::milliseconds(5000));
+  CHECK(client.ask(kClient, 0).reason == Reason::NoSession);
+  classifier::Trace trace{.message = 1, .size = 12};
+  trace.segments.push_back({.size = 12, .push = true, .line_end = true});
+  bed.table.publish(kClient, 1, classifier::Trace(trace));
+  CHECK(client.ask(kClient, 0) == trace);
+  CHECK(client.ask(kClient, 1).reason == Reason::Lost);
+}
+
+TEST_CASE("a question may come in pieces; one that is too long or without an end is cut") {
+  Bed bed;
+  auto slow = bed.connect();
+  for (const char* piece : {"get 192.0.2.", "7:40112 af", "ter=0", "\n"}) {
+    support::send_all(slow.get(), piece);
+  }
+  CHECK(support::read_to_end(slow.get()) == "none no-session\n");
+  auto endless = bed.connect();
+  const std::string flood(10'000, 'x');
+  support::send_all(endless.get(), flood);
+  CHECK(support::read_to_end(endless.get()).empty());
+}
+
+TEST_CASE("one client that asks nothing does not keep others from asking") {
+  Bed bed;
+  std::vector<net::Fd> idle;
+  for (int i = 0; i < 100; ++i) idle.push_back(bed.connect());
+  const evidence::Client client(bed.settings.socket, std::chrono::milliseconds(5000));
+  CHECK(client.ask(kClient, 0).reason == Reason::NoSession);
+}
+
+TEST_CASE("the socket has its configured mode and replaces one that was left behind") {
+  Bed bed;
+  struct stat info {};
+  REQUIRE(stat(bed.settings.socket.c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0660);
+  const net::EventBase base{event_base_new()};
+  CHECK_NOTHROW(evidence::Server(base.get(), bed.settings, bed.table));
+}

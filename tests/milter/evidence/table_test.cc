@@ -1,0 +1,153 @@
+// Tests milter/evidence/table: which trace a question gets, and when evidence goes.
+#include "milter/evidence/table.h"
+
+#include <catch2/catch.hpp>
+#include <thread>
+#include <vector>
+
+#include "milter/evidence/server.h"
+
+using classifier::Reason;
+using classifier::Trace;
+using evidence::Table;
+using std::chrono::seconds;
+
+namespace {
+
+const net::Endpoint kClient = *net::Endpoint::parse("192.0.2.7:40112");
+const net::Endpoint kOther = *net::Endpoint::parse("[2001:db8::7]:40112");
+const evidence::steady_clock::time_point kNow{};
+
+Trace message(std::uint32_t ordinal) { return Trace{.message = ordinal, .size = ordinal * 100}; }
+
+// 0 where there is none.
+std::uint32_t found(const Table& table, std::uint32_t after = 0) {
+  const auto answer = table.find(kClient, after);
+  const auto* trace = std::get_if<Trace>(&answer);
+  return trace != nullptr ? trace->message : 0;
+}
+
+Reason missing(const Table& table, const net::Endpoint& client, std::uint32_t after = 0) {
+  const auto answer = table.find(client, after);
+  const auto* reason = std::get_if<Reason>(&answer);
+  return reason != nullptr ? *reason : Reason::None;
+}
+
+}  // namespace
+
+TEST_CASE("a question gets the first unanswered message that was not judged yet") {
+  Table table(10, seconds(60));
+  table.publish(kClient, 1, message(1));
+  table.publish(kClient, 1, message(2));  // pipelined: both are at the server
+  CHECK(found(table) == 1);
+  CHECK(found(table, 1) == 2);
+  CHECK(found(table, 2) == 0);
+}
+
+TEST_CASE("an answered message is not given again") {
+  Table table(10, seconds(60));
+  table.publish(kClient, 1, message(1));
+  table.answered(kClient, 1, 1);
+  CHECK(found(table) == 0);
+  table.publish(kClient, 1, message(2));
+  CHECK(found(table) == 2);
+}
+
+TEST_CASE("an unknown client has no session, a known one without a message is lost") {
+  Table table(10, seconds(60));
+  CHECK(missing(table, kOther) == Reason::NoSession);
+  table.lost(kClient, 1, Reason::Encrypted);
+  CHECK(missing(table, kClient) == Reason::Encrypted);
+}
+
+TEST_CASE("a client that left with an unanswered message lingers, then goes") {
+  Table table(10, seconds(60));
+  table.publish(kClient, 1, message(1));
+  table.close(kClient, 1, kNow);
+  CHECK(found(table) == 1);
+  table.expire(kNow + seconds(59));
+  CHECK(found(table) == 1);
+  table.expire(kNow + seconds(60));
+  CHECK(missing(table, kClient) == Reason::NoSession);
+  CHECK(table.size() == 0);
+}
+
+TEST_CASE("a client that left with all answered is forgotten at once") {
+  Table table(10, seconds(60));
+  table.publish(kClient, 1, message(1));
+  table.answered(kClient, 1, 1);
+  table.close(kClient, 1, kNow);
+  CHECK(table.size() == 0);
+}
+
+TEST_CASE("a new session on the same port does not get the old one's evidence") {
+  Table table(10, seconds(60));
+  table.publish(kClient, 1, message(1));
+  table.close(kClient, 1, kNow);
+  table.publish(kClient, 2, message(1));
+  table.answered(kClient, 1, 1);  // late news of the old one
+  table.close(kClient, 1, kNow);
+  CHECK(found(table) == 1);
+  table.expire(kNow + seconds(600));
+  CHECK(found(table) == 1);
+}
+
+TEST_CASE("a full table refuses evidence and counts it") {
+  Table table(1, seconds(60));
+  table.publish(kOther, 1, message(1));
+  table.publish(kClient, 2, message(1));
+  CHECK(missing(table, kClient) == Reason::NoSession);
+  CHECK(table.refused() == 1);
+}
+
+TEST_CASE("a client that pipelines many messages costs a bounded number of traces") {
+  Table table(10, seconds(60));
+  for (std::uint32_t i = 1; i <= 100; ++i) table.publish(kClient, 1, message(i));
+  CHECK(found(table) == 85);
+}
+
+TEST_CASE("threads share a table") {
+  Table table(10'000, seconds(60));
+  std::vector<std::thread> threads;
+  for (std::uint16_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&table, t] {
+      for (std::uint16_t i = 1; i < 500; ++i) {
+        const auto client = *net::Endpoint::parse_address("192.0.2.7", static_cast<std::uint16_t>(t * 1000 + i));
+        table.publish(client, i, message(1));
+        if (i % 2 == 0) table.answered(client, i, 1);
+        table.close(client, i, kNow);
+        table.find(client, 0);
+      }
+      table.expire(kNow + seconds(1));
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(table.size() == 4 * 250);  // the unanswered half lingers
+}
+
+TEST_CASE("questions are read strictly") {
+  Table table(10, seconds(60));
+  table.publish(kClient, 1, message(1));
+  CHECK(evidence::answer(table, "get 192.0.2.7:40112 after=0").substr(0, 6) == "trace ");
+  struct Row {
+    const char* question;
+    const char* reply;
+  };
+  const Row rows[] = {
+      {"get 192.0.2.7:40113 after=0", "none no-session"},
+      {"get 192.0.2.7:40112 after=1", "none lost"},
+      {"", "none error"},
+      {"get", "none error"},
+      {"get 192.0.2.7 after=0", "none error"},
+      {"get 192.0.2.7:40112", "none error"},
+      {"get 192.0.2.7:40112 after=", "none error"},
+      {"get 192.0.2.7:40112 after=-1", "none error"},
+      {"get 192.0.2.7:40112 after=0 ", "none error"},
+      {"get 192.0.2.7:40112 after=4294967296", "none error"},
+      {"put 192.0.2.7:40112 after=0", "none error"},
+  };
+  for (const auto& row : rows) {
+    INFO(row.question);
+    CHECK(evidence::answer(table, row.question) == row.reply);
+  }
+}

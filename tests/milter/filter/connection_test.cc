@@ -1,0 +1,185 @@
+// One milter dialogue, played without libmilter: what is asked, of whom, and what is not.
+#include "milter/filter/connection.h"
+
+#include <catch2/catch.hpp>
+#include <vector>
+
+using classifier::Reason;
+using classifier::State;
+using filter::Connection;
+using filter::Exemption;
+
+namespace {
+
+struct Question {
+  std::string client;
+  std::uint32_t after;
+  bool operator==(const Question&) const = default;
+};
+
+// Answers as told, else with message `after` + 1; remembers the questions.
+class Script : public filter::EvidenceSource {
+ public:
+  classifier::Trace ask(const net::Endpoint& client, std::uint32_t after) override {
+    questions.push_back({client.print(), after});
+    classifier::Trace trace;
+    trace.message = after + 1;
+    if (questions.size() <= answers.size()) trace = answers[questions.size() - 1];
+    return trace;
+  }
+  std::vector<Question> questions;
+  std::vector<classifier::Trace> answers;
+};
+
+classifier::Trace numbered(std::uint32_t message) {
+  classifier::Trace trace;
+  trace.message = message;
+  return trace;
+}
+
+classifier::Trace without(Reason reason, std::uint32_t message) {
+  classifier::Trace trace;
+  trace.state = State::Unobserved;
+  trace.reason = reason;
+  trace.message = message;
+  return trace;
+}
+
+Connection from(std::string_view client) {
+  Connection connection;
+  connection.connect(net::Endpoint::parse(client));
+  connection.helo("client.example");
+  return connection;
+}
+
+const config::Config kDefaults;
+
+}  // namespace
+
+TEST_CASE("a message of a client from outside is asked for and judged") {
+  Script script;
+  auto connection = from("192.0.2.7:40112");
+  connection.mail("", false);
+  const auto judgement = connection.end_of_message(kDefaults, script);
+  CHECK(judgement.exempt == Exemption::None);
+  CHECK(script.questions == std::vector<Question>{{"192.0.2.7:40112", 0}});
+}
+
+TEST_CASE("each message of a session asks above the last one that was judged") {
+  Script script;
+  script.answers = {numbered(1), numbered(3), numbered(4)};  // number 2 was refused by Postfix
+  auto connection = from("192.0.2.7:40112");
+  for (int i = 0; i < 3; ++i) {
+    connection.mail("", false);
+    connection.end_of_message(kDefaults, script);
+  }
+  CHECK(script.questions[1].after == 1);
+  CHECK(script.questions[2].after == 3);
+}
+
+TEST_CASE("a message whose evidence did not come is not answered for by the next one") {
+  Script script;
+  script.answers = {without(Reason::Timeout, 1), numbered(2)};
+  auto connection = from("192.0.2.7:40112");
+  connection.end_of_message(kDefaults, script);
+  connection.end_of_message(kDefaults, script);
+  CHECK(script.questions[1].after == 1);
+}
+
+TEST_CASE("an aborted message is not counted and leaves nothing behind") {
+  Script script;
+  auto connection = from("192.0.2.7:40112");
+  connection.mail("somebody", true);
+  connection.header("X-Protocol-Pattern");
+  connection.abort();
+  const auto judgement = connection.end_of_message(kDefaults, script);
+  CHECK(judgement.exempt == Exemption::None);
+  CHECK(judgement.forged == 0);
+  CHECK_FALSE(judgement.tls);
+  CHECK(script.questions[0].after == 0);
+}
+
+TEST_CASE("exempt clients are not asked about") {
+  config::Config settings;
+  settings.exempt.networks = {*net::Network::parse("198.51.100.0/24"),
+                              *net::Network::parse("2001:db8::/32")};
+  struct Row {
+    std::string client, login;
+    Exemption expected;
+  };
+  const auto row = GENERATE(values<Row>({
+      {"192.0.2.7:1", "alice", Exemption::Authenticated},
+      {"127.0.0.1:1", "", Exemption::Loopback},
+      {"127.9.9.9:1", "", Exemption::Loopback},
+      {"[::1]:1", "", Exemption::Loopback},
+      {"[::ffff:127.0.0.1]:1", "", Exemption::Loopback},
+      {"198.51.100.77:1", "", Exemption::OwnNetwork},
+      {"[::ffff:198.51.100.77]:1", "", Exemption::OwnNetwork},
+      {"[2001:db8::5]:1", "", Exemption::OwnNetwork},
+      {"198.51.101.1:1", "", Exemption::None},
+      {"[2001:db9::5]:1", "", Exemption::None},
+  }));
+  CAPTURE(row.client);
+  Script script;
+  auto connection = from(row.client);
+  connection.mail(row.login, false);
+  connection.header("x-protocol-pattern");
+  const auto judgement = connection.end_of_message(settings, script);
+  CHECK(judgement.exempt == row.expected);
+  CHECK(script.questions.empty() == (row.expected != Exemption::None));
+}
+
+TEST_CASE("exemptions can be switched off") {
+  config::Config settings;
+  settings.exempt.authenticated = false;
+  settings.exempt.loopback = false;
+  Script script;
+  auto connection = from("127.0.0.1:1");
+  connection.mail("alice", false);
+  CHECK(connection.end_of_message(settings, script).exempt == Exemption::None);
+  CHECK(script.questions.size() == 1);
+}
+
+TEST_CASE("a login holds for the message it was given with") {
+  Script script;
+  auto connection = from("192.0.2.7:1");
+  connection.mail("alice", false);
+  CHECK(connection.end_of_message(kDefaults, script).exempt == Exemption::Authenticated);
+  connection.mail("", false);
+  CHECK(connection.end_of_message(kDefaults, script).exempt == Exemption::None);
+  CHECK(script.questions == std::vector<Question>{{"192.0.2.7:1", 1}});
+}
+
+TEST_CASE("a client whose address nobody knows is unobserved and not asked about") {
+  Script script;
+  Connection connection;
+  connection.connect(std::nullopt);
+  connection.mail("", false);
+  const auto judgement = connection.end_of_message(kDefaults, script);
+  CHECK(judgement.exempt == Exemption::None);
+  CHECK(judgement.trace.state == State::Unobserved);
+  CHECK(judgement.trace.reason == Reason::NoSession);
+  CHECK(script.questions.empty());
+}
+
+TEST_CASE("an end of message without connect, helo or mail is judged as unobserved") {
+  Script script;
+  Connection connection;
+  CHECK(connection.end_of_message(kDefaults, script).trace.reason == Reason::NoSession);
+}
+
+TEST_CASE("headers of our name are counted per message, in any case") {
+  Script script;
+  auto connection = from("192.0.2.7:1");
+  connection.mail("", true);
+  for (const auto* name : {"Received", "X-Protocol-Pattern", "x-protocol-pattern", "X-Other"}) {
+    connection.header(name);
+  }
+  auto judgement = connection.end_of_message(kDefaults, script);
+  CHECK(judgement.forged == 2);
+  CHECK(judgement.tls);
+  connection.mail("", false);
+  judgement = connection.end_of_message(kDefaults, script);
+  CHECK(judgement.forged == 0);
+  CHECK_FALSE(judgement.tls);
+}

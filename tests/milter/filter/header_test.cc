@@ -1,0 +1,180 @@
+#include "milter/filter/header.h"
+
+#include <catch2/catch.hpp>
+#include <sstream>
+
+#include "milter/filter/socket.h"
+
+using classifier::Action;
+using filter::header_value;
+
+namespace {
+
+classifier::Trace trace_of(std::initializer_list<std::uint32_t> sizes) {
+  classifier::Trace trace;
+  for (const auto size : sizes) {
+    classifier::Segment segment;
+    segment.size = size;
+    trace.segments.push_back(segment);
+    trace.size += size;
+  }
+  return trace;
+}
+
+classifier::Verdict template_verdict() {
+  classifier::Verdict verdict;
+  verdict.pattern = classifier::Pattern::BotTemplate;
+  verdict.writer = classifier::Writer::Template;
+  verdict.path = classifier::PathShape::Full;
+  verdict.confidence = 0.97;
+  verdict.score = 8.4;
+  verdict.mss = 1440;
+  return verdict;
+}
+
+std::string unfolded(std::string text) {
+  for (auto at = text.find("\n\t"); at != text.npos; at = text.find("\n\t")) {
+    const bool in_list = at > 0 && text[at - 1] == ',';
+    text.replace(at, 2, in_list ? "" : " ");
+  }
+  return text;
+}
+
+std::string value_of(const classifier::Trace& trace, const classifier::Verdict& verdict,
+                     bool tls = false, std::size_t max_runs = 40) {
+  return header_value("mx1.example.org", trace, verdict, tls, max_runs);
+}
+
+// The widest line, as a reader sees it below "X-Protocol-Pattern: ".
+std::size_t widest(const std::string& value) {
+  std::istringstream lines("X-Protocol-Pattern: " + value);
+  std::size_t result = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t tab = line[0] == '\t' ? 7 : 0;
+    result = std::max(result, line.size() + tab);
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("the header of the documentation comes out as documented") {
+  CHECK(value_of(trace_of({399, 29, 184, 1440, 1377}), template_verdict()) ==
+        "mx1.example.org; pattern=bot-template; score=8.4;\n"
+        "\tconfidence=0.97; action=none; writer=template; path=full;\n"
+        "\tgait=unknown; mss=1440; tls=no; segments=399,29,184,1440,1377; v=1");
+}
+
+TEST_CASE("what would have been done stands behind the action, in monitor mode only") {
+  auto verdict = template_verdict();
+  verdict.would = Action::Reject;
+  CHECK(unfolded(value_of(trace_of({1}), verdict)).find("; action=none; would=reject; writer=") !=
+        std::string::npos);
+  verdict.action = Action::Quarantine;
+  verdict.would = Action::Quarantine;
+  const auto value = unfolded(value_of(trace_of({1}), verdict));
+  CHECK(value.find("; action=quarantine; writer=") != value.npos);
+}
+
+TEST_CASE("block stands behind the path, and via only where it was not the kernel") {
+  auto verdict = template_verdict();
+  verdict.block = 4096;
+  auto trace = trace_of({1448, 1448, 1200});
+  trace.via = classifier::Via::Read;
+  const auto value = unfolded(value_of(trace, verdict));
+  CHECK(value.find("; path=full; block=4096; via=read; gait=") != value.npos);
+}
+
+TEST_CASE("an unobserved message has a reason and neither segments nor mss") {
+  classifier::Trace trace;
+  trace.state = classifier::State::Unobserved;
+  trace.reason = classifier::Reason::Timeout;
+  CHECK(unfolded(value_of(trace, {}, true)) ==
+        "mx1.example.org; pattern=unobserved; score=0.0; confidence=0.00; action=none; "
+        "writer=unknown; path=unknown; gait=unknown; tls=yes; reason=timeout; v=1");
+}
+
+TEST_CASE("a partial trace has its segments and its reason") {
+  auto trace = trace_of({1448});
+  trace.state = classifier::State::Partial;
+  trace.reason = classifier::Reason::Full;
+  const auto value = unfolded(value_of(trace, template_verdict()));
+  CHECK(value.find("; segments=1448; reason=full; v=1") != value.npos);
+}
+
+TEST_CASE("a score of minus nothing is nothing") {
+  auto verdict = template_verdict();
+  verdict.score = -0.04;
+  CHECK(value_of(trace_of({1}), verdict).find("score=0.0;") != std::string::npos);
+}
+
+TEST_CASE("lines are under 78 columns however long the segments list is") {
+  auto trace = trace_of({});
+  for (std::uint32_t i = 0; i < 500; ++i) {
+    classifier::Segment segment;
+    segment.size = 1000 + i;
+    trace.segments.push_back(segment);
+  }
+  const std::size_t runs = GENERATE(1u, 5u, 9u, 10u, 11u, 12u, 40u, 500u);
+  const auto value = value_of(trace, template_verdict(), false, runs);
+  CHECK(widest(value) < 78);
+  CHECK(value.find('\r') == value.npos);
+  // Every break is behind a separator, so no word is cut.
+  for (auto at = value.find("\n\t"); at != value.npos; at = value.find("\n\t", at + 1)) {
+    CHECK((value[at - 1] == ';' || value[at - 1] == ','));
+  }
+  const auto left = runs < 500 ? ",+" + std::to_string(500 - runs) + "; v=1" : ",1499; v=1";
+  CHECK(unfolded(value).find(left) != std::string::npos);
+}
+
+TEST_CASE("the value cannot carry anything but printable ASCII and folding") {
+  auto verdict = template_verdict();
+  verdict.gait = "ev\til;\r\nX-Evil: 1";
+  const auto value = header_value("mx\r\nX-Evil: 1;\xff", trace_of({1}), verdict, false, 40);
+  CHECK(value.rfind("mxX-Evil:1;", 0) == 0);
+  CHECK(unfolded(value).find("gait=evilX-Evil:1;") != std::string::npos);
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    const bool folding = value[i] == '\n' ? value[i + 1] == '\t' : value[i] == '\t';
+    CHECK((folding || (value[i] >= ' ' && value[i] < 0x7f)));
+  }
+}
+
+TEST_CASE("a host name without a usable character becomes localhost") {
+  CHECK(filter::host_word("") == "localhost");
+  CHECK(filter::host_word("; ;\xff") == "localhost");
+  CHECK(filter::host_word(std::string(5000, 'a')).size() == 255);
+}
+
+TEST_CASE("only the very name is ours, in any case") {
+  CHECK(filter::is_own_header("X-Protocol-Pattern"));
+  CHECK(filter::is_own_header("x-protocol-PATTERN"));
+  CHECK_FALSE(filter::is_own_header("X-Protocol-Patterns"));
+  CHECK_FALSE(filter::is_own_header("X-Protocol-Patter"));
+  CHECK_FALSE(filter::is_own_header(""));
+}
+
+TEST_CASE("libmilter's ways to name a socket are understood") {
+  CHECK(filter::parse_socket("unix:/run/x.sock").path == "/run/x.sock");
+  CHECK(filter::parse_socket("local:/run/x.sock").spec == "unix:/run/x.sock");
+  CHECK(filter::parse_socket("inet:8895@localhost").path.empty());
+  CHECK(filter::parse_socket("inet6:8895@::1").spec == "inet6:8895@::1");
+  CHECK(filter::parse_socket("inet:8895").path.empty());
+}
+
+TEST_CASE("other ways to name a socket are refused, Postfix's with the right spelling") {
+  CHECK_THROWS_WITH(filter::parse_socket("inet:127.0.0.1:8895"),
+                    Catch::Contains("inet:8895@127.0.0.1"));
+  CHECK_THROWS_WITH(filter::parse_socket("unix:run/x.sock"), Catch::Contains("must begin with /"));
+  const auto* text = GENERATE("", "unix:", "/run/x.sock", "inet:", "inet:x@localhost", "inet:0@h",
+                              "inet:8895@", "inet:70000@h", "fifo:/x");
+  CHECK_THROWS_WITH(filter::parse_socket(text), Catch::Contains("neither unix:PATH"));
+}
+
+TEST_CASE("a place where no socket can be is refused with the reason") {
+  CHECK_THROWS_WITH(filter::check_place(filter::parse_socket("unix:/no/such/place/x.sock")),
+                    Catch::Contains("/no/such/place: No such file"));
+  CHECK_THROWS_WITH(filter::check_place(filter::parse_socket("unix:/etc/passwd")),
+                    Catch::Contains("is not a socket"));
+  CHECK_THROWS_WITH(filter::check_place(filter::parse_socket("unix:/tmp/" + std::string(120, 'x'))),
+                    Catch::Contains("longer than"));
+}

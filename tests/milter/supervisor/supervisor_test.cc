@@ -1,0 +1,166 @@
+// The supervisor's parts. The whole of it, with real children and signals, is tested from outside
+// by tests/milter/cli/run_test.py.
+#include "milter/supervisor/supervisor.h"
+
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+
+#include "milter/supervisor/child.h"
+#include "milter/supervisor/proxy_parts.h"
+#include "milter/supervisor/rights.h"
+#include "milter/supervisor/setup_error.h"
+
+using namespace std::chrono_literals;
+using supervisor::Backoff;
+using supervisor::Child;
+using supervisor::ControlMessage;
+using Kind = ControlMessage::Kind;
+
+namespace {
+
+// Waits for the child's end and tells it.
+std::string end_of(Child& child) {
+  int status = 0;
+  REQUIRE(waitpid(child.pid(), &status, 0) == child.pid());
+  child.ended(true, supervisor::Clock::now());
+  return supervisor::describe_end(status);
+}
+
+// The supervisor's end does not block, so wait for the word.
+void hear_ready(Child& child) {
+  for (int tries = 0; tries < 5000 && !child.hear(); ++tries) usleep(1000);
+}
+
+}  // namespace
+
+TEST_CASE("a child that dies is started at once, then later and later") {
+  Backoff backoff;
+  for (const auto expected : {0s, 1s, 2s, 4s, 8s, 16s, 30s, 30s}) {
+    CHECK(backoff.after(1s) == expected);
+  }
+  SECTION("for ever") {
+    for (int i = 0; i < 100; ++i) backoff.after(0s);
+    CHECK(backoff.after(0s) == Backoff::kMost);
+  }
+  SECTION("until it has lived for long: then it begins anew") {
+    CHECK(backoff.after(Backoff::kLongLife) == 0s);
+    CHECK(backoff.after(1s) == 1s);
+  }
+}
+
+TEST_CASE("a child says that it is ready, hears what it is told, and returns its code") {
+  Child child("echo", [](int control_fd) {
+    supervisor::send_control(control_fd, {Kind::Ready, {}});
+    const auto reload = supervisor::receive_control(control_fd);
+    const auto drain = supervisor::receive_control(control_fd);
+    const bool right =
+        reload->kind == Kind::Reload && reload->text == "[log]\n" && drain->kind == Kind::Drain;
+    return right ? EX_TEMPFAIL : EX_SOFTWARE;
+  });
+  CHECK(child.state() == Child::State::Down);
+  CHECK_FALSE(child.send({Kind::Drain, {}}));
+  child.start({});
+  CHECK(child.state() == Child::State::Starting);
+  hear_ready(child);
+  CHECK(child.state() == Child::State::Ready);
+  CHECK(child.send({Kind::Reload, "[log]\n"}));
+  CHECK(child.send({Kind::Drain, {}}));
+  CHECK(end_of(child) == "ended with status 75");
+  CHECK(child.state() == Child::State::Down);
+  CHECK_FALSE(child.next_start());
+}
+
+TEST_CASE("a child whose body throws ends with a code that says so") {
+  Child child("thrower",
+              [](int) -> int { throw std::system_error(ENOENT, std::generic_category(), "x"); });
+  child.start({});
+  CHECK(end_of(child) == "ended with status 71");
+}
+
+TEST_CASE("what killed a child is named") {
+  Child child("sleeper", [](int) -> int {
+    for (;;) pause();
+  });
+  child.start({});
+  child.kill(SIGKILL);
+  CHECK(end_of(child) == "was killed by SIGKILL");
+}
+
+TEST_CASE("a child sees the end of its supervisor, whatever other children are there") {
+  Child first("first", [](int control_fd) {
+    const auto message = supervisor::receive_control(control_fd);
+    return message->kind == Kind::Gone ? EX_OK : EX_SOFTWARE;
+  });
+  Child second("second", [](int) -> int {
+    for (;;) pause();
+  });
+  first.start({});
+  second.start({first.control_fd()});
+  const auto pid = first.pid();
+  first.ended(true, supervisor::Clock::now());  // closes our end; `second` has no copy of it
+  int status = -1;
+  REQUIRE(waitpid(pid, &status, 0) == pid);
+  CHECK(status == 0);
+  second.kill(SIGKILL);
+  end_of(second);
+}
+
+TEST_CASE("a child that does not read does not hold up its supervisor") {
+  Child child("deaf", [](int) -> int {
+    for (;;) pause();
+  });
+  child.start({});
+  bool refused = false;
+  for (int i = 0; i < 100 && !refused; ++i) {
+    refused = !child.send({Kind::Reload, std::string(100'000, 'x')});
+  }
+  CHECK(refused);
+  child.kill(SIGKILL);
+  end_of(child);
+}
+
+TEST_CASE("an account that is not there is an error of the configuration") {
+  config::Config config;
+  config.general.user = "no-such-user-here";
+  CHECK_THROWS_WITH(supervisor::find_account(config),
+                    Catch::StartsWith("general.user: there is no user \"no-such-user-here\""));
+  config.general.user = "nobody";
+  config.filter.socket_group = "no-such-group-here";
+  CHECK_THROWS_WITH(supervisor::find_account(config),
+                    "filter.socket_group: there is no group \"no-such-group-here\"");
+  config.filter.socket = "inet:8891@127.0.0.1";  // has no group
+  CHECK(supervisor::find_account(config).uid != 0);
+}
+
+TEST_CASE("an address that another program listens on is refused, though listeners share it") {
+  config::Config config;
+  config.capture.method = config::Capture::Method::Read;
+  config.proxy.workers = 2;
+  config.proxy.listen = {*net::Endpoint::parse("127.0.0.1:0")};
+  // Any free port, taken by what a first segmilter would open.
+  auto listeners = proxy::open_listeners(config.proxy);
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  REQUIRE(getsockname(listeners[0][0].get(), reinterpret_cast<sockaddr*>(&address), &length) == 0);
+  config.proxy.listen = {*net::Endpoint::from(reinterpret_cast<sockaddr*>(&address))};
+  try {
+    supervisor::ProxyParts parts(config);
+    FAIL("taken twice");
+  } catch (const supervisor::SetupError& error) {
+    CHECK(error.code() == EX_UNAVAILABLE);
+    CHECK(error.what() ==
+          "proxy.listen: bind " + config.proxy.listen[0].print() + ": Address already in use");
+  }
+  listeners.clear();
+  supervisor::ProxyParts parts(config);
+  CHECK(parts.inputs().size() == 2);
+  CHECK(parts.inputs()[0].kernel_filter == nullptr);
+  SECTION("and is free for the next one as soon as it stops listening") {
+    parts.stop_listening();
+    CHECK_NOTHROW(supervisor::ProxyParts(config));
+  }
+}

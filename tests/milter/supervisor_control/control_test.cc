@@ -1,0 +1,63 @@
+#include "milter/supervisor/control.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <catch2/catch.hpp>
+
+using supervisor::control_pair;
+using supervisor::ControlMessage;
+using supervisor::receive_control;
+using supervisor::send_control;
+using Kind = ControlMessage::Kind;
+
+TEST_CASE("each kind of message arrives as it was sent") {
+  const auto [parent, child] = control_pair();
+  for (const Kind kind : {Kind::Drain, Kind::Ready}) {
+    REQUIRE(send_control(parent.get(), {kind, ""}));
+    REQUIRE(receive_control(child.get())->kind == kind);
+  }
+  REQUIRE(send_control(parent.get(), {Kind::Reload, "[proxy]\nworkers = 2\n"}));
+  const auto message = receive_control(child.get());
+  CHECK(message->kind == Kind::Reload);
+  CHECK(message->text == "[proxy]\nworkers = 2\n");
+}
+
+TEST_CASE("messages keep their bounds when several wait") {
+  const auto [parent, child] = control_pair();
+  REQUIRE(send_control(parent.get(), {Kind::Reload, "one"}));
+  REQUIRE(send_control(parent.get(), {Kind::Reload, ""}));
+  REQUIRE(send_control(parent.get(), {Kind::Drain, ""}));
+  CHECK(receive_control(child.get())->text == "one");
+  CHECK(receive_control(child.get())->text.empty());
+  CHECK(receive_control(child.get())->kind == Kind::Drain);
+}
+
+TEST_CASE("a configuration of nearly the limit passes and one above it is refused") {
+  const auto [parent, child] = control_pair();
+  const std::string large(supervisor::kMaxControlMessage - 100, 'x');
+  REQUIRE(send_control(parent.get(), {Kind::Reload, large}));
+  CHECK(receive_control(child.get())->text == large);
+  CHECK_FALSE(send_control(parent.get(), {Kind::Reload, std::string(200, 'y') + large}));
+}
+
+TEST_CASE("a side that closed is gone for the other one") {
+  auto [parent, child] = control_pair();
+  parent.reset();
+  CHECK(receive_control(child.get())->kind == Kind::Gone);
+  CHECK_FALSE(send_control(child.get(), {Kind::Ready, ""}));
+}
+
+TEST_CASE("a non-blocking side without a message gets nothing") {
+  const auto [parent, child] = control_pair();
+  fcntl(child.get(), F_SETFL, O_NONBLOCK);
+  CHECK_FALSE(receive_control(child.get()).has_value());
+}
+
+TEST_CASE("what is no message is skipped") {
+  const auto [parent, child] = control_pair();
+  REQUIRE(send(parent.get(), "nonsense", 8, 0) == 8);
+  REQUIRE(send(parent.get(), "reload", 6, 0) == 6);
+  REQUIRE(send_control(parent.get(), {Kind::Drain, ""}));
+  CHECK(receive_control(child.get())->kind == Kind::Drain);
+}
