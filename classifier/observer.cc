@@ -123,7 +123,7 @@ void Observer::on_answer(std::uint32_t ordinal) {
 }
 
 void Observer::on_lost(Reason reason) {
-  kept_ = {};
+  kept_ = std::vector<Kept>();
   marked_ = 0;
   sink_.lost(reason);
 }
@@ -218,10 +218,12 @@ void Observer::judge(const Message& message, std::uint64_t covered, Trace& trace
     trace.reason = Reason::Dropped;
   }
   if (message.spans.empty()) return;
-  const bool full =
+  // An arrival that was not kept may have been the first copy of bytes that a kept one repeats: the
+  // bytes are there then, but their segments are not the sender's.
+  const bool unkept =
       unkept_.begin < message.spans.back().end && unkept_.end > message.spans.front().begin;
-  const bool cut_short = trace.segments.size() == limits_.segments;
-  if (covered < message.size && (full || cut_short)) {
+  const bool cut_short = covered < message.size && trace.segments.size() == limits_.segments;
+  if (unkept || cut_short) {
     trace.state = State::Partial;
     trace.reason = Reason::Full;
   } else if (covered < message.size) {

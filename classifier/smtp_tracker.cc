@@ -575,9 +575,10 @@ struct SmtpTracker::Impl {
   void lose(Reason reason) {
     phase = Phase::Lost;
     outstanding.clear();
-    held = {};
+    held.clear();
+    held.shrink_to_fit();
     held_used = 0;
-    partial = {};
+    partial.clear();
     message = Message{};
     listener.on_lost(reason);
   }

@@ -103,8 +103,6 @@ std::uint64_t sum_of_sizes(const Trace& trace) {
   return sum;
 }
 
-// ---- printing
-
 using Out = std::back_insert_iterator<std::string>;
 
 void print_key(Out out, Key key) {
@@ -188,8 +186,6 @@ void print_segments(Out out, const std::vector<Segment>& segments) {
     i = end;
   }
 }
-
-// ---- reading
 
 // A cursor over the text that remembers the first mistake. Every read_* returns false once there
 // is one, so callers chain them with && and look at the error at the end.

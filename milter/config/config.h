@@ -67,7 +67,8 @@ struct Filter {
   unsigned socket_mode = 0660;       // of a unix socket
   std::string socket_group = "postfix";  // of a unix socket; empty: left alone
   milliseconds evidence_timeout{200};
-  seconds timeout{600};              // a milter session without a word from Postfix
+  seconds timeout{7200};             // a milter session without a word from Postfix: it says none
+                                     // while a message is on its way
   unsigned max_in_flight = 500;      // messages being judged; beyond: unobserved, reason busy
 };
 

@@ -30,6 +30,7 @@ struct Parsed {
 std::optional<Parsed> parse_bytes(std::string_view text) {
   char buffer[INET6_ADDRSTRLEN];
   if (text.empty() || text.size() >= sizeof buffer) return std::nullopt;
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;  // it would end the copy
   std::memcpy(buffer, text.data(), text.size());
   buffer[text.size()] = '\0';
   in_addr v4{};

@@ -57,6 +57,7 @@ class Process {
         server_(base_.get(), config.evidence, table_) {
     for (const auto& input : inputs) {
       workers_.push_back(std::make_unique<Worker>(shared_, input));
+      listeners_.insert(listeners_.end(), input.listeners.begin(), input.listeners.end());
     }
   }
 
@@ -112,6 +113,9 @@ class Process {
         break;
       case Kind::Gone:
         event_del(events_.back().get());  // its end of file would come again and again
+        // The supervisor's copies of the listeners are gone, ours would keep the backlog open for
+        // clients whom nobody will take: let them be refused, and a new start find the port free.
+        for (const int listener : listeners_) ::shutdown(listener, SHUT_RDWR);
         drain();
         break;
       case Kind::Drain:
@@ -171,6 +175,7 @@ class Process {
   evidence::Server server_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<net::Event> events_;
+  std::vector<int> listeners_;  // borrowed, of all workers
   bool draining_ = false;
   steady_clock::time_point deadline_;
 };

@@ -67,10 +67,17 @@ class Segmilter:
         self.process.send_signal(signal.SIGHUP)
 
     def stop(self) -> int | None:
+        """TERM; a second one, which means "at once", when open sessions keep it."""
         if not self.process:
             return None
         family = children(self.process.pid)
-        status = end(self.process, 20)
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                pass
+        status = end(self.process, 10)
         end_pids(family)
         return status
 

@@ -122,8 +122,8 @@ class Run(Folder):
         self.addCleanup(self.notices.close)
         self.process = None
 
-    def write(self, proxy=True, more=""):
-        listen = (f'listen = ["127.0.0.1:{self.port}"]\nupstream = "127.0.0.1:9"\n' if proxy else "")
+    def write(self, proxy=True, upstream=9, more=""):
+        listen = (f'listen = ["127.0.0.1:{self.port}"]\nupstream = "127.0.0.1:{upstream}"\n' if proxy else "")
         self.file.write_text(f"""
 [general]
 user = "nobody"
@@ -240,22 +240,18 @@ socket_group = ""
         self.assertEqual(self.children(), before)
 
     def test_told_twice_it_ends_at_once(self):
-        with socket.create_server(("127.0.0.1", 0)) as silent:  # keeps a session open
-            self.start()
-            self.write()
-            text = self.file.read_text().replace("127.0.0.1:9\"", f"127.0.0.1:{silent.getsockname()[1]}\"")
-            self.file.write_text(text)
-            self.process.send_signal(signal.SIGHUP)
-            self.wait_for("configuration reloaded")
-            time.sleep(0.3)  # the proxy does not say when it has taken it over
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.settimeout(10)
+            self.start(upstream=silent.getsockname()[1])
             with socket.create_connection(("127.0.0.1", self.port), 10):
-                silent.accept()
+                kept, _ = silent.accept()  # a session that says nothing and stays
                 self.process.send_signal(signal.SIGTERM)
                 self.wait_for("draining")
-                time.sleep(0.5)
-                self.assertIsNone(self.process.poll())
+                with self.assertRaises(subprocess.TimeoutExpired):
+                    self.process.wait(1)
                 self.process.send_signal(signal.SIGTERM)
                 self.assertEqual(self.process.wait(10), 0)
+                kept.close()
 
     def test_an_address_that_is_taken_is_69(self):
         with socket.create_server(("127.0.0.1", self.port)):

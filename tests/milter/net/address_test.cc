@@ -43,6 +43,12 @@ TEST_CASE("near misses of an address with a port are refused") {
   }
 }
 
+TEST_CASE("a zero byte does not cut an address short") {
+  CHECK_FALSE(Endpoint::parse(std::string_view("192.0.2.7\0x:25", 14)));
+  CHECK_FALSE(Endpoint::parse_address(std::string_view("192.0.2.7\0x", 11), 25));
+  CHECK_FALSE(Network::parse(std::string_view("192.0.2.0\0x/24", 14)));
+}
+
 TEST_CASE("Postfix's {client_addr} is read with and without its prefix") {
   struct Row {
     const char* text;
