@@ -47,6 +47,8 @@ class Relay {
   bool wants_write() const { return !backlog_.empty() && state_ != State::Broken; }
   State state() const { return state_; }
   bool over() const { return state_ == State::Done || state_ == State::Broken; }
+  // Nothing is left to do but to pass the end on, if that.
+  bool empty_at_end() const { return over() || (state_ == State::Flushing && backlog_.empty()); }
   std::size_t backlog() const { return backlog_.size() - sent_; }
   // Whether any byte has passed (or waits to).
   bool used() const { return used_; }

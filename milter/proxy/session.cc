@@ -203,6 +203,11 @@ void Session::upstream_to_client() {
 }
 
 void Session::settle() {
+  // Both have ended: the close says it to both, and two calls of shutdown are saved.
+  if (inbound_.empty_at_end() && outbound_.empty_at_end() && outbound_.used()) {
+    enter(State::Ended);
+    return update_interest();
+  }
   if (inbound_.state() == Relay::State::Flushing) inbound_.flush(upstream_.get());
   if (outbound_.state() == Relay::State::Flushing) {
     // Postfix took the connection and closed it without a word: it is being stopped.

@@ -62,7 +62,7 @@ inline net::Fd accept_one(const Listener& listener) {
 inline void send_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    REQUIRE(sent > 0);
+    if (sent <= 0) return;  // the reader misses it; Catch's own assertions are not for threads
     bytes.remove_prefix(static_cast<std::size_t>(sent));
   }
 }
