@@ -8,8 +8,9 @@ direct, through HAProxy in TCP mode (send-proxy-v2, one thread), through segmilt
 capture on). Load is Postfix's smtp-source in another network namespace, behind a veth link with
 offloads on; the server is sink.cc, which takes mail and forgets it. Medians of the alternations.
 
-CPU is the process's run time from schedstat (nanoseconds; utime+stime count in ticks). It does not hold
-what the kernel does for its packets in other processes' time.
+CPU is the process's run time from schedstat (nanoseconds; utime+stime count in ticks). The kernel works on
+packets in whatever process runs on that core, so the proxies are kept on the first core and load and
+server on the second: else the figure says where the scheduler happened to put them.
 """
 import argparse
 import json
@@ -37,6 +38,7 @@ from bed.testbed import Missing, check_machine, stop_on_signals  # noqa: E402
 PORTS = {"direct": 2501, "haproxy": 2502, "segmilter": 25}
 UPSTREAM = 10025
 SESSIONS = 10
+PROXY_CORES, LOAD_CORES = {0}, {1}
 HAPROXY = f"""
 global
     nbthread 1
@@ -64,6 +66,13 @@ def loads(quick: bool) -> list[Load]:
     sizes = {"1k": (1024, 20_000), "5k": (5120, 20_000), "100k": (102_400, 3_000)}
     return [Load(f"{name}_{'kept' if kept else 'new'}", length, kept, count // (5 if quick else 1))
             for name, (length, count) in sizes.items() for kept in (True, False)]
+
+
+def keep_on(pid: int, cores: set[int]) -> None:
+    """Pins all threads of a process; a machine with one core has nothing to choose."""
+    if cores <= os.sched_getaffinity(0):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), cores)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -97,6 +106,9 @@ class Bench:
         self.pids["segmilter"] = segmilter.child("proxy")
         for port in PORTS.values():
             wait_until(lambda port=port: self._greets(port), 10, f"port {port}")
+        for name, pid in self.pids.items():
+            keep_on(pid, LOAD_CORES if name == "sink" else PROXY_CORES)
+        keep_on(os.getpid(), LOAD_CORES)  # inherited by smtp-source
 
     def _start(self, stack: ExitStack, name: str, *argv) -> None:
         process = subprocess.Popen(self.link.server.command(*argv), stdin=subprocess.DEVNULL,
