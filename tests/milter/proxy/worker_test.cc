@@ -72,6 +72,18 @@ void say(const net::Fd& from, const net::Fd& to, std::string_view line) {
   REQUIRE(support::read_exactly(to.get(), line.size()) == line);
 }
 
+// All that comes before a message.
+void talk_to_data(const net::Fd& client, const net::Fd& server) {
+  say(server, client, "220 mx ESMTP\r\n");
+  for (const char* command : {"EHLO client.example\r\n", "MAIL FROM:<a@example>\r\n",
+                              "RCPT TO:<b@example>\r\n"}) {
+    say(client, server, command);
+    say(server, client, "250 ok\r\n");
+  }
+  say(client, server, "DATA\r\n");
+  say(server, client, "354 go on\r\n");
+}
+
 void no_delay(const net::Fd& fd) {
   const int on = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -205,15 +217,7 @@ TEST_CASE("evidence of a message is in the table before Postfix has its last byt
   no_delay(client);
   auto server = bed.accept_session(client);
   const auto self = support::local_address(client.get());
-  say(server, client, "220 mx ESMTP\r\n");
-  say(client, server, "EHLO client.example\r\n");
-  say(server, client, "250 mx\r\n");
-  say(client, server, "MAIL FROM:<a@example>\r\n");
-  say(server, client, "250 ok\r\n");
-  say(client, server, "RCPT TO:<b@example>\r\n");
-  say(server, client, "250 ok\r\n");
-  say(client, server, "DATA\r\n");
-  say(server, client, "354 go on\r\n");
+  talk_to_data(client, server);
   CHECK(std::get<classifier::Reason>(bed.table.find(self, 0)) == classifier::Reason::NoSession);
   say(client, server, "Subject: hello\r\n\r\n");
   say(client, server, "text\r\n.\r\n");
@@ -239,15 +243,7 @@ TEST_CASE("the kernel filter sees the segments that one read has joined") {
   no_delay(client);
   auto server = bed.accept_session(client);
   const auto self = support::local_address(client.get());
-  say(server, client, "220 mx\r\n");
-  say(client, server, "HELO c\r\n");
-  say(server, client, "250 mx\r\n");
-  say(client, server, "MAIL FROM:<a@example>\r\n");
-  say(server, client, "250 ok\r\n");
-  say(client, server, "RCPT TO:<b@example>\r\n");
-  say(server, client, "250 ok\r\n");
-  say(client, server, "DATA\r\n");
-  say(server, client, "354 go on\r\n");
+  talk_to_data(client, server);
   std::vector<std::uint32_t> sizes;
   std::string all;
   for (const char* write : {"Subject: ", "one", "\r\n", "From: a\r\n\r\n", "x\r\n.\r\n"}) {
