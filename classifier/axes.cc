@@ -6,32 +6,46 @@
 // header, the first line, some line, the middle of a line.
 #include "classifier/axes.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 namespace classifier {
 namespace {
 
-// Strengths of each finding on a clean trace; what weakens evidence multiplies below. Chosen so
-// that a finding of one cut stays under 0.9 and one that repeats goes above.
-constexpr double kOneBlockEnd = 0.85;
-constexpr double kSomeBlockEnds = 0.95;
-constexpr double kOtherBlock = 0.75;  // a size that is no usual buffer's
-constexpr double kLineBuffer = 0.65;
-constexpr double kHeadersApart = 0.92;
-constexpr double kFirstField = 0.88;
-constexpr double kFirstLine = 0.90;
-constexpr double kSomeLine = 0.70;
-constexpr double kManyLines = 0.95;
-constexpr double kOneTemplateCut = 0.75;
-constexpr double kTemplateCuts = 0.95;
-constexpr double kShortStream = 0.60;  // a full segment or none, and a tail
-constexpr double kLongStream = 0.92;
-constexpr double kSpoiledStream = 0.55;  // one odd cut in a long message
-constexpr double kRepairCost = 0.5;      // at most this much is lost to repairs
-constexpr double kReadFactor = 0.75;
-constexpr double kPartialFactor = 0.6;
+// Strength is 1 less all doubts, and means what a forecast means: of the findings of strength 0.9,
+// one in ten is wrong. The doubts of each finding on a clean trace, from the lab's recordings and
+// the simulator (README, Confidence); by what another writer would need to make the same cuts.
+constexpr double kOneBlockEnd = 0.04;  // chance meets a multiple of 1024 now and then
+constexpr double kSomeBlockEnds = 0.015;
+constexpr double kOtherBlock = 0.15;  // a size that is no usual buffer's
+constexpr double kOffGrid = 0.30;     // times the share of cuts that are not on the grid
+constexpr double kLineBuffer = 0.15;
+constexpr double kHeadersApart = 0.02;
+constexpr double kFirstField = 0.05;  // a line writer begins with the same cut
+constexpr double kFirstLine = 0.02;
+constexpr double kSomeLine = 0.08;
+constexpr double kManyLines = 0.015;
+constexpr double kOneTemplateCut = 0.06;
+constexpr double kTemplateCuts = 0.02;
+constexpr double kShortStream = 0.06;  // one full segment or none, and a tail
+constexpr double kLongStream = 0.03;
+constexpr double kSpoiledStream = 0.40;  // one odd cut in a long message
+// What spoils the evidence adds to the doubt.
+constexpr double kRepairDoubt = 0.08;   // times the share of repaired segments
+constexpr double kWeakCutDoubt = 0.15;  // times what the first cut's boundary lacks of certainty
+constexpr double kMovingDoubt = 0.05;   // the full size changed: cuts may be remnants
+constexpr double kReadDoubt = 0.03;
+constexpr double kPartialDoubt = 0.25;
+constexpr double kSureCut = 0.95;    // a cut of this confidence adds nothing
+constexpr double kMostDoubt = 0.70;  // a finding is still the likeliest of several
+
+// A second size above this share of the first is a tunnel's few bytes, and no moving path.
+constexpr std::uint32_t kOtherPercent = 90;
+// The path's own.
+constexpr double kRunOfFulls = 0.005;
+constexpr double kSomeFulls = 0.03;
+constexpr double kNoFulls = 0.06;  // the announced size only
+constexpr double kManyMoves = 0.01;
+constexpr double kOneMove = 0.05;
 
 // A bulk writer's full segments carry PSH at every second segment (Linux sizes its send units so),
 // a line writer's nearly none behind Nagle: 0.08 to 0.25 against 0.43 to 0.50 in the lab.
@@ -47,6 +61,11 @@ constexpr double kNoisyShare = 0.15;
 // Cuts without PSH, in a trace that has PSH elsewhere, that were made on the way.
 constexpr std::uint32_t kNoisyCuts = 2;
 
+// From so many cuts at line ends on, no doubt is left.
+constexpr std::uint32_t kRepeatedLines = 3;
+// A message of so many full segments had room for every buffer in use to show its end.
+constexpr std::uint32_t kLongRun = 3;
+
 // Exim sends the header and the body in a chunk each. More chunks hide the program's own writes.
 constexpr std::uint32_t kFewChunks = 2;
 
@@ -57,23 +76,22 @@ struct Findings {
   const Cut* first = nullptr;  // first telling cut
 };
 
-WriterReading reading(Writer writer, double strength, std::string reason) {
+WriterReading reading(Writer writer, double doubt) {
   WriterReading result;
   result.writer = writer;
-  result.strength = strength;
-  result.reasons.push_back(std::move(reason));
+  result.strength = 1 - doubt;
   return result;
 }
 
-WriterReading as_blocks(const Findings& f) {
+WriterReading as_blocks(const Findings& f, Reasons& why) {
+  const Features& features = f.features;
   const bool usual = f.first->place == Place::Grid;
-  double strength = !usual ? kOtherBlock : (f.features.on_grid > 1 ? kSomeBlockEnds : kOneBlockEnd);
-  strength *= 0.5 + 0.5 * f.features.on_grid / f.features.telling();
-  WriterReading result =
-      reading(Writer::Blocks, strength,
-              fmt::format("{} of {} write ends are multiples of {}", f.features.on_grid,
-                          f.features.telling(), f.features.block));
-  result.block = f.features.block;
+  double doubt = !usual ? kOtherBlock : (features.on_grid > 1 ? kSomeBlockEnds : kOneBlockEnd);
+  const double off_grid = static_cast<double>(features.telling() - features.on_grid);
+  doubt += kOffGrid * off_grid / features.telling();
+  why.add(Because::BlockEnds, features.on_grid, features.telling(), features.block);
+  WriterReading result = reading(Writer::Blocks, doubt);
+  result.block = features.block;
   return result;
 }
 
@@ -82,18 +100,16 @@ std::uint32_t line_cuts(const Features& features) {
          features.at(Place::HeaderLine) + features.at(Place::BodyLine);
 }
 
-WriterReading as_lines(const Findings& f) {
-  const std::uint32_t lines = line_cuts(f.features);
-  double strength = kSomeLine;
-  if (f.first->place == Place::FirstLine || f.first->place == Place::FirstField) {
-    strength = kFirstLine;
-  }
-  if (lines >= 3) strength = kManyLines;
-  return reading(Writer::Lines, strength,
-                 fmt::format("first write ends at byte {}, {}", f.first->offset,
-                             f.first->place == Place::HeaderLine  ? "the end of a header line"
-                             : f.first->place == Place::FirstLine ? "the end of the first line"
-                                                                  : "the end of the first field"));
+WriterReading as_lines(const Findings& f, Reasons& why) {
+  const bool first_line = f.first->place == Place::FirstLine;
+  const bool first_field = f.first->place == Place::FirstField;
+  double doubt = first_line || first_field ? kFirstLine : kSomeLine;
+  if (line_cuts(f.features) >= kRepeatedLines) doubt = kManyLines;
+  why.add(first_line    ? Because::FirstAtLine
+          : first_field ? Because::FirstAtField
+                        : Because::FirstAtHeaderLine,
+          f.first->offset);
+  return reading(Writer::Lines, doubt);
 }
 
 // The first Received alone and the rest in bulk is a relay that prepends its trace field; the same
@@ -107,7 +123,7 @@ bool writes_in_bulk(const Findings& f) {
          features.push_share >= kBulkPushShare;
 }
 
-WriterReading by_first_cut(const Findings& f) {
+WriterReading by_first_cut(const Findings& f, Reasons& why) {
   const Features& features = f.features;
   const std::uint32_t middles = features.at(Place::HeaderMiddle);
   const std::uint32_t in_header = middles + features.at(Place::FirstField) +
@@ -115,29 +131,27 @@ WriterReading by_first_cut(const Findings& f) {
   // `Subject: `, then its value: the second cut is at the end of the line, its CRLF to follow.
   const bool repeated = middles + features.at(Place::HeaderLine) > 1;
   const auto as_template = [&] {
-    return reading(
-        Writer::Template, repeated ? kTemplateCuts : kOneTemplateCut,
-        fmt::format("{} write{} inside a header line", middles, middles > 1 ? "s end" : " ends"));
+    why.add(Because::InsideHeader, middles);
+    return reading(Writer::Template, repeated ? kTemplateCuts : kOneTemplateCut);
   };
   switch (f.first->place) {
     case Place::HeaderMiddle:
       return as_template();
     case Place::FirstField:
       if (f.trace.landmarks.fields.front().received && writes_in_bulk(f)) {
-        return reading(Writer::ReceivedFirst, kFirstField,
-                       "the first Received field alone, then in bulk");
+        why.add(Because::ReceivedAlone);
+        return reading(Writer::ReceivedFirst, kFirstField);
       }
       [[fallthrough]];
     case Place::FirstLine:
     case Place::HeaderLine:
       if (middles >= 2 && middles * 2 > in_header) return as_template();
-      return as_lines(f);
+      return as_lines(f, why);
     case Place::HeaderEnd:
-      return reading(
-          Writer::HeadersApart, kHeadersApart,
-          fmt::format(
-              "first write ends at byte {}, the end of the header{}", f.first->offset,
-              f.first->offset == f.trace.landmarks.header_end ? "" : " and its blank line"));
+      why.add(f.first->offset == f.trace.landmarks.header_end ? Because::FirstAtHeaderEnd
+                                                              : Because::FirstAtBody,
+              f.first->offset);
+      return reading(Writer::HeadersApart, kHeadersApart);
     case Place::Grid:
     case Place::BodyLine:
     case Place::BodyMiddle:
@@ -147,68 +161,65 @@ WriterReading by_first_cut(const Findings& f) {
   }
   // A long message with one cut in its body that nothing explains: a full socket buffer, say.
   if (features.segments >= kLongMessage * features.telling()) {
-    return reading(Writer::Stream, kSpoiledStream,
-                   fmt::format("full segments but for {} cut{} in the body", features.telling(),
-                               features.telling() > 1 ? "s" : ""));
+    why.add(Because::OddCuts, features.telling());
+    return reading(Writer::Stream, kSpoiledStream);
   }
-  WriterReading result;
-  result.reasons.push_back(
-      fmt::format("first write ends at byte {}, where nothing ends", f.first->offset));
-  return result;
+  why.add(Because::FirstAtNothing, f.first->offset);
+  return {};
 }
 
-WriterReading without_cuts(const Findings& f) {
+WriterReading without_cuts(const Findings& f, Reasons& why) {
   if (f.features.segments < 2) {
-    WriterReading result;
-    result.reasons.emplace_back("one segment");
-    return result;
+    why.add(Because::OneSegment);
+    return {};
   }
   if (f.features.at(Place::Chunk) > kFewChunks) {
-    WriterReading result;
-    result.reasons.push_back(fmt::format("{} BDAT chunks", f.features.at(Place::Chunk) + 1));
-    return result;
+    why.add(Because::Chunks, f.features.at(Place::Chunk) + 1);
+    return {};
   }
-  const bool hidden = std::any_of(
-      f.writes.boundaries.begin(), f.writes.boundaries.end(),
-      [&](const Boundary& boundary) { return f.trace.segments[boundary.segment].count > 1; });
+  const bool hidden =
+      f.writes.hidden_end || std::any_of(f.writes.boundaries.begin(), f.writes.boundaries.end(),
+                                         [&](const Boundary& boundary) {
+                                           return f.trace.segments[boundary.segment].count > 1;
+                                         });
   if (hidden) {
-    WriterReading result;
-    result.reasons.emplace_back("reads joined the segments unevenly");
-    return result;
+    why.add(Because::ReadsHide);
+    return {};
   }
   const std::uint32_t fulls = f.writes.segment.fulls;
-  return reading(Writer::Stream, fulls >= 3 ? kLongStream : kShortStream,
-                 fulls == 0
-                     ? std::string("one write, then the end")
-                     : fmt::format("{} full segment{} and a tail", fulls, fulls == 1 ? "" : "s"));
+  if (fulls == 0) {
+    why.add(Because::OneWrite);
+  } else {
+    why.add(Because::FullThenTail, fulls);
+  }
+  return reading(Writer::Stream, fulls >= kLongRun ? kLongStream : kShortStream);
 }
 
-WriterReading decide_writer(const Findings& f) {
-  if (f.first == nullptr) return without_cuts(f);
+WriterReading decide_writer(const Findings& f, Reasons& why) {
+  if (f.first == nullptr) return without_cuts(f, why);
   if (f.features.block != 0 && f.features.on_grid != 0) {
     const bool landmark = f.first->place == Place::HeaderEnd ||
                           f.first->place == Place::FirstField || f.first->place == Place::FirstLine;
-    if (!landmark) return as_blocks(f);
+    if (!landmark) return as_blocks(f, why);
   }
   if (f.features.hidden_first) {
-    WriterReading result;
-    result.reasons.push_back(
-        fmt::format("reads joined the segments in front of byte {} unevenly", f.first->offset));
-    return result;
+    why.add(Because::ReadsHide, f.first->offset);
+    return {};
   }
   if (f.features.line_buffer) {
-    return reading(Writer::Blocks, kLineBuffer, "write ends at line ends below a buffer's size");
+    why.add(Because::LineBuffer);
+    return reading(Writer::Blocks, kLineBuffer);
   }
-  return by_first_cut(f);
+  return by_first_cut(f, why);
 }
 
 }  // namespace
 
-WriterReading read_writer(const Trace& trace, const Writes& writes, const Features& features) {
+WriterReading read_writer(const Trace& trace, const Writes& writes, const Features& features,
+                          Reasons& why) {
   if (trace.tls) {
-    WriterReading result;
-    result.reasons.emplace_back("encrypted: segments do not show the writes");
-    return result;
+    why.add(Because::Encrypted);
+    return {};
   }
   Findings findings{trace, writes, features};
   for (const Cut& cut : features.cuts) {
@@ -216,24 +227,26 @@ WriterReading read_writer(const Trace& trace, const Writes& writes, const Featur
     findings.first = &cut;
     break;
   }
-  WriterReading result = decide_writer(findings);
-  if (features.at(Place::Terminator) != 0) result.reasons.emplace_back("terminator apart");
+  WriterReading result = decide_writer(findings, why);
+  if (features.at(Place::Terminator) != 0) why.add(Because::Terminator);
   if (result.writer == Writer::Unknown) return result;
+  double doubt = 1 - result.strength;
   if (findings.first != nullptr) {
-    result.strength *= 0.5 + 0.5 * static_cast<double>(findings.first->confidence);
+    doubt +=
+        kWeakCutDoubt * std::max(0.0, kSureCut - static_cast<double>(findings.first->confidence));
   }
   if (features.repaired != 0) {
-    const double share = std::min(1.0, features.repaired_share());
-    result.strength *= 1 - kRepairCost * share;
-    result.reasons.push_back(
-        fmt::format("{} of {} segments repaired", features.repaired, features.segments));
+    doubt += kRepairDoubt * std::min(1.0, features.repaired_share());
+    why.add(Because::Repaired, features.repaired, features.segments);
   }
-  if (trace.via == Via::Read) result.strength *= kReadFactor;
-  if (trace.state == State::Partial) result.strength *= kPartialFactor;
+  if (writes.segment.other != 0) doubt += kMovingDoubt;
+  if (trace.via == Via::Read) doubt += kReadDoubt;
+  if (trace.state == State::Partial) doubt += kPartialDoubt;
+  result.strength = 1 - std::min(doubt, kMostDoubt);
   return result;
 }
 
-PathReading read_path(const Writes& writes, const Features& features, Writer writer) {
+PathReading read_path(const Writes& writes, const Features& features, Writer writer, Reasons& why) {
   const SegmentSizes& sizes = writes.segment;
   PathReading result;
   if (sizes.full == 0) return result;
@@ -241,25 +254,28 @@ PathReading read_path(const Writes& writes, const Features& features, Writer wri
   if (unexplained && features.repaired_share() >= kNoisyShare) {
     result.path = PathShape::Noisy;
     result.strength = std::min(0.9, 0.5 + features.repaired_share());
-    result.reasons.push_back(fmt::format("{} of {} segments repaired, {} cuts unexplained",
-                                         features.repaired, features.segments, features.telling()));
+    why.add(Because::Noise, features.repaired, features.segments, features.telling());
     return result;
   }
-  if (sizes.other != 0) {
+  const bool moved = sizes.other != 0 &&
+                     std::uint64_t{sizes.other} * 100 <= std::uint64_t{sizes.full} * kOtherPercent;
+  if (moved) {
     // Path MTU discovery never shows the larger size to the receiver: its segments died on the way.
     // Both sizes arriving means that the path itself changed while the message was sent.
     result.path = PathShape::Fluctuating;
-    result.strength = sizes.moves > 1 ? 0.95 : 0.75;
-    result.reasons.push_back(fmt::format("full size moves between {} and {}, {} time{}", sizes.full,
-                                         sizes.other, sizes.moves, sizes.moves == 1 ? "" : "s"));
+    result.strength = 1 - (sizes.moves > 1 ? kManyMoves : kOneMove);
+    why.add(Because::FullSizeMoves, sizes.full, sizes.other, sizes.moves);
     return result;
   }
   result.path = sizes.full <= kSmallMss ? PathShape::Small : PathShape::Full;
-  result.strength = sizes.fulls >= 3 ? 0.97 : (sizes.fulls > 0 ? 0.85 : 0.60);
-  result.reasons.push_back(
-      sizes.fulls == 0 ? fmt::format("segments of {} are possible, none was full", sizes.full)
-                       : fmt::format("{} segment{} of {}", sizes.fulls, sizes.fulls == 1 ? "" : "s",
-                                     sizes.full));
+  result.strength = 1 - (sizes.fulls >= kLongRun ? kRunOfFulls
+                         : sizes.fulls > 0       ? kSomeFulls
+                                                 : kNoFulls);
+  if (sizes.fulls == 0) {
+    why.add(Because::NoneFull, sizes.full);
+  } else {
+    why.add(Because::SegmentsOf, sizes.fulls, sizes.full);
+  }
   return result;
 }
 

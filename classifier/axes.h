@@ -3,11 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <vector>
 
 #include "classifier/features.h"
 #include "classifier/pattern.h"
+#include "classifier/reasons.h"
 #include "classifier/trace.h"
 #include "classifier/writes.h"
 
@@ -17,21 +16,21 @@ struct WriterReading {
   Writer writer = Writer::Unknown;
   double strength = 0;  // 0..1
   std::uint32_t block = 0;
-  std::vector<std::string> reasons;
 };
 
 struct PathReading {
   PathShape path = PathShape::Unknown;
   double strength = 0;  // 0..1
-  std::vector<std::string> reasons;
 };
 
 // Small is at most this: the talk's garage servers had 920; the ordinary Internet has 1220 (IPv6
 // minimum) and more.
 inline constexpr std::uint32_t kSmallMss = 1000;
 
-WriterReading read_writer(const Trace& trace, const Writes& writes, const Features& features);
+// Both say why, behind what `why` holds already.
+WriterReading read_writer(const Trace& trace, const Writes& writes, const Features& features,
+                          Reasons& why);
 // `writer` tells whether boundaries are explained: noise is what nothing else explains.
-PathReading read_path(const Writes& writes, const Features& features, Writer writer);
+PathReading read_path(const Writes& writes, const Features& features, Writer writer, Reasons& why);
 
 }  // namespace classifier

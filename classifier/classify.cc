@@ -25,6 +25,25 @@ struct Match {
   double confidence = 0;
 };
 
+// One segment is cut by nobody: neither axis has anything to go by, and that is sure.
+constexpr Match kOneSegment{Pattern::Indistinct, 0.98};
+
+// As if new, but the memory is kept.
+void reset(Verdict& verdict) {
+  verdict.pattern = Pattern::Unobserved;
+  verdict.writer = Writer::Unknown;
+  verdict.path = PathShape::Unknown;
+  verdict.confidence = 0;
+  verdict.score = 0;
+  verdict.action = Action::None;
+  verdict.would = Action::None;
+  verdict.block = 0;
+  verdict.mss = 0;
+  verdict.gait = "unknown";
+  verdict.writes.clear();
+  verdict.reasons.clear();
+}
+
 // The talk's name for a writer on a path: the first row that holds (the order of DESIGN and of
 // Pattern). What a bot does to a message shows through any path; a path shows through any other
 // writer.
@@ -48,15 +67,11 @@ Match match(const WriterReading& writer, const PathReading& path) {
   return by_writer;
 }
 
-void append(std::vector<std::string>& all, std::vector<std::string>&& some) {
-  for (std::string& reason : some) all.push_back(std::move(reason));
-}
-
 void score(Verdict& verdict, const Dialogue& dialogue, const Weights& weights) {
   const auto add = [&](std::string_view what, double weight) {
     if (weight == 0) return;
     verdict.score += weight;
-    verdict.reasons.push_back(fmt::format("{} {:+.1f}", what, weight));
+    verdict.reasons.add_text(Because::Term, what, weight);
   };
   add(name(verdict.pattern),
       weights.pattern[static_cast<std::size_t>(verdict.pattern)] * verdict.confidence);
@@ -65,6 +80,32 @@ void score(Verdict& verdict, const Dialogue& dialogue, const Weights& weights) {
   if (dialogue.split_command) add("command in two segments", weights.split_command);
   if (dialogue.bare_lf) add("command ended by bare LF", weights.bare_lf);
   if (dialogue.quit_with_dot) add("QUIT sent with the dot", weights.quit_with_dot);
+}
+
+// A claim is held against a message only on good evidence: enough segments, and a reading that is
+// sure of itself.
+constexpr std::uint32_t kEnoughSegments = 3;
+constexpr double kSure = 0.8;
+
+void judge_gait(const Trace& trace, const Scratch& scratch, const Policy& policy,
+                const Claims* claims, Verdict& verdict) {
+  const GaitBook& book = policy.gaits != nullptr ? *policy.gaits : *GaitBook::builtin();
+  const Steps steps = observe(trace, scratch.writes, scratch.features);
+  if (const Gait* gait = book.match(steps)) verdict.gait = gait->name;
+  const auto add = [&](std::string_view what, double weight) {
+    if (weight == 0) return;
+    verdict.score += weight;
+    verdict.reasons.add_text(Because::Term, what, weight);
+  };
+  if (scratch.features.at(Place::HeaderMiddle) >= 2 && verdict.pattern == Pattern::BotTemplate) {
+    add("writes end inside several header lines", policy.weights.template_cuts);
+  }
+  if (claims == nullptr || verdict.confidence < kSure) return;
+  if (scratch.features.segments < kEnoughSegments) return;
+  const ClaimTable::Row* claim = ClaimTable::builtin().claimed(*claims);
+  if (claim == nullptr || !contradicts(*claim, book, steps)) return;
+  // The table's word and not the message's: reasons go into log and header.
+  add(fmt::format("claims to be {}", claim->gaits.front()), policy.weights.contradiction);
 }
 
 Action action_for(const Verdict& verdict, const Policy& policy) {
@@ -102,19 +143,20 @@ Weights::Weights() {
   set(Pattern::OfficialMta, -1.0);
 }
 
-Verdict classify(const Trace& trace, const Policy& policy) {
-  Verdict verdict;
+void classify(const Trace& trace, const Policy& policy, Scratch& scratch, Verdict& verdict,
+              const Claims* claims) {
+  reset(verdict);
   if (trace.state == State::Unobserved || trace.segments.empty()) {
-    verdict.reasons.emplace_back(name(trace.reason));
-    return verdict;
+    verdict.reasons.add_text(Because::Text, name(trace.reason));
+    return;
   }
-  const Writes writes = recover_writes(trace);
-  const Features features = extract(trace, writes);
-  WriterReading writer = read_writer(trace, writes, features);
-  PathReading path = read_path(writes, features, writer.writer);
-  Match found = match(writer, path);
-  // One segment is cut by nobody: neither axis has anything to go by.
-  if (features.segments < 2) found = {Pattern::Indistinct, 0};
+  recover_writes(trace, scratch.writes);
+  extract(trace, scratch.writes, scratch.features);
+  const Writes& writes = scratch.writes;
+  const Features& features = scratch.features;
+  const WriterReading writer = read_writer(trace, writes, features, verdict.reasons);
+  const PathReading path = read_path(writes, features, writer.writer, verdict.reasons);
+  const Match found = features.segments < 2 ? kOneSegment : match(writer, path);
 
   verdict.pattern = found.pattern;
   verdict.confidence = found.confidence;
@@ -122,15 +164,20 @@ Verdict classify(const Trace& trace, const Policy& policy) {
   verdict.path = path.path;
   verdict.block = writer.block;
   verdict.mss = writes.full;
-  verdict.writes = writes.sizes;
-  append(verdict.reasons, std::move(writer.reasons));
-  append(verdict.reasons, std::move(path.reasons));
+  verdict.writes.assign(writes.sizes.begin(), writes.sizes.end());
   if (trace.state == State::Partial) {
-    verdict.reasons.push_back(fmt::format("partial: {}", name(trace.reason)));
+    verdict.reasons.add_text(Because::Partial, name(trace.reason));
   }
   score(verdict, trace.dialogue, policy.weights);
+  judge_gait(trace, scratch, policy, claims, verdict);
   verdict.would = action_for(verdict, policy);
   if (policy.mode == Policy::Mode::Enforce) verdict.action = verdict.would;
+}
+
+Verdict classify(const Trace& trace, const Policy& policy, const Claims* claims) {
+  Scratch scratch;
+  Verdict verdict;
+  classify(trace, policy, scratch, verdict, claims);
   return verdict;
 }
 

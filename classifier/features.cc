@@ -26,6 +26,10 @@ constexpr float kStrikingSure = 0.4F;
 // A line and its CRLF in two writes; Symfony's mailer keeps the last 3 bytes of each write back.
 constexpr std::uint32_t kHeldBack = 3;
 
+// RFC 6928: ten segments may be sent before anything is acknowledged; the first is the cut itself.
+constexpr std::uint32_t kFirstFlight = 9;
+constexpr std::uint32_t kLeastFlight = 3;
+
 bool ends_field(const Landmarks& landmarks, std::uint32_t offset) {
   for (const HeaderField& field : landmarks.fields) {
     if (field.end == offset) return true;
@@ -57,7 +61,25 @@ Place header_place(const Trace& trace, const Boundary& boundary) {
   return Place::HeaderMiddle;
 }
 
-Place place_of(const Trace& trace, const Boundary& boundary, std::uint64_t chunk_begin) {
+// Where the program's buffer began to fill: with the message or the chunk, or with the command in
+// front of it in the same segment (`BDAT 1234 LAST`, or a whole dialogue sent ahead).
+//
+//     95<929 1024 1024      MAIL, RCPT, DATA and the message in buffers of 1024
+struct BufferStart {
+  std::uint32_t chunk = 0;  // message bytes in front of the chunk
+  std::uint32_t lead = 0;   // bytes of commands in front of it
+
+  // Bytes since then, by whichever makes a buffer's end of `offset`; else the offset.
+  std::uint32_t run(std::uint32_t offset) const {
+    const std::uint32_t in_chunk = offset - chunk;
+    for (const std::uint32_t run : {offset, in_chunk, in_chunk + lead}) {
+      if (ends_buffer(run)) return run;
+    }
+    return offset;
+  }
+};
+
+Place place_of(const Trace& trace, const Boundary& boundary, const BufferStart& start) {
   const Landmarks& marks = trace.landmarks;
   const std::uint32_t offset = boundary.offset;
   const Segment& segment = trace.segments[boundary.segment];
@@ -67,7 +89,7 @@ Place place_of(const Trace& trace, const Boundary& boundary, std::uint64_t chunk
   }
   const bool at_command = segment.after != 0 || next.before != 0;
   if (trace.transfer == Transfer::Bdat && at_command) return Place::Chunk;
-  if (ends_buffer(offset) || ends_buffer(offset - chunk_begin)) return Place::Grid;
+  if (ends_buffer(start.run(offset))) return Place::Grid;
   // A chunk's command may have come in a segment of its own, and the trace does not keep where:
   // with several chunks any other cut may be between two of them.
   if (trace.transfer == Transfer::Bdat && trace.dialogue.chunks > 1) return Place::Chunk;
@@ -117,21 +139,28 @@ std::optional<Cut> cut_inside(const Trace& trace, const Boundary& boundary, std:
   return found;
 }
 
+// What the cuts on the grid have in common is a multiple of the buffer's size where ends between
+// them are hidden. Taken as it is when the first ends are all there (10240, 20480: a buffer of
+// 10240), else without its odd factor, since nearly all buffers are powers of two (a single end at
+// 12288: 4096).
+std::uint32_t buffer_size(std::uint32_t common, std::uint32_t first, std::uint32_t ends) {
+  if (ends > 1 && common == first) return common;
+  return common & (~common + 1);
+}
+
 // The largest size all cuts on the known grid are multiples of; a size of its own that repeats.
 void find_block(Features& features) {
   std::uint32_t kilobytes = 0;
-  std::uint32_t exims = 0;
   std::uint32_t on_kilobytes = 0;
   std::uint32_t on_exims = 0;
   std::uint32_t first = 0;
   for (const Cut& cut : features.cuts) {
     if (!tells_writer(cut.place)) continue;
-    if (first == 0) first = cut.offset;
-    if (cut.offset % kKilobyte == 0) {
-      kilobytes = std::gcd(kilobytes, cut.offset);
+    if (first == 0) first = cut.run;
+    if (cut.run % kKilobyte == 0) {
+      kilobytes = std::gcd(kilobytes, cut.run);
       ++on_kilobytes;
-    } else if (cut.offset % kEximBlock == 0) {
-      exims = std::gcd(exims, cut.offset);
+    } else if (cut.run % kEximBlock == 0) {
       ++on_exims;
     }
   }
@@ -139,15 +168,15 @@ void find_block(Features& features) {
   const std::uint32_t telling = features.telling();
   const auto enough = [&](std::uint32_t hits) { return hits >= kLeastOnGrid * telling; };
   if (first % kKilobyte == 0 && enough(on_kilobytes)) {
-    features.block = kilobytes;
+    features.block = buffer_size(kilobytes, first, on_kilobytes);
     features.on_grid = on_kilobytes;
   } else if (first % kEximBlock == 0 && enough(on_exims)) {
-    features.block = exims;
+    features.block = kEximBlock;  // some ends may be hidden, but there is no other such buffer
     features.on_grid = on_exims;
   } else if (first >= kLeastOtherBlock && telling >= 2) {
     std::uint32_t hits = 0;
     for (const Cut& cut : features.cuts) {
-      if (tells_writer(cut.place) && cut.offset % first == 0) ++hits;
+      if (tells_writer(cut.place) && cut.run % first == 0) ++hits;
     }
     if (hits < 2 || hits < kMostOnGrid * telling) return;
     features.block = first;
@@ -176,12 +205,17 @@ bool fills_line_buffer(const Features& features, const Trace& trace, const Write
   return some && features.telling() > 0;
 }
 
+// Of the first flight's full segments, behind the first cut: what the sender had to wait for is
+// joined, whoever wrote it. A flight ends with a pause of half a round trip, or where the first
+// congestion window does.
 double push_share(const Trace& trace, const Writes& writes) {
   std::uint32_t fulls = 0;
   std::uint32_t pushed = 0;
   for (std::size_t i = 0; i + 1 < trace.segments.size(); ++i) {
     const Segment& segment = trace.segments[i];
     if (segment.payload() != writes.full) continue;
+    const bool paused = trace.path.rtt_us != 0 && segment.gap_us > trace.path.rtt_us / 2;
+    if (fulls == kFirstFlight || (paused && fulls >= kLeastFlight)) break;
     ++fulls;
     if (segment.push) ++pushed;
   }
@@ -190,19 +224,28 @@ double push_share(const Trace& trace, const Writes& writes) {
 
 }  // namespace
 
-Features extract(const Trace& trace, const Writes& writes) {
-  Features features;
+void extract(const Trace& trace, const Writes& writes, Features& features) {
+  std::vector<Cut> cuts = std::move(features.cuts);
+  cuts.clear();
+  features = Features{};
+  features.cuts = std::move(cuts);
   for (const Segment& segment : trace.segments) {
     features.segments += segment.count;
     if (segment.resent || segment.late || segment.hole) ++features.repaired;
   }
-  std::uint64_t chunk_begin = 0;
+  BufferStart start{.lead = trace.segments.empty() ? 0 : trace.segments.front().before};
   for (const Boundary& boundary : writes.boundaries) {
-    Cut cut{boundary.offset, place_of(trace, boundary, chunk_begin), boundary.confidence};
-    if (cut.place == Place::Chunk) chunk_begin = boundary.offset;
+    Cut cut{boundary.offset, place_of(trace, boundary, start), boundary.confidence,
+            start.run(boundary.offset)};
+    if (cut.place == Place::Chunk) {
+      start = {boundary.offset, trace.segments[boundary.segment + 1].before};
+    }
     const bool joined = trace.segments[boundary.segment].count > 1;
     if (joined && !is_striking(cut.place)) {
-      if (const auto inside = cut_inside(trace, boundary, writes.full)) cut = *inside;
+      if (const auto inside = cut_inside(trace, boundary, writes.full)) {
+        cut = *inside;
+        cut.run = cut.offset;
+      }
     }
     const bool believed = is_striking(cut.place) || cut.confidence == kStrikingSure;
     if (cut.confidence < (believed ? kStrikingEvident : kEvident)) {
@@ -216,6 +259,11 @@ Features extract(const Trace& trace, const Writes& writes) {
   find_block(features);
   features.line_buffer = fills_line_buffer(features, trace, writes);
   features.push_share = push_share(trace, writes);
+}
+
+Features extract(const Trace& trace, const Writes& writes) {
+  Features features;
+  extract(trace, writes, features);
   return features;
 }
 

@@ -34,6 +34,8 @@ struct Cut {
   std::uint32_t offset = 0;
   Place place = Place::BodyMiddle;
   float confidence = 0;
+  std::uint32_t run = 0;  // bytes since the program's buffer began there; the offset but with BDAT
+                          // and where commands were sent in front of the message
   bool operator==(const Cut&) const = default;
 };
 
@@ -46,7 +48,7 @@ struct Features {
   std::uint32_t on_grid = 0;           // cuts that are multiples of it
   bool hidden_first = false;  // reads hide whether something was cut in front of the first cut
   bool line_buffer = false;   // all cuts at line ends, just below multiples of 4096 or 8192
-  double push_share = 0;      // of full segments in the message's inside; 0 with no PSH at all
+  double push_share = 0;      // of the first flight's full segments; 0 with no PSH at all
 
   std::uint32_t at(Place place) const { return places[static_cast<int>(place)]; }
   // Cuts that say something about the writer.
@@ -59,5 +61,7 @@ struct Features {
 };
 
 Features extract(const Trace& trace, const Writes& writes);
+// The same into a value that was used before, whose memory is kept.
+void extract(const Trace& trace, const Writes& writes, Features& into);
 
 }  // namespace classifier

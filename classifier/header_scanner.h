@@ -1,6 +1,6 @@
-// Finds the header fields of a message and the place where its body begins, incrementally and
-// without keeping any text: of a line only the field name is looked at, byte by byte; the rest is
-// skipped to its LF.
+// Finds the header fields of a message and the place where its body begins, incrementally. Of a
+// line only the field name is looked at, byte by byte; the rest is skipped to its LF. Text is kept
+// of the few fields in which a message says what sent it (Claims), bounded.
 //
 // It reads as Postfix does (is_header_buf and mime_state.c, smtpd.c for DATA), because that is what
 // the mail's readers will see:
@@ -14,6 +14,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -21,6 +22,7 @@
 #include <string_view>
 #include <utility>
 
+#include "classifier/claims.h"
 #include "classifier/trace.h"
 
 namespace classifier {
@@ -48,6 +50,9 @@ class HeaderScanner {
     if (at_ != At::Body) out_.header_end = fields_end_;
     return std::move(out_);
   }
+
+  // What the fields so far claim. To be called once.
+  Claims take_claims() { return std::move(claims_); }
 
  private:
   //     LineStart ──'.' (DATA)──► Dotted ─┐
@@ -114,6 +119,10 @@ class HeaderScanner {
         static_cast<const char*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)));
     const char* next = lf == nullptr ? end : lf + 1;
     offset_ += static_cast<std::uint64_t>(next - p);
+    if (claim_ != nullptr) {
+      const std::size_t room = Claims::kLongest - std::min(claim_->size(), Claims::kLongest);
+      claim_->append(p, std::min(room, static_cast<std::size_t>(next - p)));
+    }
     if (lf != nullptr) {
       end_field_line();
       at_ = At::LineStart;
@@ -179,6 +188,7 @@ class HeaderScanner {
     const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     const bool fits = received_ == name_size_ && received_ < kReceived.size();
     if (fits && lower == kReceived[received_]) ++received_;
+    if (name_size_ < name_.size()) name_[name_size_] = lower;
     if (name_size_ < std::numeric_limits<std::uint32_t>::max()) ++name_size_;
     if (mbox_ < kMbox.size() && c == kMbox[mbox_]) {
       ++mbox_;
@@ -194,6 +204,19 @@ class HeaderScanner {
     const bool received = name_size_ == kReceived.size() && received_ == kReceived.size();
     kept_ = out_.fields.size() < Landmarks::kMaxFields;
     if (kept_) out_.fields.push_back({.end = 0, .received = received});
+    claim_ = mbox ? nullptr : claim_of(received);
+  }
+
+  // Where the open field's text is to be kept; null: nowhere. The first field of a kind counts.
+  std::string* claim_of(bool received) {
+    std::string* claim = nullptr;
+    if (received) {
+      claim = &claims_.received;
+    } else if (name_size_ <= name_.size()) {
+      const std::string_view name(name_.data(), name_size_);
+      if (name == "x-mailer" || name == "user-agent") claim = &claims_.mailer;
+    }
+    return claim != nullptr && claim->empty() ? claim : nullptr;
   }
 
   void end_field_line() {
@@ -213,8 +236,11 @@ class HeaderScanner {
   std::uint64_t line_ = 0;        // where the current line began
   std::uint32_t fields_end_ = 0;  // behind the last whole line of a field
   std::uint32_t name_size_ = 0;
-  std::size_t received_ = 0;  // bytes of the name that agree with kReceived
-  std::size_t mbox_ = 0;      // bytes that agree with kMbox, behind any number of '>'
+  std::array<char, 10> name_{};  // its first bytes, in lower case: "user-agent" is the longest
+  Claims claims_;
+  std::string* claim_ = nullptr;  // the one that the open field makes
+  std::size_t received_ = 0;      // bytes of the name that agree with kReceived
+  std::size_t mbox_ = 0;          // bytes that agree with kMbox, behind any number of '>'
   bool mbox_lines_ = transfer_ == Transfer::Data;  // only mbox lines so far
   bool dotted_ = false;                            // the line began with the dot of DATA
   bool field_open_ = false;  // there is a field that a folded line can belong to

@@ -115,6 +115,7 @@ void Observer::on_message(Message&& message) {
   for (const Segment& segment : trace.segments) covered += segment.size;
   judge(message, covered, trace);
   trace.landmarks = std::move(message.landmarks);
+  sink_.claimed(std::move(message.claims));
   sink_.message(std::move(trace));
 }
 

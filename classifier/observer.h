@@ -43,6 +43,9 @@ class Observer final : private SmtpTracker::Listener {
   class Sink {
    public:
     virtual ~Sink() = default;
+    // What the message of the next call claims about its sender; only who classifies at once wants
+    // it, and nobody may keep it.
+    virtual void claimed(Claims&& claims) { (void)claims; }
     // A message ended; its trace. `trace.path` is as set by set_path().
     virtual void message(Trace&& trace) = 0;
     // The server has answered message `ordinal`.

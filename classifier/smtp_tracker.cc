@@ -81,6 +81,9 @@ constexpr std::array<std::string_view, 3> kHttp = {"GET", "POST", "CONNECT"};
 // The first byte of a TLS record that carries a handshake. RFC 8446, 5.1.
 constexpr char kTlsHandshake = 0x16;
 
+// How DATA ends when the line in front of the dot is empty.
+constexpr std::string_view kBlankEnd = "\r\n\r\n.\r\n";
+
 // BDAT sizes of more digits are refused: no message has them, and the count could overflow.
 constexpr std::size_t kMaxSizeDigits = 18;
 
@@ -112,6 +115,17 @@ const Verb* find_verb(std::string_view word) {
   const auto found = std::find_if(kVerbs.begin(), kVerbs.end(),
                                   [&](const Verb& verb) { return same_word(verb.name, word); });
   return found == kVerbs.end() ? nullptr : &*found;
+}
+
+// 0 for what is no number of a sensible length.
+std::uint64_t decimal(std::string_view text) {
+  if (text.size() > kMaxSizeDigits) return 0;
+  std::uint64_t value = 0;
+  for (const char digit : text) {
+    if (digit < '0' || digit > '9') return 0;
+    value = value * 10 + static_cast<std::uint64_t>(digit - '0');
+  }
+  return value;
 }
 
 struct ChunkCommand {
@@ -352,13 +366,74 @@ struct SmtpTracker::Impl {
     if (pipelined) dialogue.pipelined = true;
     if (text.size() < 2 || text[text.size() - 2] != '\r') dialogue.bare_lf = true;
     if (verb == nullptr) return;
-    if (word != verb->name) dialogue.lower_case = true;
-    if (verb->name == "EHLO") dialogue.greeting = Dialogue::Greeting::Ehlo;
-    if (verb->name == "HELO") dialogue.greeting = Dialogue::Greeting::Helo;
-    if (verb->name == "MAIL" || verb->name == "RCPT") {
-      const std::size_t colon = text.find(':');
-      const char next = colon == text.npos || colon + 1 == text.size() ? '\0' : text[colon + 1];
-      if (next == ' ' || next == '\t') dialogue.space_after_colon = true;
+    (word == verb->name ? capitals : dialogue.lower_case) = true;
+    dialogue.mixed_case = capitals && dialogue.lower_case;
+    std::string_view rest = text;
+    while (!rest.empty() && (rest.back() == '\n' || rest.back() == '\r')) rest.remove_suffix(1);
+    if (!rest.empty() && (rest.back() == ' ' || rest.back() == '\t')) {
+      dialogue.trailing_space = true;
+    }
+    (void)take_word(rest);
+    if (verb->name == "EHLO" || verb->name == "HELO") return note_greeting(*verb, rest);
+    if (verb->name == "MAIL" || verb->name == "RCPT") return note_envelope(*verb, rest);
+    if (verb->name == "DATA" || (verb->name == "BDAT" && !chunking)) {
+      dialogue.data_ahead = pipelined;
+    } else if (verb->name == "RSET") {
+      reset_asked = true;
+    } else if (verb->name == "AUTH") {
+      dialogue.auth = true;
+    }
+  }
+
+  void note_greeting(const Verb& verb, std::string_view rest) {
+    using Greeting = Dialogue::Greeting;
+    const bool ehlo = verb.name == "EHLO";
+    dialogue.fallback = !ehlo && dialogue.greeting == Greeting::Ehlo;
+    dialogue.greeting = ehlo ? Greeting::Ehlo : Greeting::Helo;
+    const std::string_view host = take_word(rest);
+    helo = host.substr(0, Claims::kLongest);
+    dialogue.literal = host.starts_with('[');
+    dialogue.dotless = !dialogue.literal && host.find('.') == host.npos;
+  }
+
+  // `rest` is what follows MAIL or RCPT, without the line end.
+  void note_envelope(const Verb& verb, std::string_view rest) {
+    const bool mail = verb.name == "MAIL";
+    if (mail) {
+      dialogue.rset = std::exchange(reset_asked, false);
+      dialogue.soft_path = dialogue.eight_bit = dialogue.seven_bit = false;
+      dialogue.body_first = dialogue.dsn = dialogue.rcpt_ahead = dialogue.data_ahead = false;
+      dialogue.declared = 0;
+    } else if (after_mail) {
+      dialogue.rcpt_ahead = pipelined;
+    }
+    after_mail = mail;
+    const std::size_t colon = rest.find(':');
+    if (colon == rest.npos) return;
+    const std::string_view path = rest.substr(0, colon);
+    dialogue.soft_path = dialogue.soft_path || std::any_of(path.begin(), path.end(), [](char c) {
+                           return c >= 'a' && c <= 'z';
+                         });
+    rest.remove_prefix(colon + 1);
+    if (rest.starts_with(' ') || rest.starts_with('\t')) dialogue.space_after_colon = true;
+    (void)take_word(rest);
+    for (auto word = take_word(rest); !word.empty(); word = take_word(rest)) note_parameter(word);
+  }
+
+  void note_parameter(std::string_view word) {
+    const std::size_t equals = word.find('=');
+    if (equals == word.npos) return;
+    const std::string_view key = word.substr(0, equals);
+    const std::string_view value = word.substr(equals + 1);
+    if (same_word(key, "SIZE")) {
+      dialogue.declared = decimal(value);
+    } else if (same_word(key, "BODY")) {
+      dialogue.seven_bit = same_word(value, "7BIT");
+      dialogue.eight_bit = !dialogue.seven_bit;
+      dialogue.body_first = dialogue.declared == 0;
+    } else if (same_word(key, "RET") || same_word(key, "ENVID") || same_word(key, "NOTIFY") ||
+               same_word(key, "ORCPT")) {
+      dialogue.dsn = true;
     }
   }
 
@@ -375,21 +450,35 @@ struct SmtpTracker::Impl {
     message_begin = at;
     headers = HeaderScanner(transfer);
     dot = EndOfData{};
+    last.fill('\0');
   }
 
   void take_message_bytes(Bytes bytes) {
     if (bytes.empty()) return;
     headers.feed(bytes);
+    note_last(bytes);
     tail = tail_of(bytes.back());
     message.size += bytes.size();
     at += bytes.size();
+  }
+
+  // Keeps the message's last bytes, for the line in front of the dot.
+  void note_last(Bytes bytes) {
+    const std::size_t fresh = std::min(bytes.size(), last.size());
+    std::copy(last.begin() + static_cast<std::ptrdiff_t>(fresh), last.end(), last.begin());
+    std::copy(bytes.end() - static_cast<std::ptrdiff_t>(fresh), bytes.end(),
+              last.end() - static_cast<std::ptrdiff_t>(fresh));
   }
 
   std::uint32_t end_message(std::uint8_t terminator) {
     const Dialogue own = std::exchange(message.dialogue, dialogue);
     message.dialogue.early_data = own.early_data;
     message.dialogue.chunks = own.chunks;
+    message.dialogue.blank_end =
+        terminator != 0 && std::string_view(last.data(), last.size()) == kBlankEnd;
     message.landmarks = headers.finish();
+    message.claims = headers.take_claims();
+    message.claims.helo = helo;
     message.landmarks.terminator = terminator;
     message.ordinal = ++ordinals;
     line_begin = at;
@@ -625,6 +714,11 @@ struct SmtpTracker::Impl {
   HeaderScanner headers;
   EndOfData dot;
   Tail tail = Tail::Other;
+  std::array<char, kBlankEnd.size()> last{};  // of the message, zeros in front of its beginning
+  std::string helo;                           // the greeting's name
+  bool capitals = false;                      // a verb was written in capitals
+  bool reset_asked = false;                   // RSET since the last MAIL
+  bool after_mail = false;                    // no RCPT yet
 
   bool chunking = false;          // behind a chunk that was not the last
   bool refused = false;           // of this transaction a chunk was refused

@@ -21,6 +21,7 @@
 #include <span>
 #include <vector>
 
+#include "classifier/claims.h"
 #include "classifier/trace.h"
 
 namespace classifier {
@@ -56,6 +57,7 @@ struct Message {
   std::uint64_t size = 0;   // bytes in all spans, the terminator included
   Landmarks landmarks;
   Dialogue dialogue;  // as known when the message ended; segments add to it later
+  Claims claims;      // text: to be used at once or thrown away, never stored with the trace
 };
 
 class SmtpTracker {

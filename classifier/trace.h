@@ -51,11 +51,11 @@ struct HeaderField {
 struct Landmarks {
   static constexpr std::size_t kMaxFields = 64;
 
-  std::vector<HeaderField> fields;  // the first kMaxFields fields
-  std::uint32_t header_end = 0;     // end of the last field, before the blank line; 0: not found
-  std::uint32_t body_begin = 0;     // behind the blank line; 0: no blank line was found
-  std::uint32_t first_line_end = 0; // behind the first line of the window
-  std::uint8_t terminator = 0;      // bytes of `.`CRLF at the end: 3 with DATA, 0 with BDAT
+  std::vector<HeaderField> fields;   // the first kMaxFields fields
+  std::uint32_t header_end = 0;      // end of the last field, before the blank line; 0: not found
+  std::uint32_t body_begin = 0;      // behind the blank line; 0: no blank line was found
+  std::uint32_t first_line_end = 0;  // behind the first line of the window
+  std::uint8_t terminator = 0;       // bytes of `.`CRLF at the end: 3 with DATA, 0 with BDAT
   bool operator==(const Landmarks&) const = default;
 };
 
@@ -65,15 +65,34 @@ enum class Transfer : std::uint8_t { Data, Bdat };
 struct Dialogue {
   enum class Greeting : std::uint8_t { None, Helo, Ehlo };
   Greeting greeting = Greeting::None;
-  bool lower_case = false;      // a verb was not written in capitals
-  bool early_talker = false;    // spoke before the server's greeting was complete
-  bool early_data = false;      // sent message bytes before the 354
-  bool pipelined = false;       // sent a command before the reply to the one before it
-  bool split_command = false;   // a command line and its CRLF (or parts of the line) in two segments
-  bool bare_lf = false;         // ended a command line with LF alone
-  bool quit_with_dot = false;   // bytes followed the message in the message's last segment
+  bool lower_case = false;     // a verb was not written in capitals
+  bool early_talker = false;   // spoke before the server's greeting was complete
+  bool early_data = false;     // sent message bytes before the 354
+  bool pipelined = false;      // sent a command before the reply to the one before it
+  bool split_command = false;  // a command line and its CRLF (or parts of the line) in two segments
+  bool bare_lf = false;        // ended a command line with LF alone
+  bool quit_with_dot = false;  // bytes followed the message in the message's last segment
   bool space_after_colon = false;  // `MAIL FROM: <…>`: RFC 5321, 3.3 forbids the space
-  std::uint8_t chunks = 0;      // BDAT chunks of this message; saturates
+  std::uint8_t chunks = 0;         // BDAT chunks of this message; saturates
+
+  // Habits by which programs differ. Those of MAIL, RCPT and DATA are this message's, the rest are
+  // the session's so far. Whether QUIT follows is not known yet when a message ends.
+  bool mixed_case = false;      // some verbs in capitals, some not: `ehlo`, then `RCPT`
+  bool soft_path = false;       // `MAIL From:`: the word behind the verb was not in capitals
+  bool trailing_space = false;  // blanks between a command and its line end
+  bool fallback = false;        // HELO behind an EHLO
+  bool literal = false;         // greeted with an address literal: RFC 5321, 4.1.3
+  bool dotless = false;         // greeted with a name of one label
+  bool auth = false;            // AUTH was asked for
+  bool rset = false;            // RSET behind the last message, or before the first one
+  bool eight_bit = false;       // MAIL … BODY=8BITMIME or BINARYMIME
+  bool seven_bit = false;       // MAIL … BODY=7BIT
+  bool body_first = false;      // BODY= stood in front of SIZE=
+  bool dsn = false;             // RET=, ENVID=, NOTIFY= or ORCPT=: RFC 3461
+  bool rcpt_ahead = false;      // the first RCPT came before the reply to MAIL
+  bool data_ahead = false;      // DATA or the first BDAT came before the reply to the last RCPT
+  bool blank_end = false;       // with DATA: the last line in front of the dot was empty
+  std::uint64_t declared = 0;   // MAIL … SIZE=; 0: none
   bool operator==(const Dialogue&) const = default;
 };
 
@@ -83,26 +102,26 @@ enum class State : std::uint8_t { Complete, Partial, Unobserved };
 // Why a trace is not complete. The names are in trace_text.cc and go into header and log.
 enum class Reason : std::uint8_t {
   None,
-  NoSession,   // no observer saw this client address and port
-  Lost,        // tracker and stream were out of step
-  Ambiguous,   // an end of data that servers read differently (a bare LF or CR around the dot)
-  Encrypted,   // after STARTTLS or inside implicit TLS
-  Full,        // more segments than the limit
-  Dropped,     // the kernel's ring overflowed or a segment was missed
-  NoCapture,   // capture was off for this session
-  NotMail,     // the stream is not SMTP
-  Timeout,     // evidence did not come in time
-  Busy,        // too many messages in flight
-  Error,       // the evidence socket failed
+  NoSession,  // no observer saw this client address and port
+  Lost,       // tracker and stream were out of step
+  Ambiguous,  // an end of data that servers read differently (a bare LF or CR around the dot)
+  Encrypted,  // after STARTTLS or inside implicit TLS
+  Full,       // more segments than the limit
+  Dropped,    // the kernel's ring overflowed or a segment was missed
+  NoCapture,  // capture was off for this session
+  NotMail,    // the stream is not SMTP
+  Timeout,    // evidence did not come in time
+  Busy,       // too many messages in flight
+  Error,      // the evidence socket failed
 };
 
 // What is known of the path from the client's SYN (RFC 9293, 3.2) and from TCP_INFO.
 struct Path {
-  std::uint32_t mss = 0;         // payload of a full segment the client may send: the MSS it
-                                 // announced or was given, less TCP options; 0: unknown
-  std::uint32_t rtt_us = 0;      // smallest round trip measured; 0: unknown
-  bool timestamps = false;       // RFC 7323 timestamps in use
-  std::string syn;               // p0f-style signature of the SYN; empty: not captured
+  std::uint32_t mss = 0;     // payload of a full segment the client may send: the MSS it
+                             // announced or was given, less TCP options; 0: unknown
+  std::uint32_t rtt_us = 0;  // smallest round trip measured; 0: unknown
+  bool timestamps = false;   // RFC 7323 timestamps in use
+  std::string syn;           // p0f-style signature of the SYN; empty: not captured
   bool operator==(const Path&) const = default;
 };
 
@@ -113,12 +132,21 @@ struct Trace {
   std::uint32_t message = 1;  // 1-based number of the message in its session
   Transfer transfer = Transfer::Data;
   bool tls = false;
-  std::uint64_t size = 0;     // bytes in the window, terminator included
+  std::uint64_t size = 0;  // bytes in the window, terminator included
   Path path;
   Landmarks landmarks;
   Dialogue dialogue;
   std::vector<Segment> segments;
   bool operator==(const Trace&) const = default;
 };
+
+// A message of which nothing was seen, and why.
+inline Trace unobserved(Reason reason, std::uint32_t message) {
+  Trace trace;
+  trace.state = State::Unobserved;
+  trace.reason = reason;
+  trace.message = message;
+  return trace;
+}
 
 }  // namespace classifier

@@ -54,6 +54,21 @@ constexpr TalkWord kTalkWords[] = {
     {"bare-lf", &Dialogue::bare_lf},
     {"quit-with-dot", &Dialogue::quit_with_dot},
     {"colon-space", &Dialogue::space_after_colon},
+    {"mixed-case", &Dialogue::mixed_case},
+    {"soft-path", &Dialogue::soft_path},
+    {"trailing-space", &Dialogue::trailing_space},
+    {"fallback", &Dialogue::fallback},
+    {"literal", &Dialogue::literal},
+    {"dotless", &Dialogue::dotless},
+    {"auth", &Dialogue::auth},
+    {"rset", &Dialogue::rset},
+    {"8bit", &Dialogue::eight_bit},
+    {"7bit", &Dialogue::seven_bit},
+    {"body-first", &Dialogue::body_first},
+    {"dsn", &Dialogue::dsn},
+    {"rcpt-ahead", &Dialogue::rcpt_ahead},
+    {"data-ahead", &Dialogue::data_ahead},
+    {"blank-end", &Dialogue::blank_end},
 };
 constexpr std::string_view kHelo = "helo";
 constexpr std::string_view kEhlo = "ehlo";
@@ -76,12 +91,13 @@ enum class Key : std::uint8_t {
   Dot,
   Fields,
   Talk,
+  Declared,
   Chunks,
   Seg,
 };
-constexpr std::array<std::string_view, 19> kKeys = {
-    "via", "state", "reason", "msg",  "transfer", "tls",    "size", "mss",    "rtt", "ts",
-    "syn", "line1", "header", "body", "dot",      "fields", "talk", "chunks", "seg"};
+constexpr std::array<std::string_view, 20> kKeys = {
+    "via", "state", "reason", "msg",  "transfer", "tls",    "size", "mss",      "rtt",    "ts",
+    "syn", "line1", "header", "body", "dot",      "fields", "talk", "declared", "chunks", "seg"};
 
 template <typename Enum, std::size_t N>
 std::string_view word(const std::array<std::string_view, N>& names, Enum value) {
@@ -398,6 +414,8 @@ bool read_value(Reader& in, Key key, Trace& trace) {
       return read_fields(in, trace.landmarks.fields);
     case Key::Talk:
       return read_talk(in, trace.dialogue);
+    case Key::Declared:
+      return in.number(trace.dialogue.declared);
     case Key::Chunks:
       return in.number(trace.dialogue.chunks);
     case Key::Seg:
@@ -448,6 +466,7 @@ std::string print(const Trace& trace) {
   print_number(out, Key::Dot, trace.landmarks.terminator, 0);
   print_fields(out, trace.landmarks.fields);
   print_talk(out, trace.dialogue);
+  print_number(out, Key::Declared, trace.dialogue.declared, 0);
   print_number(out, Key::Chunks, trace.dialogue.chunks, 0);
   print_segments(out, trace.segments);
   return text;

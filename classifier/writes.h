@@ -45,11 +45,15 @@ struct Writes {
   std::uint32_t full = 0;            // payload of a full segment on this path; 0: cannot be told
   std::vector<Boundary> boundaries;  // inside the message, by offset; its end is not listed
   std::vector<std::uint32_t> sizes;  // the writes between evident boundaries
+  bool hidden_end = false;  // the last read joined segments, and not only the last one was short
   bool operator==(const Writes&) const = default;
 };
 
 // Requires nothing of the trace: sizes that do not add up or flags that contradict each other give
 // few and weak boundaries, never a fault.
 Writes recover_writes(const Trace& trace);
+// The same into a value that was used before: its memory is kept, so that a warm one allocates
+// nothing.
+void recover_writes(const Trace& trace, Writes& into);
 
 }  // namespace classifier

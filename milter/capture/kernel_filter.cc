@@ -74,8 +74,8 @@ std::unique_ptr<KernelFilter> KernelFilter::load(std::size_t ring_bytes) {
   if (impl->skeleton == nullptr) fail("open the kernel filter", errno);
   bpf_map__set_max_entries(impl->skeleton->maps.events, static_cast<__u32>(ring_bytes));
   if (const int error = segments_bpf__load(impl->skeleton)) fail("load the kernel filter", -error);
-  impl->ring = ring_buffer__new(bpf_map__fd(impl->skeleton->maps.events), hand_over,
-                                &impl->forward, nullptr);
+  impl->ring = ring_buffer__new(bpf_map__fd(impl->skeleton->maps.events), hand_over, &impl->forward,
+                                nullptr);
   if (impl->ring == nullptr) fail("map the kernel filter's ring", errno);
   return std::unique_ptr<KernelFilter>(new KernelFilter(std::move(impl)));
 }

@@ -14,9 +14,9 @@
 namespace capture {
 
 struct Syn {
-  std::uint32_t isn = 0;   // sequence number of the SYN; the first payload byte is isn + 1
-  std::uint16_t mss = 0;   // announced; 0: not announced
-  bool timestamps = false; // offered
+  std::uint32_t isn = 0;      // sequence number of the SYN; the first payload byte is isn + 1
+  std::uint16_t mss = 0;      // announced; 0: not announced
+  bool timestamps = false;    // offered
   net::Endpoint destination;  // whom the client called
   // version:ttl:olen:mss:window,scale:options:quirks:payload, in the words of p0f's raw_sig, but
   // with the received TTL where p0f guesses the initial one and the distance:

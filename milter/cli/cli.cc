@@ -7,6 +7,9 @@
 #include <cstdio>
 #include <string>
 
+#include "milter/cli/classify.h"
+#include "milter/cli/evaluate.h"
+#include "milter/cli/gait.h"
 #include "milter/cli/versions.h"
 #include "milter/config/load.h"
 #include "milter/supervisor/setup_error.h"
@@ -27,9 +30,12 @@ Examples:
   segmilter check --print                every setting with the value that counts
   segmilter run                          the service: proxy and filter, supervised
   segmilter filter -c ./segmilter.toml   the filter alone, in the foreground
+  segmilter classify mail.pcap           how were the messages in this capture sent
+  tcpdump -i eth0 -w - port 25 | segmilter classify --format jsonl -
+  segmilter gait --learn acme a.pcap     an entry for a program, to go into [gaits] files
 
 Signals to `run`: TERM or INT drains and ends (twice: at once), HUP reads the configuration again.
-Exit codes are those of sysexits.h: 64 usage, 69 an address or the kernel filter cannot be had,
+Exit codes are those of sysexits.h: 64 usage, 66 no input, 69 an address or the kernel filter cannot be had,
 77 not permitted, 78 configuration. More: segmilter(8), segmilter.toml(5).
 )";
 
@@ -37,7 +43,31 @@ struct Options {
   std::string file = kDefaultFile;
   bool print = false;
   bool version = false;
+  GaitOptions gait;
+  std::string gait_config;  // empty: the entries that are compiled in
+  ClassifyArguments classify;
+  EvaluateArguments evaluate;
 };
+
+void define_gait(CLI::App& app, GaitOptions& options, std::string& config) {
+  auto* command = app.add_subcommand("gait", "the programs that are known by how they write");
+  command->add_option("-c,--config", config, "configuration, for its [gaits] files")
+      ->type_name("FILE");
+  auto* list = command->add_flag("--list", options.list, "print name, class and programs");
+  auto* learn = command->add_option("--learn", options.learn, "print an entry for a program, from")
+                    ->type_name("NAME");
+  auto* files = command->add_option("FILE", options.files, "captures or traces of it alone");
+  learn->excludes(list)->needs(files);
+  files->needs(learn);
+}
+
+int run_gait(const Options& options) {
+  const auto book =
+      options.gait_config.empty()
+          ? nullptr
+          : config::parse(config::read_file(options.gait_config), options.gait_config).policy.gaits;
+  return gait(options.gait, book != nullptr ? *book : *classifier::GaitBook::builtin());
+}
 
 void define(CLI::App& app, Options& options) {
   app.footer(kExamples);
@@ -58,6 +88,9 @@ void define(CLI::App& app, Options& options) {
   add("filter", "the filter alone, in the foreground, without a supervisor");
   add("check", "look at the configuration: exit 0, or 78 with FILE:LINE: KEY: REASON")
       ->add_flag("--print", options.print, "print every setting, as TOML");
+  define_classify(app, options.classify);
+  define_evaluate(app, options.evaluate);
+  define_gait(app, options.gait, options.gait_config);
   app.add_subcommand("version", "print the version and those of the libraries");
 }
 
@@ -74,6 +107,9 @@ int check(const config::Config& config, const Options& options) {
 }
 
 int dispatch(const std::string& command, const Options& options) {
+  if (command == "classify") return classify(options.classify);
+  if (command == "evaluate") return evaluate(options.evaluate);
+  if (command == "gait") return run_gait(options);
   const auto config = config::parse(config::read_file(options.file), options.file);
   if (command == "check") return check(config, options);
   if (command == "proxy") return supervisor::run_proxy(config, options.file);

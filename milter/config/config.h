@@ -18,9 +18,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 struct General {
-  std::string hostname;              // first word of the header; empty: the machine's name
-  std::string user = "segmilter";    // whom the processes become when started as root
-  std::string group;                 // empty: the user's own
+  std::string hostname;            // first word of the header; empty: the machine's name
+  std::string user = "segmilter";  // whom the processes become when started as root
+  std::string group;               // empty: the user's own
 };
 
 struct Log {
@@ -28,30 +28,30 @@ struct Log {
   enum class Format { Text, Json };
   Target target = Target::Stderr;
   Format format = Format::Text;
-  std::string level = "info";        // error, warning, info, debug
+  std::string level = "info";  // error, warning, info, debug
 };
 
 struct Proxy {
-  std::vector<net::Endpoint> listen; // empty: no proxy is started
+  std::vector<net::Endpoint> listen;      // empty: no proxy is started
   std::optional<net::Endpoint> upstream;  // Postfix's smtpd that expects the PROXY protocol
   // How the client's address reaches Postfix. There is no "none": without it every client would
   // look like 127.0.0.1, which mynetworks permits: an open relay.
   enum class Protocol { ProxyV1, ProxyV2 };
   Protocol upstream_protocol = Protocol::ProxyV2;
-  unsigned workers = 0;              // threads; 0: one a core, at most 8
+  unsigned workers = 0;  // threads; 0: one a core, at most 8
   unsigned max_sessions = 10000;
   unsigned max_sessions_per_address = 50;  // per IPv4 address or IPv6 /64
   seconds connect_timeout{10};
-  seconds idle_timeout{330};         // not below Postfix's smtpd_timeout, 300 s
+  seconds idle_timeout{330};  // not below Postfix's smtpd_timeout, 300 s
   seconds drain_timeout{60};
   std::size_t buffer_bytes = 64 * 1024;  // per direction, used only when a side is slow
 };
 
 struct Capture {
   enum class Method { Auto, Kernel, Read, Off };
-  Method method = Method::Auto;      // Auto: kernel, or read when the kernel filter cannot be had
+  Method method = Method::Auto;  // Auto: kernel, or read when the kernel filter cannot be had
   std::size_t ring_bytes = 1024 * 1024;  // per worker; a power of two of at least a page
-  std::size_t max_segments = 4096;   // per message
+  std::size_t max_segments = 4096;       // per message
 };
 
 struct Evidence {
@@ -62,19 +62,20 @@ struct Evidence {
 };
 
 struct Filter {
-  std::string socket = "unix:/var/spool/postfix/segmilter/milter.sock";  // unix:PATH or
-                                     // inet:PORT@HOST, as libmilter spells it
-  unsigned socket_mode = 0660;       // of a unix socket
-  std::string socket_group = "postfix";  // of a unix socket; empty: left alone
+  std::string socket =
+      "unix:/var/spool/postfix/segmilter/milter.sock";  // unix:PATH or
+                                                        // inet:PORT@HOST, as libmilter spells it
+  unsigned socket_mode = 0660;                          // of a unix socket
+  std::string socket_group = "postfix";                 // of a unix socket; empty: left alone
   milliseconds evidence_timeout{200};
-  seconds timeout{7200};             // a milter session without a word from Postfix: it says none
-                                     // while a message is on its way
-  unsigned max_in_flight = 500;      // messages being judged; beyond: unobserved, reason busy
+  seconds timeout{7200};         // a milter session without a word from Postfix: it says none
+                                 // while a message is on its way
+  unsigned max_in_flight = 500;  // messages being judged; beyond: unobserved, reason busy
 };
 
 struct Header {
-  int index = 1;                     // where it is inserted; 1: below Postfix's own Received
-  std::size_t max_runs = 40;         // of the segments list; the rest is counted
+  int index = 1;              // where it is inserted; 1: below Postfix's own Received
+  std::size_t max_runs = 40;  // of the segments list; the rest is counted
 };
 
 struct Exempt {
@@ -89,6 +90,10 @@ struct Reply {
   std::string quarantine = "held by segmilter";
 };
 
+struct Gaits {
+  std::vector<std::string> files;  // entries that stand in front of those compiled in
+};
+
 struct Config {
   General general;
   Log log;
@@ -99,7 +104,8 @@ struct Config {
   Header header;
   Exempt exempt;
   Reply reply;
-  classifier::Policy policy;         // [policy] and [weights]
+  Gaits gaits;                // read by load.cc into policy.gaits
+  classifier::Policy policy;  // [policy] and [weights]
 };
 
 }  // namespace config

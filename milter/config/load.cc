@@ -202,6 +202,20 @@ void check_sockets(const Source& source, const Config& config) {
   }
 }
 
+// The administrator's entries first: one of theirs takes the place of the one of that name that is
+// compiled in.
+std::shared_ptr<const classifier::GaitBook> read_gaits(const Source& source, const Gaits& gaits) {
+  if (gaits.files.empty()) return nullptr;
+  auto book = std::make_shared<classifier::GaitBook>();
+  for (const auto& file : gaits.files) {
+    if (const auto error = book->add(read_file(file))) {
+      fail(source, "gaits.files", fmt::format("{}:{}: {}", file, error->line, error->message));
+    }
+  }
+  book->add(*classifier::GaitBook::builtin());
+  return book;
+}
+
 }  // namespace
 
 Config parse(std::string_view text, const std::string& file) {
@@ -224,6 +238,7 @@ Config parse(std::string_view text, const std::string& file) {
   check_proxy(source, config.proxy);
   check_thresholds(source, config.policy);
   check_sockets(source, config);
+  config.policy.gaits = read_gaits(source, config.gaits);
   return config;
 }
 

@@ -160,6 +160,12 @@ std::vector<Setting> policy() {
       in("min_confidence", &Policy::min_confidence, Real{0, 1}),
   };
 }
+std::vector<Setting> gaits() {
+  const In<Gaits> in{&Config::gaits};
+  return {
+      in("files", &Gaits::files, Files{}),
+  };
+}
 // clang-format on
 
 // A weight a pattern, under the name that the header shows, then one for each sign in the dialogue.
@@ -177,7 +183,8 @@ std::vector<Setting> weights() {
   const std::pair<std::string_view, double Weights::*> signs[] = {
       {"early-talker", &Weights::early_talker},   {"early-data", &Weights::early_data},
       {"split-command", &Weights::split_command}, {"bare-lf", &Weights::bare_lf},
-      {"quit-with-dot", &Weights::quit_with_dot},
+      {"quit-with-dot", &Weights::quit_with_dot}, {"template-cuts", &Weights::template_cuts},
+      {"contradiction", &Weights::contradiction},
   };
   for (const auto& [key, member] : signs) {
     const auto access = [member = member](auto& config) -> auto& {
@@ -195,7 +202,7 @@ const std::vector<Section>& sections() {
       {"general", general()}, {"log", log()},           {"proxy", proxy()},
       {"capture", capture()}, {"evidence", evidence()}, {"filter", filter()},
       {"header", header()},   {"exempt", exempt()},     {"reply", reply()},
-      {"policy", policy()},   {"weights", weights()},
+      {"policy", policy()},   {"weights", weights()},   {"gaits", gaits()},
   };
   return all;
 }

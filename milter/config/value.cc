@@ -402,6 +402,27 @@ std::string Endpoints::print(const Value& value) const {
   return print_list(value);
 }
 
+Files::Value Files::read(const toml::node& node) const {
+  Value files;
+  for_each_string(node, R"("/etc/segmilter/own.gait")", [&](const std::string& text) {
+    // The processes run in other directories than the one where `check` was typed.
+    if (!text.starts_with('/')) {
+      throw Refused(fmt::format("\"{}\" is not an absolute path", text));
+    }
+    if (std::find(files.begin(), files.end(), text) != files.end()) {
+      throw Refused(fmt::format("\"{}\" is named twice", text));
+    }
+    files.push_back(text);
+  });
+  return files;
+}
+
+std::string Files::print(const Value& value) const {
+  std::string list;
+  for (const std::string& file : value) list += (list.empty() ? "" : ", ") + quoted(file);
+  return "[" + list + "]";
+}
+
 Networks::Value Networks::read(const toml::node& node) const {
   Value networks;
   for_each_string(node, R"("192.0.2.0/24", "2001:db8::/32")", [&](const std::string& text) {

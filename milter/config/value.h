@@ -141,6 +141,13 @@ struct Endpoints {
   std::string print(const Value& value) const;
 };
 
+// Absolute paths.
+struct Files {
+  using Value = std::vector<std::string>;
+  Value read(const toml::node& node) const;
+  std::string print(const Value& value) const;
+};
+
 struct Networks {
   using Value = std::vector<net::Network>;
   Value read(const toml::node& node) const;

@@ -27,14 +27,6 @@ constexpr std::size_t kMaxAnswer = 1024 * 1024;
 // Either the answer's line, without its end, or why there is none.
 using Answer = std::variant<std::string, Reason>;
 
-Trace unobserved(Reason reason, std::uint32_t after) {
-  Trace trace;
-  trace.state = classifier::State::Unobserved;
-  trace.reason = reason;
-  trace.message = after + 1;
-  return trace;
-}
-
 // Rounded up: the last millisecond is waited for, not spun through.
 int left(Clock::time_point deadline) {
   const auto rest = std::chrono::ceil<milliseconds>(deadline - Clock::now());
@@ -121,9 +113,9 @@ Trace read_answer(std::string_view line, std::uint32_t after) {
     if (trace != nullptr && trace->message > after) return std::move(*trace);
   } else if (line.starts_with(kNone)) {
     const auto reason = classifier::reason_named(line.substr(kNone.size()));
-    if (reason && *reason != Reason::None) return unobserved(*reason, after);
+    if (reason && *reason != Reason::None) return classifier::unobserved(*reason, after + 1);
   }
-  return unobserved(Reason::Error, after);
+  return classifier::unobserved(Reason::Error, after + 1);
 }
 
 }  // namespace
@@ -131,7 +123,9 @@ Trace read_answer(std::string_view line, std::uint32_t after) {
 Trace Client::ask(const net::Endpoint& client, std::uint32_t after) const {
   const std::string question = "get " + client.print() + " after=" + std::to_string(after) + "\n";
   const Answer answer = exchange(socket_, question, timeout_);
-  if (const auto* reason = std::get_if<Reason>(&answer)) return unobserved(*reason, after);
+  if (const auto* reason = std::get_if<Reason>(&answer)) {
+    return classifier::unobserved(*reason, after + 1);
+  }
   return read_answer(std::get<std::string>(answer), after);
 }
 

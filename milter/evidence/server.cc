@@ -37,9 +37,7 @@ net::Fd listen_on(const config::Evidence& settings) {
 std::string answer(const Table& table, std::string_view question) {
   constexpr std::string_view kGet = "get ";
   constexpr std::string_view kAfter = " after=";
-  const auto malformed = [] {
-    return "none " + std::string(name(classifier::Reason::Error));
-  };
+  const auto malformed = [] { return "none " + std::string(name(classifier::Reason::Error)); };
   if (question.substr(0, kGet.size()) != kGet) return malformed();
   question.remove_prefix(kGet.size());
   const auto at = question.find(kAfter);
@@ -59,11 +57,9 @@ std::string answer(const Table& table, std::string_view question) {
 
 Server::Server(event_base* base, const config::Evidence& settings, const Table& table)
     : base_(base), table_(table), path_(settings.socket), listener_(listen_on(settings)) {
-  readable_.reset(event_new(base_, listener_.get(), EV_READ | EV_PERSIST,
-                            [](evutil_socket_t, short, void* self) {
-                              static_cast<Server*>(self)->accept();
-                            },
-                            this));
+  readable_.reset(event_new(
+      base_, listener_.get(), EV_READ | EV_PERSIST,
+      [](evutil_socket_t, short, void* self) { static_cast<Server*>(self)->accept(); }, this));
   event_add(readable_.get(), nullptr);
 }
 
@@ -118,6 +114,8 @@ void Server::on_event(bufferevent*, short, void* context) {
   connection.server->drop(connection);
 }
 
-void Server::drop(Connection& connection) { connections_.erase(connection.self); }
+void Server::drop(Connection& connection) {
+  connections_.erase(connection.self);
+}
 
 }  // namespace evidence

@@ -4,8 +4,8 @@
 //     S: trace segmilter/1 via=kernel …\n      or      none no-session\n
 //
 // One question a connection, then it is closed. Questions are at most kMaxQuestion bytes, at most
-// kMaxConnections are open, and one that says nothing for kPatience is closed: whoever can reach the
-// socket cannot hold the observer. Runs in the thread of the loop it is given.
+// kMaxConnections are open, and one that says nothing for kPatience is closed: whoever can reach
+// the socket cannot hold the observer. Runs in the thread of the loop it is given.
 #pragma once
 
 #include <chrono>

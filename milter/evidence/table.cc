@@ -23,8 +23,7 @@ Table::Entry* Table::entry(Shard& shard, const net::Endpoint& client, std::uint6
   return &shard.entries.emplace(client, Entry{.session = session}).first->second;
 }
 
-void Table::publish(const net::Endpoint& client, std::uint64_t session,
-                    classifier::Trace&& trace) {
+void Table::publish(const net::Endpoint& client, std::uint64_t session, classifier::Trace&& trace) {
   Shard& place = shard(client);
   const std::lock_guard lock(place.mutex);
   Entry* found = entry(place, client, session);

@@ -2,8 +2,8 @@
 // the client's address and port. The only object that the proxy's threads share.
 //
 // A trace comes when the message's last byte was seen, before that byte goes on to Postfix; it goes
-// when Postfix's answer passes back. In between the filter asks. A session that ends with unanswered
-// messages lingers, because Postfix may still be at work on them.
+// when Postfix's answer passes back. In between the filter asks. A session that ends with
+// unanswered messages lingers, because Postfix may still be at work on them.
 //
 // Bounded: at its limits it drops evidence, never blocks and never costs a byte of mail.
 // Safe from any thread.

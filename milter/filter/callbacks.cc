@@ -163,9 +163,9 @@ sfsistat on_mail(SMFICTX* context, char**) {
   });
 }
 
-sfsistat on_header(SMFICTX* context, char* name, char*) {
+sfsistat on_header(SMFICTX* context, char* name, char* value) {
   return seal_silent(context, SMFIP_NR_HDR,
-                     [&](Session& session) { session.connection.header(text(name)); });
+                     [&](Session& session) { session.connection.header(text(name), text(value)); });
 }
 
 // Postfix knows its own full name better than the kernel does ("mx1" against "mx1.example.org").

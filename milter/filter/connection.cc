@@ -6,18 +6,6 @@
 #include "milter/filter/header.h"
 
 namespace filter {
-namespace {
-
-// Nobody to ask about: Postfix did not know the client's address ("unknown").
-classifier::Trace nobody(std::uint32_t message) {
-  classifier::Trace trace;
-  trace.state = classifier::State::Unobserved;
-  trace.reason = classifier::Reason::NoSession;
-  trace.message = message;
-  return trace;
-}
-
-}  // namespace
 
 std::string_view name(Exemption exemption) {
   switch (exemption) {
@@ -39,14 +27,16 @@ void Connection::mail(std::string_view login, bool tls) {
   tls_ = tls;
 }
 
-void Connection::header(std::string_view name) {
+void Connection::header(std::string_view name, std::string_view value) {
   if (is_own_header(name)) ++forged_;
+  claims_.header(name, value);
 }
 
 void Connection::begin_message() {
   authenticated_ = false;
   tls_ = false;
   forged_ = 0;
+  claims_ = {};
 }
 
 Exemption Connection::exemption(const config::Exempt& settings) const {
@@ -63,15 +53,18 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
   result.exempt = exemption(settings.exempt);
   result.tls = tls_;
   result.forged = forged_;
+  classifier::Claims claims = std::move(claims_);
+  claims.helo = helo_.substr(0, classifier::Claims::kLongest);
   begin_message();
   // Each end of message is one message of the session, also when no evidence came for it: without
   // this count the next question would be answered with the trace of the one before.
   const std::uint32_t after = judged_++;
   if (result.exempt != Exemption::None) return result;
-  result.trace = client_ ? source.ask(*client_, after) : nobody(after + 1);
+  result.trace = client_ ? source.ask(*client_, after)
+                         : classifier::unobserved(classifier::Reason::NoSession, after + 1);
   // The observer also counts messages that Postfix refused and never showed to us.
   judged_ = std::max(judged_, result.trace.message);
-  result.verdict = classifier::classify(result.trace, settings.policy);
+  result.verdict = classifier::classify(result.trace, settings.policy, &claims);
   return result;
 }
 

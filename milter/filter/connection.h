@@ -46,7 +46,7 @@ class Connection {
   void helo(std::string_view name) { helo_ = name; }
   // `login`: the SASL login name, empty if there is none.
   void mail(std::string_view login, bool tls);
-  void header(std::string_view name);
+  void header(std::string_view name, std::string_view value = {});
   void abort() { begin_message(); }
   // Asks and classifies; may wait for the evidence timeout.
   Judgement end_of_message(const config::Config& settings, EvidenceSource& source);
@@ -66,6 +66,7 @@ class Connection {
   bool authenticated_ = false;
   bool tls_ = false;
   unsigned forged_ = 0;
+  classifier::Claims claims_;
 };
 
 }  // namespace filter

@@ -9,14 +9,6 @@
 namespace filter {
 namespace {
 
-classifier::Trace busy(std::uint32_t message) {
-  classifier::Trace trace;
-  trace.state = classifier::State::Unobserved;
-  trace.reason = classifier::Reason::Busy;
-  trace.message = message;
-  return trace;
-}
-
 // One place among those that may ask; none when the limit is reached.
 class Place {
  public:
@@ -69,7 +61,7 @@ void Service::failed(std::string_view what) noexcept try {
 
 classifier::Trace BoundedEvidence::ask(const net::Endpoint& client, std::uint32_t after) {
   const Place place(service_.in_flight_, settings_.filter.max_in_flight);
-  if (!place) return busy(after + 1);
+  if (!place) return classifier::unobserved(classifier::Reason::Busy, after + 1);
   const evidence::Client observer(settings_.evidence.socket, settings_.filter.evidence_timeout);
   return observer.ask(client, after);
 }

@@ -23,13 +23,22 @@ void open(const config::Log& settings, std::string_view process);
 bool enabled(Level level);
 
 void write(Level level, std::string_view text);
-inline void error(std::string_view text) { write(Level::Error, text); }
-inline void warning(std::string_view text) { write(Level::Warning, text); }
-inline void info(std::string_view text) { write(Level::Info, text); }
-inline void debug(std::string_view text) { write(Level::Debug, text); }
+inline void error(std::string_view text) {
+  write(Level::Error, text);
+}
+inline void warning(std::string_view text) {
+  write(Level::Warning, text);
+}
+inline void info(std::string_view text) {
+  write(Level::Info, text);
+}
+inline void debug(std::string_view text) {
+  write(Level::Debug, text);
+}
 
-// One line of named facts. Values are escaped as the format needs; `text` is what happened ("message",
-// "session"). In text form: "QUEUEID: text key=value …", or without the id where it is empty.
+// One line of named facts. Values are escaped as the format needs; `text` is what happened
+// ("message", "session"). In text form: "QUEUEID: text key=value …", or without the id where it is
+// empty.
 struct Fact {
   std::string_view key;
   std::string value;

@@ -104,14 +104,18 @@ std::optional<Endpoint> Endpoint::parse_address(std::string_view text, std::uint
   return endpoint;
 }
 
-std::string Endpoint::print_address() const { return print_bytes(bytes_); }
+std::string Endpoint::print_address() const {
+  return print_bytes(bytes_);
+}
 
 std::string Endpoint::print() const {
   return is_v4() ? fmt::format("{}:{}", print_address(), port_)
                  : fmt::format("[{}]:{}", print_address(), port_);
 }
 
-bool Endpoint::is_v4() const { return is_mapped(bytes_); }
+bool Endpoint::is_v4() const {
+  return is_mapped(bytes_);
+}
 
 bool Endpoint::is_loopback() const {
   if (is_v4()) return bytes_[12] == 127;

@@ -34,7 +34,8 @@ class Endpoint {
   bool is_loopback() const;
   const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }
 
-  // Whom a limit per client counts: the IPv4 address, or the IPv6 /64 that one host is given. Port 0.
+  // Whom a limit per client counts: the IPv4 address, or the IPv6 /64 that one host is given. Port
+  // 0.
   Endpoint site() const;
 
   // Fills `storage` for bind, connect and PROXY v2: AF_INET for IPv4, else AF_INET6.

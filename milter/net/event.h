@@ -2,8 +2,8 @@
 // cast and call. Not thread-safe: each object belongs to its loop's thread.
 #pragma once
 
-#include <event2/event.h>
 #include <event2/bufferevent.h>
+#include <event2/event.h>
 
 #include <memory>
 

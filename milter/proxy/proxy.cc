@@ -84,7 +84,8 @@ class Process {
   }
 
   void listen_for_orders() {
-    const auto add = [this](int what_fd, short what, event_callback_fn callback, const timeval* time) {
+    const auto add = [this](int what_fd, short what, event_callback_fn callback,
+                            const timeval* time) {
       events_.emplace_back(event_new(base_.get(), what_fd, what, callback, this));
       event_add(events_.back().get(), time);
     };

@@ -1,6 +1,6 @@
-// The process in the mail's path: moves bytes, unchanged, both ways, and observes. It never decides.
-// N threads with a libevent loop, listeners and a capture each; the main thread serves the evidence
-// socket and the control line.
+// The process in the mail's path: moves bytes, unchanged, both ways, and observes. It never
+// decides. N threads with a libevent loop, listeners and a capture each; the main thread serves the
+// evidence socket and the control line.
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ namespace proxy {
 // What one worker is given. The sockets listen already; the kernel filter, if any, is attached to
 // them. Both stay open in the supervisor, so that a restarted proxy finds the same backlog.
 struct WorkerInput {
-  std::vector<int> listeners;                         // borrowed
-  capture::KernelFilter* kernel_filter = nullptr;     // borrowed; null: fallback capture
+  std::vector<int> listeners;                      // borrowed
+  capture::KernelFilter* kernel_filter = nullptr;  // borrowed; null: fallback capture
 };
 
 // How many workers `config` asks for, on this machine.

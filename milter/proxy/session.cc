@@ -80,7 +80,8 @@ void Session::start() {
 void Session::learn_syn() {
   std::array<std::uint8_t, 512> packet;
   socklen_t size = packet.size();
-  if (getsockopt(client_.get(), IPPROTO_TCP, TCP_SAVED_SYN, packet.data(), &size) == 0 && size > 0) {
+  if (getsockopt(client_.get(), IPPROTO_TCP, TCP_SAVED_SYN, packet.data(), &size) == 0 &&
+      size > 0) {
     if (auto syn = capture::parse_syn({packet.data(), size})) {
       first_seq_ = syn->isn + 1;
       local_ = syn->destination;
@@ -124,8 +125,7 @@ void Session::connect_upstream() {
   if (!upstream_) return give_up();
   const int on = 1;
   setsockopt(upstream_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  const int result =
-      connect(upstream_.get(), reinterpret_cast<const sockaddr*>(&storage), length);
+  const int result = connect(upstream_.get(), reinterpret_cast<const sockaddr*>(&storage), length);
   if (result < 0 && errno != EINPROGRESS) return give_up();
   proxy_header_ = settings.upstream_protocol == config::Proxy::Protocol::ProxyV1
                       ? net::proxy_v1(address_, local_)
@@ -150,7 +150,8 @@ void Session::begin_relaying() {
 void Session::on_client(short what) {
   last_active_ = worker_.now();
   if (state_ == State::Refusing) {
-    const ssize_t got = ::recv(client_.get(), worker_.scratch().data(), worker_.scratch().size(), 0);
+    const ssize_t got =
+        ::recv(client_.get(), worker_.scratch().data(), worker_.scratch().size(), 0);
     if (got == 0 || (got < 0 && errno != EAGAIN)) enter(State::Ended);
     return update_interest();
   }
@@ -301,9 +302,8 @@ void Session::segment(const capture::SegmentEvent& event) {
   // Unwrapped around where the stream is: a segment lies within 2 GB of what was read last.
   const std::uint64_t here = observer_->client_offset();
   const auto low = static_cast<std::uint32_t>(event.seq - *first_seq_);
-  const std::int64_t place =
-      static_cast<std::int64_t>(here) +
-      static_cast<std::int32_t>(low - static_cast<std::uint32_t>(here));
+  const std::int64_t place = static_cast<std::int64_t>(here) +
+                             static_cast<std::int32_t>(low - static_cast<std::uint32_t>(here));
   if (place < 0) return;
   auto offset = static_cast<std::uint64_t>(place);
   std::uint32_t left = event.size;

@@ -2,8 +2,8 @@
 // the observer of the client's stream.
 //
 // Passive: the worker's loop calls on_client(), on_upstream() and on_tick(); after each call one
-// update_interest() derives what to wait for from the state. A session that is Ended is destroyed by
-// the worker when its call has returned, never inside it.
+// update_interest() derives what to wait for from the state. A session that is Ended is destroyed
+// by the worker when its call has returned, never inside it.
 #pragma once
 
 #include <chrono>
@@ -90,15 +90,15 @@ class Session final : private classifier::Observer::Sink {
   net::Fd client_;
   net::Fd upstream_;
   net::Endpoint address_;
-  net::Endpoint local_;           // whom the client called
+  net::Endpoint local_;  // whom the client called
   net::Event client_event_;
   net::Event upstream_event_;
-  short client_interest_ = 0;     // what the events are registered for
+  short client_interest_ = 0;  // what the events are registered for
   short upstream_interest_ = 0;
   State state_ = State::Connecting;
-  Relay inbound_;                 // client → Postfix
-  Relay outbound_;                // Postfix → client
-  std::string proxy_header_;      // not yet sent to Postfix
+  Relay inbound_;             // client → Postfix
+  Relay outbound_;            // Postfix → client
+  std::string proxy_header_;  // not yet sent to Postfix
   steady_clock::time_point last_active_;
   std::uint64_t cookie_ = 0;
   std::optional<std::uint32_t> first_seq_;  // of the first payload byte

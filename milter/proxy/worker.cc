@@ -23,7 +23,8 @@ constexpr timeval kTick{1, 0};
 
 net::EventBase make_base() {
   const net::EventConfig settings(event_config_new());
-  // One thread a loop, so no locks; interest that comes and goes within a turn costs no system call.
+  // One thread a loop, so no locks; interest that comes and goes within a turn costs no system
+  // call.
   event_config_set_flag(settings.get(), EVENT_BASE_FLAG_NOLOCK);
   event_config_set_flag(settings.get(), EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
   net::EventBase base(event_base_new_with_config(settings.get()));

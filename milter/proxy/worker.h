@@ -20,12 +20,12 @@ namespace proxy {
 // Counts of one process; read by anybody, written by workers.
 struct Counters {
   std::atomic<std::uint64_t> accepted{0};
-  std::atomic<std::uint64_t> refused_full{0};      // max_sessions
-  std::atomic<std::uint64_t> refused_address{0};   // max_sessions_per_address
+  std::atomic<std::uint64_t> refused_full{0};     // max_sessions
+  std::atomic<std::uint64_t> refused_address{0};  // max_sessions_per_address
   std::atomic<std::uint64_t> upstream_failed{0};
-  std::atomic<std::uint64_t> messages{0};          // traces published
+  std::atomic<std::uint64_t> messages{0};  // traces published
   std::atomic<std::uint64_t> partial{0};
-  std::atomic<std::uint64_t> lost{0};              // sessions that could not be followed
+  std::atomic<std::uint64_t> lost{0};  // sessions that could not be followed
   std::atomic<std::uint64_t> accept_errors{0};
 };
 
@@ -99,7 +99,7 @@ class Worker final : private capture::KernelFilter::Sink {
   capture::KernelFilter* kernel_filter_;
   std::vector<char> scratch_;
   net::EventBase base_;
-  net::Fd wake_;                 // eventfd: an order has come
+  net::Fd wake_;  // eventfd: an order has come
   net::Event wake_event_;
   net::Event tick_event_;
   std::vector<net::Event> listeners_;

@@ -19,15 +19,16 @@
 
 namespace {
 
-constexpr std::size_t kProxyHeader = 16;  // its fixed part; bytes 14 and 15 are the length of the rest
+constexpr std::size_t kProxyHeader =
+    16;  // its fixed part; bytes 14 and 15 are the length of the rest
 constexpr std::string_view kEndOfData = "\r\n.\r\n";
 
 enum class State { Proxy, Command, Data };
 
 struct Session {
   State state = State::Command;
-  std::string line;        // an incomplete command line or PROXY header
-  std::size_t matched = 0; // bytes of kEndOfData that the data so far ends with
+  std::string line;         // an incomplete command line or PROXY header
+  std::size_t matched = 0;  // bytes of kEndOfData that the data so far ends with
 };
 
 std::vector<Session> sessions;  // by descriptor
@@ -43,7 +44,8 @@ int listener(std::uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
-  if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || ::listen(fd, 4096) != 0) {
+  if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(fd, 4096) != 0) {
     std::perror("sink: bind");
     std::exit(71);
   }
@@ -101,7 +103,8 @@ bool take(int fd, Session& session, std::string_view& text) {
     session.line.append(text);
     text = {};
     if (session.line.size() < kProxyHeader) return true;
-    const auto rest = static_cast<unsigned char>(session.line[14]) * 256U + static_cast<unsigned char>(session.line[15]);
+    const auto rest = static_cast<unsigned char>(session.line[14]) * 256U +
+                      static_cast<unsigned char>(session.line[15]);
     if (session.line.size() < kProxyHeader + rest) return true;
     session.line.clear();  // nothing follows: the client waits for the greeting
     session.state = State::Command;
@@ -122,7 +125,8 @@ void accept_one(int epoll, int listening, State state) {
   if (fd < 0) return;
   const int one = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  if (static_cast<std::size_t>(fd) >= sessions.size()) sessions.resize(static_cast<std::size_t>(fd) * 2 + 64);
+  if (static_cast<std::size_t>(fd) >= sessions.size())
+    sessions.resize(static_cast<std::size_t>(fd) * 2 + 64);
   sessions[static_cast<std::size_t>(fd)] = Session{state, {}, 0};
   epoll_event event{};
   event.events = EPOLLIN;

@@ -15,6 +15,7 @@ constexpr const char* kReceived = "mss=1448 line1=40 header=302 body=304 dot=3 f
 struct Readings {
   WriterReading writer;
   PathReading path;
+  Reasons why;
 };
 
 Readings of(const std::string& fields) {
@@ -24,8 +25,8 @@ Readings of(const std::string& fields) {
   const Writes writes = recover_writes(trace);
   const Features features = extract(trace, writes);
   Readings readings;
-  readings.writer = read_writer(trace, writes, features);
-  readings.path = read_path(writes, features, readings.writer.writer);
+  readings.writer = read_writer(trace, writes, features, readings.why);
+  readings.path = read_path(writes, features, readings.writer.writer, readings.why);
   return readings;
 }
 
@@ -74,9 +75,10 @@ TEST_CASE("the first telling cut names the writer") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.why);
-    const WriterReading reading = of(std::string(row.header) + row.segments).writer;
+    const Readings readings = of(std::string(row.header) + row.segments);
+    const WriterReading& reading = readings.writer;
     CHECK(name(reading.writer) == name(row.writer));
-    CHECK_FALSE(reading.reasons.empty());
+    CHECK_FALSE(readings.why.empty());
     CHECK((reading.writer == Writer::Unknown) == (reading.strength == 0));
   }
 }

@@ -99,7 +99,7 @@ TEST_CASE("recorded traces and the talk's examples are recognised") {
       const Trace trace = read(line);
       CHECK(print(trace) == line);
       const Verdict verdict = classify(trace, Policy{});
-      CAPTURE(fmt::format("{}", fmt::join(verdict.reasons, "; ")));
+      CAPTURE(fmt::format("{}", fmt::join(verdict.reasons.strings(), "; ")));
       check_expectation(expectation, verdict);
       ++traces;
     }
@@ -119,7 +119,7 @@ TEST_CASE("no evidence is unobserved, with its reason") {
 TEST_CASE("one segment is indistinct, whatever it holds") {
   const Verdict verdict = judge("mss=920 line1=40 header=302 body=304 dot=3 seg=900pn");
   CHECK(verdict.pattern == Pattern::Indistinct);
-  CHECK(verdict.confidence == 0);
+  CHECK(verdict.confidence > 0.9);  // that there is no more to see
 }
 
 TEST_CASE("what a bot does shows through a small or moving path") {
@@ -234,4 +234,22 @@ TEST_CASE("any trace gets a verdict in its bounds") {
     RC_ASSERT(!verdict.reasons.empty());
     RC_ASSERT(verdict.action == Action::None);
   }));
+}
+
+TEST_CASE("reasons are a list of sentences, and a full list takes no more") {
+  Reasons reasons;
+  reasons.add(Because::BlockEnds, 3, 4, 4096);
+  reasons.add(Because::FullThenTail, 1);
+  reasons.add(Because::FullThenTail, 9);
+  reasons.add_text(Because::Term, "talked before the greeting", 3.0);
+  reasons.push_back(std::string(500, 'x'));
+  const std::vector<std::string> expected = {
+      "3 of 4 write ends are multiples of 4096", "1 full segment and a tail",
+      "9 full segments and a tail", "talked before the greeting +3.0",
+      std::string(Reasons::kLongestText, 'x')};
+  CHECK(reasons.strings() == expected);
+  for (std::size_t i = 0; i < Reasons::kMost; ++i) reasons.emplace_back("more");
+  CHECK(reasons.size() == Reasons::kMost);
+  const Reasons copy = reasons;
+  CHECK(copy.strings() == reasons.strings());
 }

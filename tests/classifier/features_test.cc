@@ -129,3 +129,24 @@ TEST_CASE("repairs are counted, PSH is measured on full segments") {
   CHECK(features.segments == 6);
   CHECK(features.push_share == Approx(0.5));
 }
+
+TEST_CASE("a buffer may begin with the command in front of the message or the chunk") {
+  // MAIL, RCPT, DATA and the message, 1024 at a time.
+  const Features ahead = of(std::string(kHeader) + "seg=95<929p,1024p,1024p,500pn");
+  CHECK(ahead.block == 1024);
+  CHECK(ahead.on_grid == 3);
+  CHECK(ahead.cuts.front().offset == 929);
+  CHECK(ahead.cuts.front().run == 1024);
+  // Exim: the header in a chunk of its own, then blocks of 8189 from the second chunk on.
+  const Features chunks =
+      of("transfer=bdat mss=1448 line1=40 header=302 body=304 fields=40,302 chunks=2 "
+         "seg=10<304pn,17<1431,1448x4,966p,1448,700pn");
+  CHECK(chunks.at(Place::Chunk) == 1);
+  CHECK(chunks.block == kEximBlock);
+}
+
+TEST_CASE("ends that are hidden do not make a block larger than it is") {
+  CHECK(of("mss=1448 seg=1448x8,704p,1448,200p").block == 4096);         // one end, at 12288
+  CHECK(of("mss=1460 seg=1460x7,20p,1460x7,20p,90p").block == 10240);    // all ends, none at 5120
+  CHECK(of("mss=1448 seg=1448x11,450p,1448,200p").block == kEximBlock);  // one end, at 2 x 8189
+}

@@ -1,6 +1,7 @@
 // The tracker against recorded dialogues: what it reports, that cuts change nothing, and that it
 // never sees an end of data where Postfix does not.
 #include "classifier/smtp_tracker.h"
+#include "classifier/trace_text.h"
 
 #include <rapidcheck.h>
 
@@ -463,6 +464,71 @@ TEST_CASE("lines that answer a challenge are not commands") {
   CHECK(track({S("220 mx"), C("AUTH PLAIN"), S("334 "), raw(std::string(10000, 'A') + "\r\n"),
                S("235 ok"), C("NOOP"), S("250 ok")})
             .events.size() == 2);
+}
+
+TEST_CASE("the finer habits, by which programs differ, are told in the notation's words") {
+  const auto talk = [](Script script) {
+    const Recorder seen = track(script);
+    REQUIRE(seen.messages.size() == 1);
+    classifier::Trace trace;
+    trace.dialogue = seen.messages[0].dialogue;
+    return classifier::print(trace).substr(std::string_view("segmilter/1").size());
+  };
+  const Script hello = {S("220 mx"), C("EHLO a.example"), S("250 mx")};
+  const Script envelope = {C("MAIL FROM:<>"), S("250 ok"), C("RCPT TO:<x>"), S("250 ok")};
+  const Script mail = transfer("A: b\r\n\r\nc\r\n.\r\n");
+  const auto with_mail = [&](const char* command) {
+    return hello + Script{C(command), S("250 ok"), C("RCPT TO:<x>"), S("250 ok")} + mail;
+  };
+  struct Row {
+    std::string_view label;
+    Script script;
+    std::string_view expect;
+  };
+  const std::vector<Row> rows = {
+      {"none", hello + envelope + mail, " talk=ehlo"},
+      {"fallback",
+       Script{S("220 mx"), C("EHLO a.b"), S("502 no"), C("HELO a.b"), S("250 mx")} + envelope +
+           mail,
+       " talk=helo,fallback"},
+      {"literal", Script{S("220 mx"), C("EHLO [192.0.2.1]"), S("250 mx")} + envelope + mail,
+       " talk=ehlo,literal"},
+      {"one label", Script{S("220 mx"), C("HELO vm"), S("250 mx")} + envelope + mail,
+       " talk=helo,dotless"},
+      {"mixed case", with_mail("mail FROM:<>"), " talk=ehlo,lower,mixed-case"},
+      {"Sendmail", with_mail("MAIL From:<> SIZE=12"), " talk=ehlo,soft-path declared=12"},
+      {"lower case in the address alone", with_mail("MAIL FROM:<a@b>"), " talk=ehlo"},
+      {"BODY in front", with_mail("MAIL FROM:<> BODY=8BITMIME SIZE=7"),
+       " talk=ehlo,8bit,body-first declared=7"},
+      {"SIZE in front", with_mail("MAIL FROM:<> SIZE=7 BODY=7BIT"), " talk=ehlo,7bit declared=7"},
+      {"a SIZE that is no number", with_mail("MAIL FROM:<> SIZE=99999999999999999999"),
+       " talk=ehlo"},
+      {"DSN", with_mail("MAIL FROM:<> RET=HDRS"), " talk=ehlo,dsn"},
+      {"a blank in front of the line end", with_mail("MAIL FROM:<> "), " talk=ehlo,trailing-space"},
+      {"RSET", hello + Script{C("RSET"), S("250 ok")} + envelope + mail, " talk=ehlo,rset"},
+      {"an empty last line", hello + envelope + transfer("A: b\r\n\r\nc\r\n\r\n.\r\n"),
+       " talk=ehlo,blank-end"},
+      {"RCPT ahead",
+       hello + Script{raw("MAIL FROM:<>\r\nRCPT TO:<x>\r\n"), S("250 ok"), S("250 ok")} + mail,
+       " talk=ehlo,pipelined,rcpt-ahead"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.label);
+    CHECK(talk(row.script) == row.expect);
+  }
+}
+
+TEST_CASE("what a message claims is given with it, bounded") {
+  const Recorder seen =
+      track(Script{S("220 mx"), C("EHLO a.example"), S("250 mx"), C("MAIL FROM:<>"), S("250 ok"),
+                   C("RCPT TO:<x>"), S("250 ok")} +
+            transfer("Received: by one\r\n\t(Exim 4)\r\nUSER-AGENT: " + std::string(1000, 'x') +
+                     "\r\nReceived: by two\r\nX-Mailer: second\r\n\r\nX-Mailer: body\r\n.\r\n"));
+  REQUIRE(seen.messages.size() == 1);
+  const classifier::Claims& claims = seen.messages[0].claims;
+  CHECK(claims.received == " by one\r\n(Exim 4)\r\n");  // the fold's blank is not kept
+  CHECK(claims.mailer.size() == classifier::Claims::kLongest);
+  CHECK(claims.helo == "a.example");
 }
 
 TEST_CASE("habits of the client are told with the message") {

@@ -75,7 +75,15 @@ rc::Gen<Dialogue> dialogue() {
       rc::gen::set(&Dialogue::early_data), rc::gen::set(&Dialogue::pipelined),
       rc::gen::set(&Dialogue::split_command), rc::gen::set(&Dialogue::bare_lf),
       rc::gen::set(&Dialogue::quit_with_dot), rc::gen::set(&Dialogue::space_after_colon),
-      rc::gen::set(&Dialogue::chunks, number<std::uint8_t>()));
+      rc::gen::set(&Dialogue::chunks, number<std::uint8_t>()), rc::gen::set(&Dialogue::mixed_case),
+      rc::gen::set(&Dialogue::soft_path), rc::gen::set(&Dialogue::trailing_space),
+      rc::gen::set(&Dialogue::fallback), rc::gen::set(&Dialogue::literal),
+      rc::gen::set(&Dialogue::dotless), rc::gen::set(&Dialogue::auth),
+      rc::gen::set(&Dialogue::rset), rc::gen::set(&Dialogue::eight_bit),
+      rc::gen::set(&Dialogue::seven_bit), rc::gen::set(&Dialogue::body_first),
+      rc::gen::set(&Dialogue::dsn), rc::gen::set(&Dialogue::rcpt_ahead),
+      rc::gen::set(&Dialogue::data_ahead), rc::gen::set(&Dialogue::blank_end),
+      rc::gen::set(&Dialogue::declared, number<std::uint64_t>()));
 }
 
 rc::Gen<Path> path() {

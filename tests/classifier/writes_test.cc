@@ -148,3 +148,50 @@ TEST_CASE("any trace yields writes that add up to its segments") {
     }
   }));
 }
+
+TEST_CASE("a short segment without PSH is the path's, where others have PSH") {
+  struct Row {
+    const char* why;
+    const char* fields;
+    bool believed;
+  };
+  const Row rows[] = {
+      {"with PSH", "mss=1448 seg=1448,1448p,1200p,1448,1448p,33p", true},
+      {"without", "mss=1448 seg=1448,1448p,1200,1448,1448p,33p", false},
+      {"a tunnel's first segment", "mss=1400 seg=1368,754p", false},
+      {"nobody saw PSH at all", "mss=1448 seg=1448,1448,1200,1448,1448,33", true},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    CHECK((recover(row.fields).sizes.size() > 1) == row.believed);
+  }
+}
+
+TEST_CASE("what was cut again for another size is no write, whichever way the path moved") {
+  struct Row {
+    const char* why;
+    const char* fields;
+  };
+  const Row rows[] = {
+      {"two segments sent as one unit, lost, cut for less",
+       "mss=1448 seg=1448,1448p,1448,1448p,1220o,1220o,456po,981p"},
+      {"one, in two pieces", "mss=1460 seg=1460,1460p,618r,842pr,1460,400p"},
+      {"a tunnel's few bytes", "mss=1440 seg=1368,1368p,144p,1368,1368p,144p,1368,1368p,144p,900p"},
+      {"cut for 1368, sent when 1428 had come back",
+       "mss=1428 seg=1368,1368p,1368,1368p,1428,1308p,1428,1308p,868p"},
+      {"the large size was announced and never seen",
+       "mss=1388 seg=524,524p,524,524p,524,156p,524,524p,524,524p,1048,90p"},
+  };
+  for (const Row& row : rows) {
+    const Writes writes = recover(row.fields);
+    CAPTURE(row.why, writes.sizes);
+    CHECK(writes.sizes.size() == 1);
+  }
+}
+
+TEST_CASE("the last read says whether it hides more than the message's tail") {
+  CHECK_FALSE(recover("via=read mss=1448 seg=1448,5344/4").hidden_end);
+  CHECK(recover("via=read mss=1448 seg=1448,4000/4").hidden_end);
+  CHECK(recover("via=read mss=1448 seg=4344/4").hidden_end);
+  CHECK_FALSE(recover("via=read mss=1448 seg=1448,900").hidden_end);
+}

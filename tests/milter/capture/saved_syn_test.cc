@@ -73,9 +73,9 @@ TEST_CASE("options are read to where they make sense") {
   };
   for (const auto& row : rows) {
     INFO(row.label);
-    const auto syn = capture::parse_syn(
-        bytes(kIp4 + "9cb0 0019 11223344 00000000 " + row.offset_and_flags + " faf0 0000 0000 " +
-              row.options));
+    const auto syn =
+        capture::parse_syn(bytes(kIp4 + "9cb0 0019 11223344 00000000 " + row.offset_and_flags +
+                                 " faf0 0000 0000 " + row.options));
     REQUIRE(syn);
     // "4:63:0:" in front and ":0" behind are not what these rows are about.
     CHECK(syn->signature == std::string("4:63:0:") + row.layout_and_quirks + ":0");
@@ -113,7 +113,8 @@ TEST_CASE("a SYN with any bytes changed or cut off is read or refused, never ove
     auto changed = packet;
     const auto changes = *rc::gen::inRange(1, 6);
     for (int i = 0; i < changes; ++i) {
-      changed[*rc::gen::inRange<std::size_t>(0, changed.size())] = *rc::gen::arbitrary<std::uint8_t>();
+      changed[*rc::gen::inRange<std::size_t>(0, changed.size())] =
+          *rc::gen::arbitrary<std::uint8_t>();
     }
     changed.resize(*rc::gen::inRange<std::size_t>(0, changed.size() + 1));
     const Packet exact(changed.begin(), changed.end());  // its own block: ASan sees an overrun

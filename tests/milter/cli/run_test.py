@@ -47,6 +47,25 @@ class Folder(unittest.TestCase):
         self.file = self.folder / "segmilter.toml"
 
 
+class Evaluate(Folder):
+    corpus = ROOT / "tests/data/corpus"
+
+    def test_the_corpus_is_judged(self):
+        code, out, err = run("evaluate", "--truth", self.corpus / "TRUTH.tsv", self.corpus)
+        self.assertIn(code, (0, 1), err)
+        self.assertIn("By link", out)
+
+    def test_exit_codes(self):
+        table = self.folder / "TRUTH.tsv"
+        self.assertEqual(run("evaluate", self.folder)[0], 64)
+        self.assertEqual(run("evaluate", "--truth", table, self.folder)[0], 66)
+        table.write_text("file\tmessage\n")
+        code, _, err = run("evaluate", "--truth", table, self.folder)
+        self.assertEqual((code, err), (65, f"segmilter: {table}:1: sender: the column is missing\n"))
+        self.file.write_text("nonsense = 1\n")
+        self.assertEqual(run("evaluate", "-c", self.file, "--truth", table, self.folder)[0], 78)
+
+
 class Check(Folder):
     def check(self, text, *more):
         self.file.write_text(text)

@@ -18,7 +18,9 @@ const net::Endpoint kClient = *net::Endpoint::parse("192.0.2.7:40112");
 const net::Endpoint kOther = *net::Endpoint::parse("[2001:db8::7]:40112");
 const evidence::steady_clock::time_point kNow{};
 
-Trace message(std::uint32_t ordinal) { return Trace{.message = ordinal, .size = ordinal * 100}; }
+Trace message(std::uint32_t ordinal) {
+  return Trace{.message = ordinal, .size = ordinal * 100};
+}
 
 // 0 where there is none.
 std::uint32_t found(const Table& table, std::uint32_t after = 0) {
@@ -112,7 +114,8 @@ TEST_CASE("threads share a table") {
   for (std::uint16_t t = 0; t < 4; ++t) {
     threads.emplace_back([&table, t] {
       for (std::uint16_t i = 1; i < 500; ++i) {
-        const auto client = *net::Endpoint::parse_address("192.0.2.7", static_cast<std::uint16_t>(t * 1000 + i));
+        const auto client =
+            *net::Endpoint::parse_address("192.0.2.7", static_cast<std::uint16_t>(t * 1000 + i));
         table.publish(client, i, message(1));
         if (i % 2 == 0) table.answered(client, i, 1);
         table.close(client, i, kNow);

@@ -104,8 +104,7 @@ TEST_CASE("a slow reader stops the reading, and no more than one read is kept") 
   const std::string all = noise(400'000, 1);
   std::size_t sent = 0;
   for (int turn = 0; turn < 10'000; ++turn) {
-    const ssize_t put =
-        send(line.writer.get(), all.data() + sent, all.size() - sent, MSG_NOSIGNAL);
+    const ssize_t put = send(line.writer.get(), all.data() + sent, all.size() - sent, MSG_NOSIGNAL);
     if (put > 0) sent += static_cast<std::size_t>(put);
     line.turn();
     REQUIRE(line.relay.backlog() <= line.scratch.size());

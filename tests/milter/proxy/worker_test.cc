@@ -75,8 +75,8 @@ void say(const net::Fd& from, const net::Fd& to, std::string_view line) {
 // All that comes before a message.
 void talk_to_data(const net::Fd& client, const net::Fd& server) {
   say(server, client, "220 mx ESMTP\r\n");
-  for (const char* command : {"EHLO client.example\r\n", "MAIL FROM:<a@example>\r\n",
-                              "RCPT TO:<b@example>\r\n"}) {
+  for (const char* command :
+       {"EHLO client.example\r\n", "MAIL FROM:<a@example>\r\n", "RCPT TO:<b@example>\r\n"}) {
     say(client, server, command);
     say(server, client, "250 ok\r\n");
   }
@@ -208,8 +208,9 @@ TEST_CASE("a draining worker takes nobody new and keeps whom it has") {
   say(client, server, "QUIT\r\n");
 }
 
-TEST_CASE("evidence of a message is in the table before Postfix has its last byte, and goes with the "
-          "answer") {
+TEST_CASE(
+    "evidence of a message is in the table before Postfix has its last byte, and goes with the "
+    "answer") {
   const bool kernel = GENERATE(true, false);
   INFO((kernel ? "kernel filter" : "reads"));
   Bed bed("127.0.0.1", kernel);

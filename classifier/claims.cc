@@ -1,0 +1,120 @@
+#include "classifier/claims.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "classifier/claim_files.h"
+
+namespace classifier {
+namespace {
+
+constexpr std::array<std::string_view, 3> kKinds = {"received", "mailer", "helo"};
+constexpr std::string_view kBlanks = " \t\r";
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool same_name(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return lower(x) == lower(y); });
+}
+
+// `text` is in lower case already. A folded field's line ends count as blanks.
+bool contains(std::string_view value, std::string_view text) {
+  const auto plain = [](char c) { return c == '\t' || c == '\r' || c == '\n' ? ' ' : lower(c); };
+  return std::search(value.begin(), value.end(), text.begin(), text.end(),
+                     [&](char x, char y) { return plain(x) == y; }) != value.end();
+}
+
+std::string_view take(std::string_view& text) {
+  const auto begin = std::min(text.find_first_not_of(kBlanks), text.size());
+  text.remove_prefix(begin);
+  const std::string_view word = text.substr(0, text.find_first_of(kBlanks));
+  text.remove_prefix(word.size());
+  return word;
+}
+
+// A row, or why the line is none.
+std::string parse_row(std::string_view line, ClaimTable::Row& row) {
+  const auto kind = std::find(kKinds.begin(), kKinds.end(), take(line));
+  if (kind == kKinds.end()) return fmt::format("should begin with {}", fmt::join(kKinds, ", "));
+  row.kind = static_cast<ClaimTable::Kind>(kind - kKinds.begin());
+  const auto open = line.find_first_not_of(kBlanks);
+  const auto close = open == line.npos ? open : line.find('"', open + 1);
+  if (close == line.npos || line[open] != '"' || close == open + 1) {
+    return "the text to look for stands in double quotes";
+  }
+  for (const char c : line.substr(open + 1, close - open - 1)) row.text.push_back(lower(c));
+  line.remove_prefix(close + 1);
+  for (auto word = take(line); !word.empty(); word = take(line)) {
+    if (!is_gait_name(word)) return "a gait's name is of a-z, 0-9 and -";
+    row.gaits.emplace_back(word);
+  }
+  return {};
+}
+
+}  // namespace
+
+void Claims::header(std::string_view name, std::string_view value) {
+  const std::string_view kept = value.substr(0, kLongest);
+  if (received.empty() && same_name(name, "Received")) received = kept;
+  if (mailer.empty() && (same_name(name, "X-Mailer") || same_name(name, "User-Agent"))) {
+    mailer = kept;
+  }
+}
+
+std::optional<GaitError> ClaimTable::add(std::string_view text) {
+  if (text.size() > GaitBook::kMaxText) return GaitError{1, "the file is too large"};
+  std::vector<Row> fresh;
+  std::size_t number = 0;
+  while (!text.empty()) {
+    ++number;
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const auto begin = line.find_first_not_of(kBlanks);
+    if (begin == line.npos || line[begin] == '#') continue;
+    Row row;
+    std::string wrong = parse_row(line, row);
+    if (!wrong.empty()) return GaitError{number, std::move(wrong)};
+    fresh.push_back(std::move(row));
+  }
+  rows_.insert(rows_.end(), fresh.begin(), fresh.end());
+  return std::nullopt;
+}
+
+const ClaimTable& ClaimTable::builtin() {
+  static const ClaimTable table = [] {
+    ClaimTable made;
+    for (const std::string_view text : kClaimFiles) (void)made.add(text);
+    return made;
+  }();
+  return table;
+}
+
+const ClaimTable::Row* ClaimTable::find(Kind kind, std::string_view value) const {
+  if (value.empty()) return nullptr;
+  const auto found = std::find_if(rows_.begin(), rows_.end(), [&](const Row& row) {
+    return row.kind == kind && contains(value, row.text);
+  });
+  return found == rows_.end() ? nullptr : &*found;
+}
+
+// A server that passes a message on keeps its X-Mailer, so only the newest Received speaks for the
+// sending program; where none is there, the message comes from the program itself.
+const ClaimTable::Row* ClaimTable::claimed(const Claims& claims) const {
+  if (!claims.received.empty()) return find(Kind::Received, claims.received);
+  const Row* row = find(Kind::Mailer, claims.mailer);
+  return row != nullptr ? row : find(Kind::Helo, claims.helo);
+}
+
+bool contradicts(const ClaimTable::Row& claim, const GaitBook& book, const Steps& steps) {
+  return !claim.gaits.empty() &&
+         std::all_of(claim.gaits.begin(), claim.gaits.end(),
+                     [&](const std::string& gait) { return book.excludes(gait, steps); });
+}
+
+}  // namespace classifier

@@ -1,0 +1,713 @@
+// Entries, their text, and the match. What decides an entry's place is how much of it was seen to
+// hold: an entry that says more wins over one that says less, and two that hold alike are no
+// answer. "unknown" is better than a guess among twins; twins that are known to be twins share one
+// entry. Pure functions; any thread.
+#include "classifier/gait.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "classifier/gait_files.h"
+
+namespace classifier {
+namespace {
+
+// How a word of the dialogue counts where an entry does not name it.
+enum class Absent : std::uint8_t {
+  Forbidden,  // a habit of the program: it must not be there, and if it is the program is another
+  Unnamed,    // an extension: it must not be there; but the server may not have offered it
+  Free,       // content or circumstances: it may be there
+};
+
+struct Word {
+  std::string_view word;
+  bool Dialogue::*member;  // null: made from more than one thing
+  Absent absent;
+};
+
+// The trace notation's words, then those that are made here.
+constexpr Word kWords[] = {
+    {"lower", &Dialogue::lower_case, Absent::Forbidden},
+    {"mixed-case", &Dialogue::mixed_case, Absent::Forbidden},
+    {"soft-path", &Dialogue::soft_path, Absent::Forbidden},
+    {"colon-space", &Dialogue::space_after_colon, Absent::Forbidden},
+    {"trailing-space", &Dialogue::trailing_space, Absent::Forbidden},
+    {"bare-lf", &Dialogue::bare_lf, Absent::Forbidden},
+    {"split", &Dialogue::split_command, Absent::Forbidden},
+    {"8bit", &Dialogue::eight_bit, Absent::Unnamed},
+    {"7bit", &Dialogue::seven_bit, Absent::Unnamed},
+    {"body-first", &Dialogue::body_first, Absent::Unnamed},
+    {"dsn", &Dialogue::dsn, Absent::Unnamed},
+    {"rcpt-ahead", &Dialogue::rcpt_ahead, Absent::Unnamed},
+    {"data-ahead", &Dialogue::data_ahead, Absent::Unnamed},
+    {"size", nullptr, Absent::Unnamed},
+    {"size-near", nullptr, Absent::Unnamed},
+    {"size-over", nullptr, Absent::Unnamed},
+    {"size-under", nullptr, Absent::Unnamed},
+    {"received", nullptr, Absent::Free},
+    {"blank-end", &Dialogue::blank_end, Absent::Free},
+    {"literal", &Dialogue::literal, Absent::Free},
+    {"dotless", &Dialogue::dotless, Absent::Free},
+    {"auth", &Dialogue::auth, Absent::Free},
+    {"rset", &Dialogue::rset, Absent::Free},
+    {"early", &Dialogue::early_talker, Absent::Free},
+    {"early-data", &Dialogue::early_data, Absent::Free},
+    {"quit-with-dot", &Dialogue::quit_with_dot, Absent::Free},
+};
+constexpr std::size_t kWordCount = std::size(kWords);
+
+constexpr std::uint32_t bit_of(std::string_view word) {
+  for (std::size_t i = 0; i < kWordCount; ++i) {
+    if (kWords[i].word == word) return 1U << i;
+  }
+  return 0;
+}
+constexpr std::uint32_t all_of(Absent absent) {
+  std::uint32_t bits = 0;
+  for (std::size_t i = 0; i < kWordCount; ++i) {
+    if (kWords[i].absent == absent) bits |= 1U << i;
+  }
+  return bits;
+}
+constexpr std::uint32_t kHabits = all_of(Absent::Forbidden);
+constexpr std::uint32_t kExtensions = all_of(Absent::Unnamed);
+constexpr std::uint32_t kSizes = bit_of("size-near") | bit_of("size-over") | bit_of("size-under");
+static_assert(bit_of("received") != 0 && kSizes != 0 && kWordCount <= 32);
+
+constexpr std::array<std::string_view, 6> kClasses = {"official-mta", "relay",  "library",
+                                                      "agent",        "script", "bot"};
+constexpr std::array<std::string_view, 3> kBodies = {"any", "bulk", "lines"};
+constexpr std::array<std::string_view, 6> kDots = {"any", "joined", "3", "5", "3-alone", "apart"};
+constexpr std::array<std::string_view, 3> kHeld = {"any", "yes", "no"};
+constexpr std::array<std::string_view, 11> kFirsts = {
+    "none",   "line", "line-bare", "field", "header-line", "header-bare",
+    "header", "edge", "inside",    "body",  "grid"};
+
+template <typename Enum, std::size_t N>
+std::optional<Enum> named(const std::array<std::string_view, N>& names, std::string_view text) {
+  const auto found = std::find(names.begin(), names.end(), text);
+  if (found == names.end()) return std::nullopt;
+  return static_cast<Enum>(found - names.begin());
+}
+
+// --- what was seen
+// --------------------------------------------------------------------------------
+
+// SIZE counts the message; Postfix counts what it sends, Exim adds 1024 to be safe (smtp transport,
+// size_addition), Sendmail and curl count lines that end with LF alone.
+constexpr std::uint64_t kSizeSlack = 64;  // dots that were doubled are not counted
+constexpr std::uint64_t kSizeOver = 512;
+
+std::uint32_t size_bit(const Trace& trace) {
+  const std::uint64_t declared = trace.dialogue.declared;
+  if (declared == 0 || trace.size == 0) return 0;
+  if (declared + kSizeSlack < trace.size) return bit_of("size") | bit_of("size-under");
+  return bit_of("size") |
+         (declared > trace.size + kSizeOver ? bit_of("size-over") : bit_of("size-near"));
+}
+
+std::uint32_t talk_bits(const Trace& trace) {
+  std::uint32_t bits = size_bit(trace);
+  for (std::size_t i = 0; i < kWordCount; ++i) {
+    if (kWords[i].member != nullptr && trace.dialogue.*kWords[i].member) bits |= 1U << i;
+  }
+  const auto& fields = trace.landmarks.fields;
+  if (!fields.empty() && fields.front().received) bits |= bit_of("received");
+  return bits;
+}
+
+std::uint16_t places_of(std::uint32_t offset, bool line_end, const Landmarks& marks) {
+  std::uint16_t bits = 0;
+  const std::uint32_t line = marks.first_line_end;
+  if (line != 0 && offset == line) bits |= kFirstLine;
+  if (line > 2 && (offset == line - 2 || offset == line - 1)) bits |= kFirstLineBare;
+  if (!marks.fields.empty() && offset == marks.fields.front().end) bits |= kFirstField;
+  if (marks.header_end != 0 && offset == marks.header_end) bits |= kFirstHeaderBare;
+  if (marks.body_begin != 0 && offset == marks.body_begin) bits |= kFirstHeader;
+  if (bits != 0) return bits;
+  const std::uint32_t header = std::max(marks.header_end, marks.body_begin);
+  if (offset >= header) return kFirstBody;
+  if (line_end) return kFirstHeaderLine;
+  if (ends_buffer(offset)) return kFirstGrid;
+  const bool edge = std::any_of(marks.fields.begin(), marks.fields.end(), [&](const auto& field) {
+    return field.end > 3 && (offset == field.end - 2 || offset == field.end - 3);
+  });
+  return edge ? kFirstEdge : kFirstInside;
+}
+
+// From this round trip on, a line writer's later lines hide behind Nagle and PSH tells of its body;
+// from the next one on, it also tells whether something was held.
+constexpr std::uint32_t kRoundTripUs = 1000;
+constexpr std::uint32_t kLongRoundTripUs = 5000;
+constexpr double kBulkShare = 0.30;
+constexpr std::uint32_t kFewFulls = 3;
+constexpr double kSpoiled = 0.10;  // share of repaired segments that makes PSH worth nothing
+
+BodyWay body_of(const Trace& trace, const Writes& writes, const Features& features) {
+  if (features.repaired_share() > kSpoiled || trace.via == Via::Read) return BodyWay::Any;
+  if (trace.path.rtt_us >= kRoundTripUs) {
+    if (!writes.segment.pushes || writes.segment.fulls < kFewFulls) return BodyWay::Any;
+    // Among three, one PSH may be the flight's last.
+    if (writes.segment.fulls == kFewFulls && features.push_share > 0) return BodyWay::Any;
+    return features.push_share >= kBulkShare ? BodyWay::Bulk : BodyWay::Lines;
+  }
+  std::uint32_t lines = 0;
+  std::uint32_t others = 0;
+  for (const Cut& cut : features.cuts) {
+    if (cut.offset <= trace.landmarks.body_begin || !tells_writer(cut.place)) continue;
+    ++(cut.place == Place::BodyLine ? lines : others);
+  }
+  if (lines >= 2 && lines > others) return BodyWay::Lines;
+  return lines + others == 0 && writes.segment.fulls >= kFewFulls ? BodyWay::Bulk : BodyWay::Any;
+}
+
+// Did all leave at once? Then nothing was held: behind a short segment a dot of its own write
+// would have waited, and would stand apart.
+bool one_flight(const Trace& trace) {
+  constexpr std::size_t kInitialWindow = 10;  // RFC 6928
+  const std::size_t count = trace.segments.size();
+  if (trace.path.rtt_us == 0 || count < 2 || count > kInitialWindow) return false;
+  // Here the acknowledgement is back at once, and what waited for it leaves alone.
+  if (trace.path.rtt_us < kRoundTripUs) return true;
+  if (trace.path.rtt_us < kLongRoundTripUs) return false;
+  return std::all_of(trace.segments.begin() + 1, trace.segments.end(), [&](const Segment& segment) {
+    return segment.gap_us < trace.path.rtt_us / 4;
+  });
+}
+
+DotWay dot_of(const Trace& trace, const Features& features) {
+  if (trace.landmarks.terminator == 0) return DotWay::Any;
+  const bool apart = !features.cuts.empty() && features.cuts.back().place == Place::Terminator;
+  if (apart && features.cuts.back().offset < trace.size) {
+    return trace.size - features.cuts.back().offset <= 3 ? DotWay::Apart3 : DotWay::Apart5;
+  }
+  const bool clean =
+      features.repaired == 0 && trace.state == State::Complete && trace.via != Via::Read;
+  return clean && one_flight(trace) ? DotWay::Joined : DotWay::Any;
+}
+
+// Did a short segment leave while an earlier short one was not yet acknowledged?
+Held held_of(const Trace& trace, const Writes& writes, const Features& features) {
+  const std::uint32_t rtt = trace.path.rtt_us;
+  if (rtt < kLongRoundTripUs || features.repaired != 0 || trace.via == Via::Read) return Held::Any;
+  if (writes.boundaries.empty()) return Held::Any;
+  const std::size_t first = writes.boundaries.front().segment;
+  const std::size_t next =
+      writes.boundaries.size() > 1 ? writes.boundaries[1].segment : trace.segments.size() - 1;
+  std::uint64_t wait = 0;
+  for (std::size_t i = first + 1; i <= next; ++i) {
+    wait += trace.segments[i].gap_us;
+    // On a slow link each segment waits for the one before it.
+    if (i != next && trace.segments[i].gap_us > rtt / 8) return Held::Any;
+  }
+  if (wait < rtt / 2) return Held::No;
+  return wait > rtt - rtt / 5 && wait < rtt * std::uint64_t{2} ? Held::Yes : Held::Any;
+}
+
+}  // namespace
+
+Steps observe(const Trace& trace, const Writes& writes, const Features& features) {
+  Steps steps;
+  const Dialogue& talk = trace.dialogue;
+  steps.talk = talk_bits(trace);
+  steps.helo = talk.greeting == Dialogue::Greeting::Helo && !talk.fallback;
+  steps.no_offer = talk.fallback || talk.greeting == Dialogue::Greeting::None;
+  if (trace.tls || trace.transfer == Transfer::Bdat) return steps;
+
+  steps.size = static_cast<std::uint32_t>(std::min<std::uint64_t>(trace.size, UINT32_MAX));
+  const SegmentSizes& sizes = writes.segment;
+  const bool steady = sizes.other == 0 && sizes.announced == 0;
+  steps.full = steady ? writes.full : 0;
+  steps.clean =
+      steady && features.repaired == 0 && trace.state == State::Complete && trace.via != Via::Read;
+  const auto first = std::find_if(features.cuts.begin(), features.cuts.end(), [](const Cut& cut) {
+    return tells_writer(cut.place) || cut.place == Place::Terminator;
+  });
+  if (first != features.cuts.end() && tells_writer(first->place) && !features.hidden_first) {
+    const auto boundary =
+        std::find_if(writes.boundaries.begin(), writes.boundaries.end(),
+                     [&](const Boundary& candidate) { return candidate.offset == first->offset; });
+    steps.offset = first->offset;
+    steps.line_end =
+        boundary != writes.boundaries.end() && trace.segments[boundary->segment].line_end;
+    steps.first = places_of(first->offset, steps.line_end, trace.landmarks);
+  } else if (first == features.cuts.end() || !features.hidden_first) {
+    // Nothing was cut: that says something once there was room for a cut.
+    if (features.segments >= 3 && trace.state == State::Complete) steps.first = kFirstNone;
+  }
+  steps.body = body_of(trace, writes, features);
+  steps.dot = dot_of(trace, features);
+  steps.held = held_of(trace, writes, features);
+  return steps;
+}
+
+namespace {
+
+// --- the match
+// ------------------------------------------------------------------------------------
+
+constexpr std::uint32_t kMostBlocks = 8;  // blocks of whole segments that hide in front of a cut
+
+// Does a writer of `block` show its first cut here? It is the first multiple that is no whole
+// number of segments. Exim's buffer ends a byte early or late where a line end crosses it.
+bool first_of_blocks(std::uint32_t block, const Steps& steps) {
+  const std::uint32_t slack = block % 2 == 1 ? 1 : 0;
+  const std::uint32_t times = (steps.offset + slack) / block;
+  if (times == 0 || times > kMostBlocks) return false;
+  const std::uint32_t ideal = times * block;
+  const std::uint32_t off = steps.offset > ideal ? steps.offset - ideal : ideal - steps.offset;
+  if (off > slack * times) return false;
+  for (std::uint32_t i = 1; i < times && steps.full != 0; ++i) {
+    if (i * block % steps.full != 0) return false;
+  }
+  return true;
+}
+
+// Is a message without a cut what a writer of `block` sends? Either it fits into one, or every
+// block is a whole number of segments.
+bool hides_blocks(std::uint32_t block, const Steps& steps) {
+  if (steps.size <= block) return true;
+  return steps.full != 0 && block % steps.full == 0;
+}
+
+bool first_fits(const Gait& gait, const Steps& steps) {
+  if ((gait.first & steps.first) != 0) return true;
+  if (steps.offset == 0) {
+    const auto hides = [&](std::uint32_t block) {
+      return block != 0 && hides_blocks(block, steps);
+    };
+    return hides(gait.line_block) || std::any_of(gait.blocks.begin(), gait.blocks.end(), hides);
+  }
+  constexpr std::uint32_t kLongestLine = 1000;  // RFC 5321, 4.5.3.1.6
+  if (gait.line_block != 0 && steps.line_end && steps.offset <= gait.line_block &&
+      steps.offset + kLongestLine > gait.line_block) {
+    return true;
+  }
+  return std::any_of(gait.blocks.begin(), gait.blocks.end(), [&](std::uint32_t block) {
+    return block != 0 && first_of_blocks(block, steps);
+  });
+}
+
+bool greeting_fits(const Gait& gait, const Steps& steps) {
+  return steps.no_offer ? gait.ehlo : (steps.helo ? gait.helo : gait.ehlo);
+}
+
+// How much of the entry was seen to hold; 0: it does not. The writes weigh most, since a dialogue
+// is easily copied.
+constexpr int kTalkHolds = 4;
+constexpr int kWordHolds = 2;
+constexpr int kFirstHolds = 6;
+constexpr int kWayHolds = 2;
+
+int popcount(std::uint32_t bits) {
+  int count = 0;
+  for (; bits != 0; bits &= bits - 1) ++count;
+  return count;
+}
+
+template <typename Way>
+bool way_holds(Way wanted, Way seen, int& weight) {
+  if (wanted == Way::Any || seen == Way::Any) return true;
+  weight += kWayHolds;
+  return wanted == seen;
+}
+
+int weigh(const Gait& gait, const Steps& steps) {
+  if (!greeting_fits(gait, steps)) return 0;
+  const std::uint32_t ignored = steps.no_offer ? kExtensions : 0;
+  const std::uint32_t required = gait.required & ~ignored;
+  if ((steps.talk & required) != required) return 0;
+  if ((steps.talk & gait.forbidden & ~ignored) != 0) return 0;
+  int weight = kTalkHolds + kWordHolds * popcount(required);
+  if (steps.first == 0) return gait.talk_is_enough ? weight : 0;
+  if (first_fits(gait, steps)) {
+    weight += kFirstHolds;
+  } else if (steps.clean || !gait.talk_is_enough) {
+    return 0;
+  }
+  if (!way_holds(gait.body, steps.body, weight)) return 0;
+  if (gait.dot == DotWay::Alone3) {
+    if (steps.dot != DotWay::Apart3) return 0;
+    weight += kWayHolds;
+  } else if (gait.dot == DotWay::Apart) {
+    if (steps.dot == DotWay::Joined) return 0;
+    if (steps.dot != DotWay::Any) weight += kWayHolds;
+  } else if (!way_holds(gait.dot, steps.dot, weight)) {
+    return 0;
+  }
+  if (!way_holds(gait.held, steps.held, weight)) return 0;
+  return weight;
+}
+
+}  // namespace
+
+const Gait* GaitBook::match(const Steps& steps) const {
+  const Gait* best = nullptr;
+  int most = 0;
+  bool twice = false;
+  for (const Gait& gait : gaits_) {
+    const int weight = weigh(gait, steps);
+    if (weight == 0 || weight < most) continue;
+    twice = weight == most;
+    most = weight;
+    best = &gait;
+  }
+  return twice ? nullptr : best;
+}
+
+bool GaitBook::excludes(std::string_view name, const Steps& steps) const {
+  const Gait* gait = find(name);
+  if (gait == nullptr || steps.no_offer) return false;
+  if (!greeting_fits(*gait, steps)) return true;
+  if ((steps.talk & gait->forbidden & kHabits) != 0) return true;
+  // Below an ordinary segment size the path may have moved, and cut again what the program wrote.
+  constexpr std::uint32_t kOrdinaryFull = 1200;
+  return steps.clean && steps.full >= kOrdinaryFull && steps.first != 0 &&
+         !first_fits(*gait, steps);
+}
+
+const Gait* GaitBook::find(std::string_view name) const {
+  const auto found = std::find_if(gaits_.begin(), gaits_.end(),
+                                  [&](const Gait& gait) { return gait.name == name; });
+  return found == gaits_.end() ? nullptr : &*found;
+}
+
+void GaitBook::add(const GaitBook& other) {
+  for (const Gait& gait : other.gaits_) {
+    if (find(gait.name) == nullptr) gaits_.push_back(gait);
+  }
+}
+
+const std::shared_ptr<const GaitBook>& GaitBook::builtin() {
+  static const std::shared_ptr<const GaitBook> book = [] {
+    auto made = std::make_shared<GaitBook>();
+    for (const std::string_view text : kGaitFiles) {
+      // A test parses each file; here a broken one costs its names and not the mail.
+      (void)made->add(text);
+    }
+    return made;
+  }();
+  return book;
+}
+
+std::string_view name(GaitClass kind) {
+  const auto index = static_cast<std::size_t>(kind);
+  return index < kClasses.size() ? kClasses[index] : std::string_view("?");
+}
+
+bool is_gait_name(std::string_view name) {
+  constexpr std::size_t kLongest = 24;
+  return !name.empty() && name.size() <= kLongest && name != "unknown" &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
+}
+
+namespace {
+
+// --- the text
+// -------------------------------------------------------------------------------------
+
+constexpr std::string_view kBlanks = " \t\r";
+
+std::string_view trimmed(std::string_view text) {
+  const auto begin = text.find_first_not_of(kBlanks);
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
+}
+
+std::string_view take(std::string_view& text) {
+  text = trimmed(text);
+  const std::string_view word = text.substr(0, text.find_first_of(kBlanks));
+  text.remove_prefix(word.size());
+  return word;
+}
+
+// Reads one file. What is said once is said in `reason`; the line is counted by add().
+class Parser {
+ public:
+  std::vector<Gait> gaits;
+  std::string reason;
+
+  bool line(std::string_view text) {
+    const std::string_view key = take(text);
+    if (key.empty() || key.front() == '#') return true;
+    if (key == "gait") {
+      const std::string_view name = take(text);
+      return begin(name, trimmed(text));
+    }
+    if (gaits.empty()) return fail("an entry begins with: gait NAME");
+    return setting(key, trimmed(text));
+  }
+
+  bool finish() {
+    if (gaits.empty()) return true;
+    if (!has_first_ && !gaits.back().talk_is_enough) {
+      return fail(fmt::format("{} has no \"first\"", gaits.back().name));
+    }
+    seal(gaits.back());
+    return true;
+  }
+
+ private:
+  bool fail(std::string why) {
+    if (reason.empty()) reason = std::move(why);
+    return false;
+  }
+
+  bool begin(std::string_view name, std::string_view rest) {
+    if (!finish()) return false;
+    if (!is_gait_name(name) || !rest.empty()) {
+      return fail("a name is 1 to 24 of a-z, 0-9 and -, and not \"unknown\"");
+    }
+    const auto same = [&](const Gait& gait) { return gait.name == name; };
+    if (std::any_of(gaits.begin(), gaits.end(), same)) return fail("a second entry of this name");
+    if (gaits.size() == GaitBook::kMaxGaits) return fail("too many entries");
+    gaits.emplace_back();
+    gaits.back().name = name;
+    has_first_ = false;
+    allowed_ = 0;
+    return true;
+  }
+
+  // What the entry does not name must not be there, but for what is free.
+  void seal(Gait& gait) {
+    if (((gait.required | allowed_) & kSizes) != 0) {
+      allowed_ |= bit_of("size");
+      gait.forbidden &= ~bit_of("size");
+    }
+    gait.forbidden |= (kHabits | kExtensions) & ~gait.required & ~allowed_;
+  }
+
+  template <typename Enum, std::size_t N>
+  bool choice(const std::array<std::string_view, N>& names, std::string_view text, Enum& value) {
+    const auto found = named<Enum>(names, text);
+    if (!found) return fail(fmt::format("should be one of {}", fmt::join(names, ", ")));
+    value = *found;
+    return true;
+  }
+
+  bool setting(std::string_view key, std::string_view value) {
+    Gait& gait = gaits.back();
+    if (value.empty()) return fail(fmt::format("{} needs a value", key.substr(0, 40)));
+    if (key == "class") return choice(kClasses, value, gait.kind);
+    if (key == "body") return choice(kBodies, value, gait.body);
+    if (key == "dot") return choice(kDots, value, gait.dot);
+    if (key == "held") return choice(kHeld, value, gait.held);
+    if (key == "talk") return each(value, [&](std::string_view word) { return talk(gait, word); });
+    if (key == "first") {
+      has_first_ = true;
+      return each(value, [&](std::string_view word) { return first(gait, word); });
+    }
+    if (key == "programs") {
+      return each(value, [&](std::string_view word) {
+        gait.programs.emplace_back(word);
+        return true;
+      });
+    }
+    if (key == "seen") {
+      gait.seen += gait.seen.empty() ? "" : " ";
+      gait.seen += value;
+      return true;
+    }
+    if (key == "enough") {
+      gait.talk_is_enough = value == "talk";
+      return gait.talk_is_enough || fail("should be: enough talk");
+    }
+    return fail(fmt::format("unknown key {}", key.substr(0, 40)));
+  }
+
+  template <typename Take>
+  bool each(std::string_view words, Take take_word) {
+    while (!trimmed(words).empty()) {
+      if (!take_word(take(words))) return false;
+    }
+    return true;
+  }
+
+  bool talk(Gait& gait, std::string_view word) {
+    if (word == "helo" || word == "ehlo" || word == "helo|ehlo") {
+      gait.helo = word != "ehlo";
+      gait.ehlo = word != "helo";
+      return true;
+    }
+    const char sign = word.empty() ? '\0' : word.front();
+    const std::string_view bare = sign == '-' || sign == '?' ? word.substr(1) : word;
+    const std::uint32_t bit = bit_of(bare);
+    if (bit == 0) return fail(fmt::format("unknown word {} in talk", bare.substr(0, 40)));
+    (sign == '-' ? gait.forbidden : sign == '?' ? allowed_ : gait.required) |= bit;
+    return (gait.required & gait.forbidden) == 0 ||
+           fail(fmt::format("{} is both asked for and refused", bare));
+  }
+
+  bool number(std::string_view text, std::uint32_t& value) {
+    constexpr std::uint32_t kLeast = 256;
+    constexpr std::uint32_t kMost = 1 << 20;
+    std::uint32_t sum = 0;
+    for (const char c : text) {
+      if (c < '0' || c > '9' || sum > kMost) return fail("a block is a number of bytes");
+      sum = sum * 10 + static_cast<std::uint32_t>(c - '0');
+    }
+    if (sum < kLeast || sum > kMost) return fail("a block is of 256 to 1048576 bytes");
+    value = sum;
+    return true;
+  }
+
+  bool first(Gait& gait, std::string_view word) {
+    constexpr std::string_view kBlock = "block-";
+    constexpr std::string_view kLines = "lines-";
+    if (word.starts_with(kLines)) return number(word.substr(kLines.size()), gait.line_block);
+    if (word.starts_with(kBlock)) {
+      const auto unused = std::find(gait.blocks.begin(), gait.blocks.end(), 0U);
+      if (unused == gait.blocks.end()) return fail("at most four blocks");
+      return number(word.substr(kBlock.size()), *unused);
+    }
+    const auto found = named<unsigned>(kFirsts, word);
+    if (!found) {
+      return fail(fmt::format("should be of {}, block-N, lines-N", fmt::join(kFirsts, ", ")));
+    }
+    gait.first = static_cast<std::uint16_t>(gait.first | 1U << *found);
+    return true;
+  }
+
+  bool has_first_ = false;
+  std::uint32_t allowed_ = 0;
+};
+
+}  // namespace
+
+std::optional<GaitError> GaitBook::add(std::string_view text) {
+  if (text.size() > kMaxText) return GaitError{1, "the file is too large"};
+  Parser parser;
+  std::size_t number = 0;
+  while (!text.empty()) {
+    ++number;
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    if (!parser.line(text.substr(0, end))) return GaitError{number, parser.reason};
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  if (!parser.finish()) return GaitError{number, parser.reason};
+  for (const Gait& gait : parser.gaits) {
+    if (find(gait.name) != nullptr) {
+      return GaitError{number, fmt::format("{} is in the book already", gait.name)};
+    }
+  }
+  if (gaits_.size() + parser.gaits.size() > kMaxGaits) return GaitError{number, "too many entries"};
+  gaits_.insert(gaits_.end(), parser.gaits.begin(), parser.gaits.end());
+  return std::nullopt;
+}
+
+std::string print(const Gait& gait) {
+  std::string text = fmt::format("gait {}\n  class {}\n", gait.name, name(gait.kind));
+  if (!gait.programs.empty()) text += fmt::format("  programs {}\n", fmt::join(gait.programs, " "));
+  if (!gait.seen.empty()) text += fmt::format("  seen {}\n", gait.seen);
+  text += gait.ehlo && gait.helo ? "  talk helo|ehlo" : gait.helo ? "  talk helo" : "  talk ehlo";
+  for (std::size_t i = 0; i < kWordCount; ++i) {
+    const std::uint32_t bit = 1U << i;
+    const bool free = kWords[i].absent == Absent::Free;
+    const bool allowed = (gait.forbidden & bit) == 0;
+    if ((gait.required & bit) != 0) {
+      text += fmt::format(" {}", kWords[i].word);
+    } else if (free != allowed) {
+      text += fmt::format(" {}{}", free ? '-' : '?', kWords[i].word);
+    }
+  }
+  text += '\n';
+  if (gait.talk_is_enough) text += "  enough talk\n";
+  std::string first;
+  for (std::size_t i = 0; i < kFirsts.size(); ++i) {
+    if ((gait.first & 1U << i) != 0) first += fmt::format(" {}", kFirsts[i]);
+  }
+  for (const std::uint32_t block : gait.blocks) {
+    if (block != 0) first += fmt::format(" block-{}", block);
+  }
+  if (gait.line_block != 0) first += fmt::format(" lines-{}", gait.line_block);
+  if (!first.empty()) text += fmt::format("  first{}\n", first);
+  const auto way = [&](std::string_view key, std::string_view value) {
+    if (value != "any") text += fmt::format("  {} {}\n", key, value);
+  };
+  way("body", kBodies[static_cast<std::size_t>(gait.body)]);
+  way("dot", kDots[static_cast<std::size_t>(gait.dot)]);
+  way("held", kHeld[static_cast<std::size_t>(gait.held)]);
+  return text;
+}
+
+namespace {
+
+// What all agree on; Any where they do not. Those who could not tell have no vote.
+template <typename Way, typename Get>
+Way common(const std::vector<Steps>& messages, Get get) {
+  Way all = Way::Any;
+  for (const Steps& steps : messages) {
+    const Way one = get(steps);
+    if (one == Way::Any) continue;
+    if (all != Way::Any && all != one) return Way::Any;
+    all = one;
+  }
+  return all;
+}
+
+// The buffer that explains every first cut; 0: none does. The largest of the usual ones, since a
+// writer of 4096 ends on multiples of 1024 too.
+std::uint32_t common_block(const std::vector<const Steps*>& cut) {
+  for (const std::uint32_t block : {65536U, 32768U, 16384U, 8192U, 8189U, 4096U, 2048U, 1024U}) {
+    const auto fits = [&](const Steps* steps) { return first_of_blocks(block, *steps); };
+    if (!cut.empty() && std::all_of(cut.begin(), cut.end(), fits)) return block;
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::string learn(std::string_view name, const std::vector<Steps>& messages) {
+  std::vector<const Steps*> told;
+  for (const Steps& steps : messages) {
+    if (steps.first != 0) told.push_back(&steps);
+  }
+  if (told.empty() || !is_gait_name(name)) return {};
+  Gait gait;
+  gait.name = name;
+  gait.programs.emplace_back(name);
+  gait.seen = fmt::format("learned from {} messages, {} of them cut into three segments or more",
+                          messages.size(), told.size());
+  gait.ehlo = gait.helo = false;
+  std::uint32_t always = ~0U;
+  std::uint32_t ever = 0;
+  for (const Steps& steps : messages) {
+    (steps.helo ? gait.helo : gait.ehlo) = true;
+    if (steps.no_offer) continue;
+    always &= steps.talk;
+    ever |= steps.talk;
+  }
+  // What content or circumstances bring is no habit, however often it was seen.
+  constexpr std::uint32_t kTelling = kHabits | kExtensions;
+  gait.required = ever == 0 ? 0 : always & kTelling;
+  gait.forbidden = kTelling & ~ever;
+
+  std::uint16_t shared = 0xffff;
+  std::vector<const Steps*> cut;
+  for (const Steps* steps : told) {
+    if (steps->offset == 0) {
+      gait.first |= kFirstNone;
+    } else {
+      cut.push_back(steps);
+      shared &= steps->first;
+    }
+  }
+  const std::uint32_t block = common_block(cut);
+  if (block != 0) {
+    gait.blocks[0] = block;
+  } else if (!cut.empty() && shared != 0) {
+    gait.first |= shared;
+  } else {
+    for (const Steps* steps : cut) gait.first |= steps->first;
+  }
+  gait.body = common<BodyWay>(messages, [](const Steps& steps) { return steps.body; });
+  gait.dot = common<DotWay>(messages, [](const Steps& steps) { return steps.dot; });
+  gait.held = common<Held>(messages, [](const Steps& steps) { return steps.held; });
+  return print(gait);
+}
+
+}  // namespace classifier

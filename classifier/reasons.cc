@@ -1,0 +1,80 @@
+// One sentence each. Pure; any thread.
+#include "classifier/reasons.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace classifier {
+namespace {
+
+// {0} {1} {2}: the numbers; {3}: "s" unless the first is one; {4}: the text; {5}: the weight.
+constexpr std::array<std::string_view, 26> kSentences = {
+    "{4}",
+    "{4} {5:+.1f}",
+    "{0} of {1} write ends are multiples of {2}",
+    "first write ends at byte {0}, the end of the first line",
+    "first write ends at byte {0}, the end of the first field",
+    "first write ends at byte {0}, the end of a header line",
+    "first write ends at byte {0}, the end of the header",
+    "first write ends at byte {0}, the end of the header and its blank line",
+    "first write ends at byte {0}, where nothing ends",
+    "the first Received field alone, then in bulk",
+    "{0} write{3} cut off inside a header line",
+    "full segments but for {0} cut{3} in the body",
+    "one segment",
+    "{0} BDAT chunks",
+    "reads joined the segments in front of byte {0} unevenly",
+    "one write, then the end",
+    "{0} full segment{3} and a tail",
+    "write ends at line ends below a buffer's size",
+    "terminator apart",
+    "encrypted: segments do not show the writes",
+    "{0} of {1} segments repaired",
+    "{0} of {1} segments repaired, {2} cuts unexplained",
+    "full size moves between {0} and {1}, {2}x",
+    "{0} segment{3} of {1}",
+    "segments of {0} are possible, none was full",
+    "partial: {4}",
+};
+
+}  // namespace
+
+void Reasons::add(Because because, std::uint32_t a, std::uint32_t b, std::uint32_t c) {
+  if (count_ == kMost) return;
+  Entry& entry = entries_[count_++];
+  entry.because = because;
+  entry.length = 0;
+  entry.weight = 0;
+  entry.numbers = {a, b, c};
+}
+
+void Reasons::add_text(Because because, std::string_view text, double weight) {
+  if (count_ == kMost) return;
+  add(because);
+  Entry& entry = entries_[count_ - 1];
+  entry.weight = static_cast<float>(weight);
+  entry.length = static_cast<std::uint8_t>(std::min(text.size(), kLongestText));
+  std::copy_n(text.data(), entry.length, entry.text.data());
+}
+
+std::string Reasons::operator[](std::size_t at) const {
+  const Entry& entry = entries_[at];
+  const auto which = static_cast<std::size_t>(entry.because);
+  if (which >= kSentences.size()) return "?";
+  const auto& [a, b, c] = entry.numbers;
+  if (entry.because == Because::ReadsHide && a == 0) {
+    return "reads joined the segments unevenly";
+  }
+  return fmt::format(fmt::runtime(kSentences[which]), a, b, c, a == 1 ? "" : "s",
+                     std::string_view(entry.text.data(), entry.length), entry.weight);
+}
+
+Reasons& Reasons::operator=(const Reasons& other) {
+  if (this == &other) return *this;
+  count_ = other.count_;
+  std::copy_n(other.entries_.begin(), count_, entries_.begin());
+  return *this;
+}
+
+}  // namespace classifier

@@ -1,0 +1,119 @@
+// Why a verdict is what it is: a short list that is cheap to make and is put into words only when
+// somebody asks. A message is judged in a microsecond or two; formatting a dozen sentences would
+// take ten times that, and most are never read. No heap: the list lives inside the verdict.
+// Pure; a value, safe from any thread as values are.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace classifier {
+
+// What is said; the sentence of each is in reasons.cc. Numbers are its a, b and c.
+enum class Because : std::uint8_t {
+  Text,          // as it was given
+  Term,          // a term of the score: text and weight
+  BlockEnds,     // a of b write ends are multiples of c
+  FirstAtLine,   // first write ends at a, the first line's end
+  FirstAtField,  // … the first field's
+  FirstAtHeaderLine,
+  FirstAtHeaderEnd,
+  FirstAtBody,     // … behind the header's blank line
+  FirstAtNothing,  // … where nothing ends
+  ReceivedAlone,
+  InsideHeader,  // a writes end inside a header line
+  OddCuts,       // full segments but for a cuts in the body
+  OneSegment,
+  Chunks,        // a BDAT chunks
+  ReadsHide,     // reads joined the segments in front of byte a unevenly; 0: somewhere
+  OneWrite,      // one write, then the end
+  FullThenTail,  // a full segments and a tail
+  LineBuffer,
+  Terminator,  // the terminator came apart
+  Encrypted,
+  Repaired,       // a of b segments repaired
+  Noise,          // a of b segments repaired, c cuts unexplained
+  FullSizeMoves,  // between a and b, c times
+  SegmentsOf,     // a segments of b
+  NoneFull,       // segments of a are possible, none was full
+  Partial,        // partial: text
+};
+
+// A verdict gives about ten. What comes behind the last place is dropped: no evidence can make a
+// verdict grow.
+class Reasons {
+ public:
+  static constexpr std::size_t kMost = 20;
+  static constexpr std::size_t kLongestText = 92;  // longer texts are cut
+
+  struct Entry {
+    Because because = Because::Text;
+    std::uint8_t length = 0;
+    float weight = 0;
+    std::array<std::uint32_t, 3> numbers{};
+    std::array<char, kLongestText> text{};
+  };
+
+  void add(Because because, std::uint32_t a = 0, std::uint32_t b = 0, std::uint32_t c = 0);
+  void add_text(Because because, std::string_view text, double weight = 0);
+  // As a list of strings would take them.
+  void push_back(std::string_view text) { add_text(Because::Text, text); }
+  void emplace_back(std::string_view text) { add_text(Because::Text, text); }
+
+  void clear() { count_ = 0; }
+  std::size_t size() const { return count_; }
+  bool empty() const { return count_ == 0; }
+  Because because(std::size_t at) const { return entries_[at].because; }
+  // In words: "3 of 4 write ends are multiples of 4096". Requires: at < size().
+  std::string operator[](std::size_t at) const;
+
+  // Reads like a list of strings; each is made when it is looked at.
+  class Iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = std::string;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const std::string*;
+    using reference = std::string;
+
+    Iterator() = default;
+    Iterator(const Reasons* reasons, std::size_t at) : reasons_(reasons), at_(at) {}
+    std::string operator*() const { return (*reasons_)[at_]; }
+    Iterator& operator++() {
+      ++at_;
+      return *this;
+    }
+    Iterator operator++(int) {
+      Iterator before = *this;
+      ++at_;
+      return before;
+    }
+    bool operator==(const Iterator& other) const { return at_ == other.at_; }
+
+   private:
+    const Reasons* reasons_ = nullptr;
+    std::size_t at_ = 0;
+  };
+  using value_type = std::string;
+  using const_iterator = Iterator;
+  Iterator begin() const { return {this, 0}; }
+  Iterator end() const { return {this, count_}; }
+  std::vector<std::string> strings() const { return {begin(), end()}; }
+  operator std::vector<std::string>() const { return strings(); }
+
+  // Copies only the places in use.
+  Reasons() = default;
+  Reasons(const Reasons& other) { *this = other; }
+  Reasons& operator=(const Reasons& other);
+
+ private:
+  std::size_t count_ = 0;
+  std::array<Entry, kMost> entries_;
+};
+
+}  // namespace classifier

@@ -1,0 +1,64 @@
+// The connections of a capture: gives each packet to its flow (tcp_flow.h) and bounds how many are
+// kept. Beyond the bound the one that was silent for longest is finished, as at the capture's end.
+// Traces come out in the order in which messages end. One thread.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <unordered_map>
+
+#include "milter/capture/pcap_reader.h"
+#include "milter/capture/tcp_flow.h"
+
+namespace capture {
+
+class TcpAssembly {
+ public:
+  struct Limits {
+    std::size_t flows = 8192;
+    std::size_t waiting_bytes = 64 * 1024 * 1024;  // out of order, of all flows
+    FlowLimits flow;
+  };
+
+  // Requires: `sink` outlives the assembly.
+  TcpAssembly(TraceSink& sink, const Limits& limits);
+
+  void packet(const TcpPacket& packet);
+  // The capture has ended.
+  void finish();
+
+  std::size_t flows() const { return index_.size(); }
+  std::size_t waiting_bytes() const { return waiting_; }
+
+ private:
+  // The two ends, the lesser first, so that both directions have one key.
+  struct Key {
+    TcpEnd low;
+    TcpEnd high;
+    bool operator==(const Key&) const = default;
+  };
+  // Seeded anew for each assembly: whoever writes the capture cannot choose what collides.
+  struct Hash {
+    std::uint64_t seed;
+    std::size_t operator()(const Key& key) const noexcept;
+  };
+  struct Entry {
+    Entry(const Key& k, const TcpPacket& first, TcpAssembly& owner)
+        : key(k), flow(first.from, first.to, owner.sink_, owner.limits_.flow, owner.waiting_) {}
+    Key key;
+    TcpFlow flow;
+  };
+  using Entries = std::list<Entry>;  // the one used last is in front
+
+  static Key key_of(const TcpPacket& packet);
+  Entry& entry_for(const TcpPacket& packet);
+  void add(const Key& key, const TcpPacket& packet);
+
+  TraceSink& sink_;
+  const Limits limits_;
+  std::size_t waiting_ = 0;
+  Entries entries_;
+  std::unordered_map<Key, Entries::iterator, Hash> index_;
+};
+
+}  // namespace capture

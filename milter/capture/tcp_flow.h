@@ -1,0 +1,166 @@
+// One TCP connection of a capture: puts both streams together by sequence number and gives them, in
+// the order in which the two ends must have seen them, to an Observer.
+//
+//     packets ─► two halves: bytes in order, gaps ─► order of cause ─► Observer ─► traces
+//
+// Order of cause: a packet's acknowledgement says which bytes of the other side its sender had
+// seen. So bytes wait until what they acknowledge has been given. A capture that recorded an ACK
+// before the data, or lost data that was acknowledged, then does not make a reply come before its
+// command. Waiting costs memory, so it is bounded; at the bound what is missing is given up, the
+// oldest first: missing text is filled in (the segments around it say `hole`), a missing reply is
+// guessed, and when the server was never seen a stand-in answers.
+//
+// The first copy of a byte counts. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "classifier/observer.h"
+#include "milter/capture/pcap_reader.h"
+#include "milter/capture/stand_in_server.h"
+
+namespace capture {
+
+// Whose message it was.
+struct Connection {
+  TcpEnd client;
+  TcpEnd server;
+};
+
+class TraceSink {
+ public:
+  virtual ~TraceSink() = default;
+  // What the message of the next call claims about its sender; none where it was not seen.
+  virtual void claimed(classifier::Claims&& claims) { (void)claims; }
+  virtual void message(const Connection& connection, classifier::Trace&& trace) = 0;
+};
+
+struct FlowLimits {
+  std::size_t waiting_bytes = 1024 * 1024;  // what waits in one connection, with its overhead
+  std::size_t segments = 4096;              // Observer::Limits
+};
+
+class TcpFlow final : private classifier::Observer::Sink {
+ public:
+  // `all_waiting`: bytes that wait in all flows; kept up to date. Both outlive the flow.
+  TcpFlow(const TcpEnd& one, const TcpEnd& other, TraceSink& sink, const FlowLimits& limits,
+          std::size_t& all_waiting);
+  ~TcpFlow() override;
+  TcpFlow(const TcpFlow&) = delete;
+  TcpFlow& operator=(const TcpFlow&) = delete;
+
+  // Requires: the packet is between the two ends, and does not begin another connection.
+  void packet(const TcpPacket& packet);
+  // A SYN of a new connection between the same ends.
+  bool reused_by(const TcpPacket& packet) const;
+  // Nothing more comes, or nothing more is kept: what waits is given, a cut message is told of.
+  void finish();
+  // Gives up what is missing until at most so much waits.
+  void give_up_until(std::size_t bytes);
+  bool over() const { return state_ == State::Over; }
+
+ private:
+  //     Searching ──greeting, EHLO, HELO, MAIL──► Following ──out of step──► Searching
+  //     SYN to Following at once                      │ STARTTLS, TLS hello
+  //     Over: finish(), or no mail                    ▼
+  //                                               Encrypted ──plain EHLO (decrypted tap)──►
+  //                                               Following
+  enum class State : std::uint8_t { Searching, Following, Encrypted, Over };
+
+  // Payload that came early, or a part of it that was not captured (then `bytes` is empty).
+  struct Chunk {
+    std::uint64_t end = 0;
+    std::uint64_t order = 0;  // of arrival
+    std::uint64_t needs = 0;  // offset in the other half that its sender had seen
+    std::string bytes;
+    bool missing() const { return bytes.empty(); }
+  };
+
+  struct Half {
+    bool based = false;
+    std::uint32_t base = 0;  // sequence number of offset 0
+    std::uint64_t next = 0;  // bytes given
+    bool syn = false;
+    bool payload = false;  // some was seen
+    bool fin = false;
+    std::uint64_t fin_at = 0;
+    std::uint16_t mss = 0;                   // announced; 0: not
+    bool timestamps = false;                 // offered
+    std::map<std::uint64_t, Chunk> waiting;  // by first offset; they do not overlap
+  };
+
+  void on_syn(int side, const TcpPacket& packet);
+  void on_ack(int side, const TcpPacket& packet);
+  void on_payload(int side, const TcpPacket& packet);
+  void on_end(int side, const TcpPacket& packet);
+
+  bool find_start(int side, const TcpPacket& packet);
+  void start(int client);
+  void learn_path();
+  void announce(const TcpPacket& packet, std::int64_t place);
+  std::uint32_t full_size(const TcpPacket& packet);
+
+  void keep(int side, const TcpPacket& packet, std::uint64_t place, std::uint64_t needs);
+  void insert(int side, std::uint64_t begin, Chunk chunk, std::string_view bytes);
+  Chunk take_front(int side);
+  bool unheard(int side) const;
+  bool deliverable(int side) const;
+  void pump();
+  void drop_old();
+  void give_up_one();
+  void fill(int side, std::uint64_t end, bool dot);
+  void forget_waiting();
+  void count_waiting(std::size_t bytes);
+
+  void give(int side, std::string_view bytes);
+  void give_client(std::string_view bytes);
+  void give_server(std::string_view bytes);
+  void guess_reply();
+  void after_loss();
+  void unobserved(classifier::Reason reason);
+  void end_cut_message();
+  bool in_data() const;
+
+  void claimed(classifier::Claims&& claims) override { sink_.claimed(std::move(claims)); }
+  void message(classifier::Trace&& trace) override;
+  void answered(std::uint32_t) override {}
+  void lost(classifier::Reason reason) override { lost_ = reason; }
+
+  const TcpEnd ends_[2];
+  TraceSink& sink_;
+  const FlowLimits& limits_;
+  std::size_t& all_waiting_;
+  State state_ = State::Searching;
+  int client_ = -1;  // which of ends_; -1: not known
+  bool mail_port_ = false;
+  Half halves_[2];
+  std::size_t waiting_bytes_ = 0;
+  std::uint64_t order_ = 0;
+  std::uint64_t seen_ = 0;      // payload of both sides
+  std::uint64_t filled_ = 0;    // of gaps
+  std::uint32_t searched_ = 0;  // packets with payload, without a start
+
+  std::unique_ptr<classifier::Observer> observer_;
+  std::unique_ptr<StandInServer> stand_in_;
+  classifier::Path path_;
+  std::uint64_t syn_time_ns_ = 0;
+  std::uint32_t largest_ = 0;          // payload of a single segment of the client's so far
+  std::uint32_t largest_seen_ = 0;     // how often
+  std::uint32_t messages_ = 0;         // of earlier observers and this one
+  std::uint32_t messages_before_ = 0;  // of earlier observers
+  std::optional<classifier::Reason> lost_;
+  bool not_mail_ = false;
+  bool text_asked_ = false;    // the server has said 354
+  bool mail_open_ = false;     // MAIL was seen, and no message since
+  bool client_spoke_ = false;  // since the server did
+  std::string client_tail_;    // the client's last bytes
+  std::string reply_head_;     // the server's line in hand, or the last one: its first bytes
+  bool reply_line_open_ = false;
+  std::size_t added_ = 0;  // bytes of ours behind a cut message
+};
+
+}  // namespace capture

@@ -1,0 +1,23 @@
+// The command line of `segmilter classify`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <vector>
+
+namespace cli {
+
+struct ClassifyArguments {
+  std::vector<std::string> files;
+  std::string format = "text";
+  std::string config;  // empty: the built-in thresholds and weights
+};
+
+// `arguments` must outlive `app`'s parsing.
+void define_classify(CLI::App& app, ClassifyArguments& arguments);
+
+// Returns the exit code. Throws config::ConfigError.
+int classify(const ClassifyArguments& arguments);
+
+}  // namespace cli

@@ -1,0 +1,49 @@
+#include "milter/cli/evaluate.h"
+
+#include "milter/config/load.h"
+#include "milter/offline/evaluate_command.h"
+#include "milter/offline/offline.h"
+
+namespace cli {
+namespace {
+
+using Format = offline::EvaluateOptions::Format;
+
+Format format_named(const std::string& name) {
+  if (name == "json") return Format::Json;
+  if (name == "html") return Format::Html;
+  return Format::Text;
+}
+
+}  // namespace
+
+void define_evaluate(CLI::App& app, EvaluateArguments& arguments) {
+  auto* command = app.add_subcommand(
+      "evaluate", "how right is the classifier, on recordings whose truth is known");
+  command->add_option("--truth", arguments.truth, "table of what is true (tab-separated)")
+      ->type_name("TRUTH.tsv")
+      ->required();
+  command->add_option("--format", arguments.format, "text, json or html")
+      ->check(CLI::IsMember({"text", "json", "html"}))
+      ->capture_default_str();
+  command
+      ->add_option("-c,--config", arguments.config,
+                   "thresholds and weights; without it the defaults")
+      ->type_name("FILE");
+  command->add_option("folder", arguments.folder, "where the table's files are")
+      ->type_name("PCAP-DIR")
+      ->required();
+}
+
+int evaluate(const EvaluateArguments& arguments) {
+  offline::EvaluateOptions options{.truth = arguments.truth,
+                                   .folder = arguments.folder,
+                                   .format = format_named(arguments.format),
+                                   .policy = {}};
+  if (!arguments.config.empty()) {
+    options.policy = config::parse(config::read_file(arguments.config), arguments.config).policy;
+  }
+  return offline::evaluate_command(options, offline::classify_file);
+}
+
+}  // namespace cli

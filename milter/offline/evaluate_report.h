@@ -1,0 +1,49 @@
+// An evaluation for people (text, HTML) and for programs (JSON). Each gives the whole output as one
+// string. Pure; any thread.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "milter/offline/evaluate.h"
+
+namespace offline {
+
+// At most so many mistakes are shown, with their traces; the rest is counted. JSON has them all.
+inline constexpr std::size_t kWorstMistakes = 12;
+
+std::string print_text(const Evaluation& evaluation);
+
+// One object: figures and undoubted (arrays of name, value, n, low, high, better, target, met),
+// links, axes (confusion, classes), calibration, false_alarms, official_alarms, tls, mistakes,
+// gait_mistakes, missing, extra, doubtful, messages. `null` where there was nothing to measure.
+std::string print_json(const Evaluation& evaluation);
+
+// One self-contained page: no script, no other file, pictures are inline SVG.
+std::string print_html(const Evaluation& evaluation);
+
+// Shared by text and HTML.
+std::string print_value(const Figure& figure);         // "0.987", "3", "-"
+std::string print_interval(const Figure& figure);      // "0.961–0.995", empty without one
+std::string print_target(const Figure& figure);        // "≥ 0.98", empty without one
+std::string print_rate(const Rate& rate);              // "12/13", "-"
+std::string print_ratio(std::optional<double> value);  // "0.987", "-"
+
+// "lines|received-first", as the truth has it; "*" for all.
+template <typename Label>
+std::string join(const std::vector<Label>& accepted) {
+  if (accepted.empty()) return "*";
+  std::string text;
+  for (const Label label : accepted) {
+    if (!text.empty()) text += '|';
+    text += classifier::name(label);
+  }
+  return text;
+}
+
+// "kilobyte-blocks instead of official-mta, block 4096 instead of 8192".
+std::string print_mistake(const Mistake& mistake);
+
+}  // namespace offline

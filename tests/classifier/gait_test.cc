@@ -1,0 +1,205 @@
+// Gaits: the entries' text, the match, and what the book makes of programs as they were recorded.
+#include "classifier/gait.h"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <string>
+
+#include "classifier/classify.h"
+#include "classifier/trace_text.h"
+
+namespace {
+
+using namespace classifier;
+
+Steps steps_of(const std::string& fields) {
+  const auto result = parse_trace("segmilter/1 " + fields);
+  REQUIRE(std::holds_alternative<Trace>(result));
+  const Trace& trace = std::get<Trace>(result);
+  Writes writes;
+  Features features;
+  recover_writes(trace, writes);
+  extract(trace, writes, features);
+  return observe(trace, writes, features);
+}
+
+std::string gait_of(const std::string& fields) {
+  const Gait* gait = GaitBook::builtin()->match(steps_of(fields));
+  return gait == nullptr ? "unknown" : gait->name;
+}
+
+// The same message by different programs: a header of 302 bytes, 18 KB in all, 40 ms away.
+const std::string kMessage = "mss=1448 rtt=40000 ts=yes line1=40 header=302 body=304 dot=3 ";
+const std::string kFields = "fields=40,77,113,152,196,215,302 ";
+const std::string kBulk =
+    "1448@60,1448p@30,1448@9,1448p@9,1448@9,1448p@9,1448@9,1448p@9,1448@9,1448@40400,1448p@60,";
+
+const std::string kPostfix =
+    kMessage + kFields + "talk=ehlo,pipelined,quit-with-dot,rcpt-ahead,data-ahead declared=17180 " +
+    "seg=1448p,1448x9p@10,1448@40000,1253+6pn@9";
+
+}  // namespace
+
+TEST_CASE("every file of gaits that is compiled in can be read") {
+  const auto& gaits = GaitBook::builtin()->gaits();
+  CHECK(gaits.size() >= 45);
+  std::vector<std::string> programs;
+  for (const Gait& gait : gaits) {
+    INFO(gait.name);
+    CHECK(is_gait_name(gait.name));
+    CHECK_FALSE(gait.programs.empty());
+    CHECK_FALSE(gait.seen.empty());
+    programs.insert(programs.end(), gait.programs.begin(), gait.programs.end());
+  }
+  std::sort(programs.begin(), programs.end());
+  programs.erase(std::unique(programs.begin(), programs.end()), programs.end());
+  CHECK(programs.size() >= 85);
+}
+
+TEST_CASE("an entry that is printed reads as the same entry") {
+  for (const Gait& gait : GaitBook::builtin()->gaits()) {
+    GaitBook book;
+    INFO(print(gait));
+    REQUIRE_FALSE(book.add(print(gait)));
+    CHECK(book.gaits().front() == gait);
+  }
+}
+
+TEST_CASE("a file of gaits that is wrong is refused with its line") {
+  struct Row {
+    const char* what;
+    const char* text;
+    std::size_t line;
+  };
+  const Row rows[] = {
+      {"no entry yet", "# a comment\n  class bot\n", 2},
+      {"a name with capitals", "gait Bot\n", 1},
+      {"the name that means none", "gait unknown\n", 1},
+      {"two words for a name", "gait a b\n", 1},
+      {"no first", "gait a\n  talk ehlo\n", 2},
+      {"no first, noticed at the next entry", "gait a\n  talk ehlo\n\ngait b\n  first none\n", 4},
+      {"an unknown key", "gait a\n  frist none\n", 2},
+      {"a key without a value", "gait a\n  first\n", 2},
+      {"an unknown word", "gait a\n  first none\n  talk ehlo loud\n", 3},
+      {"a word asked for and refused", "gait a\n  first none\n  talk lower -lower\n", 3},
+      {"an unknown class", "gait a\n  class server\n", 2},
+      {"a block of no size", "gait a\n  first block-\n", 2},
+      {"a block out of range", "gait a\n  first block-4294967297\n", 2},
+      {"five blocks", "gait a\n  first block-1024 block-1025 block-1026 block-1027 block-1028\n",
+       2},
+      {"the same name twice", "gait a\n  first none\ngait a\n  first none\n", 3},
+      {"enough of what", "gait a\n  enough writes\n", 2},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.what);
+    GaitBook book;
+    const auto error = book.add(row.text);
+    REQUIRE(error);
+    CHECK(error->line == row.line);
+    CHECK_FALSE(error->message.empty());
+    CHECK(book.gaits().empty());
+  }
+}
+
+TEST_CASE("programs are told by writes and dialogue together") {
+  struct Row {
+    const char* gait;
+    std::string trace;
+  };
+  const std::string lines = "1448x9@60,1448@40500,1448p@90,1178pn@57";
+  const std::string bulk = kBulk + "1181pn@73";
+  const Row rows[] = {
+      {"postfix", kPostfix},
+      {"exim", kMessage + "talk=ehlo,rcpt-ahead,data-ahead declared=19600 "
+                          "seg=1448p,1448x4@9,949p@9,1448x4@9,1448x3@40000,454+6pn@9"},
+      {"sendmail", kMessage + "talk=ehlo,soft-path,data-ahead declared=18000 "
+                              "seg=1448,1448p@9,1200p@9,1448x7@9,1448x3@40000,188pn@9"},
+      {"qmail", kMessage + "talk=helo seg=1024p,1448x9@90,1448x3@40000,197pn@9"},
+      {"py-smtplib",
+       kMessage + "talk=ehlo,lower declared=17148 seg=1448p,1448x9p@10,1448@40000,1223pn@9"},
+      {"line-by-line", kMessage + kFields + "talk=ehlo seg=40pn," + lines},
+      {"msmtp", kMessage + kFields + "talk=ehlo,data-ahead seg=40pn," + lines},
+      {"mutt", kMessage + kFields + "talk=helo seg=40pn," + lines},
+      {"header-lines", kMessage + kFields + "talk=ehlo seg=40pn," + bulk},
+      {"script-header-lines", kMessage + kFields + "talk=helo,blank-end seg=40pn," + bulk},
+      {"headers-apart", kMessage + kFields + "talk=ehlo seg=304pn," + bulk},
+      {"script-header-body", kMessage + kFields + "talk=helo,blank-end seg=304pn," + bulk},
+      {"script-template", kMessage + kFields + "talk=helo,blank-end seg=86p," + bulk},
+      {"emacs-smtpmail", kMessage + kFields + "talk=ehlo declared=17148 seg=38p," + lines},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.trace);
+    CHECK(gait_of(row.trace) == row.gait);
+  }
+}
+
+TEST_CASE("what fits no entry, or two alike, is unknown") {
+  CHECK(gait_of(kMessage + "talk=ehlo seg=900pn") == "unknown");
+  CHECK(gait_of(kMessage + "talk=ehlo,trailing-space seg=304pn,1448x9@60,1181pn@70") == "unknown");
+  CHECK(gait_of("tls=yes mss=1448 talk=ehlo seg=1448x9,20p") == "unknown");
+
+  GaitBook twins;
+  REQUIRE_FALSE(twins.add("gait a\n  first header\ngait b\n  first header\n"));
+  CHECK(twins.match(steps_of(kMessage + "talk=ehlo seg=304pn,1448x9,919pn")) == nullptr);
+}
+
+TEST_CASE("an entry that says more wins over one that says less, wherever they stand") {
+  const std::string less = "gait less\n  first header\n";
+  const std::string more = "gait more\n  talk ehlo blank-end\n  first header\n";
+  const Steps steps = steps_of(kMessage + "talk=ehlo,blank-end seg=304pn,1448x9,919pn");
+  for (const std::string& text : {less + more, more + less}) {
+    GaitBook book;
+    REQUIRE_FALSE(book.add(text));
+    REQUIRE(book.match(steps) != nullptr);
+    CHECK(book.match(steps)->name == "more");
+  }
+}
+
+TEST_CASE("a buffer is known by its multiples at any segment size") {
+  GaitBook book;
+  REQUIRE_FALSE(book.add("gait four\n  first block-4096\n"));
+  const auto fits = [&](const std::string& seg) {
+    return book.match(steps_of("line1=40 header=302 body=304 dot=3 talk=ehlo " + seg)) != nullptr;
+  };
+  CHECK(fits("mss=1448 seg=1448,1448p,1200p,1448x7,21pn"));
+  CHECK(fits("mss=908 seg=908x4,464p,908x7,21pn"));
+  CHECK(fits("mss=1024 seg=1024x9,21pn"));  // whole segments: nothing shows
+  CHECK_FALSE(fits("mss=1448 seg=1448x5,952p,1448x7,21pn"));
+  CHECK_FALSE(fits("mss=1448 seg=1448x9,21pn"));
+}
+
+TEST_CASE("an administrator's entry takes the place of the one of its name") {
+  GaitBook own;
+  REQUIRE_FALSE(own.add("gait postfix\n  class bot\n  first none\n"));
+  own.add(*GaitBook::builtin());
+  CHECK(own.find("postfix")->kind == GaitClass::Bot);
+  CHECK(own.find("exim") != nullptr);
+  CHECK(own.gaits().size() == GaitBook::builtin()->gaits().size());
+}
+
+TEST_CASE("an entry that was learned knows the messages it was learned from, and no others") {
+  const std::string talk = "talk=helo,trailing-space ";
+  const std::vector<Steps> messages = {
+      steps_of(kMessage + talk + "seg=1448,600p@9,1448x7@9,1448x3@40000,97pn@9"),
+      steps_of("mss=908 rtt=40000 line1=20 header=310 body=312 dot=3 " + talk +
+               "seg=908,908p@9,232p@9,908x7@9,908x3@40000,97pn@9"),
+  };
+  const std::string text = learn("acme", messages);
+  INFO(text);
+  GaitBook book;
+  REQUIRE_FALSE(book.add(text));
+  CHECK(book.gaits().front().blocks.front() == 2048);
+  for (const Steps& steps : messages) CHECK(book.match(steps) != nullptr);
+  CHECK(book.match(steps_of(kPostfix)) == nullptr);
+  CHECK(learn("acme", {steps_of(kMessage + "seg=900pn")}).empty());
+  CHECK(learn("Not a name", messages).empty());
+}
+
+TEST_CASE("the verdict carries the gait, and configuration may bring a book of its own") {
+  const auto trace = std::get<Trace>(parse_trace("segmilter/1 " + kPostfix));
+  CHECK(classify(trace, Policy{}).gait == "postfix");
+  Policy policy;
+  policy.gaits = std::make_shared<GaitBook>();
+  CHECK(classify(trace, policy).gait == "unknown");
+}

@@ -1,0 +1,63 @@
+// A whole capture from a stranger: file format, link layers, IP, TCP assembly, SMTP, classifier.
+//
+// What must hold: it comes to an end; no more waits than the limit; every trace is one that the
+// notation carries, and fits itself (the sizes of a complete one add up).
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <variant>
+
+#include "classifier/classify.h"
+#include "classifier/trace_text.h"
+#include "milter/capture/pcap_reader.h"
+#include "milter/capture/tcp_assembly.h"
+
+namespace {
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+class Checker final : public capture::TraceSink {
+ public:
+  void message(const capture::Connection&, classifier::Trace&& trace) override {
+    const auto again = classifier::parse_trace(classifier::print(trace));
+    require(std::holds_alternative<classifier::Trace>(again));
+    require(std::get<classifier::Trace>(again) == trace);
+    std::uint64_t size = 0;
+    for (const auto& segment : trace.segments) size += segment.size;
+    require(size <= trace.size);
+    require(trace.state != classifier::State::Complete || size == trace.size);
+    const auto verdict = classifier::classify(trace, {});
+    require(verdict.confidence >= 0 && verdict.confidence <= 1);
+  }
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  std::FILE* file = fmemopen(const_cast<std::uint8_t*>(data), size, "r");
+  if (file == nullptr) return 0;
+  try {
+    capture::PcapReader reader(file);
+    Checker checker;
+    capture::TcpAssembly::Limits limits;
+    limits.flows = 4;
+    limits.waiting_bytes = 64 * 1024;
+    capture::TcpAssembly assembly(checker, limits);
+    capture::TcpPacket packet;
+    while (reader.next(packet) == capture::PcapReader::Got::Packet) {
+      assembly.packet(packet);
+      require(assembly.flows() <= limits.flows);
+      // What a packet brings may wait until the next one comes.
+      require(assembly.waiting_bytes() <= limits.waiting_bytes + size + 1024);
+    }
+    assembly.finish();
+    require(assembly.waiting_bytes() == 0);
+  } catch (const std::runtime_error&) {
+    // No capture, or of an unknown link type: refused.
+  }
+  return 0;
+}

@@ -1,0 +1,418 @@
+#include "milter/capture/tcp_assembly.h"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "classifier/trace_text.h"
+#include "tests/support/capture_builder.h"
+
+namespace {
+
+using namespace capture;
+using namespace support;
+using classifier::Reason;
+using classifier::State;
+using classifier::Trace;
+
+const std::string kHeader = "From: a@example.net\r\nSubject: x\r\n\r\n";
+
+std::string message_of(std::size_t size) {
+  std::string text = kHeader;
+  while (text.size() + 3 < size) text += text.size() % 72 == 70 ? "\r\n" : "y";
+  return text + "\r\n.\r\n";
+}
+
+class Collector final : public TraceSink {
+ public:
+  void message(const Connection& connection, Trace&& trace) override {
+    connections.push_back(connection);
+    traces.push_back(std::move(trace));
+  }
+  std::vector<Connection> connections;
+  std::vector<Trace> traces;
+};
+
+std::vector<Trace> assemble(std::vector<Packet> packets, TcpAssembly::Limits limits = {}) {
+  Collector out;
+  TcpAssembly assembly(out, limits);
+  for (Packet& packet : packets) assembly.packet(packet.parsed());
+  assembly.finish();
+  CHECK(assembly.waiting_bytes() == 0);
+  return out.traces;
+}
+
+std::vector<std::uint32_t> sizes(const Trace& trace) {
+  std::vector<std::uint32_t> out;
+  for (const auto& segment : trace.segments) out.push_back(segment.size);
+  return out;
+}
+
+// A session with one message; its packets with text begin at `first_text`.
+struct Session {
+  Conversation talk;
+  std::size_t first_text = 0;
+  std::size_t texts = 0;
+};
+
+Session session(const std::string& text, std::size_t segment, Conversation talk = Conversation()) {
+  talk.open();
+  talk.greet();
+  Session out{.talk = std::move(talk)};
+  out.first_text = out.talk.packets.size();
+  out.talk.send(text, segment);
+  out.texts = out.talk.packets.size() - out.first_text;
+  out.talk.close();
+  return out;
+}
+
+using Sizes = std::vector<std::uint32_t>;
+
+}  // namespace
+
+TEST_CASE("a session gives the message's segments, the path and the round trip") {
+  const auto traces = assemble(session(message_of(3000), 1460).talk.packets);
+  REQUIRE(traces.size() == 1);
+  const Trace& trace = traces[0];
+  CHECK(trace.state == State::Complete);
+  CHECK(trace.via == classifier::Via::Pcap);
+  CHECK(trace.path.mss == 1460);
+  CHECK(trace.path.rtt_us == 2000);
+  CHECK_FALSE(trace.path.syn.empty());
+  CHECK(sizes(trace).front() == 1460);
+  CHECK(trace.size == message_of(3000).size());
+  CHECK(trace.segments.back().push);
+  CHECK_FALSE(trace.segments.front().push);
+  CHECK(trace.landmarks.body_begin == kHeader.size());
+}
+
+TEST_CASE("segments that come out of order are put in order and marked") {
+  Session s = session(message_of(6000), 1000);
+  std::swap(s.talk.packets[s.first_text + 1], s.talk.packets[s.first_text + 2]);
+  const auto traces = assemble(s.talk.packets);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Complete);
+  CHECK(traces[0].segments[1].late);
+  CHECK(traces[0].size == message_of(6000).size());
+}
+
+TEST_CASE("bytes that come twice count once, and the first copy is the one that is read") {
+  Session s = session(message_of(4000), 1000);
+  Packet copy = s.talk.packets[s.first_text + 1];
+  std::fill(copy.payload.begin(), copy.payload.end(), '\n');
+  copy.payload.replace(10, 5, "\r\n.\r\n");
+  s.talk.packets.insert(s.talk.packets.begin() + s.first_text + 2, copy);
+  // And one that overlaps what is still to come, before its turn.
+  Packet early = s.talk.packets[s.first_text + 4];
+  early.seq -= 100;
+  early.payload.insert(0, std::string(100, 'z'));
+  s.talk.packets.insert(s.talk.packets.begin() + s.first_text + 3, early);
+  const auto traces = assemble(s.talk.packets);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Complete);
+  CHECK(traces[0].size == message_of(4000).size());
+  CHECK(traces[0].segments[1].resent);
+}
+
+TEST_CASE("sequence numbers wrap around within a message") {
+  for (const std::uint32_t before : {50U, 200U, 1500U, 3000U}) {
+    const auto traces = assemble(
+        session(message_of(5000), 1460, Conversation(0U - before, 0U - before)).talk.packets);
+    REQUIRE(traces.size() == 1);
+    CHECK(traces[0].state == State::Complete);
+    CHECK(traces[0].size == message_of(5000).size());
+  }
+}
+
+TEST_CASE("a segment that the capture lost leaves a hole and a partial trace") {
+  Session s = session(message_of(6000), 1000);
+  s.talk.packets.erase(s.talk.packets.begin() + s.first_text + 2);
+  const auto traces = assemble(s.talk.packets);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Partial);
+  CHECK(traces[0].reason == Reason::Dropped);
+  CHECK(traces[0].segments[2].hole);
+  CHECK(traces[0].size == message_of(6000).size());
+}
+
+TEST_CASE("a message whose end the capture lost ends where the server answers it") {
+  Session s = session(message_of(3500), 1000);
+  s.talk.packets.erase(s.talk.packets.begin() + s.first_text + s.texts - 1);
+  const auto traces = assemble(s.talk.packets);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Partial);
+  CHECK(traces[0].size == message_of(3500).size());
+}
+
+TEST_CASE("a reply that was captured before its command waits for it") {
+  Session s = session(message_of(3000), 1000);
+  auto& packets = s.talk.packets;
+  for (std::size_t i = 3; i + 1 < packets.size(); ++i) {
+    if (packets[i].from_client && !packets[i + 1].from_client && !packets[i + 1].payload.empty()) {
+      std::swap(packets[i], packets[i + 1]);
+      ++i;
+    }
+  }
+  const auto traces = assemble(packets);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Complete);
+  CHECK_FALSE(traces[0].dialogue.early_data);
+}
+
+TEST_CASE("a reply that was not captured is guessed") {
+  for (std::size_t lost = 0; lost < 6; ++lost) {
+    Session s = session(message_of(3000), 1000);
+    std::size_t seen = 0;
+    std::erase_if(s.talk.packets, [&](const Packet& packet) {
+      return !packet.from_client && !packet.payload.empty() && seen++ == lost;
+    });
+    INFO("reply " << lost);
+    const auto traces = assemble(s.talk.packets);
+    REQUIRE(traces.size() == 1);
+    CHECK(traces[0].size == message_of(3000).size());
+  }
+}
+
+TEST_CASE("a capture that begins within a session is followed from the next start on") {
+  Conversation talk;
+  talk.open();
+  talk.greet();
+  talk.send(message_of(3000), 1000);
+  talk.server("250 queued\r\n");
+  talk.next_message();
+  talk.send(message_of(2000), 1000);
+  talk.close();
+  for (const std::size_t begin : {1, 3, 4, 12, 13}) {
+    INFO("from packet " << begin);
+    const auto traces =
+        assemble({talk.packets.begin() + static_cast<std::ptrdiff_t>(begin), talk.packets.end()});
+    REQUIRE_FALSE(traces.empty());
+    CHECK(traces.back().size == message_of(2000).size());
+    CHECK(traces.size() == (begin < 5 ? 2 : 1));
+  }
+}
+
+TEST_CASE("a capture of the client's side alone is followed with made-up replies") {
+  Conversation talk;
+  talk.open();
+  talk.greet();
+  talk.send(message_of(9000), 1460);
+  talk.server("250 queued\r\n");
+  talk.client("MAIL FROM:<a@example.net>\r\n");
+  talk.server("250 ok\r\n");
+  talk.client("RCPT TO:<b@example.org>\r\n");
+  talk.server("250 ok\r\n");
+  talk.client("BDAT 14\r\nA: b\r\n\r\ntext\r\n");
+  talk.server("250 ok\r\n");
+  talk.client("BDAT 4 LAST\r\nend\n");
+  talk.close();
+  std::erase_if(talk.packets, [](const Packet& packet) { return !packet.from_client; });
+  const auto traces = assemble(talk.packets);
+  REQUIRE(traces.size() == 2);
+  CHECK(traces[0].state == State::Complete);
+  CHECK(traces[0].size == message_of(9000).size());
+  CHECK_FALSE(traces[0].dialogue.early_talker);
+  CHECK(traces[1].transfer == classifier::Transfer::Bdat);
+  CHECK(traces[1].message == 2);
+  CHECK(traces[1].size == 18);
+}
+
+TEST_CASE("joined segments are cut at what the path carries") {
+  struct Row {
+    const char* what;
+    std::uint16_t client_mss;
+    std::uint16_t server_mss;
+    Sizes packets;  // payloads as captured
+    Sizes segments;
+  };
+  const Row rows[] = {
+      {"by the MSS of the SYN", 1460, 1460, {5000}, {1460, 1460, 1460, 620}},
+      {"the server's MSS is a bound", 1460, 1000, {2500}, {1000, 1000, 500}},
+      {"alone as large as the server allows: one", 536, 1460, {1400, 1400}, {1400, 1400}},
+      {"as large as segments that came alone",
+       536,
+       1460,
+       {1400, 1400, 1400, 2800, 300},
+       {1400, 1400, 1400, 1400, 1400, 300}},
+      {"a smaller path",
+       1460,
+       1460,
+       {1348, 1348, 1348, 2696, 99},
+       {1348, 1348, 1348, 1348, 1348, 99}},
+  };
+  for (const Row& row : rows) {
+    INFO(row.what);
+    Conversation talk;
+    talk.open(row.client_mss, row.server_mss);
+    talk.greet();
+    std::uint32_t total = 0;
+    for (const std::uint32_t size : row.packets) total += size;
+    std::string text = message_of(total);
+    text.insert(kHeader.size(), total > text.size() ? total - text.size() : 0, 'q');
+    text.erase(kHeader.size(), text.size() - total);
+    std::size_t at = 0;
+    for (const std::uint32_t size : row.packets) {
+      talk.client(std::string_view(text).substr(at, size));
+      at += size;
+    }
+    talk.close();
+    const auto traces = assemble(talk.packets);
+    REQUIRE(traces.size() == 1);
+    CHECK(sizes(traces[0]) == row.segments);
+    CHECK(traces[0].segments.back().push);
+  }
+}
+
+TEST_CASE("of packets that were cut by the snaplen the sizes are known") {
+  Session s = session(message_of(5100), 1000);
+  for (Packet& packet : s.talk.packets) {
+    constexpr std::size_t kKept = 40;
+    if (packet.payload.size() <= kKept) continue;
+    packet.wire_size = static_cast<std::uint32_t>(packet.payload.size());
+    packet.payload.resize(kKept);
+  }
+  const auto traces = assemble(s.talk.packets);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Partial);
+  CHECK(traces[0].size == message_of(5100).size());
+  CHECK(sizes(traces[0]) == Sizes{1000, 1000, 1000, 1000, 1000, 102});
+}
+
+TEST_CASE("a message that is cut off is told of as partial") {
+  Session s = session(message_of(5000), 1000);
+  s.talk.packets.resize(s.first_text + 3);
+  const auto traces = assemble(s.talk.packets);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Partial);
+  CHECK(traces[0].size == 3000);
+  CHECK(sizes(traces[0]) == Sizes{1000, 1000, 1000});
+  CHECK(traces[0].landmarks.terminator == 0);
+}
+
+TEST_CASE("under TLS there is one unobserved trace a flow") {
+  Conversation talk;
+  talk.open();
+  talk.server("220 mx\r\n");
+  talk.client("EHLO x\r\n");
+  talk.server("250 STARTTLS\r\n");
+  talk.client("STARTTLS\r\n");
+  talk.server("220 go\r\n");
+  SECTION("STARTTLS") {
+    talk.client("\x16\x03\x01");
+  }
+  SECTION("and what follows is not looked at") {
+    talk.client("\x16\x03\x01");
+    talk.server("\x16\x03\x01");
+    talk.client("MAIL FROM:<a@example.net>\r\n");
+  }
+  SECTION("implicit") {
+    talk = Conversation();
+    talk.server_port = 465;
+    talk.open();
+    talk.client("\x16\x03\x01 hello");
+    talk.server("\x16\x03\x01 hello");
+    talk.client("\x17\x03\x03 more");
+  }
+  const auto traces = assemble(talk.packets);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Unobserved);
+  CHECK(traces[0].reason == Reason::Encrypted);
+  CHECK(traces[0].tls);
+  CHECK(traces[0].message == 1);
+}
+
+TEST_CASE("plain text behind STARTTLS, as a decrypting tap shows it, is followed") {
+  Conversation talk;
+  talk.open();
+  talk.server("220 mx\r\n");
+  talk.client("EHLO x\r\n");
+  talk.server("250 STARTTLS\r\n");
+  talk.client("STARTTLS\r\n");
+  talk.server("220 go\r\n");
+  talk.client("EHLO x\r\n");
+  talk.server("250 ok\r\n");
+  talk.next_message();
+  talk.send(message_of(2000), 1000);
+  talk.close();
+  const auto traces = assemble(talk.packets);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Complete);
+}
+
+TEST_CASE("another port is mail when the server greets so") {
+  Session s;
+  s.talk.server_port = 3535;
+  s = session(message_of(2000), 1000, s.talk);
+  CHECK(assemble(s.talk.packets).size() == 1);
+  Conversation web;
+  web.server_port = 80;
+  web.open();
+  web.client("GET / HTTP/1.1\r\n\r\n");
+  web.server("HTTP/1.1 200 OK\r\n\r\n");
+  CHECK(assemble(web.packets).empty());
+}
+
+TEST_CASE("a port that is used again begins another session") {
+  Session one = session(message_of(2000), 1000);
+  one.talk.packets.resize(one.talk.packets.size() - 2);  // never closed
+  const Session two = session(message_of(3000), 1000, Conversation(77777, 88888));
+  std::vector<Packet> packets = one.talk.packets;
+  packets.insert(packets.end(), two.talk.packets.begin(), two.talk.packets.end());
+  const auto traces = assemble(packets);
+  REQUIRE(traces.size() == 2);
+  CHECK(traces[1].message == 1);
+  CHECK(traces[1].size == message_of(3000).size());
+}
+
+TEST_CASE("the number of flows and what waits in them are bounded") {
+  Collector out;
+  TcpAssembly::Limits limits;
+  limits.flows = 10;
+  limits.waiting_bytes = 100'000;
+  TcpAssembly assembly(out, limits);
+  for (std::uint16_t port = 1; port <= 100; ++port) {
+    Conversation talk;
+    talk.client_port = static_cast<std::uint16_t>(2000 + port);
+    talk.open();
+    talk.greet();
+    talk.send(message_of(60000), 1000);
+    // The first segment of the text never comes: all the others wait.
+    talk.packets.erase(talk.packets.begin() + 12);
+    for (Packet& packet : talk.packets) {
+      assembly.packet(packet.parsed());
+      CHECK(assembly.flows() <= 10);
+      CHECK(assembly.waiting_bytes() <= limits.waiting_bytes + 2000);
+    }
+  }
+  assembly.finish();
+  CHECK(out.traces.size() == 100);
+}
+
+TEST_CASE("however a capture disorders a session, its messages are the same") {
+  std::mt19937 random(1);
+  for (int round = 0; round < 200; ++round) {
+    const std::size_t segment = 100 + random() % 1300;
+    const std::string text = message_of(200 + random() % 20000);
+    Session s = session(
+        text, segment,
+        Conversation(static_cast<std::uint32_t>(random()), static_cast<std::uint32_t>(random())));
+    auto& packets = s.talk.packets;
+    for (std::size_t i = 4; i + 1 < packets.size(); ++i) {
+      if (random() % 4 == 0) std::swap(packets[i], packets[i + 1]);
+      if (random() % 10 == 0)
+        packets.insert(packets.begin() + static_cast<std::ptrdiff_t>(i), packets[i]);
+    }
+    INFO("round " << round);
+    const auto traces = assemble(packets);
+    REQUIRE(traces.size() == 1);
+    CHECK(traces[0].state == State::Complete);
+    CHECK(traces[0].size == text.size());
+    Sizes expected(text.size() / segment, static_cast<std::uint32_t>(segment));
+    if (text.size() % segment != 0)
+      expected.push_back(static_cast<std::uint32_t>(text.size() % segment));
+    CHECK(sizes(traces[0]) == expected);
+  }
+}

@@ -1,0 +1,180 @@
+#include "milter/offline/offline.h"
+
+#include <unistd.h>
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/support/capture_builder.h"
+
+namespace {
+
+using namespace support;
+using offline::Outcome;
+using offline::Result;
+
+// A file of its own that goes with the test.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::string& bytes) {
+    char name[] = "/tmp/segmilter-test.XXXXXX";
+    close(mkstemp(name));
+    path_ = name;
+    write(bytes);
+  }
+  ~TemporaryFile() { std::filesystem::remove(path_); }
+  void write(const std::string& bytes) const {
+    std::ofstream(path_, std::ios::binary | std::ios::trunc) << bytes;
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+struct Read {
+  Outcome outcome;
+  std::vector<Result> results;
+};
+
+Read classify(const std::string& path) {
+  Read out;
+  out.outcome =
+      offline::classify_file(path, {}, [&](Result&& result) { out.results.push_back(result); });
+  CHECK(out.outcome.messages == out.results.size());
+  return out;
+}
+
+Read classify_bytes(const std::string& bytes) {
+  return classify(TemporaryFile(bytes).path());
+}
+
+std::string small_capture() {
+  Conversation talk;
+  talk.open();
+  talk.greet();
+  std::string text = "From: a@example.net\r\nSubject: x\r\n\r\n";
+  while (text.size() < 4000) text += "yyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n";
+  talk.send(text + ".\r\n", 1460);
+  talk.server("250 queued\r\n");
+  talk.next_message();
+  talk.client(text.substr(0, 33), 0x18);
+  talk.send(text.substr(33) + ".\r\n", 1460);
+  talk.close();
+  PcapFile file(1);
+  for (const Packet& packet : talk.packets) file.frame(ethernet(packet.ip()));
+  return file.bytes();
+}
+
+}  // namespace
+
+TEST_CASE("a capture gives a result a message, in order") {
+  const Read got = classify_bytes(small_capture());
+  CHECK(got.outcome.kind == Outcome::Kind::Good);
+  CHECK(got.outcome.warning.empty());
+  CHECK(got.outcome.bytes == small_capture().size());
+  REQUIRE(got.results.size() == 2);
+  CHECK(got.results[0].message == 1);
+  CHECK(got.results[1].message == 2);
+  CHECK(got.results[0].client.print() == "192.0.2.1:40000");
+  CHECK(got.results[0].server.print() == "198.51.100.1:25");
+  CHECK(got.results[1].trace.segments.front().size == 33);
+}
+
+TEST_CASE("a list of traces gives a result a trace; comments and empty lines are passed over") {
+  const Read got = classify_bytes(
+      "# two\n\nsegmilter/1 mss=1448 dot=3 seg=1448x9,331+6pn\r\nsegmilter/1 msg=2 seg=9n");
+  CHECK(got.outcome.kind == Outcome::Kind::Good);
+  REQUIRE(got.results.size() == 2);
+  CHECK(got.results[0].trace.segments.size() == 10);
+  CHECK(got.results[1].message == 2);
+  CHECK(got.results[0].client.port() == 0);
+}
+
+TEST_CASE("a line that is no trace is a warning that names it") {
+  const Read got = classify_bytes("segmilter/1 seg=9n\nsegmilter/1 seg=x\nnothing\n");
+  CHECK(got.outcome.kind == Outcome::Kind::Damaged);
+  CHECK(got.results.size() == 1);
+  CHECK_THAT(got.outcome.warning, Catch::Contains(":2: ") && Catch::Contains("1 more"));
+}
+
+TEST_CASE("what is neither capture nor trace is unreadable, with the reason") {
+  struct Row {
+    const char* what;
+    std::string bytes;
+  };
+  const Row rows[] = {
+      {"empty", ""},
+      {"text", "hello\n"},
+      {"only bad traces", "segmilter/1 seg=x\n"},
+      {"a capture's magic and no more", std::string("\xd4\xc3\xb2\xa1")},
+      {"an unknown link type", PcapFile(105).bytes()},
+      {"zeros", std::string(1000, '\0')},
+  };
+  for (const Row& row : rows) {
+    INFO(row.what);
+    const Read got = classify_bytes(row.bytes);
+    CHECK(got.outcome.kind == Outcome::Kind::Unreadable);
+    CHECK_FALSE(got.outcome.warning.empty());
+    CHECK(got.results.empty());
+  }
+  CHECK(classify("/nonexistent/file").outcome.kind == Outcome::Kind::Unreadable);
+  CHECK(classify("/tmp").outcome.kind == Outcome::Kind::Unreadable);
+}
+
+TEST_CASE("a capture cut anywhere gives what is in front of the cut, and says where") {
+  const std::string whole = small_capture();
+  for (std::size_t size = 25; size < whole.size(); size += 61) {
+    INFO("cut at " << size);
+    const Read got = classify_bytes(whole.substr(0, size));
+    CHECK(got.outcome.kind != Outcome::Kind::Unreadable);
+    CHECK(got.results.size() <= 2);
+    if (got.outcome.kind == Outcome::Kind::Damaged) {
+      CHECK_THAT(got.outcome.warning, Catch::Contains("offset"));
+    }
+  }
+}
+
+TEST_CASE("a thousand mutated captures are read to an end, each in bounded time") {
+  const std::string whole = small_capture();
+  std::mt19937 random(20140924);
+  const TemporaryFile file("");
+  for (int round = 0; round < 1000; ++round) {
+    std::string bytes = whole;
+    const auto at = [&](std::size_t from) { return from + random() % (bytes.size() - from); };
+    const int changes = 1 + static_cast<int>(random() % 20);
+    for (int i = 0; i < changes; ++i) {
+      // The file's own header is spared mostly: behind it is more to break.
+      const std::size_t from = random() % 8 == 0 ? 0 : 24;
+      switch (random() % 5) {
+        case 0:
+          bytes[at(from)] = static_cast<char>(random());
+          break;
+        case 1:
+          bytes[at(from)] ^= static_cast<char>(1U << random() % 8);
+          break;
+        case 2:
+          bytes.erase(at(from), 1 + random() % 40);
+          break;
+        case 3:
+          bytes.insert(at(from), bytes.substr(at(0), random() % 200));
+          break;
+        default:
+          bytes.replace(at(from), 0, 1 + random() % 8, static_cast<char>(random()));
+      }
+      if (bytes.size() < 64) bytes = whole;
+    }
+    file.write(bytes);
+    INFO("round " << round);
+    const auto began = std::chrono::steady_clock::now();
+    const Read got = classify(file.path());
+    CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(5));
+    CHECK((got.outcome.kind == Outcome::Kind::Good || !got.outcome.warning.empty()));
+  }
+}

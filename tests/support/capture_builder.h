@@ -1,0 +1,195 @@
+// Makes captures in memory: TCP sessions packet by packet, frames of any link type, pcap files.
+//
+//     Conversation talk; talk.open(); talk.server("220 hi\r\n"); … talk.packets in the order made
+//
+// A test takes the packets, leaves some out or reorders them, and gives them to an assembly, or
+// puts them into a file. Test code only; one thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "milter/capture/pcap_reader.h"
+
+namespace support {
+
+inline void put16(std::string& out, unsigned value) {
+  out += static_cast<char>(value >> 8);
+  out += static_cast<char>(value);
+}
+inline void put32(std::string& out, std::uint32_t value) {
+  put16(out, value >> 16);
+  put16(out, value & 0xffff);
+}
+
+// A TCP packet with its bytes.
+struct Packet {
+  bool from_client = true;
+  std::uint32_t seq = 0;
+  std::uint32_t ack = 0;
+  std::uint8_t flags = 0;
+  std::string options;
+  std::string payload;
+  std::uint32_t wire_size = 0;  // of the payload, when that was cut; 0: as it is
+  std::uint16_t client_port = 40000;
+  std::uint16_t server_port = 25;
+  std::uint64_t time_ns = 0;
+  std::string bytes;  // see ip()
+
+  std::string tcp() const {
+    std::string out;
+    put16(out, from_client ? client_port : server_port);
+    put16(out, from_client ? server_port : client_port);
+    put32(out, seq);
+    put32(out, ack);
+    out += static_cast<char>((5 + options.size() / 4) << 4);
+    out += static_cast<char>(flags);
+    put16(out, 64240);
+    put32(out, 0);
+    return out + options;
+  }
+  std::uint32_t size() const {
+    return wire_size != 0 ? wire_size : static_cast<std::uint32_t>(payload.size());
+  }
+  // An IPv4 packet. `ip_length`: what its header says; -1: the truth.
+  std::string ip(int ip_length = -1, unsigned fragment = 0x4000) const {
+    const std::string segment = tcp();
+    std::string out("\x45\0", 2);
+    put16(out, ip_length >= 0 ? static_cast<unsigned>(ip_length)
+                              : static_cast<unsigned>(20 + segment.size() + size()));
+    put16(out, 7);
+    put16(out, fragment);
+    out += "\x40\x06";
+    put16(out, 0);
+    put32(out, from_client ? 0xc0000201 : 0xc6336401);
+    put32(out, from_client ? 0xc6336401 : 0xc0000201);
+    return out + segment + payload;
+  }
+  // As the reader would give it. The packet holds the bytes: it must stay where it is.
+  capture::TcpPacket parsed() {
+    bytes = ip();
+    capture::TcpPacket packet;
+    capture::PcapReader::Counts counts;
+    constexpr int kRaw = 12;  // DLT_RAW
+    const auto wire = static_cast<std::uint32_t>(bytes.size() - payload.size() + size());
+    capture::parse_frame(kRaw, {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
+                         wire, packet, counts);
+    packet.time_ns = time_ns;
+    return packet;
+  }
+};
+
+inline std::string mss_option(std::uint16_t mss) {
+  std::string out("\x02\x04", 2);
+  put16(out, mss);
+  return out;
+}
+
+// Both ends of a session: sequence numbers and acknowledgements as they would be without loss.
+class Conversation {
+ public:
+  explicit Conversation(std::uint32_t client_isn = 1000, std::uint32_t server_isn = 5000)
+      : client_seq_(client_isn), server_seq_(server_isn) {}
+
+  std::vector<Packet> packets;
+  std::uint16_t client_port = 40000;
+  std::uint16_t server_port = 25;
+
+  void open(std::uint16_t client_mss = 1460, std::uint16_t server_mss = 1460) {
+    add(true, "", 0x02, mss_option(client_mss));
+    add(false, "", 0x12, mss_option(server_mss));
+    add(true, "", 0x10);
+  }
+  Packet& client(std::string_view text, std::uint8_t flags = 0x18) {
+    return add(true, text, flags);
+  }
+  Packet& server(std::string_view text, std::uint8_t flags = 0x18) {
+    return add(false, text, flags);
+  }
+  // Up to the 354.
+  void greet() {
+    server("220 mx.example.org\r\n");
+    client("EHLO client.example.net\r\n");
+    server("250-mx.example.org\r\n250 SIZE\r\n");
+    next_message();
+  }
+  void next_message() {
+    client("MAIL FROM:<a@example.net>\r\n");
+    server("250 ok\r\n");
+    client("RCPT TO:<b@example.org>\r\n");
+    server("250 ok\r\n");
+    client("DATA\r\n");
+    server("354 go\r\n");
+  }
+  // The message cut into segments of `size`.
+  void send(std::string_view text, std::size_t size) {
+    for (; text.size() > size; text.remove_prefix(size)) client(text.substr(0, size), 0x10);
+    client(text);
+  }
+  void close() {
+    server("250 queued\r\n");
+    client("QUIT\r\n");
+    server("221 bye\r\n");
+    add(true, "", 0x11);
+    add(false, "", 0x11);
+  }
+
+ private:
+  Packet& add(bool from_client, std::string_view text, std::uint8_t flags,
+              std::string options = {}) {
+    std::uint32_t& seq = from_client ? client_seq_ : server_seq_;
+    const std::uint32_t other = from_client ? server_seq_ : client_seq_;
+    packets.push_back({.from_client = from_client,
+                       .seq = seq,
+                       .ack = (flags & 0x10) != 0 ? other : 0,
+                       .flags = flags,
+                       .options = std::move(options),
+                       .payload = std::string(text),
+                       .client_port = client_port,
+                       .server_port = server_port,
+                       .time_ns = time_ns_ += 1'000'000});
+    seq += static_cast<std::uint32_t>(text.size()) + ((flags & 0x03) != 0 ? 1 : 0);
+    return packets.back();
+  }
+
+  std::uint32_t client_seq_;
+  std::uint32_t server_seq_;
+  std::uint64_t time_ns_ = 1'000'000'000;
+};
+
+// A pcap file, written little-endian.
+class PcapFile {
+ public:
+  explicit PcapFile(std::uint32_t link_type, std::uint32_t magic = 0xa1b2c3d4) {
+    little(magic);
+    little(4U << 16 | 2U);
+    little(0);
+    little(0);
+    little(262144);
+    little(link_type);
+  }
+  // Of a frame of `wire` bytes (0: all) the first ones.
+  void frame(std::string_view bytes, std::size_t wire = 0) {
+    little(static_cast<std::uint32_t>(++time_));
+    little(0);
+    little(static_cast<std::uint32_t>(bytes.size()));
+    little(static_cast<std::uint32_t>(wire == 0 ? bytes.size() : wire));
+    bytes_ += bytes;
+  }
+  const std::string& bytes() const { return bytes_; }
+
+ private:
+  void little(std::uint32_t value) {
+    for (int i = 0; i < 4; ++i) bytes_ += static_cast<char>(value >> (8 * i));
+  }
+  std::string bytes_;
+  std::uint32_t time_ = 1'700'000'000;
+};
+
+inline std::string ethernet(std::string_view ip, std::string_view types = {"\x08\x00", 2}) {
+  return std::string(12, '\x02').append(types).append(ip);
+}
+
+}  // namespace support
