@@ -2,6 +2,8 @@
 
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <exception>
@@ -19,7 +21,7 @@ constexpr char kTooMany[] = "421 4.7.0 Too many connections from your address\r\
 
 constexpr std::size_t kScratchBytes = 64 * 1024;
 constexpr int kAcceptsInOneTurn = 16;
-constexpr timeval kTick{1, 0};
+constexpr itimerspec kTick{{1, 0}, {1, 0}};
 
 net::EventBase make_base() {
   const net::EventConfig settings(event_config_new());
@@ -63,15 +65,18 @@ Worker::Worker(Shared& shared, const WorkerInput& input)
       scratch_(kScratchBytes),
       base_(make_base()),
       wake_(net::check(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "make an eventfd")),
+      tick_(
+          net::check(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "make a timer")),
       now_(steady_clock::now()) {
   wake_event_.reset(event_new(
       base_.get(), wake_.get(), EV_READ | EV_PERSIST,
       [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_order(); }, this));
   event_add(wake_event_.get(), nullptr);
+  net::check(timerfd_settime(tick_.get(), 0, &kTick, nullptr), "start the tick");
   tick_event_.reset(event_new(
-      base_.get(), -1, EV_PERSIST,
+      base_.get(), tick_.get(), EV_READ | EV_PERSIST,
       [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_tick(); }, this));
-  event_add(tick_event_.get(), &kTick);
+  event_add(tick_event_.get(), nullptr);
   for (const int fd : input.listeners) {
     listener_contexts_.push_back(std::make_unique<ListenerContext>(ListenerContext{this, fd}));
     listeners_.emplace_back(event_new(
@@ -116,6 +121,8 @@ void Worker::on_order() {
 }
 
 void Worker::on_tick() {
+  std::uint64_t ticks = 0;
+  (void)!::read(tick_.get(), &ticks, sizeof ticks);
   now_ = steady_clock::now();
   config_ = shared_.config.load();
   if (std::exchange(accept_paused_, false)) {

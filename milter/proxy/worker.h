@@ -101,6 +101,8 @@ class Worker final : private capture::KernelFilter::Sink {
   net::EventBase base_;
   net::Fd wake_;  // eventfd: an order has come
   net::Event wake_event_;
+  // A timer of the loop's own would make it set and cancel a kernel timer at every wait.
+  net::Fd tick_;
   net::Event tick_event_;
   std::vector<net::Event> listeners_;
   struct ListenerContext {
