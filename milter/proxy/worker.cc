@@ -19,7 +19,6 @@ namespace {
 constexpr char kFull[] = "421 4.3.2 Too many connections, try again later\r\n";
 constexpr char kTooMany[] = "421 4.7.0 Too many connections from your address\r\n";
 
-constexpr std::size_t kScratchBytes = 64 * 1024;
 constexpr int kAcceptsInOneTurn = 16;
 constexpr itimerspec kTick{{1, 0}, {1, 0}};
 
@@ -62,7 +61,7 @@ Worker::Worker(Shared& shared, const WorkerInput& input)
     : shared_(shared),
       config_(shared.config.load()),
       kernel_filter_(input.kernel_filter),
-      scratch_(kScratchBytes),
+      scratch_(config_->proxy.buffer_bytes),
       base_(make_base()),
       wake_(net::check(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "make an eventfd")),
       tick_(
@@ -125,6 +124,7 @@ void Worker::on_tick() {
   (void)!::read(tick_.get(), &ticks, sizeof ticks);
   now_ = steady_clock::now();
   config_ = shared_.config.load();
+  scratch_.resize(config_->proxy.buffer_bytes);  // nobody reads into it now
   if (std::exchange(accept_paused_, false)) {
     for (const auto& listener : listeners_) event_add(listener.get(), nullptr);
   }
