@@ -6,7 +6,10 @@
 Three ways to the same server, taking turns in one run, so that what else the machine does falls on all:
 direct, through HAProxy in TCP mode (send-proxy-v2, one thread), through segmilter (one worker, kernel
 capture on). Load is Postfix's smtp-source in another network namespace, behind a veth link with
-offloads on; the server is sink.cc, which takes mail and forgets it. Medians of the alternations.
+offloads on; the server is sink.cc, which takes mail and forgets it.
+
+A ratio is the median of the turns' own ratios, each of two runs that followed one another: what the machine
+does for minutes falls out of it, which a ratio of two medians keeps. Who goes first changes from turn to turn.
 
 CPU is the process's run time from schedstat (nanoseconds; utime+stime count in ticks). The kernel works on
 packets in whatever process runs on that core, so the proxies are kept on the first core and load and
@@ -144,30 +147,39 @@ def build_sink(root: Path) -> Path:
     return program
 
 
-def measure(bench: Bench, load: Load, turns: int) -> dict:
-    """Medians for each way, which take turns; the first turn only warms up."""
+def measure(bench: Bench, load: Load, turns: int) -> dict[str, list]:
+    """(CPU, wall) of each turn for each way; the first turn only warms up."""
     samples: dict[str, list] = {way: [] for way in PORTS}
     for turn in range(turns + 1):
-        for way in PORTS:
+        for way in list(PORTS)[::-1 if turn % 2 else 1]:
             sample = bench.run(way, load)
             if turn:
                 samples[way].append(sample)
+    return samples
+
+
+def medians(samples: dict[str, list]) -> dict:
     return {way: {"cpu": statistics.median(cpu for cpu, _ in found),
                   "wall": statistics.median(wall for _, wall in found)} for way, found in samples.items()}
 
 
-def ratios(results: dict) -> dict:
+def ratio(samples: dict[str, list], other: str, what: int) -> float:
+    """Of ours to another way's, turn by turn; `what`: 0 is CPU, 1 is wall time."""
+    turns = zip(samples["segmilter"], samples[other])
+    return round(statistics.median(ours[what] / theirs[what] for ours, theirs in turns), 3)
+
+
+def ratios(samples: dict[str, dict]) -> dict:
     out = {}
-    for name, ways in results.items():
-        ours = ways["segmilter"]
-        out[f"cpu_vs_haproxy_{name}"] = round(ours["cpu"] / ways["haproxy"]["cpu"], 3)
-        out[f"wall_vs_haproxy_{name}"] = round(ours["wall"] / ways["haproxy"]["wall"], 3)
-        out[f"wall_vs_direct_{name}"] = round(ours["wall"] / ways["direct"]["wall"], 3)
+    for name, ways in samples.items():
+        out[f"cpu_vs_haproxy_{name}"] = ratio(ways, "haproxy", 0)
+        out[f"wall_vs_haproxy_{name}"] = ratio(ways, "haproxy", 1)
+        out[f"wall_vs_direct_{name}"] = ratio(ways, "direct", 1)
     return out
 
 
 def show(results: dict, found: dict) -> None:
-    print("\nCPU seconds of the proxy's process and wall seconds, for 10,000 messages (medians)\n")
+    print("\nCPU seconds of the proxy's process and wall seconds, for 10,000 messages; medians, of the ratios too\n")
     head = ["load", "direct wall", "haproxy cpu", "haproxy wall", "segmilter cpu", "segmilter wall",
             "cpu vs haproxy", "wall vs direct"]
     rows = [[name, *(f"{value:.2f}" for value in (ways["direct"]["wall"], ways["haproxy"]["cpu"],
@@ -189,13 +201,14 @@ def main() -> int:
         raise Missing("not installed: haproxy (apt-get install haproxy)")
     stop_on_signals()
     turns = 3 if chosen.quick else 7
-    results = {}
+    samples = {}
     with ExitStack() as stack:
         bench = Bench(chosen.program.resolve(), stack)
         for load in loads(chosen.quick):
             report.step(f"{load.name}: {load.messages} messages, {turns} turns of {', '.join(PORTS)}")
-            results[load.name] = measure(bench, load, turns)
-    found = ratios(results)
+            samples[load.name] = measure(bench, load, turns)
+    found = ratios(samples)
+    results = {name: medians(ways) for name, ways in samples.items()}
     show(results, found)
     if chosen.json:
         chosen.json.write_text(json.dumps({"per_messages": 10_000, "turns": turns, "cores": os.cpu_count(),
