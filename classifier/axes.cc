@@ -35,6 +35,10 @@ constexpr double kWeakCutDoubt = 0.15;  // times what the first cut's boundary l
 constexpr double kMovingDoubt = 0.05;   // the full size changed: cuts may be remnants
 constexpr double kReadDoubt = 0.03;
 constexpr double kPartialDoubt = 0.25;
+// Under TLS nobody read where the header ends.
+constexpr double kSealedStream = 0.05;
+constexpr double kSealedPlace = 0.15;  // of a header apart, or of few lines
+constexpr double kSealedTemplate = 0.35;
 constexpr double kSureCut = 0.95;    // a cut of this confidence adds nothing
 constexpr double kMostDoubt = 0.70;  // a finding is still the likeliest of several
 
@@ -169,6 +173,10 @@ WriterReading by_first_cut(const Findings& f, Reasons& why) {
 }
 
 WriterReading without_cuts(const Findings& f, Reasons& why) {
+  if (!f.trace.records.empty()) {
+    why.add(Because::OneWrite);
+    return reading(Writer::Stream, kSealedStream);
+  }
   if (f.features.segments < 2) {
     why.add(Because::OneSegment);
     return {};
@@ -213,11 +221,28 @@ WriterReading decide_writer(const Findings& f, Reasons& why) {
   return by_first_cut(f, why);
 }
 
+double sealed_doubt(Writer writer, const Features& features) {
+  switch (writer) {
+    case Writer::Lines:
+      return line_cuts(features) >= kRepeatedLines ? 0 : kSealedPlace;
+    case Writer::HeadersApart:
+      return kSealedPlace;
+    case Writer::Template:
+      return kSealedTemplate;
+    case Writer::Unknown:
+    case Writer::Stream:
+    case Writer::Blocks:
+    case Writer::ReceivedFirst:
+      break;
+  }
+  return 0;
+}
+
 }  // namespace
 
 WriterReading read_writer(const Trace& trace, const Writes& writes, const Features& features,
                           Reasons& why) {
-  if (trace.tls) {
+  if (trace.tls && trace.records.empty()) {
     why.add(Because::Encrypted);
     return {};
   }
@@ -239,7 +264,11 @@ WriterReading read_writer(const Trace& trace, const Writes& writes, const Featur
     doubt += kRepairDoubt * std::min(1.0, features.repaired_share());
     why.add(Because::Repaired, features.repaired, features.segments);
   }
-  if (writes.segment.other != 0) doubt += kMovingDoubt;
+  if (trace.window == Window::Inferred) {
+    doubt += sealed_doubt(result.writer, features);
+    why.add(Because::Sealed);
+  }
+  if (writes.segment.other != 0 && trace.records.empty()) doubt += kMovingDoubt;
   if (trace.via == Via::Read) doubt += kReadDoubt;
   if (trace.state == State::Partial) doubt += kPartialDoubt;
   result.strength = 1 - std::min(doubt, kMostDoubt);

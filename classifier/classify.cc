@@ -91,7 +91,14 @@ void judge_gait(const Trace& trace, const Scratch& scratch, const Policy& policy
                 const Claims* claims, Verdict& verdict) {
   const GaitBook& book = policy.gaits != nullptr ? *policy.gaits : *GaitBook::builtin();
   const Steps steps = observe(trace, scratch.writes, scratch.features);
-  if (const Gait* gait = book.match(steps)) verdict.gait = gait->name;
+  if (const Gait* gait = book.match(steps)) {
+    verdict.gait = gait->name;
+    // Of a single end at 2048 nobody knows whether it is the first of 2048 or the second of 1024; a
+    // program that is known writes what it always does.
+    const std::uint32_t known = gait->blocks[0];
+    const bool only = known != 0 && gait->blocks[1] == 0;
+    if (only && verdict.block > known && verdict.block % known == 0) verdict.block = known;
+  }
   const auto add = [&](std::string_view what, double weight) {
     if (weight == 0) return;
     verdict.score += weight;
@@ -156,7 +163,8 @@ void classify(const Trace& trace, const Policy& policy, Scratch& scratch, Verdic
   const Features& features = scratch.features;
   const WriterReading writer = read_writer(trace, writes, features, verdict.reasons);
   const PathReading path = read_path(writes, features, writer.writer, verdict.reasons);
-  const Match found = features.segments < 2 ? kOneSegment : match(writer, path);
+  const bool one = features.segments < 2 && trace.records.empty();
+  const Match found = one ? kOneSegment : match(writer, path);
 
   verdict.pattern = found.pattern;
   verdict.confidence = found.confidence;

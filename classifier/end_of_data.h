@@ -3,7 +3,7 @@
 // The end is the line that holds only a dot, and servers do not agree on what a line is. Postfix
 // reads up to a LF and drops every CR in front of it; with smtpd_forbid_bare_newline, and in other
 // servers, only CRLF ends a line. Where both readings give the same end we say End, where they
-// differ we say Ambiguous and the session is given up:
+// differ we say Ambiguous: then the server's answer tells, or nobody does (smtp_tracker.h):
 //
 //     <CRLF> .     <CRLF>    End (also at the very start: an empty message)
 //     <LF>   .     <CRLF>    Ambiguous: the line in front of the dot ends in a bare LF
@@ -31,6 +31,8 @@ class EndOfData {
   struct Step {
     std::size_t used = 0;  // bytes that belong to the message; all of them when Nothing was found
     Found found = Found::Nothing;
+    std::uint8_t dot_line =
+        0;  // bytes of the dot's line: 3, or what was ambiguous about it (4: more)
   };
 
   // Requires: not called again after it found something.
@@ -51,7 +53,7 @@ class EndOfData {
       } else if (line_ == Line::Dot && c == '\n') {
         const bool clean = clean_start_ && returns_ == 1;
         return {static_cast<std::size_t>(p + 1 - bytes.data()),
-                clean ? Found::End : Found::Ambiguous};
+                clean ? Found::End : Found::Ambiguous, static_cast<std::uint8_t>(2 + returns_)};
       } else {
         line_ = Line::Within;  // and look at the same byte again: it may be a LF
         continue;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <span>
 
 namespace classifier {
 namespace {
@@ -88,11 +89,15 @@ Place place_of(const Trace& trace, const Boundary& boundary, const BufferStart& 
     return Place::Terminator;
   }
   const bool at_command = segment.after != 0 || next.before != 0;
-  if (trace.transfer == Transfer::Bdat && at_command) return Place::Chunk;
+  const auto& chunks = trace.chunk_begins;
+  const bool chunk = std::binary_search(chunks.begin(), chunks.end(), offset);
+  if (trace.transfer == Transfer::Bdat && (at_command || chunk)) return Place::Chunk;
   if (ends_buffer(start.run(offset))) return Place::Grid;
-  // A chunk's command may have come in a segment of its own, and the trace does not keep where:
-  // with several chunks any other cut may be between two of them.
-  if (trace.transfer == Transfer::Bdat && trace.dialogue.chunks > 1) return Place::Chunk;
+  // Where chunks began is not kept of very many, nor in older traces: then any other cut may be
+  // between two of them.
+  if (trace.transfer == Transfer::Bdat && trace.dialogue.chunks > 1 && chunks.empty()) {
+    return Place::Chunk;
+  }
   if (marks.header_end != 0 && (offset == marks.header_end || offset == marks.body_begin)) {
     return Place::HeaderEnd;
   }
@@ -160,18 +165,19 @@ void find_block(Features& features) {
     if (cut.run % kKilobyte == 0) {
       kilobytes = std::gcd(kilobytes, cut.run);
       ++on_kilobytes;
-    } else if (cut.run % kEximBlock == 0) {
+    } else if (cut.run % kEximBlock == 0 || cut.run % kEximChunkBlock == 0) {
       ++on_exims;
     }
   }
   if (first == 0) return;
+  const std::uint32_t exims = first % kEximBlock == 0 ? kEximBlock : kEximChunkBlock;
   const std::uint32_t telling = features.telling();
   const auto enough = [&](std::uint32_t hits) { return hits >= kLeastOnGrid * telling; };
   if (first % kKilobyte == 0 && enough(on_kilobytes)) {
     features.block = buffer_size(kilobytes, first, on_kilobytes);
     features.on_grid = on_kilobytes;
-  } else if (first % kEximBlock == 0 && enough(on_exims)) {
-    features.block = kEximBlock;  // some ends may be hidden, but there is no other such buffer
+  } else if (first % exims == 0 && enough(on_exims)) {
+    features.block = exims;  // some ends may be hidden, but there is no other such buffer
     features.on_grid = on_exims;
   } else if (first >= kLeastOtherBlock && telling >= 2) {
     std::uint32_t hits = 0;
@@ -222,6 +228,47 @@ double push_share(const Trace& trace, const Writes& writes) {
   return fulls == 0 ? 0 : static_cast<double>(pushed) / fulls;
 }
 
+// Where cut number `index` of a sealed message lies, if its shape is what it seems.
+Place sealed_place(SealedShape shape, std::size_t index, std::uint32_t offset) {
+  switch (shape) {
+    case SealedShape::OneWrite:
+    case SealedShape::Segments:
+    case SealedShape::Unknown:
+      break;
+    case SealedShape::Blocks:
+      return ends_buffer(offset) ? Place::Grid : Place::BodyMiddle;
+    case SealedShape::LineBuffer:
+      return Place::BodyLine;
+    case SealedShape::Lines:
+      return index == 0 ? Place::FirstLine : Place::HeaderLine;
+    case SealedShape::HeadersApart:
+      return index == 0 ? Place::HeaderEnd : Place::BodyMiddle;
+    case SealedShape::Template:
+      return index < 2 ? Place::HeaderMiddle : Place::BodyMiddle;
+  }
+  return Place::BodyMiddle;
+}
+
+// Under TLS, with the text unread: each write shows, and its place is guessed from all sizes.
+void extract_sealed(const Trace& trace, const Writes& writes, Features& features) {
+  std::span<const std::uint32_t> sizes(writes.sizes);
+  const bool apart = sizes.size() > 1 && sizes.back() <= kMostTerminator + trace.hello.slack;
+  if (apart) sizes = sizes.first(sizes.size() - 1);
+  features.shape = shape_of(sizes, writes.full, trace.hello.slack);
+  features.line_buffer = features.shape == SealedShape::LineBuffer;
+  for (std::size_t i = 0; i < writes.boundaries.size(); ++i) {
+    const Boundary& boundary = writes.boundaries[i];
+    const bool terminator = apart && i + 1 == writes.boundaries.size();
+    // A write of whole segments is what no cut is in clear; the same name for the same program.
+    if (!terminator && features.shape == SealedShape::Segments) continue;
+    const Place place =
+        terminator ? Place::Terminator : sealed_place(features.shape, i, boundary.offset);
+    features.cuts.push_back({boundary.offset, place, boundary.confidence, boundary.offset});
+    ++features.places[static_cast<int>(place)];
+  }
+  find_block(features);
+}
+
 }  // namespace
 
 void extract(const Trace& trace, const Writes& writes, Features& features) {
@@ -233,8 +280,13 @@ void extract(const Trace& trace, const Writes& writes, Features& features) {
     features.segments += segment.count;
     if (segment.resent || segment.late || segment.hole) ++features.repaired;
   }
+  if (!trace.records.empty()) return extract_sealed(trace, writes, features);
   BufferStart start{.lead = trace.segments.empty() ? 0 : trace.segments.front().before};
+  auto chunk = trace.chunk_begins.begin();
   for (const Boundary& boundary : writes.boundaries) {
+    for (; chunk != trace.chunk_begins.end() && *chunk < boundary.offset; ++chunk) {
+      if (*chunk > start.chunk) start = {.chunk = *chunk};
+    }
     Cut cut{boundary.offset, place_of(trace, boundary, start), boundary.confidence,
             start.run(boundary.offset)};
     if (cut.place == Place::Chunk) {

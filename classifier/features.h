@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "classifier/sealed_shape.h"
 #include "classifier/trace.h"
 #include "classifier/writes.h"
 
@@ -48,7 +49,8 @@ struct Features {
   std::uint32_t on_grid = 0;           // cuts that are multiples of it
   bool hidden_first = false;  // reads hide whether something was cut in front of the first cut
   bool line_buffer = false;   // all cuts at line ends, just below multiples of 4096 or 8192
-  double push_share = 0;      // of the first flight's full segments; 0 with no PSH at all
+  SealedShape shape = SealedShape::Unknown;  // under TLS only; then places are guesses by it
+  double push_share = 0;  // of the first flight's full segments; 0 with no PSH at all
 
   std::uint32_t at(Place place) const { return places[static_cast<int>(place)]; }
   // Cuts that say something about the writer.

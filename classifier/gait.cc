@@ -25,29 +25,30 @@ struct Word {
   std::string_view word;
   bool Dialogue::*member;  // null: made from more than one thing
   Absent absent;
+  bool in_mail = false;  // known from MAIL or the message only: not under TLS
 };
 
 // The trace notation's words, then those that are made here.
 constexpr Word kWords[] = {
     {"lower", &Dialogue::lower_case, Absent::Forbidden},
-    {"mixed-case", &Dialogue::mixed_case, Absent::Forbidden},
-    {"soft-path", &Dialogue::soft_path, Absent::Forbidden},
-    {"colon-space", &Dialogue::space_after_colon, Absent::Forbidden},
-    {"trailing-space", &Dialogue::trailing_space, Absent::Forbidden},
+    {"mixed-case", &Dialogue::mixed_case, Absent::Forbidden, true},
+    {"soft-path", &Dialogue::soft_path, Absent::Forbidden, true},
+    {"colon-space", &Dialogue::space_after_colon, Absent::Forbidden, true},
+    {"trailing-space", &Dialogue::trailing_space, Absent::Forbidden, true},
     {"bare-lf", &Dialogue::bare_lf, Absent::Forbidden},
     {"split", &Dialogue::split_command, Absent::Forbidden},
-    {"8bit", &Dialogue::eight_bit, Absent::Unnamed},
-    {"7bit", &Dialogue::seven_bit, Absent::Unnamed},
-    {"body-first", &Dialogue::body_first, Absent::Unnamed},
-    {"dsn", &Dialogue::dsn, Absent::Unnamed},
+    {"8bit", &Dialogue::eight_bit, Absent::Unnamed, true},
+    {"7bit", &Dialogue::seven_bit, Absent::Unnamed, true},
+    {"body-first", &Dialogue::body_first, Absent::Unnamed, true},
+    {"dsn", &Dialogue::dsn, Absent::Unnamed, true},
     {"rcpt-ahead", &Dialogue::rcpt_ahead, Absent::Unnamed},
     {"data-ahead", &Dialogue::data_ahead, Absent::Unnamed},
-    {"size", nullptr, Absent::Unnamed},
-    {"size-near", nullptr, Absent::Unnamed},
-    {"size-over", nullptr, Absent::Unnamed},
-    {"size-under", nullptr, Absent::Unnamed},
-    {"received", nullptr, Absent::Free},
-    {"blank-end", &Dialogue::blank_end, Absent::Free},
+    {"size", nullptr, Absent::Unnamed, true},
+    {"size-near", nullptr, Absent::Unnamed, true},
+    {"size-over", nullptr, Absent::Unnamed, true},
+    {"size-under", nullptr, Absent::Unnamed, true},
+    {"received", nullptr, Absent::Free, true},
+    {"blank-end", &Dialogue::blank_end, Absent::Free, true},
     {"literal", &Dialogue::literal, Absent::Free},
     {"dotless", &Dialogue::dotless, Absent::Free},
     {"auth", &Dialogue::auth, Absent::Free},
@@ -71,10 +72,18 @@ constexpr std::uint32_t all_of(Absent absent) {
   }
   return bits;
 }
+constexpr std::uint32_t kInMail = [] {
+  std::uint32_t bits = 0;
+  for (std::size_t i = 0; i < kWordCount; ++i) {
+    if (kWords[i].in_mail) bits |= 1U << i;
+  }
+  return bits;
+}();
+constexpr std::uint32_t kReceived = bit_of("received");
 constexpr std::uint32_t kHabits = all_of(Absent::Forbidden);
 constexpr std::uint32_t kExtensions = all_of(Absent::Unnamed);
 constexpr std::uint32_t kSizes = bit_of("size-near") | bit_of("size-over") | bit_of("size-under");
-static_assert(bit_of("received") != 0 && kSizes != 0 && kWordCount <= 32);
+static_assert(kReceived != 0 && kSizes != 0 && kWordCount <= 32);
 
 constexpr std::array<std::string_view, 6> kClasses = {"official-mta", "relay",  "library",
                                                       "agent",        "script", "bot"};
@@ -114,7 +123,7 @@ std::uint32_t talk_bits(const Trace& trace) {
     if (kWords[i].member != nullptr && trace.dialogue.*kWords[i].member) bits |= 1U << i;
   }
   const auto& fields = trace.landmarks.fields;
-  if (!fields.empty() && fields.front().received) bits |= bit_of("received");
+  if (!fields.empty() && fields.front().received) bits |= kReceived;
   return bits;
 }
 
@@ -206,6 +215,48 @@ Held held_of(const Trace& trace, const Writes& writes, const Features& features)
   return wait > rtt - rtt / 5 && wait < rtt * std::uint64_t{2} ? Held::Yes : Held::Any;
 }
 
+// A sealed message's first write, as far as its size tells of it.
+std::uint16_t sealed_first(SealedShape shape) {
+  switch (shape) {
+    case SealedShape::OneWrite:
+    case SealedShape::Segments:
+      return kFirstNone;
+    case SealedShape::Blocks:
+    case SealedShape::LineBuffer:
+      return kFirstBody;
+    case SealedShape::Lines:
+      return kFirstLine | kFirstField | kFirstHeaderLine;
+    case SealedShape::HeadersApart:
+      return kFirstHeader | kFirstEdge;
+    case SealedShape::Template:
+      return kFirstInside;
+    case SealedShape::Unknown:
+      break;
+  }
+  return 0;
+}
+
+void observe_sealed(const Trace& trace, const Writes& writes, const Features& features,
+                    Steps& steps) {
+  steps.untold = kInMail;
+  steps.talk &= ~kInMail;
+  steps.size = static_cast<std::uint32_t>(std::min<std::uint64_t>(trace.size, UINT32_MAX));
+  steps.every = true;
+  steps.clean = trace.state == State::Complete && trace.hello.slack == 0;
+  steps.first = sealed_first(features.shape);
+  const bool cut = !features.cuts.empty() && features.cuts.front().place != Place::Terminator;
+  if (cut) steps.offset = features.cuts.front().offset;
+  steps.line_end = features.shape == SealedShape::LineBuffer;
+  if (features.shape == SealedShape::Lines) {
+    constexpr std::uint32_t kLongestLine = 1000;  // RFC 5321, 4.5.3.1.6
+    const bool bulk = std::any_of(writes.sizes.begin(), writes.sizes.end(),
+                                  [](std::uint32_t size) { return size > kLongestLine; });
+    steps.body = bulk ? BodyWay::Bulk : BodyWay::Lines;
+  }
+  const bool apart = !features.cuts.empty() && features.cuts.back().place == Place::Terminator;
+  steps.dot = !apart ? DotWay::Joined : writes.sizes.back() <= 3 ? DotWay::Apart3 : DotWay::Apart5;
+}
+
 }  // namespace
 
 Steps observe(const Trace& trace, const Writes& writes, const Features& features) {
@@ -214,6 +265,7 @@ Steps observe(const Trace& trace, const Writes& writes, const Features& features
   steps.talk = talk_bits(trace);
   steps.helo = talk.greeting == Dialogue::Greeting::Helo && !talk.fallback;
   steps.no_offer = talk.fallback || talk.greeting == Dialogue::Greeting::None;
+  if (!trace.records.empty()) observe_sealed(trace, writes, features, steps);
   if (trace.tls || trace.transfer == Transfer::Bdat) return steps;
 
   steps.size = static_cast<std::uint32_t>(std::min<std::uint64_t>(trace.size, UINT32_MAX));
@@ -255,7 +307,7 @@ constexpr std::uint32_t kMostBlocks = 8;  // blocks of whole segments that hide 
 bool first_of_blocks(std::uint32_t block, const Steps& steps) {
   const std::uint32_t slack = block % 2 == 1 ? 1 : 0;
   const std::uint32_t times = (steps.offset + slack) / block;
-  if (times == 0 || times > kMostBlocks) return false;
+  if (times == 0 || times > (steps.every ? 1 : kMostBlocks)) return false;
   const std::uint32_t ideal = times * block;
   const std::uint32_t off = steps.offset > ideal ? steps.offset - ideal : ideal - steps.offset;
   if (off > slack * times) return false;
@@ -316,15 +368,19 @@ bool way_holds(Way wanted, Way seen, int& weight) {
 
 int weigh(const Gait& gait, const Steps& steps) {
   if (!greeting_fits(gait, steps)) return 0;
-  const std::uint32_t ignored = steps.no_offer ? kExtensions : 0;
+  const std::uint32_t ignored = (steps.no_offer ? kExtensions : 0) | steps.untold;
   const std::uint32_t required = gait.required & ~ignored;
   if ((steps.talk & required) != required) return 0;
   if ((steps.talk & gait.forbidden & ~ignored) != 0) return 0;
   int weight = kTalkHolds + kWordHolds * popcount(required);
-  if (steps.first == 0) return gait.talk_is_enough ? weight : 0;
+  // Where nobody saw the first field, nothing speaks for a relay's Received.
+  if ((gait.required & steps.untold & kReceived) != 0) --weight;
+  // A dialogue of which half was said under TLS is not enough.
+  const bool enough = gait.talk_is_enough && (gait.required & steps.untold) == 0;
+  if (steps.first == 0) return enough ? weight : 0;
   if (first_fits(gait, steps)) {
     weight += kFirstHolds;
-  } else if (steps.clean || !gait.talk_is_enough) {
+  } else if (steps.clean || !enough) {
     return 0;
   }
   if (!way_holds(gait.body, steps.body, weight)) return 0;
@@ -359,7 +415,7 @@ const Gait* GaitBook::match(const Steps& steps) const {
 
 bool GaitBook::excludes(std::string_view name, const Steps& steps) const {
   const Gait* gait = find(name);
-  if (gait == nullptr || steps.no_offer) return false;
+  if (gait == nullptr || steps.no_offer || steps.untold != 0) return false;
   if (!greeting_fits(*gait, steps)) return true;
   if ((steps.talk & gait->forbidden & kHabits) != 0) return true;
   // Below an ordinary segment size the path may have moved, and cut again what the program wrote.

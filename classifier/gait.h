@@ -48,13 +48,15 @@ enum First : std::uint16_t {
 
 // One message in the terms of the entries.
 struct Steps {
-  std::uint32_t talk = 0;  // bits by the table of words in gait.cc
-  bool helo = false;       // greeted with HELO alone
+  std::uint32_t talk = 0;    // bits by the table of words in gait.cc
+  std::uint32_t untold = 0;  // words of which nobody knows: they were said under TLS
+  bool helo = false;         // greeted with HELO alone
   bool no_offer = false;  // HELO behind a refused EHLO, or no greeting: extensions were not offered
   std::uint16_t first = 0;   // bits of First; 0: cannot be told
   std::uint32_t offset = 0;  // of the first cut; 0: none
   std::uint32_t size = 0;    // of the message
   bool line_end = false;     // the first cut is a line's end
+  bool every = false;        // every write shows (TLS): no block hides in front of the first cut
   bool clean = false;        // nothing was repaired and the path kept its size
   std::uint32_t full = 0;    // payload of a full segment, where the path kept it; else 0
   BodyWay body = BodyWay::Any;

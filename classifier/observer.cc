@@ -29,9 +29,9 @@ Observer::Observer(Sink& sink, Via via, Limits limits)
     : sink_(sink), via_(via), limits_(limits), tracker_(*this) {}
 
 void Observer::segment(const Arrival& arrival) {
-  if (arrival.size == 0 || tracker_.lost()) return;
+  if (arrival.size == 0 || lost()) return;
   const std::uint64_t end = arrival.offset + arrival.size;
-  if (end <= tracker_.needed_from()) return;
+  if (end <= (sealed() ? tls_begin_ + tls_->needed_from() : tracker_.needed_from())) return;
   if (kept_.size() >= limits_.segments) {
     const bool none = unkept_.begin == unkept_.end;
     unkept_.begin = none ? arrival.offset : std::min(unkept_.begin, arrival.offset);
@@ -43,16 +43,37 @@ void Observer::segment(const Arrival& arrival) {
 }
 
 void Observer::client(std::span<const char> bytes) {
-  if (bytes.empty() || tracker_.lost()) return;
+  if (bytes.empty() || lost()) return;
+  if (sealed()) return client_sealed(bytes);
   mark_tails(client_offset(), bytes);
   given_tail_ = tail_of(bytes.back());
+  const std::uint64_t begin = client_offset();
   tracker_.client(bytes);
-  if (!tracker_.lost()) forget_before(tracker_.needed_from());
+  if (!tracker_.lost()) return forget_before(tracker_.needed_from());
+  if (!sealed()) return;
+  tls_begin_ = begin;  // TLS from the first byte on
+  client_sealed(bytes);
 }
 
 void Observer::server(std::span<const char> bytes) {
+  if (sealed()) {
+    tls_->server(bytes);
+    if (!sealed()) lose(Reason::Encrypted);
+    return;
+  }
   tracker_.server(bytes);
   if (!tracker_.lost()) forget_before(tracker_.needed_from());
+}
+
+void Observer::client_sealed(std::span<const char> bytes) {
+  tracker_.client(bytes);  // it is lost, but counts
+  tls_->client(bytes);
+  if (!sealed()) return lose(Reason::Encrypted);
+  forget_before(tls_begin_ + tls_->needed_from());
+}
+
+void Observer::finish() {
+  if (sealed()) tls_->finish();
 }
 
 void Observer::mark_tails(std::uint64_t begin, std::span<const char> bytes) {
@@ -101,6 +122,7 @@ void Observer::on_message(Message&& message) {
   std::vector<Piece> pieces = cover(message.spans);
   set_tails(pieces, message);
 
+  messages_ = message.ordinal;
   Trace trace;
   trace.via = via_;
   trace.message = message.ordinal;
@@ -114,6 +136,7 @@ void Observer::on_message(Message&& message) {
   std::uint64_t covered = 0;
   for (const Segment& segment : trace.segments) covered += segment.size;
   judge(message, covered, trace);
+  append_chunks(message, trace);
   trace.landmarks = std::move(message.landmarks);
   sink_.claimed(std::move(message.claims));
   sink_.message(std::move(trace));
@@ -124,6 +147,47 @@ void Observer::on_answer(std::uint32_t ordinal) {
 }
 
 void Observer::on_lost(Reason reason) {
+  if (reason != Reason::Encrypted || !limits_.infer_sealed) return lose(reason);
+  tls_.emplace(static_cast<TlsSession::Listener&>(*this),
+               TlsSession::Limits{.records = limits_.segments});
+  tls_begin_ = client_offset();
+}
+
+// Landmarks are unknown: nobody read the message.
+void Observer::on_sealed(SealedMessage&& sealed) {
+  Message message;
+  message.ordinal = ++messages_;
+  message.spans.push_back({tls_begin_ + sealed.begin, tls_begin_ + sealed.end});
+  message.tails.push_back(Tail::Other);
+  message.size = sealed.end - sealed.begin;
+
+  Trace trace;
+  trace.via = via_;
+  trace.message = message.ordinal;
+  trace.tls = true;
+  trace.window = Window::Inferred;
+  trace.hello = {tls_->choice().version, tls_->choice().cipher, tls_->slack()};
+  trace.path = path_;
+  trace.dialogue = tracker_.dialogue();
+  append_segments(cover(message.spans), message, trace);
+  std::uint64_t covered = 0;
+  for (Segment& segment : trace.segments) covered += segment.size;
+  judge(message, covered, trace);
+  if (sealed.cut && trace.state == State::Complete) {
+    trace.state = State::Partial;
+    trace.reason = Reason::Dropped;
+  }
+  for (const Record& record : sealed.records) trace.size += record.size;
+  trace.dialogue.rcpt_ahead = sealed.rcpt_ahead;
+  trace.dialogue.data_ahead = sealed.data_ahead;
+  trace.dialogue.pipelined = sealed.rcpt_ahead || sealed.data_ahead;
+  trace.dialogue.split_command = split_command_ || sealed.split_command;
+  trace.dialogue.quit_with_dot = sealed.quit_with_dot;
+  trace.records = std::move(sealed.records);
+  sink_.message(std::move(trace));
+}
+
+void Observer::lose(Reason reason) {
   kept_ = std::vector<Kept>();
   marked_ = 0;
   sink_.lost(reason);
@@ -209,6 +273,15 @@ void Observer::append_segments(const std::vector<Piece>& pieces, const Message& 
   for (std::size_t i = count; i-- > 0;) {
     trace.segments[i].late = pieces[i].kept > earliest;
     earliest = std::min(earliest, pieces[i].kept);
+  }
+}
+
+void Observer::append_chunks(const Message& message, Trace& trace) {
+  if (message.spans.size() > Trace::kMaxChunks) return;
+  std::uint64_t begin = 0;
+  for (std::size_t i = 0; i + 1 < message.spans.size(); ++i) {
+    begin += message.spans[i].end - message.spans[i].begin;
+    trace.chunk_begins.push_back(to_u32(begin));
   }
 }
 

@@ -14,16 +14,20 @@
 // Order matters in one way: a segment must be given before the client bytes it carries, so that
 // the bytes can tell whether it ended at a line end. What is missing is marked (Segment::hole,
 // State::Partial), never invented.
-// Not thread-safe; one observer a session.
+// Under TLS the tracker sees nothing. Where Limits::infer_sealed asks for it, messages are then
+// told by the records (tls_session.h); without it, or where they cannot be read, the session is
+// lost. Not thread-safe; one observer a session.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "classifier/smtp_tracker.h"
+#include "classifier/tls_session.h"
 #include "classifier/trace.h"
 
 namespace classifier {
@@ -38,7 +42,7 @@ struct Arrival {
   bool push = false;
 };
 
-class Observer final : private SmtpTracker::Listener {
+class Observer final : private SmtpTracker::Listener, private TlsSession::Listener {
  public:
   class Sink {
    public:
@@ -57,6 +61,7 @@ class Observer final : private SmtpTracker::Listener {
   struct Limits {
     std::size_t segments = 4096;  // kept for one message; beyond: State::Partial, Reason::Full
                                   // and the trace tells of its beginning only
+    bool infer_sealed = false;    // tell of messages under TLS by their records
   };
 
   // Requires: `sink` outlives the observer.
@@ -70,8 +75,12 @@ class Observer final : private SmtpTracker::Listener {
   void segment(const Arrival& arrival);
   void client(std::span<const char> bytes);
   void server(std::span<const char> bytes);
+  // Both streams have ended. Needed under TLS only, where the last message is told of then.
+  void finish();
 
-  bool lost() const { return tracker_.lost(); }
+  bool lost() const { return tracker_.lost() && !sealed(); }
+  // The streams are TLS, and followed.
+  bool sealed() const { return tls_ && !tls_->lost(); }
   // Client bytes given so far; the offset of the next one.
   std::uint64_t client_offset() const { return tracker_.client_offset(); }
 
@@ -96,7 +105,10 @@ class Observer final : private SmtpTracker::Listener {
   void on_message(Message&& message) override;
   void on_answer(std::uint32_t ordinal) override;
   void on_lost(Reason reason) override;
+  void on_sealed(SealedMessage&& message) override;
 
+  void client_sealed(std::span<const char> bytes);
+  void lose(Reason reason);
   void mark_tails(std::uint64_t begin, std::span<const char> bytes);
   void forget_before(std::uint64_t offset);
   bool whole(Span span) const;
@@ -106,6 +118,7 @@ class Observer final : private SmtpTracker::Listener {
   void set_tails(std::vector<Piece>& pieces, const Message& message) const;
   void append_segments(const std::vector<Piece>& pieces, const Message& message,
                        Trace& trace) const;
+  static void append_chunks(const Message& message, Trace& trace);
   void judge(const Message& message, std::uint64_t covered, Trace& trace);
 
   Sink& sink_;
@@ -113,6 +126,9 @@ class Observer final : private SmtpTracker::Listener {
   Limits limits_;
   Path path_;
   SmtpTracker tracker_;
+  std::optional<TlsSession> tls_;
+  std::uint64_t tls_begin_ = 0;    // offset of the client's first byte under TLS
+  std::uint32_t messages_ = 0;     // told so far
   std::vector<Kept> kept_;         // in arrival order, not before the current window or command
   std::size_t marked_ = 0;         // kept_[0, marked_) have their tails
   Tail given_tail_ = Tail::Other;  // the last client byte that was given

@@ -9,7 +9,7 @@ namespace classifier {
 namespace {
 
 // {0} {1} {2}: the numbers; {3}: "s" unless the first is one; {4}: the text; {5}: the weight.
-constexpr std::array<std::string_view, 26> kSentences = {
+constexpr std::array<std::string_view, 27> kSentences = {
     "{4}",
     "{4} {5:+.1f}",
     "{0} of {1} write ends are multiples of {2}",
@@ -30,6 +30,7 @@ constexpr std::array<std::string_view, 26> kSentences = {
     "write ends at line ends below a buffer's size",
     "terminator apart",
     "encrypted: segments do not show the writes",
+    "under TLS: told by the sizes of the records",
     "{0} of {1} segments repaired",
     "{0} of {1} segments repaired, {2} cuts unexplained",
     "full size moves between {0} and {1}, {2}x",

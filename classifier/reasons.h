@@ -36,6 +36,7 @@ enum class Because : std::uint8_t {
   LineBuffer,
   Terminator,  // the terminator came apart
   Encrypted,
+  Sealed,         // under TLS, by records
   Repaired,       // a of b segments repaired
   Noise,          // a of b segments repaired, c cuts unexplained
   FullSizeMoves,  // between a and b, c times

@@ -265,16 +265,27 @@ struct SmtpTracker::Impl {
     if (held.size() - held_used + bytes.size() > limits.held) return lose(Reason::Lost);
     if (held_used > held.size() / 2) held.erase(0, std::exchange(held_used, 0));
     held.append(bytes.data(), bytes.size());
+    doubt(bytes);
+  }
+
+  // Bytes behind an end that not every server sees: is there another one?
+  void doubt(Bytes bytes) {
+    if (other_end && other_end->scan(bytes).found != EndOfData::Found::Nothing) {
+      lose(Reason::Ambiguous);
+    }
   }
 
   // The reply came: the held bytes are what `next` says.
   void release(Phase next) {
     phase = next;
     released = offset;
+    other_end.reset();
     held_used += parse(Bytes(held).subspan(held_used));
     if (phase != Phase::Held || held_used == held.size()) {
       held.clear();
       held_used = 0;
+    } else {
+      doubt(Bytes(held).subspan(held_used));
     }
   }
 
@@ -487,20 +498,20 @@ struct SmtpTracker::Impl {
 
   std::size_t in_data(Bytes bytes) {
     const EndOfData::Step step = dot.scan(bytes);
-    if (step.found == EndOfData::Found::Ambiguous) {
-      lose(Reason::Ambiguous);
-      return step.used;
-    }
     take_message_bytes(bytes.first(step.used));
-    if (step.found == EndOfData::Found::End) end_data();
+    if (step.found == EndOfData::Found::Nothing) return step.used;
+    end_data(step.dot_line);
+    if (step.found == EndOfData::Found::Ambiguous && phase == Phase::Command) {
+      phase = Phase::Held;
+      other_end.emplace();
+    }
     return step.used;
   }
 
-  void end_data() {
-    constexpr std::uint8_t kDotCrLf = 3;
+  void end_data(std::uint8_t dot_line) {
     message.spans.push_back({message_begin, at});
     message.tails.push_back(tail);
-    const std::uint32_t ordinal = end_message(kDotCrLf);
+    const std::uint32_t ordinal = end_message(dot_line);
     phase = Phase::Command;
     ask({.asked = Asked::End, .ordinal = ordinal});
     if (phase != Phase::Lost) listener.on_message(std::move(message));
@@ -663,6 +674,7 @@ struct SmtpTracker::Impl {
 
   void lose(Reason reason) {
     phase = Phase::Lost;
+    other_end.reset();
     outstanding.clear();
     held.clear();
     held.shrink_to_fit();
@@ -713,6 +725,7 @@ struct SmtpTracker::Impl {
   std::uint64_t message_begin = 0;
   HeaderScanner headers;
   EndOfData dot;
+  std::optional<EndOfData> other_end;  // the message may go on: what was told is one reading
   Tail tail = Tail::Other;
   std::array<char, kBlankEnd.size()> last{};  // of the message, zeros in front of its beginning
   std::string helo;                           // the greeting's name
@@ -744,6 +757,10 @@ void SmtpTracker::server(std::span<const char> bytes) {
 
 bool SmtpTracker::lost() const {
   return impl_->phase == Phase::Lost;
+}
+
+const Dialogue& SmtpTracker::dialogue() const {
+  return impl_->dialogue;
 }
 
 std::uint64_t SmtpTracker::client_offset() const {

@@ -2,9 +2,14 @@
 // message. It holds no socket and no clock: bytes in, events out, however the bytes are cut.
 //
 // It never guesses. When the streams do not fit together (a reply nobody asked for, a command
-// line that never ends, an end of data that servers read differently) it reports on_lost() once
-// and stays silent from there on: a wrong window would label a message by another one's bytes.
-// It must agree with Postfix's smtpd where a message ends, or be lost.
+// line that never ends) it reports on_lost() once and stays silent from there on: a wrong window
+// would label a message by another one's bytes. It must agree with Postfix's smtpd where a message
+// ends, or be lost.
+//
+// An end of data that servers read differently (end_of_data.h; scripts with bare LF write so) is
+// reported as a message, and the server's answer decides: a server that reads on says nothing there
+// and asks nobody about a message, one that answers has seen the end. Should another end come
+// before the answer, it cannot be told which of the two was answered: lost, Ambiguous.
 //
 // How it stays in step: commands wait in a queue for their replies, and behind a command whose
 // reply decides what the next bytes are (DATA, AUTH, STARTTLS, QUIT; RSET and the like between BDAT
@@ -101,6 +106,9 @@ class SmtpTracker {
 
   // Whether on_lost() was called; then both calls above return at once.
   bool lost() const;
+
+  // How the client has talked so far; kept when the session is lost.
+  const Dialogue& dialogue() const;
 
   // Offset behind the last client byte that was given.
   std::uint64_t client_offset() const;

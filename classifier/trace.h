@@ -40,6 +40,31 @@ struct Segment {
   std::uint32_t payload() const { return before + size + after; }
 };
 
+// One TLS record's plaintext, cut to the message window: what the program handed to TLS in one
+// call, or 16384 bytes of it. RFC 8446, 5.1. Neither Nagle nor the path joins or cuts records.
+struct Record {
+  std::uint32_t size = 0;    // bytes of the message in this record; at least 1
+  std::uint32_t before = 0;  // bytes in front of them in the same record
+  std::uint32_t after = 0;   // bytes behind them (QUIT)
+
+  bool operator==(const Record&) const = default;
+};
+
+// How it is known where the message lies in the client's stream.
+enum class Window : std::uint8_t {
+  Followed,  // the commands were read in clear
+  OneSided,  // so were they, but nobody saw the server: that it took them is assumed
+  Inferred,  // under TLS: by the sizes of records and by who spoke when
+};
+
+// What both hellos say in clear. RFC 8446, 4.1.
+struct Tls {
+  std::uint16_t version = 0;  // 0x0304: TLS 1.3; 0: not known
+  std::uint16_t cipher = 0;   // IANA's number; 0: not known
+  std::uint32_t slack = 0;    // a record may have so many bytes less than Record says: CBC
+  bool operator==(const Tls&) const = default;
+};
+
 // One header field, folded lines included. RFC 5322, 2.2.
 struct HeaderField {
   std::uint32_t end = 0;  // offset just behind its last CRLF, from the start of the window
@@ -132,11 +157,17 @@ struct Trace {
   std::uint32_t message = 1;  // 1-based number of the message in its session
   Transfer transfer = Transfer::Data;
   bool tls = false;
-  std::uint64_t size = 0;  // bytes in the window, terminator included
+  Window window = Window::Followed;
+  std::uint64_t size = 0;  // bytes in the window, terminator included; of the plaintext
+  Tls hello;
   Path path;
   Landmarks landmarks;
   Dialogue dialogue;
-  std::vector<Segment> segments;
+  // Message bytes in front of each chunk but the first (BDAT); at most kMaxChunks, empty beyond.
+  static constexpr std::size_t kMaxChunks = 64;
+  std::vector<std::uint32_t> chunk_begins;
+  std::vector<Segment> segments;  // under TLS: of what is encrypted
+  std::vector<Record> records;    // under TLS, where they could be read; else empty
   bool operator==(const Trace&) const = default;
 };
 

@@ -5,9 +5,9 @@
 //     segmilter/1 mss=1440 ts=yes line1=18 header=610 body=612 dot=3
 //     seg=399p,29p@412,184p,1440,1377p
 //
-// Absent fields have the value of a fresh Trace; `size` that of the sum of all segments, since a
-// trace whose segments do not add up is the exception that deserves the ink. The reader takes the
-// fields in any order (people write them too); the printer has one order.
+// Absent fields have the value of a fresh Trace; `size` that of the sum of all records or segments,
+// since a trace whose parts do not add up is the exception that deserves the ink. The reader takes
+// the fields in any order (people write them too); the printer has one order.
 #include "classifier/trace_text.h"
 
 #include <fmt/format.h>
@@ -29,6 +29,7 @@ constexpr std::array<std::string_view, 12> kReason = {
     "dropped", "no-capture", "not-mail", "timeout",   "busy",      "error"};
 constexpr std::array<std::string_view, 2> kTransfer = {"data", "bdat"};
 constexpr std::array<std::string_view, 2> kYesNo = {"no", "yes"};
+constexpr std::array<std::string_view, 3> kWindow = {"followed", "one-sided", "inferred"};
 
 // Flags of a segment, in the order in which they are printed.
 struct SegmentFlag {
@@ -80,6 +81,10 @@ enum class Key : std::uint8_t {
   Message,
   Transfer,
   Tls,
+  Version,
+  Cipher,
+  Slack,
+  Window,
   Size,
   Mss,
   Rtt,
@@ -93,11 +98,15 @@ enum class Key : std::uint8_t {
   Talk,
   Declared,
   Chunks,
+  ChunkBegins,
   Seg,
+  Rec,
 };
-constexpr std::array<std::string_view, 20> kKeys = {
-    "via", "state", "reason", "msg",  "transfer", "tls",    "size", "mss",      "rtt",    "ts",
-    "syn", "line1", "header", "body", "dot",      "fields", "talk", "declared", "chunks", "seg"};
+constexpr std::array<std::string_view, 26> kKeys = {
+    "via",      "state",  "reason",       "msg",  "transfer", "tls",    "version",
+    "cipher",   "slack",  "window",       "size", "mss",      "rtt",    "ts",
+    "syn",      "line1",  "header",       "body", "dot",      "fields", "talk",
+    "declared", "chunks", "chunk-begins", "seg",  "rec"};
 
 template <typename Enum, std::size_t N>
 std::string_view word(const std::array<std::string_view, N>& names, Enum value) {
@@ -115,7 +124,11 @@ std::optional<Enum> find(const std::array<std::string_view, N>& names, std::stri
 
 std::uint64_t sum_of_sizes(const Trace& trace) {
   std::uint64_t sum = 0;
-  for (const Segment& segment : trace.segments) sum += segment.size;
+  if (trace.records.empty()) {
+    for (const Segment& segment : trace.segments) sum += segment.size;
+  } else {
+    for (const Record& record : trace.records) sum += record.size;
+  }
   return sum;
 }
 
@@ -161,6 +174,12 @@ void print_fields(Out out, const std::vector<HeaderField>& fields) {
   }
 }
 
+void print_chunks(Out out, const std::vector<std::uint32_t>& begins) {
+  if (begins.empty()) return;
+  print_key(out, Key::ChunkBegins);
+  fmt::format_to(out, "{}", fmt::join(begins, ","));
+}
+
 void print_talk(Out out, const Dialogue& dialogue) {
   bool first = true;
   const auto add = [&](std::string_view text) {
@@ -179,10 +198,20 @@ void print_talk(Out out, const Dialogue& dialogue) {
   }
 }
 
+template <typename Part>
+void print_size(Out out, const Part& part) {
+  if (part.before != 0) fmt::format_to(out, "{}<", part.before);
+  fmt::format_to(out, "{}", part.size);
+  if (part.after != 0) fmt::format_to(out, "+{}", part.after);
+}
+
+void print_run(Out out, const Record& record, std::size_t run) {
+  print_size(out, record);
+  if (run > 1) fmt::format_to(out, "x{}", run);
+}
+
 void print_run(Out out, const Segment& segment, std::size_t run) {
-  if (segment.before != 0) fmt::format_to(out, "{}<", segment.before);
-  fmt::format_to(out, "{}", segment.size);
-  if (segment.after != 0) fmt::format_to(out, "+{}", segment.after);
+  print_size(out, segment);
   if (segment.count != 1) fmt::format_to(out, "/{}", segment.count);
   if (run > 1) fmt::format_to(out, "x{}", run);
   for (const SegmentFlag& flag : kSegmentFlags) {
@@ -191,16 +220,24 @@ void print_run(Out out, const Segment& segment, std::size_t run) {
   if (segment.gap_us != 0) fmt::format_to(out, "@{}", segment.gap_us);
 }
 
-void print_segments(Out out, const std::vector<Segment>& segments) {
-  if (segments.empty()) return;
-  print_key(out, Key::Seg);
-  for (std::size_t i = 0; i < segments.size();) {
+// Segments or records.
+template <typename Part>
+void print_runs(Out out, Key key, const std::vector<Part>& parts) {
+  if (parts.empty()) return;
+  print_key(out, key);
+  for (std::size_t i = 0; i < parts.size();) {
     std::size_t end = i + 1;
-    while (end < segments.size() && segments[end] == segments[i]) ++end;
+    while (end < parts.size() && parts[end] == parts[i]) ++end;
     if (i != 0) *out++ = ',';
-    print_run(out, segments[i], end - i);
+    print_run(out, parts[i], end - i);
     i = end;
   }
+}
+
+void print_hex(Out out, Key key, std::uint16_t value) {
+  if (value == 0) return;
+  print_key(out, key);
+  fmt::format_to(out, "{:04x}", value);
 }
 
 // A cursor over the text that remembers the first mistake. Every read_* returns false once there
@@ -315,6 +352,16 @@ bool read_fields(Reader& in, std::vector<HeaderField>& fields) {
   return true;
 }
 
+bool read_chunks(Reader& in, std::vector<std::uint32_t>& begins) {
+  do {
+    if (begins.size() == TraceLimits::kChunks) {
+      return in.fail(fmt::format("more than {} chunks", TraceLimits::kChunks));
+    }
+    if (!in.number(begins.emplace_back())) return false;
+  } while (in.skip(','));
+  return true;
+}
+
 bool read_talk(Reader& in, Dialogue& dialogue) {
   do {
     const std::size_t begin = in.position();
@@ -345,36 +392,63 @@ bool read_segment_flags(Reader& in, Segment& segment) {
   return true;
 }
 
-bool read_run(Reader& in, std::vector<Segment>& segments) {
-  Segment segment;
+template <typename Part>
+bool read_size(Reader& in, Part& part) {
   const std::size_t begin = in.position();
   std::uint32_t number = 0;
   if (!in.number(number)) return false;
+  if (number == 0) return in.fail_at(begin, "number is less than 1");
   if (in.skip('<')) {
-    if (number == 0) return in.fail_at(begin, "number is less than 1");
-    segment.before = number;
-    if (!in.number(segment.size, 1U)) return false;
+    part.before = number;
+    if (!in.number(part.size, 1U)) return false;
   } else {
-    if (number == 0) return in.fail_at(begin, "number is less than 1");
-    segment.size = number;
+    part.size = number;
   }
-  if (in.skip('+') && !in.number(segment.after, 1U)) return false;
+  return !in.skip('+') || in.number(part.after, 1U);
+}
+
+bool read_run(Reader& in, Record& record, std::uint32_t& run) {
+  return read_size(in, record) && (!in.skip('x') || in.number(run, 2U));
+}
+
+bool read_run(Reader& in, Segment& segment, std::uint32_t& run) {
+  if (!read_size(in, segment)) return false;
   if (in.skip('/') && !in.number(segment.count, 1U)) return false;
-  std::uint32_t run = 1;
   if (in.skip('x') && !in.number(run, 2U)) return false;
   read_segment_flags(in, segment);
-  if (in.skip('@') && !in.number(segment.gap_us, 1U)) return false;
-  if (run > TraceLimits::kSegments - segments.size()) {
-    return in.fail_at(begin, fmt::format("more than {} segments", TraceLimits::kSegments));
-  }
-  segments.insert(segments.end(), run, segment);
+  return !in.skip('@') || in.number(segment.gap_us, 1U);
+}
+
+// Segments or records; `what` is their name.
+template <typename Part>
+bool read_runs(Reader& in, std::vector<Part>& parts, std::string_view what) {
+  do {
+    Part part;
+    std::uint32_t run = 1;
+    const std::size_t begin = in.position();
+    if (!read_run(in, part, run)) return false;
+    if (run > TraceLimits::kSegments - parts.size()) {
+      return in.fail_at(begin, fmt::format("more than {} {}", TraceLimits::kSegments, what));
+    }
+    parts.insert(parts.end(), run, part);
+  } while (in.skip(','));
   return true;
 }
 
-bool read_segments(Reader& in, std::vector<Segment>& segments) {
-  do {
-    if (!read_run(in, segments)) return false;
-  } while (in.skip(','));
+// Four digits; 0000 is the absent field's.
+bool read_hex(Reader& in, std::uint16_t& value) {
+  const std::size_t begin = in.position();
+  unsigned sum = 0;
+  const std::string_view text = in.token(" ");
+  for (const char c : text) {
+    const int digit = c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= '0' && c <= '9' ? c - '0' : -1;
+    if (digit < 0) return in.fail_at(begin, "four digits 0-9 a-f should stand here");
+    sum = sum * 16 + static_cast<unsigned>(digit);
+  }
+  if (text.size() != 4 || sum == 0) {
+    return in.fail_at(begin, "four digits 0-9 a-f should stand here");
+  }
+  value = static_cast<std::uint16_t>(sum);
   return true;
 }
 
@@ -392,6 +466,14 @@ bool read_value(Reader& in, Key key, Trace& trace) {
       return in.choice(kTransfer, trace.transfer);
     case Key::Tls:
       return in.choice(kYesNo, trace.tls);
+    case Key::Version:
+      return read_hex(in, trace.hello.version);
+    case Key::Cipher:
+      return read_hex(in, trace.hello.cipher);
+    case Key::Slack:
+      return in.number(trace.hello.slack);
+    case Key::Window:
+      return in.choice(kWindow, trace.window);
     case Key::Size:
       return in.number(trace.size);
     case Key::Mss:
@@ -418,8 +500,12 @@ bool read_value(Reader& in, Key key, Trace& trace) {
       return in.number(trace.dialogue.declared);
     case Key::Chunks:
       return in.number(trace.dialogue.chunks);
+    case Key::ChunkBegins:
+      return read_chunks(in, trace.chunk_begins);
     case Key::Seg:
-      return read_segments(in, trace.segments);
+      return read_runs(in, trace.segments, "segments");
+    case Key::Rec:
+      return read_runs(in, trace.records, "records");
   }
   return in.fail("unknown key");
 }
@@ -455,6 +541,10 @@ std::string print(const Trace& trace) {
   print_number(out, Key::Message, trace.message, fresh.message);
   print_word(out, Key::Transfer, name(trace.transfer), name(fresh.transfer));
   print_word(out, Key::Tls, word(kYesNo, trace.tls), word(kYesNo, false));
+  print_hex(out, Key::Version, trace.hello.version);
+  print_hex(out, Key::Cipher, trace.hello.cipher);
+  print_number(out, Key::Slack, trace.hello.slack, 0);
+  print_word(out, Key::Window, name(trace.window), name(fresh.window));
   print_number(out, Key::Size, trace.size, sum_of_sizes(trace));
   print_number(out, Key::Mss, trace.path.mss, 0);
   print_number(out, Key::Rtt, trace.path.rtt_us, 0);
@@ -468,7 +558,9 @@ std::string print(const Trace& trace) {
   print_talk(out, trace.dialogue);
   print_number(out, Key::Declared, trace.dialogue.declared, 0);
   print_number(out, Key::Chunks, trace.dialogue.chunks, 0);
-  print_segments(out, trace.segments);
+  print_chunks(out, trace.chunk_begins);
+  print_runs(out, Key::Seg, trace.segments);
+  print_runs(out, Key::Rec, trace.records);
   return text;
 }
 
@@ -515,6 +607,9 @@ std::string_view name(Reason reason) {
 std::string_view name(Transfer transfer) {
   return word(kTransfer, transfer);
 }
+std::string_view name(Window window) {
+  return word(kWindow, window);
+}
 std::optional<Via> via_named(std::string_view text) {
   return find<Via>(kVia, text);
 }
@@ -526,9 +621,12 @@ std::optional<Reason> reason_named(std::string_view text) {
 }
 
 std::string print_sizes(const Trace& trace, std::size_t max_runs) {
+  return print_sizes(wire_sizes(trace.segments), max_runs);
+}
+
+std::string print_sizes(std::span<const std::uint32_t> sizes, std::size_t max_runs) {
   // Two equal sizes stay two: "1448,1448" reads better than "1448x2" in a header.
   constexpr std::size_t kShortestRun = 3;
-  const std::vector<std::uint32_t> sizes = wire_sizes(trace.segments);
   std::string text;
   Out out = std::back_inserter(text);
   std::size_t runs = 0;

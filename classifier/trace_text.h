@@ -5,7 +5,9 @@
 // Pure functions; safe from any thread.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -17,8 +19,9 @@ namespace classifier {
 // What the reader takes at most. A session's own limits are lower (Observer::Limits); these bound
 // what a hostile line can make the reader allocate, whatever runs (`1448x60000`) it writes.
 struct TraceLimits {
-  static constexpr std::size_t kSegments = 65536;  // all runs expanded
+  static constexpr std::size_t kSegments = 65536;  // all runs expanded; records likewise
   static constexpr std::size_t kFields = Landmarks::kMaxFields;
+  static constexpr std::size_t kChunks = Trace::kMaxChunks;
   static constexpr std::size_t kSyn = 512;  // bytes of the SYN signature, escapes undone
 };
 
@@ -39,6 +42,7 @@ std::string_view name(Via via);
 std::string_view name(State state);
 std::string_view name(Reason reason);
 std::string_view name(Transfer transfer);
+std::string_view name(Window window);
 std::optional<Via> via_named(std::string_view text);
 std::optional<State> state_named(std::string_view text);
 std::optional<Reason> reason_named(std::string_view text);
@@ -46,5 +50,6 @@ std::optional<Reason> reason_named(std::string_view text);
 // "399,29,184,1440x5": payload sizes in stream order; three or more equal ones in a row are written
 // SIZExN. At most `max_runs` runs, then ",+N" for the N segments left out.
 std::string print_sizes(const Trace& trace, std::size_t max_runs);
+std::string print_sizes(std::span<const std::uint32_t> sizes, std::size_t max_runs);
 
 }  // namespace classifier

@@ -50,6 +50,8 @@
 namespace classifier {
 namespace {
 
+// RFC 8446, 5.1: what a record holds at most.
+constexpr std::uint64_t kMostPlain = 16384;
 // Smaller segments are never taken for a limit of the path: RFC 791 asks 576 of every host, and the
 // smallest links in use carry 256.
 constexpr std::uint32_t kLeastFull = 256;
@@ -76,6 +78,7 @@ constexpr float kBesideHole = 0.30F;           // factor: bytes are missing on o
 constexpr float kMovingPath = 0.80F;           // factor: the full size changes
 constexpr float kRepairedWhileMoving = 0.30F;  // factor: cut again for another size
 constexpr float kRemnant = 0.05F;
+constexpr float kRecordEnd = 0.98F;
 
 // Payload of the largest segment that this entry is known to hold.
 std::uint32_t unit(const Segment& segment) {
@@ -364,6 +367,29 @@ bool hides_boundary(const Segment& last, std::uint32_t full) {
   return payload <= std::uint64_t{last.count - 1} * full;
 }
 
+// Under TLS records show the writes, and nothing hides or fakes one; but a write of more than a
+// record holds goes on in the next.
+void recover_from_records(const Trace& trace, Writes& writes) {
+  const auto clamp = [](std::uint64_t value) {
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(value, UINT32_MAX));
+  };
+  std::uint64_t end = 0;
+  std::uint64_t write = 0;
+  for (std::size_t i = 0; i < trace.records.size(); ++i) {
+    const Record& record = trace.records[i];
+    end += record.size;
+    write += record.size;
+    const bool last = i + 1 == trace.records.size();
+    const std::uint64_t plain = std::uint64_t{record.before} + record.size + record.after;
+    if (!last && plain >= kMostPlain) continue;
+    if (!last && end <= UINT32_MAX) {
+      writes.boundaries.push_back({clamp(end), static_cast<std::uint32_t>(i), kRecordEnd});
+    }
+    writes.sizes.push_back(clamp(write));
+    write = 0;
+  }
+}
+
 }  // namespace
 
 void recover_writes(const Trace& trace, Writes& writes) {
@@ -372,6 +398,7 @@ void recover_writes(const Trace& trace, Writes& writes) {
   writes.hidden_end = false;
   writes.segment = learn_sizes(trace);
   writes.full = writes.segment.full;
+  if (!trace.records.empty()) return recover_from_records(trace, writes);
   Position position(trace);
   std::uint64_t write = 0;
   for (std::size_t i = 0; i < trace.segments.size(); ++i) {

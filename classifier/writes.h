@@ -15,7 +15,7 @@ inline constexpr float kEvident = 0.5F;
 
 struct Boundary {
   std::uint32_t offset = 0;   // message bytes in front of it
-  std::uint32_t segment = 0;  // index of the segment that ends here
+  std::uint32_t segment = 0;  // index of the segment that ends here; under TLS of the record
   float confidence = 0;       // 0..1 that the program's write ended here
   bool operator==(const Boundary&) const = default;
 };
@@ -33,11 +33,13 @@ struct SegmentSizes {
 };
 
 // Does a buffer of a usual size end here? Buffers are multiples of 1024, but for Exim's: 8192 less
-// room for three bytes. Offsets are from the start of the message or chunk.
+// room for three bytes, with BDAT for one. Offsets are from the start of the message or chunk.
 inline constexpr std::uint32_t kKilobyte = 1024;
 inline constexpr std::uint32_t kEximBlock = 8189;
+inline constexpr std::uint32_t kEximChunkBlock = 8191;
 constexpr bool ends_buffer(std::uint64_t offset) {
-  return offset != 0 && (offset % kKilobyte == 0 || offset % kEximBlock == 0);
+  return offset != 0 &&
+         (offset % kKilobyte == 0 || offset % kEximBlock == 0 || offset % kEximChunkBlock == 0);
 }
 
 struct Writes {

@@ -60,6 +60,34 @@ std::string_view text(std::span<const char> bytes) {
   return {bytes.data(), bytes.size()};
 }
 
+// Our end of a cut message may stand where something was captured that never got its turn.
+void cut_to_size(classifier::Trace& trace) {
+  std::uint64_t sum = 0;
+  for (const auto& segment : trace.segments) sum += segment.size;
+  while (sum > trace.size) {
+    auto& last = trace.segments.back();
+    const auto over =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(sum - trace.size, last.size));
+    sum -= over;
+    last.size -= over;
+    last.after += over;
+    if (last.size == 0) trace.segments.pop_back();
+  }
+}
+
+// What follows a greeting, if `bytes` begin with a whole one.
+std::string_view behind_greeting(std::string_view bytes) {
+  std::string_view rest = bytes;
+  while (is_greeting(rest)) {
+    const bool last = rest[3] == ' ';
+    const std::size_t lf = rest.find('\n');
+    if (lf == rest.npos) break;
+    rest.remove_prefix(lf + 1);
+    if (last) return rest;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 TcpFlow::TcpFlow(const TcpEnd& one, const TcpEnd& other, TraceSink& sink, const FlowLimits& limits,
@@ -188,14 +216,10 @@ void TcpFlow::on_payload(int side, const TcpPacket& packet) {
 bool TcpFlow::find_start(int side, const TcpPacket& packet) {
   const std::string_view first = text(packet.payload);
   const bool fresh = mail_port_ && state_ == State::Searching && messages_ == 0 && searched_ == 0;
-  if ((state_ == State::Encrypted || fresh) && side == client_ && is_tls_hello(first)) {
-    unobserved(Reason::Encrypted);
-    state_ = State::Over;
-    return false;
-  }
+  const bool hello = fresh && side == client_ && is_tls_hello(first);
   const bool server = is_greeting(first) && side != client_;
   const bool client = is_start(first) && !not_mail_ && (client_ < 0 || side == client_);
-  if (!server && !client) {
+  if (!server && !client && !hello) {
     if (++searched_ > kMaxSearched && !mail_port_) state_ = State::Over;
     return false;
   }
@@ -214,6 +238,7 @@ bool TcpFlow::find_start(int side, const TcpPacket& packet) {
   halves_[side].payload = true;
   start(server ? 1 - side : side);
   if (client) give_server("220 unseen\r\n");
+  greeting_assumed_ = client;
   return true;
 }
 
@@ -228,7 +253,8 @@ void TcpFlow::start(int client) {
   messages_before_ = messages_;
   observer_ = std::make_unique<classifier::Observer>(
       static_cast<classifier::Observer::Sink&>(*this), classifier::Via::Pcap,
-      classifier::Observer::Limits{.segments = limits_.segments});
+      classifier::Observer::Limits{.segments = limits_.segments, .infer_sealed = true});
+  sealed_begun_ = false;
 }
 
 // What the client may send is bound by its own link, for which the MSS it announces stands, and by
@@ -460,12 +486,12 @@ void TcpFlow::fill(int side, std::uint64_t end, bool dot) {
     state_ = State::Searching;
     return forget_waiting();
   }
-  if (side != client_) {
+  if (side != client_ && !observer_->sealed()) {
     half.next = end;
     return guess_reply();
   }
-  observer_->missed_some();
-  const bool with_end = dot && in_data() && left >= kEnd.size();
+  if (side == client_) observer_->missed_some();
+  const bool with_end = dot && side == client_ && in_data() && left >= kEnd.size();
   if (with_end) left -= kEnd.size();
   const std::string filler(static_cast<std::size_t>(std::min<std::uint64_t>(left, 4096)), 'x');
   while (left > 0 && state_ == State::Following) {
@@ -480,16 +506,31 @@ void TcpFlow::fill(int side, std::uint64_t end, bool dot) {
 
 void TcpFlow::give(int side, std::string_view bytes) {
   halves_[side].next += bytes.size();
+  if (side == client_ && observer_->sealed() && !sealed_begun_ && !is_tls_hello(bytes)) {
+    return follow_in_clear(bytes);
+  }
   side == client_ ? give_client(bytes) : give_server(bytes);
-  if (!lost_) return;
-  const bool hello = *lost_ == Reason::Encrypted && side == client_ && is_tls_hello(bytes);
-  after_loss();
-  if (!hello) return;
-  unobserved(Reason::Encrypted);
-  state_ = State::Over;
+  if (side == client_) sealed_begun_ = observer_->sealed();
+  if (lost_) after_loss();
+}
+
+// Behind STARTTLS comes plain text: a tap that decrypts. A session of its own begins here.
+void TcpFlow::follow_in_clear(std::string_view bytes) {
+  forget_waiting();
+  for (const int side : {0, 1}) {
+    Half& half = halves_[side];
+    const std::uint64_t given = side == client_ ? bytes.size() : 0;
+    half.base += static_cast<std::uint32_t>(half.next - given);
+    half.next = given;
+  }
+  start(client_);
+  give_server("220 unseen\r\n");
+  give_client(bytes);
+  if (lost_) after_loss();
 }
 
 void TcpFlow::give_client(std::string_view bytes) {
+  if (observer_->sealed()) return observer_->client(bytes);
   client_spoke_ = true;
   if (!mail_open_ && !in_data()) mail_open_ = has_mail_command(bytes);
   if (bytes.size() >= kDataCommand.size()) {
@@ -509,6 +550,9 @@ void TcpFlow::give_client(std::string_view bytes) {
 
 void TcpFlow::give_server(std::string_view bytes) {
   if (stand_in_) return;  // what it said has been answered already
+  // A client that did not wait for the greeting, in a capture that began with it.
+  if (std::exchange(greeting_assumed_, false)) bytes = behind_greeting(bytes);
+  if (observer_->sealed()) return observer_->server(bytes);
   client_spoke_ = false;
   for (std::size_t at = 0; at < bytes.size();) {
     if (!reply_line_open_) reply_head_.clear();
@@ -522,7 +566,7 @@ void TcpFlow::give_server(std::string_view bytes) {
     reply_line_open_ = lf == bytes.npos;
     at += size;
   }
-  observer_->server(bytes);
+  if (!bytes.empty()) observer_->server(bytes);
 }
 
 // A reply was not captured, or its end was not. One that is cut is ended; of one that is missing
@@ -578,14 +622,19 @@ void TcpFlow::unobserved(Reason reason) {
 void TcpFlow::message(classifier::Trace&& trace) {
   if (stand_in_) stand_in_->message_ended();
   text_asked_ = mail_open_ = false;
+  message_ended_ = true;
   if (added_ != 0) {
     if (trace.segments.empty()) return;  // DATA, and not a byte of the message
     trace.size -= std::min<std::uint64_t>(trace.size, added_);
+    cut_to_size(trace);
+    if (trace.segments.empty()) return;
     trace.landmarks.terminator = 0;
     trace.state = classifier::State::Partial;
     trace.reason = Reason::Dropped;
     trace.dialogue.quit_with_dot = false;
   }
+  sealed_told_ = sealed_told_ || trace.tls;
+  if (stand_in_) trace.window = classifier::Window::OneSided;
   trace.message += messages_before_;
   messages_ = trace.message;
   sink_.message({ends_[client_], ends_[1 - client_]}, std::move(trace));
@@ -597,15 +646,23 @@ void TcpFlow::end_cut_message() {
   if (!in_data() || halves_[client_].next == 0) return;
   const char last = client_tail_.empty() ? '\n' : client_tail_.back();
   const std::string_view end = last == '\n' ? ".\r\n" : last == '\r' ? "\n.\r\n" : "\r\n.\r\n";
-  added_ = end.size();
-  give_client(end);
+  // Byte by byte: what was seen may have the beginning of an end already, and less is added.
+  message_ended_ = false;
+  for (std::size_t i = 0; i < end.size() && !message_ended_ && !lost_; ++i) {
+    ++added_;
+    give_client(end.substr(i, 1));
+  }
   if (lost_) after_loss();
 }
 
 void TcpFlow::finish() {
   if (state_ == State::Following) give_up_until(0);
-  if (state_ == State::Following) end_cut_message();
-  if (state_ == State::Encrypted) unobserved(Reason::Encrypted);
+  if (state_ == State::Following && !observer_->sealed()) end_cut_message();
+  if (state_ == State::Following && observer_->sealed()) {
+    observer_->finish();
+    state_ = State::Encrypted;
+  }
+  if (state_ == State::Encrypted && !sealed_told_) unobserved(Reason::Encrypted);
   state_ = State::Over;
   observer_.reset();
   stand_in_.reset();

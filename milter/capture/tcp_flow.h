@@ -65,10 +65,9 @@ class TcpFlow final : private classifier::Observer::Sink {
 
  private:
   //     Searching ──greeting, EHLO, HELO, MAIL──► Following ──out of step──► Searching
-  //     SYN to Following at once                      │ STARTTLS, TLS hello
+  //     SYN to Following at once                      │ TLS that cannot be followed
   //     Over: finish(), or no mail                    ▼
-  //                                               Encrypted ──plain EHLO (decrypted tap)──►
-  //                                               Following
+  //                                               Encrypted ──plain EHLO──► Following
   enum class State : std::uint8_t { Searching, Following, Encrypted, Over };
 
   // Payload that came early, or a part of it that was not captured (then `bytes` is empty).
@@ -118,6 +117,7 @@ class TcpFlow final : private classifier::Observer::Sink {
 
   void give(int side, std::string_view bytes);
   void give_client(std::string_view bytes);
+  void follow_in_clear(std::string_view bytes);
   void give_server(std::string_view bytes);
   void guess_reply();
   void after_loss();
@@ -154,12 +154,16 @@ class TcpFlow final : private classifier::Observer::Sink {
   std::uint32_t messages_before_ = 0;  // of earlier observers
   std::optional<classifier::Reason> lost_;
   bool not_mail_ = false;
-  bool text_asked_ = false;    // the server has said 354
-  bool mail_open_ = false;     // MAIL was seen, and no message since
-  bool client_spoke_ = false;  // since the server did
-  std::string client_tail_;    // the client's last bytes
-  std::string reply_head_;     // the server's line in hand, or the last one: its first bytes
+  bool text_asked_ = false;        // the server has said 354
+  bool mail_open_ = false;         // MAIL was seen, and no message since
+  bool greeting_assumed_ = false;  // it was not captured, and nothing of the server's since
+  bool client_spoke_ = false;      // since the server did
+  std::string client_tail_;        // the client's last bytes
+  std::string reply_head_;         // the server's line in hand, or the last one: its first bytes
   bool reply_line_open_ = false;
+  bool sealed_begun_ = false;  // the client's first byte behind STARTTLS came
+  bool sealed_told_ = false;   // a message under TLS was told of
+  bool message_ended_ = false;
   std::size_t added_ = 0;  // bytes of ours behind a cut message
 };
 

@@ -116,7 +116,7 @@ struct Box {
 class Picture {
  public:
   explicit Picture(const Result& result) : trace_(result.trace), verdict_(result.verdict) {
-    for (const auto& segment : trace_.segments) total_ += segment.size;
+    total_ = drawn_size(trace_);
   }
 
   std::string draw() {
@@ -160,9 +160,10 @@ class Picture {
   std::vector<Box> writes() const {
     std::vector<Box> boxes;
     std::uint64_t at = 0;
-    for (const std::uint64_t end : write_ends(verdict_)) {
-      boxes.push_back({at, end, boxes.size() % 2 == 0 ? "w" : "w2", fmt::format("{}", end - at),
-                       fmt::format("write {}: {} bytes", boxes.size() + 1, end - at)});
+    for (const std::uint64_t end : write_ends(trace_, verdict_)) {
+      const std::uint32_t size = verdict_.writes[boxes.size()];
+      boxes.push_back({at, end, boxes.size() % 2 == 0 ? "w" : "w2", fmt::format("{}", size),
+                       fmt::format("write {}: {} bytes", boxes.size() + 1, size)});
       at = end;
     }
     return boxes;

@@ -121,6 +121,10 @@ class TextReport final : public Report {
     if (!line.empty()) {
       fmt::print(out_, "       {}\n", paint_strip(line));
       fmt::print(out_, "       {}\n", classifier::print_sizes(result.trace, kRuns));
+      if (!result.trace.records.empty()) {
+        fmt::print(out_, "       writes, under TLS: {}\n",
+                   classifier::print_sizes(result.verdict.writes, kRuns));
+      }
     }
     std::string reasons;
     for (auto&& reason : result.verdict.reasons) {

@@ -137,12 +137,40 @@ TEST_CASE("a buffer may begin with the command in front of the message or the ch
   CHECK(ahead.on_grid == 3);
   CHECK(ahead.cuts.front().offset == 929);
   CHECK(ahead.cuts.front().run == 1024);
-  // Exim: the header in a chunk of its own, then blocks of 8189 from the second chunk on.
+  // Exim: the header in a chunk of its own, then blocks of 8191 from the second chunk on. Recorded.
   const Features chunks =
-      of("transfer=bdat mss=1448 line1=40 header=302 body=304 fields=40,302 chunks=2 "
-         "seg=10<304pn,17<1431,1448x4,966p,1448,700pn");
+      of("transfer=bdat mss=1448 line1=50 header=2717 body=2719 fields=50,2717 chunks=2 "
+         "chunk-begins=2719 seg=81<1367,1352pn,17<1431,1448p,1448,1448p,1448,968p,1448,700pn");
   CHECK(chunks.at(Place::Chunk) == 1);
-  CHECK(chunks.block == kEximBlock);
+  CHECK(chunks.block == kEximChunkBlock);
+}
+
+TEST_CASE("where a chunk began is no end of a write, whatever segments its command came in") {
+  const std::string head =
+      "transfer=bdat mss=1448 line1=40 header=302 body=304 fields=40,302 chunks=3 ";
+  // The second chunk's command came alone, so nothing in the segments tells of it.
+  const Features told = of(head + "chunk-begins=304,1304 seg=304pn,1000p,1448,1448p,1200p,20pn");
+  CHECK(told.at(Place::Chunk) == 2);
+  CHECK(told.block == 4096);
+  // The buffer's end is counted from the chunk's beginning, which no segment shows.
+  const Features later = of(head + "chunk-begins=304,1304 seg=304pn,1448,1448p,1448,752p,20pn");
+  CHECK(later.block == 4096);
+  CHECK(later.cuts.back().run == 4096);
+}
+
+TEST_CASE("under TLS each record is a write, and only a full one goes on in the next") {
+  const Features large = of("tls=yes mss=1448 seg=1448x13,200p rec=16384,2210,3");
+  CHECK(large.shape == SealedShape::OneWrite);
+  CHECK(large.telling() == 0);
+  CHECK(large.at(Place::Terminator) == 1);
+  const Features blocks = of("tls=yes mss=1448 seg=1448x8,1200p rec=4096,4096,2213+6");
+  CHECK(blocks.block == 4096);
+  CHECK(blocks.on_grid == 2);
+  const Features segments = of("tls=yes mss=1448 seg=1448x8,1200p rec=5792,5792,900");
+  CHECK(segments.telling() == 0);
+  const Features lines = of("tls=yes mss=1448 seg=1448,200p rec=40,37,28,39,2,60,3");
+  CHECK(lines.at(Place::FirstLine) == 1);
+  CHECK(lines.at(Place::Terminator) == 1);
 }
 
 TEST_CASE("ends that are hidden do not make a block larger than it is") {

@@ -139,7 +139,8 @@ TEST_CASE("an end of data counts only where all servers see it") {
   struct Row {
     std::string_view label;
     std::string text;
-    std::string_view expect;  // "end": at the text's end; "none"; "ambiguous"
+    std::string_view
+        expect;  // "end": at the text's end; "none"; "ambiguous": if the server says so
     std::string_view why;
   };
   const std::vector<Row> rows = {
@@ -175,14 +176,37 @@ TEST_CASE("an end of data counts only where all servers see it") {
     for (const auto& cut : {test::uncut, test::byte_by_byte}) {
       const Recorder seen =
           track(test::opened() + Script{C("DATA"), S("354 go"), raw(row.text)}, cut);
-      CHECK(seen.messages.size() == (row.expect == "end" ? 1 : 0));
-      CHECK(seen.lost() == (row.expect == "ambiguous" ? "ambiguous" : ""));
+      CHECK(seen.messages.size() == (row.expect == "none" ? 0 : 1));
+      CHECK(seen.lost() == "");
       if (row.expect == "end") {
         CHECK(seen.messages[0].size == row.text.size());
         CHECK(seen.messages[0].landmarks.terminator == 3);
       }
+      if (row.expect != "ambiguous") continue;
+      // The server answers: it has seen the end. It does not, and another end comes: who knows.
+      const Script begin = test::opened() + Script{C("DATA"), S("354 go"), raw(row.text)};
+      const Recorder answered =
+          track(begin + Script{S("250 queued"), C("QUIT"), S("221 bye")}, cut);
+      CHECK(answered.lost() == "");
+      CHECK(answered.messages.size() == 1);
+      const Recorder ahead = track(begin + Script{C("QUIT"), S("250 queued"), S("221 bye")}, cut);
+      CHECK(ahead.lost() == "");
+      CHECK(ahead.has("answer 1"));
+      CHECK(ahead.events.size() == answered.events.size());
+      const Recorder read_on = track(begin + Script{raw("more\r\n.\r\n"), S("250 queued")}, cut);
+      CHECK(read_on.lost() == "ambiguous");
     }
   }
+}
+
+TEST_CASE("behind a doubtful end nothing is a command before the server has answered") {
+  const Recorder seen = track(
+      test::opened() + Script{C("DATA"), S("354 go"), raw("x\n.\nMAIL FROM:<evil@example.net>\r\n"),
+                              raw("RCPT TO:<b@example.org>\r\nDATA\r\nsmuggled\r\n.\r\n")},
+      test::uncut);
+  CHECK(seen.lost() == "ambiguous");
+  CHECK(seen.messages.size() == 1);
+  CHECK_FALSE(seen.has("answer 1"));
 }
 
 namespace {

@@ -48,6 +48,27 @@ rc::Gen<std::vector<Segment>> segments() {
   });
 }
 
+rc::Gen<std::vector<Record>> records() {
+  return rc::gen::container<std::vector<Record>>(
+      rc::gen::build<Record>(rc::gen::set(&Record::size, number<std::uint32_t>(1)),
+                             rc::gen::set(&Record::before, number<std::uint32_t>()),
+                             rc::gen::set(&Record::after, number<std::uint32_t>())));
+}
+
+rc::Gen<std::vector<std::uint32_t>> chunk_begins() {
+  return rc::gen::map(rc::gen::container<std::vector<std::uint32_t>>(number<std::uint32_t>()),
+                      [](std::vector<std::uint32_t> all) {
+                        if (all.size() > Trace::kMaxChunks) all.resize(Trace::kMaxChunks);
+                        return all;
+                      });
+}
+
+rc::Gen<Tls> hello() {
+  return rc::gen::build<Tls>(rc::gen::set(&Tls::version, number<std::uint16_t>()),
+                             rc::gen::set(&Tls::cipher, number<std::uint16_t>()),
+                             rc::gen::set(&Tls::slack, number<std::uint32_t>()));
+}
+
 rc::Gen<Landmarks> landmarks() {
   const auto field =
       rc::gen::build<HeaderField>(rc::gen::set(&HeaderField::end, number<std::uint32_t>()),
@@ -103,9 +124,14 @@ rc::Gen<Trace> trace() {
                                                     [](int i) { return static_cast<Reason>(i); })),
           rc::gen::set(&Trace::message, number<std::uint32_t>()),
           rc::gen::set(&Trace::transfer, rc::gen::element(Transfer::Data, Transfer::Bdat)),
-          rc::gen::set(&Trace::tls), rc::gen::set(&Trace::size, number<std::uint64_t>()),
-          rc::gen::set(&Trace::path, path()), rc::gen::set(&Trace::landmarks, landmarks()),
-          rc::gen::set(&Trace::dialogue, dialogue()), rc::gen::set(&Trace::segments, segments())),
+          rc::gen::set(&Trace::tls),
+          rc::gen::set(&Trace::window,
+                       rc::gen::element(Window::Followed, Window::OneSided, Window::Inferred)),
+          rc::gen::set(&Trace::hello, hello()), rc::gen::set(&Trace::records, records()),
+          rc::gen::set(&Trace::chunk_begins, chunk_begins()),
+          rc::gen::set(&Trace::size, number<std::uint64_t>()), rc::gen::set(&Trace::path, path()),
+          rc::gen::set(&Trace::landmarks, landmarks()), rc::gen::set(&Trace::dialogue, dialogue()),
+          rc::gen::set(&Trace::segments, segments())),
       [](Trace value) { return value; });
 }
 
@@ -164,6 +190,18 @@ TEST_CASE("each mark means what the grammar says") {
   CHECK(trace.size == 1434 + 2 * 1448 + 29 + 2900 + 331);
 }
 
+TEST_CASE("under TLS the records make the size, and the segments are of what is encrypted") {
+  const Trace trace = read(
+      "segmilter/1 tls=yes version=0304 cipher=1302 window=inferred seg=1448x3,200p "
+      "rec=4096,443+6");
+  CHECK(trace.hello == Tls{.version = 0x0304, .cipher = 0x1302});
+  CHECK(trace.window == Window::Inferred);
+  REQUIRE(trace.records.size() == 2);
+  CHECK(trace.records[1] == Record{.size = 443, .after = 6});
+  CHECK(trace.size == 4096 + 443);
+  CHECK(trace.segments.size() == 4);
+}
+
 TEST_CASE("what is a trace is read, in any order and with defaults spelled out") {
   const char* rows[] = {
       "segmilter/1 via=kernel state=complete reason=none tls=no transfer=data",
@@ -174,6 +212,9 @@ TEST_CASE("what is a trace is read, in any order and with defaults spelled out")
       "segmilter/1 seg=1x65536",
       "segmilter/1 state=unobserved reason=no-session",
       "segmilter/1 talk=colon-space,lower,helo",
+      "segmilter/1 rec=5<7+6x65536",
+      "segmilter/1 version=ffff cipher=0001 slack=15",
+      "segmilter/1 transfer=bdat chunks=3 chunk-begins=295,8487 window=one-sided",
   };
   for (const char* row : rows) {
     CAPTURE(row);
@@ -229,6 +270,13 @@ TEST_CASE("what is nearly a trace is an error at its byte") {
       {"one segment too many", "segmilter/1 seg=1x65536,1", 24},
       {"a run that would fill the memory", "segmilter/1 seg=1x4294967295", 16},
       {"runs that would together", "segmilter/1 seg=1x60000,2x60000", 24},
+      {"record with a flag", "segmilter/1 rec=5p", 17},
+      {"record of nothing", "segmilter/1 rec=0", 16},
+      {"one record too many", "segmilter/1 rec=1x65536,1", 24},
+      {"version of three digits", "segmilter/1 version=303", 20},
+      {"version in capitals", "segmilter/1 version=030A", 20},
+      {"no version at all", "segmilter/1 version=0000", 20},
+      {"empty chunks", "segmilter/1 chunk-begins=", 25},
       {"empty signature", "segmilter/1 syn=", 16},
       {"half an escape", "segmilter/1 syn=%4", 16},
       {"small letters in an escape", "segmilter/1 syn=%4a", 16},
@@ -256,6 +304,7 @@ TEST_CASE("sizes for people join runs of three and stop where they are told") {
   CHECK(print_sizes(read("segmilter/1 transfer=bdat seg=16<700+732,732<716,16<100"), 24) ==
         "1416,100");
   CHECK(print_sizes(Trace{}, 2).empty());
+  CHECK(print_sizes(std::vector<std::uint32_t>{4096, 4096, 4096, 7}, 24) == "4096x3,7");
 }
 
 TEST_CASE("names of the enumerations are found again") {

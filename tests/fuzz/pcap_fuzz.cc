@@ -26,7 +26,11 @@ class Checker final : public capture::TraceSink {
     require(std::holds_alternative<classifier::Trace>(again));
     require(std::get<classifier::Trace>(again) == trace);
     std::uint64_t size = 0;
-    for (const auto& segment : trace.segments) size += segment.size;
+    if (trace.records.empty()) {
+      for (const auto& segment : trace.segments) size += segment.size;
+    } else {
+      for (const auto& record : trace.records) size += record.size;
+    }
     require(size <= trace.size);
     require(trace.state != classifier::State::Complete || size == trace.size);
     const auto verdict = classifier::classify(trace, {});

@@ -120,11 +120,19 @@ class Checker final : public SmtpTracker::Listener {
   }
 
   void check_data(const Message& m) {
-    require(m.spans.size() == 1 && m.landmarks.terminator == 3);
+    require(m.spans.size() == 1);
+    // The first line that is a dot and, perhaps, CRs is the last one.
     const std::string_view text = stream_.substr(m.spans[0].begin, m.size);
-    require(text == ".\r\n" || text.ends_with("\r\n.\r\n"));
-    require(text.starts_with(".\r\n") == (text.size() == 3));
-    require(text.find("\r\n.\r\n") >= text.size() - std::min<std::size_t>(text.size(), 5));
+    std::size_t begin = 0;
+    std::string_view line;
+    for (std::size_t lf = 0; begin < text.size(); begin = lf + 1) {
+      lf = text.find('\n', begin);
+      require(lf != text.npos);
+      line = text.substr(begin, lf - begin);
+      const bool dot = line.starts_with('.') && line.find_first_not_of('\r', 1) == line.npos;
+      require(dot == (lf + 1 == text.size()));
+    }
+    require(m.landmarks.terminator == std::min<std::size_t>(line.size() + 1, 4));
   }
 
   static void check_landmarks(const Message& m) {

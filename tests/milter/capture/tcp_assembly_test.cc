@@ -9,6 +9,7 @@
 
 #include "classifier/trace_text.h"
 #include "tests/support/capture_builder.h"
+#include "tests/support/tls_stream.h"
 
 namespace {
 
@@ -322,6 +323,87 @@ TEST_CASE("under TLS there is one unobserved trace a flow") {
   CHECK(traces[0].reason == Reason::Encrypted);
   CHECK(traces[0].tls);
   CHECK(traces[0].message == 1);
+}
+
+namespace {
+
+// A session under TLS 1.3 from its first record on: commands one by one, `writes` as the message,
+// QUIT.
+void talk_sealed(Conversation& talk, std::initializer_list<std::size_t> writes) {
+  const support::Tls13 tls;
+  const auto turn = [&](std::initializer_list<std::size_t> sizes) {
+    const std::string bytes = tls.plain(sizes);
+    for (std::size_t at = 0; at < bytes.size(); at += 1000) talk.client(bytes.substr(at, 1000));
+    talk.server(tls.plain(20));
+  };
+  talk.client(tls.client_hello());
+  talk.server(tls.server_flight());
+  talk.client(tls.client_finished());
+  for (const std::size_t command : {23, 31, 28, 6}) turn({command});
+  turn(writes);
+  turn({6});
+}
+
+}  // namespace
+
+TEST_CASE("a message under TLS is told of by its records") {
+  Conversation talk;
+  SECTION("behind STARTTLS") {
+    talk.open();
+    talk.server("220 mx\r\n");
+    talk.client("EHLO x\r\n");
+    talk.server("250 STARTTLS\r\n");
+    talk.client("STARTTLS\r\n");
+    talk.server("220 go\r\n");
+  }
+  SECTION("from the first byte on") {
+    talk.server_port = 465;
+    talk.open();
+  }
+  talk_sealed(talk, {4096, 4096, 700});
+  auto packets = talk.packets;
+  SECTION("in order") {}
+  SECTION("two segments reordered, one sent again") {
+    std::swap(packets[packets.size() - 9], packets[packets.size() - 10]);
+    packets.insert(packets.end() - 8, packets[packets.size() - 9]);
+  }
+  const auto traces = assemble(packets);
+  REQUIRE(traces.size() == 1);
+  const auto& trace = traces[0];
+  CHECK(trace.state == State::Complete);
+  CHECK(trace.tls);
+  CHECK(trace.window == classifier::Window::Inferred);
+  CHECK(trace.hello.version == 0x0304);
+  CHECK(trace.size == 8892);
+  REQUIRE(trace.records.size() == 3);
+  CHECK(trace.records[2].size == 700);
+  CHECK(sizes(trace) == Sizes{1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 958});
+}
+
+TEST_CASE(
+    "what a capture lost inside a record is filled in, a lost record header ends the telling") {
+  Conversation talk;
+  talk.server_port = 465;
+  talk.open();
+  talk_sealed(talk, {4096, 4096, 700});
+  auto packets = talk.packets;
+  const auto first =
+      std::find_if(packets.begin(), packets.end(),
+                   [](const support::Packet& packet) { return packet.payload.size() == 1000; });
+  SECTION("inside") {
+    packets.erase(first + 1);
+    const auto traces = assemble(packets);
+    REQUIRE(traces.size() == 1);
+    CHECK(traces[0].state == State::Partial);
+    CHECK(traces[0].records.size() == 3);
+  }
+  SECTION("a header") {
+    packets.erase(first + 4);
+    const auto traces = assemble(packets);
+    REQUIRE(traces.size() == 1);
+    CHECK(traces[0].state == State::Unobserved);
+    CHECK(traces[0].reason == Reason::Encrypted);
+  }
 }
 
 TEST_CASE("plain text behind STARTTLS, as a decrypting tap shows it, is followed") {

@@ -1,0 +1,100 @@
+// TLS as somebody sees it who holds no key: the record headers of one direction, and what both
+// hellos say in clear.
+//
+//     5-byte header   fragment                      RFC 8446, 5.1; RFC 5246, 6.2.1
+//     ┌────┬───────┬────────┬──────────────────┐
+//     │type│version│ length │ length bytes     │   records follow one another without a gap
+//     └────┴───────┴────────┴──────────────────┘
+//
+// Bytes in, records out, however the bytes are cut; a fragment's bytes are passed over, but for the
+// hello at the beginning, which is kept up to a limit. What is no record stops the reader for good:
+// it never searches for the next one. Not thread-safe; one reader a direction.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace classifier {
+
+enum class TlsType : std::uint8_t {
+  ChangeCipherSpec = 20,
+  Alert = 21,
+  Handshake = 22,
+  ApplicationData = 23,
+  Heartbeat = 24,
+};
+
+struct TlsRecord {
+  TlsType type = TlsType::ApplicationData;
+  std::uint16_t version = 0;  // of the record layer: 0x0301 to 0x0303; says little
+  std::uint32_t length = 0;   // of the fragment
+  std::uint64_t begin = 0;    // of the header, in bytes given to the reader so far
+  std::uint64_t end() const { return begin + kHeader + length; }
+
+  static constexpr std::uint32_t kHeader = 5;
+  // 2^14 and what RFC 5246, 6.2.3 lets a cipher add; RFC 8446 allows less.
+  static constexpr std::uint32_t kMostLength = 16384 + 2048;
+  static constexpr std::uint32_t kMostPlain = 16384;
+  bool operator==(const TlsRecord&) const = default;
+};
+
+class TlsRecordReader {
+ public:
+  // A ClientHello with post-quantum keys has some 1800 bytes; a longer hello is kept in part.
+  static constexpr std::size_t kMostHello = 4096;
+
+  enum class Got : std::uint8_t { More, Record, Malformed };
+
+  // Takes bytes off `bytes` up to the end of one record. After Malformed it takes none.
+  Got read(std::span<const char>& bytes, TlsRecord& record);
+
+  // Where the record in hand begins, or the next one.
+  std::uint64_t at() const { return at_; }
+  // The direction's first handshake message, its 4-byte header included: as far as it has come.
+  std::span<const char> hello() const { return hello_; }
+
+ private:
+  void keep_hello(std::span<const char> fragment);
+
+  std::array<unsigned char, TlsRecord::kHeader> header_{};
+  std::size_t header_size_ = 0;
+  std::uint32_t left_ = 0;  // of the fragment
+  std::uint64_t at_ = 0;
+  bool malformed_ = false;
+  bool first_flight_ = true;  // no record but handshake ones so far
+  TlsRecord record_;
+  std::string hello_;
+};
+
+// What the server chose, from its hello. RFC 8446, 4.1.3 and 4.2.1.
+struct TlsChoice {
+  std::uint16_t version = 0;  // 0x0304 is TLS 1.3; 0: not known
+  std::uint16_t cipher = 0;   // cipher suite, IANA's number
+  bool operator==(const TlsChoice&) const = default;
+};
+
+// Of `hello` as TlsRecordReader kept it; what is cut or no ServerHello gives zeros.
+TlsChoice read_server_hello(std::span<const char> hello);
+
+// How a record's length follows from its plaintext: plain + added, rounded up to blocks (CBC).
+struct TlsOverhead {
+  std::uint32_t added = 0;
+  std::uint32_t block = 1;
+
+  // The largest plaintext that a fragment of `length` bytes can hold, and by how much less it may
+  // be.
+  std::uint32_t most_plain(std::uint32_t length) const;
+  std::uint32_t slack() const { return block - 1; }
+  bool operator==(const TlsOverhead&) const = default;
+};
+
+// Told by the one record whose plaintext is known: the client's Finished, 12 bytes behind a header
+// of 4 (RFC 5246, 7.4.9), or the hash's length (RFC 8446, 4.4.4). So no table of ciphers can be out
+// of date, and an implementation that pads (Java's adds 16 bytes to each record) is measured as
+// well. Nothing fits: false.
+bool overhead_of_finished(const TlsChoice& choice, std::uint32_t length, TlsOverhead& overhead);
+
+}  // namespace classifier

@@ -1,0 +1,47 @@
+#include "classifier/sealed_shape.h"
+
+#include <catch2/catch.hpp>
+#include <vector>
+
+using classifier::SealedShape;
+using classifier::shape_of;
+
+TEST_CASE("each way to write has its shape in the sizes") {
+  struct Row {
+    const char* label;
+    std::vector<std::uint32_t> writes;
+    SealedShape shape;
+  };
+  const Row rows[] = {
+      {"smtplib", {18594}, SealedShape::OneWrite},
+      {"Postfix: four segments a write", {5792, 5792, 5792, 3462}, SealedShape::Segments},
+      {"Postfix, two writes", {5792, 1200}, SealedShape::Segments},
+      {"Go", {4096, 4096, 2213}, SealedShape::Blocks},
+      {"Sendmail, one full buffer", {4096, 1183}, SealedShape::Blocks},
+      {"Exim", {8189, 8189, 2401}, SealedShape::Blocks},
+      {"a buffer nobody else has", {5000, 5000, 5000, 17}, SealedShape::Blocks},
+      {"JavaMail", {8135, 8192, 2285}, SealedShape::LineBuffer},
+      {"OpenSMTPD", {4050, 1229}, SealedShape::LineBuffer},
+      {"msmtp", {40, 37, 28, 39, 44, 19, 44, 33, 2, 74, 69, 73}, SealedShape::Lines},
+      {"header by line, body at once", {39, 22, 33, 34, 62, 68, 2, 11420}, SealedShape::Lines},
+      {"the first line, then all", {40, 5000}, SealedShape::Lines},
+      {"nodemailer", {279, 2589}, SealedShape::HeadersApart},
+      {"nodemailer, parts", {300, 34, 88, 7072, 36, 87, 11268, 38}, SealedShape::HeadersApart},
+      {"SwiftMailer", {331, 149, 7367, 11487}, SealedShape::HeadersApart},
+      {".NET", {283, 747, 11}, SealedShape::HeadersApart},
+      {"the talk's template", {399, 29, 184, 2817}, SealedShape::Template},
+      {"our template writer", {86, 36, 182, 15000}, SealedShape::Template},
+      {"nothing in common", {9000, 12000, 10000, 700}, SealedShape::Unknown},
+      {"nothing at all", {}, SealedShape::Unknown},
+  };
+  for (const Row& row : rows) {
+    INFO(row.label);
+    CHECK(shape_of(row.writes, 1448, 0) == row.shape);
+  }
+}
+
+TEST_CASE("sizes that are known to a block only still show a buffer") {
+  const std::vector<std::uint32_t> writes{4107, 4107, 900};  // 4096 under CBC
+  CHECK(shape_of(writes, 1460, 15) == SealedShape::Blocks);
+  CHECK(shape_of(std::vector<std::uint32_t>{4107, 900}, 1460, 0) != SealedShape::Blocks);
+}
