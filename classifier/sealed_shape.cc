@@ -19,6 +19,7 @@ constexpr std::size_t kSomeLines = 4;
 constexpr std::uint32_t kMostHeader = 8192;
 // Buffers that are filled with whole lines end at most one line below their size.
 constexpr std::uint32_t kLineBuffers[] = {4096, 8192};
+constexpr std::uint32_t kMostOddLines = 1024;  // a smaller buffer of lines is a line or two
 
 bool ends_buffer_near(std::uint32_t size, std::uint32_t slack) {
   for (std::uint32_t less = 0; less <= slack && less < size; ++less) {
@@ -35,10 +36,20 @@ bool whole_segments(std::span<const std::uint32_t> writes, std::uint32_t full) {
 }
 
 bool line_buffer(std::span<const std::uint32_t> writes) {
+  // A size that nobody else has shows when it repeats: Synapse collects lines up to 1500.
+  const auto [least, most] = std::minmax_element(writes.begin(), writes.end());
+  if (writes.size() > 1 && *least > kMostOddLines && *most - *least < kLine) return true;
   return std::any_of(std::begin(kLineBuffers), std::end(kLineBuffers), [&](std::uint32_t buffer) {
     return std::all_of(writes.begin(), writes.end(),
                        [&](std::uint32_t size) { return size <= buffer && size + kLine > buffer; });
   });
+}
+
+// Writes between the header's beginning and its rest, as a template's values are: short, and no
+// mere line end.
+bool is_value(std::uint32_t size) {
+  constexpr std::uint32_t kCrLf = 2;
+  return size > kCrLf && size <= kShortLine;
 }
 
 bool mostly_lines(std::span<const std::uint32_t> writes) {
@@ -69,17 +80,17 @@ SealedShape shape_of(std::span<const std::uint32_t> writes, std::uint32_t full,
   if (lead >= kSomeLines || (lead != 0 && mostly_lines(writes))) return SealedShape::Lines;
   if (first <= kShortLine && inner.size() == 1) return SealedShape::Lines;
   if (first > kMostHeader) return SealedShape::Unknown;
+  if (first > kLine && mostly_lines(writes.subspan(1))) return SealedShape::HeadersApart;
 
-  // A short first write, or the talk's 399, then values. What is small behind something large
+  // A short first write, or the talk's 399, then values and the rest. What is short behind that
   // belongs to the body: a boundary between two parts of it.
-  const auto large = [&](std::uint32_t size) { return size > std::max(kLine, first); };
-  const auto body = std::find_if(writes.begin() + 1, writes.end(), large);
-  const auto values = body - writes.begin() - 1;
-  const bool parts = std::any_of(body, writes.end(), is_line);
-  if (values >= 2 && !parts && body != writes.end()) return SealedShape::Template;
-  if (first <= kShortLine) return SealedShape::Lines;
-  return body == writes.end() && inner.size() > 1 ? SealedShape::Unknown
-                                                  : SealedShape::HeadersApart;
+  const auto rest = std::find_if_not(writes.begin() + 1, writes.end(), is_line);
+  const auto values = rest - writes.begin() - 1;
+  const bool parts = std::any_of(rest, writes.end(), is_line);
+  const bool lone_value = values == 1 && is_value(writes[1]) && writes.end() - rest >= 2;
+  const bool some_values = values >= 2 && is_value(writes[1]) && rest != writes.end();
+  if ((lone_value || some_values) && !parts) return SealedShape::Template;
+  return first <= kShortLine ? SealedShape::Lines : SealedShape::HeadersApart;
 }
 
 }  // namespace classifier

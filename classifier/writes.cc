@@ -173,16 +173,24 @@ bool is_size(std::uint32_t payload, std::uint32_t full) {
   return std::find(kOptionSizes.begin(), kOptionSizes.end(), full - payload) != kOptionSizes.end();
 }
 
-// `end` is the offset behind the segment: the rest of a buffer may by chance be as long as a full
-// segment less some options (4096 at MSS 1372 leaves 1352), but then it ends on the buffer's grid.
-bool is_full(const Segment& segment, std::uint64_t end, const SegmentSizes& sizes,
-             std::uint32_t mss) {
+bool ends_header_part(const Landmarks& marks, std::uint64_t offset) {
+  return offset != 0 && (offset == marks.header_end || offset == marks.body_begin ||
+                         offset == marks.first_line_end ||
+                         (!marks.fields.empty() && offset == marks.fields.front().end));
+}
+
+// `end` is the offset behind the segment: a write's rest may by chance be as long as a full segment
+// less some options (4096 at MSS 1372 leaves 1352, a header of 524 stands at MSS 536), but then it
+// ends where such a write does.
+bool is_full(const Trace& trace, const Segment& segment, std::uint64_t end,
+             const SegmentSizes& sizes) {
+  const std::uint32_t mss = trace.path.mss;
   if (sizes.full == 0) return false;
   const std::uint32_t payload = unit(segment);
   const bool uneven = segment.count > 1 && !evenly_joined(segment);
   if (uneven) return false;
   if (payload < sizes.full && payload != sizes.other && payload != sizes.lesser && segment.push &&
-      ends_buffer(end)) {
+      (ends_buffer(end) || ends_header_part(trace.landmarks, end))) {
     return false;
   }
   // The announced size is one the path had, though it may have grown before the second segment.
@@ -215,7 +223,7 @@ SegmentSizes learn_sizes(const Trace& trace) {
   std::uint64_t end = 0;
   for (const Segment& segment : trace.segments) {
     end += segment.size;
-    if (!is_full(segment, end, sizes, trace.path.mss)) continue;
+    if (!is_full(trace, segment, end, sizes)) continue;
     sizes.fulls += segment.count;
     const std::uint32_t now = is_size(unit(segment), sizes.other) ? sizes.other : sizes.full;
     if (last != 0 && now != last) ++sizes.moves;
@@ -407,7 +415,7 @@ void recover_writes(const Trace& trace, Writes& writes) {
     const bool last = i + 1 == trace.segments.size();
     bool ends = last;
     if (!last && position.known() &&
-        !is_full(trace.segments[i], position.end(), writes.segment, trace.path.mss)) {
+        !is_full(trace, trace.segments[i], position.end(), writes.segment)) {
       const float sure = confidence(trace, i, writes.segment);
       writes.boundaries.push_back(
           {static_cast<std::uint32_t>(position.end()), static_cast<std::uint32_t>(i), sure});

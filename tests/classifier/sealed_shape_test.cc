@@ -30,8 +30,12 @@ TEST_CASE("each way to write has its shape in the sizes") {
       {"SwiftMailer", {331, 149, 7367, 11487}, SealedShape::HeadersApart},
       {".NET", {283, 747, 11}, SealedShape::HeadersApart},
       {"the talk's template", {399, 29, 184, 2817}, SealedShape::Template},
+      {"a value, the header's rest, the body", {138, 20, 463, 1337}, SealedShape::Template},
+      {"Indy", {619, 2, 64, 36, 76, 57, 76, 60, 57, 61}, SealedShape::HeadersApart},
+      {"Symfony", {196, 86, 2, 2691, 3}, SealedShape::HeadersApart},
+      {"Synapse", {1484, 1471, 1496, 800}, SealedShape::LineBuffer},
       {"our template writer", {86, 36, 182, 15000}, SealedShape::Template},
-      {"nothing in common", {9000, 12000, 10000, 700}, SealedShape::Unknown},
+      {"nothing in common", {9000, 12000, 700}, SealedShape::Unknown},
       {"nothing at all", {}, SealedShape::Unknown},
   };
   for (const Row& row : rows) {
