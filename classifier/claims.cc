@@ -6,6 +6,7 @@
 #include <array>
 
 #include "classifier/claim_files.h"
+#include "classifier/words.h"
 
 namespace classifier {
 namespace {
@@ -15,11 +16,6 @@ constexpr std::string_view kBlanks = " \t\r";
 
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return lower(x) == lower(y); });
 }
 
 // `text` is in lower case already. A folded field's line ends count as blanks.
@@ -60,8 +56,8 @@ std::string parse_row(std::string_view line, ClaimTable::Row& row) {
 
 void Claims::header(std::string_view name, std::string_view value) {
   const std::string_view kept = value.substr(0, kLongest);
-  if (received.empty() && same_name(name, "Received")) received = kept;
-  if (mailer.empty() && (same_name(name, "X-Mailer") || same_name(name, "User-Agent"))) {
+  if (received.empty() && same_word(name, "Received")) received = kept;
+  if (mailer.empty() && (same_word(name, "X-Mailer") || same_word(name, "User-Agent"))) {
     mailer = kept;
   }
 }

@@ -249,24 +249,52 @@ Place sealed_place(SealedShape shape, std::size_t index, std::uint32_t offset) {
   return Place::BodyMiddle;
 }
 
-// Under TLS, with the text unread: each write shows, and its place is guessed from all sizes.
+// The same where the milter has told where the header's parts end.
+Place sealed_place(const Landmarks& marks, std::uint32_t offset) {
+  if (ends_buffer(offset)) return Place::Grid;
+  if (offset == marks.header_end || offset == marks.body_begin) return Place::HeaderEnd;
+  if (offset > marks.header_end) return Place::BodyMiddle;
+  if (!marks.fields.empty() && marks.fields.front().end == offset) return Place::FirstField;
+  for (std::uint32_t left = 0; left <= 2; ++left) {
+    if (marks.first_line_end == offset + left) return Place::FirstLine;
+  }
+  for (std::uint32_t left = 0; left <= kHeldBack; ++left) {
+    const std::uint32_t end = offset + left;
+    if (ends_field(marks, end)) return Place::HeaderLine;
+    if (std::binary_search(marks.folds.begin(), marks.folds.end(), end)) return Place::HeaderLine;
+  }
+  return Place::HeaderMiddle;
+}
+
+// Under TLS each write shows. Its place is looked up where the milter told of the text, else
+// guessed from all sizes.
 void extract_sealed(const Trace& trace, const Writes& writes, Features& features) {
   std::span<const std::uint32_t> sizes(writes.sizes);
-  const bool apart = sizes.size() > 1 && sizes.back() <= kMostTerminator + trace.hello.slack;
+  const bool data = trace.transfer == Transfer::Data;
+  const bool apart =
+      data && sizes.size() > 1 && sizes.back() <= kMostTerminator + trace.hello.slack;
   if (apart) sizes = sizes.first(sizes.size() - 1);
   features.shape = shape_of(sizes, writes.full, trace.hello.slack);
   features.line_buffer = features.shape == SealedShape::LineBuffer;
+  const bool read = trace.landmarks.header_end != 0 && trace.hello.slack == 0;
   for (std::size_t i = 0; i < writes.boundaries.size(); ++i) {
     const Boundary& boundary = writes.boundaries[i];
     const bool terminator = apart && i + 1 == writes.boundaries.size();
     // A write of whole segments is what no cut is in clear; the same name for the same program.
     if (!terminator && features.shape == SealedShape::Segments) continue;
-    const Place place =
-        terminator ? Place::Terminator : sealed_place(features.shape, i, boundary.offset);
+    const bool chunk =
+        std::binary_search(trace.chunk_begins.begin(), trace.chunk_begins.end(), boundary.offset);
+    const Place place = terminator ? Place::Terminator
+                        : chunk    ? Place::Chunk
+                        : read     ? sealed_place(trace.landmarks, boundary.offset)
+                                   : sealed_place(features.shape, i, boundary.offset);
     features.cuts.push_back({boundary.offset, place, boundary.confidence, boundary.offset});
     ++features.places[static_cast<int>(place)];
   }
-  find_block(features);
+  if (trace.hello.slack == 0 || features.shape != SealedShape::Blocks) return find_block(features);
+  // Offsets are sums of sizes that are known to a block each: the first one tells.
+  features.block = buffer_within(sizes.front(), trace.hello.slack);
+  features.on_grid = features.telling();
 }
 
 }  // namespace

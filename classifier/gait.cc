@@ -25,30 +25,33 @@ struct Word {
   std::string_view word;
   bool Dialogue::*member;  // null: made from more than one thing
   Absent absent;
-  bool in_mail = false;  // known from MAIL or the message only: not under TLS
+  enum class Said : std::uint8_t { Clear, Mail, Milter };
+  // Under TLS: still known (from the session in clear, or by turns), known from MAIL's bytes only,
+  // or also from what a milter is shown.
+  Said said = Said::Clear;
 };
 
 // The trace notation's words, then those that are made here.
 constexpr Word kWords[] = {
     {"lower", &Dialogue::lower_case, Absent::Forbidden},
-    {"mixed-case", &Dialogue::mixed_case, Absent::Forbidden, true},
-    {"soft-path", &Dialogue::soft_path, Absent::Forbidden, true},
-    {"colon-space", &Dialogue::space_after_colon, Absent::Forbidden, true},
-    {"trailing-space", &Dialogue::trailing_space, Absent::Forbidden, true},
+    {"mixed-case", &Dialogue::mixed_case, Absent::Forbidden, Word::Said::Mail},
+    {"soft-path", &Dialogue::soft_path, Absent::Forbidden, Word::Said::Mail},
+    {"colon-space", &Dialogue::space_after_colon, Absent::Forbidden, Word::Said::Mail},
+    {"trailing-space", &Dialogue::trailing_space, Absent::Forbidden, Word::Said::Mail},
     {"bare-lf", &Dialogue::bare_lf, Absent::Forbidden},
     {"split", &Dialogue::split_command, Absent::Forbidden},
-    {"8bit", &Dialogue::eight_bit, Absent::Unnamed, true},
-    {"7bit", &Dialogue::seven_bit, Absent::Unnamed, true},
-    {"body-first", &Dialogue::body_first, Absent::Unnamed, true},
-    {"dsn", &Dialogue::dsn, Absent::Unnamed, true},
+    {"8bit", &Dialogue::eight_bit, Absent::Unnamed, Word::Said::Milter},
+    {"7bit", &Dialogue::seven_bit, Absent::Unnamed, Word::Said::Milter},
+    {"body-first", &Dialogue::body_first, Absent::Unnamed, Word::Said::Milter},
+    {"dsn", &Dialogue::dsn, Absent::Unnamed, Word::Said::Milter},
     {"rcpt-ahead", &Dialogue::rcpt_ahead, Absent::Unnamed},
     {"data-ahead", &Dialogue::data_ahead, Absent::Unnamed},
-    {"size", nullptr, Absent::Unnamed, true},
-    {"size-near", nullptr, Absent::Unnamed, true},
-    {"size-over", nullptr, Absent::Unnamed, true},
-    {"size-under", nullptr, Absent::Unnamed, true},
-    {"received", nullptr, Absent::Free, true},
-    {"blank-end", &Dialogue::blank_end, Absent::Free, true},
+    {"size", nullptr, Absent::Unnamed, Word::Said::Milter},
+    {"size-near", nullptr, Absent::Unnamed, Word::Said::Milter},
+    {"size-over", nullptr, Absent::Unnamed, Word::Said::Milter},
+    {"size-under", nullptr, Absent::Unnamed, Word::Said::Milter},
+    {"received", nullptr, Absent::Free, Word::Said::Milter},
+    {"blank-end", &Dialogue::blank_end, Absent::Free, Word::Said::Mail},
     {"literal", &Dialogue::literal, Absent::Free},
     {"dotless", &Dialogue::dotless, Absent::Free},
     {"auth", &Dialogue::auth, Absent::Free},
@@ -72,13 +75,15 @@ constexpr std::uint32_t all_of(Absent absent) {
   }
   return bits;
 }
-constexpr std::uint32_t kInMail = [] {
+constexpr std::uint32_t said_by(Word::Said said) {
   std::uint32_t bits = 0;
   for (std::size_t i = 0; i < kWordCount; ++i) {
-    if (kWords[i].in_mail) bits |= 1U << i;
+    if (kWords[i].said == said) bits |= 1U << i;
   }
   return bits;
-}();
+}
+constexpr std::uint32_t kSaidByMail = said_by(Word::Said::Mail);
+constexpr std::uint32_t kSaidToMilter = said_by(Word::Said::Milter);
 constexpr std::uint32_t kReceived = bit_of("received");
 constexpr std::uint32_t kHabits = all_of(Absent::Forbidden);
 constexpr std::uint32_t kExtensions = all_of(Absent::Unnamed);
@@ -238,14 +243,19 @@ std::uint16_t sealed_first(SealedShape shape) {
 
 void observe_sealed(const Trace& trace, const Writes& writes, const Features& features,
                     Steps& steps) {
-  steps.untold = kInMail;
-  steps.talk &= ~kInMail;
+  const bool read = trace.landmarks.header_end != 0;
+  steps.untold = kSaidByMail | (read ? 0 : kSaidToMilter);
+  steps.talk &= ~steps.untold;
   steps.size = static_cast<std::uint32_t>(std::min<std::uint64_t>(trace.size, UINT32_MAX));
   steps.every = true;
   steps.clean = trace.state == State::Complete && trace.hello.slack == 0;
   steps.first = sealed_first(features.shape);
-  const bool cut = !features.cuts.empty() && features.cuts.front().place != Place::Terminator;
+  const bool cut = !features.cuts.empty() && tells_writer(features.cuts.front().place);
   if (cut) steps.offset = features.cuts.front().offset;
+  if (cut && read && features.shape != SealedShape::LineBuffer) {
+    steps.first =
+        places_of(steps.offset, features.cuts.front().place == Place::HeaderLine, trace.landmarks);
+  }
   steps.line_end = features.shape == SealedShape::LineBuffer;
   if (features.shape == SealedShape::Lines) {
     constexpr std::uint32_t kLongestLine = 1000;  // RFC 5321, 4.5.3.1.6

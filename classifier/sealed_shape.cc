@@ -21,13 +21,6 @@ constexpr std::uint32_t kMostHeader = 8192;
 constexpr std::uint32_t kLineBuffers[] = {4096, 8192};
 constexpr std::uint32_t kMostOddLines = 1024;  // a smaller buffer of lines is a line or two
 
-bool ends_buffer_near(std::uint32_t size, std::uint32_t slack) {
-  for (std::uint32_t less = 0; less <= slack && less < size; ++less) {
-    if (ends_buffer(size - less)) return true;
-  }
-  return false;
-}
-
 bool whole_segments(std::span<const std::uint32_t> writes, std::uint32_t full) {
   if (full == 0) return false;
   return std::all_of(writes.begin(), writes.end(), [&](std::uint32_t size) {
@@ -60,6 +53,13 @@ bool mostly_lines(std::span<const std::uint32_t> writes) {
 
 }  // namespace
 
+std::uint32_t buffer_within(std::uint32_t size, std::uint32_t slack) {
+  for (std::uint32_t less = 0; less <= slack && less < size; ++less) {
+    if (ends_buffer(size - less)) return size - less;
+  }
+  return 0;
+}
+
 SealedShape shape_of(std::span<const std::uint32_t> writes, std::uint32_t full,
                      std::uint32_t slack) {
   if (writes.empty()) return SealedShape::Unknown;
@@ -70,7 +70,7 @@ SealedShape shape_of(std::span<const std::uint32_t> writes, std::uint32_t full,
     return size <= first + slack && size + slack >= first;
   });
   if (equal && whole_segments(inner, full)) return SealedShape::Segments;
-  if (equal && (ends_buffer_near(first, slack) || (inner.size() > 2 && first > kLine))) {
+  if (equal && (buffer_within(first, slack) != 0 || (inner.size() > 2 && first > kLine))) {
     return SealedShape::Blocks;
   }
   if (line_buffer(inner)) return SealedShape::LineBuffer;

@@ -25,6 +25,9 @@ enum class SealedShape : std::uint8_t {
   Unknown,
 };
 
+// The largest usual buffer's end among `size` and the `slack` sizes below it; 0: none.
+std::uint32_t buffer_within(std::uint32_t size, std::uint32_t slack);
+
 // `writes`: the message's, without its terminator. `full`: payload of a full segment on this path;
 // 0: unknown. `slack`: sizes may be so much smaller (CBC).
 SealedShape shape_of(std::span<const std::uint32_t> writes, std::uint32_t full,

@@ -19,6 +19,7 @@
 
 #include "classifier/end_of_data.h"
 #include "classifier/header_scanner.h"
+#include "classifier/words.h"
 
 namespace classifier {
 namespace {
@@ -84,18 +85,6 @@ constexpr char kTlsHandshake = 0x16;
 // How DATA ends when the line in front of the dot is empty.
 constexpr std::string_view kBlankEnd = "\r\n\r\n.\r\n";
 
-// BDAT sizes of more digits are refused: no message has them, and the count could overflow.
-constexpr std::size_t kMaxSizeDigits = 18;
-
-char upper(char c) {
-  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-}
-
-bool same_word(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return upper(x) == upper(y); });
-}
-
 // What separates words for Postfix (isspace). It also stops at a NUL; we treat that as a separator
 // and see to it that no BDAT with one is believed.
 bool separates(char c) {
@@ -115,17 +104,6 @@ const Verb* find_verb(std::string_view word) {
   const auto found = std::find_if(kVerbs.begin(), kVerbs.end(),
                                   [&](const Verb& verb) { return same_word(verb.name, word); });
   return found == kVerbs.end() ? nullptr : &*found;
-}
-
-// 0 for what is no number of a sensible length.
-std::uint64_t decimal(std::string_view text) {
-  if (text.size() > kMaxSizeDigits) return 0;
-  std::uint64_t value = 0;
-  for (const char digit : text) {
-    if (digit < '0' || digit > '9') return 0;
-    value = value * 10 + static_cast<std::uint64_t>(digit - '0');
-  }
-  return value;
 }
 
 struct ChunkCommand {
@@ -428,24 +406,8 @@ struct SmtpTracker::Impl {
     rest.remove_prefix(colon + 1);
     if (rest.starts_with(' ') || rest.starts_with('\t')) dialogue.space_after_colon = true;
     (void)take_word(rest);
-    for (auto word = take_word(rest); !word.empty(); word = take_word(rest)) note_parameter(word);
-  }
-
-  void note_parameter(std::string_view word) {
-    const std::size_t equals = word.find('=');
-    if (equals == word.npos) return;
-    const std::string_view key = word.substr(0, equals);
-    const std::string_view value = word.substr(equals + 1);
-    if (same_word(key, "SIZE")) {
-      dialogue.declared = decimal(value);
-    } else if (same_word(key, "BODY")) {
-      dialogue.seven_bit = same_word(value, "7BIT");
-      dialogue.eight_bit = !dialogue.seven_bit;
-      dialogue.body_first = dialogue.declared == 0;
-    } else if (same_word(key, "RET") || same_word(key, "ENVID") || same_word(key, "NOTIFY") ||
-               same_word(key, "ORCPT")) {
-      dialogue.dsn = true;
-    }
+    for (auto word = take_word(rest); !word.empty(); word = take_word(rest))
+      note_mail_parameter(word, dialogue);
   }
 
   void ask(Outstanding what) {

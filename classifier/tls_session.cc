@@ -5,24 +5,12 @@
 namespace classifier {
 namespace {
 
-// `DATA`, `QUIT`, `RSET` or `NOOP` with CRLF.
-constexpr std::uint64_t kFourLetters = 6;
-constexpr std::uint32_t kQuit = 6;
 // An alert, close_notify that is. From TLS 1.3 on its type is hidden.
 constexpr std::uint64_t kAlert = 2;
-// Behind DATA on a line of its own a message may be as short as this; else it was RSET, and the
-// next turn is MAIL.
-constexpr std::uint64_t kLeastBehindData = 100;
-// A turn of this size behind an envelope is a message: commands, even some recipients, have less.
-constexpr std::uint64_t kLeastMessage = 300;
-
-constexpr std::uint32_t kCrLf = 2;
 
 constexpr std::uint16_t kTls13 = 0x0304;
 
 }  // namespace
-
-TlsSession::TlsSession(Listener& listener, Limits limits) : listener_(listener), limits_(limits) {}
 
 void TlsSession::client(std::span<const char> bytes) {
   TlsRecord record;
@@ -57,32 +45,36 @@ void TlsSession::server(std::span<const char> bytes) {
 }
 
 void TlsSession::on_client_record(const TlsRecord& record) {
-  if (phase_ == Phase::Hello) {
-    const bool sealed = choice_.version == kTls13 ? record.type == TlsType::ApplicationData
-                                                  : record.type == TlsType::Handshake;
-    if (record.type == TlsType::ChangeCipherSpec) {
-      choice_ = read_server_hello(server_records_.hello());
-      cipher_changed_ = true;
-      if (choice_.version == 0) lose();
-    } else if (choice_.version == 0) {
-      choice_ = read_server_hello(server_records_.hello());
-      // Without middlebox compatibility TLS 1.3 has no ChangeCipherSpec.
-      if (record.type == TlsType::ApplicationData) {
-        choice_.version == kTls13 ? on_finished(record) : lose();
-      }
-    } else if (sealed && (cipher_changed_ || choice_.version == kTls13)) {
-      on_finished(record);
-    }
-    return;
-  }
+  if (phase_ == Phase::Hello) return in_hello(record);
   if (record.type != TlsType::ApplicationData) return;
   const std::uint32_t plain = overhead_.most_plain(record.length);
   if (plain == 0) return;
-  if (pending_ && !(turn_.empty() && plain == kAlert)) give(false);
-  if (turn_.empty()) turn_.begin = record.begin;
-  turn_.end = record.end();
+  const bool second = turn_.count == 1;
   turn_.bytes += plain;
-  if (++turn_.count <= limits_.records) turn_.records.push_back({.size = plain});
+  if (++turn_.count <= limits_.records) {
+    turn_.records.push_back({record.begin, record.end(), plain});
+  }
+  if (second || (turn_.count == 1 && plain != kAlert)) listener_.on_next_turn();
+}
+
+void TlsSession::in_hello(const TlsRecord& record) {
+  if (choice_.version == 0) choice_ = read_server_hello(server_records_.hello());
+  switch (record.type) {
+    case TlsType::ChangeCipherSpec:
+      cipher_changed_ = true;
+      if (choice_.version == 0) lose();  // nobody saw the server
+      break;
+    case TlsType::Handshake:
+      if (choice_.version != kTls13 && cipher_changed_) on_finished(record);
+      break;
+    case TlsType::ApplicationData:
+      // Without middlebox compatibility TLS 1.3 has no ChangeCipherSpec.
+      choice_.version == kTls13 ? on_finished(record) : lose();
+      break;
+    case TlsType::Alert:
+    case TlsType::Heartbeat:
+      break;
+  }
 }
 
 // A client that was asked for a certificate sends it, or none, in records in front of its Finished.
@@ -96,78 +88,21 @@ void TlsSession::on_finished(const TlsRecord& record) {
 
 void TlsSession::on_server_record() {
   if (phase_ != Phase::Sealed) return;
-  if (turn_.empty()) {
-    ++answers_;
-  } else {
-    end_turn();
-  }
+  if (turn_.empty()) return listener_.on_more_answers();
+  listener_.on_turn(std::exchange(turn_, {}));
 }
 
-void TlsSession::end_turn() {
-  Turn turn = std::exchange(turn_, {});
-  answers_ = 1;
-  if (part_ == Part::Greeting) {
-    part_ = Part::Envelope;
-    return;
-  }
-  const bool behind_data = std::exchange(part_, Part::Envelope) == Part::BehindData;
-  if (!behind_data && turn.count == 1 && turn.bytes == kFourLetters) {
-    if (envelope_turns_ != 0) part_ = Part::BehindData;
-    return;
-  }
-  const std::uint64_t least = behind_data ? kLeastBehindData : kLeastMessage;
-  if (envelope_turns_ == 0 || turn.bytes < least) {
-    ++envelope_turns_;
-    if (turn.count > 1 && turn.records.back().size == kCrLf && overhead_.slack() == 0) {
-      split_command_ = true;
-    }
-    return;
-  }
-  if (turn.count <= limits_.records) {
-    pending_ = SealedMessage{.begin = turn.begin,
-                             .end = turn.end,
-                             .records = std::move(turn.records),
-                             .data_ahead = !behind_data,
-                             .rcpt_ahead = envelope_turns_ == 1,
-                             .split_command = split_command_};
-  }
-  envelope_turns_ = 0;
+bool TlsSession::closing() const {
+  return turn_.count == 1 && turn_.bytes == kAlert;
 }
 
-void TlsSession::give(bool quit_with_dot) {
-  SealedMessage message = std::move(*pending_);
-  pending_.reset();
-  if (quit_with_dot && message.records.back().size > kQuit) {
-    message.quit_with_dot = true;
-    message.records.back().size -= kQuit;
-    message.records.back().after = kQuit;
-  }
-  listener_.on_sealed(std::move(message));
-}
-
-void TlsSession::finish() {
-  if (lost()) return;
-  // A last turn that nobody answered: close_notify, or a message that was cut.
-  const bool alert = turn_.count == 1 && turn_.bytes == kAlert;
-  const bool open = !turn_.empty() && !alert;
-  if (open) {
-    end_turn();
-    if (pending_) pending_->cut = true;
-  }
-  // Nothing was said behind the message, and the server answered twice: QUIT came with it.
-  if (pending_) give(!open && pending_->data_ahead && answers_ > 1);
-  lose();
+std::uint64_t TlsSession::needed_from() const {
+  return turn_.empty() ? client_records_.at() : turn_.records.front().begin;
 }
 
 void TlsSession::lose() {
   phase_ = Phase::Lost;
-  pending_.reset();
   turn_ = {};
-}
-
-std::uint64_t TlsSession::needed_from() const {
-  if (pending_) return pending_->begin;
-  return turn_.empty() ? client_records_.at() : turn_.begin;
 }
 
 }  // namespace classifier

@@ -55,6 +55,8 @@ enum class Window : std::uint8_t {
   Followed,  // the commands were read in clear
   OneSided,  // so were they, but nobody saw the server: that it took them is assumed
   Inferred,  // under TLS: by the sizes of records and by who spoke when
+  Exact,     // under TLS: the milter's count of what it was shown fits to the byte
+  Near,  // under TLS: the turn behind 354; the count does not fit (Trace::miss), or there is none
 };
 
 // What both hellos say in clear. RFC 8446, 4.1.
@@ -77,6 +79,8 @@ struct Landmarks {
   static constexpr std::size_t kMaxFields = 64;
 
   std::vector<HeaderField> fields;   // the first kMaxFields fields
+  std::vector<std::uint32_t> folds;  // line ends inside fields, as many; known under TLS only,
+                                     // where no segment tells of them
   std::uint32_t header_end = 0;      // end of the last field, before the blank line; 0: not found
   std::uint32_t body_begin = 0;      // behind the blank line; 0: no blank line was found
   std::uint32_t first_line_end = 0;  // behind the first line of the window
@@ -158,6 +162,8 @@ struct Trace {
   Transfer transfer = Transfer::Data;
   bool tls = false;
   Window window = Window::Followed;
+  std::uint64_t miss =
+      0;  // Window::Near: bytes between the turn and the milter's count; 0: no count
   std::uint64_t size = 0;  // bytes in the window, terminator included; of the plaintext
   Tls hello;
   Path path;

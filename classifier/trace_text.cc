@@ -29,7 +29,8 @@ constexpr std::array<std::string_view, 12> kReason = {
     "dropped", "no-capture", "not-mail", "timeout",   "busy",      "error"};
 constexpr std::array<std::string_view, 2> kTransfer = {"data", "bdat"};
 constexpr std::array<std::string_view, 2> kYesNo = {"no", "yes"};
-constexpr std::array<std::string_view, 3> kWindow = {"followed", "one-sided", "inferred"};
+constexpr std::array<std::string_view, 5> kWindow = {"followed", "one-sided", "inferred", "exact",
+                                                     "near"};
 
 // Flags of a segment, in the order in which they are printed.
 struct SegmentFlag {
@@ -85,6 +86,7 @@ enum class Key : std::uint8_t {
   Cipher,
   Slack,
   Window,
+  Miss,
   Size,
   Mss,
   Rtt,
@@ -95,6 +97,7 @@ enum class Key : std::uint8_t {
   Body,
   Dot,
   Fields,
+  Folds,
   Talk,
   Declared,
   Chunks,
@@ -102,11 +105,11 @@ enum class Key : std::uint8_t {
   Seg,
   Rec,
 };
-constexpr std::array<std::string_view, 26> kKeys = {
-    "via",      "state",  "reason",       "msg",  "transfer", "tls",    "version",
-    "cipher",   "slack",  "window",       "size", "mss",      "rtt",    "ts",
-    "syn",      "line1",  "header",       "body", "dot",      "fields", "talk",
-    "declared", "chunks", "chunk-begins", "seg",  "rec"};
+constexpr std::array<std::string_view, 28> kKeys = {
+    "via",    "state", "reason",   "msg",    "transfer",     "tls", "version",
+    "cipher", "slack", "window",   "miss",   "size",         "mss", "rtt",
+    "ts",     "syn",   "line1",    "header", "body",         "dot", "fields",
+    "folds",  "talk",  "declared", "chunks", "chunk-begins", "seg", "rec"};
 
 template <typename Enum, std::size_t N>
 std::string_view word(const std::array<std::string_view, N>& names, Enum value) {
@@ -174,10 +177,10 @@ void print_fields(Out out, const std::vector<HeaderField>& fields) {
   }
 }
 
-void print_chunks(Out out, const std::vector<std::uint32_t>& begins) {
-  if (begins.empty()) return;
-  print_key(out, Key::ChunkBegins);
-  fmt::format_to(out, "{}", fmt::join(begins, ","));
+void print_offsets(Out out, Key key, const std::vector<std::uint32_t>& offsets) {
+  if (offsets.empty()) return;
+  print_key(out, key);
+  fmt::format_to(out, "{}", fmt::join(offsets, ","));
 }
 
 void print_talk(Out out, const Dialogue& dialogue) {
@@ -352,12 +355,12 @@ bool read_fields(Reader& in, std::vector<HeaderField>& fields) {
   return true;
 }
 
-bool read_chunks(Reader& in, std::vector<std::uint32_t>& begins) {
+bool read_offsets(Reader& in, std::vector<std::uint32_t>& offsets) {
   do {
-    if (begins.size() == TraceLimits::kChunks) {
-      return in.fail(fmt::format("more than {} chunks", TraceLimits::kChunks));
+    if (offsets.size() == TraceLimits::kOffsets) {
+      return in.fail(fmt::format("more than {} offsets", TraceLimits::kOffsets));
     }
-    if (!in.number(begins.emplace_back())) return false;
+    if (!in.number(offsets.emplace_back())) return false;
   } while (in.skip(','));
   return true;
 }
@@ -501,7 +504,11 @@ bool read_value(Reader& in, Key key, Trace& trace) {
     case Key::Chunks:
       return in.number(trace.dialogue.chunks);
     case Key::ChunkBegins:
-      return read_chunks(in, trace.chunk_begins);
+      return read_offsets(in, trace.chunk_begins);
+    case Key::Folds:
+      return read_offsets(in, trace.landmarks.folds);
+    case Key::Miss:
+      return in.number(trace.miss);
     case Key::Seg:
       return read_runs(in, trace.segments, "segments");
     case Key::Rec:
@@ -545,6 +552,7 @@ std::string print(const Trace& trace) {
   print_hex(out, Key::Cipher, trace.hello.cipher);
   print_number(out, Key::Slack, trace.hello.slack, 0);
   print_word(out, Key::Window, name(trace.window), name(fresh.window));
+  print_number(out, Key::Miss, trace.miss, 0);
   print_number(out, Key::Size, trace.size, sum_of_sizes(trace));
   print_number(out, Key::Mss, trace.path.mss, 0);
   print_number(out, Key::Rtt, trace.path.rtt_us, 0);
@@ -555,10 +563,11 @@ std::string print(const Trace& trace) {
   print_number(out, Key::Body, trace.landmarks.body_begin, 0);
   print_number(out, Key::Dot, trace.landmarks.terminator, 0);
   print_fields(out, trace.landmarks.fields);
+  print_offsets(out, Key::Folds, trace.landmarks.folds);
   print_talk(out, trace.dialogue);
   print_number(out, Key::Declared, trace.dialogue.declared, 0);
   print_number(out, Key::Chunks, trace.dialogue.chunks, 0);
-  print_chunks(out, trace.chunk_begins);
+  print_offsets(out, Key::ChunkBegins, trace.chunk_begins);
   print_runs(out, Key::Seg, trace.segments);
   print_runs(out, Key::Rec, trace.records);
   return text;

@@ -21,7 +21,7 @@ namespace classifier {
 struct TraceLimits {
   static constexpr std::size_t kSegments = 65536;  // all runs expanded; records likewise
   static constexpr std::size_t kFields = Landmarks::kMaxFields;
-  static constexpr std::size_t kChunks = Trace::kMaxChunks;
+  static constexpr std::size_t kOffsets = Trace::kMaxChunks;  // of folds and chunks
   static constexpr std::size_t kSyn = 512;  // bytes of the SYN signature, escapes undone
 };
 

@@ -253,7 +253,7 @@ void TcpFlow::start(int client) {
   messages_before_ = messages_;
   observer_ = std::make_unique<classifier::Observer>(
       static_cast<classifier::Observer::Sink&>(*this), classifier::Via::Pcap,
-      classifier::Observer::Limits{.segments = limits_.segments, .infer_sealed = true});
+      classifier::Observer::Limits{.segments = limits_.segments});
   sealed_begun_ = false;
 }
 
@@ -617,6 +617,12 @@ void TcpFlow::unobserved(Reason reason) {
   trace.tls = reason == Reason::Encrypted;
   trace.path = observer_ ? observer_->path() : path_;
   sink_.message({ends_[client_], ends_[1 - client_]}, std::move(trace));
+}
+
+std::shared_ptr<classifier::SealedStream> TcpFlow::seal(classifier::SealedLog::Start&& start,
+                                                        classifier::ArrivalLog&& arrivals) {
+  return std::make_shared<classifier::SealedLog>(std::move(start), std::move(arrivals),
+                                                 static_cast<classifier::SealedLog::Sink*>(this));
 }
 
 void TcpFlow::message(classifier::Trace&& trace) {

@@ -44,7 +44,7 @@ struct FlowLimits {
   std::size_t segments = 4096;              // Observer::Limits
 };
 
-class TcpFlow final : private classifier::Observer::Sink {
+class TcpFlow final : private classifier::Observer::Sink, private classifier::SealedLog::Sink {
  public:
   // `all_waiting`: bytes that wait in all flows; kept up to date. Both outlive the flow.
   TcpFlow(const TcpEnd& one, const TcpEnd& other, TraceSink& sink, const FlowLimits& limits,
@@ -128,6 +128,9 @@ class TcpFlow final : private classifier::Observer::Sink {
   void claimed(classifier::Claims&& claims) override { sink_.claimed(std::move(claims)); }
   void message(classifier::Trace&& trace) override;
   void answered(std::uint32_t) override {}
+  std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
+                                                 classifier::ArrivalLog&& arrivals) override;
+  void sealed_message(classifier::Trace&& trace) override { message(std::move(trace)); }
   void lost(classifier::Reason reason) override { lost_ = reason; }
 
   const TcpEnd ends_[2];

@@ -70,6 +70,7 @@ struct Filter {
   milliseconds evidence_timeout{200};
   seconds timeout{7200};         // a milter session without a word from Postfix: it says none
                                  // while a message is on its way
+  bool count_body = true;        // under TLS: have the body shown, to place the message to the byte
   unsigned max_in_flight = 500;  // messages being judged; beyond: unobserved, reason busy
 };
 

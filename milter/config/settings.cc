@@ -118,6 +118,7 @@ std::vector<Setting> filter() {
          kRestart),
       in("evidence_timeout", &Filter::evidence_timeout, Duration<milliseconds>{1ms, 10s}),
       in("timeout", &Filter::timeout, whole_seconds(1s, 24h), kRestart),
+      in("count_body", &Filter::count_body, Flag{}),
       in("max_in_flight", &Filter::max_in_flight, Number{1, 100'000}),
   };
 }

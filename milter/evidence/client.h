@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "classifier/sealed_message.h"
 #include "classifier/trace.h"
 #include "milter/net/address.h"
 
@@ -19,9 +20,11 @@ class Client {
 
   // The message of `client` that is being worked on: the first one that has ended, is not answered
   // and whose number is above `after` (the number of the last message this connection judged; 0 at
-  // first). Never throws for a peer's sake: without evidence the trace is State::Unobserved with
-  // the reason (NoSession, Timeout, Error, or what the observer says).
-  classifier::Trace ask(const net::Endpoint& client, std::uint32_t after) const;
+  // first). `sizes`: what this connection was shown of it. Never throws for a peer's sake: without
+  // evidence the trace is State::Unobserved with the reason (NoSession, Timeout, Error, or what the
+  // observer says).
+  classifier::Trace ask(const net::Endpoint& client, std::uint32_t after,
+                        const classifier::ShownSizes& sizes = {}) const;
 
  private:
   std::string socket_;

@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <optional>
 
 #include "classifier/trace_text.h"
 
@@ -34,21 +36,58 @@ net::Fd listen_on(const config::Evidence& settings) {
 
 }  // namespace
 
-std::string answer(const Table& table, std::string_view question) {
-  constexpr std::string_view kGet = "get ";
-  constexpr std::string_view kAfter = " after=";
-  const auto malformed = [] { return "none " + std::string(name(classifier::Reason::Error)); };
-  if (question.substr(0, kGet.size()) != kGet) return malformed();
-  question.remove_prefix(kGet.size());
-  const auto at = question.find(kAfter);
-  if (at == std::string_view::npos) return malformed();
-  const auto client = net::Endpoint::parse(question.substr(0, at));
-  const auto number = question.substr(at + kAfter.size());
-  std::uint32_t after = 0;
-  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), after);
-  if (!client || error != std::errc{} || end != number.data() + number.size()) return malformed();
+namespace {
 
-  const auto found = table.find(*client, after);
+struct Question {
+  net::Endpoint client;
+  std::uint32_t after = 0;
+  classifier::ShownSizes sizes;
+};
+
+template <typename Number>
+bool read_number(std::string_view text, Number& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+std::optional<Question> read_question(std::string_view text) {
+  const auto word = [&text] {
+    const std::string_view first = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(text.size(), first.size() + 1));
+    return first;
+  };
+  if (text.ends_with(' ') || word() != "get") return std::nullopt;
+  const auto client = net::Endpoint::parse(word());
+  if (!client) return std::nullopt;
+  Question question{.client = *client};
+  bool numbered = false;
+  while (!text.empty()) {
+    const std::string_view item = word();
+    const auto equals = item.find('=');
+    if (equals == item.npos) return std::nullopt;
+    const std::string_view key = item.substr(0, equals);
+    const std::string_view value = item.substr(equals + 1);
+    bool good = false;
+    if (key == "after") {
+      good = numbered = read_number(value, question.after);
+    } else if (key == "header") {
+      good = read_number(value, question.sizes.header);
+    } else if (key == "body") {
+      good = read_number(value, question.sizes.body.emplace());
+    } else if (key == "dots") {
+      good = read_number(value, question.sizes.dots);
+    }
+    if (!good) return std::nullopt;
+  }
+  return numbered ? std::optional(question) : std::nullopt;
+}
+
+}  // namespace
+
+std::string answer(const Table& table, std::string_view text) {
+  const auto question = read_question(text);
+  if (!question) return "none " + std::string(name(classifier::Reason::Error));
+  const auto found = table.find(question->client, question->after, question->sizes);
   if (const auto* reason = std::get_if<classifier::Reason>(&found)) {
     return "none " + std::string(name(*reason));
   }

@@ -45,6 +45,13 @@ void Table::answered(const net::Endpoint& client, std::uint64_t session, std::ui
   }
 }
 
+void Table::seal(const net::Endpoint& client, std::uint64_t session,
+                 std::shared_ptr<Sealed> sealed) {
+  Shard& place = shard(client);
+  const std::lock_guard lock(place.mutex);
+  if (Entry* found = entry(place, client, session)) found->sealed = std::move(sealed);
+}
+
 void Table::lost(const net::Endpoint& client, std::uint64_t session, classifier::Reason reason) {
   Shard& place = shard(client);
   const std::lock_guard lock(place.mutex);
@@ -57,7 +64,8 @@ void Table::close(const net::Endpoint& client, std::uint64_t session,
   const std::lock_guard lock(place.mutex);
   const auto found = place.entries.find(client);
   if (found == place.entries.end() || found->second.session != session) return;
-  if (found->second.traces.empty() && found->second.reason == classifier::Reason::None) {
+  const bool empty = found->second.traces.empty() && found->second.sealed == nullptr;
+  if (empty && found->second.reason == classifier::Reason::None) {
     place.entries.erase(found);
     size_.fetch_sub(1, std::memory_order_relaxed);
     return;
@@ -65,16 +73,25 @@ void Table::close(const net::Endpoint& client, std::uint64_t session,
   found->second.forget_at = now + linger_;
 }
 
-std::variant<classifier::Trace, classifier::Reason> Table::find(const net::Endpoint& client,
-                                                                std::uint32_t after) const {
-  const Shard& place = shard(client);
-  const std::lock_guard lock(place.mutex);
-  const auto found = place.entries.find(client);
-  if (found == place.entries.end()) return classifier::Reason::NoSession;
-  for (const auto& trace : found->second.traces) {
-    if (trace.message > after) return trace;
+std::variant<classifier::Trace, classifier::Reason> Table::find(
+    const net::Endpoint& client, std::uint32_t after, const classifier::ShownSizes& sizes) const {
+  std::shared_ptr<Sealed> sealed;
+  auto reason = classifier::Reason::None;
+  {
+    const Shard& place = shard(client);
+    const std::lock_guard lock(place.mutex);
+    const auto found = place.entries.find(client);
+    if (found == place.entries.end()) return classifier::Reason::NoSession;
+    for (const auto& trace : found->second.traces) {
+      if (trace.message > after) return trace;
+    }
+    sealed = found->second.sealed;
+    reason = found->second.reason;
   }
-  const auto reason = found->second.reason;
+  // Not under the shard's lock: laying arrivals over a message takes its time.
+  if (sealed && reason == classifier::Reason::None) {
+    if (auto trace = sealed->trace(sizes, after + 1)) return std::move(*trace);
+  }
   return reason == classifier::Reason::None ? classifier::Reason::Lost : reason;
 }
 

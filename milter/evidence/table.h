@@ -14,11 +14,13 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <unordered_map>
 #include <variant>
 
 #include "classifier/trace.h"
+#include "milter/evidence/sealed.h"
 #include "milter/net/address.h"
 
 namespace evidence {
@@ -35,13 +37,17 @@ class Table {
   void publish(const net::Endpoint& client, std::uint64_t session, classifier::Trace&& trace);
   // Postfix answered message `ordinal`: it and those before it are not asked for any more.
   void answered(const net::Endpoint& client, std::uint64_t session, std::uint32_t ordinal);
+  // The session is under TLS from here on: `sealed` knows where a message lies.
+  void seal(const net::Endpoint& client, std::uint64_t session, std::shared_ptr<Sealed> sealed);
   // Nothing more can be told of this session.
   void lost(const net::Endpoint& client, std::uint64_t session, classifier::Reason reason);
   void close(const net::Endpoint& client, std::uint64_t session, steady_clock::time_point now);
 
-  // The first trace above `after`, or why there is none.
-  std::variant<classifier::Trace, classifier::Reason> find(const net::Endpoint& client,
-                                                           std::uint32_t after) const;
+  // The first trace above `after`, or why there is none. `sizes`: what the milter was shown of the
+  // message, for a session under TLS.
+  std::variant<classifier::Trace, classifier::Reason> find(
+      const net::Endpoint& client, std::uint32_t after,
+      const classifier::ShownSizes& sizes = {}) const;
 
   // Forgets closed sessions whose linger time is over.
   void expire(steady_clock::time_point now);
@@ -55,6 +61,7 @@ class Table {
   struct Entry {
     std::uint64_t session = 0;
     std::deque<classifier::Trace> traces;
+    std::shared_ptr<Sealed> sealed;
     classifier::Reason reason = classifier::Reason::None;
     steady_clock::time_point forget_at = steady_clock::time_point::max();
   };

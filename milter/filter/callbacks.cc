@@ -22,8 +22,9 @@ Service* service = nullptr;
 
 constexpr unsigned long kActions = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_QUARANTINE;
 // Steps that tell us nothing. Their callbacks are null.
-constexpr unsigned long kUnwanted =
-    SMFIP_NORCPT | SMFIP_NOBODY | SMFIP_NOEOH | SMFIP_NOUNKNOWN | SMFIP_NODATA;
+constexpr unsigned long kUnwanted = SMFIP_NORCPT | SMFIP_NOEOH | SMFIP_NOUNKNOWN | SMFIP_NODATA;
+// Header values as they are, and bodies that we may stop in their middle.
+constexpr unsigned long kExact = SMFIP_HDR_LEADSPC | SMFIP_SKIP;
 // Steps whose answer is always "continue": Postfix need not wait for it.
 constexpr unsigned long kNoReply = SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_MAIL | SMFIP_NR_HDR;
 
@@ -42,6 +43,7 @@ struct Session {
   // What was negotiated. Without a negotiation (SMFIC_QUIT_NC, which begins a second connection on
   // one socket) the first one's holds, and libmilter always lets us have these.
   unsigned long no_reply = kNoReply;
+  unsigned long exact = 0;  // of kExact
 };
 
 // The session of a context; made where libmilter did not begin with a negotiation.
@@ -132,13 +134,17 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
   return seal(SMFIS_REJECT, [&]() -> sfsistat {
     Session& session = session_of(context);
     session.no_reply = steps & kNoReply;
+    session.exact = steps & kExact;
     unsigned long wanted = actions & kActions;
     if ((actions & SMFIF_SETSYMLIST) != 0) {
       wanted |= SMFIF_SETSYMLIST;
       ask_for_macros(context);
     }
     *want_actions = wanted;
-    *want_steps = steps & (kUnwanted | kNoReply);
+    *want_steps = steps & (kUnwanted | kNoReply | kExact);
+    // A body costs as much as the message: not where we could not stop it for mail in clear.
+    const bool may_stop = (steps & SMFIP_SKIP) != 0;
+    if (!may_stop || !service->settings()->filter.count_body) *want_steps |= steps & SMFIP_NOBODY;
     *reserved2 = 0;
     *reserved3 = 0;
     return SMFIS_CONTINUE;
@@ -156,16 +162,34 @@ sfsistat on_helo(SMFICTX* context, char* name) {
                      [&](Session& session) { session.connection.helo(text(name)); });
 }
 
-sfsistat on_mail(SMFICTX* context, char**) {
+sfsistat on_mail(SMFICTX* context, char** arguments) {
   return seal_silent(context, SMFIP_NR_MAIL, [&](Session& session) {
     session.connection.mail(macro(context, "{auth_authen}"),
                             !macro(context, "{tls_version}").empty());
+    if (arguments == nullptr || *arguments == nullptr) return;
+    for (char** at = arguments + 1; *at != nullptr; ++at) {  // behind the address
+      session.connection.mail_parameter(text(*at));
+    }
   });
 }
 
 sfsistat on_header(SMFICTX* context, char* name, char* value) {
-  return seal_silent(context, SMFIP_NR_HDR,
-                     [&](Session& session) { session.connection.header(text(name), text(value)); });
+  return seal_silent(context, SMFIP_NR_HDR, [&](Session& session) {
+    const bool blank_taken = (session.exact & SMFIP_HDR_LEADSPC) == 0;
+    session.connection.header(text(name), text(value), blank_taken);
+  });
+}
+
+sfsistat on_body(SMFICTX* context, unsigned char* bytes, std::size_t size) {
+  return seal(SMFIS_CONTINUE, [&]() -> sfsistat {
+    Session& session = session_of(context);
+    if (session.connection.wants_body(service->settings()->filter)) {
+      session.connection.body({reinterpret_cast<const char*>(bytes), size});
+      return SMFIS_CONTINUE;
+    }
+    session.connection.body_unseen();
+    return (session.exact & SMFIP_SKIP) != 0 ? SMFIS_SKIP : SMFIS_CONTINUE;
+  });
 }
 
 // Postfix knows its own full name better than the kernel does ("mx1" against "mx1.example.org").
@@ -312,6 +336,7 @@ smfiDesc describe(Service& shared) {
   filter.xxfi_helo = on_helo;
   filter.xxfi_envfrom = on_mail;
   filter.xxfi_header = on_header;
+  filter.xxfi_body = on_body;
   filter.xxfi_eom = on_end_of_message;
   filter.xxfi_abort = on_abort;
   filter.xxfi_close = on_close;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "classifier/words.h"
 #include "milter/filter/header.h"
 
 namespace filter {
@@ -27,9 +28,19 @@ void Connection::mail(std::string_view login, bool tls) {
   tls_ = tls;
 }
 
-void Connection::header(std::string_view name, std::string_view value) {
+void Connection::mail_parameter(std::string_view parameter) {
+  classifier::note_mail_parameter(parameter, parameters_);
+}
+
+void Connection::header(std::string_view name, std::string_view value, bool blank_taken) {
   if (is_own_header(name)) ++forged_;
+  shown_.header(name, value, blank_taken);
+  if (!blank_taken && value.starts_with(' ')) value.remove_prefix(1);
   claims_.header(name, value);
+}
+
+bool Connection::wants_body(const config::Filter& settings) const {
+  return tls_ && settings.count_body;
 }
 
 void Connection::begin_message() {
@@ -37,6 +48,24 @@ void Connection::begin_message() {
   tls_ = false;
   forged_ = 0;
   claims_ = {};
+  shown_ = {};
+  parameters_ = {};
+}
+
+// Under TLS nobody but the milter has read the commands and the text. Where the message was not
+// placed to the byte its landmarks would be beside the mark, and a cut beside a mark looks like a
+// template.
+void Connection::add_what_was_shown(const Shown& shown, const classifier::Dialogue& parameters,
+                                    classifier::Trace& trace) {
+  if (!trace.tls || trace.records.empty()) return;
+  if (trace.window == classifier::Window::Exact) {
+    trace.landmarks = shown.landmarks(trace.transfer);
+  }
+  trace.dialogue.declared = parameters.declared;
+  trace.dialogue.eight_bit = parameters.eight_bit;
+  trace.dialogue.seven_bit = parameters.seven_bit;
+  trace.dialogue.body_first = parameters.body_first;
+  trace.dialogue.dsn = parameters.dsn;
 }
 
 Exemption Connection::exemption(const config::Exempt& settings) const {
@@ -55,13 +84,18 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
   result.forged = forged_;
   classifier::Claims claims = std::move(claims_);
   claims.helo = helo_.substr(0, classifier::Claims::kLongest);
+  const Shown shown = std::move(shown_);
+  const classifier::Dialogue parameters = parameters_;
   begin_message();
   // Each end of message is one message of the session, also when no evidence came for it: without
   // this count the next question would be answered with the trace of the one before.
   const std::uint32_t after = judged_++;
   if (result.exempt != Exemption::None) return result;
-  result.trace = client_ ? source.ask(*client_, after)
+  // In clear the observer has read the message itself.
+  const classifier::ShownSizes sizes = result.tls ? shown.sizes() : classifier::ShownSizes{};
+  result.trace = client_ ? source.ask(*client_, after, sizes)
                          : classifier::unobserved(classifier::Reason::NoSession, after + 1);
+  add_what_was_shown(shown, parameters, result.trace);
   // The observer also counts messages that Postfix refused and never showed to us.
   judged_ = std::max(judged_, result.trace.message);
   result.verdict = classifier::classify(result.trace, settings.policy, &claims);

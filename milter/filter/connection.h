@@ -16,6 +16,7 @@
 #include "classifier/classify.h"
 #include "classifier/trace.h"
 #include "milter/config/config.h"
+#include "milter/filter/shown.h"
 #include "milter/net/address.h"
 
 namespace filter {
@@ -25,7 +26,8 @@ class EvidenceSource {
  public:
   virtual ~EvidenceSource() = default;
   // As evidence::Client::ask.
-  virtual classifier::Trace ask(const net::Endpoint& client, std::uint32_t after) = 0;
+  virtual classifier::Trace ask(const net::Endpoint& client, std::uint32_t after,
+                                const classifier::ShownSizes& sizes) = 0;
 };
 
 enum class Exemption : std::uint8_t { None, Authenticated, Loopback, OwnNetwork };
@@ -46,7 +48,14 @@ class Connection {
   void helo(std::string_view name) { helo_ = name; }
   // `login`: the SASL login name, empty if there is none.
   void mail(std::string_view login, bool tls);
-  void header(std::string_view name, std::string_view value = {});
+  // A parameter of MAIL: "SIZE=5112", "BODY=8BITMIME". RFC 5321, 4.1.1.11.
+  void mail_parameter(std::string_view parameter);
+  // `blank_taken`: Postfix has taken the blank behind the colon away.
+  void header(std::string_view name, std::string_view value = {}, bool blank_taken = true);
+  // Whether body() is to be called to the message's end: under TLS, where it is asked for.
+  bool wants_body(const config::Filter& settings) const;
+  void body(std::string_view bytes) { shown_.body(bytes); }
+  void body_unseen() { shown_.body_unseen(); }
   void abort() { begin_message(); }
   // Asks and classifies; may wait for the evidence timeout.
   Judgement end_of_message(const config::Config& settings, EvidenceSource& source);
@@ -56,6 +65,8 @@ class Connection {
 
  private:
   void begin_message();
+  static void add_what_was_shown(const Shown& shown, const classifier::Dialogue& parameters,
+                                 classifier::Trace& trace);
   Exemption exemption(const config::Exempt& settings) const;
 
   std::optional<net::Endpoint> client_;
@@ -67,6 +78,8 @@ class Connection {
   bool tls_ = false;
   unsigned forged_ = 0;
   classifier::Claims claims_;
+  Shown shown_;
+  classifier::Dialogue parameters_;  // what MAIL said
 };
 
 }  // namespace filter

@@ -59,11 +59,12 @@ void Service::failed(std::string_view what) noexcept try {
   // Out of memory while telling of it: there is nothing left to do, and mail must flow.
 }
 
-classifier::Trace BoundedEvidence::ask(const net::Endpoint& client, std::uint32_t after) {
+classifier::Trace BoundedEvidence::ask(const net::Endpoint& client, std::uint32_t after,
+                                       const classifier::ShownSizes& sizes) {
   const Place place(service_.in_flight_, settings_.filter.max_in_flight);
   if (!place) return classifier::unobserved(classifier::Reason::Busy, after + 1);
   const evidence::Client observer(settings_.evidence.socket, settings_.filter.evidence_timeout);
-  return observer.ask(client, after);
+  return observer.ask(client, after, sizes);
 }
 
 }  // namespace filter

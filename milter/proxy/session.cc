@@ -364,6 +364,13 @@ void Session::answered(std::uint32_t ordinal) {
   worker_.shared().table.answered(address_, cookie_, ordinal);
 }
 
+std::shared_ptr<classifier::SealedStream> Session::seal(classifier::SealedLog::Start&& start,
+                                                        classifier::ArrivalLog&& arrivals) {
+  auto sealed = std::make_shared<evidence::Sealed>(std::move(start), std::move(arrivals));
+  worker_.shared().table.seal(address_, cookie_, sealed);
+  return sealed;
+}
+
 void Session::lost(classifier::Reason reason) {
   worker_.shared().counters.lost.fetch_add(1, std::memory_order_relaxed);
   worker_.shared().table.lost(address_, cookie_, reason);

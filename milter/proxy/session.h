@@ -79,6 +79,8 @@ class Session final : private classifier::Observer::Sink {
   void message(classifier::Trace&& trace) override;
   void answered(std::uint32_t ordinal) override;
   void lost(classifier::Reason reason) override;
+  std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
+                                                 classifier::ArrivalLog&& arrivals) override;
   void observe_read(std::size_t size);
 
   // Runs `look` on the observer. Whatever goes wrong in there, the session goes on unobserved.

@@ -55,7 +55,7 @@ rc::Gen<std::vector<Record>> records() {
                              rc::gen::set(&Record::after, number<std::uint32_t>())));
 }
 
-rc::Gen<std::vector<std::uint32_t>> chunk_begins() {
+rc::Gen<std::vector<std::uint32_t>> offsets() {
   return rc::gen::map(rc::gen::container<std::vector<std::uint32_t>>(number<std::uint32_t>()),
                       [](std::vector<std::uint32_t> all) {
                         if (all.size() > Trace::kMaxChunks) all.resize(Trace::kMaxChunks);
@@ -80,7 +80,7 @@ rc::Gen<Landmarks> landmarks() {
                                      return all;
                                    });
   return rc::gen::build<Landmarks>(
-      rc::gen::set(&Landmarks::fields, fields),
+      rc::gen::set(&Landmarks::fields, fields), rc::gen::set(&Landmarks::folds, offsets()),
       rc::gen::set(&Landmarks::header_end, number<std::uint32_t>()),
       rc::gen::set(&Landmarks::body_begin, number<std::uint32_t>()),
       rc::gen::set(&Landmarks::first_line_end, number<std::uint32_t>()),
@@ -126,9 +126,10 @@ rc::Gen<Trace> trace() {
           rc::gen::set(&Trace::transfer, rc::gen::element(Transfer::Data, Transfer::Bdat)),
           rc::gen::set(&Trace::tls),
           rc::gen::set(&Trace::window,
-                       rc::gen::element(Window::Followed, Window::OneSided, Window::Inferred)),
-          rc::gen::set(&Trace::hello, hello()), rc::gen::set(&Trace::records, records()),
-          rc::gen::set(&Trace::chunk_begins, chunk_begins()),
+                       rc::gen::element(Window::Followed, Window::OneSided, Window::Inferred,
+                                        Window::Exact, Window::Near)),
+          rc::gen::set(&Trace::miss, number<std::uint64_t>()), rc::gen::set(&Trace::hello, hello()),
+          rc::gen::set(&Trace::records, records()), rc::gen::set(&Trace::chunk_begins, offsets()),
           rc::gen::set(&Trace::size, number<std::uint64_t>()), rc::gen::set(&Trace::path, path()),
           rc::gen::set(&Trace::landmarks, landmarks()), rc::gen::set(&Trace::dialogue, dialogue()),
           rc::gen::set(&Trace::segments, segments())),

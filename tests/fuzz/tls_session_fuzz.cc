@@ -6,9 +6,12 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <variant>
 #include <vector>
 
-#include "classifier/tls_session.h"
+#include "classifier/classify.h"
+#include "classifier/sealed_log.h"
+#include "classifier/trace_text.h"
 
 namespace {
 
@@ -36,47 +39,66 @@ std::vector<Piece> pieces_of(const std::uint8_t* data, std::size_t size) {
   return pieces;
 }
 
-struct Told final : classifier::TlsSession::Listener {
-  std::vector<classifier::SealedMessage> messages;
-  void on_sealed(classifier::SealedMessage&& message) override {
-    messages.push_back(std::move(message));
-  }
+struct Told final : classifier::SealedLog::Sink {
+  std::vector<classifier::Trace> traces;
+  void sealed_message(classifier::Trace&& trace) override { traces.push_back(std::move(trace)); }
 };
 
-Told follow(const std::vector<Piece>& pieces, std::size_t cut) {
+void check(const classifier::Trace& trace) {
+  const auto again = classifier::parse_trace(classifier::print(trace));
+  require(std::get<classifier::Trace>(again) == trace);
+  std::uint64_t size = 0;
+  for (const auto& record : trace.records) {
+    require(record.size > 0);
+    size += record.size;
+  }
+  require(!trace.records.empty() && size == trace.size);
+  const auto verdict = classifier::classify(trace, {});
+  require(verdict.confidence >= 0 && verdict.confidence <= 1);
+}
+
+// `ask`: as a milter would, after each piece; else messages are inferred.
+std::vector<classifier::Trace> follow(const std::vector<Piece>& pieces, std::size_t cut, bool ask) {
+  constexpr std::size_t kRecords = 64;
   Told told;
-  classifier::TlsSession session(told, {.records = 64});
+  classifier::SealedLog log({.segments = kRecords}, classifier::ArrivalLog(kRecords),
+                            ask ? nullptr : &told);
   std::uint64_t given = 0;
   for (const Piece& piece : pieces) {
     const std::string_view bytes(piece.bytes);
     for (std::size_t at = 0; at < bytes.size(); at += cut) {
       const auto some = bytes.substr(at, cut);
-      if (piece.client) given += some.size();
-      piece.client ? session.client(some) : session.server(some);
-      require(session.lost() || session.needed_from() <= given);
+      if (piece.client) {
+        log.segment({.offset = given, .size = static_cast<std::uint32_t>(some.size())});
+        given += some.size();
+      }
+      piece.client ? log.client(some) : log.server(some);
+      require(log.client_offset() == given);
+    }
+    if (!ask) continue;
+    for (const std::uint64_t body : {0, 90, 5000}) {
+      if (auto trace = log.trace({.header = 300, .body = body, .dots = 1}, 1)) {
+        check(*trace);
+        told.traces.push_back(std::move(*trace));
+      }
     }
   }
-  session.finish();
-  std::uint64_t end = 0;
-  for (const auto& message : told.messages) {
-    require(message.begin >= end && message.end > message.begin && message.end <= given);
-    require(!message.records.empty() && message.records.size() <= 64);
-    for (const auto& record : message.records) require(record.size > 0);
-    end = message.end;
-  }
-  return told;
+  log.finish();
+  for (const auto& trace : told.traces) check(trace);
+  return told.traces;
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto pieces = pieces_of(data, size);
-  const Told whole = follow(pieces, 1 << 20);
-  const Told cut = follow(pieces, 3);
-  require(whole.messages.size() == cut.messages.size());
-  for (std::size_t i = 0; i < whole.messages.size(); ++i) {
-    require(whole.messages[i].begin == cut.messages[i].begin);
-    require(whole.messages[i].records == cut.messages[i].records);
+  for (const bool ask : {false, true}) {
+    const auto whole = follow(pieces, 1 << 20, ask);
+    const auto cut = follow(pieces, 3, ask);
+    require(whole.size() == cut.size());
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+      require(whole[i].records == cut[i].records && whole[i].window == cut[i].window);
+    }
   }
   return 0;
 }

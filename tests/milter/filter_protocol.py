@@ -35,6 +35,7 @@ ALL_ACTIONS = 0x1FF
 ALL_STEPS = 0x1FFFFF
 NR_CONNECT, NR_HELO, NR_MAIL, NR_HEADER = 0x1000, 0x2000, 0x4000, 0x80
 NO_RCPT, NO_BODY, NO_EOH, NO_UNKNOWN, NO_DATA = 0x8, 0x10, 0x40, 0x100, 0x200
+SKIP, HEADER_BLANK = 0x400, 0x100000
 FINAL = b"cartyd"
 NAME = b"X-Protocol-Pattern"
 
@@ -129,6 +130,10 @@ class Milter:
     def header(self, name=b"Subject", value=b"hello"):
         return self.step(b"L", name + b"\0" + value + b"\0", NR_HEADER)
 
+    def body(self, data):
+        self.send(b"B", data)
+        return self.receive()
+
     def abort(self):
         self.send(b"A")
 
@@ -211,7 +216,7 @@ class Observer:
         peer.close()
 
     def saw(self, question, tls="0"):
-        number = int(question.rsplit("=", 1)[1]) + 1
+        number = int(re.search(r"after=(\d+)", question)[1]) + 1
         return "trace " + Observer.trace(number, tls)
 
     @classmethod
@@ -366,12 +371,17 @@ class WithOneFilter(unittest.TestCase):
 class Negotiation(WithOneFilter):
     def test_only_the_needed_steps_are_asked_for(self):
         with self.filter.milter() as milter:
-            for step in (NO_RCPT, NO_BODY, NO_EOH, NO_UNKNOWN, NO_DATA):
+            for step in (NO_RCPT, NO_EOH, NO_UNKNOWN, NO_DATA, SKIP, HEADER_BLANK):
                 self.assertTrue(milter.steps & step, hex(step))
+            self.assertFalse(milter.steps & NO_BODY, "under TLS the body is counted")
             for step in (NR_CONNECT, NR_HELO, NR_MAIL, NR_HEADER):
                 self.assertTrue(milter.steps & step, hex(step))
             self.assertFalse(milter.steps & 0x27, "connect, helo, mail and headers are wanted")
             self.assertEqual(milter.actions & 0x3F, 0x31)
+
+    def test_without_skip_no_body_is_asked_for(self):
+        with self.filter.milter(offered_steps=ALL_STEPS & ~SKIP) as milter:
+            self.assertTrue(milter.steps & NO_BODY)
 
     def test_the_macros_are_asked_for(self):
         with self.filter.milter() as milter:
@@ -428,6 +438,21 @@ class Header(WithOneFilter):
             milter.connect()
             edits, _, _ = milter.message(tls="TLSv1.3")
             self.assertEqual(fields(inserted(edits)[1])[1]["tls"], "yes")
+
+    def test_under_tls_the_body_is_counted_and_in_clear_it_is_skipped(self):
+        with self.filter.milter() as milter:
+            milter.connect()
+            milter.mail(tls="TLSv1.3")
+            milter.header(b"Subject", b" hello\n\tworld")
+            self.assertEqual(milter.body(b".one\r\ntwo\r\n"), (b"c", b""))
+            self.assertEqual(milter.body(b".three\r\n"), (b"c", b""))
+            milter.end()
+            self.assertEqual(self.observer.questions[-1].split(" ", 2)[2], "after=0 header=26 body=19 dots=2")
+            milter.mail()
+            milter.header()
+            self.assertEqual(milter.body(b"text\r\n"), (b"s", b""))
+            milter.end()
+            self.assertEqual(self.observer.questions[-1].split(" ", 2)[2], "after=1")
 
     def test_forged_headers_are_deleted_the_last_one_first_and_before_the_insertion(self):
         with self.filter.milter() as milter:

@@ -111,11 +111,34 @@ class Postfix:
             time.sleep(0.1)
         return box.messages()
 
+    def set(self, line: str) -> None:
+        """Changes main.cf of the running instance."""
+        self.space.run("postconf", "-c", self.conf, "-e", line)
+        self._control("reload")
+        time.sleep(0.5)  # services that are up take it with their next client
+
     def flush(self) -> None:
         self.space.run("postqueue", "-c", self.conf, "-f", check=False)
 
 
-def server(space: Namespace, root: Path, extra_services: str = "") -> Postfix:
+# STARTTLS with a key of each kind, so that the client's choice decides.
+TLS_LINES = """
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = {root}/rsa.pem, {root}/ecdsa.pem
+smtpd_tls_loglevel = 0
+"""
+
+
+def make_keys(root: Path) -> None:
+    """Self-signed, in one file each: key, then certificate."""
+    for name, kind in {"rsa": ["rsa:2048"], "ecdsa": ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]}.items():
+        subprocess.run(["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-days", "2", "-subj", "/CN=mx1.example.org",
+                        "-keyout", root / f"{name}.key", "-out", root / f"{name}.crt"],
+                       check=True, stderr=subprocess.DEVNULL)
+        (root / f"{name}.pem").write_text("".join((root / f"{name}.{part}").read_text() for part in ("key", "crt")))
+
+
+def server(space: Namespace, root: Path, extra_services: str = "", tls: bool = False) -> Postfix:
     """The example's Postfix. Its files, with other paths and nothing else changed."""
     main = (EXAMPLE / "main.cf").read_text()
     for path, ours in {"/var/mail/vhosts": root / "mail", "/var/spool/postfix": root / "queue",
@@ -124,6 +147,10 @@ def server(space: Namespace, root: Path, extra_services: str = "") -> Postfix:
             raise RuntimeError(f"examples/postfix/listen/main.cf no longer names {path}")
         main = main.replace(path, str(ours))
     master = (EXAMPLE / "master.cf").read_text()
+    if tls:
+        root.mkdir(parents=True)
+        make_keys(root)
+        main += TLS_LINES.format(root=root)
     return Postfix(space, root, main, master + extra_services)
 
 

@@ -67,7 +67,8 @@ class Bed:
     """with Bed(program) as bed: …   `program` is segmilter's path; without one, Postfix itself
     has port 25."""
 
-    def __init__(self, program: Path | None, settings: dict | None = None, tag: str = "bed"):
+    def __init__(self, program: Path | None, settings: dict | None = None, tag: str = "bed", tls: bool = False):
+        self._tls = tls  # Postfix offers STARTTLS
         self.program = Path(program).resolve() if program else None
         self._settings, self._tag = settings, fresh_tag(tag)
         self._stack = ExitStack()
@@ -87,7 +88,7 @@ class Bed:
             ports = (DIRECT_PORT,) if self.program else (DIRECT_PORT, 25)
             self.postfix = postfix.server(self.link.server, self.root / "server", "".join(
                 f"{address}:{port} inet n - n - - smtpd\n"
-                for address in (SERVER4, f"[{SERVER6}]") for port in ports))
+                for address in (SERVER4, f"[{SERVER6}]") for port in ports), self._tls)
             stack.callback(self.postfix.stop)
             self.segmilter = None
             if self.program:

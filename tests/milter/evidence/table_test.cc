@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "milter/evidence/server.h"
+#include "tests/support/tls_stream.h"
 
 using classifier::Reason;
 using classifier::Trace;
@@ -152,5 +153,77 @@ TEST_CASE("questions are read strictly") {
   for (const auto& row : rows) {
     INFO(row.question);
     CHECK(evidence::answer(table, row.question) == row.reply);
+  }
+}
+
+namespace {
+
+// A session whose client has just sent a message of 900 bytes.
+std::shared_ptr<evidence::Sealed> sealed_message() {
+  const support::Tls13 tls;
+  auto sealed = std::make_shared<evidence::Sealed>(classifier::SealedLog::Start{},
+                                                   classifier::ArrivalLog(64));
+  sealed->client(tls.client_hello());
+  sealed->server(tls.server_flight());
+  sealed->client(tls.client_finished());
+  for (const std::size_t command : {23, 31, 28, 6}) {
+    sealed->client(tls.plain(command));
+    sealed->server(tls.plain(20));
+  }
+  const std::string message = tls.plain(900);
+  sealed->segment(
+      {.offset = sealed->client_offset(), .size = static_cast<std::uint32_t>(message.size())});
+  sealed->client(message);
+  return sealed;
+}
+
+const classifier::ShownSizes kSizes{.header = 200, .body = 697, .dots = 0};
+
+}  // namespace
+
+TEST_CASE("a session under TLS is asked by sizes, also when it has just closed") {
+  Table table(10, seconds(60));
+  table.seal(kClient, 1, sealed_message());
+  const auto during = table.find(kClient, 0, kSizes);
+  REQUIRE(std::holds_alternative<Trace>(during));
+  CHECK(std::get<Trace>(during).window == classifier::Window::Exact);
+  CHECK(std::get<Trace>(during).message == 1);
+  table.close(kClient, 1, kNow);
+  CHECK(std::holds_alternative<Trace>(table.find(kClient, 0, kSizes)));
+  table.expire(kNow + seconds(61));
+  CHECK(missing(table, kClient) == Reason::NoSession);
+  CHECK(table.size() == 0);
+}
+
+TEST_CASE("a session under TLS that was lost says why") {
+  Table table(10, seconds(60));
+  table.seal(kClient, 1, sealed_message());
+  table.lost(kClient, 1, Reason::Encrypted);
+  CHECK(missing(table, kClient) == Reason::Encrypted);
+}
+
+TEST_CASE("questions are read as they are written, and nearly right ones refused") {
+  Table table(10, seconds(60));
+  table.seal(kClient, 1, sealed_message());
+  CHECK(evidence::answer(table, "get 192.0.2.7:40112 after=0 header=200 body=697 dots=0")
+            .find("window=exact") != std::string::npos);
+  CHECK(evidence::answer(table, "get 192.0.2.7:40112 header=200 body=697 after=0")
+            .find("window=exact") != std::string::npos);
+  const char* refused[] = {
+      "get 192.0.2.7:40112",
+      "get 192.0.2.7:40112 after",
+      "get 192.0.2.7:40112 after=",
+      "get 192.0.2.7:40112 after=-1",
+      "get 192.0.2.7:40112 after=4294967296",
+      "get 192.0.2.7:40112  after=0",
+      "get 192.0.2.7:40112 after=0 body=18446744073709551616",
+      "get 192.0.2.7:40112 after=0 body=1x",
+      "get 192.0.2.7:40112 after=0 size=1",
+      "put 192.0.2.7:40112 after=0",
+      "get 192.0.2.7 after=0",
+  };
+  for (const char* question : refused) {
+    CAPTURE(question);
+    CHECK(evidence::answer(table, question) == "none error");
   }
 }

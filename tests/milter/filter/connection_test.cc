@@ -20,7 +20,9 @@ struct Question {
 // Answers as told, else with message `after` + 1; remembers the questions.
 class Script : public filter::EvidenceSource {
  public:
-  classifier::Trace ask(const net::Endpoint& client, std::uint32_t after) override {
+  classifier::Trace ask(const net::Endpoint& client, std::uint32_t after,
+                        const classifier::ShownSizes& sizes) override {
+    asked_sizes = sizes;
     questions.push_back({client.print(), after});
     classifier::Trace trace;
     trace.message = after + 1;
@@ -29,6 +31,7 @@ class Script : public filter::EvidenceSource {
   }
   std::vector<Question> questions;
   std::vector<classifier::Trace> answers;
+  classifier::ShownSizes asked_sizes;  // of the last question
 };
 
 classifier::Trace numbered(std::uint32_t message) {
@@ -182,4 +185,38 @@ TEST_CASE("headers of our name are counted per message, in any case") {
   judgement = connection.end_of_message(kDefaults, script);
   CHECK(judgement.forged == 0);
   CHECK_FALSE(judgement.tls);
+}
+
+TEST_CASE("under TLS what Postfix shows goes with the question and into the trace") {
+  Script script;
+  classifier::Trace sealed = numbered(1);
+  sealed.tls = true;
+  sealed.window = classifier::Window::Exact;
+  sealed.records = {{.size = 37}, {.size = 12}};
+  sealed.segments = {{.size = 93}};
+  script.answers = {sealed};
+  Connection connection = from("192.0.2.7:40112");
+  connection.mail("", true);
+  connection.mail_parameter("BODY=8BITMIME");
+  connection.mail_parameter("SIZE=1234");
+  CHECK(connection.wants_body(kDefaults.filter));
+  connection.header("Subject", " hello\n\tfolded", false);
+  connection.header("X-Other", " yes", false);
+  connection.body(".text\r\n");
+  const auto result = connection.end_of_message(kDefaults, script);
+  CHECK(script.asked_sizes.header == 25 + 14 + 2);
+  CHECK(script.asked_sizes.body == 7U);
+  CHECK(script.asked_sizes.dots == 1);
+  CHECK(result.trace.landmarks.header_end == 39);
+  CHECK(result.trace.landmarks.folds == std::vector<std::uint32_t>{16});
+  CHECK(result.trace.dialogue.declared == 1234);
+  CHECK(result.trace.dialogue.body_first);
+
+  // The next message begins anew, and in clear nothing is counted.
+  connection.mail("", false);
+  CHECK_FALSE(connection.wants_body(kDefaults.filter));
+  connection.body_unseen();
+  (void)connection.end_of_message(kDefaults, script);
+  CHECK(script.asked_sizes.header == 0);
+  CHECK_FALSE(script.asked_sizes.body);
 }

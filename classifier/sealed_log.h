@@ -1,0 +1,101 @@
+// What is kept of a session under TLS: arrivals and the records they carried, so that a message's
+// trace can be made when it is known which records it is.
+//
+//     segment(…), client(…), server(…) ─► ArrivalLog + TlsSession ─┬─► trace(sizes)   the milter
+//     asks
+//                                                                  └─► Sink           a capture:
+//                                                                  inferred
+//
+// Landmarks are not known here: nobody read the text. Bounded by Limits. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+
+#include "classifier/arrivals.h"
+#include "classifier/sealed_message.h"
+#include "classifier/tls_session.h"
+#include "classifier/trace.h"
+
+namespace classifier {
+
+// What the observer hands a session on to when TLS begins.
+class SealedStream {
+ public:
+  virtual ~SealedStream() = default;
+  virtual void segment(const Arrival& arrival) = 0;
+  virtual void missed_some() = 0;
+  virtual void client(std::span<const char> bytes) = 0;
+  virtual void server(std::span<const char> bytes) = 0;
+  // Both streams have ended.
+  virtual void finish() = 0;
+  // What came is no TLS that can be read.
+  virtual bool lost() const = 0;
+  // Offset of the client's next byte, in its whole stream.
+  virtual std::uint64_t client_offset() const = 0;
+};
+
+class SealedLog final : public SealedStream, private TlsSession::Listener {
+ public:
+  class Sink {
+   public:
+    virtual ~Sink() = default;
+    virtual void sealed_message(Trace&& trace) = 0;
+  };
+
+  struct Start {
+    Via via = Via::Kernel;
+    Path path;
+    Dialogue dialogue;            // of the session in clear
+    bool split_command = false;   // in clear
+    std::uint64_t offset = 0;     // of the client's first byte under TLS
+    std::uint32_t messages = 0;   // told before
+    std::size_t segments = 4096;  // kept, as Observer::Limits
+  };
+
+  // `sink`: messages are inferred and told; null: trace() is asked. Outlives the log. `arrivals`:
+  // of the stream so far, at `start.offset`.
+  SealedLog(Start start, ArrivalLog&& arrivals, Sink* sink);
+
+  void segment(const Arrival& arrival) override;
+  void missed_some() override { arrivals_.missed_some(); }
+  void client(std::span<const char> bytes) override;
+  void server(std::span<const char> bytes) override { tls_.server(bytes); }
+  void finish() override;
+  bool lost() const override { return tls_.lost(); }
+  std::uint64_t client_offset() const override { return arrivals_.offset(); }
+
+  // The message that has been received and not answered yet, by the sizes of what the milter was
+  // shown. Message number `ordinal` of the session. Nothing where no turn can be it.
+  std::optional<Trace> trace(const ShownSizes& sizes, std::uint32_t ordinal);
+
+ private:
+  // BDAT in chunks that are answered one by one: so many of the last turns are kept, as long as
+  // their arrivals leave half of the room.
+  static constexpr std::size_t kTurns = 64;
+
+  void on_turn(Turn&& turn) override;
+  void on_more_answers() override;
+  void on_next_turn() override;
+
+  void tell(std::optional<SealedMessage>&& message);
+  Trace trace_of(const SealedMessage& message, std::uint32_t ordinal) const;
+  void forget();
+  std::uint64_t kept_from() const;
+
+  const Start start_;
+  ArrivalLog arrivals_;
+  TlsSession tls_;
+  Sink* sink_;
+  TurnJudge judge_;
+  std::uint32_t told_ = 0;
+  // Without a sink:
+  std::deque<Turn> turns_;  // of this transaction, the last ones
+  bool greeted_ = false;    // the first turn, EHLO, is over
+  bool placed_ = false;     // the turn in hand was found to end a message
+  bool split_command_ = false;
+};
+
+}  // namespace classifier

@@ -1,0 +1,46 @@
+#include "classifier/words.h"
+
+#include <algorithm>
+
+namespace classifier {
+namespace {
+
+char upper(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+}
+
+}  // namespace
+
+bool same_word(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return upper(x) == upper(y); });
+}
+
+std::uint64_t decimal(std::string_view text) {
+  if (text.size() > kMaxSizeDigits) return 0;
+  std::uint64_t value = 0;
+  for (const char digit : text) {
+    if (digit < '0' || digit > '9') return 0;
+    value = value * 10 + static_cast<std::uint64_t>(digit - '0');
+  }
+  return value;
+}
+
+void note_mail_parameter(std::string_view word, Dialogue& dialogue) {
+  const std::size_t equals = word.find('=');
+  if (equals == word.npos) return;
+  const std::string_view key = word.substr(0, equals);
+  const std::string_view value = word.substr(equals + 1);
+  if (same_word(key, "SIZE")) {
+    dialogue.declared = decimal(value);
+  } else if (same_word(key, "BODY")) {
+    dialogue.seven_bit = same_word(value, "7BIT");
+    dialogue.eight_bit = !dialogue.seven_bit;
+    dialogue.body_first = dialogue.declared == 0;
+  } else if (same_word(key, "RET") || same_word(key, "ENVID") || same_word(key, "NOTIFY") ||
+             same_word(key, "ORCPT")) {
+    dialogue.dsn = true;
+  }
+}
+
+}  // namespace classifier

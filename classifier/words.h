@@ -1,0 +1,23 @@
+// Words of SMTP: compared without regard to case, numbers, and what the parameters of MAIL say.
+// Pure.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "classifier/trace.h"
+
+namespace classifier {
+
+// Sizes of more digits are refused: no message has them, and a count could overflow.
+inline constexpr std::size_t kMaxSizeDigits = 18;
+
+bool same_word(std::string_view a, std::string_view b);
+
+// 0 for what is no number of a sensible length.
+std::uint64_t decimal(std::string_view text);
+
+// "SIZE=5112", "BODY=8BITMIME", "RET=HDRS", in the order in which they stand. RFC 1870, 6152, 3461.
+void note_mail_parameter(std::string_view word, Dialogue& dialogue);
+
+}  // namespace classifier

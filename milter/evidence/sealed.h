@@ -1,0 +1,55 @@
+// A session under TLS between two threads: the worker puts in what it sees, the evidence socket's
+// thread asks where a message lies. Safe from any thread; outlives the session in the table, since
+// Postfix may still be at work on what came last.
+#pragma once
+
+#include <mutex>
+#include <optional>
+
+#include "classifier/sealed_log.h"
+
+namespace evidence {
+
+class Sealed final : public classifier::SealedStream {
+ public:
+  Sealed(classifier::SealedLog::Start&& start, classifier::ArrivalLog&& arrivals)
+      : log_(std::move(start), std::move(arrivals), nullptr) {}
+
+  void segment(const classifier::Arrival& arrival) override {
+    const std::lock_guard lock(mutex_);
+    log_.segment(arrival);
+  }
+  void missed_some() override {
+    const std::lock_guard lock(mutex_);
+    log_.missed_some();
+  }
+  void client(std::span<const char> bytes) override {
+    const std::lock_guard lock(mutex_);
+    log_.client(bytes);
+  }
+  void server(std::span<const char> bytes) override {
+    const std::lock_guard lock(mutex_);
+    log_.server(bytes);
+  }
+  void finish() override {}
+  bool lost() const override {
+    const std::lock_guard lock(mutex_);
+    return log_.lost();
+  }
+  std::uint64_t client_offset() const override {
+    const std::lock_guard lock(mutex_);
+    return log_.client_offset();
+  }
+
+  std::optional<classifier::Trace> trace(const classifier::ShownSizes& sizes,
+                                         std::uint32_t ordinal) {
+    const std::lock_guard lock(mutex_);
+    return log_.trace(sizes, ordinal);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  classifier::SealedLog log_;
+};
+
+}  // namespace evidence

@@ -1,0 +1,37 @@
+// What Postfix shows of one message, measured as SMTP carries it: sizes, and where header fields
+// end. Under TLS it is all that is known of the text; it places the message among the records.
+//
+// A field is shown as its name and its value, line ends in it as LF; on the wire it had a colon
+// between them and CRLF at each line end. With SMFIP_HDR_LEADSPC the value has the blank behind the
+// colon, if there was one; without it Postfix has taken one away. The body is shown with CRLF.
+// Pure; one a message.
+#pragma once
+
+#include <string_view>
+
+#include "classifier/sealed_message.h"
+#include "classifier/trace.h"
+
+namespace filter {
+
+class Shown {
+ public:
+  // `blank_taken`: without SMFIP_HDR_LEADSPC.
+  void header(std::string_view name, std::string_view value, bool blank_taken);
+  void body(std::string_view bytes);
+  // The body is not shown, or not to its end.
+  void body_unseen() { sizes_.body.reset(); }
+
+  const classifier::ShownSizes& sizes() const { return sizes_; }
+  // Of a message that was sent by `transfer`.
+  classifier::Landmarks landmarks(classifier::Transfer transfer) const;
+
+ private:
+  static constexpr std::uint64_t kCrLf = 2;
+
+  classifier::ShownSizes sizes_{.header = kCrLf, .body = 0};
+  classifier::Landmarks marks_;
+  bool line_begins_ = true;
+};
+
+}  // namespace filter

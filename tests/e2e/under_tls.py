@@ -1,0 +1,266 @@
+#!/usr/bin/python3
+"""The same program, message and link, in clear and under STARTTLS: the same label, and the message placed to the byte.
+
+    under_tls.py PROGRAM
+
+Real programs (Postfix's smtp client, swaks, curl, msmtp, Python's smtplib) and writers played here over Python's
+ssl, since bots do not come in packages. TLS 1.3 and 1.2, RSA and ECDSA keys, resumed sessions, several messages a
+session, QUIT behind the dot, BDAT. Every difference is printed. What is said to be exact is compared with what Postfix
+delivered.
+
+swaks is left out of the comparison: through Net::SSLeay it writes the whole message at once and not 8192 at a time.
+"""
+import re
+import socket
+import ssl
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bed import report
+from bed.mail import HEADER
+from bed.smtp import Client, stuffed
+from bed.testbed import SERVER4, Bed
+
+FROM, TO = "sender@sender.example", "alice@example.org"
+SIZES = (900, 5_000, 9_000, 18_000, 40_000, 70_000)
+LEAST_SAME = 0.97
+
+
+def message(tag: str, size: int) -> bytes:
+    """A header with folds, a body with lines that begin with a dot."""
+    head = (f"Received: from inside.example (inside.example [192.0.2.200])\r\n\tby sender.example with ESMTP id {tag}\r\n"
+            f"\tfor <{TO}>; Mon, 23 Nov 2026 12:00:00 +0000\r\nFrom: Sender <{FROM}>\r\nTo: Alice <{TO}>\r\n"
+            f"Subject: under tls {tag}\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\n"
+            f"Message-ID: <{tag}@sender.example>\r\nX-Test-Id: {tag}\r\n\r\n").encode()
+    lines = [f"{number:6d} It is not what you say, it is the way that you say it.\r\n".encode() if number % 40 else b".dot\r\n"
+             for number in range(1, size // 60 + 2)]
+    return (head + b"".join(lines))[:size - 2] + b"\r\n"
+
+
+def context(version: ssl.TLSVersion | None = None, key: str = "") -> ssl.SSLContext:
+    made = ssl.create_default_context()
+    made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+    if version:
+        made.maximum_version = version
+    if key:  # in TLS 1.2 the suite decides which certificate is shown
+        made.set_ciphers({"rsa": "ECDHE-RSA-AES256-GCM-SHA384", "ecdsa": "ECDHE-ECDSA-CHACHA20-POLY1305",
+                          "cbc": "ECDHE-RSA-AES128-SHA"}[key] + ":@SECLEVEL=0")
+    return made
+
+
+def cuts(content: bytes, writer: str) -> list[int]:
+    """Sizes of the writes of a played program."""
+    head = content.index(b"\r\n\r\n") + 4
+    subject = content.index(b"Subject: ") + 9
+    value = content.index(b"\r\n", subject)
+    ends = {"whole": [], "headers apart": [head], "template": [subject, value, head],
+            "blocks of 2048": list(range(2048, len(content), 2048)),
+            "lines": [match.end() for match in re.finditer(rb"\r\n", content)][:-1]}[writer]
+    return [end - begin for begin, end in zip([0] + ends, ends + [len(content)])]
+
+
+@dataclass(frozen=True)
+class Sent:
+    program: str
+    size: int
+    way: str   # "clear", or what is special about this TLS
+    tag: str
+
+
+class Senders:
+    def __init__(self, bed: Bed):
+        self.bed, self.sent = bed, []
+        self.relay = bed.sender_postfix()
+
+    def note(self, program: str, size: int, way: str) -> tuple[str, Path]:
+        tag = f"t{len(self.sent)}"
+        self.sent.append(Sent(program, size, way, tag))
+        path = self.bed.root / f"{tag}.eml"
+        path.write_bytes(message(tag, size))
+        return tag, path
+
+    def run(self, *argv, stdin: Path | None = None) -> None:
+        with open(stdin or "/dev/null", "rb") as source:
+            done = self.bed.link.client.run(*argv, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                            text=True, check=False, timeout=120)
+        if done.returncode:
+            raise RuntimeError(f"{argv[0]} failed: {done.stdout.strip()[-400:]}")
+
+    def curl(self, size: int, way: str) -> None:
+        _, path = self.note("curl", size, way)
+        tls = {"clear": [], "TLS 1.2": ["--ssl-reqd", "--tls-max", "1.2"]}.get(way, ["--ssl-reqd"])
+        self.run("curl", "-sS", "-k", *tls, "--url", f"smtp://{SERVER4}/client.example", "--mail-from", FROM,
+                 "--mail-rcpt", TO, "--upload-file", path)
+
+    def msmtp(self, size: int, way: str) -> None:
+        _, path = self.note("msmtp", size, way)
+        tls = "off" if way == "clear" else "on"
+        self.run("msmtp", f"--host={SERVER4}", "--port=25", f"--from={FROM}", "--domain=client.example", f"--tls={tls}",
+                 "--tls-certcheck=off", "--auth=off", "--file=/dev/null", TO, stdin=path)
+
+    def swaks(self, size: int, way: str) -> None:
+        _, path = self.note("swaks", size, way)
+        tls = [] if way == "clear" else ["--tls"]
+        self.run("swaks", *tls, "--server", SERVER4, "--helo", "client.example", "--from", FROM, "--to", TO,
+                 "--data", f"@{path}")
+
+    def smtplib(self, size: int, way: str) -> None:
+        _, path = self.note("smtplib", size, way)
+        start = "" if way == "clear" else "s.starttls(context=ssl._create_unverified_context());"
+        self.run("/usr/bin/python3", "-c", f"import smtplib, ssl, sys; s = smtplib.SMTP('{SERVER4}', 25, 'client.example');"
+                 f"{start} s.sendmail('{FROM}', ['{TO}'], open(sys.argv[1], 'rb').read()); s.quit()", path)
+
+    def postfix(self, size: int, way: str) -> None:
+        """Its own smtp client; main.cf of the relay says whether under TLS."""
+        _, path = self.note("Postfix", size, way)
+        self.run("/usr/bin/python3", "-c", "import smtplib, sys; s = smtplib.SMTP('127.0.0.1', 2525, 'client.example');"
+                 f"s.sendmail('{FROM}', ['{TO}'], open(sys.argv[1], 'rb').read()); s.quit()", path)
+
+    def played(self, writer: str, sizes, way: str, made: ssl.SSLContext | None = None,
+               session: ssl.SSLSession | None = None, chunk: int = 0) -> ssl.SSLSession | None:
+        """One session, a message of each size; `chunk`: by BDAT."""
+        client = Client(self.bed.connect(), name="client.example")
+        if made:
+            client.expect("STARTTLS", 220)
+            client._socket = made.wrap_socket(client._socket, session=session)
+            client.command("EHLO client.example")
+        for size in sizes:
+            tag, path = self.note(writer, size, way)
+            content = path.read_bytes()
+            client.envelope(FROM, TO)
+            if chunk:
+                client.bdat(content, chunk, "apart")
+            else:
+                wire = stuffed(content)
+                client.data(wire, cuts(wire, writer))
+        fresh = client._socket.session if made else None
+        client.quit()
+        return fresh
+
+    def pipelined(self, size: int, made: ssl.SSLContext) -> None:
+        """The commands at once, and QUIT in the write that has the dot."""
+        connection = made.wrap_socket(self._started(), server_hostname="mx1.example.org")
+        tag, path = self.note("whole", size, "TLS, QUIT with the dot")
+        talk = connection.makefile("rwb", buffering=0)
+
+        def say(text: bytes, replies: int) -> None:
+            connection.sendall(text)
+            for _ in range(replies):
+                while (line := talk.readline())[3:4] == b"-":
+                    pass
+        say(b"EHLO client.example\r\n", 1)
+        say(f"MAIL FROM:<{FROM}>\r\nRCPT TO:<{TO}>\r\nDATA\r\n".encode(), 3)
+        say(stuffed(path.read_bytes()) + b"QUIT\r\n", 2)
+        connection.close()
+
+    def _started(self) -> socket.socket:
+        client = Client(self.bed.connect(), name="client.example")
+        client.expect("STARTTLS", 220)
+        return client._socket
+
+
+def send_all(senders: Senders) -> None:
+    played = ("whole", "headers apart", "template", "blocks of 2048", "lines")
+    for way in ("clear", "TLS"):
+        if way == "TLS":
+            senders.relay.set("smtp_tls_security_level = encrypt")
+        report.step(f"in {way}: real programs, {len(SIZES)} sizes")
+        for size in SIZES:
+            for program in (senders.postfix, senders.curl, senders.msmtp, senders.smtplib, senders.swaks):
+                program(size, way)
+        report.step(f"in {way}: played writers, {len(SIZES)} messages a session")
+        for writer in played:
+            senders.played(writer, SIZES, way, None if way == "clear" else context())
+            senders.played(writer, SIZES, way, None if way == "clear" else context())
+    report.step("TLS 1.2, keys, ciphers, resumed sessions, QUIT with the dot, BDAT")
+    twelve = ssl.TLSVersion.TLSv1_2
+    for size in SIZES:
+        senders.curl(size, "TLS 1.2")
+        senders.pipelined(size, context())
+    for writer in played:
+        senders.played(writer, SIZES, "TLS 1.2 RSA", context(twelve, "rsa"))
+        senders.played(writer, SIZES, "TLS 1.2 ECDSA ChaCha20", context(twelve, "ecdsa"))
+        for version in (None, twelve):
+            made = context(version)
+            session = senders.played(writer, SIZES[:3], "TLS, first", made)
+            senders.played(writer, SIZES[:3], "TLS, resumed", made, session)
+        senders.played(writer, SIZES, "TLS 1.2 CBC", context(twelve, "cbc"))
+    senders.played("whole", SIZES, "clear, BDAT", chunk=100_000)
+    senders.played("whole", SIZES, "TLS, BDAT", context(), chunk=100_000)
+    senders.played("whole", SIZES, "TLS, BDAT in chunks", context(), chunk=4_000)
+
+
+class Judge:
+    def __init__(self, bed: Bed, sent: list[Sent]):
+        self.delivered = delivered = {message.value("X-Test-Id"): message for message in bed.postfix.mailbox("alice").messages()}
+        self.label, self.wire, self.logged = {}, {}, {}
+        for one in sent:
+            found = delivered.get(one.tag)
+            labels = found.labels() if found else []
+            self.label[one.tag] = labels[0] if len(labels) == 1 else None
+        for line in bed.segmilter.log().splitlines():
+            match = re.search(r": message .* (?:window=(\w+) )?(?:miss=(\d+) )?size=(\d+)", line)
+            queue = re.search(r": (\w+): message ", line)
+            if match and queue:
+                self.logged[queue[1]] = (match[1], match[2], int(match[3]))
+        for one in sent:
+            if found := delivered.get(one.tag):
+                queue = re.search(r"with E?SMTPS? id (\w+)", found.head().decode("utf-8", "replace"))
+                self.wire[one.tag] = self.logged.get(queue[1]) if queue else None
+
+    def size_on_the_wire(self, one: Sent) -> int:
+        """Told from what was delivered below our header: that is what the client sent."""
+        text = self.delivered[one.tag].data
+        text = text[text.index(HEADER.encode()):]
+        lines = text[re.search(rb"\n(?![ \t])", text).end():].splitlines()
+        dots = 0 if "BDAT" in one.way else sum(line.startswith(b".") for line in lines) + len(b".\r\n")
+        return sum(len(line) + 2 for line in lines) + dots
+
+
+def main() -> int:
+    checks = report.Checks()
+    with Bed(Path(sys.argv[1]), tag="tls", tls=True) as bed:
+        senders = Senders(bed)
+        send_all(senders)
+        sent = senders.sent
+        bed.postfix.wait_delivered("alice", len(sent), 90)
+        judge = Judge(bed, sent)
+        checks.that(all(judge.label.values()), f"{len(sent)} messages delivered with one header each")
+
+        clear = {(one.program, one.size): judge.label[one.tag] for one in sent if one.way == "clear"}
+        under = [one for one in sent if one.way.startswith("TLS") and judge.label[one.tag]]
+        same, compared, rows = 0, 0, []
+        for one in under:
+            twin, label = clear.get((one.program, one.size)), judge.label[one.tag]
+            if one.program == "swaks" or not twin or twin.fields["pattern"] == "indistinct":
+                continue  # in clear one segment says nothing, under TLS one record does
+            compared += 1
+            alike = all(twin.fields[key] == label.fields[key] for key in ("pattern", "writer"))
+            same += alike
+            if not alike:
+                rows.append([one.program, str(one.size), one.way, twin.pattern, label.pattern, label.fields.get("window", "-")])
+        if rows:
+            report.table(["program", "bytes", "way", "in clear", "under TLS", "window"], rows)
+        checks.that(compared >= 200 and same >= LEAST_SAME * compared,
+                    f"pattern and writer of {compared} messages under TLS: {same} as in clear ({same / max(1, compared):.3f})")
+
+        exact = [one for one in under if judge.label[one.tag].fields.get("window") == "exact"]
+        wrong = [one for one in exact if not judge.wire[one.tag] or judge.wire[one.tag][2] != judge.size_on_the_wire(one)]
+        ways = sorted({one.way for one in under})
+        report.table(["way", "messages", "exact", "near", "unobserved"],
+                     [[way, str(sum(one.way == way for one in under)), *(
+                         str(sum(one.way == way and judge.label[one.tag].fields.get("window", "unobserved") == kind for one in under))
+                         for kind in ("exact", "near", "unobserved"))] for way in ways])
+        checks.that(not wrong, f"window of {len(exact)} messages exact, each as long as it was sent"
+                    + "".join(f"; {one} {judge.wire[one.tag]}" for one in wrong[:5]))
+        blind = [one for one in under if "CBC" not in one.way and one not in exact]
+        checks.that(not blind, f"all but CBC are exact ({len(blind)} are not: {[one.way for one in blind[:5]]})")
+        if checks.failed:
+            bed.show_logs()
+    return checks.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
