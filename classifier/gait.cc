@@ -248,6 +248,9 @@ void observe_sealed(const Trace& trace, const Writes& writes, const Features& fe
   steps.talk &= ~steps.untold;
   steps.size = static_cast<std::uint32_t>(std::min<std::uint64_t>(trace.size, UINT32_MAX));
   steps.every = true;
+  if (trace.hello.ja4.size() == kJa4Size) {
+    std::copy_n(trace.hello.ja4.begin(), kJa4Size, steps.hello.begin());
+  }
   steps.clean = trace.state == State::Complete && trace.hello.slack == 0;
   steps.first = sealed_first(features.shape);
   const bool cut = !features.cuts.empty() && tells_writer(features.cuts.front().place);
@@ -362,11 +365,19 @@ constexpr int kTalkHolds = 4;
 constexpr int kWordHolds = 2;
 constexpr int kFirstHolds = 6;
 constexpr int kWayHolds = 2;
+constexpr int kHelloHolds = 3;
 
 int popcount(std::uint32_t bits) {
   int count = 0;
   for (; bits != 0; bits &= bits - 1) ++count;
   return count;
+}
+
+// A program gives a server's name or not by how it was told to call it, and that changes the first
+// part of the print: a flag, and a count of extensions. The digests tell the library.
+bool same_library(const std::array<char, kJa4Size>& a, const std::array<char, kJa4Size>& b) {
+  constexpr std::ptrdiff_t kDigests = 10;
+  return std::equal(a.begin() + kDigests, a.end(), b.begin() + kDigests);
 }
 
 template <typename Way>
@@ -383,10 +394,14 @@ int weigh(const Gait& gait, const Steps& steps) {
   if ((steps.talk & required) != required) return 0;
   if ((steps.talk & gait.forbidden & ~ignored) != 0) return 0;
   int weight = kTalkHolds + kWordHolds * popcount(required);
-  // Where nobody saw the first field, nothing speaks for a relay's Received.
-  if ((gait.required & steps.untold & kReceived) != 0) --weight;
+  // What was said where nobody could hear it speaks for no entry, and a little for the plainer one.
+  weight -= popcount(gait.required & steps.untold);
   // A dialogue of which half was said under TLS is not enough.
   const bool enough = gait.talk_is_enough && (gait.required & steps.untold) == 0;
+  const bool hello = std::any_of(gait.hellos.begin(), gait.hellos.end(), [&](const auto& print) {
+    return same_library(print, steps.hello);
+  });
+  if (hello) weight += kHelloHolds;
   if (steps.first == 0) return enough ? weight : 0;
   if (first_fits(gait, steps)) {
     weight += kFirstHolds;
@@ -555,6 +570,15 @@ class Parser {
     return true;
   }
 
+  bool hellos(std::string_view value, Gait& gait) {
+    for (std::string_view hello = take(value); !hello.empty(); hello = take(value)) {
+      if (hello.size() != kJa4Size) return fail("a JA4 print has 36 characters");
+      if (gait.hellos.size() == Gait::kMaxHellos) return fail("too many prints");
+      std::copy_n(hello.begin(), kJa4Size, gait.hellos.emplace_back().begin());
+    }
+    return true;
+  }
+
   bool setting(std::string_view key, std::string_view value) {
     Gait& gait = gaits.back();
     if (value.empty()) return fail(fmt::format("{} needs a value", key.substr(0, 40)));
@@ -562,6 +586,7 @@ class Parser {
     if (key == "body") return choice(kBodies, value, gait.body);
     if (key == "dot") return choice(kDots, value, gait.dot);
     if (key == "held") return choice(kHeld, value, gait.held);
+    if (key == "hello") return hellos(value, gait);
     if (key == "talk") return each(value, [&](std::string_view word) { return talk(gait, word); });
     if (key == "first") {
       has_first_ = true;
@@ -697,6 +722,9 @@ std::string print(const Gait& gait) {
   way("body", kBodies[static_cast<std::size_t>(gait.body)]);
   way("dot", kDots[static_cast<std::size_t>(gait.dot)]);
   way("held", kHeld[static_cast<std::size_t>(gait.held)]);
+  for (const auto& hello : gait.hellos) {
+    text += fmt::format("  hello {}\n", std::string_view(hello.data(), hello.size()));
+  }
   return text;
 }
 
@@ -773,6 +801,13 @@ std::string learn(std::string_view name, const std::vector<Steps>& messages) {
   gait.body = common<BodyWay>(messages, [](const Steps& steps) { return steps.body; });
   gait.dot = common<DotWay>(messages, [](const Steps& steps) { return steps.dot; });
   gait.held = common<Held>(messages, [](const Steps& steps) { return steps.held; });
+  for (const Steps& steps : messages) {
+    const bool known =
+        std::find(gait.hellos.begin(), gait.hellos.end(), steps.hello) != gait.hellos.end();
+    if (steps.hello.front() != 0 && !known && gait.hellos.size() < Gait::kMaxHellos) {
+      gait.hellos.push_back(steps.hello);
+    }
+  }
   return print(gait);
 }
 

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "classifier/client_hello.h"
 #include "classifier/features.h"
 #include "classifier/trace.h"
 #include "classifier/writes.h"
@@ -62,6 +63,7 @@ struct Steps {
   BodyWay body = BodyWay::Any;
   DotWay dot = DotWay::Any;
   Held held = Held::Any;
+  std::array<char, kJa4Size> hello{};  // JA4 print; zeros: none
   bool operator==(const Steps&) const = default;
 };
 
@@ -69,6 +71,7 @@ Steps observe(const Trace& trace, const Writes& writes, const Features& features
 
 struct Gait {
   static constexpr std::size_t kMaxBlocks = 4;
+  static constexpr std::size_t kMaxHellos = 16;
 
   std::string name;  // [a-z0-9-]+, at most 24
   GaitClass kind = GaitClass::Library;
@@ -86,6 +89,7 @@ struct Gait {
   BodyWay body = BodyWay::Any;
   DotWay dot = DotWay::Any;
   Held held = Held::Any;
+  std::vector<std::array<char, kJa4Size>> hellos;  // prints that were seen; another is no objection
   bool operator==(const Gait&) const = default;
 };
 

@@ -78,7 +78,7 @@ Trace SealedLog::trace_of(const SealedMessage& message, std::uint32_t ordinal) c
   trace.tls = true;
   trace.window = message.window;
   trace.miss = message.miss;
-  trace.hello = {tls_.choice().version, tls_.choice().cipher, tls_.slack()};
+  trace.hello = {tls_.choice().version, tls_.choice().cipher, tls_.slack(), print_of_hello()};
   trace.path = start_.path;
   trace.dialogue = start_.dialogue;
   trace.dialogue.rcpt_ahead = message.rcpt_ahead;
@@ -104,6 +104,14 @@ Trace SealedLog::trace_of(const SealedMessage& message, std::uint32_t ordinal) c
   }
   trace.records = message.records;
   return trace;
+}
+
+const std::string& SealedLog::print_of_hello() const {
+  if (!ja4_) {
+    const auto hello = read_client_hello(tls_.client_hello());
+    ja4_ = hello && start_.sha256 != nullptr ? ja4(*hello, start_.sha256) : std::string();
+  }
+  return *ja4_;
 }
 
 // What lies before everything that may still be asked for.

@@ -15,6 +15,7 @@
 #include <span>
 
 #include "classifier/arrivals.h"
+#include "classifier/client_hello.h"
 #include "classifier/sealed_message.h"
 #include "classifier/tls_session.h"
 #include "classifier/trace.h"
@@ -53,6 +54,7 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
     std::uint64_t offset = 0;     // of the client's first byte under TLS
     std::uint32_t messages = 0;   // told before
     std::size_t segments = 4096;  // kept, as Observer::Limits
+    Sha256 sha256 = nullptr;      // for the print of the ClientHello; null: none is taken
   };
 
   // `sink`: messages are inferred and told; null: trace() is asked. Outlives the log. `arrivals`:
@@ -82,6 +84,7 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
 
   void tell(std::optional<SealedMessage>&& message);
   Trace trace_of(const SealedMessage& message, std::uint32_t ordinal) const;
+  const std::string& print_of_hello() const;
   void forget();
   std::uint64_t kept_from() const;
 
@@ -91,6 +94,7 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   Sink* sink_;
   TurnJudge judge_;
   std::uint32_t told_ = 0;
+  mutable std::optional<std::string> ja4_;  // taken once, when a message wants it
   // Without a sink:
   std::deque<Turn> turns_;  // of this transaction, the last ones
   bool greeted_ = false;    // the first turn, EHLO, is over

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "classifier/tls_cursor.h"
+
 namespace classifier {
 namespace {
 
@@ -12,35 +14,6 @@ bool is_type(unsigned char type) {
   return type >= static_cast<unsigned char>(TlsType::ChangeCipherSpec) &&
          type <= static_cast<unsigned char>(TlsType::Heartbeat);
 }
-
-// Big-endian numbers off the front of a text that may end anywhere; once it was too short, all is
-// 0.
-class Cursor {
- public:
-  explicit Cursor(std::span<const char> bytes) : bytes_(bytes) {}
-
-  std::uint32_t number(std::size_t size) {
-    if (!take(size)) return 0;
-    std::uint32_t value = 0;
-    for (std::size_t i = at_ - size; i < at_; ++i) {
-      value = value << 8 | static_cast<unsigned char>(bytes_[i]);
-    }
-    return value;
-  }
-  void skip(std::size_t size) { take(size); }
-  bool good() const { return good_; }
-
- private:
-  bool take(std::size_t size) {
-    good_ = good_ && size <= bytes_.size() - at_;
-    if (good_) at_ += size;
-    return good_;
-  }
-
-  std::span<const char> bytes_;
-  std::size_t at_ = 0;
-  bool good_ = true;
-};
 
 }  // namespace
 
@@ -78,7 +51,7 @@ void TlsRecordReader::keep_hello(std::span<const char> fragment) {
   constexpr std::size_t kMessageHeader = 4;  // type and a length of 24 bits. RFC 8446, 4
   std::size_t wanted = kMostHello;
   if (hello_.size() >= kMessageHeader) {
-    Cursor head(std::span<const char>(hello_.data(), kMessageHeader));
+    TlsCursor head(std::span<const char>(hello_.data(), kMessageHeader));
     head.skip(1);
     wanted = std::min(kMostHello, kMessageHeader + head.number(3));
   }
@@ -90,7 +63,7 @@ TlsChoice read_server_hello(std::span<const char> hello) {
   constexpr std::uint32_t kServerHello = 2;
   constexpr std::uint32_t kSupportedVersions = 43;
   constexpr std::size_t kRandom = 32;
-  Cursor in(hello);
+  TlsCursor in(hello);
   if (in.number(1) != kServerHello) return {};
   in.skip(3);
   TlsChoice choice;
@@ -100,18 +73,13 @@ TlsChoice read_server_hello(std::span<const char> hello) {
   choice.cipher = static_cast<std::uint16_t>(in.number(2));
   in.skip(1);  // compression
   if (!in.good()) return {};
-  constexpr std::uint32_t kExtensionHeader = 4;
-  std::uint32_t left = in.number(2);
-  while (in.good() && left >= kExtensionHeader) {
-    const std::uint32_t type = in.number(2);
-    const std::uint32_t size = in.number(2);
-    if (type == kSupportedVersions && size == 2) {
-      const std::uint32_t version = in.number(2);
-      if (in.good()) choice.version = static_cast<std::uint16_t>(version);
-      break;
-    }
-    in.skip(size);
-    left -= std::min(left, kExtensionHeader + size);
+  TlsCursor extensions = in.part(in.number(2));
+  while (extensions.good() && extensions.left() > 0) {
+    const std::uint32_t type = extensions.number(2);
+    TlsCursor body = extensions.part(extensions.number(2));
+    if (type != kSupportedVersions || body.left() != 2) continue;
+    choice.version = static_cast<std::uint16_t>(body.number(2));
+    break;
   }
   return choice;
 }

@@ -63,6 +63,8 @@ class TlsSession {
   // What came is no TLS, or of a cipher whose lengths cannot be read: nothing more is told.
   bool lost() const { return phase_ == Phase::Lost; }
   const TlsChoice& choice() const { return choice_; }
+  // The client's hello as far as it was kept.
+  std::span<const char> client_hello() const { return client_records_.hello(); }
   std::uint32_t slack() const { return overhead_.slack(); }
 
   // What the client has said since the server last spoke.

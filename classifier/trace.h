@@ -64,6 +64,7 @@ struct Tls {
   std::uint16_t version = 0;  // 0x0304: TLS 1.3; 0: not known
   std::uint16_t cipher = 0;   // IANA's number; 0: not known
   std::uint32_t slack = 0;    // a record may have so many bytes less than Record says: CBC
+  std::string ja4;            // print of the ClientHello (client_hello.h); empty: not taken
   bool operator==(const Tls&) const = default;
 };
 

@@ -12,10 +12,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <iterator>
 #include <limits>
+
+#include "classifier/client_hello.h"
 
 namespace classifier {
 namespace {
@@ -85,6 +88,7 @@ enum class Key : std::uint8_t {
   Version,
   Cipher,
   Slack,
+  Ja4,
   Window,
   Miss,
   Size,
@@ -105,11 +109,11 @@ enum class Key : std::uint8_t {
   Seg,
   Rec,
 };
-constexpr std::array<std::string_view, 28> kKeys = {
-    "via",    "state", "reason",   "msg",    "transfer",     "tls", "version",
-    "cipher", "slack", "window",   "miss",   "size",         "mss", "rtt",
-    "ts",     "syn",   "line1",    "header", "body",         "dot", "fields",
-    "folds",  "talk",  "declared", "chunks", "chunk-begins", "seg", "rec"};
+constexpr std::array<std::string_view, 29> kKeys = {
+    "via",      "state",  "reason",       "msg",  "transfer", "tls",    "version", "cipher",
+    "slack",    "ja4",    "window",       "miss", "size",     "mss",    "rtt",     "ts",
+    "syn",      "line1",  "header",       "body", "dot",      "fields", "folds",   "talk",
+    "declared", "chunks", "chunk-begins", "seg",  "rec"};
 
 template <typename Enum, std::size_t N>
 std::string_view word(const std::array<std::string_view, N>& names, Enum value) {
@@ -438,6 +442,18 @@ bool read_runs(Reader& in, std::vector<Part>& parts, std::string_view what) {
   return true;
 }
 
+bool read_ja4(Reader& in, std::string& ja4) {
+  const std::size_t begin = in.position();
+  const std::string_view text = in.token(" ");
+  const bool printed = std::all_of(text.begin(), text.end(), [](char c) {
+    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  });
+  if (text.size() != kJa4Size || !printed)
+    return in.fail_at(begin, "a JA4 print should stand here");
+  ja4 = text;
+  return true;
+}
+
 // Four digits; 0000 is the absent field's.
 bool read_hex(Reader& in, std::uint16_t& value) {
   const std::size_t begin = in.position();
@@ -475,6 +491,8 @@ bool read_value(Reader& in, Key key, Trace& trace) {
       return read_hex(in, trace.hello.cipher);
     case Key::Slack:
       return in.number(trace.hello.slack);
+    case Key::Ja4:
+      return read_ja4(in, trace.hello.ja4);
     case Key::Window:
       return in.choice(kWindow, trace.window);
     case Key::Size:
@@ -551,6 +569,7 @@ std::string print(const Trace& trace) {
   print_hex(out, Key::Version, trace.hello.version);
   print_hex(out, Key::Cipher, trace.hello.cipher);
   print_number(out, Key::Slack, trace.hello.slack, 0);
+  print_word(out, Key::Ja4, trace.hello.ja4, {});
   print_word(out, Key::Window, name(trace.window), name(fresh.window));
   print_number(out, Key::Miss, trace.miss, 0);
   print_number(out, Key::Size, trace.size, sum_of_sizes(trace));

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "milter/capture/saved_syn.h"
+#include "milter/capture/sha256.h"
 #include "milter/capture/smtp_words.h"
 
 namespace capture {
@@ -621,6 +622,7 @@ void TcpFlow::unobserved(Reason reason) {
 
 std::shared_ptr<classifier::SealedStream> TcpFlow::seal(classifier::SealedLog::Start&& start,
                                                         classifier::ArrivalLog&& arrivals) {
+  start.sha256 = sha256;
   return std::make_shared<classifier::SealedLog>(std::move(start), std::move(arrivals),
                                                  static_cast<classifier::SealedLog::Sink*>(this));
 }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "milter/capture/saved_syn.h"
+#include "milter/capture/sha256.h"
 #include "milter/net/proxy_protocol.h"
 #include "milter/proxy/worker.h"
 
@@ -366,6 +367,7 @@ void Session::answered(std::uint32_t ordinal) {
 
 std::shared_ptr<classifier::SealedStream> Session::seal(classifier::SealedLog::Start&& start,
                                                         classifier::ArrivalLog&& arrivals) {
+  start.sha256 = capture::sha256;
   auto sealed = std::make_shared<evidence::Sealed>(std::move(start), std::move(arrivals));
   worker_.shared().table.seal(address_, cookie_, sealed);
   return sealed;

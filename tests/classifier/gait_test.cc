@@ -134,6 +134,32 @@ TEST_CASE("programs are told by writes and dialogue together") {
   }
 }
 
+TEST_CASE("under TLS the hello's digests tell twins apart, and what was not said is no objection") {
+  const std::string sealed = "tls=yes version=0304 window=inferred mss=1448 rtt=40000 ";
+  const std::string mta =
+      "talk=ehlo,quit-with-dot,rcpt-ahead,data-ahead seg=1448x3,1009 rec=5297+6";
+  CHECK(gait_of(sealed + mta) == "unknown");  // Postfix or Exim: SIZE would tell, and is not seen
+  CHECK(gait_of(sealed + "ja4=t13i871000_c66346c74e42_24695f2957a7 " + mta) == "postfix");
+  CHECK(gait_of(sealed + "ja4=t13i291200_723694b0fccc_2cc26d266019 " + mta) == "exim");
+  // A server's name was given: another flag and another count.
+  CHECK(gait_of(sealed + "ja4=t13d291300_723694b0fccc_2cc26d266019 " + mta) == "exim");
+  // What the milter was shown says the same as MAIL in clear.
+  CHECK(gait_of("tls=yes window=exact mss=1448 rtt=40000 line1=40 header=302 body=304 dot=3 "
+                "fields=40r,302 "
+                "declared=6321 " +
+                mta) == "exim");
+  const std::string lines = "talk=ehlo,data-ahead seg=1448,300 rec=40,37,28,39,2,60,58,3";
+  CHECK(gait_of(sealed + lines) == "msmtp");
+  // Every write shows: the second buffer of 4096 is no first one of 8192.
+  CHECK(gait_of(sealed + "talk=ehlo seg=1448x7,100 rec=8192,2000") == "unknown");
+  CHECK(gait_of(sealed + "talk=ehlo seg=1448x7,100 rec=4096,4096,2000") == "unknown");
+  CHECK(
+      gait_of(
+          sealed +
+          "ja4=t13i190800_9dc949149365_97f8aa674fd9 talk=ehlo seg=1448x7,100 rec=4096,4096,2000") ==
+      "go-net-smtp");
+}
+
 TEST_CASE("what fits no entry, or two alike, is unknown") {
   CHECK(gait_of(kMessage + "talk=ehlo seg=900pn") == "unknown");
   CHECK(gait_of(kMessage + "talk=ehlo,trailing-space seg=304pn,1448x9@60,1181pn@70") == "unknown");
@@ -192,6 +218,12 @@ TEST_CASE("an entry that was learned knows the messages it was learned from, and
   CHECK(book.gaits().front().blocks.front() == 2048);
   for (const Steps& steps : messages) CHECK(book.match(steps) != nullptr);
   CHECK(book.match(steps_of(kPostfix)) == nullptr);
+  const std::string hello = "t13i290900_0123456789ab_0123456789ab";
+  const std::string sealed =
+      learn("acme-tls", {steps_of("tls=yes window=inferred mss=1448 ja4=" + hello +
+                                  " talk=ehlo seg=1448x4,90 rec=2048,2048,900")});
+  CHECK(sealed.find("hello " + hello) != std::string::npos);
+  CHECK(sealed.find("first block-2048") != std::string::npos);
   CHECK(learn("acme", {steps_of(kMessage + "seg=900pn")}).empty());
   CHECK(learn("Not a name", messages).empty());
 }

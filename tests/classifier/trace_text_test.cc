@@ -64,9 +64,13 @@ rc::Gen<std::vector<std::uint32_t>> offsets() {
 }
 
 rc::Gen<Tls> hello() {
-  return rc::gen::build<Tls>(rc::gen::set(&Tls::version, number<std::uint16_t>()),
-                             rc::gen::set(&Tls::cipher, number<std::uint16_t>()),
-                             rc::gen::set(&Tls::slack, number<std::uint32_t>()));
+  return rc::gen::build<Tls>(
+      rc::gen::set(&Tls::version, number<std::uint16_t>()),
+      rc::gen::set(&Tls::cipher, number<std::uint16_t>()),
+      rc::gen::set(&Tls::slack, number<std::uint32_t>()),
+      rc::gen::set(
+          &Tls::ja4,
+          rc::gen::element(std::string(), std::string("t13d1516h2_8daaf6152771_e5627efa2ab1"))));
 }
 
 rc::Gen<Landmarks> landmarks() {
@@ -274,6 +278,8 @@ TEST_CASE("what is nearly a trace is an error at its byte") {
       {"record with a flag", "segmilter/1 rec=5p", 17},
       {"record of nothing", "segmilter/1 rec=0", 16},
       {"one record too many", "segmilter/1 rec=1x65536,1", 24},
+      {"short print", "segmilter/1 ja4=t13d1516h2", 16},
+      {"print of other letters", "segmilter/1 ja4=t13d1516h2_8daaf6152771-e5627efa2ab1", 16},
       {"version of three digits", "segmilter/1 version=303", 20},
       {"version in capitals", "segmilter/1 version=030A", 20},
       {"no version at all", "segmilter/1 version=0000", 20},
