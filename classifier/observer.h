@@ -38,7 +38,8 @@ class Observer final : private SmtpTracker::Listener {
     virtual void message(Trace&& trace) = 0;
     // The server has answered message `ordinal`.
     virtual void answered(std::uint32_t ordinal) = 0;
-    // No message of this session can be told from here on.
+    // No message of this session can be told from here on. Ambiguous: nor can the last one that was
+    // told and not answered.
     virtual void lost(Reason reason) = 0;
     // TLS begins: who follows it? Nobody: the session is lost, Encrypted.
     virtual std::shared_ptr<SealedStream> seal(SealedLog::Start&& start, ArrivalLog&& arrivals) {

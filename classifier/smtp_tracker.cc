@@ -240,7 +240,9 @@ struct SmtpTracker::Impl {
   }
 
   void hold(Bytes bytes) {
-    if (held.size() - held_used + bytes.size() > limits.held) return lose(Reason::Lost);
+    if (held.size() - held_used + bytes.size() > limits.held) {
+      return lose(other_end ? Reason::Ambiguous : Reason::Lost);
+    }
     if (held_used > held.size() / 2) held.erase(0, std::exchange(held_used, 0));
     held.append(bytes.data(), bytes.size());
     doubt(bytes);

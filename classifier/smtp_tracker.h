@@ -65,7 +65,8 @@ class SmtpTracker {
     virtual void on_message(Message&& message) = 0;
     // The server answered message `ordinal` (2yz, 4yz or 5yz behind its end).
     virtual void on_answer(std::uint32_t ordinal) = 0;
-    // From here on nothing can be told; `reason` is Lost, Ambiguous, Encrypted or NotMail.
+    // From here on nothing can be told; `reason` is Lost, Ambiguous, Encrypted or NotMail. With
+    // Ambiguous the last message may not have ended where it was said to.
     virtual void on_lost(Reason reason) = 0;
   };
 

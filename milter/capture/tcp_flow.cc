@@ -244,6 +244,7 @@ bool TcpFlow::find_start(int side, const TcpPacket& packet) {
 }
 
 void TcpFlow::start(int client) {
+  tell();
   client_ = client;
   state_ = State::Following;
   stand_in_.reset();
@@ -606,6 +607,11 @@ void TcpFlow::after_loss() {
     state_ = State::Encrypted;
     return;
   }
+  if (reason == Reason::Ambiguous && held_) {
+    held_.reset();
+    --messages_;
+    mail_open_ = true;
+  }
   not_mail_ = reason == Reason::NotMail;
   if (!not_mail_ && std::exchange(mail_open_, false)) unobserved(reason);
 }
@@ -613,6 +619,7 @@ void TcpFlow::after_loss() {
 // --- what comes out ---------------------------------------------------------------------------
 
 void TcpFlow::unobserved(Reason reason) {
+  tell();
   auto trace = classifier::unobserved(reason, ++messages_);
   trace.via = classifier::Via::Pcap;
   trace.tls = reason == Reason::Encrypted;
@@ -645,7 +652,14 @@ void TcpFlow::message(classifier::Trace&& trace) {
   if (stand_in_) trace.window = classifier::Window::OneSided;
   trace.message += messages_before_;
   messages_ = trace.message;
-  sink_.message({ends_[client_], ends_[1 - client_]}, std::move(trace));
+  tell();
+  held_ = std::move(trace);
+}
+
+void TcpFlow::tell() {
+  if (!held_) return;
+  sink_.claimed(std::exchange(claims_, {}));
+  sink_.message({ends_[client_], ends_[1 - client_]}, *std::exchange(held_, std::nullopt));
 }
 
 // The capture or the connection ended inside a message. What was seen of it is told, as partial;
@@ -670,6 +684,7 @@ void TcpFlow::finish() {
     observer_->finish();
     state_ = State::Encrypted;
   }
+  tell();
   if (state_ == State::Encrypted && !sealed_told_) unobserved(Reason::Encrypted);
   state_ = State::Over;
   observer_.reset();

@@ -119,15 +119,19 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   void give_client(std::string_view bytes);
   void follow_in_clear(std::string_view bytes);
   void give_server(std::string_view bytes);
+  void tell();
   void guess_reply();
   void after_loss();
   void unobserved(classifier::Reason reason);
   void end_cut_message();
   bool in_data() const;
 
-  void claimed(classifier::Claims&& claims) override { sink_.claimed(std::move(claims)); }
+  void claimed(classifier::Claims&& claims) override {
+    tell();  // the message before it, with its own
+    claims_ = std::move(claims);
+  }
   void message(classifier::Trace&& trace) override;
-  void answered(std::uint32_t) override {}
+  void answered(std::uint32_t) override { tell(); }
   std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
                                                  classifier::ArrivalLog&& arrivals) override;
   void sealed_message(classifier::Trace&& trace) override { message(std::move(trace)); }
@@ -167,6 +171,9 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   bool sealed_begun_ = false;  // the client's first byte behind STARTTLS came
   bool sealed_told_ = false;   // a message under TLS was told of
   bool message_ended_ = false;
+  // The last message, told when it is answered: until then its end may turn out to be ambiguous.
+  std::optional<classifier::Trace> held_;
+  classifier::Claims claims_;
   std::size_t added_ = 0;  // bytes of ours behind a cut message
 };
 

@@ -55,7 +55,10 @@ void Table::seal(const net::Endpoint& client, std::uint64_t session,
 void Table::lost(const net::Endpoint& client, std::uint64_t session, classifier::Reason reason) {
   Shard& place = shard(client);
   const std::lock_guard lock(place.mutex);
-  if (Entry* found = entry(place, client, session)) found->reason = reason;
+  Entry* found = entry(place, client, session);
+  if (found == nullptr) return;
+  found->reason = reason;
+  if (reason == classifier::Reason::Ambiguous && !found->traces.empty()) found->traces.pop_back();
 }
 
 void Table::close(const net::Endpoint& client, std::uint64_t session,

@@ -39,7 +39,8 @@ class Table {
   void answered(const net::Endpoint& client, std::uint64_t session, std::uint32_t ordinal);
   // The session is under TLS from here on: `sealed` knows where a message lies.
   void seal(const net::Endpoint& client, std::uint64_t session, std::shared_ptr<Sealed> sealed);
-  // Nothing more can be told of this session.
+  // Nothing more can be told of this session. Ambiguous: the last message may not have ended where
+  // it was said to, and is taken back.
   void lost(const net::Endpoint& client, std::uint64_t session, classifier::Reason reason);
   void close(const net::Endpoint& client, std::uint64_t session, steady_clock::time_point now);
 

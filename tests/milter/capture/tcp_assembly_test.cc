@@ -406,6 +406,33 @@ TEST_CASE(
   }
 }
 
+TEST_CASE(
+    "a bare LF around the dot ends a message when the server answers, and is ambiguous when not") {
+  Conversation talk;
+  talk.open();
+  talk.server("220 mx\r\n");
+  talk.client("EHLO x\r\n");
+  talk.server("250 ok\r\n");
+  talk.next_message();
+  talk.client("Subject: x\n\n" + std::string(900, 'y') + "\n.\n");
+  SECTION("answered") {
+    talk.close();
+    const auto traces = assemble(talk.packets);
+    REQUIRE(traces.size() == 1);
+    CHECK(traces[0].state == State::Complete);
+    CHECK(traces[0].size == 915);
+  }
+  SECTION("read on") {
+    talk.client("more\r\n.\r\n");
+    talk.close();
+    const auto traces = assemble(talk.packets);
+    REQUIRE(traces.size() == 1);
+    CHECK(traces[0].state == State::Unobserved);
+    CHECK(traces[0].reason == Reason::Ambiguous);
+    CHECK(traces[0].message == 1);
+  }
+}
+
 TEST_CASE("plain text behind STARTTLS, as a decrypting tap shows it, is followed") {
   Conversation talk;
   talk.open();

@@ -156,6 +156,17 @@ TEST_CASE("questions are read strictly") {
   }
 }
 
+TEST_CASE("what turned out to be ambiguous is taken back, what was told before stays") {
+  Table table(10, seconds(60));
+  table.publish(kClient, 1, message(1));
+  table.publish(kClient, 1, message(2));
+  table.lost(kClient, 1, Reason::Ambiguous);
+  CHECK(found(table) == 1);
+  CHECK(missing(table, kClient, 1) == Reason::Ambiguous);
+  table.lost(kClient, 1, Reason::Lost);
+  CHECK(found(table) == 1);
+}
+
 namespace {
 
 // A session whose client has just sent a message of 900 bytes.
