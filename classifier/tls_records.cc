@@ -65,7 +65,7 @@ TlsChoice read_server_hello(std::span<const char> hello) {
   constexpr std::size_t kRandom = 32;
   TlsCursor in(hello);
   if (in.number(1) != kServerHello) return {};
-  in.skip(3);
+  in = in.part(in.number(3));  // the whole message, and nothing of the next one
   TlsChoice choice;
   choice.version = static_cast<std::uint16_t>(in.number(2));
   in.skip(kRandom);
