@@ -48,6 +48,7 @@ ordered_json to_json(const Result& result) {
           {"block", verdict.block},
           {"mss", verdict.mss},
           {"tls", trace.tls},
+          {"window", classifier::name(trace.window)},
           {"chunking", trace.transfer == classifier::Transfer::Bdat},
           {"size", trace.size},
           {"header_size", trace.landmarks.header_end},
