@@ -11,11 +11,6 @@ namespace {
 // known. The network cuts behind a full segment, so such a cut tells nothing of the sender.
 constexpr std::uint32_t kSmallestFullSegment = 536;
 
-std::uint32_t to_u32(std::uint64_t value) {
-  return static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(value, std::numeric_limits<std::uint32_t>::max()));
-}
-
 std::uint32_t gap_us(std::uint64_t before_ns, std::uint64_t ns) {
   constexpr std::uint64_t kNsPerUs = 1000;
   return ns <= before_ns ? 0 : to_u32((ns - before_ns) / kNsPerUs);
@@ -192,8 +187,7 @@ void ArrivalLog::judge(std::span<const Span> spans, Trace& trace) const {
     trace.reason = Reason::Dropped;
   }
   if (spans.empty()) return;
-  std::uint64_t covered = 0;
-  for (const Segment& segment : trace.segments) covered += segment.size;
+  const std::uint64_t covered = segments_size(trace);
   std::uint64_t size = 0;
   for (const Span& span : spans) size += span.end - span.begin;
   // An arrival that was not kept may have been the first copy of bytes that a kept one repeats: the

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "classifier/gait_files.h"
+#include "classifier/stream.h"
 
 namespace classifier {
 namespace {
@@ -246,7 +247,7 @@ void observe_sealed(const Trace& trace, const Writes& writes, const Features& fe
   const bool read = trace.landmarks.header_end != 0;
   steps.untold = kSaidByMail | (read ? 0 : kSaidToMilter);
   steps.talk &= ~steps.untold;
-  steps.size = static_cast<std::uint32_t>(std::min<std::uint64_t>(trace.size, UINT32_MAX));
+  steps.size = to_u32(trace.size);
   steps.every = true;
   if (trace.hello.ja4.size() == kJa4Size) {
     std::copy_n(trace.hello.ja4.begin(), kJa4Size, steps.hello.begin());
@@ -281,7 +282,7 @@ Steps observe(const Trace& trace, const Writes& writes, const Features& features
   if (!trace.records.empty()) observe_sealed(trace, writes, features, steps);
   if (trace.tls || trace.transfer == Transfer::Bdat) return steps;
 
-  steps.size = static_cast<std::uint32_t>(std::min<std::uint64_t>(trace.size, UINT32_MAX));
+  steps.size = to_u32(trace.size);
   const SegmentSizes& sizes = writes.segment;
   const bool steady = sizes.other == 0 && sizes.announced == 0;
   steps.full = steady ? writes.full : 0;

@@ -23,6 +23,7 @@
 #include <utility>
 
 #include "classifier/claims.h"
+#include "classifier/stream.h"
 #include "classifier/trace.h"
 
 namespace classifier {
@@ -74,17 +75,12 @@ class HeaderScanner {
   static constexpr std::string_view kReceived = "received";
   static constexpr std::string_view kMbox = "From";
 
-  static std::uint32_t clip(std::uint64_t offset) {
-    return static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(offset, std::numeric_limits<std::uint32_t>::max()));
-  }
-
   void find_first_line(std::span<const char> bytes) {
     if (bytes.empty()) return;
     const void* lf = std::memchr(bytes.data(), '\n', bytes.size());
     if (lf == nullptr) return;
     first_line_seen_ = true;
-    out_.first_line_end = clip(offset_ + 1 + (static_cast<const char*>(lf) - bytes.data()));
+    out_.first_line_end = to_u32(offset_ + 1 + (static_cast<const char*>(lf) - bytes.data()));
   }
 
   const char* step(const char* p, const char* end) {
@@ -162,8 +158,8 @@ class HeaderScanner {
     if (c != '\n') {
       end_section(line_);
     } else if (!dotted_) {
-      out_.header_end = clip(line_);
-      out_.body_begin = clip(offset_ + 1);
+      out_.header_end = to_u32(line_);
+      out_.body_begin = to_u32(offset_ + 1);
       at_ = At::Body;
     }
   }
@@ -220,12 +216,12 @@ class HeaderScanner {
   }
 
   void end_field_line() {
-    fields_end_ = clip(offset_);
+    fields_end_ = to_u32(offset_);
     if (kept_) out_.fields.back().end = fields_end_;
   }
 
   void end_section(std::uint64_t offset) {
-    out_.header_end = out_.body_begin = clip(offset);
+    out_.header_end = out_.body_begin = to_u32(offset);
     at_ = At::Body;
   }
 

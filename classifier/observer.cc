@@ -2,8 +2,6 @@
 // message on; when the tracker closes a window they are laid over it. Not thread-safe.
 #include "classifier/observer.h"
 
-#include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace classifier {
@@ -84,8 +82,7 @@ void Observer::on_message(Message&& message) {
   trace.dialogue.split_command = split_command_;
   arrivals_.fill(message.spans, message.tails, trace);
   arrivals_.message_told();
-  std::uint64_t covered = 0;
-  for (const Segment& segment : trace.segments) covered += segment.size;
+  const std::uint64_t covered = segments_size(trace);
   const bool end_seen = covered != 0 && covered == message.size;
   trace.dialogue.quit_with_dot = end_seen && trace.segments.back().after > 0;
   append_chunks(message, trace);
@@ -116,8 +113,7 @@ void Observer::append_chunks(const Message& message, Trace& trace) {
   std::uint64_t begin = 0;
   for (std::size_t i = 0; i + 1 < message.spans.size(); ++i) {
     begin += message.spans[i].end - message.spans[i].begin;
-    trace.chunk_begins.push_back(static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(begin, std::numeric_limits<std::uint32_t>::max())));
+    trace.chunk_begins.push_back(to_u32(begin));
   }
 }
 

@@ -1,6 +1,7 @@
 // Words for places in the client's stream, which tracker and arrivals share. Plain values.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace classifier {
@@ -17,6 +18,11 @@ enum class Tail : std::uint8_t { Other, Cr, Lf };
 
 inline Tail tail_of(char last) {
   return last == '\n' ? Tail::Lf : last == '\r' ? Tail::Cr : Tail::Other;
+}
+
+// A size or an offset as traces keep it: what does not fit stands at the largest value.
+inline std::uint32_t to_u32(std::uint64_t value) {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(value, UINT32_MAX));
 }
 
 }  // namespace classifier

@@ -12,14 +12,15 @@ constexpr std::uint16_t kTls13 = 0x0304;
 
 }  // namespace
 
-void TlsSession::client(std::span<const char> bytes) {
+template <typename OnRecord>
+void TlsSession::read(TlsRecordReader& records, std::span<const char> bytes, OnRecord on_record) {
   TlsRecord record;
   while (!lost() && !bytes.empty()) {
-    switch (client_records_.read(bytes, record)) {
+    switch (records.read(bytes, record)) {
       case TlsRecordReader::Got::More:
         break;
       case TlsRecordReader::Got::Record:
-        on_client_record(record);
+        on_record(record);
         break;
       case TlsRecordReader::Got::Malformed:
         lose();
@@ -28,20 +29,14 @@ void TlsSession::client(std::span<const char> bytes) {
   }
 }
 
+void TlsSession::client(std::span<const char> bytes) {
+  read(client_records_, bytes, [this](const TlsRecord& record) { on_client_record(record); });
+}
+
 void TlsSession::server(std::span<const char> bytes) {
-  TlsRecord record;
-  while (!lost() && !bytes.empty()) {
-    switch (server_records_.read(bytes, record)) {
-      case TlsRecordReader::Got::More:
-        break;
-      case TlsRecordReader::Got::Record:
-        if (record.type == TlsType::ApplicationData) on_server_record();
-        break;
-      case TlsRecordReader::Got::Malformed:
-        lose();
-        break;
-    }
-  }
+  read(server_records_, bytes, [this](const TlsRecord& record) {
+    if (record.type == TlsType::ApplicationData) on_server_record();
+  });
 }
 
 void TlsSession::on_client_record(const TlsRecord& record) {

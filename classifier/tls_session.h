@@ -78,6 +78,8 @@ class TlsSession {
   //     Hello ──client's Finished──► Sealed          any ──no record, unknown lengths──► Lost
   enum class Phase : std::uint8_t { Hello, Sealed, Lost };
 
+  template <typename OnRecord>
+  void read(TlsRecordReader& records, std::span<const char> bytes, OnRecord on_record);
   void on_client_record(const TlsRecord& record);
   void in_hello(const TlsRecord& record);
   void on_finished(const TlsRecord& record);

@@ -178,6 +178,13 @@ struct Trace {
   bool operator==(const Trace&) const = default;
 };
 
+// Bytes of the message that its segments bring; under TLS, of what is encrypted.
+inline std::uint64_t segments_size(const Trace& trace) {
+  std::uint64_t size = 0;
+  for (const Segment& segment : trace.segments) size += segment.size;
+  return size;
+}
+
 // A message of which nothing was seen, and why.
 inline Trace unobserved(Reason reason, std::uint32_t message) {
   Trace trace;

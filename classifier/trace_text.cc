@@ -130,12 +130,9 @@ std::optional<Enum> find(const std::array<std::string_view, N>& names, std::stri
 }
 
 std::uint64_t sum_of_sizes(const Trace& trace) {
+  if (trace.records.empty()) return segments_size(trace);
   std::uint64_t sum = 0;
-  if (trace.records.empty()) {
-    for (const Segment& segment : trace.segments) sum += segment.size;
-  } else {
-    for (const Record& record : trace.records) sum += record.size;
-  }
+  for (const Record& record : trace.records) sum += record.size;
   return sum;
 }
 

@@ -47,6 +47,8 @@
 #include <algorithm>
 #include <array>
 
+#include "classifier/stream.h"
+
 namespace classifier {
 namespace {
 
@@ -378,9 +380,6 @@ bool hides_boundary(const Segment& last, std::uint32_t full) {
 // Under TLS records show the writes, and nothing hides or fakes one; but a write of more than a
 // record holds goes on in the next.
 void recover_from_records(const Trace& trace, Writes& writes) {
-  const auto clamp = [](std::uint64_t value) {
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(value, UINT32_MAX));
-  };
   std::uint64_t end = 0;
   std::uint64_t write = 0;
   for (std::size_t i = 0; i < trace.records.size(); ++i) {
@@ -391,9 +390,9 @@ void recover_from_records(const Trace& trace, Writes& writes) {
     const std::uint64_t plain = std::uint64_t{record.before} + record.size + record.after;
     if (!last && plain >= kMostPlain) continue;
     if (!last && end <= UINT32_MAX) {
-      writes.boundaries.push_back({clamp(end), static_cast<std::uint32_t>(i), kRecordEnd});
+      writes.boundaries.push_back({to_u32(end), static_cast<std::uint32_t>(i), kRecordEnd});
     }
-    writes.sizes.push_back(clamp(write));
+    writes.sizes.push_back(to_u32(write));
     write = 0;
   }
 }
@@ -422,7 +421,7 @@ void recover_writes(const Trace& trace, Writes& writes) {
       ends = sure >= kEvident;
     }
     if (!ends) continue;
-    writes.sizes.push_back(static_cast<std::uint32_t>(std::min<std::uint64_t>(write, UINT32_MAX)));
+    writes.sizes.push_back(to_u32(write));
     write = 0;
   }
   if (!trace.segments.empty()) {

@@ -63,8 +63,7 @@ std::string_view text(std::span<const char> bytes) {
 
 // Our end of a cut message may stand where something was captured that never got its turn.
 void cut_to_size(classifier::Trace& trace) {
-  std::uint64_t sum = 0;
-  for (const auto& segment : trace.segments) sum += segment.size;
+  std::uint64_t sum = segments_size(trace);
   while (sum > trace.size) {
     auto& last = trace.segments.back();
     const auto over =

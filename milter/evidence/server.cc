@@ -34,10 +34,6 @@ net::Fd listen_on(const config::Evidence& settings) {
   return listener;
 }
 
-}  // namespace
-
-namespace {
-
 struct Question {
   net::Endpoint client;
   std::uint32_t after = 0;

@@ -1,8 +1,8 @@
 #include "milter/filter/shown.h"
 
-#include <algorithm>
 #include <cstdint>
 
+#include "classifier/stream.h"
 #include "classifier/words.h"
 
 namespace filter {
@@ -19,7 +19,7 @@ void Shown::header(std::string_view name, std::string_view value, bool blank_tak
     }
   }
   at += value.size() - begin + kCrLf;
-  const auto end = static_cast<std::uint32_t>(std::min<std::uint64_t>(at, UINT32_MAX));
+  const auto end = classifier::to_u32(at);
   if (marks_.first_line_end == 0) marks_.first_line_end = end;
   if (marks_.fields.size() < classifier::Landmarks::kMaxFields) {
     marks_.fields.push_back({end, classifier::same_word(name, kReceived)});

@@ -116,7 +116,7 @@ struct Box {
 class Picture {
  public:
   explicit Picture(const Result& result) : trace_(result.trace), verdict_(result.verdict) {
-    total_ = drawn_size(trace_);
+    total_ = segments_size(trace_);
   }
 
   std::string draw() {

@@ -4,12 +4,6 @@
 
 namespace offline {
 
-std::uint64_t drawn_size(const classifier::Trace& trace) {
-  std::uint64_t size = 0;
-  for (const auto& segment : trace.segments) size += segment.size;
-  return size;
-}
-
 std::vector<std::uint64_t> write_ends(const classifier::Trace& trace,
                                       const classifier::Verdict& verdict) {
   std::vector<std::uint64_t> ends;
@@ -17,14 +11,14 @@ std::vector<std::uint64_t> write_ends(const classifier::Trace& trace,
   std::uint64_t at = 0;
   for (const std::uint32_t size : verdict.writes) ends.push_back(at += size);
   if (trace.records.empty() || at == 0) return ends;
-  const double scale = static_cast<double>(drawn_size(trace)) / static_cast<double>(at);
+  const double scale = static_cast<double>(segments_size(trace)) / static_cast<double>(at);
   for (auto& end : ends) end = static_cast<std::uint64_t>(static_cast<double>(end) * scale + 0.5);
   return ends;
 }
 
 std::string strip(const classifier::Trace& trace, const classifier::Verdict& verdict,
                   std::size_t width) {
-  const std::uint64_t total = drawn_size(trace);
+  const std::uint64_t total = segments_size(trace);
   if (total == 0 || width == 0) return {};
   // A character for 48 bytes, or more bytes where the message is long: so short ones look short.
   constexpr std::uint64_t kBytes = 48;

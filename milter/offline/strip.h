@@ -23,9 +23,6 @@ namespace offline {
 std::string strip(const classifier::Trace& trace, const classifier::Verdict& verdict,
                   std::size_t width);
 
-// Bytes that a picture spans: of all segments.
-std::uint64_t drawn_size(const classifier::Trace& trace);
-
 // Where the recovered writes end, from the message's start; the message's own end is the last.
 // Under TLS, whose segments have more bytes than the message, at that scale.
 std::vector<std::uint64_t> write_ends(const classifier::Trace& trace,

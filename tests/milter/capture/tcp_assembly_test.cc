@@ -293,14 +293,22 @@ TEST_CASE("a message that is cut off is told of as partial") {
   CHECK(traces[0].landmarks.terminator == 0);
 }
 
-TEST_CASE("under TLS there is one unobserved trace a flow") {
-  Conversation talk;
+namespace {
+
+void ask_for_tls(Conversation& talk) {
   talk.open();
   talk.server("220 mx\r\n");
   talk.client("EHLO x\r\n");
   talk.server("250 STARTTLS\r\n");
   talk.client("STARTTLS\r\n");
   talk.server("220 go\r\n");
+}
+
+}  // namespace
+
+TEST_CASE("under TLS there is one unobserved trace a flow") {
+  Conversation talk;
+  ask_for_tls(talk);
   SECTION("STARTTLS") {
     talk.client("\x16\x03\x01");
   }
@@ -349,12 +357,7 @@ void talk_sealed(Conversation& talk, std::initializer_list<std::size_t> writes) 
 TEST_CASE("a message under TLS is told of by its records") {
   Conversation talk;
   SECTION("behind STARTTLS") {
-    talk.open();
-    talk.server("220 mx\r\n");
-    talk.client("EHLO x\r\n");
-    talk.server("250 STARTTLS\r\n");
-    talk.client("STARTTLS\r\n");
-    talk.server("220 go\r\n");
+    ask_for_tls(talk);
   }
   SECTION("from the first byte on") {
     talk.server_port = 465;
@@ -435,12 +438,7 @@ TEST_CASE(
 
 TEST_CASE("plain text behind STARTTLS, as a decrypting tap shows it, is followed") {
   Conversation talk;
-  talk.open();
-  talk.server("220 mx\r\n");
-  talk.client("EHLO x\r\n");
-  talk.server("250 STARTTLS\r\n");
-  talk.client("STARTTLS\r\n");
-  talk.server("220 go\r\n");
+  ask_for_tls(talk);
   talk.client("EHLO x\r\n");
   talk.server("250 ok\r\n");
   talk.next_message();
