@@ -164,12 +164,20 @@ std::uint64_t distance(std::uint64_t a, std::uint64_t b) {
 
 }  // namespace
 
+std::uint64_t size_by_data(const ShownSizes& sizes) {
+  return sizes.header + *sizes.body + sizes.dots + kDotLine;
+}
+
+std::uint64_t most_miss(std::uint64_t size) {
+  return std::max(kMostUnshown, size / kLeastLine);
+}
+
 std::optional<SealedMessage> place_message(const std::deque<const Turn*>& turns,
                                            const ShownSizes& sizes, std::uint32_t slack) {
   if (turns.empty() || turns.back()->empty()) return std::nullopt;
   const Turn& last = *turns.back();
   std::uint64_t shown = 0;
-  if (sizes.body) shown = sizes.header + *sizes.body + sizes.dots + kDotLine;
+  if (sizes.body) shown = size_by_data(sizes);
   if (sizes.body && last.whole() && slack == 0) {
     if (auto found = place_data(last, shown)) return found;
     if (auto found = place_chunks(turns, sizes)) return found;

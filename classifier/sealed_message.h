@@ -45,6 +45,12 @@ struct ShownSizes {
   std::uint64_t dots = 0;             // lines that begin with one: doubled by DATA
 };
 
+// What DATA carries of it. Requires: the body was counted.
+std::uint64_t size_by_data(const ShownSizes& sizes);
+// By how much a message of `size` bytes may have more or less than is shown of it: Postfix shows
+// CRLF where the client may have sent LF, and what it strips is not shown.
+std::uint64_t most_miss(std::uint64_t size);
+
 // `turns`: of this session, oldest first, the turn in hand last; those in front of the message are
 // commands. `slack`: of the records' sizes; with one no place is exact. Nothing: no turn holds a
 // message, or none of about this size.

@@ -55,8 +55,8 @@ enum class Window : std::uint8_t {
   Followed,  // the commands were read in clear
   OneSided,  // so were they, but nobody saw the server: that it took them is assumed
   Inferred,  // under TLS: by the sizes of records and by who spoke when
-  Exact,     // under TLS: the milter's count of what it was shown fits to the byte
-  Near,  // under TLS: the turn behind 354; the count does not fit (Trace::miss), or there is none
+  Exact,     // the milter's count of what it was shown fits to the byte
+  Near,      // it does not (Trace::miss), or there is none
 };
 
 // What both hellos say in clear. RFC 8446, 4.1.
@@ -177,6 +177,11 @@ struct Trace {
   std::vector<Record> records;    // under TLS, where they could be read; else empty
   bool operator==(const Trace&) const = default;
 };
+
+// Nobody but the milter has read the text: what it was shown tells where the message lies.
+inline bool unread(const Trace& trace) {
+  return trace.tls || trace.via == Via::Wire;
+}
 
 // Bytes of the message that its segments bring; under TLS, of what is encrypted.
 inline std::uint64_t segments_size(const Trace& trace) {

@@ -83,8 +83,9 @@ void define(CLI::App& app, Options& options) {
         ->capture_default_str();
     return command;
   };
-  add("run", "start the proxy and the filter, and keep them running");
+  add("run", "start the proxy (or the wire observer) and the filter, and keep them running");
   add("proxy", "the proxy alone, in the foreground, without a supervisor");
+  add("wire", "the wire observer alone: watches Postfix's own port, with nothing in the mail's path");
   add("filter", "the filter alone, in the foreground, without a supervisor");
   add("check", "look at the configuration: exit 0, or 78 with FILE:LINE: KEY: REASON")
       ->add_flag("--print", options.print, "print every setting, as TOML");
@@ -113,6 +114,7 @@ int dispatch(const std::string& command, const Options& options) {
   const auto config = config::parse(config::read_file(options.file), options.file);
   if (command == "check") return check(config, options);
   if (command == "proxy") return supervisor::run_proxy(config, options.file);
+  if (command == "wire") return supervisor::run_wire(config, options.file);
   if (command == "filter") return supervisor::run_filter(config, options.file);
   return supervisor::run(config, options.file);
 }

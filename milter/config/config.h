@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -54,6 +55,14 @@ struct Capture {
   std::size_t max_segments = 4096;       // per message
 };
 
+// Observing a Postfix that keeps its port: without a proxy in the path.
+struct Wire {
+  static constexpr std::size_t kMostPorts = 8;
+  std::vector<std::uint16_t> ports;  // Postfix's, in clear or under TLS; empty: no wire observer
+  std::string interface;             // empty: all
+  std::size_t max_sessions = 20000;  // followed at a time; beyond, the one silent longest goes
+};
+
 struct Evidence {
   std::string socket = "/run/segmilter/evidence.sock";
   unsigned socket_mode = 0660;
@@ -70,7 +79,8 @@ struct Filter {
   milliseconds evidence_timeout{200};
   seconds timeout{7200};         // a milter session without a word from Postfix: it says none
                                  // while a message is on its way
-  bool count_body = true;        // under TLS: have the body shown, to place the message to the byte
+  bool count_body = true;        // where the observer did not read the text (TLS, wire): have the
+                                 // body shown, to place the message to the byte
   unsigned max_in_flight = 500;  // messages being judged; beyond: unobserved, reason busy
 };
 
@@ -100,6 +110,7 @@ struct Config {
   Log log;
   Proxy proxy;
   Capture capture;
+  Wire wire;
   Evidence evidence;
   Filter filter;
   Header header;

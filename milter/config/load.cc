@@ -176,6 +176,14 @@ void check_proxy(const Source& source, const Proxy& proxy) {
   }
 }
 
+// Both would answer on the evidence socket.
+void check_wire(const Source& source, const Config& config) {
+  if (config.wire.ports.empty() || config.proxy.listen.empty()) return;
+  fail(source, "wire.ports",
+       "proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer "
+       "on evidence.socket");
+}
+
 void check_thresholds(const Source& source, const classifier::Policy& policy) {
   struct Step {
     std::string_view key;
@@ -236,6 +244,7 @@ Config parse(std::string_view text, const std::string& file) {
     read_section(source, *section, *node->as_table(), config);
   }
   check_proxy(source, config.proxy);
+  check_wire(source, config);
   check_thresholds(source, config.policy);
   check_sockets(source, config);
   config.policy.gaits = read_gaits(source, config.gaits);
@@ -286,6 +295,10 @@ std::vector<std::string> warnings(const Config& config) {
   if (!config.proxy.listen.empty() && config.evidence.max_sessions < config.proxy.max_sessions) {
     lines.emplace_back(
         "evidence.max_sessions: below proxy.max_sessions: the busiest hours will be unobserved");
+  }
+  if (!config.wire.ports.empty() && config.evidence.max_sessions < config.wire.max_sessions) {
+    lines.emplace_back(
+        "evidence.max_sessions: below wire.max_sessions: the busiest hours will be unobserved");
   }
   return lines;
 }

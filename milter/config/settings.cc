@@ -97,6 +97,15 @@ std::vector<Setting> capture() {
   };
 }
 
+std::vector<Setting> wire() {
+  const In<Wire> in{&Config::wire};
+  return {
+      in("ports", &Wire::ports, Ports{Wire::kMostPorts}, kRestart),
+      in("interface", &Wire::interface, Text{R"("eth0")", check_interface_or_empty}, kRestart),
+      in("max_sessions", &Wire::max_sessions, Number{1, 1'000'000}, kRestart),
+  };
+}
+
 std::vector<Setting> evidence() {
   const In<Evidence> in{&Config::evidence};
   return {
@@ -201,9 +210,10 @@ std::vector<Setting> weights() {
 const std::vector<Section>& sections() {
   static const std::vector<Section> all = {
       {"general", general()}, {"log", log()},           {"proxy", proxy()},
-      {"capture", capture()}, {"evidence", evidence()}, {"filter", filter()},
-      {"header", header()},   {"exempt", exempt()},     {"reply", reply()},
-      {"policy", policy()},   {"weights", weights()},   {"gaits", gaits()},
+      {"capture", capture()}, {"wire", wire()},         {"evidence", evidence()},
+      {"filter", filter()},   {"header", header()},     {"exempt", exempt()},
+      {"reply", reply()},     {"policy", policy()},     {"weights", weights()},
+      {"gaits", gaits()},
   };
   return all;
 }

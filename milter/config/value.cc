@@ -2,6 +2,7 @@
 #include "milter/config/value.h"
 
 #include <fmt/format.h>
+#include <net/if.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -342,6 +343,13 @@ std::string check_account_or_empty(std::string_view text) {
   return fmt::format("\"{}\" is not the name of a user or a group", text);
 }
 
+std::string check_interface_or_empty(std::string_view text) {
+  // Linux: IFNAMSIZ with its null, any character but '/', blanks and colons.
+  const bool fits = text.size() < IFNAMSIZ && is_printable(text);
+  if (fits && text.find_first_of("/: ") == text.npos) return "";
+  return fmt::format("\"{}\" is not the name of a network interface", text);
+}
+
 std::string check_socket_path(std::string_view text) {
   constexpr std::size_t kMost = sizeof(sockaddr_un::sun_path) - 1;
   if (!text.starts_with('/') || !is_printable(text) || text.ends_with('/')) {
@@ -400,6 +408,25 @@ Endpoints::Value Endpoints::read(const toml::node& node) const {
 
 std::string Endpoints::print(const Value& value) const {
   return print_list(value);
+}
+
+Ports::Value Ports::read(const toml::node& node) const {
+  const auto* array = node.as_array();
+  if (array == nullptr) refuse_kind(node, "an array such as [25, 465]");
+  if (array->size() > most) throw Refused(fmt::format("more than {} ports", most));
+  Value ports;
+  for (const auto& element : *array) {
+    const auto port = static_cast<std::uint16_t>(Number{1, 65535}.read(element));
+    if (std::find(ports.begin(), ports.end(), port) != ports.end()) {
+      throw Refused(fmt::format("{} is named twice", port));
+    }
+    ports.push_back(port);
+  }
+  return ports;
+}
+
+std::string Ports::print(const Value& value) const {
+  return fmt::format("[{}]", fmt::join(value, ", "));
 }
 
 Files::Value Files::read(const toml::node& node) const {

@@ -123,6 +123,7 @@ struct Text {
 std::string check_host(std::string_view text);     // may be empty
 std::string check_account(std::string_view text);  // a user or a group
 std::string check_account_or_empty(std::string_view text);
+std::string check_interface_or_empty(std::string_view text);
 std::string check_socket_path(std::string_view text);
 std::string check_milter_socket(std::string_view text);
 std::string check_note(std::string_view text);      // printable ASCII, for a log or a queue file
@@ -137,6 +138,14 @@ struct OneEndpoint {
 
 struct Endpoints {
   using Value = std::vector<net::Endpoint>;
+  Value read(const toml::node& node) const;
+  std::string print(const Value& value) const;
+};
+
+// TCP ports, at most `most`.
+struct Ports {
+  using Value = std::vector<std::uint16_t>;
+  std::size_t most;
   Value read(const toml::node& node) const;
   std::string print(const Value& value) const;
 };

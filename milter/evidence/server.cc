@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "classifier/trace_text.h"
 
@@ -90,8 +91,13 @@ std::string answer(const Table& table, std::string_view text) {
   return "trace " + print(std::get<classifier::Trace>(found));
 }
 
-Server::Server(event_base* base, const config::Evidence& settings, const Table& table)
-    : base_(base), table_(table), path_(settings.socket), listener_(listen_on(settings)) {
+Server::Server(event_base* base, const config::Evidence& settings, const Table& table,
+               std::function<void()> look)
+    : base_(base),
+      table_(table),
+      look_(std::move(look)),
+      path_(settings.socket),
+      listener_(listen_on(settings)) {
   readable_.reset(event_new(
       base_, listener_.get(), EV_READ | EV_PERSIST,
       [](evutil_socket_t, short, void* self) { static_cast<Server*>(self)->accept(); }, this));
@@ -132,6 +138,7 @@ void Server::on_read(bufferevent* stream, void* context) {
     if (evbuffer_get_length(input) >= kMaxQuestion) connection.server->drop(connection);
     return;
   }
+  if (connection.server->look_) connection.server->look_();
   const std::string reply = answer(connection.server->table_, {line, length}) + "\n";
   ::free(line);
   bufferevent_disable(stream, EV_READ);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <list>
 #include <string>
 #include <string_view>
@@ -31,9 +32,11 @@ class Server {
   static constexpr std::size_t kMaxConnections = 512;
   static constexpr std::chrono::seconds kPatience{5};
 
-  // Binds the socket (an old one at the path is removed) with the configured mode. Throws
+  // Binds the socket (an old one at the path is removed) with the configured mode. `look`: called
+  // in front of each answer, brings what was seen into the table; may be empty. Throws
   // std::system_error. Requires: `base` and `table` outlive the server.
-  Server(event_base* base, const config::Evidence& settings, const Table& table);
+  Server(event_base* base, const config::Evidence& settings, const Table& table,
+         std::function<void()> look = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -53,6 +56,7 @@ class Server {
 
   event_base* base_;
   const Table& table_;
+  const std::function<void()> look_;
   std::string path_;
   net::Fd listener_;
   net::Event readable_;

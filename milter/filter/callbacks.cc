@@ -183,7 +183,7 @@ sfsistat on_header(SMFICTX* context, char* name, char* value) {
 sfsistat on_body(SMFICTX* context, unsigned char* bytes, std::size_t size) {
   return seal(SMFIS_CONTINUE, [&]() -> sfsistat {
     Session& session = session_of(context);
-    if (session.connection.wants_body(service->settings()->filter)) {
+    if (session.connection.wants_body(*service->settings())) {
       session.connection.body({reinterpret_cast<const char*>(bytes), size});
       return SMFIS_CONTINUE;
     }

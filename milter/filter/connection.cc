@@ -39,8 +39,8 @@ void Connection::header(std::string_view name, std::string_view value, bool blan
   claims_.header(name, value);
 }
 
-bool Connection::wants_body(const config::Filter& settings) const {
-  return tls_ && settings.count_body;
+bool Connection::wants_body(const config::Config& settings) const {
+  return settings.filter.count_body && (tls_ || !settings.wire.ports.empty());
 }
 
 void Connection::begin_message() {
@@ -52,11 +52,28 @@ void Connection::begin_message() {
   parameters_ = {};
 }
 
+// On the wire the commands were read and the message's end was seen, but not the text: whether it
+// is this message, and to the byte, its size tells.
+void Connection::fit_to_shown(const Shown& shown, classifier::Trace& trace) {
+  trace.window = classifier::Window::Near;
+  const auto size = shown.size(trace.transfer);
+  if (!size) return;
+  trace.miss = std::max(trace.size, *size) - std::min(trace.size, *size);
+  if (trace.miss == 0) {
+    trace.window = classifier::Window::Exact;
+    trace.landmarks = shown.landmarks(trace.transfer);
+  } else if (trace.miss > classifier::most_miss(*size)) {
+    trace = classifier::unobserved(classifier::Reason::Lost, trace.message);
+  }
+}
+
 // Under TLS nobody but the milter has read the commands and the text. Where the message was not
 // placed to the byte its landmarks would be beside the mark, and a cut beside a mark looks like a
 // template.
 void Connection::add_what_was_shown(const Shown& shown, const classifier::Dialogue& parameters,
                                     classifier::Trace& trace) {
+  const bool seen = trace.state != classifier::State::Unobserved;
+  if (trace.via == classifier::Via::Wire && !trace.tls && seen) return fit_to_shown(shown, trace);
   if (!trace.tls || trace.records.empty()) return;
   if (trace.window == classifier::Window::Exact) {
     trace.landmarks = shown.landmarks(trace.transfer);

@@ -52,8 +52,9 @@ class Connection {
   void mail_parameter(std::string_view parameter);
   // `blank_taken`: Postfix has taken the blank behind the colon away.
   void header(std::string_view name, std::string_view value = {}, bool blank_taken = true);
-  // Whether body() is to be called to the message's end: under TLS, where it is asked for.
-  bool wants_body(const config::Filter& settings) const;
+  // Whether body() is to be called to the message's end: where the observer does not read the text,
+  // under TLS and on the wire, and the count is asked for.
+  bool wants_body(const config::Config& settings) const;
   void body(std::string_view bytes) { shown_.body(bytes); }
   void body_unseen() { shown_.body_unseen(); }
   void abort() { begin_message(); }
@@ -65,6 +66,7 @@ class Connection {
 
  private:
   void begin_message();
+  static void fit_to_shown(const Shown& shown, classifier::Trace& trace);
   static void add_what_was_shown(const Shown& shown, const classifier::Dialogue& parameters,
                                  classifier::Trace& trace);
   Exemption exemption(const config::Exempt& settings) const;

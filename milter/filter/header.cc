@@ -59,7 +59,7 @@ std::vector<std::string> items(std::string_view hostname, const classifier::Trac
   add("gait", gait.empty() ? "unknown" : gait);
   if (observed) add("mss", verdict.mss != 0 ? std::to_string(verdict.mss) : "unknown");
   add("tls", tls || trace.tls ? "yes" : "no");
-  if (observed && trace.tls) add("window", classifier::name(trace.window));
+  if (observed && classifier::unread(trace)) add("window", classifier::name(trace.window));
   if (observed) add("segments", classifier::print_sizes(trace, max_runs));
   if (trace.reason != classifier::Reason::None) add("reason", classifier::name(trace.reason));
   add("v", "1");

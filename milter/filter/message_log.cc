@@ -52,7 +52,7 @@ void add_trace(Facts& facts, const classifier::Trace& trace, std::size_t max_run
   facts.number("message", std::to_string(trace.message));
   if (trace.state == classifier::State::Unobserved) return;
   facts.text("via", classifier::name(trace.via));
-  if (trace.tls) facts.text("window", classifier::name(trace.window));
+  if (classifier::unread(trace)) facts.text("window", classifier::name(trace.window));
   if (trace.miss != 0) facts.number("miss", std::to_string(trace.miss));
   facts.number("size", std::to_string(trace.size));
   facts.text("segments", classifier::print_sizes(trace, max_runs));

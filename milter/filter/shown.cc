@@ -39,6 +39,12 @@ void Shown::body(std::string_view bytes) {
   }
 }
 
+std::optional<std::uint64_t> Shown::size(classifier::Transfer transfer) const {
+  if (!sizes_.body) return std::nullopt;
+  return transfer == classifier::Transfer::Data ? classifier::size_by_data(sizes_)
+                                                : sizes_.header + *sizes_.body;
+}
+
 classifier::Landmarks Shown::landmarks(classifier::Transfer transfer) const {
   constexpr std::uint8_t kDotLine = 3;
   classifier::Landmarks marks = marks_;

@@ -7,6 +7,8 @@
 // Pure; one a message.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "classifier/sealed_message.h"
@@ -23,6 +25,8 @@ class Shown {
   void body_unseen() { sizes_.body.reset(); }
 
   const classifier::ShownSizes& sizes() const { return sizes_; }
+  // Bytes of the whole message as `transfer` carries it; nothing where the body was not counted.
+  std::optional<std::uint64_t> size(classifier::Transfer transfer) const;
   // Of a message that was sent by `transfer`.
   classifier::Landmarks landmarks(classifier::Transfer transfer) const;
 

@@ -108,6 +108,13 @@ std::string Endpoint::print_address() const {
   return print_bytes(bytes_);
 }
 
+Endpoint Endpoint::from_bytes(std::span<const std::uint8_t, 16> address, std::uint16_t port) {
+  Endpoint endpoint;
+  std::copy(address.begin(), address.end(), endpoint.bytes_.begin());
+  endpoint.port_ = port;
+  return endpoint;
+}
+
 std::string Endpoint::print() const {
   return is_v4() ? fmt::format("{}:{}", print_address(), port_)
                  : fmt::format("[{}]:{}", print_address(), port_);

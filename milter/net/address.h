@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,9 @@ class Endpoint {
   // Address without a port or brackets, as in Postfix's {client_addr}; the prefix "IPv6:" is
   // allowed. Used with the port from {client_port}.
   static std::optional<Endpoint> parse_address(std::string_view text, std::uint16_t port);
+
+  // `address`: 16 bytes in network order, IPv4 as ::ffff:a.b.c.d.
+  static Endpoint from_bytes(std::span<const std::uint8_t, 16> address, std::uint16_t port);
 
   std::string print() const;          // "192.0.2.7:25", "[2001:db8::1]:25"
   std::string print_address() const;  // "192.0.2.7", "2001:db8::1"

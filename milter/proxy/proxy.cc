@@ -11,11 +11,10 @@
 #include <memory>
 #include <thread>
 
-#include "milter/config/load.h"
 #include "milter/evidence/server.h"
 #include "milter/log/log.h"
 #include "milter/proxy/worker.h"
-#include "milter/supervisor/control.h"
+#include "milter/supervisor/orders.h"
 
 namespace proxy {
 namespace {
@@ -45,16 +44,15 @@ net::Fd open_listener(const net::Endpoint& address) {
 }
 
 // The process's main thread: the evidence socket, the control line, the drain's clock.
-class Process {
+class Process final : private supervisor::Orders::Listener {
  public:
-  Process(const config::Config& config, std::string config_file,
+  Process(const config::Config& config, const std::string& config_file,
           const std::vector<WorkerInput>& inputs, int control_fd)
-      : config_file_(std::move(config_file)),
-        control_fd_(control_fd),
-        table_(config.evidence.max_sessions, config.evidence.linger),
+      : table_(config.evidence.max_sessions, config.evidence.linger),
         shared_{.config = std::make_shared<const config::Config>(config), .table = table_},
         base_(event_base_new()),
-        server_(base_.get(), config.evidence, table_) {
+        server_(base_.get(), config.evidence, table_),
+        orders_(base_.get(), control_fd, config_file, shared_.config.load(), *this) {
     for (const auto& input : inputs) {
       workers_.push_back(std::make_unique<Worker>(shared_, input));
       listeners_.insert(listeners_.end(), input.listeners.begin(), input.listeners.end());
@@ -63,10 +61,8 @@ class Process {
 
   int run() {
     start_workers();
-    listen_for_orders();
-    if (control_fd_ >= 0) {
-      supervisor::send_control(control_fd_, {.kind = supervisor::ControlMessage::Kind::Ready});
-    }
+    start_tick();
+    orders_.ready();
     event_base_dispatch(base_.get());
     for (const auto& worker : workers_) worker->stop();
     return EX_OK;
@@ -83,72 +79,25 @@ class Process {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
 
-  void listen_for_orders() {
-    const auto add = [this](int what_fd, short what, event_callback_fn callback,
-                            const timeval* time) {
-      events_.emplace_back(event_new(base_.get(), what_fd, what, callback, this));
-      event_add(events_.back().get(), time);
-    };
-    add(SIGTERM, EV_SIGNAL | EV_PERSIST, call<&Process::drain>, nullptr);
-    add(SIGINT, EV_SIGNAL | EV_PERSIST, call<&Process::drain>, nullptr);
-    add(-1, EV_PERSIST, call<&Process::on_tick>, &kTick);
-    if (control_fd_ >= 0) {
-      add(control_fd_, EV_READ | EV_PERSIST, call<&Process::on_control>, nullptr);
-    } else {
-      add(SIGHUP, EV_SIGNAL | EV_PERSIST, call<&Process::reload_file>, nullptr);
-    }
+  void start_tick() {
+    tick_.reset(event_new(
+        base_.get(), -1, EV_PERSIST,
+        [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_tick(); }, this));
+    event_add(tick_.get(), &kTick);
   }
 
-  template <void (Process::*method)()>
-  static void call(evutil_socket_t, short, void* self) {
-    (static_cast<Process*>(self)->*method)();
+  void reloaded(std::shared_ptr<const config::Config> config) override {
+    shared_.config.store(std::move(config));
   }
 
-  void on_control() {
-    using Kind = supervisor::ControlMessage::Kind;
-    const auto message = supervisor::receive_control(control_fd_);
-    if (!message) return;
-    switch (message->kind) {
-      case Kind::Reload:
-        reload(message->text);
-        break;
-      case Kind::Gone:
-        event_del(events_.back().get());  // its end of file would come again and again
-        // The supervisor's copies of the listeners are gone, ours would keep the backlog open for
-        // clients whom nobody will take: let them be refused, and a new start find the port free.
-        for (const int listener : listeners_) ::shutdown(listener, SHUT_RDWR);
-        drain();
-        break;
-      case Kind::Drain:
-        drain();
-        break;
-      case Kind::Ready:
-        break;
-    }
-  }
-
-  void reload_file() {
-    try {
-      reload(config::read_file(config_file_));
-    } catch (const config::ConfigError& error) {
-      logging::error(std::string("reload refused, the old configuration stays: ") + error.what());
-    }
-  }
-
-  void reload(const std::string& text) {
-    try {
-      auto loaded = std::make_shared<const config::Config>(config::parse(text, config_file_));
-      for (const auto& key : config::needs_restart(*shared_.config.load(), *loaded)) {
-        logging::warning(key + " has changed: it takes effect at the next start");
-      }
-      shared_.config.store(std::move(loaded));
-    } catch (const config::ConfigError& error) {
-      logging::error(std::string("reload refused, the old configuration stays: ") + error.what());
-    }
+  // The supervisor's copies of the listeners are gone, ours would keep the backlog open for clients
+  // whom nobody will take: let them be refused, and a new start find the port free.
+  void abandoned() override {
+    for (const int listener : listeners_) ::shutdown(listener, SHUT_RDWR);
   }
 
   // No more clients; those that are here may finish until the deadline. Asked twice: now.
-  void drain() {
+  void drain() override {
     if (draining_) {
       event_base_loopbreak(base_.get());
       return;
@@ -168,14 +117,13 @@ class Process {
     event_base_loopbreak(base_.get());
   }
 
-  const std::string config_file_;
-  const int control_fd_;
   evidence::Table table_;
   Shared shared_;
   net::EventBase base_;
   evidence::Server server_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::vector<net::Event> events_;
+  supervisor::Orders orders_;
+  net::Event tick_;
   std::vector<int> listeners_;  // borrowed, of all workers
   bool draining_ = false;
   steady_clock::time_point deadline_;

@@ -112,7 +112,7 @@ Account find_account(const config::Config& config) {
 }
 
 void prepare_folders(const config::Config& config, const Account& account) {
-  if (!config.proxy.listen.empty()) {
+  if (!config.proxy.listen.empty() || !config.wire.ports.empty()) {
     make_folder(folder_of(config.evidence.socket), 0755, account.uid, account.gid);
   }
   constexpr std::string_view kUnix = "unix:";

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <memory>
 
+#include "milter/capture/wire_tap.h"
 #include "milter/config/load.h"
 #include "milter/filter/filter.h"
 #include "milter/log/log.h"
@@ -20,6 +21,7 @@
 #include "milter/supervisor/proxy_parts.h"
 #include "milter/supervisor/rights.h"
 #include "milter/supervisor/setup_error.h"
+#include "milter/wire/wire.h"
 
 namespace supervisor {
 namespace {
@@ -54,10 +56,26 @@ std::string monotonic_usec() {
 
 std::string describe(const config::Config& config) {
   std::string text;
+  if (!config.wire.ports.empty()) {
+    text = fmt::format("wire observer on port {}", fmt::join(config.wire.ports, ", "));
+  }
   for (const auto& listen : config.proxy.listen) {
     text += (text.empty() ? "proxy on " : ", ") + listen.print();
   }
-  return text + (text.empty() ? "no proxy; filter on " : "; filter on ") + config.filter.socket;
+  return text + (text.empty() ? "no observer; filter on " : "; filter on ") + config.filter.socket;
+}
+
+std::unique_ptr<capture::WireTap> open_tap(const config::Config& config) {
+  static_assert(config::Wire::kMostPorts == capture::WireTap::kMostPorts);
+  try {
+    return std::make_unique<capture::WireTap>(
+        capture::WireTap::Settings{.ports = config.wire.ports,
+                                   .interface = config.wire.interface,
+                                   .ring_bytes = config.capture.ring_bytes,
+                                   .max_flows = config.wire.max_sessions});
+  } catch (const std::exception& error) {
+    throw SetupError(EX_UNAVAILABLE, fmt::format("wire.ports: {}", error.what()));
+  }
 }
 
 class Supervisor {
@@ -65,9 +83,11 @@ class Supervisor {
   Supervisor(const config::Config& config, std::string file)
       : config_(config), file_(std::move(file)), signals_(open_signals()) {
     if (!config.proxy.listen.empty()) parts_ = std::make_unique<ProxyParts>(config);
+    if (!config.wire.ports.empty()) tap_ = open_tap(config);
     drop(config);
     // In the order in which they are drained.
     if (parts_) children_.push_back(std::make_unique<Child>("proxy", proxy_body()));
+    if (tap_) children_.push_back(std::make_unique<Child>("wire", wire_body()));
     children_.push_back(std::make_unique<Child>("filter", filter_body()));
   }
 
@@ -97,10 +117,18 @@ class Supervisor {
     };
   }
 
+  std::function<int(int)> wire_body() {
+    return [this](int control_fd) {
+      logging::open(config_.log, "wire");
+      return wire::run(config_, file_, *tap_, control_fd);
+    };
+  }
+
   std::function<int(int)> filter_body() {
     return [this](int control_fd) {
       // The filter has no use for port 25: if the proxy is gone for good, nobody is to listen.
       parts_.reset();
+      tap_.reset();
       logging::open(config_.log, "filter");
       return filter::run(config_, file_, control_fd);
     };
@@ -275,7 +303,8 @@ class Supervisor {
   config::Config config_;  // what a child that is started now is given
   const std::string file_;
   net::Fd signals_;
-  std::unique_ptr<ProxyParts> parts_;  // null: no proxy
+  std::unique_ptr<ProxyParts> parts_;      // null: no proxy
+  std::unique_ptr<capture::WireTap> tap_;  // null: no wire observer
   std::vector<std::unique_ptr<Child>> children_;
   State state_ = State::Starting;
   std::size_t draining_ = 0;
@@ -304,6 +333,17 @@ int run_proxy(const config::Config& config, const std::string& config_file) {
   const ProxyParts parts(config);
   drop(config);
   return proxy::run(config, config_file, parts.inputs(), -1);
+}
+
+int run_wire(const config::Config& config, const std::string& config_file) {
+  if (config.wire.ports.empty()) {
+    throw SetupError(EX_CONFIG,
+                     config_file + ": wire.ports: names no port, so there is nothing to observe");
+  }
+  begin(config, "wire");
+  const auto tap = open_tap(config);
+  drop(config);
+  return wire::run(config, config_file, *tap, -1);
 }
 
 int run_filter(const config::Config& config, const std::string& config_file) {

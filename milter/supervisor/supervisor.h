@@ -20,9 +20,10 @@ namespace supervisor {
 // Throws SetupError, std::system_error.
 int run(const config::Config& config, const std::string& config_file);
 
-// One process alone, in the foreground, without a supervisor: `segmilter proxy`, `segmilter
-// filter`.
+// One process alone, in the foreground, without a supervisor: `segmilter proxy`, `segmilter wire`,
+// `segmilter filter`.
 int run_proxy(const config::Config& config, const std::string& config_file);
+int run_wire(const config::Config& config, const std::string& config_file);
 int run_filter(const config::Config& config, const std::string& config_file);
 
 }  // namespace supervisor

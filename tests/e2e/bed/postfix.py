@@ -13,7 +13,8 @@ from .mail import Mailbox
 from .netns import Namespace
 from .process import alive, end_pids, wait_until
 
-EXAMPLE = Path(__file__).resolve().parents[3] / "examples/postfix/listen"
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples/postfix"
+EXAMPLE = EXAMPLES / "listen"
 
 # No name service, no waiting, a log file, and room for 5 MB messages and many sessions.
 BED_LINES = """
@@ -138,15 +139,15 @@ def make_keys(root: Path) -> None:
         (root / f"{name}.pem").write_text("".join((root / f"{name}.{part}").read_text() for part in ("key", "crt")))
 
 
-def server(space: Namespace, root: Path, extra_services: str = "", tls: bool = False) -> Postfix:
-    """The example's Postfix. Its files, with other paths and nothing else changed."""
-    main = (EXAMPLE / "main.cf").read_text()
+def server(space: Namespace, root: Path, extra_services: str = "", tls: bool = False, way: str = "listen") -> Postfix:
+    """The Postfix of the example for this way to deploy. Its files, with other paths and nothing else changed."""
+    main = (EXAMPLES / way / "main.cf").read_text()
     for path, ours in {"/var/mail/vhosts": root / "mail", "/var/spool/postfix": root / "queue",
                        "/var/lib/postfix": root / "data"}.items():
         if path not in main:
-            raise RuntimeError(f"examples/postfix/listen/main.cf no longer names {path}")
+            raise RuntimeError(f"examples/postfix/{way}/main.cf no longer names {path}")
         main = main.replace(path, str(ours))
-    master = (EXAMPLE / "master.cf").read_text()
+    master = (EXAMPLES / way / "master.cf").read_text()
     if tls:
         root.mkdir(parents=True)
         make_keys(root)

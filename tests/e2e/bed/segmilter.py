@@ -7,32 +7,35 @@ from pathlib import Path
 
 from .netns import Namespace
 from .process import children, end, end_pids, title, wait_until
-from .postfix import EXAMPLE
+from .postfix import EXAMPLES
 
 USER = "nobody"  # any account without rights; packages make one called segmilter
 
 
 class Segmilter:
-    """`settings` is TOML by section, laid over the example: {"policy": {"mode": "enforce"}}."""
+    """`settings` is TOML by section, laid over the example: {"policy": {"mode": "enforce"}}. `wire`: not the
+    proxy but the wire observer."""
 
-    def __init__(self, space: Namespace, program: Path, root: Path, queue: Path, settings=None):
+    def __init__(self, space: Namespace, program: Path, root: Path, queue: Path, settings=None, wire: bool = False):
+        self.observer = "wire" if wire else "proxy"
+        self._example = EXAMPLES / ("wire" if wire else "listen") / "segmilter.toml"
         self.space, self.program, self.root, self.queue = space, program, root, queue
         self.config, self.log_file = root / "segmilter.toml", root / "segmilter.log"
         self.process: subprocess.Popen | None = None
         root.mkdir(parents=True)
         shutil.chown(root, USER)
         sockets = queue / "segmilter"
-        sockets.mkdir(parents=True)
+        sockets.mkdir(parents=True, exist_ok=True)
         shutil.chown(sockets, USER, "postfix")
         sockets.chmod(0o2770)
         self.write(settings)
 
     def write(self, settings=None) -> None:
-        text = (EXAMPLE / "segmilter.toml").read_text()
+        text = self._example.read_text()
         for old, new in {'"segmilter"': f'"{USER}"', "/run/segmilter": str(self.root),
                          "/var/spool/postfix": str(self.queue)}.items():
             if old not in text:
-                raise RuntimeError(f"examples/postfix/listen/segmilter.toml no longer has {old}")
+                raise RuntimeError(f"{self._example} no longer has {old}")
             text = text.replace(old, new)
         self.config.write_text(overlay(text, settings or {}))
 
@@ -49,7 +52,7 @@ class Segmilter:
     def _ready(self) -> bool:
         if self.process.poll() is not None:
             raise RuntimeError(f"segmilter ended with status {self.process.returncode}")
-        return bool(self.child("proxy") and self.child("filter") and self._listens()
+        return bool(self.child(self.observer) and self.child("filter") and self._listens()
                     and (self.queue / "segmilter/milter.sock").exists())
 
     def _listens(self) -> bool:

@@ -64,11 +64,13 @@ def uninterrupted():
 
 
 class Bed:
-    """with Bed(program) as bed: …   `program` is segmilter's path; without one, Postfix itself
-    has port 25."""
+    """with Bed(program) as bed: …   `program` is segmilter's path; without one, or where it only
+    watches the `wire`, Postfix itself has port 25."""
 
-    def __init__(self, program: Path | None, settings: dict | None = None, tag: str = "bed", tls: bool = False):
+    def __init__(self, program: Path | None, settings: dict | None = None, tag: str = "bed", tls: bool = False,
+                 wire: bool = False):
         self._tls = tls  # Postfix offers STARTTLS
+        self._wire = wire
         self.program = Path(program).resolve() if program else None
         self._settings, self._tag = settings, fresh_tag(tag)
         self._stack = ExitStack()
@@ -85,15 +87,16 @@ class Bed:
             self.link = Link(self._tag)
             stack.callback(self.link.delete)
             stack.callback(self._end_strays)
+            way = "wire" if self._wire else "listen"
             ports = (DIRECT_PORT,) if self.program else (DIRECT_PORT, 25)
             self.postfix = postfix.server(self.link.server, self.root / "server", "".join(
                 f"{address}:{port} inet n - n - - smtpd\n"
-                for address in (SERVER4, f"[{SERVER6}]") for port in ports), self._tls)
+                for address in (SERVER4, f"[{SERVER6}]") for port in ports), self._tls, way)
             stack.callback(self.postfix.stop)
             self.segmilter = None
             if self.program:
                 self.segmilter = Segmilter(self.link.server, self.program, self.root / "segmilter",
-                                           self.root / "server/queue", self._settings)
+                                           self.root / "server/queue", self._settings, self._wire)
             self.postfix.start()
             if self.segmilter:
                 stack.callback(self.segmilter.stop)

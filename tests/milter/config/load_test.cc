@@ -91,6 +91,9 @@ TEST_CASE("every kind of value is read") {
     [capture]
     method = "read"
     ring_bytes = "64K"
+    [wire]
+    interface = "eth0"
+    max_sessions = 7
     [evidence]
     socket_mode = "0600"
     [filter]
@@ -122,6 +125,8 @@ TEST_CASE("every kind of value is read") {
   CHECK(config.proxy.drain_timeout == 0s);
   CHECK(config.capture.method == config::Capture::Method::Read);
   CHECK(config.capture.ring_bytes == 65536);
+  CHECK(config.wire.interface == "eth0");
+  CHECK(config.wire.max_sessions == 7);
   CHECK(config.evidence.socket_mode == 0600);
   CHECK(config.filter.socket == "inet6:8891@::1");
   CHECK(config.filter.evidence_timeout == 50ms);
@@ -177,6 +182,11 @@ TEST_CASE("a value that is refused is named with file, line, key and reason") {
       {"listen without port", "[proxy]\nlisten = [\"0.0.0.0\"]\n", "test.toml:2: proxy.listen: \"0.0.0.0\" is not an address with a port, such as \"192.0.2.1:25\" or \"[2001:db8::1]:25\""},
       {"listen by name", "[proxy]\nlisten = [\"localhost:25\"]\n", "test.toml:2: proxy.listen: \"localhost:25\" is not an address with a port, such as \"192.0.2.1:25\" or \"[2001:db8::1]:25\""},
       {"listen on port 0", "[proxy]\nlisten = [\"127.0.0.1:0\"]\n", "test.toml:2: proxy.listen: \"127.0.0.1:0\": port 0 names no port"},
+      {"ports not a list", "[wire]\nports = 25\n", "test.toml:2: wire.ports: expected an array such as [25, 465], got an integer"},
+      {"port 0", "[wire]\nports = [0]\n", "test.toml:2: wire.ports: 0 is out of range: from 1 to 65535"},
+      {"port twice", "[wire]\nports = [25, 25]\n", "test.toml:2: wire.ports: 25 is named twice"},
+      {"too many ports", "[wire]\nports = [1, 2, 3, 4, 5, 6, 7, 8, 9]\n", "test.toml:2: wire.ports: more than 8 ports"},
+      {"no interface", "[wire]\ninterface = \"eth0/1\"\n", "test.toml:2: wire.interface: \"eth0/1\" is not the name of a network interface"},
       {"listen twice", "[proxy]\nlisten = [\"127.0.0.1:25\", \"127.0.0.1:25\"]\n", "test.toml:2: proxy.listen: \"127.0.0.1:25\" is named twice"},
       {"network with host bits", "[exempt]\nnetworks = [\"192.0.2.1/24\"]\n", "test.toml:2: exempt.networks: \"192.0.2.1/24\" is not a network such as \"192.0.2.0/24\" or \"2001:db8::/32\" (no bits set after the prefix), nor an address"},
       {"socket path not absolute", "[evidence]\nsocket = \"evidence.sock\"\n", "test.toml:2: evidence.socket: \"evidence.sock\" is not an absolute path of a socket"},
@@ -222,6 +232,7 @@ TEST_CASE("combinations that would be unsafe are refused") {
       {"no upstream", proxy, "test.toml:2: proxy.listen: proxy.upstream is not set: name Postfix's smtpd that expects the PROXY protocol, such as upstream = \"127.0.0.1:10025\""},
       {"the client's address lost", proxy + "upstream = \"127.0.0.1:10025\"\nupstream_protocol = \"none\"\n",
        "test.toml:4: proxy.upstream_protocol: \"none\" is refused: every client would look like 127.0.0.1 to Postfix, which mynetworks permits: an open relay. Use \"proxy-v2\" and smtpd_upstream_proxy_protocol=haproxy"},
+      {"wire beside a proxy", proxy + "upstream = \"127.0.0.1:10025\"\n[wire]\nports = [25]\n", "test.toml:5: wire.ports: proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer on evidence.socket"},
       {"itself", "[proxy]\nlisten = [\"127.0.0.1:25\"]\nupstream = \"127.0.0.1:25\"\n", "test.toml:3: proxy.upstream: \"127.0.0.1:25\" is what proxy.listen \"127.0.0.1:25\" listens on: the proxy would talk to itself"},
       {"itself by a wildcard", proxy + "upstream = \"127.0.0.1:25\"\n", "test.toml:3: proxy.upstream: \"127.0.0.1:25\" is what proxy.listen \"0.0.0.0:25\" listens on: the proxy would talk to itself"},
       {"upstream is a wildcard", proxy + "upstream = \"0.0.0.0:10025\"\n", "test.toml:3: proxy.upstream: names every address; Postfix's own is wanted"},

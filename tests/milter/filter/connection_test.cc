@@ -199,7 +199,7 @@ TEST_CASE("under TLS what Postfix shows goes with the question and into the trac
   connection.mail("", true);
   connection.mail_parameter("BODY=8BITMIME");
   connection.mail_parameter("SIZE=1234");
-  CHECK(connection.wants_body(kDefaults.filter));
+  CHECK(connection.wants_body(kDefaults));
   connection.header("Subject", " hello\n\tfolded", false);
   connection.header("X-Other", " yes", false);
   connection.body(".text\r\n");
@@ -214,9 +214,65 @@ TEST_CASE("under TLS what Postfix shows goes with the question and into the trac
 
   // The next message begins anew, and in clear nothing is counted.
   connection.mail("", false);
-  CHECK_FALSE(connection.wants_body(kDefaults.filter));
+  CHECK_FALSE(connection.wants_body(kDefaults));
   connection.body_unseen();
   (void)connection.end_of_message(kDefaults, script);
   CHECK(script.asked_sizes.header == 0);
   CHECK_FALSE(script.asked_sizes.body);
+}
+
+namespace {
+
+// As the wire observer tells of a message in clear: nobody has read its text.
+classifier::Trace from_the_wire(std::uint64_t size) {
+  classifier::Trace trace = numbered(1);
+  trace.via = classifier::Via::Wire;
+  trace.size = size;
+  trace.segments = {{.size = static_cast<std::uint32_t>(size)}};
+  return trace;
+}
+
+// 18 bytes of header with the blank line, 7 of body, 1 dot, the terminator.
+filter::Judgement judge_from_the_wire(std::uint64_t size) {
+  Script script;
+  script.answers = {from_the_wire(size)};
+  Connection connection = from("192.0.2.7:40112");
+  connection.mail("", false);
+  connection.header("Subject", " hello", false);
+  connection.body(".text\r\n");
+  return connection.end_of_message(kDefaults, script);
+}
+
+}  // namespace
+
+TEST_CASE("with a wire observer the body is counted in clear as well") {
+  config::Config settings;
+  Connection connection = from("192.0.2.7:40112");
+  connection.mail("", false);
+  CHECK_FALSE(connection.wants_body(settings));
+  settings.wire.ports = {25};
+  CHECK(connection.wants_body(settings));
+  settings.filter.count_body = false;
+  CHECK_FALSE(connection.wants_body(settings));
+}
+
+TEST_CASE(
+    "what Postfix shows gives a message seen on the wire its landmarks, where the sizes fit") {
+  const auto judgement = judge_from_the_wire(18 + 7 + 1 + 3);
+  CHECK(judgement.trace.window == classifier::Window::Exact);
+  CHECK(judgement.trace.landmarks.header_end == 16);
+  CHECK(judgement.trace.landmarks.terminator == 3);
+}
+
+TEST_CASE("a message seen on the wire whose size misses by a little has no landmarks") {
+  const auto judgement = judge_from_the_wire(18 + 7 + 1 + 3 - 2);
+  CHECK(judgement.trace.window == classifier::Window::Near);
+  CHECK(judgement.trace.miss == 2);
+  CHECK(judgement.trace.landmarks.header_end == 0);
+}
+
+TEST_CASE("a message seen on the wire of quite another size is not this one") {
+  const auto judgement = judge_from_the_wire(5000);
+  CHECK(judgement.trace.state == State::Unobserved);
+  CHECK(judgement.trace.reason == Reason::Lost);
 }

@@ -1,0 +1,521 @@
+/* Runs in the kernel for every packet of the machine and passes on what is needed to follow the
+ * mail that this machine receives: one WireEvent (wire_tap.h) for each segment with payload and for
+ * each SYN, FIN and RST. It returns 0, so that no packet is copied to the socket it is attached to
+ * (AF_PACKET, SOCK_DGRAM: the packet begins with the IP header).
+ *
+ * What is passed of the text:
+ *
+ *     commands and replies   up to HEAD_LARGE bytes of each packet
+ *     a message (behind 354) the first HEAD_SMALL and the last TAIL bytes of each packet
+ *     under TLS              as much; the hellos; and the 5-byte header of each record, which is
+ *                            found by walking from one to the next
+ *
+ * TLS out of step: when a packet comes before the one in front of it, the records in it cannot be
+ * walked. Then whole packets are passed (COPY) until one begins with what looks like a record, and
+ * whatever fills the hole later is passed whole as well.
+ *
+ * A connection is known from its SYN on; one whose SYN was not seen is not followed.
+ */
+#include <linux/bpf.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define NOTHING 0 /* bytes of the packet for the socket */
+
+#define HEAD_SMALL 32
+#define HEAD_LARGE 1536 /* a whole segment on Ethernet */
+#define TAIL 16
+#define RECORDS 16
+#define PORTS 8
+#define MOST_RECORDS 4096 /* of one packet */
+#define MOST_PARTS 64     /* bits in line_feeds */
+#define MOST_COPIES 48    /* of HEAD_LARGE: more than 64 KB */
+#define HELLO_CLIENT 4096 /* bytes of a direction from the hello on */
+#define HELLO_SERVER 1024
+
+#define FIN 0x01
+#define SYN 0x02
+#define RST 0x04
+#define ACK 0x10
+
+#define PACKET_HOST 0
+#define PACKET_OUTGOING 4
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86DD
+#define TCP 6
+
+enum event_flag { FROM_SERVER = 1, V6 = 2, NOTES = 4 };
+
+struct wire_record {
+  __u32 at; /* of its header, in the packet's payload; modulo 2^32: may lie in front of it */
+  __u16 length;
+  __u8 type;
+  __u8 minor; /* of the version 3.x */
+};
+
+/* Shared with wire_tap.cc, byte for byte. */
+struct wire_event {
+  __u64 time_ns;
+  __u64 line_feeds; /* bit i: part i of a super-packet ends with LF */
+  __u64 returns;    /* … with CR */
+  __u8 client[16];
+  __u8 server[16];
+  __u32 seq;
+  __u32 ack;
+  __u32 size; /* payload */
+  __u16 client_port;
+  __u16 server_port;
+  __u16 gso_size;
+  __u16 head_size;
+  __u8 tcp_flags;
+  __u8 flags;
+  __u8 tail_size;
+  __u8 records;
+  __u8 tail[TAIL];
+  struct wire_record record[RECORDS];
+};
+
+struct small_event {
+  struct wire_event event;
+  __u8 head[HEAD_SMALL];
+};
+
+struct large_event {
+  struct wire_event event;
+  __u8 head[HEAD_LARGE];
+};
+
+enum mode { COMMANDS, TEXT, TLS };
+
+struct key {
+  __u8 client[16];
+  __u8 server[16];
+  __u16 client_port;
+  __u16 server_port;
+};
+
+/* A direction under TLS. */
+struct walk_state {
+  __u32 busy;     /* another processor is walking */
+  __u32 next;     /* sequence number of the next byte of a record header */
+  __u32 begin;    /* of the direction under TLS */
+  __u32 hole_end; /* what comes from in front of here was not walked */
+  __u32 length;   /* what is read of the header: its last bytes */
+  __u8 type;
+  __u8 minor;
+  __u8 read; /* bytes of the header that were read */
+  __u8 begun;
+  __u8 out_of_step;
+  __u8 hole;
+};
+
+struct flow {
+  __u32 ifindex;
+  __u8 mode;
+  __u8 acked;                /* the handshake's third packet was seen */
+  struct walk_state walk[2]; /* client, server */
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 4096); /* set before load */
+} events SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 1024); /* set before load */
+  __type(key, struct key);
+  __type(value, struct flow);
+} flows SEC(".maps");
+
+const volatile __u16 ports[PORTS] = {};
+const volatile __u64 wake_bytes = 0; /* that wait in the ring before the reader is woken */
+
+__u64 dropped = 0;
+
+struct packet {
+  struct key key;
+  __u32 seq;
+  __u32 ack;
+  __u32 payload; /* offset */
+  __u32 size;
+  __u16 gso_size;
+  __u8 tcp_flags;
+  __u8 flags;
+};
+
+static __always_inline int is_mail(__u16 port) {
+  for (int i = 0; i < PORTS; ++i) {
+    if (ports[i] == port && port != 0) return 1;
+  }
+  return 0;
+}
+
+static __always_inline void map_v4(__u8* address, const __u8* v4) {
+  address[10] = 0xff;
+  address[11] = 0xff;
+  __builtin_memcpy(address + 12, v4, 4);
+}
+
+/* Only packets that came in for a mail port, or go out from one: not what this machine sends to
+ * others. */
+static __always_inline int read_headers(struct __sk_buff* skb, struct packet* packet) {
+  __u8 source[16] = {}, destination[16] = {};
+  __u32 tcp_at, end;
+  if (skb->protocol == bpf_htons(ETH_P_IP)) {
+    __u8 ip[20];
+    if (bpf_skb_load_bytes(skb, 0, ip, sizeof ip) < 0) return 0;
+    if (ip[9] != TCP || (ip[6] & 0x3f) || ip[7]) return 0; /* fragments are not followed */
+    tcp_at = (ip[0] & 0x0f) * 4;
+    end = (__u32)ip[2] << 8 | ip[3];
+    map_v4(source, ip + 12);
+    map_v4(destination, ip + 16);
+  } else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+    __u8 ip[40];
+    if (bpf_skb_load_bytes(skb, 0, ip, sizeof ip) < 0) return 0;
+    if (ip[6] != TCP) return 0; /* extension headers are not followed */
+    tcp_at = sizeof ip;
+    end = ((__u32)ip[4] << 8 | ip[5]) + (ip[4] || ip[5] ? (__u32)sizeof ip : 0);
+    __builtin_memcpy(source, ip + 8, 16);
+    __builtin_memcpy(destination, ip + 24, 16);
+    packet->flags |= V6;
+  } else {
+    return 0;
+  }
+  __u8 tcp[20];
+  if (bpf_skb_load_bytes(skb, tcp_at, tcp, sizeof tcp) < 0) return 0;
+  const __u16 from = (__u16)(tcp[0] << 8 | tcp[1]);
+  const __u16 to = (__u16)(tcp[2] << 8 | tcp[3]);
+  if (skb->pkt_type == PACKET_HOST) {
+    if (!is_mail(to)) return 0;
+    __builtin_memcpy(packet->key.client, source, 16);
+    __builtin_memcpy(packet->key.server, destination, 16);
+    packet->key.client_port = from;
+    packet->key.server_port = to;
+  } else if (skb->pkt_type == PACKET_OUTGOING) {
+    if (!is_mail(from)) return 0;
+    __builtin_memcpy(packet->key.client, destination, 16);
+    __builtin_memcpy(packet->key.server, source, 16);
+    packet->key.client_port = to;
+    packet->key.server_port = from;
+    packet->flags |= FROM_SERVER;
+  } else {
+    return 0;
+  }
+  packet->seq = (__u32)tcp[4] << 24 | (__u32)tcp[5] << 16 | (__u32)tcp[6] << 8 | tcp[7];
+  packet->ack = (__u32)tcp[8] << 24 | (__u32)tcp[9] << 16 | (__u32)tcp[10] << 8 | tcp[11];
+  packet->tcp_flags = tcp[13];
+  packet->payload = tcp_at + (tcp[12] >> 4) * 4;
+  if (end == 0 || end > skb->len) end = skb->len; /* 0: larger than the field can say */
+  packet->size = end > packet->payload ? end - packet->payload : 0;
+  packet->gso_size = (__u16)skb->gso_size;
+  return 1;
+}
+
+static __always_inline void describe(const struct packet* packet, struct wire_event* event) {
+  event->time_ns = bpf_ktime_get_ns();
+  event->line_feeds = 0;
+  event->returns = 0;
+  __builtin_memcpy(event->client, packet->key.client, 16);
+  __builtin_memcpy(event->server, packet->key.server, 16);
+  event->seq = packet->seq;
+  event->ack = packet->ack;
+  event->size = packet->size;
+  event->client_port = packet->key.client_port;
+  event->server_port = packet->key.server_port;
+  event->gso_size = packet->gso_size;
+  event->head_size = 0;
+  event->tcp_flags = packet->tcp_flags;
+  event->flags = packet->flags;
+  event->tail_size = 0;
+  event->records = 0;
+}
+
+/* The reader looks when it is asked; it is woken only where the ring would fill up before. */
+static __always_inline void submit(void* event) {
+  const __u64 flags = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wake_bytes
+                          ? BPF_RB_FORCE_WAKEUP
+                          : BPF_RB_NO_WAKEUP;
+  bpf_ringbuf_submit(event, flags);
+}
+
+/* Bytes [from, from + size) of the packet; how many there are now in `to`. The barrier keeps the
+ * compiler from testing one register and passing another, which the verifier refuses. */
+static __always_inline __u16 load(struct __sk_buff* skb, __u32 from, __u8* to, __u64 size,
+                                  __u64 most) {
+  if (size > most) size = most;
+  barrier_var(size);
+  if (size == 0 || size > most) return 0;
+  return bpf_skb_load_bytes(skb, from, to, (__u32)size) < 0 ? 0 : (__u16)size;
+}
+
+static __always_inline void lost_one(void) {
+  __sync_fetch_and_add(&dropped, 1);
+}
+
+/* --- super-packets: how each of their segments ends ---------------------------------------------
+ */
+
+struct parts {
+  struct __sk_buff* skb;
+  __u32 payload;
+  __u32 size;
+  __u32 unit;
+  __u64 line_feeds;
+  __u64 returns;
+};
+
+static long look_at_part(__u32 i, struct parts* parts) {
+  const __u32 end = (i + 1) * parts->unit;
+  if (end >= parts->size || i >= MOST_PARTS) return 1; /* the last one's end is in the tail */
+  __u8 last;
+  if (bpf_skb_load_bytes(parts->skb, parts->payload + end - 1, &last, 1) < 0) return 1;
+  if (last == '\n') parts->line_feeds |= 1ULL << i;
+  if (last == '\r') parts->returns |= 1ULL << i;
+  return 0;
+}
+
+/* --- replies: is a message asked for? -----------------------------------------------------------
+ */
+
+/* By its last line. A reply that goes on beyond what is looked at is none to DATA. */
+static __always_inline __u8 mode_behind(const __u8* reply, __u32 size) {
+  __u8 mode = COMMANDS;
+  int at_start = 1;
+  for (__u32 i = 0; i + 3 < 512; ++i) {
+    if (i + 3 >= size) break;
+    if (at_start) {
+      mode = reply[i] == '3' && reply[i + 1] == '5' && reply[i + 2] == '4' ? TEXT : COMMANDS;
+    }
+    at_start = reply[i] == '\n';
+  }
+  return mode;
+}
+
+/* --- records ------------------------------------------------------------------------------------
+ */
+
+struct walk {
+  struct __sk_buff* skb;
+  struct packet* packet;
+  struct walk_state* state;
+  __u32 at; /* in the payload: the next byte of a header */
+  __u32 count;
+  struct wire_record record[RECORDS];
+};
+
+static __always_inline void pass_records(struct walk* walk) {
+  struct small_event* to = bpf_ringbuf_reserve(&events, sizeof *to, 0);
+  if (!to) return lost_one();
+  describe(walk->packet, &to->event);
+  to->event.flags |= NOTES;
+  to->event.records = RECORDS;
+  __builtin_memcpy(to->event.record, walk->record, sizeof walk->record);
+  submit(to);
+}
+
+static __always_inline void add_record(struct walk* walk, __u32 at, __u32 length, __u8 type,
+                                       __u8 minor) {
+  if (walk->count == RECORDS) {
+    pass_records(walk);
+    walk->count = 0;
+  }
+  const __u32 slot = walk->count & (RECORDS - 1);
+  walk->record[slot].at = at;
+  walk->record[slot].length = (__u16)length;
+  walk->record[slot].type = type;
+  walk->record[slot].minor = minor;
+  ++walk->count;
+}
+
+static long walk_header(__u32 i, struct walk* walk) {
+  struct walk_state* state = walk->state;
+  if (walk->at >= walk->packet->size) return 1;
+  const __u32 where = walk->packet->payload + walk->at;
+  if (state->read == 0 && walk->at + 5 <= walk->packet->size) {
+    __u8 header[5];
+    if (bpf_skb_load_bytes(walk->skb, where, header, sizeof header) < 0) return 1;
+    const __u32 length = (__u32)header[3] << 8 | header[4];
+    add_record(walk, walk->at, length, header[0], header[2]);
+    walk->at += 5 + length;
+    return 0;
+  }
+  /* A header that is cut by the packet's end. */
+  __u8 byte;
+  if (bpf_skb_load_bytes(walk->skb, where, &byte, 1) < 0) return 1;
+  if (state->read == 0) state->type = byte;
+  if (state->read == 2) state->minor = byte;
+  state->length = (state->length << 8 | byte) & 0xffff;
+  ++walk->at;
+  if (++state->read == 5) {
+    add_record(walk, walk->at - 5, state->length, state->type, state->minor);
+    walk->at += state->length;
+    state->read = 0;
+  }
+  return 0;
+}
+
+static __always_inline int looks_like_record(struct __sk_buff* skb, const struct packet* packet) {
+  __u8 header[5];
+  if (packet->size < sizeof header) return 0;
+  if (bpf_skb_load_bytes(skb, packet->payload, header, sizeof header) < 0) return 0;
+  return header[0] == 23 && header[1] == 3 && header[2] == 3 && header[3] <= 0x48;
+}
+
+/* Whether the packet must be passed whole. */
+static __always_inline int walk_alone(struct __sk_buff* skb, struct packet* packet,
+                                      struct walk_state* state, struct walk* walk) {
+  if (!state->begun) {
+    state->begun = 1;
+    state->next = state->begin = packet->seq;
+  }
+  if ((__s32)(state->next - packet->seq) < 0) {
+    state->out_of_step = 1;
+    if (looks_like_record(skb, packet)) {
+      state->out_of_step = 0;
+      state->hole = 1;
+      state->hole_end = packet->seq;
+      state->next = packet->seq;
+      state->read = 0;
+    }
+  }
+  if (state->out_of_step) return 1;
+  const __u32 ahead = state->next - packet->seq;
+  if (ahead < packet->size) {
+    walk->at = ahead;
+    bpf_loop(MOST_RECORDS, walk_header, walk, 0);
+    state->next = packet->seq + walk->at;
+  }
+  return state->hole && (__s32)(state->hole_end - packet->seq) > 0;
+}
+
+/* Packets of one connection may be at work on two processors at a time. The second one passes its
+ * packet whole, and is then what lies between two that were walked. */
+static __always_inline int walk_records(struct __sk_buff* skb, struct packet* packet,
+                                        struct walk_state* state, struct walk* walk) {
+  if (__sync_val_compare_and_swap(&state->busy, 0, 1) != 0) return 1;
+  const int whole = walk_alone(skb, packet, state, walk);
+  __sync_val_compare_and_swap(&state->busy, 1, 0);
+  return whole;
+}
+
+/* --- whole packets ------------------------------------------------------------------------------
+ */
+
+struct copy {
+  struct __sk_buff* skb;
+  struct packet* packet;
+};
+
+/* All but what the packet's own event has. */
+static long copy_part(__u32 i, struct copy* copy) {
+  const __u32 begin = (i + 1) * HEAD_LARGE;
+  if (begin >= copy->packet->size) return 1;
+  struct large_event* to = bpf_ringbuf_reserve(&events, sizeof *to, 0);
+  if (!to) {
+    lost_one();
+    return 1;
+  }
+  describe(copy->packet, &to->event);
+  to->event.flags |= NOTES;
+  to->event.seq = copy->packet->seq + begin;
+  to->event.head_size = load(copy->skb, copy->packet->payload + begin, to->head,
+                             copy->packet->size - begin, HEAD_LARGE);
+  submit(to);
+  return 0;
+}
+
+/* --- the packet's own event ---------------------------------------------------------------------
+ */
+
+static __always_inline void fill(struct __sk_buff* skb, const struct packet* packet,
+                                 const struct parts* parts, const struct walk* walk,
+                                 struct wire_event* event) {
+  describe(packet, event);
+  event->line_feeds = parts->line_feeds;
+  event->returns = parts->returns;
+  event->records = (__u8)walk->count;
+  __builtin_memcpy(event->record, walk->record, sizeof walk->record);
+  const __u32 tail = packet->size > TAIL ? TAIL : packet->size;
+  event->tail_size =
+      (__u8)load(skb, packet->payload + packet->size - tail, event->tail, tail, TAIL);
+}
+
+SEC("socket")
+int see_packet(struct __sk_buff* skb) {
+  struct packet packet = {};
+  if (!read_headers(skb, &packet)) return NOTHING;
+  const int from_server = packet.flags & FROM_SERVER;
+  const int syn = packet.tcp_flags & SYN;
+  if (syn && !from_server) {
+    struct flow fresh = {.ifindex = skb->ifindex};
+    bpf_map_update_elem(&flows, &packet.key, &fresh, BPF_ANY);
+  }
+  struct flow* flow = bpf_map_lookup_elem(&flows, &packet.key);
+  if (!flow) return NOTHING;
+  /* A bridge and its port both see what comes in. */
+  if (!from_server && flow->ifindex != skb->ifindex) return NOTHING;
+  const int handshake = !flow->acked && !from_server && !syn && (packet.tcp_flags & ACK);
+  if (handshake) flow->acked = 1;
+  if (packet.size == 0 && !handshake && !(packet.tcp_flags & (SYN | FIN | RST))) return NOTHING;
+
+  struct walk walk = {.skb = skb, .packet = &packet};
+  int large = syn || flow->mode == COMMANDS;
+  if (packet.size != 0 && !syn) {
+    if (flow->mode != TLS && !from_server) {
+      __u8 first[2] = {};
+      if (packet.size >= 2) bpf_skb_load_bytes(skb, packet.payload, first, sizeof first);
+      if (first[0] == 0x16 && first[1] == 3 && flow->mode == COMMANDS) flow->mode = TLS;
+    }
+    if (flow->mode == TLS) {
+      struct walk_state* state = &flow->walk[from_server ? 1 : 0];
+      walk.state = state;
+      const int whole = walk_records(skb, &packet, state, &walk);
+      const __u32 hello = from_server ? HELLO_SERVER : HELLO_CLIENT;
+      large = whole || packet.seq - state->begin < hello;
+      if (whole) {
+        struct copy copy = {.skb = skb, .packet = &packet};
+        bpf_loop(MOST_COPIES, copy_part, &copy, 0);
+      }
+    } else if (from_server) {
+      large = 1;
+    }
+  }
+
+  struct parts parts = {
+      .skb = skb, .payload = packet.payload, .size = packet.size, .unit = packet.gso_size};
+  if (packet.gso_size != 0 && !from_server) bpf_loop(MOST_PARTS, look_at_part, &parts, 0);
+
+  if (large) {
+    struct large_event* to = bpf_ringbuf_reserve(&events, sizeof *to, 0);
+    if (!to) {
+      lost_one();
+      return NOTHING;
+    }
+    fill(skb, &packet, &parts, &walk, &to->event);
+    /* Of a SYN the headers are wanted. */
+    const __u32 from = syn ? 0 : packet.payload;
+    const __u32 size = syn ? packet.payload + packet.size : packet.size;
+    const __u16 loaded = load(skb, from, to->head, size, HEAD_LARGE);
+    to->event.head_size = loaded;
+    if (from_server && !syn && loaded != 0 && flow->mode != TLS) {
+      flow->mode = mode_behind(to->head, loaded);
+    }
+    submit(to);
+  } else {
+    struct small_event* to = bpf_ringbuf_reserve(&events, sizeof *to, 0);
+    if (!to) {
+      lost_one();
+      return NOTHING;
+    }
+    fill(skb, &packet, &parts, &walk, &to->event);
+    to->event.head_size = load(skb, packet.payload, to->head, packet.size, HEAD_SMALL);
+    submit(to);
+  }
+  return NOTHING;
+}
+
+/* Some helpers are open to GPL-compatible programs only; BSD with GPL is the kernel's word for it.
+ */
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,149 @@
+#include "milter/capture/wire_tap.h"
+
+#include <arpa/inet.h>
+#include <bpf/libbpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+
+#include "milter/capture/bpf.h"
+#include "milter/net/fd.h"
+#include "wire.skel.h"
+
+namespace capture {
+namespace {
+
+// As in wire.bpf.c.
+constexpr std::size_t kTail = 16;
+constexpr std::size_t kRecords = 16;
+constexpr std::uint8_t kFromServer = 1;
+constexpr std::uint8_t kNote = 4;
+
+struct WireEvent {
+  std::uint64_t time_ns;
+  std::uint64_t line_feeds;
+  std::uint64_t returns;
+  std::array<std::uint8_t, 16> client;
+  std::array<std::uint8_t, 16> server;
+  std::uint32_t seq;
+  std::uint32_t ack;
+  std::uint32_t size;
+  std::uint16_t client_port;
+  std::uint16_t server_port;
+  std::uint16_t gso_size;
+  std::uint16_t head_size;
+  std::uint8_t tcp_flags;
+  std::uint8_t flags;
+  std::uint8_t tail_size;
+  std::uint8_t records;
+  std::array<char, kTail> tail;
+  std::array<WireRecord, kRecords> record;
+};
+static_assert(sizeof(WireRecord) == 8);
+static_assert(offsetof(WireEvent, tail) == 80 && sizeof(WireEvent) == 224);
+
+int hand_over(void* context, void* data, std::size_t size) {
+  if (size < sizeof(WireEvent)) return 0;
+  const auto& event = *static_cast<const WireEvent*>(data);
+  const char* head = static_cast<const char*>(data) + sizeof event;
+  const std::size_t room = size - sizeof event;
+  static_cast<WireTap::Sink*>(context)->packet({
+      .client = net::Endpoint::from_bytes(event.client, event.client_port),
+      .server = net::Endpoint::from_bytes(event.server, event.server_port),
+      .from_server = (event.flags & kFromServer) != 0,
+      .note = (event.flags & kNote) != 0,
+      .tcp_flags = event.tcp_flags,
+      .seq = event.seq,
+      .ack = event.ack,
+      .size = event.size,
+      .gso_size = event.gso_size,
+      .time_ns = event.time_ns,
+      .line_feeds = event.line_feeds,
+      .returns = event.returns,
+      .head = {head, std::min<std::size_t>(event.head_size, room)},
+      .tail = {event.tail.data(), std::min<std::size_t>(event.tail_size, kTail)},
+      .records = {event.record.data(), std::min<std::size_t>(event.records, kRecords)},
+  });
+  return 0;
+}
+
+// libbpf binds a ring's callback context when the ring is made; this passes each drain's sink on.
+struct Forward final : WireTap::Sink {
+  Sink* to = nullptr;
+  void packet(const WirePacket& packet) override { to->packet(packet); }
+};
+
+// Nothing comes to the socket before it is bound, so that no packet goes by the program.
+net::Fd open_socket(int program, const std::string& interface) {
+  net::Fd fd(net::check(socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+                        "open a packet socket (CAP_NET_RAW)"));
+  net::check(setsockopt(fd.get(), SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof program),
+             "attach the wire's kernel program");
+  sockaddr_ll address{};
+  address.sll_family = AF_PACKET;
+  address.sll_protocol = htons(ETH_P_ALL);
+  const std::string attempt = "wire.interface: " + (interface.empty() ? "all" : interface);
+  if (!interface.empty()) {
+    address.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
+    if (address.sll_ifindex == 0) net::check(-1, attempt);
+  }
+  net::check(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), attempt);
+  return fd;
+}
+
+}  // namespace
+
+struct WireTap::Impl {
+  wire_bpf* skeleton = nullptr;
+  ring_buffer* ring = nullptr;
+  Forward forward;
+  net::Fd socket;
+
+  ~Impl() {
+    socket.reset();
+    if (ring != nullptr) ring_buffer__free(ring);
+    if (skeleton != nullptr) wire_bpf__destroy(skeleton);
+  }
+};
+
+WireTap::WireTap(const Settings& settings) : impl_(std::make_unique<Impl>()) {
+  hold_bpf_messages();
+  impl_->skeleton = wire_bpf__open();
+  if (impl_->skeleton == nullptr) bpf_failed("open the wire's kernel program", errno);
+  wire_bpf& program = *impl_->skeleton;
+  bpf_map__set_max_entries(program.maps.events, static_cast<__u32>(settings.ring_bytes));
+  bpf_map__set_max_entries(program.maps.flows, static_cast<__u32>(settings.max_flows));
+  std::copy_n(settings.ports.begin(), std::min(settings.ports.size(), kMostPorts),
+              std::begin(program.rodata->ports));
+  program.rodata->wake_bytes = settings.ring_bytes / 4;
+  if (const int error = wire_bpf__load(&program)) {
+    bpf_failed("load the wire's kernel program", -error);
+  }
+  impl_->ring =
+      ring_buffer__new(bpf_map__fd(program.maps.events), hand_over, &impl_->forward, nullptr);
+  if (impl_->ring == nullptr) bpf_failed("map the wire's ring", errno);
+  impl_->socket = open_socket(bpf_program__fd(program.progs.see_packet), settings.interface);
+}
+
+WireTap::~WireTap() = default;
+
+void WireTap::drain(Sink& sink) {
+  impl_->forward.to = &sink;
+  ring_buffer__consume(impl_->ring);
+}
+
+int WireTap::fd() const {
+  return ring_buffer__epoll_fd(impl_->ring);
+}
+
+std::uint64_t WireTap::dropped() const {
+  return __atomic_load_n(&impl_->skeleton->bss->dropped, __ATOMIC_RELAXED);
+}
+
+}  // namespace capture

@@ -1,0 +1,260 @@
+#include "milter/wire/flow.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "milter/capture/saved_syn.h"
+#include "milter/capture/sha256.h"
+
+namespace wire {
+namespace {
+
+using capture::WirePacket;
+using classifier::Reason;
+
+// Stands for a byte that was not passed: no line end, no dot, nothing a command has in front.
+constexpr char kFiller = 'x';
+// RFC 7323, appendix A: with its padding.
+constexpr std::uint32_t kTimestampOption = 12;
+
+std::optional<capture::Syn> syn_of(const WirePacket& packet) {
+  return capture::parse_syn(
+      {reinterpret_cast<const std::uint8_t*>(packet.head.data()), packet.head.size()});
+}
+
+}  // namespace
+
+Flow::Flow(const WirePacket& syn, std::uint64_t session, const Shared& shared)
+    : shared_(shared), address_(syn.client), session_(session), isn_(syn.seq) {
+  client_.first = syn.seq + 1;
+  if (auto seen = syn_of(syn)) {
+    path_.mss = seen->mss;
+    client_timestamps_ = seen->timestamps;
+    path_.syn = std::move(seen->signature);
+  }
+  observer_.emplace(static_cast<classifier::Observer::Sink&>(*this), classifier::Via::Wire,
+                    classifier::Observer::Limits{.segments = shared.max_segments});
+}
+
+Flow::~Flow() {
+  close();
+}
+
+bool Flow::reused_by(const WirePacket& syn) const {
+  return !syn.from_server && (syn.tcp_flags & WirePacket::kSyn) != 0 && syn.seq != isn_;
+}
+
+// The offset of `seq` in its stream: within 2 GB of what was given last.
+std::optional<std::uint64_t> Flow::place(const Direction& direction, std::uint32_t seq) {
+  const auto low = static_cast<std::uint32_t>(seq - *direction.first);
+  const auto away = static_cast<std::int32_t>(low - static_cast<std::uint32_t>(direction.next));
+  const std::int64_t offset = static_cast<std::int64_t>(direction.next) + away;
+  if (offset < 0) return std::nullopt;
+  return static_cast<std::uint64_t>(offset);
+}
+
+void Flow::packet(const WirePacket& packet) {
+  if (over_) return;
+  if ((packet.tcp_flags & WirePacket::kSyn) != 0) return handshake(packet);
+  Direction& direction = packet.from_server ? server_ : client_;
+  if (!direction.first) return;
+  if (packet.note) return note(direction, packet);
+  if (!packet.from_server && asked_ns_ != 0) {
+    const std::uint64_t rtt_us = (packet.time_ns - asked_ns_) / 1000;
+    path_.rtt_us = classifier::to_u32(std::max<std::uint64_t>(rtt_us, 1));
+    asked_ns_ = 0;
+    if (observer_) observer_->set_path(path_);
+  }
+  // What the server has acknowledged has come, whether the tap had room for it or not.
+  if (packet.from_server) {
+    if (const auto acked = place(client_, packet.ack)) {
+      missed(std::min(*acked, client_.end.value_or(*acked)));
+    }
+  }
+  if (packet.size != 0) payload(direction, packet);
+  if ((packet.tcp_flags & WirePacket::kFin) != 0) {
+    if (const auto offset = place(direction, packet.seq)) direction.end = *offset + packet.size;
+    if (packet.from_server) close();
+  }
+  // RFC 5961, 3.2: a reset counts where the stream is; others may be anybody's.
+  if ((packet.tcp_flags & WirePacket::kRst) != 0 &&
+      place(direction, packet.seq) == direction.next) {
+    close();
+  }
+}
+
+void Flow::handshake(const WirePacket& packet) {
+  if (!packet.from_server || server_.first) return;
+  server_.first = packet.seq + 1;
+  asked_ns_ = packet.time_ns;
+  const auto seen = syn_of(packet);
+  if (!seen) return;
+  if (seen->mss != 0 && (path_.mss == 0 || seen->mss < path_.mss)) path_.mss = seen->mss;
+  path_.timestamps = client_timestamps_ && seen->timestamps;
+  if (path_.timestamps && path_.mss > kTimestampOption) path_.mss -= kTimestampOption;
+  if (observer_) observer_->set_path(path_);
+}
+
+void Flow::note(Direction& direction, const WirePacket& packet) {
+  const auto offset = place(direction, packet.seq);
+  if (!offset || direction.notes.size() >= kMostNotes) return;
+  for (Known& known : known_of(packet, *offset)) direction.notes.push_back(std::move(known));
+}
+
+// What was passed of the packet's bytes.
+std::vector<Flow::Known> Flow::known_of(const WirePacket& packet, std::uint64_t offset) {
+  std::vector<Known> known;
+  const auto add = [&known](std::uint64_t at, std::string bytes) {
+    known.push_back({at, std::move(bytes)});
+  };
+  for (std::uint32_t i = 0; packet.gso_size != 0 && i < WirePacket::kMostMarked; ++i) {
+    const std::uint64_t end = std::uint64_t{i + 1} * packet.gso_size;
+    if (end >= packet.size) break;
+    if ((packet.line_feeds >> i & 1) != 0) add(offset + end - 1, "\n");
+    if ((packet.returns >> i & 1) != 0) add(offset + end - 1, "\r");
+  }
+  for (const capture::WireRecord& record : packet.records) {
+    const char header[] = {static_cast<char>(record.type), 3, static_cast<char>(record.minor),
+                           static_cast<char>(record.length >> 8),
+                           static_cast<char>(record.length & 0xff)};
+    const std::int64_t at = static_cast<std::int64_t>(offset) + record.at;
+    if (at >= 0) add(static_cast<std::uint64_t>(at), std::string(header, sizeof header));
+  }
+  if (!packet.head.empty()) add(offset, {packet.head.begin(), packet.head.end()});
+  if (!packet.tail.empty() && packet.head.size() < packet.size) {
+    add(offset + packet.size - packet.tail.size(), {packet.tail.begin(), packet.tail.end()});
+  }
+  return known;
+}
+
+void Flow::arrivals(const WirePacket& packet, std::uint64_t offset) {
+  const std::uint32_t unit = packet.gso_size != 0 ? packet.gso_size : packet.size;
+  for (std::uint32_t at = 0; at < packet.size; at += unit) {
+    const std::uint32_t size = std::min(unit, packet.size - at);
+    // Segments are joined up to one with PSH, so it belongs to the last.
+    const bool last = at + size == packet.size;
+    observer_->segment({.offset = offset + at,
+                        .size = size,
+                        .time_ns = packet.time_ns,
+                        .push = last && (packet.tcp_flags & WirePacket::kPsh) != 0});
+  }
+}
+
+void Flow::payload(Direction& direction, const WirePacket& packet) {
+  if (!observer_) return;
+  const auto offset = place(direction, packet.seq);
+  if (!offset) return;
+  if (&direction == &client_) arrivals(packet, *offset);
+  const std::uint64_t end = *offset + packet.size;
+  if (end <= direction.next) return;
+  Piece piece{end, known_of(packet, *offset)};
+  take_notes(direction, *offset, piece);
+  if (*offset <= direction.next) {
+    give(direction, piece);
+    return give_waiting(direction);
+  }
+  // What our own machine sends comes in order: a gap there is one of the tap's.
+  if (&direction == &server_ || direction.waiting.size() >= kMostWaiting) {
+    return lose(Reason::Dropped);
+  }
+  const auto [at, fresh] = direction.waiting.try_emplace(*offset, std::move(piece));
+  if (!fresh && at->second.end < end) at->second = std::move(piece);
+}
+
+// Another packet may stand between a packet and its notes: two processors were at work on them.
+void Flow::take_notes(Direction& direction, std::uint64_t begin, Piece& piece) {
+  std::erase_if(direction.notes, [&](Known& known) {
+    const std::uint64_t end = known.offset + known.bytes.size();
+    if (end <= direction.next) return true;
+    if (known.offset >= piece.end || end <= begin) return false;
+    piece.known.push_back(std::move(known));
+    return true;
+  });
+}
+
+void Flow::give_waiting(Direction& direction) {
+  while (observer_ && !direction.waiting.empty() &&
+         direction.waiting.begin()->first <= direction.next) {
+    const auto node = direction.waiting.extract(direction.waiting.begin());
+    if (node.mapped().end > direction.next) give(direction, node.mapped());
+  }
+}
+
+// The stream from `direction.next` to the piece's end.
+void Flow::give(Direction& direction, const Piece& piece) {
+  const std::uint64_t begin = direction.next;
+  std::vector<char>& bytes = shared_.scratch;
+  bytes.assign(static_cast<std::size_t>(piece.end - begin), kFiller);
+  for (const Known& known : piece.known) {
+    const std::uint64_t from = std::max(known.offset, begin);
+    const std::uint64_t to = std::min(known.offset + known.bytes.size(), piece.end);
+    if (from >= to) continue;
+    std::memcpy(bytes.data() + (from - begin), known.bytes.data() + (from - known.offset),
+                static_cast<std::size_t>(to - from));
+  }
+  direction.next = piece.end;
+  &direction == &client_ ? observer_->client(bytes) : observer_->server(bytes);
+  if (observer_->lost()) forget();
+}
+
+// The client's bytes up to `end` have come, and some were not passed: the ring was full. Under TLS
+// a record's header may have been among them.
+void Flow::missed(std::uint64_t end) {
+  while (observer_ && client_.next < end) {
+    if (observer_->sealed()) return lose(Reason::Dropped);
+    const std::uint64_t until =
+        client_.waiting.empty() ? end : std::min(end, client_.waiting.begin()->first);
+    if (until - client_.next > (1U << 20)) return lose(Reason::Dropped);
+    observer_->missed_some();
+    give(client_, {until, {}});
+    give_waiting(client_);
+  }
+}
+
+void Flow::close() {
+  if (std::exchange(over_, true)) return;
+  shared_.table.close(address_, session_, std::chrono::steady_clock::now());
+}
+
+void Flow::lose(Reason reason) {
+  forget();
+  lost(reason);
+}
+
+void Flow::forget() {
+  observer_.reset();
+  client_.waiting.clear();
+}
+
+// --- what the observer tells
+// ----------------------------------------------------------------------
+
+void Flow::message(classifier::Trace&& trace) {
+  ++shared_.counters.messages;
+  // Nobody has read the text.
+  const auto terminator = trace.landmarks.terminator;
+  trace.landmarks = {};
+  trace.landmarks.terminator = terminator;
+  shared_.table.publish(address_, session_, std::move(trace));
+}
+
+void Flow::answered(std::uint32_t ordinal) {
+  shared_.table.answered(address_, session_, ordinal);
+}
+
+void Flow::lost(Reason reason) {
+  ++shared_.counters.lost;
+  shared_.table.lost(address_, session_, reason);
+}
+
+std::shared_ptr<classifier::SealedStream> Flow::seal(classifier::SealedLog::Start&& start,
+                                                     classifier::ArrivalLog&& arrivals) {
+  start.sha256 = capture::sha256;
+  auto sealed = std::make_shared<evidence::Sealed>(std::move(start), std::move(arrivals));
+  shared_.table.seal(address_, session_, sealed);
+  return sealed;
+}
+
+}  // namespace wire

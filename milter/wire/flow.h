@@ -1,0 +1,116 @@
+// One connection as the wire tap passes it on: puts each direction together by sequence number and
+// gives it to an Observer, as the proxy gives its bytes.
+//
+//     WirePacket ─► in order ─► bytes, known and unknown ─► Observer ─► evidence table
+//
+// The tap passes commands and replies whole, of a message the ends of each packet, under TLS the
+// records' headers. What it does not pass stands in the stream as a filler that means nothing to
+// the tracker: a letter, and a line end where one was seen. So the tracker finds a message's end
+// (it ends a packet, or begins one) and never reads a word of it; its landmarks come from the
+// filter. Should an end lie where nobody looked, the server's answer to it is one that nobody asked
+// for: the session is lost, and no message is told of wrongly.
+//
+// Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "classifier/observer.h"
+#include "milter/capture/wire_tap.h"
+#include "milter/evidence/table.h"
+
+namespace wire {
+
+// Of a process; read and written by its one thread.
+struct Counters {
+  std::uint64_t connections = 0;
+  std::uint64_t messages = 0;  // told by the tracker; under TLS the filter's questions tell of them
+  std::uint64_t lost = 0;      // connections that could not be followed to their end
+  std::uint64_t evicted = 0;   // for lack of room
+};
+
+class Flow final : private classifier::Observer::Sink {
+ public:
+  // Packets of one direction that wait for the one in front of them.
+  static constexpr std::size_t kMostWaiting = 512;
+  // Notes on one packet.
+  static constexpr std::size_t kMostNotes = 8192;
+
+  // What flows share. `scratch` is for one call of packet(); all outlive the flow.
+  struct Shared {
+    evidence::Table& table;
+    Counters& counters;
+    std::vector<char>& scratch;
+    std::size_t max_segments;
+  };
+
+  // Requires: `syn` is the client's SYN. `session`: a number that no other flow of the table has.
+  Flow(const capture::WirePacket& syn, std::uint64_t session, const Shared& shared);
+  ~Flow() override;
+  Flow(const Flow&) = delete;
+  Flow& operator=(const Flow&) = delete;
+
+  // Requires: of this connection.
+  void packet(const capture::WirePacket& packet);
+  // Whether `syn` begins another connection between the same ends.
+  bool reused_by(const capture::WirePacket& syn) const;
+  // Both ends have ended it.
+  bool over() const { return over_; }
+
+ private:
+  // Bytes that are known, at their place in the stream.
+  struct Known {
+    std::uint64_t offset;
+    std::string bytes;
+  };
+  struct Piece {
+    std::uint64_t end;
+    std::vector<Known> known;
+  };
+  struct Direction {
+    std::optional<std::uint32_t> first;      // sequence number of the first payload byte
+    std::uint64_t next = 0;                  // offset up to which bytes were given
+    std::map<std::uint64_t, Piece> waiting;  // by their first byte
+    std::vector<Known> notes;                // on packets that are still to come
+    std::optional<std::uint64_t> end;        // of the stream: FIN was seen
+  };
+
+  void handshake(const capture::WirePacket& packet);
+  void note(Direction& direction, const capture::WirePacket& packet);
+  void arrivals(const capture::WirePacket& packet, std::uint64_t offset);
+  void payload(Direction& direction, const capture::WirePacket& packet);
+  static void take_notes(Direction& direction, std::uint64_t begin, Piece& piece);
+  void give_waiting(Direction& direction);
+  void give(Direction& direction, const Piece& piece);
+  void missed(std::uint64_t end);
+  void close();
+  void lose(classifier::Reason reason);
+  void forget();
+
+  static std::optional<std::uint64_t> place(const Direction& direction, std::uint32_t seq);
+  static std::vector<Known> known_of(const capture::WirePacket& packet, std::uint64_t offset);
+
+  void message(classifier::Trace&& trace) override;
+  void answered(std::uint32_t ordinal) override;
+  void lost(classifier::Reason reason) override;
+  std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
+                                                 classifier::ArrivalLog&& arrivals) override;
+
+  const Shared shared_;
+  const net::Endpoint address_;
+  const std::uint64_t session_;
+  const std::uint32_t isn_;
+  Direction client_;
+  Direction server_;
+  classifier::Path path_;
+  bool client_timestamps_ = false;
+  std::uint64_t asked_ns_ = 0;                    // when SYN-ACK went out; 0: answered, or not sent
+  std::optional<classifier::Observer> observer_;  // none: nothing more can be told
+  bool over_ = false;
+};
+
+}  // namespace wire

@@ -1,0 +1,58 @@
+#include "milter/wire/flows.h"
+
+#include <exception>
+
+namespace wire {
+
+std::size_t Flows::Hash::operator()(const Key& key) const noexcept {
+  const std::hash<net::Endpoint> hash;
+  return hash(key.client) ^ (hash(key.server) * 0x9e3779b97f4a7c15U);
+}
+
+void Flows::packet(const capture::WirePacket& packet) {
+  const Key key{packet.client, packet.server};
+  const bool syn = !packet.from_server && (packet.tcp_flags & capture::WirePacket::kSyn) != 0;
+  auto found = index_.find(key);
+  if (syn && found != index_.end() && found->second->flow.reused_by(packet)) {
+    erase(found->second);
+    found = index_.end();
+  }
+  if (found == index_.end()) {
+    if (syn) begin(key, packet);
+    return;
+  }
+  const auto entry = found->second;
+  entries_.splice(entries_.begin(), entries_, entry);
+  entry->seen_ns = packet.time_ns;
+  try {
+    entry->flow.packet(packet);
+  } catch (const std::exception&) {
+    erase(entry);  // no memory: this connection is not followed any more
+    return;
+  }
+  if (entry->flow.over()) erase(entry);
+}
+
+void Flows::begin(const Key& key, const capture::WirePacket& syn) {
+  if (entries_.size() >= most_) {
+    ++counters_.evicted;
+    erase(std::prev(entries_.end()));
+  }
+  ++counters_.connections;
+  entries_.emplace_front(key, syn, counters_.connections, shared_);
+  index_.emplace(key, entries_.begin());
+}
+
+void Flows::erase(Entries::iterator entry) {
+  index_.erase(entry->key);
+  entries_.erase(entry);
+}
+
+void Flows::expire(std::uint64_t now_ns) {
+  constexpr std::uint64_t kMost = std::chrono::nanoseconds(kMostSilence).count();
+  while (!entries_.empty() && entries_.back().seen_ns + kMost < now_ns) {
+    erase(std::prev(entries_.end()));
+  }
+}
+
+}  // namespace wire

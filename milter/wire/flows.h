@@ -1,0 +1,62 @@
+// The connections that are followed, at most so many: beyond, the one that was silent for longest
+// goes, and its later messages are unobserved. One thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <list>
+#include <unordered_map>
+#include <vector>
+
+#include "milter/capture/wire_tap.h"
+#include "milter/wire/flow.h"
+
+namespace wire {
+
+class Flows final : public capture::WireTap::Sink {
+ public:
+  // Longer than an SMTP server waits for its client (RFC 5321, 4.5.3.2: 10 minutes at most).
+  static constexpr std::chrono::minutes kMostSilence{15};
+
+  // `table` outlives the flows.
+  Flows(evidence::Table& table, std::size_t most, std::size_t max_segments)
+      : most_(most), shared_{table, counters_, scratch_, max_segments} {}
+
+  void packet(const capture::WirePacket& packet) override;
+  // Forgets those that said nothing for kMostSilence. `now_ns`: CLOCK_MONOTONIC.
+  void expire(std::uint64_t now_ns);
+
+  std::size_t size() const { return index_.size(); }
+  const Counters& counters() const { return counters_; }
+
+ private:
+  struct Key {
+    net::Endpoint client;
+    net::Endpoint server;
+    bool operator==(const Key&) const = default;
+  };
+  struct Hash {
+    std::size_t operator()(const Key& key) const noexcept;
+  };
+  struct Entry {
+    Entry(const Key& k, const capture::WirePacket& syn, std::uint64_t session,
+          const Flow::Shared& shared)
+        : key(k), flow(syn, session, shared), seen_ns(syn.time_ns) {}
+    Key key;
+    Flow flow;
+    std::uint64_t seen_ns;
+  };
+  using Entries = std::list<Entry>;  // the one seen last is in front
+
+  void begin(const Key& key, const capture::WirePacket& syn);
+  void erase(Entries::iterator entry);
+
+  const std::size_t most_;
+  std::vector<char> scratch_;
+  Counters counters_;
+  const Flow::Shared shared_;
+  Entries entries_;
+  std::unordered_map<Key, Entries::iterator, Hash> index_;
+};
+
+}  // namespace wire

@@ -1,0 +1,93 @@
+#include "milter/wire/wire.h"
+
+#include <fmt/format.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include <chrono>
+#include <csignal>
+
+#include "milter/evidence/server.h"
+#include "milter/log/log.h"
+#include "milter/supervisor/orders.h"
+#include "milter/wire/flows.h"
+
+namespace wire {
+namespace {
+
+constexpr timeval kTick{0, 200'000};
+
+std::uint64_t monotonic_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+class Process final : private supervisor::Orders::Listener {
+ public:
+  Process(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
+          int control_fd)
+      : tap_(tap),
+        table_(config.evidence.max_sessions, config.evidence.linger),
+        flows_(table_, config.wire.max_sessions, config.capture.max_segments),
+        base_(event_base_new()),
+        server_(base_.get(), config.evidence, table_, [this] { tap_.drain(flows_); }),
+        orders_(base_.get(), control_fd, config_file,
+                std::make_shared<const config::Config>(config), *this) {}
+
+  int run() {
+    add(ring_, tap_.fd(), EV_READ | EV_PERSIST, nullptr,
+        [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_ring(); });
+    add(tick_, -1, EV_PERSIST, &kTick,
+        [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_tick(); });
+    orders_.ready();
+    event_base_dispatch(base_.get());
+    const Counters& counted = flows_.counters();
+    logging::info(fmt::format("wire: {} connections, {} messages in clear, {} lost, {} evicted",
+                              counted.connections, counted.messages, counted.lost,
+                              counted.evicted));
+    return EX_OK;
+  }
+
+ private:
+  void add(net::Event& event, int fd, short what, const timeval* time, event_callback_fn callback) {
+    event.reset(event_new(base_.get(), fd, what, callback, this));
+    event_add(event.get(), time);
+  }
+
+  void drain() override { event_base_loopbreak(base_.get()); }
+
+  void on_ring() { tap_.drain(flows_); }
+
+  void on_tick() {
+    tap_.drain(flows_);
+    flows_.expire(monotonic_ns());
+    table_.expire(std::chrono::steady_clock::now());
+    if (const auto dropped = tap_.dropped(); dropped != told_dropped_) {
+      logging::warning(fmt::format("wire: {} events found the ring full (capture.ring_bytes)",
+                                   dropped - told_dropped_));
+      told_dropped_ = dropped;
+    }
+  }
+
+  capture::WireTap& tap_;
+  evidence::Table table_;
+  Flows flows_;
+  net::EventBase base_;
+  evidence::Server server_;
+  supervisor::Orders orders_;
+  net::Event ring_;
+  net::Event tick_;
+  std::uint64_t told_dropped_ = 0;
+};
+
+}  // namespace
+
+int run(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
+        int control_fd) {
+  std::signal(SIGPIPE, SIG_IGN);
+  return Process(config, config_file, tap, control_fd).run();
+}
+
+}  // namespace wire

@@ -1,0 +1,21 @@
+// The observer beside the mail's path: watches the packets of Postfix's own port and serves the
+// evidence socket as the proxy does. Whatever happens to it, mail flows. One thread.
+//
+// The ring is read when somebody asks: a packet is in it before Postfix can have read it, so the
+// evidence of a message is complete when the filter's question comes. Else it is read at a tick and
+// when it is a quarter full.
+#pragma once
+
+#include <string>
+
+#include "milter/capture/wire_tap.h"
+#include "milter/config/config.h"
+
+namespace wire {
+
+// Runs until it is told to drain (supervisor/orders.h): there is nothing to finish, so it ends at
+// once. Returns a sysexits code; throws when set-up fails.
+int run(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
+        int control_fd);
+
+}  // namespace wire

@@ -1,0 +1,186 @@
+// Tests milter/capture/wire_tap against the real kernel, over loopback. Needs the right to load a
+// program and to open a packet socket: a machine that refuses it fails here, and says why.
+#include "milter/capture/wire_tap.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/support/loopback.h"
+#include "tests/support/tls_stream.h"
+
+using capture::WirePacket;
+
+namespace {
+
+// A packet with what it points to.
+struct Kept {
+  WirePacket packet;
+  std::string head, tail;
+  std::vector<capture::WireRecord> records;
+};
+
+struct Collected final : capture::WireTap::Sink {
+  std::vector<Kept> all;
+  void packet(const WirePacket& packet) override {
+    all.push_back({packet,
+                   {packet.head.begin(), packet.head.end()},
+                   {packet.tail.begin(), packet.tail.end()},
+                   {packet.records.begin(), packet.records.end()}});
+  }
+  // With payload.
+  std::vector<Kept> said(bool by_server) const {
+    std::vector<Kept> kept;
+    for (const Kept& one : all) {
+      const bool payload = one.packet.size != 0 && (one.packet.tcp_flags & WirePacket::kSyn) == 0;
+      if (payload && !one.packet.note && one.packet.from_server == by_server) kept.push_back(one);
+    }
+    return kept;
+  }
+};
+
+struct Pair {
+  support::Listener listener = support::listen_on();
+  capture::WireTap tap{{.ports = {listener.address.port()}, .interface = "lo"}};
+  net::Fd client = support::connect_to(listener.address);
+  net::Fd server = support::accept_one(listener);
+  Collected seen;
+
+  Pair() {
+    const int on = 1;
+    setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  void client_says(std::string_view bytes) {
+    support::send_all(client.get(), bytes);
+    REQUIRE(support::read_exactly(server.get(), bytes.size()) == bytes);
+  }
+  void server_says(std::string_view bytes) {
+    support::send_all(server.get(), bytes);
+    REQUIRE(support::read_exactly(client.get(), bytes.size()) == bytes);
+  }
+  void look() { tap.drain(seen); }
+};
+
+}  // namespace
+
+TEST_CASE("handshake, commands and replies are passed, each packet once") {
+  Pair pair;
+  pair.server_says("220 mx\r\n");
+  pair.client_says("EHLO client.example\r\n");
+  pair.look();
+  REQUIRE(pair.seen.all.size() == 5);  // SYN, SYN-ACK, ACK and the two
+  const auto& syn = pair.seen.all[0].packet;
+  CHECK(syn.tcp_flags == WirePacket::kSyn);
+  CHECK(pair.seen.all[0].head.size() >= 40);
+  CHECK(syn.client == support::local_address(pair.client.get()));
+  CHECK(syn.server == pair.listener.address);
+  CHECK(pair.seen.all[1].packet.from_server);
+  CHECK(pair.seen.all[3].head == "220 mx\r\n");
+  CHECK(pair.seen.all[4].head == "EHLO client.example\r\n");
+  CHECK(pair.seen.all[4].packet.seq == syn.seq + 1);
+  CHECK(pair.tap.dropped() == 0);
+}
+
+TEST_CASE("of a message only the ends of its packets are passed") {
+  Pair pair;
+  pair.client_says("DATA\r\n");
+  pair.server_says("250 Ok\r\n354 End data\r\n");
+  const std::string text = std::string(100, 'a') + "secret" + std::string(100, 'b') + "\r\n.\r\n";
+  pair.client_says(text);
+  pair.server_says("250 Ok\r\n");
+  pair.client_says("MAIL FROM:<somebody@example.org> SIZE=1234\r\n");
+  pair.look();
+  const auto said = pair.seen.said(false);
+  REQUIRE(said.size() == 3);
+  CHECK(said[1].packet.size == text.size());
+  CHECK(said[1].head == text.substr(0, 32));
+  CHECK(said[1].tail == text.substr(text.size() - 16));
+  CHECK(said[2].head.size() == said[2].packet.size);
+}
+
+TEST_CASE("under TLS the records' headers are passed, also one that two packets share") {
+  const support::Tls13 tls;
+  Pair pair;
+  pair.client_says(tls.client_hello());
+  pair.server_says(tls.server_flight());
+  pair.client_says(tls.plain(8000));  // beyond what is passed of a hello
+  const std::string records = tls.plain({40, 50, 60});
+  const std::size_t cut = 5 + 57 + 3;  // within the second header
+  pair.client_says(records.substr(0, cut));
+  pair.client_says(records.substr(cut));
+  pair.look();
+  const auto said = pair.seen.said(false);
+  REQUIRE(said.size() >= 4);
+  const auto& first = said[said.size() - 2];
+  const auto& second = said.back();
+  REQUIRE(first.records.size() == 1);
+  CHECK(first.records[0].length == 57);
+  REQUIRE(second.records.size() == 2);
+  CHECK(second.records[0].at == -3);
+  CHECK(second.records[0].length == 67);
+  CHECK(second.records[1].at == 2 + 67);
+  CHECK(second.records[1].length == 77);
+  CHECK(second.head.size() == 32);
+}
+
+TEST_CASE("records by the hundred in one packet come as notes in front of it") {
+  const support::Tls13 tls;
+  Pair pair;
+  pair.client_says(tls.client_hello());
+  pair.server_says(tls.server_flight());
+  pair.client_says(tls.plain(8000));
+  std::string records;
+  for (int i = 0; i < 300; ++i) records += tls.plain(30);
+  pair.client_says(records);
+  pair.look();
+  std::size_t count = 0;
+  for (const auto& one : pair.seen.all) {
+    for (const auto& record : one.records) count += record.length == 47;
+  }
+  CHECK(count == 300);
+}
+
+TEST_CASE("other ports and our own connections to others are not passed") {
+  const auto other = support::listen_on();
+  Pair pair;
+  pair.look();
+  pair.seen.all.clear();
+  const net::Fd stranger = support::connect_to(other.address);
+  const net::Fd accepted = support::accept_one(other);
+  support::send_all(stranger.get(), "EHLO stranger\r\n");
+  REQUIRE(support::read_exactly(accepted.get(), 15).size() == 15);
+  pair.look();
+  CHECK(pair.seen.all.empty());
+}
+
+TEST_CASE("a connection that began before is not passed") {
+  const auto listener = support::listen_on();
+  const net::Fd client = support::connect_to(listener.address);
+  const net::Fd server = support::accept_one(listener);
+  capture::WireTap tap({.ports = {listener.address.port()}, .interface = "lo"});
+  support::send_all(client.get(), "EHLO early\r\n");
+  REQUIRE(support::read_exactly(server.get(), 12).size() == 12);
+  Collected seen;
+  tap.drain(seen);
+  CHECK(seen.all.empty());
+}
+
+TEST_CASE("events that find the ring full are counted") {
+  const auto listener = support::listen_on();
+  capture::WireTap tap({.ports = {listener.address.port()}, .interface = "lo", .ring_bytes = 4096});
+  const net::Fd client = support::connect_to(listener.address);
+  const net::Fd server = support::accept_one(listener);
+  for (int i = 0; i < 20; ++i) {
+    support::send_all(client.get(), "NOOP\r\n");
+    REQUIRE(support::read_exactly(server.get(), 6).size() == 6);
+  }
+  CHECK(tap.dropped() > 0);
+}
+
+TEST_CASE("an interface that does not exist is named") {
+  CHECK_THROWS_WITH(capture::WireTap({.interface = "nosuch0"}),
+                    Catch::Contains("wire.interface: nosuch0"));
+}

@@ -1,0 +1,289 @@
+// Tests milter/wire: connections as the tap passes them on, and what the evidence table has then.
+#include "milter/wire/flows.h"
+
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "tests/support/tls_stream.h"
+#include "tests/support/wire_script.h"
+
+using classifier::Reason;
+using classifier::State;
+using classifier::Trace;
+using Passed = support::WireScript::Passed;
+
+namespace {
+
+struct Bed {
+  evidence::Table table{100, std::chrono::seconds(60)};
+  wire::Flows flows{table, 100, 4096};
+  support::WireScript script{flows};
+
+  // Up to the server's 354.
+  void ask_for_text() {
+    script.handshake();
+    script.server("220 mx\r\n");
+    script.client("EHLO client.example\r\n");
+    script.server("250-mx\r\n250 STARTTLS\r\n");
+    envelope();
+  }
+  void envelope() {
+    script.client("MAIL FROM:<a@b>\r\n");
+    script.server("250 Ok\r\n");
+    script.client("RCPT TO:<c@d>\r\n");
+    script.server("250 Ok\r\n");
+    script.client("DATA\r\n");
+    script.server("354 Go ahead\r\n");
+  }
+  // Under TLS 1.3 up to the server's answer to DATA.
+  void ask_for_sealed_text() {
+    const support::Tls13 tls;
+    script.handshake();
+    script.server("220 mx\r\n");
+    script.client("EHLO client.example\r\n");
+    script.server("250-mx\r\n250 STARTTLS\r\n");
+    script.client("STARTTLS\r\n");
+    script.server("220 go\r\n");
+    script.client(tls.client_hello());
+    script.server(tls.server_flight());
+    script.client(tls.client_finished());
+    for (const std::size_t command : {21, 17, 15, 6}) {
+      script.client(tls.plain(command), Passed::Records);
+      script.server(tls.plain(30), Passed::Records);
+    }
+  }
+
+  std::optional<Trace> trace(std::uint32_t after = 0, const classifier::ShownSizes& sizes = {}) {
+    auto found = table.find(script.client_address(), after, sizes);
+    auto* trace = std::get_if<Trace>(&found);
+    return trace != nullptr ? std::optional(std::move(*trace)) : std::nullopt;
+  }
+  Reason reason(const classifier::ShownSizes& sizes = {}) {
+    const auto found = table.find(script.client_address(), 0, sizes);
+    const auto* reason = std::get_if<Reason>(&found);
+    return reason != nullptr ? *reason : Reason::None;
+  }
+};
+
+std::vector<std::uint32_t> sizes_of(const Trace& trace) {
+  std::vector<std::uint32_t> sizes;
+  for (const auto& segment : trace.segments) sizes.push_back(segment.size);
+  return sizes;
+}
+
+std::string text(std::size_t size) {
+  std::string bytes = "Subject: x\r\n\r\n";
+  while (bytes.size() < size) bytes += "It is the way that you say it.\r\n";
+  bytes.resize(size);
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("a message is told of when its end was passed, though its text was not") {
+  Bed bed;
+  bed.ask_for_text();
+  const std::string body = text(3000);
+  bed.script.client(body.substr(0, 1448), Passed::Ends);
+  bed.script.client(body.substr(1448, 1448), Passed::Ends);
+  CHECK(bed.reason() == Reason::NoSession);
+  bed.script.client(body.substr(2896) + "\r\n.\r\nQUIT\r\n", Passed::Ends);
+
+  const auto trace = bed.trace();
+  REQUIRE(trace);
+  CHECK(trace->via == classifier::Via::Wire);
+  CHECK(trace->state == State::Complete);
+  CHECK(trace->size == 3005);
+  CHECK(sizes_of(*trace) == std::vector<std::uint32_t>{1448, 1448, 109});
+  CHECK(trace->dialogue.quit_with_dot);
+  CHECK(trace->path.rtt_us == 1000);
+  CHECK(trace->landmarks.header_end == 0);  // nobody has read the text
+  CHECK(trace->landmarks.terminator == 3);
+
+  bed.script.server("250 Ok\r\n");
+  CHECK_FALSE(bed.trace());
+}
+
+TEST_CASE("segments that come out of order, twice or in one packet are told as they came") {
+  Bed bed;
+  bed.ask_for_text();
+  const std::string body = text(3000) + "\r\n.\r\n";
+  const std::uint64_t at = bed.script.client_sent();
+  bed.script.client_at(at + 1448, body.substr(1448, 1448), Passed::Ends);
+  bed.script.client_at(at, body.substr(0, 1448), Passed::Ends);
+  bed.script.client_at(at, body.substr(0, 1448), Passed::Ends);
+  bed.script.client_at(at + 2896, body.substr(2896), Passed::Ends);
+  const auto trace = bed.trace();
+  REQUIRE(trace);
+  CHECK(trace->size == 3005);
+  CHECK(sizes_of(*trace) == std::vector<std::uint32_t>{1448, 1448, 109});
+  CHECK(trace->segments[0].late);
+  CHECK(trace->segments[0].resent);
+}
+
+TEST_CASE("the end of data is found however packets cut it") {
+  const auto cut = GENERATE(range(1, 5));
+  Bed bed;
+  bed.ask_for_text();
+  const std::string end = "\r\n.\r\n";
+  bed.script.client(text(2000) + end.substr(0, cut), Passed::Ends);
+  bed.script.client(end.substr(cut), Passed::Ends);
+  const auto trace = bed.trace();
+  REQUIRE(trace);
+  CHECK(trace->size == 2005);
+}
+
+TEST_CASE("an end of data that no packet ends with loses the session, and nothing is told") {
+  Bed bed;
+  bed.ask_for_text();
+  bed.script.client(text(1000) + "\r\n.\r\nMAIL FROM:<e@f>\r\nRCPT TO:<g@h>\r\n", Passed::Ends);
+  bed.script.server("250 Ok\r\n250 Ok\r\n250 Ok\r\n");
+  CHECK(bed.reason() == Reason::Lost);
+}
+
+TEST_CASE("BDAT chunks are counted by their commands") {
+  Bed bed;
+  bed.script.handshake();
+  bed.script.server("220 mx\r\n");
+  bed.script.client("EHLO c\r\n");
+  bed.script.server("250 CHUNKING\r\n");
+  bed.script.client("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 1000\r\n");
+  bed.script.client(text(1000));
+  bed.script.server("250 Ok\r\n250 Ok\r\n250 Ok\r\n");
+  bed.script.client("BDAT 500 LAST\r\n" + text(500));
+  const auto trace = bed.trace();
+  REQUIRE(trace);
+  CHECK(trace->transfer == classifier::Transfer::Bdat);
+  CHECK(trace->size == 1500);
+  CHECK(trace->chunk_begins == std::vector<std::uint32_t>{1000});
+}
+
+TEST_CASE("what the server acknowledged and the tap did not pass costs that message alone") {
+  Bed bed;
+  bed.ask_for_text();
+  bed.script.client(text(1448), Passed::Ends);
+  bed.script.client_unseen(1448);
+  bed.script.client("It is.\r\n.\r\n", Passed::Ends);
+  bed.script.server("250 Ok\r\n");
+  // The end waited for what is missing, so the answer has taken the message with it.
+  CHECK(bed.reason() == Reason::Lost);
+  bed.envelope();
+  bed.script.client(text(100) + "\r\n.\r\n", Passed::Ends);
+  const auto trace = bed.trace(1);
+  REQUIRE(trace);
+  CHECK(trace->message == 2);
+  CHECK(trace->size == 105);
+}
+
+TEST_CASE("under TLS a message is placed by the records' headers alone") {
+  const support::Tls13 tls;
+  Bed bed;
+  bed.ask_for_sealed_text();
+  const std::string records = tls.plain({300, 1703});
+  bed.script.client(records.substr(0, 1448), Passed::Records);
+  bed.script.client_at(bed.script.client_sent(), records.substr(1448), Passed::Ends);
+  const auto trace = bed.trace(0, {.header = 300, .body = 1700, .dots = 0});
+  REQUIRE(trace);
+  CHECK(trace->tls);
+  CHECK(trace->window == classifier::Window::Exact);
+  CHECK(trace->records == std::vector<classifier::Record>{{.size = 300}, {.size = 1703}});
+}
+
+TEST_CASE("notes on a packet wait for it, whatever comes between") {
+  const support::Tls13 tls;
+  Bed bed;
+  bed.ask_for_sealed_text();
+  const std::string first = tls.plain({100, 100, 100});
+  const std::string second = tls.plain(203);
+  const std::uint64_t at = bed.script.client_sent();
+  bed.script.note_client(at, first);
+  bed.script.client_at(at + first.size(), second, Passed::Records);
+  bed.script.client_at(at, first, Passed::Ends);
+  const auto trace = bed.trace(0, {.header = 300, .body = 200, .dots = 0});
+  REQUIRE(trace);
+  CHECK(trace->window == classifier::Window::Exact);
+  CHECK(trace->records.size() == 4);
+}
+
+TEST_CASE("under TLS a gap of the tap's loses the session") {
+  const support::Tls13 tls;
+  Bed bed;
+  bed.ask_for_sealed_text();
+  bed.script.client_unseen(500);
+  bed.script.client(tls.plain(100), Passed::Records);
+  bed.script.server(tls.plain(30), Passed::Records);
+  CHECK(bed.reason({.header = 100, .body = 0}) == Reason::Dropped);
+}
+
+TEST_CASE("a session whose beginning was not seen is not followed") {
+  Bed bed;
+  bed.script.client("EHLO client.example\r\n");
+  bed.script.server("250 mx\r\n");
+  CHECK(bed.flows.size() == 0);
+  CHECK(bed.reason() == Reason::NoSession);
+}
+
+TEST_CASE("the server's FIN ends a connection, a reset out of place does not") {
+  Bed bed;
+  bed.ask_for_text();
+  bed.script.client_flags(capture::WirePacket::kRst, bed.script.client_sent() + 5000);
+  CHECK(bed.flows.size() == 1);
+  bed.script.client(text(100) + "\r\n.\r\n", Passed::Ends);
+  bed.script.server_fin();
+  CHECK(bed.flows.size() == 0);
+  CHECK(bed.trace());  // it lingers: Postfix may still ask
+}
+
+TEST_CASE("a reset where the stream is ends a connection") {
+  Bed bed;
+  bed.ask_for_text();
+  bed.script.client_flags(capture::WirePacket::kRst, bed.script.client_sent());
+  CHECK(bed.flows.size() == 0);
+}
+
+TEST_CASE("a SYN with another number begins another session between the same ends") {
+  Bed bed;
+  bed.ask_for_text();
+  bed.script.client(text(100) + "\r\n.\r\n", Passed::Ends);
+  REQUIRE(bed.trace());
+  support::WireScript next(bed.flows);
+  next.syn(4711);
+  CHECK(bed.flows.size() == 1);
+  CHECK(bed.flows.counters().connections == 2);
+}
+
+TEST_CASE("the connection that was silent for longest goes when there is no room") {
+  evidence::Table table(100, std::chrono::seconds(60));
+  wire::Flows flows(table, 2, 4096);
+  support::WireScript first(flows, "192.0.2.1:1");
+  support::WireScript second(flows, "192.0.2.2:2");
+  support::WireScript third(flows, "192.0.2.3:3");
+  first.handshake();
+  second.handshake();
+  first.server("220 mx\r\n");
+  third.handshake();
+  CHECK(flows.size() == 2);
+  CHECK(flows.counters().evicted == 1);
+  second.syn();  // the one that went: it is begun anew
+  CHECK(flows.counters().connections == 4);
+}
+
+TEST_CASE("connections that say nothing for long are forgotten") {
+  Bed bed;
+  bed.ask_for_text();
+  constexpr std::uint64_t kMinute = 60'000'000'000;
+  bed.flows.expire(bed.script.now_ns + 14 * kMinute);
+  CHECK(bed.flows.size() == 1);
+  bed.flows.expire(bed.script.now_ns + 16 * kMinute);
+  CHECK(bed.flows.size() == 0);
+}
+
+TEST_CASE("more packets out of order than are kept lose the session") {
+  Bed bed;
+  bed.ask_for_text();
+  const std::uint64_t at = bed.script.client_sent();
+  for (std::uint64_t i = 1; i <= wire::Flow::kMostWaiting + 1; ++i) {
+    bed.script.client_at(at + i * 100, std::string(100, 'y'), Passed::Ends);
+  }
+  CHECK(bed.reason() == Reason::Dropped);
+}
