@@ -250,8 +250,8 @@ Place sealed_place(SealedShape shape, std::size_t index, std::uint32_t offset) {
 }
 
 // The same where the milter has told where the header's parts end.
-Place sealed_place(const Landmarks& marks, std::uint32_t offset) {
-  if (ends_buffer(offset)) return Place::Grid;
+Place sealed_place(const Landmarks& marks, std::uint32_t offset, std::uint32_t run) {
+  if (ends_buffer(run)) return Place::Grid;
   if (offset == marks.header_end || offset == marks.body_begin) return Place::HeaderEnd;
   if (offset > marks.header_end) return Place::BodyMiddle;
   if (!marks.fields.empty() && marks.fields.front().end == offset) return Place::FirstField;
@@ -266,6 +266,23 @@ Place sealed_place(const Landmarks& marks, std::uint32_t offset) {
   return Place::HeaderMiddle;
 }
 
+// The writes of the chunk that has the most: between chunks the protocol cuts, and Exim's header is
+// a chunk of one write.
+std::span<const std::uint32_t> longest_chunk(const Trace& trace,
+                                             std::span<const std::uint32_t> sizes) {
+  std::span<const std::uint32_t> longest;
+  std::uint64_t end = 0;
+  std::size_t first = 0;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    end += sizes[i];
+    const auto& begins = trace.chunk_begins;
+    if (i + 1 != sizes.size() && !std::binary_search(begins.begin(), begins.end(), end)) continue;
+    if (i + 1 - first > longest.size()) longest = sizes.subspan(first, i + 1 - first);
+    first = i + 1;
+  }
+  return longest;
+}
+
 // Under TLS each write shows. Its place is looked up where the milter told of the text, else
 // guessed from all sizes.
 void extract_sealed(const Trace& trace, const Writes& writes, Features& features) {
@@ -274,11 +291,14 @@ void extract_sealed(const Trace& trace, const Writes& writes, Features& features
   const bool apart =
       data && sizes.size() > 1 && sizes.back() <= kMostTerminator + trace.hello.slack;
   if (apart) sizes = sizes.first(sizes.size() - 1);
+  if (!trace.chunk_begins.empty()) sizes = longest_chunk(trace, sizes);
   features.shape = shape_of(sizes, writes.full, trace.hello.slack);
   features.line_buffer = features.shape == SealedShape::LineBuffer;
   const bool read = trace.landmarks.header_end != 0 && trace.hello.slack == 0;
+  BufferStart start{.lead = trace.records.front().before};
   for (std::size_t i = 0; i < writes.boundaries.size(); ++i) {
     const Boundary& boundary = writes.boundaries[i];
+    const std::uint32_t run = start.run(boundary.offset);
     const bool terminator = apart && i + 1 == writes.boundaries.size();
     // A write of whole segments is what no cut is in clear; the same name for the same program.
     if (!terminator && features.shape == SealedShape::Segments) continue;
@@ -286,9 +306,10 @@ void extract_sealed(const Trace& trace, const Writes& writes, Features& features
         std::binary_search(trace.chunk_begins.begin(), trace.chunk_begins.end(), boundary.offset);
     const Place place = terminator ? Place::Terminator
                         : chunk    ? Place::Chunk
-                        : read     ? sealed_place(trace.landmarks, boundary.offset)
+                        : read     ? sealed_place(trace.landmarks, boundary.offset, run)
                                    : sealed_place(features.shape, i, boundary.offset);
-    features.cuts.push_back({boundary.offset, place, boundary.confidence, boundary.offset});
+    if (chunk) start = {boundary.offset, trace.records[boundary.segment + 1].before};
+    features.cuts.push_back({boundary.offset, place, boundary.confidence, run});
     ++features.places[static_cast<int>(place)];
   }
   if (trace.hello.slack == 0 || features.shape != SealedShape::Blocks) return find_block(features);

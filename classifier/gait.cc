@@ -267,6 +267,12 @@ void observe_sealed(const Trace& trace, const Writes& writes, const Features& fe
                                   [](std::uint32_t size) { return size > kLongestLine; });
     steps.body = bulk ? BodyWay::Bulk : BodyWay::Lines;
   }
+  // By BDAT chunks cut what the program writes, as in clear: only the dialogue tells.
+  if (trace.transfer == Transfer::Bdat) {
+    steps.first = 0;
+    steps.offset = 0;
+    return;
+  }
   const bool apart = !features.cuts.empty() && features.cuts.back().place == Place::Terminator;
   steps.dot = !apart ? DotWay::Joined : writes.sizes.back() <= 3 ? DotWay::Apart3 : DotWay::Apart5;
 }

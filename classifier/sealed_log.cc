@@ -55,19 +55,22 @@ void SealedLog::tell(std::optional<SealedMessage>&& message) {
 }
 
 std::optional<Trace> SealedLog::trace(const ShownSizes& sizes, std::uint32_t ordinal) {
-  if (lost() || tls_.turn().empty()) return std::nullopt;
+  if (lost()) return std::nullopt;
   std::deque<const Turn*> turns;
   for (const Turn& turn : turns_) turns.push_back(&turn);
-  turns.push_back(&tls_.turn());
-  auto message = place_message(turns, sizes, tls_.slack());
+  // Postfix answers the commands in front of a chunk as soon as it has to wait for more of it.
+  const bool answered = tls_.turn().empty();
+  if (!answered) turns.push_back(&tls_.turn());
+  auto message = place_message(turns, sizes, tls_.slack(), answered);
   if (!message) return std::nullopt;
-  placed_ = true;
   message->split_command = split_command_;
   if (message->transfer == Transfer::Data && !turns_.empty()) {
     message->data_ahead = !is_four_letters(turns_.back());
     message->rcpt_ahead = turns_.size() == (message->data_ahead ? 1U : 2U);
   }
-  return trace_of(*message, ordinal);
+  Trace trace = trace_of(*message, ordinal);
+  answered ? turns_.clear() : void(placed_ = true);
+  return trace;
 }
 
 Trace SealedLog::trace_of(const SealedMessage& message, std::uint32_t ordinal) const {

@@ -84,11 +84,13 @@ std::optional<SealedMessage> place_data(const Turn& turn, std::uint64_t size) {
   return message;
 }
 
-// Chunks of a message by BDAT, the last one first: one behind its command, or one a turn.
+// Of a message by BDAT, the last one first: a chunk behind its command, or the part of it that is
+// in one turn.
 struct Chunk {
   const Turn* turn;
   std::uint64_t begin;  // in the turn's plaintext
   std::uint64_t size;
+  bool goes_on = false;  // began in the turn before
 };
 
 // From the end backwards; `behind` bytes of QUIT follow the last chunk. The first turn may have the
@@ -118,28 +120,68 @@ std::vector<Chunk> find_chunks(const std::deque<const Turn*>& turns, std::uint64
   return {};
 }
 
-// How much speaks for this reading of the turns: whether QUIT is there is a guess without.
-int signs(const std::vector<Chunk>& chunks, std::uint64_t header, std::uint32_t behind) {
-  if (chunks.empty()) return 0;
+// The message in one chunk, whose commands the server answered before all of it had come: the chunk
+// goes on over several turns. Told by the envelope alone, which stands in front of it to the byte.
+//
+//     client   MAIL,RCPT,BDAT n LAST,16384 │ 16384 2210
+//     server                              28           │
+std::vector<Chunk> find_spread_chunk(const std::deque<const Turn*>& turns, const ShownSizes& sizes,
+                                     std::uint32_t behind) {
+  std::vector<Chunk> parts;
+  const std::uint64_t size = sizes.header + *sizes.body;
+  const std::uint64_t commands = sizes.envelope + chunk_command(size, true);
+  std::uint64_t left = size + behind;
+  for (std::size_t i = turns.size(); i-- > 0 && sizes.envelope != 0;) {
+    const Turn& turn = *turns[i];
+    if (!turn.whole()) return {};
+    const std::uint64_t not_text = parts.empty() ? behind : 0;
+    if (turn.bytes <= not_text) return {};
+    if (turn.bytes < left) {
+      parts.push_back({&turn, 0, turn.bytes - not_text, true});
+      left -= turn.bytes;
+      continue;
+    }
+    if (turn.bytes - left != commands) return {};
+    parts.push_back({&turn, commands, left - not_text});
+    return parts;
+  }
+  return {};
+}
+
+// One way to read the turns, and how much speaks for it: whether QUIT is there is a guess without.
+struct Reading {
+  std::vector<Chunk> chunks;
+  int signs = 0;
+};
+
+Reading read_chunks(const std::deque<const Turn*>& turns, const ShownSizes& sizes,
+                    std::uint32_t behind) {
+  constexpr int kEnvelopeFits = 3;  // more than all other signs of a single chunk
+  Reading reading{find_spread_chunk(turns, sizes, behind)};
+  if (reading.chunks.empty()) {
+    reading.chunks = find_chunks(turns, sizes.header + *sizes.body, behind);
+  }
+  if (reading.chunks.empty()) return reading;
+  const std::vector<Chunk>& chunks = reading.chunks;
   const Chunk& first = chunks.back();
-  int found = 0;
-  if (begins_record(*first.turn, first.begin)) ++found;    // the text was written apart
-  if (chunks.size() > 1 && first.size == header) ++found;  // Exim: the header in its own chunk
-  if (chunks.size() == 1 && first.begin == chunk_command(first.size, true)) ++found;
+  const bool one = chunks.size() == 1 || chunks.front().goes_on;
+  const std::uint64_t command = chunk_command(one ? sizes.header + *sizes.body : first.size, one);
+  int& found = reading.signs;
+  if (begins_record(*first.turn, first.begin)) ++found;  // the text was written apart
+  if (!one && first.size == sizes.header) ++found;       // Exim: the header in its own chunk
+  if (one && first.begin == command) ++found;
+  if (sizes.envelope != 0 && first.begin == sizes.envelope + command) found += kEnvelopeFits;
   if (behind != 0 && chunks.front().turn->records.back().plain == kFourLetters) ++found;
-  return found;
+  return reading;
 }
 
 std::optional<SealedMessage> place_chunks(const std::deque<const Turn*>& turns,
                                           const ShownSizes& sizes) {
-  const std::uint64_t size = sizes.header + *sizes.body;
-  const auto alone = find_chunks(turns, size, 0);
-  const auto with_quit = find_chunks(turns, size, kFourLetters);
-  const int for_alone = signs(alone, sizes.header, 0);
-  const int for_quit = signs(with_quit, sizes.header, kFourLetters);
-  const bool quit = for_quit > for_alone;
-  const auto& chunks = quit ? with_quit : alone;
-  const bool sure = for_alone != for_quit;
+  const Reading alone = read_chunks(turns, sizes, 0);
+  const Reading with_quit = read_chunks(turns, sizes, kFourLetters);
+  const bool quit = with_quit.signs > alone.signs;
+  const auto& chunks = (quit ? with_quit : alone).chunks;
+  const bool sure = alone.signs != with_quit.signs;
   if (chunks.empty() || (!sure && chunks.size() > 1)) return std::nullopt;
   SealedMessage message;
   message.transfer = Transfer::Bdat;
@@ -147,11 +189,10 @@ std::optional<SealedMessage> place_chunks(const std::deque<const Turn*>& turns,
   message.miss = sure ? 0 : kFourLetters;
   message.quit_with_dot = quit;
   const Chunk& first = chunks.back();
-  message.data_ahead = message.rcpt_ahead =
-      first.begin > chunk_command(first.size, chunks.size() == 1);
+  message.data_ahead = message.rcpt_ahead = first.begin >= kLeastEnvelope;
   std::uint64_t at = 0;
   for (std::size_t i = chunks.size(); i-- > 0;) {
-    if (at != 0) message.chunk_begins.push_back(static_cast<std::uint32_t>(at));
+    if (at != 0 && !chunks[i].goes_on) message.chunk_begins.push_back(to_u32(at));
     append(*chunks[i].turn, chunks[i].begin, chunks[i].size, message);
     at += chunks[i].size;
   }
@@ -173,15 +214,18 @@ std::uint64_t most_miss(std::uint64_t size) {
 }
 
 std::optional<SealedMessage> place_message(const std::deque<const Turn*>& turns,
-                                           const ShownSizes& sizes, std::uint32_t slack) {
+                                           const ShownSizes& sizes, std::uint32_t slack,
+                                           bool answered) {
   if (turns.empty() || turns.back()->empty()) return std::nullopt;
   const Turn& last = *turns.back();
   std::uint64_t shown = 0;
   if (sizes.body) shown = size_by_data(sizes);
   if (sizes.body && last.whole() && slack == 0) {
-    if (auto found = place_data(last, shown)) return found;
-    if (auto found = place_chunks(turns, sizes)) return found;
+    auto found = answered ? std::nullopt : place_data(last, shown);
+    if (!found) found = place_chunks(turns, sizes);
+    if (found) return found;
   }
+  if (answered) return std::nullopt;
   if (sizes.body) {
     // Shown are CRLF where the client may have sent LF, and what Postfix strips is not shown.
     const std::uint64_t most = shown + kMostUnshown + last.count * slack;

@@ -8,7 +8,8 @@
 //     DATA   the server said 354, so the message begins with the turn: bytes behind it are QUIT or
 //            the next command
 //     BDAT   nobody waits: commands and chunks share turns, and the message is found from its end
-//            backwards; the length of `BDAT n LAST` follows from n
+//            backwards; the length of `BDAT n LAST` follows from n, that of the envelope in front
+//            of it is known from the milter
 //
 // Pure; not thread-safe.
 #pragma once
@@ -43,6 +44,9 @@ struct ShownSizes {
   std::uint64_t header = 0;           // all fields and the blank line
   std::optional<std::uint64_t> body;  // nothing: not counted
   std::uint64_t dots = 0;             // lines that begin with one: doubled by DATA
+  // MAIL and each RCPT that was taken, as RFC 5321 spells them, line ends included; 0: not known.
+  // What else was said in front of the message (a refused recipient) is not shown.
+  std::uint64_t envelope = 0;
 };
 
 // What DATA carries of it. Requires: the body was counted.
@@ -51,11 +55,13 @@ std::uint64_t size_by_data(const ShownSizes& sizes);
 // CRLF where the client may have sent LF, and what it strips is not shown.
 std::uint64_t most_miss(std::uint64_t size);
 
-// `turns`: of this session, oldest first, the turn in hand last; those in front of the message are
-// commands. `slack`: of the records' sizes; with one no place is exact. Nothing: no turn holds a
-// message, or none of about this size.
+// `turns`: of this session, oldest first, the last of them ends the message; those in front of the
+// message are commands. `answered`: the server has spoken since the last one, which by BDAT may be
+// about the commands in it. `slack`: of the records' sizes; with one no place is exact. Nothing: no
+// turn holds a message, or none of about this size.
 std::optional<SealedMessage> place_message(const std::deque<const Turn*>& turns,
-                                           const ShownSizes& sizes, std::uint32_t slack = 0);
+                                           const ShownSizes& sizes, std::uint32_t slack = 0,
+                                           bool answered = false);
 
 // `DATA`, `QUIT`, `RSET` or `NOOP` on its own.
 bool is_four_letters(const Turn& turn);

@@ -76,8 +76,8 @@ struct TlsChoice {
   bool operator==(const TlsChoice&) const = default;
 };
 
-// Of `hello` as TlsRecordReader kept it; what is not there to its end, or no ServerHello, gives zeros:
-// of half a hello TLS 1.3 looks like 1.2.
+// Of `hello` as TlsRecordReader kept it; what is not there to its end, or no ServerHello, gives
+// zeros: of half a hello TLS 1.3 looks like 1.2.
 TlsChoice read_server_hello(std::span<const char> hello);
 
 // How a record's length follows from its plaintext: plain + added, rounded up to blocks (CBC).

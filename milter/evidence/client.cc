@@ -127,6 +127,7 @@ Trace Client::ask(const net::Endpoint& client, std::uint32_t after,
   if (sizes.body) {
     question += " body=" + std::to_string(*sizes.body) + " dots=" + std::to_string(sizes.dots);
   }
+  if (sizes.envelope != 0) question += " envelope=" + std::to_string(sizes.envelope);
   question += '\n';
   const Answer answer = exchange(socket_, question, timeout_);
   if (const auto* reason = std::get_if<Reason>(&answer)) {

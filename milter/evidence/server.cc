@@ -73,6 +73,8 @@ std::optional<Question> read_question(std::string_view text) {
       good = read_number(value, question.sizes.body.emplace());
     } else if (key == "dots") {
       good = read_number(value, question.sizes.dots);
+    } else if (key == "envelope") {
+      good = read_number(value, question.sizes.envelope);
     }
     if (!good) return std::nullopt;
   }

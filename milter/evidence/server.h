@@ -1,10 +1,10 @@
 // Answers the filter's questions on a unix socket: the observing process's side.
 //
-//     C: get 192.0.2.7:40112 after=0 header=610 body=4808 dots=2\n
+//     C: get 192.0.2.7:40112 after=0 header=610 body=4808 dots=2 envelope=75\n
 //     S: trace segmilter/1 via=kernel …\n      or      none no-session\n
 //
-// `header`, `body` and `dots` are what the milter was shown (classifier/sealed_message.h); each may
-// be missing. One question a connection, then it is closed. Questions are at most kMaxQuestion
+// `header` to `envelope` are what the milter was shown (classifier/sealed_message.h); each may be
+// missing. One question a connection, then it is closed. Questions are at most kMaxQuestion
 // bytes, at most kMaxConnections are open, and one that says nothing for kPatience is closed:
 // whoever can reach the socket cannot hold the observer. Runs in the thread of the loop it is
 // given.

@@ -22,11 +22,12 @@ Service* service = nullptr;
 
 constexpr unsigned long kActions = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_QUARANTINE;
 // Steps that tell us nothing. Their callbacks are null.
-constexpr unsigned long kUnwanted = SMFIP_NORCPT | SMFIP_NOEOH | SMFIP_NOUNKNOWN | SMFIP_NODATA;
+constexpr unsigned long kUnwanted = SMFIP_NOEOH | SMFIP_NOUNKNOWN | SMFIP_NODATA;
 // Header values as they are, and bodies that we may stop in their middle.
 constexpr unsigned long kExact = SMFIP_HDR_LEADSPC | SMFIP_SKIP;
 // Steps whose answer is always "continue": Postfix need not wait for it.
-constexpr unsigned long kNoReply = SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_MAIL | SMFIP_NR_HDR;
+constexpr unsigned long kNoReply =
+    SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_MAIL | SMFIP_NR_RCPT | SMFIP_NR_HDR;
 
 // More forged headers than this are an attack on Postfix's queue file, where each deletion is a
 // search from its beginning. The first ones are deleted (ours then stands above all that are left),
@@ -162,13 +163,32 @@ sfsistat on_helo(SMFICTX* context, char* name) {
                      [&](Session& session) { session.connection.helo(text(name)); });
 }
 
+// What libmilter gives of MAIL and RCPT: the path, then the parameters, then null.
+std::string_view path_of(char** arguments) {
+  return arguments != nullptr ? text(*arguments) : std::string_view();
+}
+
+char** parameters_of(char** arguments) {
+  static char* none = nullptr;
+  return arguments != nullptr && *arguments != nullptr ? arguments + 1 : &none;
+}
+
 sfsistat on_mail(SMFICTX* context, char** arguments) {
   return seal_silent(context, SMFIP_NR_MAIL, [&](Session& session) {
-    session.connection.mail(macro(context, "{auth_authen}"),
-                            !macro(context, "{tls_version}").empty());
-    if (arguments == nullptr || *arguments == nullptr) return;
-    for (char** at = arguments + 1; *at != nullptr; ++at) {  // behind the address
-      session.connection.mail_parameter(text(*at));
+    Connection& connection = session.connection;
+    connection.mail(path_of(arguments), macro(context, "{auth_authen}"),
+                    !macro(context, "{tls_version}").empty());
+    for (char** at = parameters_of(arguments); *at != nullptr; ++at) {
+      connection.mail_parameter(text(*at));
+    }
+  });
+}
+
+sfsistat on_rcpt(SMFICTX* context, char** arguments) {
+  return seal_silent(context, SMFIP_NR_RCPT, [&](Session& session) {
+    session.connection.rcpt(path_of(arguments));
+    for (char** at = parameters_of(arguments); *at != nullptr; ++at) {
+      session.connection.rcpt_parameter(text(*at));
     }
   });
 }
@@ -335,6 +355,7 @@ smfiDesc describe(Service& shared) {
   filter.xxfi_connect = on_connect;
   filter.xxfi_helo = on_helo;
   filter.xxfi_envfrom = on_mail;
+  filter.xxfi_envrcpt = on_rcpt;
   filter.xxfi_header = on_header;
   filter.xxfi_body = on_body;
   filter.xxfi_eom = on_end_of_message;

@@ -22,13 +22,15 @@ std::string_view name(Exemption exemption) {
   return "none";
 }
 
-void Connection::mail(std::string_view login, bool tls) {
+void Connection::mail(std::string_view path, std::string_view login, bool tls) {
   begin_message();
+  shown_.mail(path);
   authenticated_ = !login.empty();
   tls_ = tls;
 }
 
 void Connection::mail_parameter(std::string_view parameter) {
+  shown_.parameter(parameter);
   classifier::note_mail_parameter(parameter, parameters_);
 }
 

@@ -46,10 +46,13 @@ class Connection {
  public:
   void connect(std::optional<net::Endpoint> client) { client_ = client; }
   void helo(std::string_view name) { helo_ = name; }
-  // `login`: the SASL login name, empty if there is none.
-  void mail(std::string_view login, bool tls);
+  // `path` as MAIL has it, in angle brackets. `login`: the SASL login name, empty if there is none.
+  void mail(std::string_view path, std::string_view login, bool tls);
   // A parameter of MAIL: "SIZE=5112", "BODY=8BITMIME". RFC 5321, 4.1.1.11.
   void mail_parameter(std::string_view parameter);
+  // A recipient that Postfix took, and each parameter of its command.
+  void rcpt(std::string_view path) { shown_.rcpt(path); }
+  void rcpt_parameter(std::string_view parameter) { shown_.parameter(parameter); }
   // `blank_taken`: Postfix has taken the blank behind the colon away.
   void header(std::string_view name, std::string_view value = {}, bool blank_taken = true);
   // Whether body() is to be called to the message's end: where the observer does not read the text,

@@ -1,5 +1,7 @@
 // What Postfix shows of one message, measured as SMTP carries it: sizes, and where header fields
 // end. Under TLS it is all that is known of the text; it places the message among the records.
+// The envelope's size is that of its commands as RFC 5321 spells them; a client that writes
+// `MAIL From: <a@b>` has said more than was counted.
 //
 // A field is shown as its name and its value, line ends in it as LF; on the wire it had a colon
 // between them and CRLF at each line end. With SMFIP_HDR_LEADSPC the value has the blank behind the
@@ -18,6 +20,10 @@ namespace filter {
 
 class Shown {
  public:
+  // `path` with its angle brackets; each parameter of the command.
+  void mail(std::string_view path) { command("MAIL FROM:", path); }
+  void rcpt(std::string_view path) { command("RCPT TO:", path); }
+  void parameter(std::string_view text) { sizes_.envelope += 1 + text.size(); }
   // `blank_taken`: without SMFIP_HDR_LEADSPC.
   void header(std::string_view name, std::string_view value, bool blank_taken);
   void body(std::string_view bytes);
@@ -32,6 +38,10 @@ class Shown {
 
  private:
   static constexpr std::uint64_t kCrLf = 2;
+
+  void command(std::string_view verb, std::string_view path) {
+    sizes_.envelope += verb.size() + path.size() + kCrLf;
+  }
 
   classifier::ShownSizes sizes_{.header = kCrLf, .body = 0};
   classifier::Landmarks marks_;

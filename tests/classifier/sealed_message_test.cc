@@ -333,6 +333,50 @@ TEST_CASE("a message by BDAT is found from its end backwards") {
   CHECK(two.quit_with_dot);
 }
 
+TEST_CASE("the envelope's length tells whether QUIT is behind a chunk") {
+  const auto place = [](std::uint32_t bytes) {
+    const Turns turns({{23}, {bytes}});
+    return place_message({&turns.turns[0], &turns.turns[1]}, {304, 4808, 0, 64});
+  };
+  const auto alone = place(64 + 16 + 5112);
+  REQUIRE(alone);
+  CHECK(alone->window == Window::Exact);
+  CHECK_FALSE(alone->quit_with_dot);
+  const auto quit = place(64 + 16 + 5112 + 6);
+  REQUIRE(quit);
+  CHECK(quit->window == Window::Exact);
+  CHECK(quit->quit_with_dot);
+  CHECK(sizes(*quit) == Sizes{5112});
+  // A recipient that was refused: nothing fits, and it is not said to be exact.
+  const auto refused = place(64 + 28 + 16 + 5112);
+  REQUIRE(refused);
+  CHECK(refused->window == Window::Near);
+}
+
+TEST_CASE("commands that are answered while their chunk still comes do not hide it") {
+  // Answered behind all of it: the turn is over when the milter asks.
+  const Turns over({{23}, {64 + 16 + 5112}});
+  const std::deque<const Turn*> all{&over.turns[0], &over.turns[1]};
+  const auto found = place_message(all, {304, 4808, 0, 64}, 0, true);
+  REQUIRE(found);
+  CHECK(found->window == Window::Exact);
+  CHECK(sizes(*found) == Sizes{5112});
+  // By DATA such a turn is no message.
+  const Turns data({{92}, {5115}});
+  CHECK_FALSE(place_message({&data.turns[0], &data.turns[1]}, {304, 4808, 0}, 0, true));
+  // Answered in its middle: the chunk is in two turns.
+  const Turns spread({{23}, {64 + 16 + 4096}, {1016 + 6}});
+  const auto parts =
+      place_message({&spread.turns[0], &spread.turns[1], &spread.turns[2]}, {304, 4808, 0, 64});
+  REQUIRE(parts);
+  CHECK(parts->window == Window::Exact);
+  CHECK(parts->transfer == classifier::Transfer::Bdat);
+  CHECK(parts->quit_with_dot);
+  CHECK(sizes(*parts) == Sizes{4096, 1016});
+  CHECK(parts->chunk_begins.empty());
+  CHECK(parts->spans.size() == 2);
+}
+
 TEST_CASE("where nothing was said there is no message") {
   CHECK_FALSE(place_message({}, {10, 10, 0}));
   const Turn empty;

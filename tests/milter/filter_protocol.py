@@ -33,8 +33,8 @@ PROGRAM = ""
 
 ALL_ACTIONS = 0x1FF
 ALL_STEPS = 0x1FFFFF
-NR_CONNECT, NR_HELO, NR_MAIL, NR_HEADER = 0x1000, 0x2000, 0x4000, 0x80
-NO_RCPT, NO_BODY, NO_EOH, NO_UNKNOWN, NO_DATA = 0x8, 0x10, 0x40, 0x100, 0x200
+NR_CONNECT, NR_HELO, NR_MAIL, NR_RCPT, NR_HEADER = 0x1000, 0x2000, 0x4000, 0x8000, 0x80
+NO_BODY, NO_EOH, NO_UNKNOWN, NO_DATA = 0x10, 0x40, 0x100, 0x200
 SKIP, HEADER_BLANK = 0x400, 0x100000
 FINAL = b"cartyd"
 NAME = b"X-Protocol-Pattern"
@@ -125,7 +125,9 @@ class Milter:
         if tls:
             values["{tls_version}"] = tls
         self.macros(b"M", values)
-        return self.step(b"M", b"<a@example.org>\0", NR_MAIL)
+        answer = self.step(b"M", b"<a@example.org>\0", NR_MAIL)
+        self.step(b"R", b"<alice@example.net>\0", NR_RCPT)  # libmilter takes no message without one
+        return answer
 
     def header(self, name=b"Subject", value=b"hello"):
         return self.step(b"L", name + b"\0" + value + b"\0", NR_HEADER)
@@ -371,12 +373,12 @@ class WithOneFilter(unittest.TestCase):
 class Negotiation(WithOneFilter):
     def test_only_the_needed_steps_are_asked_for(self):
         with self.filter.milter() as milter:
-            for step in (NO_RCPT, NO_EOH, NO_UNKNOWN, NO_DATA, SKIP, HEADER_BLANK):
+            for step in (NO_EOH, NO_UNKNOWN, NO_DATA, SKIP, HEADER_BLANK):
                 self.assertTrue(milter.steps & step, hex(step))
             self.assertFalse(milter.steps & NO_BODY, "under TLS the body is counted")
-            for step in (NR_CONNECT, NR_HELO, NR_MAIL, NR_HEADER):
+            for step in (NR_CONNECT, NR_HELO, NR_MAIL, NR_RCPT, NR_HEADER):
                 self.assertTrue(milter.steps & step, hex(step))
-            self.assertFalse(milter.steps & 0x27, "connect, helo, mail and headers are wanted")
+            self.assertFalse(milter.steps & 0x2F, "connect, helo, mail, rcpt and headers are wanted")
             self.assertEqual(milter.actions & 0x3F, 0x31)
 
     def test_without_skip_no_body_is_asked_for(self):
@@ -447,7 +449,7 @@ class Header(WithOneFilter):
             self.assertEqual(milter.body(b".one\r\ntwo\r\n"), (b"c", b""))
             self.assertEqual(milter.body(b".three\r\n"), (b"c", b""))
             milter.end()
-            self.assertEqual(self.observer.questions[-1].split(" ", 2)[2], "after=0 header=26 body=19 dots=2")
+            self.assertEqual(self.observer.questions[-1].split(" ", 2)[2], "after=0 header=26 body=19 dots=2 envelope=56")
             milter.mail()
             milter.header()
             self.assertEqual(milter.body(b"text\r\n"), (b"s", b""))

@@ -62,7 +62,7 @@ const config::Config kDefaults;
 TEST_CASE("a message of a client from outside is asked for and judged") {
   Script script;
   auto connection = from("192.0.2.7:40112");
-  connection.mail("", false);
+  connection.mail("<a@sender.example>", "", false);
   const auto judgement = connection.end_of_message(kDefaults, script);
   CHECK(judgement.exempt == Exemption::None);
   CHECK(script.questions == std::vector<Question>{{"192.0.2.7:40112", 0}});
@@ -73,7 +73,7 @@ TEST_CASE("each message of a session asks above the last one that was judged") {
   script.answers = {numbered(1), numbered(3), numbered(4)};  // number 2 was refused by Postfix
   auto connection = from("192.0.2.7:40112");
   for (int i = 0; i < 3; ++i) {
-    connection.mail("", false);
+    connection.mail("<a@sender.example>", "", false);
     connection.end_of_message(kDefaults, script);
   }
   CHECK(script.questions[1].after == 1);
@@ -92,7 +92,7 @@ TEST_CASE("a message whose evidence did not come is not answered for by the next
 TEST_CASE("an aborted message is not counted and leaves nothing behind") {
   Script script;
   auto connection = from("192.0.2.7:40112");
-  connection.mail("somebody", true);
+  connection.mail("<a@sender.example>", "somebody", true);
   connection.header("X-Protocol-Pattern");
   connection.abort();
   const auto judgement = connection.end_of_message(kDefaults, script);
@@ -125,7 +125,7 @@ TEST_CASE("exempt clients are not asked about") {
   CAPTURE(row.client);
   Script script;
   auto connection = from(row.client);
-  connection.mail(row.login, false);
+  connection.mail("<a@sender.example>", row.login, false);
   connection.header("x-protocol-pattern");
   const auto judgement = connection.end_of_message(settings, script);
   CHECK(judgement.exempt == row.expected);
@@ -138,7 +138,7 @@ TEST_CASE("exemptions can be switched off") {
   settings.exempt.loopback = false;
   Script script;
   auto connection = from("127.0.0.1:1");
-  connection.mail("alice", false);
+  connection.mail("<a@sender.example>", "alice", false);
   CHECK(connection.end_of_message(settings, script).exempt == Exemption::None);
   CHECK(script.questions.size() == 1);
 }
@@ -146,9 +146,9 @@ TEST_CASE("exemptions can be switched off") {
 TEST_CASE("a login holds for the message it was given with") {
   Script script;
   auto connection = from("192.0.2.7:1");
-  connection.mail("alice", false);
+  connection.mail("<a@sender.example>", "alice", false);
   CHECK(connection.end_of_message(kDefaults, script).exempt == Exemption::Authenticated);
-  connection.mail("", false);
+  connection.mail("<a@sender.example>", "", false);
   CHECK(connection.end_of_message(kDefaults, script).exempt == Exemption::None);
   CHECK(script.questions == std::vector<Question>{{"192.0.2.7:1", 1}});
 }
@@ -157,7 +157,7 @@ TEST_CASE("a client whose address nobody knows is unobserved and not asked about
   Script script;
   Connection connection;
   connection.connect(std::nullopt);
-  connection.mail("", false);
+  connection.mail("<a@sender.example>", "", false);
   const auto judgement = connection.end_of_message(kDefaults, script);
   CHECK(judgement.exempt == Exemption::None);
   CHECK(judgement.trace.state == State::Unobserved);
@@ -174,14 +174,14 @@ TEST_CASE("an end of message without connect, helo or mail is judged as unobserv
 TEST_CASE("headers of our name are counted per message, in any case") {
   Script script;
   auto connection = from("192.0.2.7:1");
-  connection.mail("", true);
+  connection.mail("<a@sender.example>", "", true);
   for (const auto* name : {"Received", "X-Protocol-Pattern", "x-protocol-pattern", "X-Other"}) {
     connection.header(name);
   }
   auto judgement = connection.end_of_message(kDefaults, script);
   CHECK(judgement.forged == 2);
   CHECK(judgement.tls);
-  connection.mail("", false);
+  connection.mail("<a@sender.example>", "", false);
   judgement = connection.end_of_message(kDefaults, script);
   CHECK(judgement.forged == 0);
   CHECK_FALSE(judgement.tls);
@@ -196,7 +196,7 @@ TEST_CASE("under TLS what Postfix shows goes with the question and into the trac
   sealed.segments = {{.size = 93}};
   script.answers = {sealed};
   Connection connection = from("192.0.2.7:40112");
-  connection.mail("", true);
+  connection.mail("<a@sender.example>", "", true);
   connection.mail_parameter("BODY=8BITMIME");
   connection.mail_parameter("SIZE=1234");
   CHECK(connection.wants_body(kDefaults));
@@ -213,7 +213,7 @@ TEST_CASE("under TLS what Postfix shows goes with the question and into the trac
   CHECK(result.trace.dialogue.body_first);
 
   // The next message begins anew, and in clear nothing is counted.
-  connection.mail("", false);
+  connection.mail("<a@sender.example>", "", false);
   CHECK_FALSE(connection.wants_body(kDefaults));
   connection.body_unseen();
   (void)connection.end_of_message(kDefaults, script);
@@ -237,7 +237,7 @@ filter::Judgement judge_from_the_wire(std::uint64_t size) {
   Script script;
   script.answers = {from_the_wire(size)};
   Connection connection = from("192.0.2.7:40112");
-  connection.mail("", false);
+  connection.mail("<a@sender.example>", "", false);
   connection.header("Subject", " hello", false);
   connection.body(".text\r\n");
   return connection.end_of_message(kDefaults, script);
@@ -248,7 +248,7 @@ filter::Judgement judge_from_the_wire(std::uint64_t size) {
 TEST_CASE("with a wire observer the body is counted in clear as well") {
   config::Config settings;
   Connection connection = from("192.0.2.7:40112");
-  connection.mail("", false);
+  connection.mail("<a@sender.example>", "", false);
   CHECK_FALSE(connection.wants_body(settings));
   settings.wire.ports = {25};
   CHECK(connection.wants_body(settings));
