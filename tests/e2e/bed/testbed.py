@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from . import postfix
+from . import mta, postfix
 from .link import CLIENT4, CLIENT6, SERVER4, SERVER6, Link
 from .netns import fresh_tag, sweep
 from .pcap import Capture
@@ -27,14 +27,17 @@ class Missing(Exception):
     """The machine lacks something the bed needs; the text says what and what to do."""
 
 
+def need(*tools: str) -> None:
+    absent = [tool for tool in tools if not shutil.which(tool)]
+    if absent:
+        raise Missing(f"not installed: {', '.join(absent)} (run packaging/install-packages test)")
+
+
 def check_machine() -> None:
     """Raises Missing with one plain sentence about the first thing that is not there."""
     if os.geteuid() != 0:
         raise Missing("this needs root: it makes network namespaces (run it as root)")
-    tools = ("ip", "nft", "tc", "ethtool", "ss", "nsenter", "tcpdump", "postfix", "swaks", "curl", "msmtp")
-    absent = [tool for tool in tools if not shutil.which(tool)]
-    if absent:
-        raise Missing(f"not installed: {', '.join(absent)} (run packaging/install-packages test)")
+    need("ip", "nft", "tc", "ethtool", "ss", "nsenter", "tcpdump", "postfix", "swaks", "curl", "msmtp")
     sweep()
     probe = subprocess.run(["ip", "netns", "add", fresh_tag("probe")], capture_output=True, text=True)
     if probe.returncode != 0:
@@ -130,6 +133,16 @@ class Bed:
         instance.start()
         return instance
 
+    def house(self) -> mta.House:
+        """Where Exim, Sendmail and OpenSMTPD send from; Exim and Sendmail need no more."""
+        return mta.House(self.link.client, self.root / "house", SERVER4)
+
+    def opensmtpd(self, house: mta.House) -> mta.OpenSmtpd:
+        """Its daemon; stopped with the bed."""
+        instance = mta.OpenSmtpd(house)
+        self._stack.callback(instance.stop)
+        return instance
+
     def connect(self, port: int = 25, v6: bool = False) -> socket.socket:
         """A connection from the client to the server, not yet spoken on."""
         family, server = (socket.AF_INET6, SERVER6) if v6 else (socket.AF_INET, SERVER4)
@@ -174,4 +187,4 @@ class Bed:
             path.unlink(missing_ok=True)
 
 
-__all__ = ["Bed", "Missing", "CLIENT4", "CLIENT6", "SERVER4", "SERVER6", "DIRECT_PORT", "check_machine"]
+__all__ = ["Bed", "Missing", "CLIENT4", "CLIENT6", "SERVER4", "SERVER6", "DIRECT_PORT", "check_machine", "need"]
