@@ -78,7 +78,7 @@ def compare(checks: report.Checks, bed: Bed, witness: Segmilter, name: str, send
     rows, same, windows, labelled_once = [], 0, Counter(), 0
     for delivered in bed.postfix.mailbox("alice").messages():
         one = sent.get(delivered.value("X-Test-Id"))
-        queue = re.search(r"with E?SMTPS? id (\w+)", delivered.head().decode("utf-8", "replace"))
+        queue = re.search(r"with (?:E|UTF8)?SMTPS? id (\w+)", delivered.head().decode("utf-8", "replace"))
         if not one or not queue:
             continue
         left, right = proxy.get(queue[1], {}), wire.get(queue[1], {})
