@@ -69,7 +69,11 @@ std::optional<Trace> SealedLog::trace(const ShownSizes& sizes, std::uint32_t ord
     message->rcpt_ahead = turns_.size() == (message->data_ahead ? 1U : 2U);
   }
   Trace trace = trace_of(*message, ordinal);
-  answered ? turns_.clear() : void(placed_ = true);
+  if (answered) {
+    turns_.clear();
+  } else {
+    placed_ = true;
+  }
   return trace;
 }
 

@@ -128,7 +128,7 @@ std::vector<Chunk> find_chunks(const std::deque<const Turn*>& turns, std::uint64
 std::vector<Chunk> find_spread_chunk(const std::deque<const Turn*>& turns, const ShownSizes& sizes,
                                      std::uint32_t behind) {
   std::vector<Chunk> parts;
-  const std::uint64_t size = sizes.header + *sizes.body;
+  const std::uint64_t size = size_by_bdat(sizes);
   const std::uint64_t commands = sizes.envelope + chunk_command(size, true);
   std::uint64_t left = size + behind;
   for (std::size_t i = turns.size(); i-- > 0 && sizes.envelope != 0;) {
@@ -159,13 +159,13 @@ Reading read_chunks(const std::deque<const Turn*>& turns, const ShownSizes& size
   constexpr int kEnvelopeFits = 3;  // more than all other signs of a single chunk
   Reading reading{find_spread_chunk(turns, sizes, behind)};
   if (reading.chunks.empty()) {
-    reading.chunks = find_chunks(turns, sizes.header + *sizes.body, behind);
+    reading.chunks = find_chunks(turns, size_by_bdat(sizes), behind);
   }
   if (reading.chunks.empty()) return reading;
   const std::vector<Chunk>& chunks = reading.chunks;
   const Chunk& first = chunks.back();
   const bool one = chunks.size() == 1 || chunks.front().goes_on;
-  const std::uint64_t command = chunk_command(one ? sizes.header + *sizes.body : first.size, one);
+  const std::uint64_t command = chunk_command(one ? size_by_bdat(sizes) : first.size, one);
   int& found = reading.signs;
   if (begins_record(*first.turn, first.begin)) ++found;  // the text was written apart
   if (!one && first.size == sizes.header) ++found;       // Exim: the header in its own chunk
@@ -206,7 +206,11 @@ std::uint64_t distance(std::uint64_t a, std::uint64_t b) {
 }  // namespace
 
 std::uint64_t size_by_data(const ShownSizes& sizes) {
-  return sizes.header + *sizes.body + sizes.dots + kDotLine;
+  return size_by_bdat(sizes) + sizes.dots + kDotLine;
+}
+
+std::uint64_t size_by_bdat(const ShownSizes& sizes) {
+  return sizes.header + *sizes.body;
 }
 
 std::uint64_t most_miss(std::uint64_t size) {

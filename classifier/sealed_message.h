@@ -49,8 +49,9 @@ struct ShownSizes {
   std::uint64_t envelope = 0;
 };
 
-// What DATA carries of it. Requires: the body was counted.
+// What DATA and BDAT carry of it. Require: the body was counted.
 std::uint64_t size_by_data(const ShownSizes& sizes);
+std::uint64_t size_by_bdat(const ShownSizes& sizes);
 // By how much a message of `size` bytes may have more or less than is shown of it: Postfix shows
 // CRLF where the client may have sent LF, and what it strips is not shown.
 std::uint64_t most_miss(std::uint64_t size);

@@ -42,7 +42,7 @@ void Shown::body(std::string_view bytes) {
 std::optional<std::uint64_t> Shown::size(classifier::Transfer transfer) const {
   if (!sizes_.body) return std::nullopt;
   return transfer == classifier::Transfer::Data ? classifier::size_by_data(sizes_)
-                                                : sizes_.header + *sizes_.body;
+                                                : classifier::size_by_bdat(sizes_);
 }
 
 classifier::Landmarks Shown::landmarks(classifier::Transfer transfer) const {
