@@ -31,9 +31,8 @@ LEAST_SAME = 0.97
 
 
 def message(tag: str, size: int) -> bytes:
-    """A header with folds, a body with lines that begin with a dot."""
-    head = (f"Received: from inside.example (inside.example [192.0.2.200])\r\n\tby sender.example with ESMTP id {tag}\r\n"
-            f"\tfor <{TO}>; Mon, 23 Nov 2026 12:00:00 +0000\r\nFrom: Sender <{FROM}>\r\nTo: Alice <{TO}>\r\n"
+    """A header with folds, a body with lines that begin with a dot. Without Received: servers prepend theirs."""
+    head = (f"From: Sender <{FROM}>\r\nTo: Alice <{TO}>,\r\n\tAlice of the other house <alice@example.net>\r\n"
             f"Subject: under tls {tag}\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\n"
             f"Message-ID: <{tag}@sender.example>\r\nX-Test-Id: {tag}\r\n\r\n").encode()
     lines = [f"{number:6d} It is not what you say, it is the way that you say it.\r\n".encode() if number % 40 else b".dot\r\n"
