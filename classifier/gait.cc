@@ -52,7 +52,7 @@ constexpr Word kWords[] = {
     {"size-over", nullptr, Absent::Unnamed, Word::Said::Milter},
     {"size-under", nullptr, Absent::Unnamed, Word::Said::Milter},
     {"received", nullptr, Absent::Free, Word::Said::Milter},
-    {"blank-end", &Dialogue::blank_end, Absent::Free, Word::Said::Mail},
+    {"blank-end", &Dialogue::blank_end, Absent::Free, Word::Said::Milter},
     {"literal", &Dialogue::literal, Absent::Free},
     {"dotless", &Dialogue::dotless, Absent::Free},
     {"auth", &Dialogue::auth, Absent::Free},
@@ -86,6 +86,7 @@ constexpr std::uint32_t said_by(Word::Said said) {
 constexpr std::uint32_t kSaidByMail = said_by(Word::Said::Mail);
 constexpr std::uint32_t kSaidToMilter = said_by(Word::Said::Milter);
 constexpr std::uint32_t kReceived = bit_of("received");
+constexpr std::uint32_t kBlankEnd = bit_of("blank-end");
 constexpr std::uint32_t kHabits = all_of(Absent::Forbidden);
 constexpr std::uint32_t kExtensions = all_of(Absent::Unnamed);
 constexpr std::uint32_t kSizes = bit_of("size-near") | bit_of("size-over") | bit_of("size-under");
@@ -118,9 +119,11 @@ constexpr std::uint64_t kSizeOver = 512;
 std::uint32_t size_bit(const Trace& trace) {
   const std::uint64_t declared = trace.dialogue.declared;
   if (declared == 0 || trace.size == 0) return 0;
-  if (declared + kSizeSlack < trace.size) return bit_of("size") | bit_of("size-under");
-  return bit_of("size") |
-         (declared > trace.size + kSizeOver ? bit_of("size-over") : bit_of("size-near"));
+  // Where records are rounded up to whole blocks, the milter has counted what is in them.
+  const std::uint64_t size =
+      trace.hello.slack != 0 ? trace.size - std::min(trace.size, trace.miss) : trace.size;
+  if (declared + kSizeSlack < size) return bit_of("size") | bit_of("size-under");
+  return bit_of("size") | (declared > size + kSizeOver ? bit_of("size-over") : bit_of("size-near"));
 }
 
 std::uint32_t talk_bits(const Trace& trace) {
@@ -185,11 +188,12 @@ bool one_flight(const Trace& trace) {
   const std::size_t count = trace.segments.size();
   if (trace.path.rtt_us == 0 || count < 2 || count > kInitialWindow) return false;
   // Here the acknowledgement is back at once, and what waited for it leaves alone.
-  if (trace.path.rtt_us < kRoundTripUs) return true;
-  if (trace.path.rtt_us < kLongRoundTripUs) return false;
-  return std::all_of(trace.segments.begin() + 1, trace.segments.end(), [&](const Segment& segment) {
-    return segment.gap_us < trace.path.rtt_us / 4;
-  });
+  const bool near = trace.path.rtt_us < kRoundTripUs;
+  if (!near && trace.path.rtt_us < kLongRoundTripUs) return false;
+  // But not always: a receiver may delay it (Linux: 40 ms), and then lines gather behind it.
+  const std::uint32_t pause = near ? kRoundTripUs : trace.path.rtt_us / 4;
+  return std::all_of(trace.segments.begin() + 1, trace.segments.end(),
+                     [&](const Segment& segment) { return segment.gap_us < pause; });
 }
 
 DotWay dot_of(const Trace& trace, const Features& features) {
@@ -245,10 +249,14 @@ std::uint16_t sealed_first(SealedShape shape) {
 void observe_sealed(const Trace& trace, const Writes& writes, const Features& features,
                     Steps& steps) {
   const bool read = trace.landmarks.header_end != 0;
-  steps.untold = kSaidByMail | (read ? 0 : kSaidToMilter);
+  // The milter counted the body: its size fits, or is known to miss.
+  const bool counted = trace.window == Window::Exact || trace.miss != 0;
+  steps.untold = kSaidByMail | (read ? 0 : kReceived) | (counted ? 0 : kBlankEnd) |
+                 (trace.window == Window::Inferred ? kSaidToMilter : 0);
   steps.talk &= ~steps.untold;
   steps.size = to_u32(trace.size);
   steps.every = true;
+  steps.slack = trace.hello.slack;
   if (trace.hello.ja4.size() == kJa4Size) {
     std::copy_n(trace.hello.ja4.begin(), kJa4Size, steps.hello.begin());
   }
@@ -274,7 +282,12 @@ void observe_sealed(const Trace& trace, const Writes& writes, const Features& fe
     return;
   }
   const bool apart = !features.cuts.empty() && features.cuts.back().place == Place::Terminator;
-  steps.dot = !apart ? DotWay::Joined : writes.sizes.back() <= 3 ? DotWay::Apart3 : DotWay::Apart5;
+  // Of 3 bytes or of 5 is not told by blocks.
+  const bool three = writes.sizes.back() <= 3;
+  steps.dot = !apart             ? DotWay::Joined
+              : steps.slack != 0 ? DotWay::Apart
+              : three            ? DotWay::Apart3
+                                 : DotWay::Apart5;
 }
 
 }  // namespace
@@ -326,6 +339,8 @@ constexpr std::uint32_t kMostBlocks = 8;  // blocks of whole segments that hide 
 // number of segments. Exim's buffer ends a byte early or late where a line end crosses it.
 bool first_of_blocks(std::uint32_t block, const Steps& steps) {
   const std::uint32_t slack = block % 2 == 1 ? 1 : 0;
+  if (steps.slack != 0)
+    return steps.offset + slack >= block && steps.offset <= block + slack + steps.slack;
   const std::uint32_t times = (steps.offset + slack) / block;
   if (times == 0 || times > (steps.every ? 1 : kMostBlocks)) return false;
   const std::uint32_t ideal = times * block;
@@ -350,11 +365,14 @@ bool first_fits(const Gait& gait, const Steps& steps) {
     const auto hides = [&](std::uint32_t block) {
       return block != 0 && hides_blocks(block, steps);
     };
-    return hides(gait.line_block) || std::any_of(gait.blocks.begin(), gait.blocks.end(), hides);
+    return std::any_of(gait.line_blocks.begin(), gait.line_blocks.end(), hides) ||
+           std::any_of(gait.blocks.begin(), gait.blocks.end(), hides);
   }
   constexpr std::uint32_t kLongestLine = 1000;  // RFC 5321, 4.5.3.1.6
-  if (gait.line_block != 0 && steps.line_end && steps.offset <= gait.line_block &&
-      steps.offset + kLongestLine > gait.line_block) {
+  const auto lines = [&](std::uint32_t block) {
+    return block != 0 && steps.offset <= block + steps.slack && steps.offset + kLongestLine > block;
+  };
+  if (steps.line_end && std::any_of(gait.line_blocks.begin(), gait.line_blocks.end(), lines)) {
     return true;
   }
   return std::any_of(gait.blocks.begin(), gait.blocks.end(), [&](std::uint32_t block) {
@@ -405,9 +423,12 @@ int weigh(const Gait& gait, const Steps& steps) {
   weight -= popcount(gait.required & steps.untold);
   // A dialogue of which half was said under TLS is not enough.
   const bool enough = gait.talk_is_enough && (gait.required & steps.untold) == 0;
+  // Where only MAIL's bytes tell a program from the many, and nobody has read them, its hello has
+  // to.
   const bool hello = std::any_of(gait.hellos.begin(), gait.hellos.end(), [&](const auto& print) {
     return same_library(print, steps.hello);
   });
+  if (!hello && (gait.required & kHabits & steps.untold) != 0) return 0;
   if (hello) weight += kHelloHolds;
   if (steps.first == 0) return enough ? weight : 0;
   if (first_fits(gait, steps)) {
@@ -417,11 +438,15 @@ int weigh(const Gait& gait, const Steps& steps) {
   }
   if (!way_holds(gait.body, steps.body, weight)) return 0;
   if (gait.dot == DotWay::Alone3) {
-    if (steps.dot != DotWay::Apart3) return 0;
+    if (steps.dot != DotWay::Apart3 && steps.dot != DotWay::Apart) return 0;
     weight += kWayHolds;
   } else if (gait.dot == DotWay::Apart) {
-    if (steps.dot == DotWay::Joined) return 0;
-    if (steps.dot != DotWay::Any) weight += kWayHolds;
+    // All that tells such a program from the many that write a message at once: it has to be seen.
+    if (steps.dot == DotWay::Any || steps.dot == DotWay::Joined) return 0;
+    weight += kWayHolds;
+  } else if (steps.dot == DotWay::Apart) {
+    if (gait.dot == DotWay::Joined) return 0;
+    if (gait.dot != DotWay::Any) weight += kWayHolds;
   } else if (!way_holds(gait.dot, steps.dot, weight)) {
     return 0;
   }
@@ -656,10 +681,11 @@ class Parser {
   bool first(Gait& gait, std::string_view word) {
     constexpr std::string_view kBlock = "block-";
     constexpr std::string_view kLines = "lines-";
-    if (word.starts_with(kLines)) return number(word.substr(kLines.size()), gait.line_block);
-    if (word.starts_with(kBlock)) {
-      const auto unused = std::find(gait.blocks.begin(), gait.blocks.end(), 0U);
-      if (unused == gait.blocks.end()) return fail("at most four blocks");
+    const bool lines = word.starts_with(kLines);
+    if (lines || word.starts_with(kBlock)) {
+      auto& blocks = lines ? gait.line_blocks : gait.blocks;
+      const auto unused = std::find(blocks.begin(), blocks.end(), 0U);
+      if (unused == blocks.end()) return fail("at most four blocks of a kind");
       return number(word.substr(kBlock.size()), *unused);
     }
     const auto found = named<unsigned>(kFirsts, word);
@@ -721,7 +747,9 @@ std::string print(const Gait& gait) {
   for (const std::uint32_t block : gait.blocks) {
     if (block != 0) first += fmt::format(" block-{}", block);
   }
-  if (gait.line_block != 0) first += fmt::format(" lines-{}", gait.line_block);
+  for (const std::uint32_t block : gait.line_blocks) {
+    if (block != 0) first += fmt::format(" lines-{}", block);
+  }
   if (!first.empty()) text += fmt::format("  first{}\n", first);
   const auto way = [&](std::string_view key, std::string_view value) {
     if (value != "any") text += fmt::format("  {} {}\n", key, value);

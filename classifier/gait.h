@@ -27,8 +27,8 @@ enum class GaitClass : std::uint8_t { OfficialMta, Relay, Library, Agent, Script
 std::string_view name(GaitClass kind);
 
 enum class BodyWay : std::uint8_t { Any, Bulk, Lines };  // few large writes, or one a line
-// The terminator's write. Alone3: after a pause, so that it comes apart on any path. Apart:
-// of 3 or 5 bytes.
+// The terminator's write. Alone3: after a pause, so that it comes apart on any path. Apart: of 3 or
+// 5 bytes; an entry that says so holds only where it was seen.
 enum class DotWay : std::uint8_t { Any, Joined, Apart3, Apart5, Alone3, Apart };
 enum class Held : std::uint8_t { Any, Yes, No };  // Nagle's algorithm, or NODELAY
 
@@ -58,6 +58,7 @@ struct Steps {
   std::uint32_t size = 0;    // of the message
   bool line_end = false;     // the first cut is a line's end
   bool every = false;        // every write shows (TLS): no block hides in front of the first cut
+  std::uint32_t slack = 0;   // sizes may be so much smaller (TLS, CBC)
   bool clean = false;        // nothing was repaired and the path kept its size
   std::uint32_t full = 0;    // payload of a full segment, where the path kept it; else 0
   BodyWay body = BodyWay::Any;
@@ -85,7 +86,8 @@ struct Gait {
   bool talk_is_enough = false;  // the dialogue alone names it when the writes cannot be told
   std::uint16_t first = 0;      // bits of First that are right
   std::array<std::uint32_t, kMaxBlocks> blocks{};  // first write of this size; 0: unused
-  std::uint32_t line_block = 0;  // first write ends at the last line end within so many bytes
+  // First write ends at the last line end within so many bytes; 0: unused.
+  std::array<std::uint32_t, kMaxBlocks> line_blocks{};
   BodyWay body = BodyWay::Any;
   DotWay dot = DotWay::Any;
   Held held = Held::Any;

@@ -26,14 +26,13 @@ void SealedLog::client(std::span<const char> bytes) {
 void SealedLog::finish() {
   if (lost() || sink_ == nullptr) return;
   Turn open = tls_.closing() ? Turn{} : tls_.turn();
-  tell(judge_.finish(std::move(open), tls_.slack() == 0));
+  tell(judge_.finish(std::move(open), tls_.slack()));
 }
 
 void SealedLog::on_turn(Turn&& turn) {
-  const bool exact = tls_.slack() == 0;
-  if (sink_ != nullptr) return judge_.turn(std::move(turn), exact);
+  if (sink_ != nullptr) return judge_.turn(std::move(turn), tls_.slack());
   if (std::exchange(placed_, false)) return turns_.clear();
-  split_command_ = split_command_ || (exact && splits_command(turn));
+  split_command_ = split_command_ || (tls_.slack() == 0 && splits_command(turn));
   if (!std::exchange(greeted_, true)) return;
   if (turns_.size() == kTurns) turns_.pop_front();
   turns_.push_back(std::move(turn));
@@ -65,7 +64,7 @@ std::optional<Trace> SealedLog::trace(const ShownSizes& sizes, std::uint32_t ord
   if (!message) return std::nullopt;
   message->split_command = split_command_;
   if (message->transfer == Transfer::Data && !turns_.empty()) {
-    message->data_ahead = !is_four_letters(turns_.back());
+    message->data_ahead = !is_four_letters(turns_.back(), tls_.slack());
     message->rcpt_ahead = turns_.size() == (message->data_ahead ? 1U : 2U);
   }
   Trace trace = trace_of(*message, ordinal);

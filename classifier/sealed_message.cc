@@ -243,29 +243,29 @@ std::optional<SealedMessage> place_message(const std::deque<const Turn*>& turns,
   return message;
 }
 
-bool is_four_letters(const Turn& turn) {
-  return turn.count == 1 && turn.bytes == kFourLetters;
+bool is_four_letters(const Turn& turn, std::uint32_t slack) {
+  return turn.count == 1 && turn.bytes >= kFourLetters && turn.bytes <= kFourLetters + slack;
 }
 
 bool splits_command(const Turn& turn) {
   return turn.count > 1 && turn.bytes < kLeastMessage && turn.records.back().plain == kCrLf;
 }
 
-void TurnJudge::turn(Turn&& turn, bool exact) {
+void TurnJudge::turn(Turn&& turn, std::uint32_t slack) {
   answers_ = 1;
   if (part_ == Part::Greeting) {
     part_ = Part::Envelope;
     return;
   }
   const bool behind_data = std::exchange(part_, Part::Envelope) == Part::BehindData;
-  if (!behind_data && is_four_letters(turn)) {
+  if (!behind_data && is_four_letters(turn, slack)) {
     if (envelope_turns_ != 0) part_ = Part::BehindData;
     return;
   }
   const std::uint64_t least = behind_data ? kLeastBehindData : kLeastMessage;
   if (envelope_turns_ == 0 || turn.bytes < least) {
     ++envelope_turns_;
-    split_command_ = split_command_ || (exact && splits_command(turn));
+    split_command_ = split_command_ || (slack == 0 && splits_command(turn));
     return;
   }
   if (turn.whole()) {
@@ -288,10 +288,10 @@ std::optional<SealedMessage> TurnJudge::take(bool quit_with_dot) {
   return message;
 }
 
-std::optional<SealedMessage> TurnJudge::finish(Turn&& open, bool exact) {
+std::optional<SealedMessage> TurnJudge::finish(Turn&& open, std::uint32_t slack) {
   const bool some = !open.empty();
   if (some) {
-    turn(std::move(open), exact);
+    turn(std::move(open), slack);
     if (held_) held_->cut = true;
   }
   // Nothing was said behind the message, and the server answered twice: QUIT came with it.

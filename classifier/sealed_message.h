@@ -64,8 +64,8 @@ std::optional<SealedMessage> place_message(const std::deque<const Turn*>& turns,
                                            const ShownSizes& sizes, std::uint32_t slack = 0,
                                            bool answered = false);
 
-// `DATA`, `QUIT`, `RSET` or `NOOP` on its own.
-bool is_four_letters(const Turn& turn);
+// `DATA`, `QUIT`, `RSET` or `NOOP` on its own, as far as sizes with this `slack` tell.
+bool is_four_letters(const Turn& turn, std::uint32_t slack);
 // A command and its CRLF in two records. Requires exact sizes.
 bool splits_command(const Turn& turn);
 
@@ -73,13 +73,13 @@ bool splits_command(const Turn& turn);
 class TurnJudge {
  public:
   // The server has answered `turn`. A message is held back until what follows tells whether QUIT
-  // came with it.
-  void turn(Turn&& turn, bool exact);
+  // came with it. `slack`: of the records' sizes.
+  void turn(Turn&& turn, std::uint32_t slack);
   void more_answers() { ++answers_; }
   // A next turn began: no QUIT came with the message that is held back.
   std::optional<SealedMessage> next_turn() { return take(false); }
   // Both streams have ended; `open` is the turn that nobody answered, if it is one.
-  std::optional<SealedMessage> finish(Turn&& open, bool exact);
+  std::optional<SealedMessage> finish(Turn&& open, std::uint32_t slack);
 
   // The message that is held back begins here; else nothing is held.
   std::optional<std::uint64_t> held_from() const;

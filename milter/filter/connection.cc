@@ -80,6 +80,7 @@ void Connection::add_what_was_shown(const Shown& shown, const classifier::Dialog
   if (trace.window == classifier::Window::Exact) {
     trace.landmarks = shown.landmarks(trace.transfer);
   }
+  trace.dialogue.blank_end = trace.transfer == classifier::Transfer::Data && shown.blank_end();
   trace.dialogue.declared = parameters.declared;
   trace.dialogue.eight_bit = parameters.eight_bit;
   trace.dialogue.seven_bit = parameters.seven_bit;

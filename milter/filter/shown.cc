@@ -1,6 +1,7 @@
 #include "milter/filter/shown.h"
 
 #include <cstdint>
+#include <utility>
 
 #include "classifier/stream.h"
 #include "classifier/words.h"
@@ -35,7 +36,10 @@ void Shown::body(std::string_view bytes) {
     if (line_begins_ && bytes.front() == '.') ++sizes_.dots;
     const std::size_t lf = bytes.find('\n');
     line_begins_ = lf != bytes.npos;
-    bytes.remove_prefix(line_begins_ ? lf + 1 : bytes.size());
+    const std::size_t some = line_begins_ ? lf + 1 : bytes.size();
+    line_ += some;
+    if (line_begins_) last_line_ = std::exchange(line_, 0);
+    bytes.remove_prefix(some);
   }
 }
 

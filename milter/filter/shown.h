@@ -31,6 +31,9 @@ class Shown {
   void body_unseen() { sizes_.body.reset(); }
 
   const classifier::ShownSizes& sizes() const { return sizes_; }
+  // The last line of the text is empty: its body ends so, or there is none behind the header's
+  // blank line. False where the body was not counted.
+  bool blank_end() const { return sizes_.body && line_begins_ && last_line_ <= kCrLf; }
   // Bytes of the whole message as `transfer` carries it; nothing where the body was not counted.
   std::optional<std::uint64_t> size(classifier::Transfer transfer) const;
   // Of a message that was sent by `transfer`.
@@ -46,6 +49,8 @@ class Shown {
   classifier::ShownSizes sizes_{.header = kCrLf, .body = 0};
   classifier::Landmarks marks_;
   bool line_begins_ = true;
+  std::uint64_t line_ = 0;           // bytes of the body's line in hand
+  std::uint64_t last_line_ = kCrLf;  // of the last whole one
 };
 
 }  // namespace filter

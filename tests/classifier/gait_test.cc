@@ -88,6 +88,8 @@ TEST_CASE("a file of gaits that is wrong is refused with its line") {
       {"a block out of range", "gait a\n  first block-4294967297\n", 2},
       {"five blocks", "gait a\n  first block-1024 block-1025 block-1026 block-1027 block-1028\n",
        2},
+      {"five buffers of lines",
+       "gait a\n  first lines-1024 lines-1025 lines-1026 lines-1027 lines-1028\n", 2},
       {"the same name twice", "gait a\n  first none\ngait a\n  first none\n", 3},
       {"enough of what", "gait a\n  enough writes\n", 2},
   };
@@ -158,6 +160,57 @@ TEST_CASE("under TLS the hello's digests tell twins apart, and what was not said
           sealed +
           "ja4=t13i190800_9dc949149365_97f8aa674fd9 talk=ehlo seg=1448x7,100 rec=4096,4096,2000") ==
       "go-net-smtp");
+}
+
+TEST_CASE("a habit that nobody could hear under TLS is left to the hello") {
+  const std::string sealed =
+      "tls=yes version=0304 window=exact mss=1448 rtt=13 line1=38 header=239 body=241 "
+      "dot=3 fields=38,117,148,187,223,239 ";
+  // `RCPT TO: <` is what tells Monit from any writer of pieces, and was said under TLS.
+  CHECK(gait_of(sealed + "talk=ehlo seg=1448x3,800p rec=157,2,82,4700") == "unknown");
+  CHECK(gait_of("mss=1448 rtt=13 line1=38 header=239 body=241 dot=3 "
+                "talk=ehlo,colon-space,blank-end seg=157p,2pn,82pn,1448x3@8,500pn@9") == "monit");
+  const std::string whole = "talk=ehlo,data-ahead seg=1448x2,800p rec=3650";
+  CHECK(gait_of(sealed + whole) == "unknown");
+  CHECK(gait_of(sealed + "ja4=t13i310800_e8f1e7e78f70_c9e58cc61e36 " + whole) == "sendmail");
+}
+
+TEST_CASE("sizes that are known to a block of the cipher still tell a buffer, a header, lines") {
+  const std::string cbc =
+      "tls=yes version=0303 cipher=c013 slack=15 window=near miss=9 mss=1448 "
+      "rtt=21 talk=ehlo ";
+  CHECK(gait_of(cbc + "seg=1448,657p@4,1448@47,657p@23,953p@181 rec=2063x2,911") == "esmtp");
+  CHECK(gait_of(cbc + "seg=1448,657p@4,1448@47,657p@23,953p@181 rec=2079x2,911") == "unknown");
+  CHECK(gait_of(cbc + "seg=281p,713p@23 rec=239,671") == "headers-apart");
+  CHECK(gait_of(cbc + "seg=281p,713p@23 rec=47x3,31,47x2,31,15,63x10,47,15") == "line-by-line");
+  // SIZE is what the milter counted, not what the records could hold.
+  const std::string much =
+      "tls=yes version=0303 cipher=c013 slack=15 window=near miss=90 mss=1448 rtt=21 ";
+  CHECK(gait_of(much + "declared=5000 talk=ehlo seg=1448x3,743p rec=5087") ==
+        "size-one-write");
+}
+
+TEST_CASE("a terminator apart names a program only where it was seen apart") {
+  const std::string twelve = kMessage + "talk=ehlo seg=1448x12@9,";
+  CHECK(gait_of(twelve + "621pn@9,3pn@40000") == "whole-dot-apart");
+  CHECK(gait_of(twelve + "624pn@9") == "unknown");
+}
+
+TEST_CASE(
+    "lines that gathered behind a delayed acknowledgement do not hide the terminator's write") {
+  CHECK(gait_of("mss=1448 rtt=16 ts=yes line1=38 header=227 body=229 dot=3 "
+                "fields=38,117,140,179,212,227 talk=ehlo,pipelined,data-ahead "
+                "seg=38pn,865pn@40234") == "msmtp");
+}
+
+TEST_CASE("a buffer of lines under TLS is another one than in clear") {
+  const std::string mta =
+      "ja4=t13i750900_479067518aa3_a29327ec888c window=exact mss=1448 rtt=15 line1=65 "
+      "header=425 body=427 dot=3 fields=192r,230,309,334,373,408,425 talk=ehlo ";
+  const std::string sealed = "tls=yes version=0304 " + mta;
+  CHECK(gait_of(sealed + "seg=1448x12,700p rec=4088,4046,4039,4046,1980,3") == "opensmtpd");
+  CHECK(gait_of(sealed + "seg=1448x24,700p rec=4088,4046,4039,4046x2,4039,4046,819,4046,612,3") ==
+        "opensmtpd");
 }
 
 TEST_CASE("what fits no entry, or two alike, is unknown") {

@@ -57,7 +57,7 @@ class Talk final : private TlsSession::Listener {
   std::vector<SealedMessage> messages;
 
  private:
-  void on_turn(Turn&& turn) override { judge_.turn(std::move(turn), true); }
+  void on_turn(Turn&& turn) override { judge_.turn(std::move(turn), 0); }
   void on_more_answers() override { judge_.more_answers(); }
   void on_next_turn() override { take(judge_.next_turn()); }
   void take(std::optional<SealedMessage>&& message) {
@@ -300,6 +300,17 @@ TEST_CASE("sizes that are known to a block place nothing to the byte") {
   REQUIRE(found);
   CHECK(found->window == Window::Near);
   CHECK(found->transfer == classifier::Transfer::Data);
+}
+
+TEST_CASE("DATA on its own is known by its size, or the block that holds it") {
+  const Turns turns({{6}, {15}, {16}, {3, 3}, {5}});
+  CHECK(classifier::is_four_letters(turns.turns[0], 0));
+  CHECK_FALSE(classifier::is_four_letters(turns.turns[1], 0));
+  CHECK(classifier::is_four_letters(turns.turns[1], 9));
+  CHECK(classifier::is_four_letters(turns.turns[1], 15));
+  CHECK_FALSE(classifier::is_four_letters(turns.turns[1], 8));
+  CHECK_FALSE(classifier::is_four_letters(turns.turns[3], 15));
+  CHECK_FALSE(classifier::is_four_letters(turns.turns[4], 15));
 }
 
 TEST_CASE("a message by BDAT is found from its end backwards") {
