@@ -52,6 +52,15 @@ void Table::seal(const net::Endpoint& client, std::uint64_t session,
   if (Entry* found = entry(place, client, session)) found->sealed = std::move(sealed);
 }
 
+std::shared_ptr<Sealed> Table::follow(const net::Endpoint& client, std::uint64_t session,
+                                      classifier::SealedLog::Start&& start,
+                                      classifier::ArrivalLog&& arrivals) {
+  if (start.offset == 0) return nullptr;
+  auto sealed = std::make_shared<Sealed>(std::move(start), std::move(arrivals));
+  seal(client, session, sealed);
+  return sealed;
+}
+
 void Table::lost(const net::Endpoint& client, std::uint64_t session, classifier::Reason reason) {
   Shard& place = shard(client);
   const std::lock_guard lock(place.mutex);

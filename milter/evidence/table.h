@@ -39,6 +39,11 @@ class Table {
   void answered(const net::Endpoint& client, std::uint64_t session, std::uint32_t ordinal);
   // The session is under TLS from here on: `sealed` knows where a message lies.
   void seal(const net::Endpoint& client, std::uint64_t session, std::shared_ptr<Sealed> sealed);
+  // The same for a session of an observer, which is to give it the streams. Null: it was TLS from
+  // its first byte on, as submission is (RFC 8314, 3.3), which is not to be judged.
+  std::shared_ptr<Sealed> follow(const net::Endpoint& client, std::uint64_t session,
+                                 classifier::SealedLog::Start&& start,
+                                 classifier::ArrivalLog&& arrivals);
   // Nothing more can be told of this session. Ambiguous: the last message may not have ended where
   // it was said to, and is taken back.
   void lost(const net::Endpoint& client, std::uint64_t session, classifier::Reason reason);

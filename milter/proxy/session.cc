@@ -212,8 +212,10 @@ void Session::settle() {
   }
   if (inbound_.state() == Relay::State::Flushing) inbound_.flush(upstream_.get());
   if (outbound_.state() == Relay::State::Flushing) {
-    // Postfix took the connection and closed it without a word: it is being stopped.
-    if (!outbound_.used() && inbound_.state() == Relay::State::Open) {
+    // Postfix took the connection and closed it without a word: it is being stopped. A client that
+    // has spoken first is not waiting for one (TLS, plain text on a port of TLS): to it, as it was
+    // said.
+    if (!outbound_.used() && !inbound_.used() && inbound_.state() == Relay::State::Open) {
       give_up();
       return update_interest();
     }
@@ -368,9 +370,7 @@ void Session::answered(std::uint32_t ordinal) {
 std::shared_ptr<classifier::SealedStream> Session::seal(classifier::SealedLog::Start&& start,
                                                         classifier::ArrivalLog&& arrivals) {
   start.sha256 = capture::sha256;
-  auto sealed = std::make_shared<evidence::Sealed>(std::move(start), std::move(arrivals));
-  worker_.shared().table.seal(address_, cookie_, sealed);
-  return sealed;
+  return worker_.shared().table.follow(address_, cookie_, std::move(start), std::move(arrivals));
 }
 
 void Session::lost(classifier::Reason reason) {

@@ -252,9 +252,7 @@ void Flow::lost(Reason reason) {
 std::shared_ptr<classifier::SealedStream> Flow::seal(classifier::SealedLog::Start&& start,
                                                      classifier::ArrivalLog&& arrivals) {
   start.sha256 = capture::sha256;
-  auto sealed = std::make_shared<evidence::Sealed>(std::move(start), std::move(arrivals));
-  shared_.table.seal(address_, session_, sealed);
-  return sealed;
+  return shared_.table.follow(address_, session_, std::move(start), std::move(arrivals));
 }
 
 }  // namespace wire

@@ -71,9 +71,10 @@ class Bed:
     watches the `wire`, Postfix itself has port 25."""
 
     def __init__(self, program: Path | None, settings: dict | None = None, tag: str = "bed", tls: bool = False,
-                 wire: bool = False):
+                 wire: bool = False, services: str = ""):
         self._tls = tls  # Postfix offers STARTTLS
         self._wire = wire
+        self._services = services  # more lines for Postfix's master.cf
         self.program = Path(program).resolve() if program else None
         self._settings, self._tag = settings, fresh_tag(tag)
         self._stack = ExitStack()
@@ -94,7 +95,7 @@ class Bed:
             ports = (DIRECT_PORT,) if self.program else (DIRECT_PORT, 25)
             self.postfix = postfix.server(self.link.server, self.root / "server", "".join(
                 f"{address}:{port} inet n - n - - smtpd\n"
-                for address in (SERVER4, f"[{SERVER6}]") for port in ports), self._tls, way)
+                for address in (SERVER4, f"[{SERVER6}]") for port in ports) + self._services, self._tls, way)
             stack.callback(self.postfix.stop)
             self.segmilter = None
             if self.program:

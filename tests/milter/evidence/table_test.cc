@@ -206,6 +206,14 @@ TEST_CASE("a session under TLS is asked by sizes, also when it has just closed")
   CHECK(table.size() == 0);
 }
 
+TEST_CASE("TLS behind a session in clear is followed, TLS from the first byte on is not") {
+  Table table(10, seconds(60));
+  CHECK(table.follow(kClient, 1, {.offset = 30}, classifier::ArrivalLog(16)) != nullptr);
+  CHECK(table.size() == 1);
+  CHECK(table.follow(kOther, 2, {.offset = 0}, classifier::ArrivalLog(16)) == nullptr);
+  CHECK(table.size() == 1);
+}
+
 TEST_CASE("a session under TLS that was lost says why") {
   Table table(10, seconds(60));
   table.seal(kClient, 1, sealed_message());

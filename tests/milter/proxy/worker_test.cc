@@ -161,6 +161,15 @@ TEST_CASE("a server that closes without a word is no server") {
         "421 4.3.2 Service not available, try again later\r\n");
 }
 
+TEST_CASE("a client that spoke first is told nothing that the server did not say") {
+  Bed bed;
+  auto client = support::connect_to(bed.address);
+  auto server = bed.accept_session(client);
+  say(client, server, "EHLO client.example\r\n");
+  server.reset();
+  CHECK(support::read_to_end(client.get()).empty());
+}
+
 TEST_CASE("limits answer 421 and let the sessions that are there go on") {
   SECTION("of one address") {
     Bed bed("127.0.0.1", false, [](config::Config& c) { c.proxy.max_sessions_per_address = 1; });
