@@ -143,6 +143,8 @@ enum class Reason : std::uint8_t {
   Timeout,    // evidence did not come in time
   Busy,       // too many messages in flight
   Error,      // the evidence socket failed
+  Overload,   // observation stopped first: too little memory, descriptors or time for it
+  Expired,    // the session is older than what is kept of one
 };
 
 // What is known of the path from the client's SYN (RFC 9293, 3.2) and from TCP_INFO.

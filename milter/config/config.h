@@ -22,6 +22,7 @@ struct General {
   std::string hostname;            // first word of the header; empty: the machine's name
   std::string user = "segmilter";  // whom the processes become when started as root
   std::string group;               // empty: the user's own
+  bool seccomp = true;             // processes may make only the system calls that they need
 };
 
 struct Log {
@@ -42,6 +43,7 @@ struct Proxy {
   unsigned workers = 0;  // threads; 0: one a core, at most 8
   unsigned max_sessions = 10000;
   unsigned max_sessions_per_address = 50;  // per IPv4 address or IPv6 /64
+  unsigned max_rate_per_address = 300;     // new sessions a minute, of the same; 0: any number
   seconds connect_timeout{10};
   seconds idle_timeout{330};  // not below Postfix's smtpd_timeout, 300 s
   seconds drain_timeout{60};
@@ -53,6 +55,7 @@ struct Capture {
   Method method = Method::Auto;  // Auto: kernel, or read when the kernel filter cannot be had
   std::size_t ring_bytes = 1024 * 1024;  // per worker; a power of two of at least a page
   std::size_t max_segments = 4096;       // per message
+  seconds max_session_time{3600};        // then new messages of the session are unobserved
 };
 
 // Observing a Postfix that keeps its port: without a proxy in the path.
@@ -66,8 +69,9 @@ struct Wire {
 struct Evidence {
   std::string socket = "/run/segmilter/evidence.sock";
   unsigned socket_mode = 0660;
-  seconds linger{60};                // how long a closed session's evidence is kept
-  std::size_t max_sessions = 20000;  // open and lingering; the oldest lingering goes first
+  seconds linger{60};                         // how long a closed session's evidence is kept
+  std::size_t max_sessions = 20000;           // open and lingering; the oldest lingering goes first
+  std::size_t max_bytes = 256 * 1024 * 1024;  // of what is kept of all sessions
 };
 
 struct Filter {

@@ -57,6 +57,7 @@ std::vector<Setting> general() {
       in("hostname", &General::hostname, Text{R"("mx1.example.org")", check_host}),
       in("user", &General::user, Text{R"("segmilter")", check_account}, kRestart),
       in("group", &General::group, Text{R"("segmilter")", check_account_or_empty}, kRestart),
+      in("seccomp", &General::seccomp, Flag{}, kRestart),
   };
 }
 
@@ -79,6 +80,7 @@ std::vector<Setting> proxy() {
       in("workers", &Proxy::workers, Number{0, 64}, kRestart),
       in("max_sessions", &Proxy::max_sessions, Number{1, 1'000'000}),
       in("max_sessions_per_address", &Proxy::max_sessions_per_address, Number{1, 1'000'000}),
+      in("max_rate_per_address", &Proxy::max_rate_per_address, Number{0, 1'000'000}),
       in("connect_timeout", &Proxy::connect_timeout, whole_seconds(1s, 5min)),
       in("idle_timeout", &Proxy::idle_timeout, whole_seconds(1s, 1h)),
       in("drain_timeout", &Proxy::drain_timeout, whole_seconds(0s, 1h)),
@@ -94,6 +96,7 @@ std::vector<Setting> capture() {
       in("ring_bytes", &Capture::ring_bytes, Size{4 << 10, 1 << 30, /*power_of_two=*/true},
          kRestart),
       in("max_segments", &Capture::max_segments, Number{16, 1'000'000}),
+      in("max_session_time", &Capture::max_session_time, whole_seconds(1s, 24h)),
   };
 }
 
@@ -114,6 +117,7 @@ std::vector<Setting> evidence() {
       in("socket_mode", &Evidence::socket_mode, FileMode{}, kRestart),
       in("linger", &Evidence::linger, whole_seconds(1s, 1h), kRestart),
       in("max_sessions", &Evidence::max_sessions, Number{1, 10'000'000}, kRestart),
+      in("max_bytes", &Evidence::max_bytes, Size{64 << 10, 1LL << 40}, kRestart),
   };
 }
 
@@ -209,10 +213,10 @@ std::vector<Setting> weights() {
 
 const std::vector<Section>& sections() {
   static const std::vector<Section> all = {
-      {"general", general()}, {"log", log()},           {"proxy", proxy()},
-      {"capture", capture()}, {"wire", wire()},         {"evidence", evidence()},
-      {"filter", filter()},   {"header", header()},     {"exempt", exempt()},
-      {"reply", reply()},     {"policy", policy()},     {"weights", weights()},
+      {"general", general()}, {"log", log()},       {"proxy", proxy()},
+      {"capture", capture()}, {"wire", wire()},     {"evidence", evidence()},
+      {"filter", filter()},   {"header", header()}, {"exempt", exempt()},
+      {"reply", reply()},     {"policy", policy()}, {"weights", weights()},
       {"gaits", gaits()},
   };
   return all;

@@ -30,6 +30,7 @@
 #include "milter/filter/socket.h"
 #include "milter/log/log.h"
 #include "milter/supervisor/control.h"
+#include "milter/supervisor/seccomp.h"
 
 namespace filter {
 namespace {
@@ -163,6 +164,7 @@ int run(const config::Config& config, const std::string& config_file, int contro
   auto& service = *new Service(std::make_shared<config::Config>(config));
   register_milter(service, config.filter.timeout);
   MilterSocket socket(config.filter);
+  supervisor::confine(supervisor::Part::Filter, config);
   if (control_fd < 0) return run_alone(config.filter.socket);
   return run_supervised(service, socket, config, config_file, control_fd);
 }

@@ -15,6 +15,7 @@
 #include "milter/log/log.h"
 #include "milter/proxy/worker.h"
 #include "milter/supervisor/orders.h"
+#include "milter/supervisor/seccomp.h"
 
 namespace proxy {
 namespace {
@@ -60,6 +61,7 @@ class Process final : private supervisor::Orders::Listener {
   }
 
   int run() {
+    supervisor::confine(supervisor::Part::Proxy, *shared_.config.load());
     start_workers();
     start_tick();
     orders_.ready();

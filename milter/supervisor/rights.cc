@@ -78,6 +78,19 @@ void become(const std::string& user, const Account& account) {
   }
 }
 
+// Started with ambient capabilities, as the systemd unit does: they are in four sets, and "no new
+// privileges" alone would leave them where they are. Without CAP_SETPCAP the bounding set stays; it
+// only bounds what an exec could give, which by then is nothing.
+void give_up_capabilities() {
+  const bool bounds = bounding_flag() == CAPNG_CLEAR_BOUNDING;
+  capng_clear(CAPNG_SELECT_ALL);
+  const int sets = CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT | (bounds ? CAPNG_SELECT_BOUNDS : 0);
+  const int result = capng_apply(static_cast<capng_select_t>(sets));
+  if (result != 0) {
+    throw SetupError(EX_OSERR, fmt::format("give up capabilities: libcap-ng error {}", result));
+  }
+}
+
 void harden() {
   net::check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
   const rlimit none{0, 0};
@@ -129,6 +142,7 @@ void drop(const config::Config& config) {
     prepare_folders(config, account);
     if (account.uid != 0) become(config.general.user, account);
   }
+  give_up_capabilities();
   harden();
 }
 

@@ -20,9 +20,10 @@ Account find_account(const config::Config& config);
 void prepare_folders(const config::Config& config, const Account& account);
 
 // As root: becomes general.user (with the group of the milter socket as a supplementary one, so
-// that it may give it to the socket) without any capability, after making the sockets' folders. As
-// anyone else there is nothing to drop. In both cases: no new privileges, no core files (they would
-// hold mail), as many descriptors as allowed. Throws SetupError or std::system_error.
+// that it may give it to the socket), after making the sockets' folders. As anyone else it stays
+// who it is. In both cases it keeps no capability, in none of the sets. No new privileges, no core
+// files (they would hold mail), as many descriptors as allowed. Throws SetupError or
+// std::system_error.
 void drop(const config::Config& config);
 
 }  // namespace supervisor

@@ -20,6 +20,7 @@
 #include "milter/supervisor/child.h"
 #include "milter/supervisor/proxy_parts.h"
 #include "milter/supervisor/rights.h"
+#include "milter/supervisor/seccomp.h"
 #include "milter/supervisor/setup_error.h"
 #include "milter/wire/wire.h"
 
@@ -85,6 +86,7 @@ class Supervisor {
     if (!config.proxy.listen.empty()) parts_ = std::make_unique<ProxyParts>(config);
     if (!config.wire.ports.empty()) tap_ = open_tap(config);
     drop(config);
+    confine(Part::Supervisor, config);
     // In the order in which they are drained.
     if (parts_) children_.push_back(std::make_unique<Child>("proxy", proxy_body()));
     if (tap_) children_.push_back(std::make_unique<Child>("wire", wire_body()));

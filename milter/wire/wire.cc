@@ -10,6 +10,7 @@
 #include "milter/evidence/server.h"
 #include "milter/log/log.h"
 #include "milter/supervisor/orders.h"
+#include "milter/supervisor/seccomp.h"
 #include "milter/wire/flows.h"
 
 namespace wire {
@@ -28,7 +29,8 @@ class Process final : private supervisor::Orders::Listener {
  public:
   Process(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
           int control_fd)
-      : tap_(tap),
+      : config_(config),
+        tap_(tap),
         table_(config.evidence.max_sessions, config.evidence.linger),
         flows_(table_, config.wire.max_sessions, config.capture.max_segments),
         base_(event_base_new()),
@@ -41,6 +43,7 @@ class Process final : private supervisor::Orders::Listener {
         [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_ring(); });
     add(tick_, -1, EV_PERSIST, &kTick,
         [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_tick(); });
+    supervisor::confine(supervisor::Part::Wire, config_);
     orders_.ready();
     event_base_dispatch(base_.get());
     const Counters& counted = flows_.counters();
@@ -71,6 +74,7 @@ class Process final : private supervisor::Orders::Listener {
     }
   }
 
+  const config::Config& config_;
   capture::WireTap& tap_;
   evidence::Table table_;
   Flows flows_;

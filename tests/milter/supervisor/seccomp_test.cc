@@ -1,0 +1,296 @@
+// Each case is tried in a process of its own, with the list in force: what the kernel says there is
+// what an intruder would hear. Run as root, so that nothing but the list stands in the way.
+#include "milter/supervisor/seccomp.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <set>
+#include <sstream>
+#include <thread>
+
+using supervisor::Part;
+
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+// "ok", "killed by SIGSYS", or errno's name.
+std::string describe(int status) {
+  if (WIFSIGNALED(status)) return fmt::format("killed by SIG{}", sigabbrev_np(WTERMSIG(status)));
+  const int code = WEXITSTATUS(status);
+  return code == 0 ? "ok" : strerrorname_np(code);
+}
+
+// Runs `body` in a child, which ends with the code that it returns.
+std::string in_child(const std::function<int()>& body) {
+  const pid_t pid = fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    const rlimit none{0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    std::signal(SIGABRT, SIG_DFL);  // Catch has a handler of its own
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    _exit(body());
+  }
+  int status = 0;
+  REQUIRE(waitpid(pid, &status, 0) == pid);
+  return describe(status);
+}
+
+using Call = long (*)();
+
+std::string tried(Part part, Call call) {
+  return in_child([&] {
+    supervisor::confine(part, {});
+    return call() == -1 ? errno : 0;
+  });
+}
+
+long execute() {
+  char* const arguments[] = {const_cast<char*>("true"), nullptr};
+  return execv("/bin/true", arguments);
+}
+
+struct Row {
+  const char* what;
+  Call call;
+  const char* expected;
+};
+
+constexpr Row kOfAllChildren[] = {
+    {"execve", execute, "killed by SIGSYS"},
+    {"ptrace", [] { return ptrace(PTRACE_ATTACH, getppid(), nullptr, nullptr); },
+     "killed by SIGSYS"},
+    {"bpf", [] { return syscall(SYS_bpf, 0, nullptr, 0); }, "killed by SIGSYS"},
+    {"mount", [] { return long{mount("none", "/mnt", "tmpfs", 0, nullptr)}; }, "killed by SIGSYS"},
+    {"init_module", [] { return syscall(SYS_init_module, nullptr, 0, ""); }, "killed by SIGSYS"},
+    {"setuid", [] { return long{setuid(0)}; }, "killed by SIGSYS"},
+    {"unshare", [] { return long{unshare(CLONE_NEWUSER)}; }, "killed by SIGSYS"},
+    {"process_vm_readv",
+     [] { return long{syscall(SYS_process_vm_readv, getppid(), nullptr, 0, nullptr, 0, 0)}; },
+     "killed by SIGSYS"},
+    {"fork", [] { return long{fork()}; }, "EPERM"},
+    {"a packet socket", [] { return long{socket(AF_PACKET, SOCK_RAW, 0)}; }, "EPERM"},
+    {"open for writing", [] { return long{::open("/etc/hostname", O_WRONLY)}; }, "EPERM"},
+    {"open to append", [] { return long{::open("/etc/hostname", O_RDONLY | O_APPEND)}; }, "EPERM"},
+    {"make a file", [] { return long{::open("/tmp/segmilter-none", O_RDONLY | O_CREAT, 0600)}; },
+     "EPERM"},
+    {"chmod", [] { return long{chmod("/etc/hostname", 0644)}; }, "EPERM"},
+    {"rename", [] { return long{rename("/etc/none", "/etc/none2")}; }, "EPERM"},
+    {"bind", [] { return long{bind(0, nullptr, 0)}; }, "EPERM"},
+    {"a signal to another process", [] { return long{kill(getppid(), 0)}; }, "EPERM"},
+    {"be dumpable again", [] { return long{prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)}; }, "EPERM"},
+    {"core files again",
+     [] {
+       const rlimit all{RLIM_INFINITY, RLIM_INFINITY};
+       return long{setrlimit(RLIMIT_CORE, &all)};
+     },
+     "EPERM"},
+    {"memory to run code in",
+     [] {
+       return mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+                      MAP_FAILED
+                  ? -1L
+                  : 0L;
+     },
+     "EPERM"},
+    {"memory made executable",
+     [] {
+       void* page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+       return page == MAP_FAILED ? 0L : long{mprotect(page, 4096, PROT_READ | PROT_EXEC)};
+     },
+     "EPERM"},
+    {"clone3, so that the C library takes clone", [] { return syscall(SYS_clone3, nullptr, 0); },
+     "ENOSYS"},
+    {"read a file", [] { return long{::open("/etc/hostname", O_RDONLY | O_CLOEXEC)}; }, "ok"},
+    {"a thread",
+     [] {
+       std::thread([] { sched_yield(); }).join();
+       return 0L;
+     },
+     "ok"},
+    {"abort", []() -> long { abort(); }, "killed by SIGABRT"},
+};
+
+// What `systemd-analyze syscall-filter` prints: sets by name, with their members.
+std::map<std::string, std::vector<std::string>> systemd_sets() {
+  std::map<std::string, std::vector<std::string>> sets;
+  FILE* pipe = popen("systemd-analyze --no-pager syscall-filter", "r");
+  REQUIRE(pipe != nullptr);
+  char line[256];
+  std::string set;
+  while (std::fgets(line, sizeof line, pipe) != nullptr) {
+    std::istringstream words(line);
+    std::string word;
+    if (!(words >> word) || word[0] == '#') continue;
+    if (line[0] == '@') {
+      set = word;
+    } else if (line[0] == ' ') {
+      sets[set].push_back(word);
+    }
+  }
+  REQUIRE(pclose(pipe) == 0);
+  return sets;
+}
+
+// The calls that the unit's SystemCallFilter= lines leave, as systemd reads them: the first says
+// that this is a list of what is allowed; `~` takes away.
+std::set<std::string> allowed_by_unit(const std::string& path) {
+  const auto sets = systemd_sets();
+  std::set<std::string> allowed;
+  const std::function<void(const std::string&, bool)> apply = [&](const std::string& name,
+                                                                  bool add) {
+    if (name[0] == '@') {
+      for (const auto& member : sets.at(name)) apply(member, add);
+    } else if (add) {
+      allowed.insert(name);
+    } else {
+      allowed.erase(name);
+    }
+  };
+  apply("@default", true);  // systemd always does
+  std::ifstream unit(path);
+  REQUIRE(unit);
+  constexpr std::string_view kKey = "SystemCallFilter=";
+  for (std::string line; std::getline(unit, line);) {
+    if (!line.starts_with(kKey)) continue;
+    line.erase(0, kKey.size());
+    const bool add = line[0] != '~';
+    std::istringstream names(add ? line : line.substr(1));
+    for (std::string name; names >> name;) apply(name, add);
+  }
+  return allowed;
+}
+
+}  // namespace
+
+TEST_CASE("a child that serves may do its work and nothing else") {
+  if (kSanitized) return;
+  for (const Part part : {Part::Proxy, Part::Wire, Part::Filter}) {
+    for (const auto& row : kOfAllChildren) {
+      INFO(row.what << ", part " << static_cast<int>(part));
+      CHECK(tried(part, row.call) == row.expected);
+    }
+  }
+}
+
+TEST_CASE("only the proxy opens connections, only the filter takes its socket's path away") {
+  if (kSanitized) return;
+  const Call connect_out = [] { return long{socket(AF_INET6, SOCK_STREAM, 0)}; };
+  const Call take_away = [] { return long{unlink("/no/such/path")}; };
+  CHECK(tried(Part::Proxy, connect_out) == "ok");
+  CHECK(tried(Part::Wire, connect_out) == "EPERM");
+  CHECK(tried(Part::Filter, connect_out) == "EPERM");
+  CHECK(tried(Part::Proxy, take_away) == "EPERM");
+  CHECK(tried(Part::Wire, take_away) == "EPERM");
+  CHECK(tried(Part::Filter, take_away) == "ENOENT");
+}
+
+TEST_CASE("the supervisor forks and starts a program, and no more than that") {
+  if (kSanitized) return;
+  const Row rows[] = {
+      {"execve, with all that the loader does", execute, "ok"},
+      {"fork",
+       [] {
+         const pid_t pid = fork();
+         if (pid == 0) _exit(0);
+         return long{waitpid(pid, nullptr, 0)};
+       },
+       "ok"},
+      {"end a child", [] { return long{kill(getpid(), 0)}; }, "ok"},
+      {"bpf", [] { return syscall(SYS_bpf, 0, nullptr, 0); }, "EPERM"},
+      {"ptrace", [] { return ptrace(PTRACE_ATTACH, getppid(), nullptr, nullptr); },
+       "killed by SIGSYS"},
+      {"setuid", [] { return long{setuid(0)}; }, "killed by SIGSYS"},
+      {"mount", [] { return long{mount("none", "/mnt", "tmpfs", 0, nullptr)}; },
+       "killed by SIGSYS"},
+      {"a packet socket", [] { return long{socket(AF_PACKET, SOCK_RAW, 0)}; }, "EPERM"},
+      {"a namespace by clone", [] { return syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0); },
+       "EPERM"},
+  };
+  for (const auto& row : rows) {
+    INFO(row.what);
+    CHECK(tried(Part::Supervisor, row.call) == row.expected);
+  }
+}
+
+TEST_CASE("a child takes its own list on top of the supervisor's") {
+  if (kSanitized) return;
+  for (const Part part : {Part::Proxy, Part::Wire, Part::Filter}) {
+    CHECK(in_child([part] {
+            supervisor::confine(Part::Supervisor, {});
+            supervisor::confine(part, {});
+            return fork() == -1 ? errno : 0;
+          }) == "EPERM");
+  }
+}
+
+TEST_CASE("general.seccomp = false leaves all as it was") {
+  CHECK(in_child([] {
+          config::Config config;
+          config.general.seccomp = false;
+          supervisor::confine(Part::Proxy, config);
+          return prctl(PR_GET_SECCOMP, 0, 0, 0, 0);
+        }) == "ok");
+}
+
+TEST_CASE("a kernel that takes no list is no reason not to serve") {
+  if (kSanitized) return;
+  CHECK(in_child([] {
+          // The kernel of our making: it knows neither of the two ways.
+          const scmp_filter_ctx context = seccomp_init(SCMP_ACT_ALLOW);
+          seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(seccomp), 0);
+          seccomp_rule_add(context, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
+                           SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP));
+          if (seccomp_load(context) != 0) return EIO;
+          supervisor::confine(Part::Proxy, {});
+          return ::open("/dev/null", O_WRONLY) == -1 ? errno : 0;
+        }) == "ok");
+}
+
+TEST_CASE("the calls that the lists name are known here") {
+  for (const Part part : {Part::Supervisor, Part::Proxy, Part::Wire, Part::Filter}) {
+    for (const auto& name : supervisor::allowed_calls(part)) {
+      INFO(name);
+      CHECK(seccomp_syscall_resolve_name(name.c_str()) != __NR_SCMP_ERROR);
+    }
+  }
+}
+
+TEST_CASE("what our lists allow, the systemd unit allows too") {
+  const auto unit = allowed_by_unit(SEGMILTER_UNIT);
+  CHECK(unit.contains("bpf"));
+  CHECK_FALSE(unit.contains("ptrace"));
+  for (const Part part : {Part::Supervisor, Part::Proxy, Part::Wire, Part::Filter}) {
+    for (const auto& name : supervisor::allowed_calls(part)) {
+      INFO(name);
+      CHECK(unit.contains(name));
+    }
+  }
+}
