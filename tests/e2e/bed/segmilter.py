@@ -22,6 +22,7 @@ class Segmilter:
         self.space, self.program, self.root, self.queue = space, program, root, queue
         self.config, self.log_file = root / "segmilter.toml", root / "segmilter.log"
         self.process: subprocess.Popen | None = None
+        self.wrapper: list[str] = []  # what the program is run by: see sandbox.py
         root.mkdir(parents=True)
         shutil.chown(root, USER)
         sockets = queue / "segmilter"
@@ -42,7 +43,7 @@ class Segmilter:
     def start(self) -> None:
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                self.space.command(self.program, "run", "-c", self.config),
+                self.space.command(*self.wrapper, self.program, "run", "-c", self.config),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             wait_until(self._ready, 20, "segmilter to be ready")
