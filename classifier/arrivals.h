@@ -48,6 +48,8 @@ class ArrivalLog {
   void missed_some() { missed_ = true; }
 
   std::size_t size() const { return kept_.size(); }
+  // Bytes of memory.
+  std::size_t held() const { return kept_.capacity() * sizeof(Kept); }
   // Stream bytes given so far; the offset of the next one.
   std::uint64_t offset() const { return offset_; }
   // Whether the sender itself cut `line`: it came in two arrivals, the first of which was not

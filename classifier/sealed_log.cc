@@ -12,6 +12,12 @@ SealedLog::SealedLog(Start start, ArrivalLog&& arrivals, Sink* sink)
       sink_(sink),
       told_(start_.messages) {}
 
+std::size_t SealedLog::held() const {
+  std::size_t records = tls_.turn().records.capacity();
+  for (const Turn& turn : turns_) records += turn.records.capacity();
+  return arrivals_.held() + records * sizeof(SealedRecord);
+}
+
 void SealedLog::segment(const Arrival& arrival) {
   if (arrival.size != 0 && !lost()) arrivals_.keep(arrival);
 }

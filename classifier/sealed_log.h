@@ -36,6 +36,8 @@ class SealedStream {
   virtual bool lost() const = 0;
   // Offset of the client's next byte, in its whole stream.
   virtual std::uint64_t client_offset() const = 0;
+  // Bytes of memory.
+  virtual std::size_t held() const = 0;
 };
 
 class SealedLog final : public SealedStream, private TlsSession::Listener {
@@ -68,6 +70,7 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   void finish() override;
   bool lost() const override { return tls_.lost(); }
   std::uint64_t client_offset() const override { return arrivals_.offset(); }
+  std::size_t held() const override;
 
   // The message that has been received and not answered yet, by the sizes of what the milter was
   // shown. Message number `ordinal` of the session. Nothing where no turn can be it.

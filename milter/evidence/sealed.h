@@ -40,6 +40,10 @@ class Sealed final : public classifier::SealedStream {
     const std::lock_guard lock(mutex_);
     return log_.client_offset();
   }
+  std::size_t held() const override {
+    const std::lock_guard lock(mutex_);
+    return log_.held();
+  }
 
   std::optional<classifier::Trace> trace(const classifier::ShownSizes& sizes,
                                          std::uint32_t ordinal) {

@@ -110,7 +110,12 @@ Server::~Server() = default;  // The path stays: a restarted process puts its ow
 
 void Server::accept() {
   const int fd = accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (fd < 0) return;
+  if (fd < 0) {
+    // No descriptor is free, and the listener stays readable: asked again at once, this thread
+    // would do nothing else.
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) pause();
+    return;
+  }
   if (connections_.size() >= kMaxConnections) {
     ::close(fd);
     return;
@@ -129,6 +134,18 @@ void Server::accept() {
   const timeval patience{kPatience.count(), 0};
   bufferevent_set_timeouts(connection.stream.get(), &patience, &patience);
   bufferevent_enable(connection.stream.get(), EV_READ | EV_WRITE);
+}
+
+void Server::pause() {
+  event_del(readable_.get());
+  again_.reset(event_new(
+      base_, -1, 0,
+      [](evutil_socket_t, short, void* self) {
+        event_add(static_cast<Server*>(self)->readable_.get(), nullptr);
+      },
+      this));
+  constexpr timeval kPause{0, 100'000};
+  event_add(again_.get(), &kPause);
 }
 
 void Server::on_read(bufferevent* stream, void* context) {

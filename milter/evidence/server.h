@@ -49,6 +49,7 @@ class Server {
   };
 
   void accept();
+  void pause();
   static void on_read(bufferevent* stream, void* context);
   static void on_written(bufferevent* stream, void* context);
   static void on_event(bufferevent* stream, short what, void* context);
@@ -60,6 +61,7 @@ class Server {
   std::string path_;
   net::Fd listener_;
   net::Event readable_;
+  net::Event again_;  // ends a pause
   std::list<Connection> connections_;
 };
 

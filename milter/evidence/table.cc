@@ -3,6 +3,20 @@
 #include <utility>
 
 namespace evidence {
+namespace {
+
+template <typename T>
+std::size_t bytes_of(const std::vector<T>& items) {
+  return items.capacity() * sizeof(T);
+}
+
+std::size_t footprint(const classifier::Trace& trace) {
+  return sizeof trace + bytes_of(trace.segments) + bytes_of(trace.records) +
+         bytes_of(trace.chunk_begins) + bytes_of(trace.landmarks.fields) +
+         bytes_of(trace.landmarks.folds) + trace.path.syn.capacity() + trace.hello.ja4.capacity();
+}
+
+}  // namespace
 
 Table::Shard& Table::shard(const net::Endpoint& client) const {
   // The map uses the hash's low bits; the shard is chosen by others.
@@ -12,7 +26,9 @@ Table::Shard& Table::shard(const net::Endpoint& client) const {
 Table::Entry* Table::entry(Shard& shard, const net::Endpoint& client, std::uint64_t session) {
   const auto found = shard.entries.find(client);
   if (found != shard.entries.end()) {
-    if (found->second.session != session) found->second = Entry{.session = session};
+    if (found->second.session != session) {
+      found->second = Entry{.session = session, .share = Budget::Share(budget_)};
+    }
     return &found->second;
   }
   if (size_.load(std::memory_order_relaxed) >= max_sessions_) {
@@ -20,7 +36,8 @@ Table::Entry* Table::entry(Shard& shard, const net::Endpoint& client, std::uint6
     return nullptr;
   }
   size_.fetch_add(1, std::memory_order_relaxed);
-  return &shard.entries.emplace(client, Entry{.session = session}).first->second;
+  Entry fresh{.session = session, .share = Budget::Share(budget_)};
+  return &shard.entries.emplace(client, std::move(fresh)).first->second;
 }
 
 void Table::publish(const net::Endpoint& client, std::uint64_t session, classifier::Trace&& trace) {
@@ -28,8 +45,20 @@ void Table::publish(const net::Endpoint& client, std::uint64_t session, classifi
   const std::lock_guard lock(place.mutex);
   Entry* found = entry(place, client, session);
   if (found == nullptr) return;
-  if (found->traces.size() == kMaxUnanswered) found->traces.pop_front();
+  if (found->traces.size() == kMaxUnanswered) pop_front(*found);
+  // Not left out: the filter would take the next one for it.
+  if (budget_.exceeded()) {
+    trace = classifier::unobserved(classifier::Reason::Overload, trace.message);
+  }
+  found->share.set(found->share.bytes() + footprint(trace));
   found->traces.push_back(std::move(trace));
+}
+
+classifier::Trace Table::pop_front(Entry& entry) {
+  auto trace = std::move(entry.traces.front());
+  entry.traces.pop_front();
+  entry.share.set(entry.share.bytes() - footprint(trace));
+  return trace;
 }
 
 void Table::answered(const net::Endpoint& client, std::uint64_t session, std::uint32_t ordinal) {
@@ -40,8 +69,7 @@ void Table::answered(const net::Endpoint& client, std::uint64_t session, std::ui
   if (found == place.entries.end() || found->second.session != session) return;
   auto& traces = found->second.traces;
   while (!traces.empty() && traces.front().message <= ordinal) {
-    done.push_back(std::move(traces.front()));
-    traces.pop_front();
+    done.push_back(pop_front(found->second));
   }
 }
 
@@ -67,7 +95,10 @@ void Table::lost(const net::Endpoint& client, std::uint64_t session, classifier:
   Entry* found = entry(place, client, session);
   if (found == nullptr) return;
   found->reason = reason;
-  if (reason == classifier::Reason::Ambiguous && !found->traces.empty()) found->traces.pop_back();
+  if (reason == classifier::Reason::Ambiguous && !found->traces.empty()) {
+    found->share.set(found->share.bytes() - footprint(found->traces.back()));
+    found->traces.pop_back();
+  }
 }
 
 void Table::close(const net::Endpoint& client, std::uint64_t session,
@@ -82,6 +113,8 @@ void Table::close(const net::Endpoint& client, std::uint64_t session,
     size_.fetch_sub(1, std::memory_order_relaxed);
     return;
   }
+  auto& share = found->second.share;
+  if (found->second.sealed) share.set(share.bytes() + found->second.sealed->held());
   found->second.forget_at = now + linger_;
 }
 

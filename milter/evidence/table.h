@@ -20,6 +20,7 @@
 #include <variant>
 
 #include "classifier/trace.h"
+#include "milter/evidence/budget.h"
 #include "milter/evidence/sealed.h"
 #include "milter/net/address.h"
 
@@ -29,9 +30,10 @@ using std::chrono::steady_clock;
 
 class Table {
  public:
-  // At most `max_sessions` clients have evidence at a time.
-  Table(std::size_t max_sessions, std::chrono::seconds linger)
-      : max_sessions_(max_sessions), linger_(linger) {}
+  // At most `max_sessions` clients have evidence at a time. `max_bytes`: what all evidence of the
+  // process may take, here and with its observers; a trace beyond says Unobserved, Overload.
+  Table(std::size_t max_sessions, std::chrono::seconds linger, std::size_t max_bytes = SIZE_MAX)
+      : max_sessions_(max_sessions), linger_(linger), budget_(max_bytes) {}
 
   // `session` tells two sessions apart that had the same address and port one after the other.
   void publish(const net::Endpoint& client, std::uint64_t session, classifier::Trace&& trace);
@@ -60,6 +62,7 @@ class Table {
 
   std::size_t size() const { return size_.load(std::memory_order_relaxed); }
   std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+  Budget& budget() { return budget_; }
 
  private:
   static constexpr std::size_t kMaxUnanswered = 16;  // BDAT can pipeline whole messages
@@ -70,6 +73,7 @@ class Table {
     std::shared_ptr<Sealed> sealed;
     classifier::Reason reason = classifier::Reason::None;
     steady_clock::time_point forget_at = steady_clock::time_point::max();
+    Budget::Share share;  // of the traces, and of a closed session's log
   };
   struct Shard {
     mutable std::mutex mutex;
@@ -79,9 +83,11 @@ class Table {
   Shard& shard(const net::Endpoint& client) const;
   // The session's entry, made if need be; null when the table is full. Requires: the shard's lock.
   Entry* entry(Shard& shard, const net::Endpoint& client, std::uint64_t session);
+  static classifier::Trace pop_front(Entry& entry);
 
   const std::size_t max_sessions_;
   const std::chrono::seconds linger_;
+  Budget budget_;  // outlives the entries
   mutable std::array<Shard, 16> shards_;
   std::atomic<std::size_t> size_{0};
   std::atomic<std::uint64_t> refused_{0};

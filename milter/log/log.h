@@ -4,6 +4,8 @@
 // The namespace is not `log`: <cmath> declares a function of that name in the global namespace.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +14,22 @@
 #include "milter/config/config.h"
 
 namespace logging {
+
+// A line a minute about a counter that grows. One thread.
+class Sometimes {
+ public:
+  static constexpr std::chrono::seconds kEvery{60};
+  // By how much it has grown since the last line, when it is time for another; else 0.
+  std::uint64_t more(std::uint64_t count, std::chrono::steady_clock::time_point now) {
+    if (count == told_ || now < next_) return 0;
+    next_ = now + kEvery;
+    return count - std::exchange(told_, count);
+  }
+
+ private:
+  std::uint64_t told_ = 0;
+  std::chrono::steady_clock::time_point next_;
+};
 
 enum class Level { Error, Warning, Info, Debug };
 

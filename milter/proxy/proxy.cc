@@ -1,5 +1,6 @@
 #include "milter/proxy/proxy.h"
 
+#include <fmt/format.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -49,7 +50,7 @@ class Process final : private supervisor::Orders::Listener {
  public:
   Process(const config::Config& config, const std::string& config_file,
           const std::vector<WorkerInput>& inputs, int control_fd)
-      : table_(config.evidence.max_sessions, config.evidence.linger),
+      : table_(config.evidence.max_sessions, config.evidence.linger, config.evidence.max_bytes),
         shared_{.config = std::make_shared<const config::Config>(config), .table = table_},
         base_(event_base_new()),
         server_(base_.get(), config.evidence, table_),
@@ -112,11 +113,23 @@ class Process final : private supervisor::Orders::Listener {
   void on_tick() {
     const auto now = steady_clock::now();
     table_.expire(now);
+    tell_of_overload(now);
     if (!draining_) return;
     const std::size_t sessions = shared_.admission.sessions();
     if (sessions != 0 && now < deadline_) return;
     if (sessions != 0) logging::warning(std::to_string(sessions) + " sessions cut: drain_timeout");
     event_base_loopbreak(base_.get());
+  }
+
+  void tell_of_overload(steady_clock::time_point now) {
+    const auto& counters = shared_.counters;
+    const auto more = overload_word_.more(counters.overload(), now);
+    if (more == 0) return;
+    logging::warning(fmt::format(
+        "overload: {} sessions relayed without being observed (so far: {} for descriptors, {} for "
+        "a late loop, {} for evidence.max_bytes)",
+        more, counters.overload_descriptors.load(), counters.overload_time.load(),
+        counters.overload_memory.load()));
   }
 
   evidence::Table table_;
@@ -127,6 +140,7 @@ class Process final : private supervisor::Orders::Listener {
   supervisor::Orders orders_;
   net::Event tick_;
   std::vector<int> listeners_;  // borrowed, of all workers
+  logging::Sometimes overload_word_;
   bool draining_ = false;
   steady_clock::time_point deadline_;
 };

@@ -51,7 +51,9 @@ Session::Session(Worker& worker, net::Fd client, const net::Endpoint& address)
       client_(std::move(client)),
       address_(address),
       last_active_(worker.now()),
-      cookie_(cookie_of(client_.get())) {}
+      cookie_(cookie_of(client_.get())),
+      share_(worker.shared().table.budget()),
+      began_(worker.now()) {}
 
 Session::~Session() {
   // Events first: they must not outlive their descriptors.
@@ -64,6 +66,8 @@ void Session::start() {
   const auto& capture = worker_.config().capture;
   if (capture.method == config::Capture::Method::Off) {
     lost(classifier::Reason::NoCapture);
+  } else if (worker_.too_busy_to_observe(client_.get())) {
+    stop_observing(classifier::Reason::Overload);
   } else {
     // Without the sequence number of the SYN, segments have no place in the stream.
     const bool kernel = worker_.kernel_capture() && first_seq_;
@@ -174,6 +178,8 @@ void Session::on_upstream(short what) {
 }
 
 void Session::client_to_upstream() {
+  const bool old = worker_.now() - began_ >= worker_.config().capture.max_session_time;
+  if (old && observer_ && observer_->idle()) stop_observing(classifier::Reason::Expired);
   for (int turn = 0; turn < kReadsInOneTurn && inbound_.wants_read(); ++turn) {
     std::span<const char> bytes;
     if (inbound_.read(client_.get(), worker_.scratch(), bytes) != Relay::Read::Bytes) return;
@@ -187,6 +193,7 @@ void Session::client_to_upstream() {
           observe_read(bytes.size());
         }
         observer_->client(bytes);
+        account();
       });
     }
     inbound_.write(upstream_.get(), bytes);
@@ -297,7 +304,9 @@ void Session::give_up() {
 
 void Session::enter(State state) {
   state_ = state;
-  if (state == State::Ended) worker_.shared().table.close(address_, cookie_, worker_.now());
+  if (state != State::Ended) return;
+  share_.set(0);  // what is left is the table's
+  worker_.shared().table.close(address_, cookie_, worker_.now());
 }
 
 void Session::segment(const capture::SegmentEvent& event) {
@@ -345,13 +354,28 @@ void Session::observe(Look look) {
   try {
     look();
   } catch (const std::exception&) {
-    observer_.reset();
-    try {
-      lost(classifier::Reason::Error);
-    } catch (const std::exception&) {
-      // No memory for the reason either: the filter will say that there was no session.
-    }
+    stop_observing(classifier::Reason::Error);
   }
+}
+
+void Session::stop_observing(classifier::Reason reason) {
+  observer_.reset();
+  share_.set(0);
+  const int unused = 0;
+  (void)setsockopt(client_.get(), SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
+  try {
+    lost(reason);
+  } catch (const std::exception&) {
+    // No memory for the reason either: the filter will say that there was no session.
+  }
+}
+
+void Session::account() {
+  share_.set(observer_->held());
+  auto& shared = worker_.shared();
+  if (share_.bytes() <= evidence::Budget::kLittle || !shared.table.budget().exceeded()) return;
+  shared.counters.overload_memory.fetch_add(1, std::memory_order_relaxed);
+  stop_observing(classifier::Reason::Overload);
 }
 
 void Session::message(classifier::Trace&& trace) {

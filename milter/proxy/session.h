@@ -14,6 +14,7 @@
 
 #include "classifier/observer.h"
 #include "milter/capture/kernel_filter.h"
+#include "milter/evidence/budget.h"
 #include "milter/net/address.h"
 #include "milter/net/event.h"
 #include "milter/net/fd.h"
@@ -82,6 +83,10 @@ class Session final : private classifier::Observer::Sink {
   std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
                                                  classifier::ArrivalLog&& arrivals) override;
   void observe_read(std::size_t size);
+  // The session is relayed on, and nothing more is told of it.
+  void stop_observing(classifier::Reason reason);
+  // Says what the observer keeps; one that keeps too much for the process is stopped.
+  void account();
 
   // Runs `look` on the observer. Whatever goes wrong in there, the session goes on unobserved.
   template <typename Look>
@@ -106,6 +111,8 @@ class Session final : private classifier::Observer::Sink {
   std::optional<std::uint32_t> first_seq_;  // of the first payload byte
   std::uint32_t segments_seen_ = 0;         // tcpi_data_segs_in at the last read
   std::optional<classifier::Observer> observer_;
+  evidence::Budget::Share share_;  // of what the observer keeps
+  steady_clock::time_point began_;
   bool path_known_ = false;
   classifier::Path path_;
 };

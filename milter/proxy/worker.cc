@@ -1,11 +1,14 @@
 #include "milter/proxy/worker.h"
 
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <exception>
 #include <stdexcept>
 #include <utility>
@@ -18,9 +21,37 @@ namespace {
 // 4.3.2: system not accepting network messages; 4.7.0: a policy on this client.
 constexpr char kFull[] = "421 4.3.2 Too many connections, try again later\r\n";
 constexpr char kTooMany[] = "421 4.7.0 Too many connections from your address\r\n";
+constexpr char kTooFast[] = "421 4.7.0 Too many new connections from your address\r\n";
 
 constexpr int kAcceptsInOneTurn = 16;
 constexpr itimerspec kTick{{1, 0}, {1, 0}};
+
+// The lowest free descriptor is taken, so its number tells how many are in use. Few are left when
+// an eighth is, or what 32 sessions take.
+int many_descriptors() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) return INT_MAX;
+  const auto all = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, INT_MAX));
+  return all - std::min(64, all / 8);
+}
+
+struct Refusal {
+  std::string_view line;
+  std::atomic<std::uint64_t>& counter;
+};
+
+Refusal refusal(Admission::Answer answer, Counters& counters) {
+  switch (answer) {
+    case Admission::Answer::TooManyOfAddress:
+      return {kTooMany, counters.refused_address};
+    case Admission::Answer::TooFast:
+      return {kTooFast, counters.refused_rate};
+    case Admission::Answer::Admitted:  // is not refused
+    case Admission::Answer::Full:
+      break;
+  }
+  return {kFull, counters.refused_full};
+}
 
 net::EventBase make_base() {
   const net::EventConfig settings(event_config_new());
@@ -35,14 +66,43 @@ net::EventBase make_base() {
 
 }  // namespace
 
-Admission::Answer Admission::enter(const net::Endpoint& client, const config::Proxy& limits) {
+Admission::Answer Admission::enter(const net::Endpoint& client, const config::Proxy& limits,
+                                   steady_clock::time_point now) {
   const std::lock_guard lock(mutex_);
   if (sessions_ >= limits.max_sessions) return Answer::Full;
-  unsigned& of_address = of_address_[client.site()];
-  if (of_address >= limits.max_sessions_per_address) return Answer::TooManyOfAddress;
-  ++of_address;
+  const net::Endpoint site = client.site();
+  const auto found = of_address_.find(site);
+  if (found != of_address_.end() && found->second >= limits.max_sessions_per_address) {
+    return Answer::TooManyOfAddress;
+  }
+  if (too_fast(site, limits.max_rate_per_address, now)) return Answer::TooFast;
+  ++of_address_[site];
   ++sessions_;
   return Answer::Admitted;
+}
+
+bool Admission::too_fast(const net::Endpoint& site, unsigned per_minute,
+                         steady_clock::time_point now) {
+  if (per_minute == 0) return false;
+  constexpr std::chrono::minutes kMinute{1};
+  if (even_.size() >= kMostRates && now - swept_ >= std::chrono::seconds(1)) {
+    swept_ = now;
+    std::erase_if(even_, [now](const auto& item) { return item.second <= now; });
+  }
+  auto found = even_.find(site);
+  if (found == even_.end()) {
+    if (even_.size() >= kMostRates) return false;
+    found = even_.emplace(site, now).first;
+  }
+  const auto even = std::max(found->second, now) + kMinute / per_minute;
+  if (even > now + kMinute) return true;
+  found->second = even;
+  return false;
+}
+
+std::size_t Admission::rates() const {
+  const std::lock_guard lock(mutex_);
+  return even_.size();
 }
 
 void Admission::leave(const net::Endpoint& client) {
@@ -71,7 +131,6 @@ Worker::Worker(Shared& shared, const WorkerInput& input)
       base_.get(), wake_.get(), EV_READ | EV_PERSIST,
       [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_order(); }, this));
   event_add(wake_event_.get(), nullptr);
-  net::check(timerfd_settime(tick_.get(), 0, &kTick, nullptr), "start the tick");
   tick_event_.reset(event_new(
       base_.get(), tick_.get(), EV_READ | EV_PERSIST,
       [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_tick(); }, this));
@@ -95,6 +154,8 @@ Worker::~Worker() {
 }
 
 void Worker::start() {
+  many_descriptors_ = many_descriptors();
+  net::check(timerfd_settime(tick_.get(), 0, &kTick, nullptr), "start the tick");
   thread_ = std::thread([this] { event_base_dispatch(base_.get()); });
 }
 
@@ -123,6 +184,8 @@ void Worker::on_tick() {
   std::uint64_t ticks = 0;
   (void)!::read(tick_.get(), &ticks, sizeof ticks);
   now_ = steady_clock::now();
+  if (ticks > 1) late_until_ = now_ + kCalm;
+  many_descriptors_ = many_descriptors();
   config_ = shared_.config.load();
   scratch_.resize(config_->proxy.buffer_bytes);  // nobody reads into it now
   if (std::exchange(accept_paused_, false)) {
@@ -165,13 +228,11 @@ void Worker::accept(int listener) {
 void Worker::admit(net::Fd client, const net::Endpoint& address) {
   auto& counters = shared_.counters;
   counters.accepted.fetch_add(1, std::memory_order_relaxed);
-  const auto answer = shared_.admission.enter(address, config_->proxy);
+  const auto answer = shared_.admission.enter(address, config_->proxy, now_);
   if (answer != Admission::Answer::Admitted) {
     // Said in one go and closed; a client that is one too many is not worth a session.
-    const bool full = answer == Admission::Answer::Full;
-    (full ? counters.refused_full : counters.refused_address)
-        .fetch_add(1, std::memory_order_relaxed);
-    const std::string_view line = full ? kFull : kTooMany;
+    const auto [line, counter] = refusal(answer, counters);
+    counter.fetch_add(1, std::memory_order_relaxed);
     ::send(client.get(), line.data(), line.size(), MSG_NOSIGNAL);
     return;
   }
@@ -208,6 +269,17 @@ void Worker::reap(Session& session) {
   by_cookie_.erase(session.cookie());
   session_count_.fetch_sub(1, std::memory_order_relaxed);
   sessions_.erase(session.self_);
+}
+
+bool Worker::too_busy_to_observe(int fd) {
+  auto& counters = shared_.counters;
+  auto* short_of = fd >= many_descriptors_             ? &counters.overload_descriptors
+                   : now_ < late_until_                ? &counters.overload_time
+                   : shared_.table.budget().exceeded() ? &counters.overload_memory
+                                                       : nullptr;
+  if (short_of == nullptr) return false;
+  short_of->fetch_add(1, std::memory_order_relaxed);
+  return true;
 }
 
 void Worker::drain_ring() {

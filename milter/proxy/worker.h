@@ -22,25 +22,46 @@ struct Counters {
   std::atomic<std::uint64_t> accepted{0};
   std::atomic<std::uint64_t> refused_full{0};     // max_sessions
   std::atomic<std::uint64_t> refused_address{0};  // max_sessions_per_address
+  std::atomic<std::uint64_t> refused_rate{0};     // max_rate_per_address
   std::atomic<std::uint64_t> upstream_failed{0};
   std::atomic<std::uint64_t> messages{0};  // traces published
   std::atomic<std::uint64_t> partial{0};
   std::atomic<std::uint64_t> lost{0};  // sessions that could not be followed
   std::atomic<std::uint64_t> accept_errors{0};
+  // Sessions relayed without an observer (any more), by what there was too little of.
+  std::atomic<std::uint64_t> overload_descriptors{0};
+  std::atomic<std::uint64_t> overload_time{0};
+  std::atomic<std::uint64_t> overload_memory{0};
+  std::uint64_t overload() const {
+    return overload_descriptors.load() + overload_time.load() + overload_memory.load();
+  }
 };
 
-// Who may come in: how many sessions in all, and of one client (an IPv4 address or an IPv6 /64,
-// because a host is given a /64). Safe from any thread.
+// Who may come in: how many sessions in all, how many of one client (an IPv4 address or an IPv6
+// /64, because a host is given a /64), and how many new ones of a client in a minute. Safe from any
+// thread.
 class Admission {
  public:
-  enum class Answer { Admitted, Full, TooManyOfAddress };
-  Answer enter(const net::Endpoint& client, const config::Proxy& limits);
+  // Clients whose rate is known. Beyond, those that are new are let in uncounted: a full table is
+  // not to be a way to lock others out.
+  static constexpr std::size_t kMostRates = 65536;
+
+  enum class Answer { Admitted, Full, TooManyOfAddress, TooFast };
+  Answer enter(const net::Endpoint& client, const config::Proxy& limits,
+               steady_clock::time_point now);
   void leave(const net::Endpoint& client);
   std::size_t sessions() const;
+  std::size_t rates() const;
 
  private:
+  bool too_fast(const net::Endpoint& site, unsigned per_minute, steady_clock::time_point now);
+
   mutable std::mutex mutex_;
   std::unordered_map<net::Endpoint, unsigned> of_address_;
+  // When the sessions of a site so far would have come at the even rate. A site may be a minute
+  // ahead; one that is behind may be forgotten.
+  std::unordered_map<net::Endpoint, steady_clock::time_point> even_;
+  steady_clock::time_point swept_;
   std::size_t sessions_ = 0;
 };
 
@@ -74,6 +95,9 @@ class Worker final : private capture::KernelFilter::Sink {
   Shared& shared() { return shared_; }
   std::span<char> scratch() { return scratch_; }
   steady_clock::time_point now() const { return now_; }
+  // Whether a new session, whose client has descriptor `fd`, is to be relayed without an observer,
+  // because descriptors, time or memory are short; counts it.
+  bool too_busy_to_observe(int fd);
   bool kernel_capture() const { return kernel_filter_ != nullptr; }
   // Brings what the kernel filter saw to the sessions. Before bytes are observed: the segments they
   // came in are in the ring by then.
@@ -82,6 +106,8 @@ class Worker final : private capture::KernelFilter::Sink {
  private:
   enum class Order { Run, Drain, Stop };
   static constexpr std::size_t kOrphans = 64;
+  // After a tick that came late, until all have come in time for so long.
+  static constexpr std::chrono::seconds kCalm{10};
 
   void accept(int listener);
   void admit(net::Fd client, const net::Endpoint& address);
@@ -117,6 +143,8 @@ class Worker final : private capture::KernelFilter::Sink {
   std::size_t orphan_next_ = 0;
   steady_clock::time_point now_;
   bool accept_paused_ = false;
+  int many_descriptors_ = 0;  // a descriptor of this number tells that few are left
+  steady_clock::time_point late_until_;
   std::atomic<Order> order_{Order::Run};
   std::atomic<std::size_t> session_count_{0};
   std::thread thread_;

@@ -27,12 +27,22 @@ std::optional<capture::Syn> syn_of(const WirePacket& packet) {
 }  // namespace
 
 Flow::Flow(const WirePacket& syn, std::uint64_t session, const Shared& shared)
-    : shared_(shared), address_(syn.client), session_(session), isn_(syn.seq) {
+    : shared_(shared),
+      address_(syn.client),
+      session_(session),
+      isn_(syn.seq),
+      began_ns_(syn.time_ns),
+      share_(shared.table.budget()) {
   client_.first = syn.seq + 1;
   if (auto seen = syn_of(syn)) {
     path_.mss = seen->mss;
     client_timestamps_ = seen->timestamps;
     path_.syn = std::move(seen->signature);
+  }
+  if (shared.table.budget().exceeded()) {
+    ++shared.counters.overload;
+    lost(Reason::Overload);
+    return;
   }
   observer_.emplace(static_cast<classifier::Observer::Sink&>(*this), classifier::Via::Wire,
                     classifier::Observer::Limits{.segments = shared.max_segments});
@@ -73,7 +83,11 @@ void Flow::packet(const WirePacket& packet) {
       missed(std::min(*acked, client_.end.value_or(*acked)));
     }
   }
+  if (observer_ && packet.time_ns - began_ns_ >= shared_.max_session_ns && observer_->idle()) {
+    lose(Reason::Expired);
+  }
   if (packet.size != 0) payload(direction, packet);
+  account();
   if ((packet.tcp_flags & WirePacket::kFin) != 0) {
     if (const auto offset = place(direction, packet.seq)) direction.end = *offset + packet.size;
     if (packet.from_server) close();
@@ -215,7 +229,15 @@ void Flow::missed(std::uint64_t end) {
 
 void Flow::close() {
   if (std::exchange(over_, true)) return;
+  share_.set(0);
   shared_.table.close(address_, session_, std::chrono::steady_clock::now());
+}
+
+void Flow::account() {
+  share_.set(observer_ ? observer_->held() : 0);
+  if (share_.bytes() <= evidence::Budget::kLittle || !shared_.table.budget().exceeded()) return;
+  ++shared_.counters.overload;
+  lose(Reason::Overload);
 }
 
 void Flow::lose(Reason reason) {
@@ -225,6 +247,7 @@ void Flow::lose(Reason reason) {
 
 void Flow::forget() {
   observer_.reset();
+  share_.set(0);
   client_.waiting.clear();
 }
 

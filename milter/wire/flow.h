@@ -31,6 +31,7 @@ struct Counters {
   std::uint64_t messages = 0;  // told by the tracker; under TLS the filter's questions tell of them
   std::uint64_t lost = 0;      // connections that could not be followed to their end
   std::uint64_t evicted = 0;   // for lack of room
+  std::uint64_t overload = 0;  // not followed (any more): evidence.max_bytes
 };
 
 class Flow final : private classifier::Observer::Sink {
@@ -46,6 +47,7 @@ class Flow final : private classifier::Observer::Sink {
     Counters& counters;
     std::vector<char>& scratch;
     std::size_t max_segments;
+    std::uint64_t max_session_ns;
   };
 
   // Requires: `syn` is the client's SYN. `session`: a number that no other flow of the table has.
@@ -88,6 +90,7 @@ class Flow final : private classifier::Observer::Sink {
   void give(Direction& direction, const Piece& piece);
   void missed(std::uint64_t end);
   void close();
+  void account();
   void lose(classifier::Reason reason);
   void forget();
 
@@ -104,12 +107,14 @@ class Flow final : private classifier::Observer::Sink {
   const net::Endpoint address_;
   const std::uint64_t session_;
   const std::uint32_t isn_;
+  const std::uint64_t began_ns_;
   Direction client_;
   Direction server_;
   classifier::Path path_;
   bool client_timestamps_ = false;
   std::uint64_t asked_ns_ = 0;                    // when SYN-ACK went out; 0: answered, or not sent
   std::optional<classifier::Observer> observer_;  // none: nothing more can be told
+  evidence::Budget::Share share_;
   bool over_ = false;
 };
 

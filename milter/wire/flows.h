@@ -18,9 +18,13 @@ class Flows final : public capture::WireTap::Sink {
   // Longer than an SMTP server waits for its client (RFC 5321, 4.5.3.2: 10 minutes at most).
   static constexpr std::chrono::minutes kMostSilence{15};
 
-  // `table` outlives the flows.
-  Flows(evidence::Table& table, std::size_t most, std::size_t max_segments)
-      : most_(most), shared_{table, counters_, scratch_, max_segments} {}
+  // `table` outlives the flows. `max_session_time`: then new messages of a connection are
+  // unobserved.
+  Flows(evidence::Table& table, std::size_t most, std::size_t max_segments,
+        std::chrono::nanoseconds max_session_time = std::chrono::hours(24))
+      : most_(most),
+        shared_{table, counters_, scratch_, max_segments,
+                static_cast<std::uint64_t>(max_session_time.count())} {}
 
   void packet(const capture::WirePacket& packet) override;
   // Forgets those that said nothing for kMostSilence. `now_ns`: CLOCK_MONOTONIC.

@@ -31,8 +31,9 @@ class Process final : private supervisor::Orders::Listener {
           int control_fd)
       : config_(config),
         tap_(tap),
-        table_(config.evidence.max_sessions, config.evidence.linger),
-        flows_(table_, config.wire.max_sessions, config.capture.max_segments),
+        table_(config.evidence.max_sessions, config.evidence.linger, config.evidence.max_bytes),
+        flows_(table_, config.wire.max_sessions, config.capture.max_segments,
+               config.capture.max_session_time),
         base_(event_base_new()),
         server_(base_.get(), config.evidence, table_, [this] { tap_.drain(flows_); }),
         orders_(base_.get(), control_fd, config_file,
@@ -72,6 +73,11 @@ class Process final : private supervisor::Orders::Listener {
                                    dropped - told_dropped_));
       told_dropped_ = dropped;
     }
+    const auto now = std::chrono::steady_clock::now();
+    if (const auto more = overload_word_.more(flows_.counters().overload, now)) {
+      logging::warning(
+          fmt::format("overload: {} connections not observed: evidence.max_bytes", more));
+    }
   }
 
   const config::Config& config_;
@@ -84,6 +90,7 @@ class Process final : private supervisor::Orders::Listener {
   net::Event ring_;
   net::Event tick_;
   std::uint64_t told_dropped_ = 0;
+  logging::Sometimes overload_word_;
 };
 
 }  // namespace

@@ -1,0 +1,55 @@
+// How much memory evidence may take in a process, and how much it does: whoever keeps some has a
+// share and says how large it is. Nothing is refused here; who sees that the budget is exceeded
+// stops keeping. Safe from any thread; one share is one thread's, or under its owner's lock.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <utility>
+
+namespace evidence {
+
+class Budget {
+ public:
+  // When the budget is exceeded, a session that keeps no more than this may go on: it is the large
+  // ones that have to stop.
+  static constexpr std::size_t kLittle = 4096;
+
+  class Share {
+   public:
+    Share() = default;
+    explicit Share(Budget& budget) : budget_(&budget) {}
+    ~Share() { set(0); }
+    Share(Share&& other) noexcept
+        : budget_(std::exchange(other.budget_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+    Share& operator=(Share&& other) noexcept {
+      std::swap(budget_, other.budget_);
+      std::swap(bytes_, other.bytes_);
+      return *this;
+    }
+
+    void set(std::size_t bytes) {
+      if (bytes == bytes_) return;
+      budget_->used_.fetch_add(bytes - bytes_, std::memory_order_relaxed);  // modulo 2^64
+      bytes_ = bytes;
+    }
+    std::size_t bytes() const { return bytes_; }
+
+   private:
+    Budget* budget_ = nullptr;
+    std::size_t bytes_ = 0;
+  };
+
+  explicit Budget(std::size_t limit) : limit_(limit) {}
+  Budget(const Budget&) = delete;
+  Budget& operator=(const Budget&) = delete;
+
+  std::size_t used() const { return used_.load(std::memory_order_relaxed); }
+  bool exceeded() const { return used() >= limit_; }
+
+ private:
+  const std::size_t limit_;
+  std::atomic<std::size_t> used_{0};
+};
+
+}  // namespace evidence
