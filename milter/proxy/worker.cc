@@ -84,7 +84,7 @@ Admission::Answer Admission::enter(const net::Endpoint& client, const config::Pr
 bool Admission::too_fast(const net::Endpoint& site, unsigned per_minute,
                          steady_clock::time_point now) {
   if (per_minute == 0) return false;
-  constexpr std::chrono::minutes kMinute{1};
+  constexpr steady_clock::duration kMinute = std::chrono::minutes(1);
   if (even_.size() >= kMostRates && now - swept_ >= std::chrono::seconds(1)) {
     swept_ = now;
     std::erase_if(even_, [now](const auto& item) { return item.second <= now; });

@@ -246,3 +246,49 @@ TEST_CASE("questions are read as they are written, and nearly right ones refused
     CHECK(evidence::answer(table, question) == "none error");
   }
 }
+
+TEST_CASE("traces count against the budget; beyond it a message is told of without one") {
+  Table table(10, seconds(60), 10'000);
+  Trace large = message(1);
+  large.segments.resize(400);
+  table.publish(kClient, 1, Trace(large));
+  const auto used = table.budget().used();
+  CHECK(used >= 400 * sizeof(classifier::Segment));
+  CHECK(table.budget().exceeded());
+  table.publish(kClient, 1, message(2));
+  // Not passed over: the third message would be taken for the second.
+  auto answer = table.find(kClient, 1);
+  REQUIRE(std::holds_alternative<Trace>(answer));
+  CHECK(std::get<Trace>(answer) == classifier::unobserved(Reason::Overload, 2));
+  CHECK(evidence::answer(table, "get 192.0.2.7:40112 after=1").find("overload") !=
+        std::string::npos);
+  table.answered(kClient, 1, 1);
+  CHECK_FALSE(table.budget().exceeded());
+  table.publish(kClient, 1, message(3));
+  CHECK(found(table, 2) == 3);
+  table.answered(kClient, 1, 3);
+  CHECK(table.budget().used() == 0);
+}
+
+TEST_CASE("the budget is given back whatever way a trace goes") {
+  Table table(10, seconds(60), 1'000'000);
+  SECTION("its session lingers, and is forgotten") {
+    table.publish(kClient, 1, message(1));
+    table.close(kClient, 1, kNow);
+    CHECK(table.budget().used() > 0);
+    table.expire(kNow + seconds(61));
+  }
+  SECTION("another session has the same address and port") {
+    table.publish(kClient, 1, message(1));
+    table.lost(kClient, 2, Reason::Lost);
+  }
+  SECTION("it turned out to be ambiguous") {
+    table.publish(kClient, 1, message(1));
+    table.lost(kClient, 1, Reason::Ambiguous);
+  }
+  SECTION("too many were unanswered") {
+    for (std::uint32_t i = 1; i <= 100; ++i) table.publish(kClient, 1, message(i));
+    table.answered(kClient, 1, 100);
+  }
+  CHECK(table.budget().used() == 0);
+}

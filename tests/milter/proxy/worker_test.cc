@@ -2,14 +2,22 @@
 // that plays Postfix. The kernel filter is in the path where the machine allows it.
 #include "milter/proxy/worker.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <csignal>
+#include <filesystem>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <variant>
@@ -23,18 +31,18 @@ namespace {
 
 // A proxy with one worker in front of a listener that the test serves.
 struct Bed {
+  evidence::Table table;
   support::Listener server;
   config::Config settings;
   std::vector<std::vector<net::Fd>> listeners;
   std::unique_ptr<capture::KernelFilter> filter;
-  evidence::Table table{100, std::chrono::seconds(60)};
   std::optional<proxy::Shared> shared;
   std::optional<proxy::Worker> worker;
   net::Endpoint address;
 
   explicit Bed(const std::string& host = "127.0.0.1", bool with_kernel = false,
-               void (*change)(config::Config&) = nullptr)
-      : server(support::listen_on(host)) {
+               void (*change)(config::Config&) = nullptr, std::size_t max_bytes = SIZE_MAX)
+      : table(100, std::chrono::seconds(60), max_bytes), server(support::listen_on(host)) {
     settings.proxy.listen = {*net::Endpoint::parse(host + ":0")};
     settings.proxy.upstream = server.address;
     settings.proxy.workers = 1;
@@ -88,6 +96,53 @@ void no_delay(const net::Fd& fd) {
   const int on = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
+
+// A message up to its final dot; what the filter would be told of it.
+std::variant<classifier::Trace, classifier::Reason> message(Bed& bed, const net::Fd& client,
+                                                            const net::Fd& server,
+                                                            std::uint32_t after = 0) {
+  say(client, server, "Subject: hello\r\n\r\ntext\r\n.\r\n");
+  return bed.table.find(support::local_address(client.get()), after);
+}
+
+bool observed(const std::variant<classifier::Trace, classifier::Reason>& found) {
+  return std::holds_alternative<classifier::Trace>(found);
+}
+
+classifier::Reason reason(const std::variant<classifier::Trace, classifier::Reason>& found) {
+  const auto* missing = std::get_if<classifier::Reason>(&found);
+  return missing != nullptr ? *missing : classifier::Reason::None;
+}
+
+// A session with one message; whether it was observed, or why not.
+classifier::Reason one_session(Bed& bed) {
+  auto client = support::connect_to(bed.address);
+  auto server = bed.accept_session(client);
+  talk_to_data(client, server);
+  return reason(message(bed, client, server));
+}
+
+std::set<int> threads() {
+  std::set<int> ids;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+    ids.insert(std::stoi(entry.path().filename()));
+  }
+  return ids;
+}
+
+// While it is there, the process may have this many descriptors.
+class DescriptorLimit {
+ public:
+  explicit DescriptorLimit(rlim_t limit) {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit now{limit, before_.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &now) == 0);
+  }
+  ~DescriptorLimit() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
 
 template <typename Condition>
 bool eventually(Condition condition) {
@@ -269,4 +324,173 @@ TEST_CASE("the kernel filter sees the segments that one read has joined") {
     seen.push_back(segment.size);
   }
   CHECK(seen == sizes);
+}
+
+TEST_CASE("a client's new sessions are let in at a rate, a burst of a minute's at once") {
+  using Answer = proxy::Admission::Answer;
+  proxy::Admission admission;
+  config::Proxy limits;
+  limits.max_rate_per_address = 30;
+  const auto one = *net::Endpoint::parse("[2001:db8:0:1::7]:40112");
+  const auto sibling = *net::Endpoint::parse("[2001:db8:0:1::8]:40113");
+  const auto stranger = *net::Endpoint::parse("[2001:db8:0:2::7]:40112");
+  proxy::steady_clock::time_point now{1h};
+  const auto enter = [&](const net::Endpoint& client) {
+    const auto answer = admission.enter(client, limits, now);
+    if (answer == Answer::Admitted) admission.leave(client);
+    return answer;
+  };
+  for (int i = 0; i < 30; ++i) CHECK(enter(i % 2 == 0 ? one : sibling) == Answer::Admitted);
+  CHECK(enter(one) == Answer::TooFast);
+  CHECK(enter(sibling) == Answer::TooFast);
+  CHECK(enter(stranger) == Answer::Admitted);
+  now += 2s;  // a thirtieth of a minute
+  CHECK(enter(one) == Answer::Admitted);
+  CHECK(enter(one) == Answer::TooFast);
+  now += 60s;
+  for (int i = 0; i < 30; ++i) CHECK(enter(one) == Answer::Admitted);
+  CHECK(enter(one) == Answer::TooFast);
+  limits.max_rate_per_address = 0;
+  CHECK(enter(one) == Answer::Admitted);
+}
+
+TEST_CASE("so many clients' rates are known; beyond, clients are let in") {
+  using Answer = proxy::Admission::Answer;
+  proxy::Admission admission;
+  config::Proxy limits;
+  limits.max_sessions = 1'000'000;
+  limits.max_rate_per_address = 1;
+  proxy::steady_clock::time_point now{1h};
+  const auto client = [](std::size_t i) {
+    return *net::Endpoint::parse(fmt::format("[2001:db8:{:x}:{:x}::1]:25", i >> 16, i & 0xffff));
+  };
+  for (std::size_t i = 0; i < proxy::Admission::kMostRates + 100; ++i) {
+    REQUIRE(admission.enter(client(i), limits, now) == Answer::Admitted);
+  }
+  CHECK(admission.rates() == proxy::Admission::kMostRates);
+  CHECK(admission.enter(client(0), limits, now) == Answer::TooFast);
+  now += 61s;  // all of them are behind: they go
+  CHECK(admission.enter(client(1'000'000), limits, now) == Answer::Admitted);
+  CHECK(admission.rates() == 1);
+}
+
+TEST_CASE("a client that comes too often is told 421") {
+  Bed bed("127.0.0.1", false, [](config::Config& c) { c.proxy.max_rate_per_address = 1; });
+  auto first = support::connect_to(bed.address);
+  auto server = bed.accept_session(first);
+  auto second = support::connect_to(bed.address);
+  CHECK(support::read_to_end(second.get()) ==
+        "421 4.7.0 Too many new connections from your address\r\n");
+  say(server, first, "220 mx\r\n");
+  CHECK(bed.shared->counters.refused_rate == 1);
+}
+
+TEST_CASE("a byte now and then is not silence") {
+  CHECK(config::Proxy{}.idle_timeout > 300s);  // Postfix's smtpd_timeout
+  Bed bed("127.0.0.1", false,
+          [](config::Config& c) { c.proxy.idle_timeout = std::chrono::seconds(2); });
+  auto client = support::connect_to(bed.address);
+  auto server = bed.accept_session(client);
+  for (int i = 0; i < 8; ++i) {
+    say(client, server, "N");
+    std::this_thread::sleep_for(500ms);
+  }
+  CHECK(support::read_to_end(server.get()).empty());  // and now it is
+}
+
+TEST_CASE("when evidence takes its memory, new sessions are relayed unobserved, until it is free") {
+  Bed bed("127.0.0.1", false, nullptr, 1'000'000);
+  evidence::Budget::Share others(bed.table.budget());
+  CHECK(one_session(bed) == classifier::Reason::None);
+  others.set(1'000'000);
+  CHECK(one_session(bed) == classifier::Reason::Overload);
+  CHECK(bed.shared->counters.overload_memory == 1);
+  others.set(0);
+  CHECK(one_session(bed) == classifier::Reason::None);
+  CHECK(bed.shared->counters.overload() == 1);
+}
+
+TEST_CASE("a session whose evidence outgrows the memory for it is relayed on") {
+  Bed bed("127.0.0.1", false, nullptr, 20'000);
+  auto client = support::connect_to(bed.address);
+  auto server = bed.accept_session(client);
+  talk_to_data(client, server);
+  for (int i = 0; i < 1000; ++i) say(client, server, "a line of the message\r\n");
+  CHECK(reason(message(bed, client, server)) == classifier::Reason::Overload);
+  CHECK(bed.shared->counters.overload_memory == 1);
+  CHECK(bed.table.budget().used() == 0);
+  say(server, client, "250 queued\r\n");
+}
+
+TEST_CASE("near the end of descriptors, new sessions are relayed unobserved") {
+  const DescriptorLimit limit(100);  // few are left from 88 on
+  Bed bed;
+  CHECK(one_session(bed) == classifier::Reason::None);
+  REQUIRE(eventually([&] { return bed.worker->sessions() == 0; }));
+  std::vector<net::Fd> others;
+  do {
+    others.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  } while (others.back().get() < 87);
+  CHECK(one_session(bed) == classifier::Reason::Overload);
+  CHECK(bed.shared->counters.overload_descriptors == 1);
+  REQUIRE(eventually([&] { return bed.worker->sessions() == 0; }));
+  others.clear();
+  CHECK(one_session(bed) == classifier::Reason::None);
+}
+
+TEST_CASE("without a descriptor to accept with, clients wait and sessions go on") {
+  const DescriptorLimit limit(100);
+  Bed bed;
+  auto client = support::connect_to(bed.address);
+  auto server = bed.accept_session(client);
+  auto waiting = net::Fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  std::vector<net::Fd> others;
+  do {
+    others.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  } while (others.back());
+  sockaddr_storage storage{};
+  const auto length = bed.address.fill(storage);
+  REQUIRE(connect(waiting.get(), reinterpret_cast<sockaddr*>(&storage), length) == 0);
+  REQUIRE(eventually([&] { return bed.shared->counters.accept_errors > 0; }));
+  say(server, client, "220 mx\r\n");
+  say(client, server, "NOOP\r\n");
+  CHECK(bed.shared->counters.accept_errors < 10);  // it does not try without rest
+  others.clear();
+  auto peer = bed.accept_session(waiting);
+  say(peer, waiting, "220 mx\r\n");
+}
+
+TEST_CASE("after a tick that came late, new sessions are relayed unobserved") {
+  const auto before = threads();
+  Bed bed;
+  int worker = 0;
+  for (const int id : threads()) worker = before.contains(id) ? worker : id;
+  REQUIRE(worker != 0);
+  CHECK(one_session(bed) == classifier::Reason::None);
+  std::signal(SIGUSR1, [](int) {
+    for (timespec left{3, 500'000'000}; nanosleep(&left, &left) < 0;) continue;
+  });
+  REQUIRE(syscall(SYS_tgkill, getpid(), worker, SIGUSR1) == 0);
+  std::this_thread::sleep_for(100ms);
+  // The tick is served in the same turn as the first client, in front of it or behind.
+  one_session(bed);
+  CHECK(one_session(bed) == classifier::Reason::Overload);
+  CHECK(bed.shared->counters.overload_time >= 1);
+}
+
+TEST_CASE("a session's evidence is gathered for a time; a message under way is finished") {
+  Bed bed("127.0.0.1", false,
+          [](config::Config& c) { c.capture.max_session_time = std::chrono::seconds(1); });
+  auto client = support::connect_to(bed.address);
+  auto server = bed.accept_session(client);
+  talk_to_data(client, server);
+  say(client, server, "X-First: half\r\n");
+  std::this_thread::sleep_for(1200ms);
+  CHECK(observed(message(bed, client, server)));
+  say(server, client, "250 queued\r\n");
+  say(client, server, "MAIL FROM:<a@example>\r\n");
+  say(server, client, "250 ok\r\n");
+  say(client, server, "DATA\r\n");
+  say(server, client, "354 go on\r\n");
+  CHECK(reason(message(bed, client, server, 1)) == classifier::Reason::Expired);
 }

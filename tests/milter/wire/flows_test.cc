@@ -287,3 +287,59 @@ TEST_CASE("more packets out of order than are kept lose the session") {
   }
   CHECK(bed.reason() == Reason::Dropped);
 }
+
+TEST_CASE("when evidence takes its memory, connections are not followed, until it is free") {
+  evidence::Table table(100, std::chrono::seconds(60), 20'000);
+  wire::Flows flows(table, 100, 4096);
+  evidence::Budget::Share others(table.budget());
+  const auto reason = [&](const net::Endpoint& client) {
+    const auto found = table.find(client, 0);
+    const auto* missing = std::get_if<Reason>(&found);
+    return missing != nullptr ? *missing : Reason::None;
+  };
+  others.set(20'000);
+  support::WireScript first(flows, "192.0.2.1:1");
+  first.handshake();
+  CHECK(reason(first.client_address()) == Reason::Overload);
+  CHECK(flows.counters().overload == 1);
+  others.set(0);
+  support::WireScript second(flows, "192.0.2.2:2");
+  second.handshake();
+  second.server("220 mx\r\n");
+  for (const char* command : {"EHLO c\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<c@d>\r\n"}) {
+    second.client(command);
+    second.server("250 Ok\r\n");
+  }
+  second.client("DATA\r\n");
+  second.server("354 Go ahead\r\n");
+  for (int i = 0; i < 1000; ++i) second.client(text(100), Passed::Ends);
+  CHECK(reason(second.client_address()) == Reason::Overload);
+  CHECK(table.budget().used() == 0);
+}
+
+TEST_CASE("a connection is followed for a time; a message under way is finished") {
+  evidence::Table table(100, std::chrono::seconds(60));
+  wire::Flows flows(table, 100, 4096, std::chrono::hours(1));
+  support::WireScript script(flows);
+  script.handshake();
+  script.server("220 mx\r\n");
+  const auto ask = [&] {
+    for (const char* command : {"EHLO c\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<c@d>\r\n"}) {
+      script.client(command);
+      script.server("250 Ok\r\n");
+    }
+    script.client("DATA\r\n");
+    script.server("354 Go ahead\r\n");
+  };
+  ask();
+  script.client(text(100), Passed::Ends);
+  script.now_ns += 3'700'000'000'000;
+  script.client(text(100) + "\r\n.\r\n", Passed::Ends);
+  CHECK(std::holds_alternative<Trace>(table.find(script.client_address(), 0)));
+  script.server("250 queued\r\n");
+  ask();
+  script.client(text(100) + "\r\n.\r\n", Passed::Ends);
+  const auto found = table.find(script.client_address(), 1);
+  REQUIRE(std::holds_alternative<Reason>(found));
+  CHECK(std::get<Reason>(found) == Reason::Expired);
+}
