@@ -70,7 +70,7 @@ struct Evidence {
   std::string socket = "/run/segmilter/evidence.sock";
   unsigned socket_mode = 0660;
   seconds linger{60};                         // how long a closed session's evidence is kept
-  std::size_t max_sessions = 20000;           // open and lingering; the oldest lingering goes first
+  std::size_t max_sessions = 20000;           // open and lingering; one more has none
   std::size_t max_bytes = 256 * 1024 * 1024;  // of what is kept of all sessions
 };
 

@@ -1,0 +1,259 @@
+#!/usr/bin/python3
+"""Too much of everything: observation stops first, mail goes on, and afterwards all is as before.
+
+    overload.py PROGRAM
+
+Descriptors run out, with clients waiting; SYNs flood in from addresses that do not exist; more sessions than
+there is room for evidence, in number and in memory; more messages at a time than the filter may judge; clients
+that come too often. Each time all that was accepted is delivered.
+"""
+import os
+import pwd
+import random
+import re
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from bed import report
+from bed.process import wait_until
+from bed.segmilter import USER
+from bed.smtp import stuffed
+from bed.testbed import SERVER4, Bed
+
+TEXT = b"Subject: load\r\n\r\n" + b"A line of a message that must not be lost.\r\n" * 120
+
+
+def load(bed: Bed, messages: int, sessions: int, recipient: str, size: int = 5120) -> subprocess.Popen:
+    return subprocess.Popen(bed.link.client.command(
+        "smtp-source", "-s", sessions, "-m", messages, "-l", size, "-f", "load@sender.example",
+        "-t", f"{recipient}@example.org", f"{SERVER4}:25"))
+
+
+def delivered(checks: report.Checks, bed: Bed, source: subprocess.Popen, messages: int, name: str, when: str) -> list:
+    checks.that(source.wait(180) == 0, f"{when}: smtp-source saw no refusal")
+    found = bed.postfix.wait_delivered(name, messages, 120)
+    checks.that(len(found) == messages, f"{when}: {len(found)} of {messages} messages delivered")
+    return found
+
+
+def reasons(messages: list) -> dict[str, int]:
+    """How many of each reason; "" for those with evidence."""
+    counts: dict[str, int] = {}
+    for message in messages:
+        for label in message.labels():
+            word = label.fields.get("reason", "") if label.pattern == "unobserved" else ""
+            counts[word] = counts.get(word, 0) + 1
+    return counts
+
+
+def labelled(bed: Bed, tag: str) -> bool:
+    """Whether a message sent now is observed."""
+    client = bed.smtp()
+    client.envelope("a@sender.example", "bob@example.org")
+    client.data(stuffed(f"X-Test-Id: {tag}\r\n".encode() + TEXT))
+    client.quit()
+    box = bed.postfix.mailbox("bob")
+
+    def mine() -> list:
+        return [message for message in box.messages() if message.value("X-Test-Id") == tag]
+    wait_until(mine, 10, f"message {tag}")
+    return any(label.pattern != "unobserved" for label in mine()[0].labels())
+
+
+def cpu_seconds(pid: int) -> float:
+    words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def set_descriptors(pid: int, soft: int) -> None:
+    """As the account it runs as, which may; root in a container may not."""
+    group = pwd.getpwnam(USER).pw_gid
+    subprocess.run(["setpriv", "--reuid", USER, "--regid", str(group), "--clear-groups",
+                    "prlimit", "--pid", str(pid), f"--nofile={soft}:"], check=True)
+
+
+def descriptors(checks: report.Checks, program: Path) -> None:
+    """So few that accept has none for some of the clients."""
+    with Bed(program, tag="fds") as bed:
+        when = "no descriptor free"
+        proxy = bed.segmilter.child("proxy")
+        used = len(os.listdir(f"/proc/{proxy}/fd"))
+        few = used + 40
+        before = int(re.search(r"Max open files\s+(\d+)", Path(f"/proc/{proxy}/limits").read_text()).group(1))
+        set_descriptors(proxy, few)
+        time.sleep(1.5)  # the proxy looks at its limit once a second
+        sessions = [bed.smtp() for _ in range(4)]
+        for session in sessions:
+            session.envelope("a@sender.example", "alice@example.org")
+            session.expect("DATA", 354)
+        # Not more than the backlog: they are connected, and wait or have their greeting.
+        crowd = [bed.connect() for _ in range(60)]
+        wait_until(lambda: len(os.listdir(f"/proc/{proxy}/fd")) >= few, 10, "the proxy to run out of descriptors")
+        began, busy = time.monotonic(), cpu_seconds(proxy)
+        time.sleep(3)
+        share = (cpu_seconds(proxy) - busy) / (time.monotonic() - began)
+        checks.that(share < 0.2, f"{when}: the proxy does not spin ({share:.0%} of a core)")
+        for session in sessions:
+            session.send(stuffed(TEXT))
+        answers = [session.reply()[0] for session in sessions]
+        checks.that(answers == [250] * 4, f"{when}: the sessions that are there finish: {answers}")
+        found = bed.postfix.wait_delivered("alice", 4, 20)
+        checks.that(len(found) == 4, f"{when}: their messages are delivered")
+        checks.that(proxy == bed.segmilter.child("proxy"), f"{when}: the proxy is the same process")
+        for connection in crowd:
+            connection.close()
+        for session in sessions:
+            session.quit()
+        wait_until(lambda: len(os.listdir(f"/proc/{proxy}/fd")) < used + 8, 30, "descriptors to be free")
+        set_descriptors(proxy, before)
+        time.sleep(1.5)
+        checks.that(labelled(bed, "fds-after"), "afterwards a message is delivered and labelled")
+        checks.that("for descriptors" in bed.segmilter.log(), "the log says that sessions were not observed")
+        if checks.failed:
+            bed.show_logs()
+
+
+class Flood:
+    """SYNs to port 25 from addresses of 198.18.0.0/15 (RFC 2544), as many as one thread can send."""
+
+    def __init__(self, bed: Bed):
+        self.sent = 0
+        self._stop = threading.Event()
+        self._socket = bed.link.client.inside(
+            lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW))
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        chance, server = random.Random(7), socket.inet_aton(SERVER4)
+        while not self._stop.is_set():
+            source = struct.pack("!I", 0xC6120000 | chance.getrandbits(17))
+            tcp = struct.pack("!HHIIBBHHH", 1024 + chance.getrandbits(15), 25, chance.getrandbits(32), 0, 5 << 4, 2,
+                              65535, 0, 0)
+            tcp = tcp[:16] + struct.pack("!H", checksum(source + server + struct.pack("!HH", 6, len(tcp)) + tcp)) + tcp[18:]
+            header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0, source, server)
+            try:
+                self._socket.sendto(header + tcp, (SERVER4, 0))
+                self.sent += 1
+            except OSError:
+                time.sleep(0.001)  # the interface's queue is full
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+        self._socket.close()
+
+
+def checksum(data: bytes) -> int:
+    """RFC 1071."""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def flood(checks: report.Checks, program: Path) -> None:
+    with Bed(program, tag="flood") as bed:
+        when = "SYN flood"
+        messages = 300
+        with Flood(bed) as syns:
+            wait_until(lambda: syns.sent > 5000, 20, "the flood to rise")
+            source = load(bed, messages, 10, "alice")
+            found = delivered(checks, bed, source, messages, "alice", when)
+            arrived = bed.link.server.run("nstat", "-asz", "TcpExtListenDrops", "TcpExtTCPReqQFullDoCookies",
+                                          capture_output=True, text=True).stdout.split("\n", 1)[1]
+        print(f"  {syns.sent} SYNs; {' '.join(arrived.split())}; reasons {reasons(found)}")
+        checks.that(syns.sent > 20000, f"{when}: {syns.sent} SYNs were sent meanwhile")
+        checks.that(labelled(bed, "flood-after"), "afterwards a message is delivered and labelled")
+
+
+def evidence(checks: report.Checks, program: Path) -> None:
+    settings = {"evidence": {"max_sessions": 5, "linger": "1s"}}
+    with Bed(program, settings, tag="seats") as bed:
+        when = "room for the evidence of 5 sessions, 30 at a time"
+        # All of them at their end at once: answered, evidence goes.
+        clients = [bed.smtp() for _ in range(30)]
+        for client in clients:
+            client.envelope("a@sender.example", "alice@example.org")
+            client.expect("DATA", 354)
+        for client in clients:
+            client.send(stuffed(TEXT))
+        answers = {client.reply()[0] for client in clients}
+        checks.that(answers == {250}, f"{when}: all are answered {answers}")
+        found = bed.postfix.wait_delivered("alice", 30, 30)
+        checks.that(len(found) == 30, f"{when}: {len(found)} of 30 messages delivered, reasons {reasons(found)}")
+        for client in clients:
+            client.quit()
+        time.sleep(2.5)
+        checks.that(labelled(bed, "seats-after"), "afterwards a message is labelled")
+
+
+def memory(checks: report.Checks, program: Path) -> None:
+    with Bed(program, {"evidence": {"max_bytes": "64K", "linger": "1s"}}, tag="memory") as bed:
+        when = "64 KB for evidence"
+        clients = [bed.smtp() for _ in range(8)]
+        for client in clients:
+            client.envelope("a@sender.example", "alice@example.org")
+            client.expect("DATA", 354)
+        for client in clients:  # some 450 segments each: a pause, or TCP joins them behind its first ten
+            client.write(TEXT * 3, [34] * 500, pause=0.0003)
+        late = bed.smtp()
+        late.envelope("a@sender.example", "alice@example.org")
+        late.data(stuffed(TEXT))
+        late.quit()
+        for client in clients:
+            client.send(b".\r\n")
+        answers = [client.reply()[0] for client in clients]
+        checks.that(answers == [250] * 8, f"{when}: all are answered")
+        found = bed.postfix.wait_delivered("alice", 9, 30)
+        counts = reasons(found)
+        checks.that(len(found) == 9, f"{when}: {len(found)} of 9 messages delivered")
+        checks.that(counts.get("overload", 0) >= 4, f"{when}: observation stopped first: {counts}")
+        for client in clients:
+            client.quit()
+        wait_until(lambda: "for evidence.max_bytes" in bed.segmilter.log(), 10, "the log")
+        time.sleep(2.5)
+        checks.that(labelled(bed, "memory-after"), "afterwards a message is labelled")
+
+
+def in_flight(checks: report.Checks, program: Path) -> None:
+    with Bed(program, {"filter": {"max_in_flight": 1}}, tag="flight") as bed:
+        when = "one message judged at a time"
+        found = delivered(checks, bed, load(bed, 1500, 20, "alice"), 1500, "alice", when)
+        counts = reasons(found)
+        checks.that(counts.get("busy", 0) >= 1, f"{when}: some were not: {counts}")
+        checks.that(labelled(bed, "flight-after"), "afterwards a message is labelled")
+
+
+def rate(checks: report.Checks, program: Path) -> None:
+    with Bed(program, {"proxy": {"max_rate_per_address": 20}}, tag="rate") as bed:
+        greetings = []
+        for _ in range(22):
+            with bed.connect() as connection:
+                greetings.append(connection.recv(200).decode())
+        refused = [text for text in greetings if text.startswith("421")]
+        checks.that(len(refused) in (1, 2) and refused[0].startswith("421 4.7.0 "),
+                    f"20 new sessions a minute: {22 - len(refused)} are greeted, then {refused[:1]}")
+        with bed.connect(v6=True) as connection:
+            checks.that(connection.recv(200).startswith(b"220"), "another address is greeted")
+
+
+def main() -> int:
+    checks = report.Checks()
+    program = Path(sys.argv[1])
+    for part in (descriptors, flood, evidence, memory, in_flight, rate):
+        report.step(part.__name__)
+        part(checks, program)
+    return checks.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
