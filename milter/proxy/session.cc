@@ -189,6 +189,7 @@ void Session::client_to_upstream() {
         if (!path_known_) learn_path();
         if (first_seq_) {
           worker_.drain_ring();
+          if (!observer_) return;  // among the segments was one of ours, and no memory for it
         } else {
           observe_read(bytes.size());
         }
@@ -251,19 +252,22 @@ void Session::update_interest() {
     case State::Ended:
       break;
   }
-  const auto apply = [this](net::Event& ev, short& has, short wants, int fd,
-                            event_callback_fn callback) {
+  bool registered = true;
+  const auto apply = [&](net::Event& ev, short& has, short wants, int fd,
+                         event_callback_fn callback) {
     if (has == wants) return;
     has = wants;
     ev.reset();
     if (wants == 0) return;
     ev.reset(event_new(worker_.base(), fd, static_cast<short>(wants | EV_PERSIST), callback, this));
-    if (ev) event_add(ev.get(), nullptr);
+    registered = registered && ev && event_add(ev.get(), nullptr) == 0;
   };
   apply(client_event_, client_interest_, client, client_.get(),
         &Worker::on_session<&Session::on_client>);
   apply(upstream_event_, upstream_interest_, upstream, upstream_.get(),
         &Worker::on_session<&Session::on_upstream>);
+  // No memory to wait with. Left alone, it would hang until it counts as idle.
+  if (!registered && state_ != State::Ended) cut();
 }
 
 void Session::on_tick(steady_clock::time_point now) {

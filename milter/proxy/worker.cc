@@ -236,7 +236,13 @@ void Worker::admit(net::Fd client, const net::Endpoint& address) {
     ::send(client.get(), line.data(), line.size(), MSG_NOSIGNAL);
     return;
   }
-  Session& session = sessions_.emplace_back(*this, std::move(client), address);
+  try {
+    sessions_.emplace_back(*this, std::move(client), address);
+  } catch (const std::exception&) {
+    shared_.admission.leave(address);
+    throw;
+  }
+  Session& session = sessions_.back();
   session.self_ = std::prev(sessions_.end());
   by_cookie_[session.cookie()] = &session;
   session_count_.fetch_add(1, std::memory_order_relaxed);

@@ -22,7 +22,7 @@ from pathlib import Path
 from bed import report
 from bed.process import wait_until
 from bed.segmilter import USER
-from bed.smtp import stuffed
+from bed.smtp import Client, stuffed
 from bed.testbed import SERVER4, Bed
 
 TEXT = b"Subject: load\r\n\r\n" + b"A line of a message that must not be lost.\r\n" * 120
@@ -70,11 +70,11 @@ def cpu_seconds(pid: int) -> float:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def set_descriptors(pid: int, soft: int) -> None:
+def set_limit(pid: int, name: str, soft: int | str) -> None:
     """As the account it runs as, which may; root in a container may not."""
     group = pwd.getpwnam(USER).pw_gid
     subprocess.run(["setpriv", "--reuid", USER, "--regid", str(group), "--clear-groups",
-                    "prlimit", "--pid", str(pid), f"--nofile={soft}:"], check=True)
+                    "prlimit", "--pid", str(pid), f"--{name}={soft}:"], check=True)
 
 
 def descriptors(checks: report.Checks, program: Path) -> None:
@@ -85,7 +85,7 @@ def descriptors(checks: report.Checks, program: Path) -> None:
         used = len(os.listdir(f"/proc/{proxy}/fd"))
         few = used + 40
         before = int(re.search(r"Max open files\s+(\d+)", Path(f"/proc/{proxy}/limits").read_text()).group(1))
-        set_descriptors(proxy, few)
+        set_limit(proxy, "nofile", few)
         time.sleep(1.5)  # the proxy looks at its limit once a second
         sessions = [bed.smtp() for _ in range(4)]
         for session in sessions:
@@ -110,10 +110,65 @@ def descriptors(checks: report.Checks, program: Path) -> None:
         for session in sessions:
             session.quit()
         wait_until(lambda: len(os.listdir(f"/proc/{proxy}/fd")) < used + 8, 30, "descriptors to be free")
-        set_descriptors(proxy, before)
+        set_limit(proxy, "nofile", before)
         time.sleep(1.5)
         checks.that(labelled(bed, "fds-after"), "afterwards a message is delivered and labelled")
         checks.that("for descriptors" in bed.segmilter.log(), "the log says that sessions were not observed")
+        if checks.failed:
+            bed.show_logs()
+
+
+def inject(bed: Bed, count: int) -> None:
+    """Hands messages of 20 KB to the sending Postfix, which tries again what was refused."""
+    connection = bed.link.client.socket(socket.AF_INET)
+    connection.connect(("127.0.0.1", 2525))
+    client = Client(connection)
+    for number in range(count):
+        client.envelope("load@sender.example", "alice@example.org")
+        client.data(stuffed(f"X-Test-Id: m{number}\r\n".encode() + TEXT * 4))
+    client.quit()
+
+
+def no_memory(checks: report.Checks, program: Path) -> None:
+    """Every allocation that needs more memory from the kernel fails, for a while."""
+    with Bed(program, tag="enomem") as bed:
+        when = "no memory"
+        sender = bed.sender_postfix()
+        proxy = bed.segmilter.child("proxy")
+        sessions = [bed.smtp() for _ in range(8)]
+        for session in sessions:
+            session.envelope("a@sender.example", "bob@example.org")
+            session.expect("DATA", 354)
+        data = int(re.search(r"VmData:\s+(\d+) kB", Path(f"/proc/{proxy}/status").read_text()).group(1)) * 1024
+        set_limit(proxy, "data", data)
+        crowd = []
+        for _ in range(40):
+            try:
+                crowd.append(bed.connect())
+            except OSError:
+                pass
+        inject(bed, 60)
+        for session in sessions:  # evidence of some 60 KB each, for which there is no memory
+            session.write(TEXT * 10, [34] * 1500, pause=0.0003)
+            session.send(b".\r\n")
+        answers = [session.reply()[0] for session in sessions]
+        checks.that(answers == [250] * 8, f"{when}: the sessions that are there finish")
+        counts = reasons(bed.postfix.wait_delivered("bob", 8, 20))
+        checks.that(counts.get("error", 0) > 0, f"{when}: which it was, observation stopped: {counts}")
+        for session in sessions:
+            session.quit()
+        alive = bed.segmilter.child("proxy")
+        print(f"  the proxy is {'the same process' if alive == proxy else 'a new one'}; "
+              f"{bed.postfix.mailbox('alice').count()} of 60 delivered so far")
+        for connection in crowd:
+            connection.close()
+        set_limit(proxy, "data", "unlimited")
+        sender.flush()
+        wait_until(lambda: not sender.queued(), 90, "the sending Postfix to get rid of its mail", every=0.3)
+        seen = {message.value("X-Test-Id") for message in bed.postfix.wait_delivered("alice", 60, 30)}
+        checks.that(len(seen) == 60, f"{when}: {len(seen)} of 60 messages delivered in the end")
+        checks.that(alive == proxy, f"{when}: the proxy is the same process")
+        checks.that(labelled(bed, "enomem-after"), "afterwards a message is delivered and labelled")
         if checks.failed:
             bed.show_logs()
 
@@ -249,7 +304,7 @@ def rate(checks: report.Checks, program: Path) -> None:
 def main() -> int:
     checks = report.Checks()
     program = Path(sys.argv[1])
-    for part in (descriptors, flood, evidence, memory, in_flight, rate):
+    for part in (descriptors, no_memory, flood, evidence, memory, in_flight, rate):
         report.step(part.__name__)
         part(checks, program)
     return checks.finish()

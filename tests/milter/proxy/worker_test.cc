@@ -494,3 +494,29 @@ TEST_CASE("a session's evidence is gathered for a time; a message under way is f
   say(server, client, "354 go on\r\n");
   CHECK(reason(message(bed, client, server, 1)) == classifier::Reason::Expired);
 }
+
+TEST_CASE("a server that takes little at a time gets all, and the proxy does not spin meanwhile") {
+  Bed bed;
+  auto client = support::connect_to(bed.address);
+  auto server = bed.accept_session(client);
+  const int little = 2048;
+  setsockopt(server.get(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+  const auto sent = noise(12'000'000);
+  std::thread sends([&] {
+    support::send_all(client.get(), sent);
+    shutdown(client.get(), SHUT_WR);
+  });
+  // Nobody reads: all buffers fill, and then each send to the server would block.
+  const auto processor_time = [] {
+    timespec now{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+  };
+  std::this_thread::sleep_for(500ms);
+  const auto before = processor_time();
+  std::this_thread::sleep_for(1s);
+  CHECK(processor_time() - before < 100ms);
+  const auto got = support::read_to_end(server.get());
+  sends.join();
+  CHECK(got == sent);
+}
