@@ -35,9 +35,10 @@ Table::Entry* Table::entry(Shard& shard, const net::Endpoint& client, std::uint6
     refused_.fetch_add(1, std::memory_order_relaxed);
     return nullptr;
   }
-  size_.fetch_add(1, std::memory_order_relaxed);
   Entry fresh{.session = session, .share = Budget::Share(budget_)};
-  return &shard.entries.emplace(client, std::move(fresh)).first->second;
+  Entry* made = &shard.entries.emplace(client, std::move(fresh)).first->second;
+  size_.fetch_add(1, std::memory_order_relaxed);
+  return made;
 }
 
 void Table::publish(const net::Endpoint& client, std::uint64_t session, classifier::Trace&& trace) {
@@ -95,6 +96,7 @@ void Table::lost(const net::Endpoint& client, std::uint64_t session, classifier:
   Entry* found = entry(place, client, session);
   if (found == nullptr) return;
   found->reason = reason;
+  found->sealed.reset();  // is not asked any more
   if (reason == classifier::Reason::Ambiguous && !found->traces.empty()) {
     found->share.set(found->share.bytes() - footprint(found->traces.back()));
     found->traces.pop_back();

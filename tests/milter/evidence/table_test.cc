@@ -286,6 +286,19 @@ TEST_CASE("the budget is given back whatever way a trace goes") {
     table.publish(kClient, 1, message(1));
     table.lost(kClient, 1, Reason::Ambiguous);
   }
+  SECTION("it was under TLS: when its observer has gone, what is kept of it counts here") {
+    table.seal(kClient, 1, sealed_message());
+    table.close(kClient, 1, kNow);
+    CHECK(table.budget().used() > 0);
+    table.expire(kNow + seconds(61));
+  }
+  SECTION("it was under TLS, and nothing more is told of it") {
+    const auto sealed = sealed_message();
+    table.seal(kClient, 1, sealed);
+    table.lost(kClient, 1, Reason::Overload);
+    CHECK(sealed.use_count() == 1);
+    table.close(kClient, 1, kNow);
+  }
   SECTION("too many were unanswered") {
     for (std::uint32_t i = 1; i <= 100; ++i) table.publish(kClient, 1, message(i));
     table.answered(kClient, 1, 100);
