@@ -61,6 +61,11 @@ void KernelFilter::attach(int listener) {
              "attach the kernel filter");
 }
 
+void KernelFilter::ignore(int socket) {
+  const int unused = 0;
+  setsockopt(socket, SOL_SOCKET, SO_DETACH_BPF, &unused, sizeof unused);
+}
+
 void KernelFilter::drain(Sink& sink) {
   impl_->forward.to = &sink;
   ring_buffer__consume(impl_->ring);

@@ -34,6 +34,9 @@ class KernelFilter {
   // Attaches to a listening socket; the sockets it accepts inherit the program.
   void attach(int listener);
 
+  // The segments of this accepted socket are not wanted any more.
+  static void ignore(int socket);
+
   class Sink {
    public:
     virtual ~Sink() = default;

@@ -39,7 +39,11 @@ struct Proxy {
   // look like 127.0.0.1, which mynetworks permits: an open relay.
   enum class Protocol { ProxyV1, ProxyV2 };
   Protocol upstream_protocol = Protocol::ProxyV2;
-  unsigned workers = 0;  // threads; 0: one a core, at most 8
+  // Whose connections begin with a PROXY header of their own; from nobody else is one believed.
+  std::vector<net::Network> balancers;
+  bool balancer_transparent = false;  // they pass the client's segments on as they are
+  seconds balancer_timeout{5};        // for the header
+  unsigned workers = 0;               // threads; 0: one a core, at most 8
   unsigned max_sessions = 10000;
   unsigned max_sessions_per_address = 50;  // per IPv4 address or IPv6 /64
   seconds connect_timeout{10};

@@ -161,6 +161,13 @@ void check_proxy(const Source& source, const Proxy& proxy) {
   if (proxy.upstream && is_wildcard(*proxy.upstream)) {
     fail(source, "proxy.upstream", "names every address; Postfix's own is wanted");
   }
+  for (const auto& network : proxy.balancers) {
+    if (!network.print().ends_with("/0")) continue;
+    fail(source, "proxy.balancers",
+         fmt::format("\"{}\" is everybody: any client could claim any address, also one that may "
+                     "relay",
+                     network.print()));
+  }
   if (proxy.listen.empty()) return;
   if (!proxy.upstream) {
     fail(source, "proxy.listen",
@@ -179,9 +186,10 @@ void check_proxy(const Source& source, const Proxy& proxy) {
 // Both would answer on the evidence socket.
 void check_wire(const Source& source, const Config& config) {
   if (config.wire.ports.empty() || config.proxy.listen.empty()) return;
-  fail(source, "wire.ports",
-       "proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer "
-       "on evidence.socket");
+  fail(
+      source, "wire.ports",
+      "proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer "
+      "on evidence.socket");
 }
 
 void check_thresholds(const Source& source, const classifier::Policy& policy) {

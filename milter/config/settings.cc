@@ -76,6 +76,9 @@ std::vector<Setting> proxy() {
       in("upstream", &Proxy::upstream, OneEndpoint{}),
       in("upstream_protocol", &Proxy::upstream_protocol,
          Choice<Proxy::Protocol>{{"proxy-v1", "proxy-v2"}}),
+      in("balancers", &Proxy::balancers, Networks{}),
+      in("balancer_transparent", &Proxy::balancer_transparent, Flag{}),
+      in("balancer_timeout", &Proxy::balancer_timeout, whole_seconds(1s, 5min)),
       in("workers", &Proxy::workers, Number{0, 64}, kRestart),
       in("max_sessions", &Proxy::max_sessions, Number{1, 1'000'000}),
       in("max_sessions_per_address", &Proxy::max_sessions_per_address, Number{1, 1'000'000}),
@@ -209,10 +212,10 @@ std::vector<Setting> weights() {
 
 const std::vector<Section>& sections() {
   static const std::vector<Section> all = {
-      {"general", general()}, {"log", log()},           {"proxy", proxy()},
-      {"capture", capture()}, {"wire", wire()},         {"evidence", evidence()},
-      {"filter", filter()},   {"header", header()},     {"exempt", exempt()},
-      {"reply", reply()},     {"policy", policy()},     {"weights", weights()},
+      {"general", general()}, {"log", log()},       {"proxy", proxy()},
+      {"capture", capture()}, {"wire", wire()},     {"evidence", evidence()},
+      {"filter", filter()},   {"header", header()}, {"exempt", exempt()},
+      {"reply", reply()},     {"policy", policy()}, {"weights", weights()},
       {"gaits", gaits()},
   };
   return all;

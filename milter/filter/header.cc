@@ -54,7 +54,10 @@ std::vector<std::string> items(std::string_view hostname, const classifier::Trac
   add("writer", classifier::name(verdict.writer));
   add("path", classifier::name(verdict.path));
   if (verdict.block != 0) add("block", std::to_string(verdict.block));
-  if (observed && trace.via != classifier::Via::Kernel) add("via", classifier::name(trace.via));
+  const bool balanced = trace.via == classifier::Via::Balancer;  // said also of what is unobserved
+  if ((observed && trace.via != classifier::Via::Kernel) || balanced) {
+    add("via", classifier::name(trace.via));
+  }
   const std::string gait = word(verdict.gait, 64);
   add("gait", gait.empty() ? "unknown" : gait);
   if (observed) add("mss", verdict.mss != 0 ? std::to_string(verdict.mss) : "unknown");

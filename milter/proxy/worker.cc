@@ -5,6 +5,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <stdexcept>
@@ -15,9 +16,7 @@
 namespace proxy {
 namespace {
 
-// 4.3.2: system not accepting network messages; 4.7.0: a policy on this client.
-constexpr char kFull[] = "421 4.3.2 Too many connections, try again later\r\n";
-constexpr char kTooMany[] = "421 4.7.0 Too many connections from your address\r\n";
+constexpr char kFull[] = "421 4.3.2 Too many connections, try again later\r\n";  // RFC 3463, 3.4
 
 constexpr int kAcceptsInOneTurn = 16;
 constexpr itimerspec kTick{{1, 0}, {1, 0}};
@@ -33,16 +32,43 @@ net::EventBase make_base() {
   return base;
 }
 
+bool is_balancer(const net::Endpoint& address, const config::Proxy& settings) {
+  return std::any_of(settings.balancers.begin(), settings.balancers.end(),
+                     [&](const net::Network& network) { return network.contains(address); });
+}
+
 }  // namespace
 
 Admission::Answer Admission::enter(const net::Endpoint& client, const config::Proxy& limits) {
   const std::lock_guard lock(mutex_);
   if (sessions_ >= limits.max_sessions) return Answer::Full;
-  unsigned& of_address = of_address_[client.site()];
-  if (of_address >= limits.max_sessions_per_address) return Answer::TooManyOfAddress;
-  ++of_address;
+  if (!count(client, limits)) return Answer::TooManyOfAddress;
   ++sessions_;
   return Answer::Admitted;
+}
+
+bool Admission::count(const net::Endpoint& client, const config::Proxy& limits) {
+  unsigned& of_address = of_address_[client.site()];
+  if (of_address >= limits.max_sessions_per_address) return false;
+  ++of_address;
+  return true;
+}
+
+Admission::Answer Admission::enter_unnamed(const config::Proxy& limits) {
+  const std::lock_guard lock(mutex_);
+  if (sessions_ >= limits.max_sessions) return Answer::Full;
+  ++sessions_;
+  return Answer::Admitted;
+}
+
+Admission::Answer Admission::name(const net::Endpoint& client, const config::Proxy& limits) {
+  const std::lock_guard lock(mutex_);
+  return count(client, limits) ? Answer::Admitted : Answer::TooManyOfAddress;
+}
+
+void Admission::leave_unnamed() {
+  const std::lock_guard lock(mutex_);
+  --sessions_;
 }
 
 void Admission::leave(const net::Endpoint& client) {
@@ -165,7 +191,9 @@ void Worker::accept(int listener) {
 void Worker::admit(net::Fd client, const net::Endpoint& address) {
   auto& counters = shared_.counters;
   counters.accepted.fetch_add(1, std::memory_order_relaxed);
-  const auto answer = shared_.admission.enter(address, config_->proxy);
+  const bool balancer = is_balancer(address, config_->proxy);
+  const auto answer = balancer ? shared_.admission.enter_unnamed(config_->proxy)
+                               : shared_.admission.enter(address, config_->proxy);
   if (answer != Admission::Answer::Admitted) {
     // Said in one go and closed; a client that is one too many is not worth a session.
     const bool full = answer == Admission::Answer::Full;
@@ -175,7 +203,7 @@ void Worker::admit(net::Fd client, const net::Endpoint& address) {
     ::send(client.get(), line.data(), line.size(), MSG_NOSIGNAL);
     return;
   }
-  Session& session = sessions_.emplace_back(*this, std::move(client), address);
+  Session& session = sessions_.emplace_back(*this, std::move(client), address, !balancer);
   session.self_ = std::prev(sessions_.end());
   by_cookie_[session.cookie()] = &session;
   session_count_.fetch_add(1, std::memory_order_relaxed);
@@ -201,10 +229,15 @@ void Worker::on_session(evutil_socket_t, short what, void* context) {
 }
 template void Worker::on_session<&Session::on_client>(evutil_socket_t, short, void*);
 template void Worker::on_session<&Session::on_upstream>(evutil_socket_t, short, void*);
+template void Worker::on_session<&Session::on_pause>(evutil_socket_t, short, void*);
 
 void Worker::reap(Session& session) {
   if (session.state() != Session::State::Ended) return;
-  shared_.admission.leave(session.address());
+  if (session.introduced()) {
+    shared_.admission.leave(session.address());
+  } else {
+    shared_.admission.leave_unnamed();
+  }
   by_cookie_.erase(session.cookie());
   session_count_.fetch_sub(1, std::memory_order_relaxed);
   sessions_.erase(session.self_);

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -17,11 +18,15 @@
 
 namespace proxy {
 
+// RFC 3463, 3.8: a policy on this client.
+inline constexpr std::string_view kTooMany = "421 4.7.0 Too many connections from your address\r\n";
+
 // Counts of one process; read by anybody, written by workers.
 struct Counters {
   std::atomic<std::uint64_t> accepted{0};
-  std::atomic<std::uint64_t> refused_full{0};     // max_sessions
-  std::atomic<std::uint64_t> refused_address{0};  // max_sessions_per_address
+  std::atomic<std::uint64_t> refused_full{0};           // max_sessions
+  std::atomic<std::uint64_t> refused_address{0};        // max_sessions_per_address
+  std::atomic<std::uint64_t> introductions_refused{0};  // balancers without a good PROXY header
   std::atomic<std::uint64_t> upstream_failed{0};
   std::atomic<std::uint64_t> messages{0};  // traces published
   std::atomic<std::uint64_t> partial{0};
@@ -36,9 +41,16 @@ class Admission {
   enum class Answer { Admitted, Full, TooManyOfAddress };
   Answer enter(const net::Endpoint& client, const config::Proxy& limits);
   void leave(const net::Endpoint& client);
+  // The same in two steps, for a session whose balancer has yet to name the client: it counts among
+  // all at once, and as the client's when it is named. One that never was leaves unnamed.
+  Answer enter_unnamed(const config::Proxy& limits);
+  Answer name(const net::Endpoint& client, const config::Proxy& limits);
+  void leave_unnamed();
   std::size_t sessions() const;
 
  private:
+  bool count(const net::Endpoint& client, const config::Proxy& limits);  // requires the lock
+
   mutable std::mutex mutex_;
   std::unordered_map<net::Endpoint, unsigned> of_address_;
   std::size_t sessions_ = 0;
@@ -50,6 +62,7 @@ struct Shared {
   evidence::Table& table;
   Admission admission;
   Counters counters;
+  std::atomic<steady_clock::duration> complain_after{};  // of balancers, in the log
 };
 
 class Worker final : private capture::KernelFilter::Sink {
