@@ -14,11 +14,12 @@ USER = "nobody"  # any account without rights; packages make one called segmilte
 
 class Segmilter:
     """`settings` is TOML by section, laid over the example: {"policy": {"mode": "enforce"}}. `wire`: not the
-    proxy but the wire observer."""
+    proxy but the wire observer. `way`: the folder of examples/postfix, where it is another one."""
 
-    def __init__(self, space: Namespace, program: Path, root: Path, queue: Path, settings=None, wire: bool = False):
+    def __init__(self, space: Namespace, program: Path, root: Path, queue: Path, settings=None, wire: bool = False,
+                 way: str = ""):
         self.observer = "wire" if wire else "proxy"
-        self._example = EXAMPLES / ("wire" if wire else "listen") / "segmilter.toml"
+        self._example = EXAMPLES / (way or ("wire" if wire else "listen")) / "segmilter.toml"
         self.space, self.program, self.root, self.queue = space, program, root, queue
         self.config, self.log_file = root / "segmilter.toml", root / "segmilter.log"
         self.process: subprocess.Popen | None = None
