@@ -85,6 +85,9 @@ TEST_CASE("every kind of value is read") {
     listen = ["192.0.2.1:25", "[2001:db8::1]:25"]
     upstream = "127.0.0.1:10025"
     upstream_protocol = "proxy-v1"
+    balancers = ["10.0.0.0/28", "2001:db8::10"]
+    balancer_transparent = true
+    balancer_timeout = "2s"
     workers = 2
     idle_timeout = "5m"
     drain_timeout = "0s"
@@ -120,6 +123,10 @@ TEST_CASE("every kind of value is read") {
   REQUIRE(config.proxy.upstream);
   CHECK(config.proxy.upstream->print() == "127.0.0.1:10025");
   CHECK(config.proxy.upstream_protocol == config::Proxy::Protocol::ProxyV1);
+  REQUIRE(config.proxy.balancers.size() == 2);
+  CHECK(config.proxy.balancers[0].print() == "10.0.0.0/28");
+  CHECK(config.proxy.balancer_transparent);
+  CHECK(config.proxy.balancer_timeout == 2s);
   CHECK(config.proxy.workers == 2);
   CHECK(config.proxy.idle_timeout == 300s);
   CHECK(config.proxy.drain_timeout == 0s);
@@ -236,6 +243,8 @@ TEST_CASE("combinations that would be unsafe are refused") {
       {"itself", "[proxy]\nlisten = [\"127.0.0.1:25\"]\nupstream = \"127.0.0.1:25\"\n", "test.toml:3: proxy.upstream: \"127.0.0.1:25\" is what proxy.listen \"127.0.0.1:25\" listens on: the proxy would talk to itself"},
       {"itself by a wildcard", proxy + "upstream = \"127.0.0.1:25\"\n", "test.toml:3: proxy.upstream: \"127.0.0.1:25\" is what proxy.listen \"0.0.0.0:25\" listens on: the proxy would talk to itself"},
       {"upstream is a wildcard", proxy + "upstream = \"0.0.0.0:10025\"\n", "test.toml:3: proxy.upstream: names every address; Postfix's own is wanted"},
+      {"everybody a balancer", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n", "test.toml:2: proxy.balancers: \"0.0.0.0/0\" is everybody: any client could claim any address, also one that may relay"},
+      {"everybody a balancer, IPv6", "[proxy]\nbalancers = [\"::/0\"]\n", "test.toml:2: proxy.balancers: \"::/0\" is everybody: any client could claim any address, also one that may relay"},
       {"thresholds out of order", "[policy]\nreject = 7\n", "test.toml:2: policy.reject: 7 is below policy.quarantine (8): the severer action needs the higher score"},
       {"out of order across one that is off", "[policy]\nquarantine = \"off\"\nreject = 5\n", "test.toml:3: policy.reject: 5 is below policy.tempfail (6): the severer action needs the higher score"},
       {"one socket for both", "[filter]\nsocket = \"unix:/run/segmilter/evidence.sock\"\n", "test.toml:2: filter.socket: evidence.socket has the same path"},
@@ -254,6 +263,7 @@ TEST_CASE("combinations that look like those but are safe are taken") {
       {"the same port of another machine", proxy + "upstream = \"192.0.2.9:25\"\n"},
       {"an upstream that waits for a listener", "[proxy]\nupstream = \"127.0.0.1:10025\"\n"},
       {"equal thresholds", "[policy]\ntempfail = 8\nquarantine = 8\nreject = 8\n"},
+      {"balancers of a large network", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"fd00::/8\"]\n"},
       {"only reject", "[policy]\ntempfail = \"off\"\nquarantine = \"off\"\nreject = 2\n"},
       {"a short timeout, for tests", "[proxy]\nidle_timeout = \"1s\"\n"},
       {"dotted keys", "proxy.workers = 1\nlog.level = \"debug\"\n"},

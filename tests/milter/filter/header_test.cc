@@ -94,6 +94,16 @@ TEST_CASE("an unobserved message has a reason and neither segments nor mss") {
         "writer=unknown; path=unknown; gait=unknown; tls=yes; reason=timeout; v=1");
 }
 
+TEST_CASE("a balancer's connection is said to be one, observed or not") {
+  auto trace = trace_of({1448});
+  trace.via = classifier::Via::Balancer;
+  CHECK(unfolded(value_of(trace, template_verdict())).find("; via=balancer; gait=") !=
+        std::string::npos);
+  CHECK(unfolded(value_of(classifier::unobserved(classifier::Reason::Balancer, 1), {})) ==
+        "mx1.example.org; pattern=unobserved; score=0.0; confidence=0.00; action=none; "
+        "writer=unknown; path=unknown; via=balancer; gait=unknown; tls=no; reason=balancer; v=1");
+}
+
 TEST_CASE("a partial trace has its segments and its reason") {
   auto trace = trace_of({1448});
   trace.state = classifier::State::Partial;
