@@ -150,18 +150,18 @@ void Session::introduce(const net::ProxyHeader& header) {
     address_ = header.client;
     local_ = header.server;
   }
+  // The segments that the header came in are in the ring by now. They belong to the stream from
+  // where it ends: one may hold the client's first bytes as well.
+  worker_.drain_ring();
   auto& admission = worker_.shared().admission;
   if (admission.name(address_, worker_.config().proxy) != Admission::Answer::Admitted) {
     worker_.shared().counters.refused_address.fetch_add(1, std::memory_order_relaxed);
     return refuse(kTooMany);
   }
-  // The segments that the header came in are in the ring by now. They belong to the stream from
-  // where it ends: one may hold the client's first bytes as well.
-  worker_.drain_ring();
-  if (first_seq_) *first_seq_ += static_cast<std::uint32_t>(header.size);
-  segments_seen_ = 1;
   const auto segments = std::move(introduction_->segments);
   introduction_.reset();
+  if (first_seq_) *first_seq_ += static_cast<std::uint32_t>(header.size);
+  segments_seen_ = 1;  // the header's
   enter(State::Connecting);
   begin(/*balanced=*/true);
   for (const auto& event : segments) segment(event);
@@ -178,9 +178,8 @@ void Session::refuse_introduction(std::string_view reason) {
   if (now < due || !shared.complain_after.compare_exchange_strong(due, now + kBetweenComplaints)) {
     return;
   }
-  logging::warning(
-      fmt::format("proxy.balancers: {} is one of them, but {}: closed ({} such connections so far)",
-                  address_.print(), reason, count));
+  logging::warning(fmt::format("proxy.balancers: {} is one of them, but {}: closed, {} so far",
+                               address_.print(), reason, count));
 }
 
 void Session::learn_syn() {

@@ -57,6 +57,25 @@ TEST_CASE("each segment with payload is one event, by the accepted socket's cook
   CHECK(seen.events[1].time_ns >= seen.events[0].time_ns);
 }
 
+TEST_CASE("a socket that is not wanted any more is not seen, and the listener's next one is") {
+  Pair pair(1 << 16);
+  support::send_all(pair.client.get(), "EHLO example\r\n");
+  REQUIRE(support::read_exactly(pair.server.get(), 14).size() == 14);
+  capture::KernelFilter::ignore(pair.server.get());
+  support::send_all(pair.client.get(), "NOOP\r\n");
+  REQUIRE(support::read_exactly(pair.server.get(), 6).size() == 6);
+  const auto next = support::connect_to(pair.listener.address);
+  const auto accepted = support::accept_one(pair.listener);
+  support::send_all(next.get(), "HELO\r\n");
+  REQUIRE(support::read_exactly(accepted.get(), 6).size() == 6);
+  Collected seen;
+  pair.filter->drain(seen);
+  REQUIRE(seen.events.size() == 2);
+  CHECK(seen.events[0].size == 14);
+  CHECK(seen.events[1].size == 6);
+  CHECK(seen.events[0].cookie != seen.events[1].cookie);
+}
+
 TEST_CASE("the events of a large write cover its bytes without gap or overlap") {
   Pair pair(1 << 16);
   const std::string all(200'000, 'x');
