@@ -19,8 +19,8 @@
 namespace proxy {
 namespace {
 
-constexpr int kBacklog = 4096;
 constexpr timeval kTick{0, 200'000};
+constexpr std::chrono::seconds kStuck{8};  // without a tick of a worker, which has one a second
 
 // `transparent`: takes connections to other addresses and ports too, as the firewall sends them.
 net::Fd open_listener(const net::Endpoint& address, bool transparent) {
@@ -108,6 +108,13 @@ class Process final : private supervisor::Orders::Listener {
     draining_ = true;
     deadline_ = steady_clock::now() + shared_.config.load()->proxy.drain_timeout;
     for (const auto& worker : workers_) worker->drain();
+  }
+
+  // A worker that is stuck holds up its sessions and those that the kernel gives it.
+  bool alive() override {
+    const auto now = steady_clock::now();
+    return std::all_of(workers_.begin(), workers_.end(),
+                       [&](const auto& worker) { return now - worker->last_tick() < kStuck; });
   }
 
   void on_tick() {
