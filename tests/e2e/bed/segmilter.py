@@ -40,10 +40,12 @@ class Segmilter:
             text = text.replace(old, new)
         self.config.write_text(overlay(text, settings or {}))
 
-    def start(self) -> None:
-        with open(self.log_file, "ab") as log:
+    def start(self, log: Path | None = None, without: tuple[str, ...] = ()) -> None:
+        """`log`: another place to write it to; `without`: capabilities that root does not have this time."""
+        bounds = ["setpriv", "--bounding-set", ",".join(f"-{name}" for name in without)] if without else []
+        with open(log or self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                self.space.command(self.program, "run", "-c", self.config),
+                self.space.command(*bounds, self.program, "run", "-c", self.config),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             wait_until(self._ready, 20, "segmilter to be ready")
