@@ -98,7 +98,11 @@ bool serve(int control_fd, int ended_fd, Reloader& reloader) {
       case ControlMessage::Kind::Drain:
       case ControlMessage::Kind::Gone:
         return true;
+      case ControlMessage::Kind::Ping:
+        (void)supervisor::send_control(control_fd, {ControlMessage::Kind::Pong, {}});
+        break;
       case ControlMessage::Kind::Ready:
+      case ControlMessage::Kind::Pong:
         break;
     }
   }

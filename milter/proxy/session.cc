@@ -23,6 +23,7 @@ namespace proxy {
 namespace {
 
 // RFC 5321, 3.8: 421 may be said at any time; 4.3.2: system not accepting network messages.
+constexpr std::string_view kDraining = "421 4.3.2 Service is being restarted, try again later\r\n";
 constexpr std::string_view kNoUpstream = "421 4.3.2 Service not available, try again later\r\n";
 
 // How long a refused client may take to go, and one whose server has closed.
@@ -84,8 +85,15 @@ void Session::begin(bool balanced) {
   using classifier::Via;
   const auto& capture = worker_.config().capture;
   if (balanced && !worker_.config().proxy.balancer_transparent) {
+    // Its segments are nobody's, but where transactions end, a drain is to know.
     capture::KernelFilter::ignore(client_.get());
     lost(classifier::Reason::Balancer);
+    unjudged_ = true;
+    first_seq_.reset();
+    observe([&] {
+      observer_.emplace(static_cast<classifier::Observer::Sink&>(*this), Via::Balancer,
+                        classifier::Observer::Limits{});
+    });
   } else if (capture.method == config::Capture::Method::Off) {
     lost(classifier::Reason::NoCapture);
   } else {
@@ -288,10 +296,10 @@ void Session::client_to_upstream() {
     // Observed before it is sent: when Postfix has a message's end, its evidence is in the table.
     if (observer_) {
       observe([&] {
-        if (!path_known_) learn_path();
+        if (!path_known_ && !unjudged_) learn_path();
         if (first_seq_) {
           worker_.drain_ring();
-        } else {
+        } else if (!unjudged_) {
           observe_read(bytes.size());
         }
         observer_->client(bytes);
@@ -331,6 +339,7 @@ void Session::settle() {
   }
   if (inbound_.over() && outbound_.over()) enter(State::Ended);
   update_interest();
+  if (worker_.draining()) drain();
 }
 
 void Session::update_interest() {
@@ -402,11 +411,20 @@ void Session::cut() {
   update_interest();
 }
 
+void Session::drain() {
+  if (state_ != State::Relaying || !observer_ || !observer_->between_transactions()) return;
+  if (!inbound_.wants_read() || !outbound_.wants_read()) return;
+  worker_.shared().counters.drained.fetch_add(1, std::memory_order_relaxed);
+  refuse(kDraining);
+  update_interest();
+}
+
 void Session::give_up() {
   worker_.shared().counters.upstream_failed.fetch_add(1, std::memory_order_relaxed);
   refuse(kNoUpstream);
 }
 
+// Our own word to the client, and no other behind it.
 void Session::refuse(std::string_view line) {
   ::send(client_.get(), line.data(), line.size(), MSG_NOSIGNAL);
   ::shutdown(client_.get(), SHUT_WR);
@@ -481,6 +499,7 @@ void Session::observe(Look look) {
 }
 
 void Session::message(classifier::Trace&& trace) {
+  if (unjudged_) return;
   auto& counters = worker_.shared().counters;
   counters.messages.fetch_add(1, std::memory_order_relaxed);
   if (trace.state != classifier::State::Complete) {
@@ -495,11 +514,13 @@ void Session::answered(std::uint32_t ordinal) {
 
 std::shared_ptr<classifier::SealedStream> Session::seal(classifier::SealedLog::Start&& start,
                                                         classifier::ArrivalLog&& arrivals) {
+  if (unjudged_) return nullptr;
   start.sha256 = capture::sha256;
   return worker_.shared().table.follow(address_, cookie_, std::move(start), std::move(arrivals));
 }
 
 void Session::lost(classifier::Reason reason) {
+  if (unjudged_) return;  // the reason is known
   worker_.shared().counters.lost.fetch_add(1, std::memory_order_relaxed);
   worker_.shared().table.lost(address_, cookie_, reason);
 }

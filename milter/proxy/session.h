@@ -39,7 +39,8 @@ class Session final : private classifier::Observer::Sink {
   //     ▼ a balancer has said who the client is    │                                   │
   //   Connecting ──upstream is there──► Relaying ──┼─both directions done, or one broken──► Ended
   //       │                                 │      ▼                                       ▲
-  //       └── no upstream ──► Refusing ◄────┴──────┘ (broken before Postfix said a word)   │
+  //       └── no upstream ──► Refusing ◄────┴──────┘ (broken before Postfix said a word;   │
+  //                               │              draining, between two transactions)       │
   //                               └── client has gone, or waited long enough ──────────────┘
   enum class State {
     Introducing,  // a balancer's connection: its PROXY header is awaited, and nothing else read
@@ -65,6 +66,9 @@ class Session final : private classifier::Observer::Sink {
   void on_pause(short what);
   // Called about once a second: idle and refusing sessions end, and balancers that say nothing.
   void on_tick(steady_clock::time_point now);
+  // No new transaction is to begin: 421 now, if none is open, or when it is over. What cannot be
+  // told (TLS, nothing observed) goes on to the deadline.
+  void drain();
   // The drain deadline has come.
   void cut();
 
@@ -139,6 +143,7 @@ class Session final : private classifier::Observer::Sink {
   std::optional<std::uint32_t> first_seq_;  // of the first payload byte
   std::uint32_t segments_seen_ = 0;         // tcpi_data_segs_in at the last read
   std::optional<classifier::Observer> observer_;
+  bool unjudged_ = false;  // the observer follows the dialogue; nothing of it is evidence
   bool path_known_ = false;
   classifier::Path path_;
 };

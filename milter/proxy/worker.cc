@@ -142,13 +142,23 @@ void Worker::on_order() {
   const Order order = order_.load();
   if (order == Order::Run) return;
   listeners_.clear();
-  if (order == Order::Stop) event_base_loopbreak(base_.get());
+  if (order == Order::Stop) {
+    event_base_loopbreak(base_.get());
+    return;
+  }
+  draining_ = true;
+  for (auto at = sessions_.begin(); at != sessions_.end();) {
+    Session& session = *at++;  // the session may go
+    session.drain();
+    reap(session);
+  }
 }
 
 void Worker::on_tick() {
   std::uint64_t ticks = 0;
   (void)!::read(tick_.get(), &ticks, sizeof ticks);
   now_ = steady_clock::now();
+  ticked_.store(now_, std::memory_order_relaxed);
   config_ = shared_.config.load();
   scratch_.resize(config_->proxy.buffer_bytes);  // nobody reads into it now
   if (std::exchange(accept_paused_, false)) {

@@ -12,6 +12,8 @@ namespace {
 constexpr std::string_view kDrain = "drain";
 constexpr std::string_view kReload = "reload\n";
 constexpr std::string_view kReady = "ready";
+constexpr std::string_view kPing = "ping";
+constexpr std::string_view kPong = "pong";
 
 std::string packet(const ControlMessage& message) {
   switch (message.kind) {
@@ -21,6 +23,10 @@ std::string packet(const ControlMessage& message) {
       return std::string(kReload) + message.text;
     case ControlMessage::Kind::Ready:
       return std::string(kReady);
+    case ControlMessage::Kind::Ping:
+      return std::string(kPing);
+    case ControlMessage::Kind::Pong:
+      return std::string(kPong);
     case ControlMessage::Kind::Gone:
       return {};  // never sent: closing says it
   }
@@ -30,6 +36,8 @@ std::string packet(const ControlMessage& message) {
 std::optional<ControlMessage> parse(std::string_view text) {
   if (text == kDrain) return ControlMessage{ControlMessage::Kind::Drain, {}};
   if (text == kReady) return ControlMessage{ControlMessage::Kind::Ready, {}};
+  if (text == kPing) return ControlMessage{ControlMessage::Kind::Ping, {}};
+  if (text == kPong) return ControlMessage{ControlMessage::Kind::Pong, {}};
   if (text.starts_with(kReload)) {
     return ControlMessage{ControlMessage::Kind::Reload, std::string(text.substr(kReload.size()))};
   }

@@ -55,7 +55,11 @@ void Orders::on_control() {
     case Kind::Drain:
       listener_.drain();
       break;
+    case Kind::Ping:
+      if (listener_.alive()) (void)send_control(control_fd_, {Kind::Pong, {}});
+      break;
     case Kind::Ready:
+    case Kind::Pong:
       break;
   }
 }

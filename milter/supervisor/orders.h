@@ -18,6 +18,8 @@ class Orders {
     virtual ~Listener() = default;
     // Finish what is begun and end; asked twice: at once.
     virtual void drain() = 0;
+    // Whether all parts of the process go on; else the supervisor's question is not answered.
+    virtual bool alive() { return true; }
     // A configuration that was read without an error; what needs a restart has been warned of.
     virtual void reloaded(std::shared_ptr<const config::Config> config) { (void)config; }
     // The supervisor is gone; drain() follows.

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <sysexits.h>
 
+#include <utility>
+
 #include "milter/log/log.h"
 #include "milter/supervisor/setup_error.h"
 
@@ -89,6 +91,21 @@ std::vector<proxy::WorkerInput> ProxyParts::inputs() const {
     if (!filters_.empty()) inputs[i].kernel_filter = filters_[i].get();
   }
   return inputs;
+}
+
+void ProxyParts::pause_listening() {
+  if (!std::exchange(paused_, true)) stop_listening();
+}
+
+// A listening socket that was shut down keeps its address, options and filter, and needs no rights
+// to listen again.
+void ProxyParts::resume_listening() {
+  if (!std::exchange(paused_, false)) return;
+  for (const auto& row : listeners_) {
+    for (const auto& listener : row) {
+      net::check(listen(listener.get(), proxy::kBacklog), "listen again for the proxy");
+    }
+  }
 }
 
 void ProxyParts::stop_listening() {

@@ -21,11 +21,17 @@ class ProxyParts {
 
   std::vector<proxy::WorkerInput> inputs() const;  // borrowed: as long as this object
 
+  // Between two starts of the proxy, where Postfix answers for it: clients are to reach Postfix and
+  // not to wait. Those that wait already are reset, and come again.
+  void pause_listening();
+  void resume_listening();
+
   // Ends listening, in every process that shares the sockets: from now on clients are refused (or,
   // under tproxy, fall through to Postfix) instead of waiting for an accept that will not come.
   void stop_listening();
 
  private:
+  bool paused_ = false;
   std::vector<std::vector<net::Fd>> listeners_;                  // one row a worker
   std::vector<std::unique_ptr<capture::KernelFilter>> filters_;  // empty: fallback capture
 };

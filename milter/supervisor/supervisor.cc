@@ -28,6 +28,8 @@ namespace {
 
 using std::chrono::seconds;
 
+// How often the children are asked whether they go on.
+constexpr seconds kPing{2};
 // On top of what a child is given to drain, before it is killed.
 constexpr seconds kGrace{5};
 // When the filter's turn comes, no client is left at the proxy; what Postfix still has open are
@@ -78,6 +80,12 @@ std::unique_ptr<capture::WireTap> open_tap(const config::Config& config) {
   }
 }
 
+// systemd's watchdog (WatchdogSec) wants a word twice in its time; zero: there is none.
+std::chrono::microseconds watchdog_period() {
+  std::uint64_t usec = 0;
+  return std::chrono::microseconds(sd_watchdog_enabled(0, &usec) > 0 ? usec / 2 : 0);
+}
+
 class Supervisor {
  public:
   Supervisor(const config::Config& config, std::string file)
@@ -96,6 +104,7 @@ class Supervisor {
     while (state_ != State::Done) {
       wait();
       start_due();
+      look_after();
       drain_further();
     }
     logging::info("stopped");
@@ -146,6 +155,7 @@ class Supervisor {
     for (const auto& child : children_) {
       if (!child->next_start() || *child->next_start() > Clock::now()) continue;
       try {
+        if (is_proxy(*child)) parts_->resume_listening();
         start(*child);
         logging::info(fmt::format("{} is started again, pid {}", child->name(), child->pid()));
       } catch (const std::system_error& error) {
@@ -155,15 +165,32 @@ class Supervisor {
     }
   }
 
-  // The next thing that happens by the clock, for poll; -1: nothing does.
-  int timeout() const {
-    std::optional<Clock::time_point> next;
-    if (state_ == State::Draining) next = deadline_;
-    for (const auto& child : children_) {
-      if (const auto start = child->next_start()) next = next ? std::min(*next, *start) : *start;
+  // A child that was stopped or is stuck does not die by itself.
+  void look_after() {
+    const auto now = Clock::now();
+    if (watchdog_.count() != 0 && now >= next_word_) {
+      next_word_ = now + watchdog_;
+      notify("WATCHDOG=1");
     }
-    if (!next) return -1;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
+    if (now < next_ping_) return;
+    next_ping_ = now + kPing;
+    for (const auto& child : children_) {
+      if (child->ping(now) || state_ == State::Draining) continue;
+      logging::error(fmt::format("{} (pid {}) has not answered for {} s and is killed",
+                                 child->name(), child->pid(), Child::kSilence.count()));
+      child->kill(SIGKILL);
+    }
+  }
+
+  // The next thing that happens by the clock, for poll.
+  int timeout() const {
+    Clock::time_point next = next_ping_;
+    if (state_ == State::Draining) next = std::min(next, deadline_);
+    if (watchdog_.count() != 0) next = std::min(next, next_word_);
+    for (const auto& child : children_) {
+      if (const auto start = child->next_start()) next = std::min(next, *start);
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
     return static_cast<int>(std::max<std::int64_t>(left, 0));
   }
 
@@ -172,7 +199,7 @@ class Supervisor {
     for (const auto& child : children_) entries.push_back({child->control_fd(), POLLIN, 0});
     if (poll(entries.data(), entries.size(), timeout()) <= 0) return;
     for (std::size_t i = 0; i < children_.size(); ++i) {
-      if (entries[i + 1].revents != 0 && children_[i]->hear()) on_ready();
+      if (entries[i + 1].revents != 0 && children_[i]->hear(Clock::now())) on_ready();
     }
     if (entries[0].revents != 0) on_signals();
   }
@@ -221,6 +248,9 @@ class Supervisor {
     child.ended(wanted, Clock::now());
     if (state_ == State::Serving) {
       logging::error(end + "; it is started again");
+      // Until then Postfix's own port is to answer, where the firewall lets it.
+      const bool later = child.next_start() && *child.next_start() > Clock::now();
+      if (later && is_proxy(child) && tproxy()) parts_->pause_listening();
       return;
     }
     if (state_ == State::Draining) {
@@ -278,11 +308,14 @@ class Supervisor {
     draining_ = index;
     auto& child = *children_[index];
     (void)child.send({ControlMessage::Kind::Drain, {}});
-    const bool is_proxy = parts_ && index == 0;
-    if (is_proxy) parts_->stop_listening();
+    const bool proxy = is_proxy(child);
+    if (proxy) parts_->stop_listening();
     const auto limit = config_.proxy.drain_timeout;
-    deadline_ = Clock::now() + (is_proxy ? limit : std::min(limit, kFilterDrain)) + kGrace;
+    deadline_ = Clock::now() + (proxy ? limit : std::min(limit, kFilterDrain)) + kGrace;
   }
+
+  bool is_proxy(const Child& child) const { return parts_ && &child == children_.front().get(); }
+  bool tproxy() const { return !config_.proxy.tproxy_ports.empty(); }
 
   void drain_further() {
     if (state_ != State::Draining) return;
@@ -309,6 +342,9 @@ class Supervisor {
   State state_ = State::Starting;
   std::size_t draining_ = 0;
   Clock::time_point deadline_;
+  Clock::time_point next_ping_ = Clock::now() + kPing;
+  const std::chrono::microseconds watchdog_ = watchdog_period();  // zero: systemd has none
+  Clock::time_point next_word_ = Clock::now();
   int code_ = EX_OK;
 };
 

@@ -71,10 +71,9 @@ class Bed:
     watches the `wire`, Postfix itself has port 25."""
 
     def __init__(self, program: Path | None, settings: dict | None = None, tag: str = "bed", tls: bool = False,
-                 wire: bool = False, services: str = "", way: str = ""):
+                 services: str = "", way: str = "listen"):
         self._tls = tls  # Postfix offers STARTTLS
-        self._wire = wire
-        self._way = way or ("wire" if wire else "listen")  # whose files of examples/postfix are taken
+        self._way = way  # the folder of examples/postfix whose files are started
         self._services = services  # more lines for Postfix's master.cf
         self.program = Path(program).resolve() if program else None
         self._settings, self._tag = settings, fresh_tag(tag)
@@ -100,7 +99,7 @@ class Bed:
             self.segmilter = None
             if self.program:
                 self.segmilter = Segmilter(self.link.server, self.program, self.root / "segmilter",
-                                           self.root / "server/queue", self._settings, self._wire, self._way)
+                                           self.root / "server/queue", self._settings, way=self._way)
             self.postfix.start()
             if self.segmilter:
                 stack.callback(self.segmilter.stop)
