@@ -411,7 +411,7 @@ class Supervisor {
   Clock::time_point deadline_;
   Clock::time_point next_ping_ = Clock::now() + kPing;
   const std::chrono::microseconds watchdog_ = watchdog_period();  // zero: systemd has none
-  Clock::time_point next_word_ = Clock::now();
+  Clock::time_point next_word_ = Clock::now() + watchdog_;
   int code_ = EX_OK;
 };
 
