@@ -83,7 +83,7 @@ int start_milter() {
 }
 
 // Until the supervisor wants us to drain (true) or libmilter gave up (false).
-bool serve(int control_fd, int ended_fd, Reloader& reloader) {
+bool serve(int control_fd, int ended_fd, Reloader& reloader, MilterSocket& socket) {
   for (;;) {
     pollfd entries[] = {{control_fd, POLLIN, 0}, {ended_fd, POLLIN, 0}};
     if (poll(entries, 2, -1) < 0) continue;  // EINTR
@@ -95,6 +95,10 @@ bool serve(int control_fd, int ended_fd, Reloader& reloader) {
       case ControlMessage::Kind::Reload:
         reloader.load(message->text);
         break;
+      case ControlMessage::Kind::Handover:
+        socket.hide();  // before the next filter looks whether its place is free
+        (void)supervisor::send_control(control_fd, {ControlMessage::Kind::HandedOver, {}});
+        return true;
       case ControlMessage::Kind::Drain:
       case ControlMessage::Kind::Gone:
         return true;
@@ -103,6 +107,7 @@ bool serve(int control_fd, int ended_fd, Reloader& reloader) {
         break;
       case ControlMessage::Kind::Ready:
       case ControlMessage::Kind::Pong:
+      case ControlMessage::Kind::HandedOver:
         break;
     }
   }
@@ -149,7 +154,7 @@ int run_supervised(Service& service, MilterSocket& socket, const config::Config&
   const int ended_fd = start_milter();
   (void)supervisor::send_control(control_fd, {ControlMessage::Kind::Ready, {}});
   logging::info("filter ready on " + config.filter.socket);
-  const bool told = serve(control_fd, ended_fd, reloader);
+  const bool told = serve(control_fd, ended_fd, reloader, socket);
   if (!told) {
     logging::error("libmilter ended by itself (it tells syslog why)");
     return EX_UNAVAILABLE;

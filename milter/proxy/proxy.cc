@@ -99,6 +99,11 @@ class Process final : private supervisor::Orders::Listener {
     for (const int listener : listeners_) ::shutdown(listener, SHUT_RDWR);
   }
 
+  // The next program's workers read the rings and accept from the same sockets.
+  void hand_over() override {
+    for (const auto& worker : workers_) worker->hand_over();
+  }
+
   // No more clients; those that are here may finish until the deadline. Asked twice: now.
   void drain() override {
     if (draining_) {

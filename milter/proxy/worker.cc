@@ -129,6 +129,12 @@ void Worker::drain() {
   eventfd_write(wake_.get(), 1);
 }
 
+void Worker::hand_over() {
+  order_.store(Order::HandOver);
+  eventfd_write(wake_.get(), 1);
+  handed_over_.wait(false);
+}
+
 void Worker::stop() {
   if (!thread_.joinable()) return;
   order_.store(Order::Stop);
@@ -147,6 +153,11 @@ void Worker::on_order() {
     return;
   }
   draining_ = true;
+  if (order == Order::HandOver) {
+    kernel_filter_ = nullptr;
+    handed_over_.store(true);
+    handed_over_.notify_all();
+  }
   for (auto at = sessions_.begin(); at != sessions_.end();) {
     Session& session = *at++;  // the session may go
     session.drain();

@@ -77,6 +77,9 @@ class Worker final : private capture::KernelFilter::Sink {
   void start();
   // From any thread: no more clients are accepted, sessions go on to the end of their transaction.
   void drain();
+  // From any thread: as drain(), and the kernel filter is another program's; returns once this
+  // worker has let go of it. Messages of the sessions that are open are not seen from here on.
+  void hand_over();
   // From any thread: sessions are cut, the loop ends; joins the thread.
   void stop();
   // From any thread: when the loop last went round by the clock.
@@ -98,7 +101,7 @@ class Worker final : private capture::KernelFilter::Sink {
   void drain_ring();
 
  private:
-  enum class Order { Run, Drain, Stop };
+  enum class Order { Run, Drain, HandOver, Stop };
   static constexpr std::size_t kOrphans = 64;
 
   void accept(int listener);
@@ -137,6 +140,7 @@ class Worker final : private capture::KernelFilter::Sink {
   bool accept_paused_ = false;
   bool draining_ = false;
   std::atomic<Order> order_{Order::Run};
+  std::atomic<bool> handed_over_{false};
   std::atomic<steady_clock::time_point> ticked_{steady_clock::now()};
   std::atomic<std::size_t> session_count_{0};
   std::thread thread_;

@@ -17,7 +17,7 @@ namespace supervisor {
 namespace {
 
 void reset_signals() {
-  for (const int number : {SIGHUP, SIGTERM, SIGINT, SIGCHLD, SIGPIPE}) {
+  for (const int number : {SIGHUP, SIGTERM, SIGINT, SIGUSR2, SIGCHLD, SIGPIPE}) {
     std::signal(number, SIG_DFL);
   }
   sigset_t none;

@@ -24,6 +24,8 @@ class Orders {
     virtual void reloaded(std::shared_ptr<const config::Config> config) { (void)config; }
     // The supervisor is gone; drain() follows.
     virtual void abandoned() {}
+    // Another program takes over what this process inherited: let go of it; drain() follows.
+    virtual void hand_over() {}
   };
 
   // `control_fd`: -1 without a supervisor. `running`: what the process was started with. Requires:
@@ -46,6 +48,7 @@ class Orders {
   std::shared_ptr<const config::Config> running_;
   Listener& listener_;
   std::vector<net::Event> events_;  // the control line's is the last
+  bool handed_over_ = false;
 };
 
 }  // namespace supervisor

@@ -10,6 +10,7 @@
 #include "milter/config/config.h"
 #include "milter/net/fd.h"
 #include "milter/proxy/proxy.h"
+#include "milter/supervisor/handover.h"
 
 namespace supervisor {
 
@@ -18,6 +19,11 @@ class ProxyParts {
   // Throws SetupError (EX_UNAVAILABLE) where an address cannot be bound, or capture.method is
   // "kernel" and the filter cannot be had; with "auto" that is a warning in the log.
   explicit ProxyParts(const config::Config& config);
+  // What another program made, for the same proxy.listen. Throws as above where it does not fit.
+  ProxyParts(const config::Config& config, const Handover& handover);
+
+  // For the next program; `children` are not known here.
+  Handover hand_over() const;
 
   std::vector<proxy::WorkerInput> inputs() const;  // borrowed: as long as this object
 

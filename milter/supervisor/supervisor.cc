@@ -21,6 +21,7 @@
 #include "milter/supervisor/proxy_parts.h"
 #include "milter/supervisor/rights.h"
 #include "milter/supervisor/setup_error.h"
+#include "milter/supervisor/upgrade.h"
 #include "milter/wire/wire.h"
 
 namespace supervisor {
@@ -39,7 +40,7 @@ constexpr seconds kFilterDrain{10};
 net::Fd open_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&set, number);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&set, number);
   net::check(sigprocmask(SIG_BLOCK, &set, nullptr), "block signals");
   std::signal(SIGPIPE, SIG_IGN);
   return net::Fd(net::check(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));
@@ -90,7 +91,13 @@ class Supervisor {
  public:
   Supervisor(const config::Config& config, std::string file)
       : config_(config), file_(std::move(file)), signals_(open_signals()) {
-    if (!config.proxy.listen.empty()) parts_ = std::make_unique<ProxyParts>(config);
+    const auto handover = take_handover();
+    if (handover) {
+      leftovers_ = handover->children;
+      parts_ = std::make_unique<ProxyParts>(config, *handover);
+    } else if (!config.proxy.listen.empty()) {
+      parts_ = std::make_unique<ProxyParts>(config);
+    }
     if (!config.wire.ports.empty()) tap_ = open_tap(config);
     drop(config);
     // In the order in which they are drained.
@@ -214,6 +221,9 @@ class Supervisor {
         case SIGHUP:
           reload();
           break;
+        case SIGUSR2:
+          upgrade();
+          break;
         case SIGTERM:
         case SIGINT:
           stop(EX_OK);
@@ -239,6 +249,12 @@ class Supervisor {
       if (child->pid() == 0 || waitpid(child->pid(), &status, WNOHANG) != child->pid()) continue;
       on_end(*child, status);
     }
+    std::erase_if(leftovers_, [](pid_t pid) {
+      int status = 0;
+      if (waitpid(pid, &status, WNOHANG) != pid) return false;
+      logging::info(fmt::format("pid {} of the program before {}", pid, describe_end(status)));
+      return true;
+    });
   }
 
   void on_end(Child& child, int status) {
@@ -286,6 +302,52 @@ class Supervisor {
     }
   }
 
+  // Returns only where it cannot be done; then everything stays.
+  void upgrade() {
+    const auto program = own_program();
+    std::string why;
+    if (state_ != State::Serving) why = "not all children are ready";
+    if (why.empty() && !parts_) why = "only a proxy has sockets to hand over: restart instead";
+    if (why.empty()) why = why_no_upgrade(program, config_, file_);
+    if (!why.empty()) {
+      logging::error(fmt::format("upgrade refused: {}", why));
+      return;
+    }
+    logging::info(fmt::format("upgrade: {} takes over", program));
+    notify("RELOADING=1\n" + monotonic_usec());
+    auto handover = parts_->hand_over();
+    handover.children = leftovers_;
+    for (const auto& child : children_) {
+      if (!let_go(*child)) child->kill(SIGKILL);
+      if (child->pid() != 0) handover.children.push_back(child->pid());
+    }
+    try {
+      leave_handover(handover);
+      why = become(program, file_);
+    } catch (const std::system_error& error) {
+      why = error.what();
+    }
+    // The children have let go; new ones are started as they end.
+    logging::error(fmt::format("upgrade failed: {}", why));
+    for (const auto& child : children_) child->kill(SIGKILL);
+  }
+
+  // True when the child has said that it is another program's turn.
+  static bool let_go(Child& child) {
+    constexpr int kWaitMs = 3000;
+    if (!child.send({ControlMessage::Kind::Handover, {}})) return false;
+    const auto deadline = Clock::now() + std::chrono::milliseconds(kWaitMs);
+    pollfd line{child.control_fd(), POLLIN, 0};
+    while (Clock::now() < deadline && poll(&line, 1, kWaitMs) > 0) {
+      // An answer to a ping may come first; the next one is to the handover, at most one is
+      // pending.
+      const auto message = receive_control(line.fd);
+      if (message && message->kind == ControlMessage::Kind::HandedOver) return true;
+      if (message && message->kind == ControlMessage::Kind::Gone) return false;
+    }
+    return false;
+  }
+
   void stop(int code) {
     if (state_ == State::Draining) {
       logging::warning("told twice to end: at once");
@@ -314,16 +376,20 @@ class Supervisor {
     deadline_ = Clock::now() + (proxy ? limit : std::min(limit, kFilterDrain)) + kGrace;
   }
 
+  // What the program before has left drains to a deadline of its own.
+  void finish() {
+    if (!leftovers_.empty() && Clock::now() < deadline_) return;
+    for (const pid_t pid : leftovers_) (void)::kill(pid, SIGKILL);
+    state_ = State::Done;
+  }
+
   bool is_proxy(const Child& child) const { return parts_ && &child == children_.front().get(); }
   bool tproxy() const { return !config_.proxy.tproxy_ports.empty(); }
 
   void drain_further() {
     if (state_ != State::Draining) return;
     while (children_[draining_]->state() == Child::State::Down) {
-      if (draining_ + 1 == children_.size()) {
-        state_ = State::Done;
-        return;
-      }
+      if (draining_ + 1 == children_.size()) return finish();
       drain(draining_ + 1);
     }
     if (Clock::now() < deadline_) return;
@@ -339,12 +405,13 @@ class Supervisor {
   std::unique_ptr<ProxyParts> parts_;      // null: no proxy
   std::unique_ptr<capture::WireTap> tap_;  // null: no wire observer
   std::vector<std::unique_ptr<Child>> children_;
+  std::vector<pid_t> leftovers_;  // of the program before: they drain, and are waited for
   State state_ = State::Starting;
   std::size_t draining_ = 0;
   Clock::time_point deadline_;
   Clock::time_point next_ping_ = Clock::now() + kPing;
   const std::chrono::microseconds watchdog_ = watchdog_period();  // zero: systemd has none
-  Clock::time_point next_word_ = Clock::now();
+  Clock::time_point next_word_ = Clock::now() + watchdog_;
   int code_ = EX_OK;
 };
 

@@ -66,8 +66,8 @@ class Segmilter:
         return bool(self.process) and self.process.poll() is None
 
     def child(self, word: str) -> int:
-        """The pid of the child called `word` (proxy, filter); 0 when there is none now."""
-        for pid in children(self.process.pid):
+        """The pid of the youngest child called `word` (proxy, filter); 0 when there is none now."""
+        for pid in reversed(children(self.process.pid)):
             if re.search(rf"\b{word}\b", title(pid).replace(str(self.config), "")):
                 return pid
         return 0

@@ -245,6 +245,22 @@ TEST_CASE("a draining worker takes nobody new, and lets an open transaction come
   CHECK(support::read_to_end(server.get()).empty());
 }
 
+TEST_CASE("a worker whose kernel filter is another's carries its sessions to their end, unseen") {
+  Bed bed("127.0.0.1", true);
+  auto client = support::connect_to(bed.address);
+  no_delay(client);
+  auto server = bed.accept_session(client);
+  const auto self = support::local_address(client.get());
+  talk_to_data(client, server);
+  bed.worker->hand_over();
+  say(client, server, "Subject: x\r\n\r\ntext\r\n.\r\n");
+  const auto found = bed.table.find(self, 0);
+  REQUIRE(std::holds_alternative<classifier::Trace>(found));
+  CHECK(std::get<classifier::Trace>(found).state == classifier::State::Partial);
+  support::send_all(server.get(), std::string("250 queued\r\n"));
+  CHECK(support::read_to_end(client.get()) == "250 queued\r\n" + kDraining);
+}
+
 TEST_CASE("a draining worker asks those to go that are between two transactions") {
   Bed bed;
   auto client = support::connect_to(bed.address);
