@@ -93,6 +93,45 @@ struct Exempt {
   bool authenticated = true;
   bool loopback = true;
   std::vector<net::Network> networks;  // own networks and trusted relays
+  // Outsiders by name, "example.org" or ".example.org": a client whose name Postfix has confirmed
+  // forward (address to name and back to the address) ends in one. Headers of ours that they bring
+  // are deleted, as anybody may send through them.
+  std::vector<std::string> ptr_suffixes;
+  std::vector<std::string> helo_suffixes;  // what it said in EHLO ends so, and its confirmed name
+};
+
+// The rest of [policy]: what lies between a threshold that was passed and an action.
+struct Acting {
+  enum class Fallback { None, Tempfail };
+  // Roll-out: of the clients whose message asks for the action, the share that gets it.
+  unsigned tempfail_percent = 100;
+  unsigned quarantine_percent = 100;
+  unsigned reject_percent = 100;
+  std::string percent_key;                  // who is in the share; the same on all MX of a site
+  Fallback on_unobserved = Fallback::None;  // there is no evidence of the message
+  Fallback on_error = Fallback::None;       // it was not got, or judging failed
+};
+
+// Suspends rejects and deferrals when there are suddenly many of them.
+struct Breaker {
+  bool enabled = true;
+  seconds window{300};
+  unsigned min_messages = 100;  // in the window; with fewer no share is worth a name
+  double max_share = 0.5;       // of the judged messages that may be rejected or deferred
+  double jump = 5.0;            // times the long-term share; infinity: does not count
+  seconds hold{600};            // how long they are suspended, at least
+};
+
+// What is done otherwise than [policy] says for the mail of one listener: [listener.NAME].
+struct Listener {
+  static constexpr std::size_t kMost = 32;
+  std::string name;        // Postfix's milter_macro_daemon_name, where no port is given
+  std::uint16_t port = 0;  // that the client connected to; 0: told by the name
+  std::optional<classifier::Policy::Mode> mode;
+  std::optional<double> tempfail;
+  std::optional<double> quarantine;
+  std::optional<double> reject;
+  classifier::Policy policy;  // [policy], and these over it; made by load.cc
 };
 
 struct Reply {
@@ -116,8 +155,11 @@ struct Config {
   Header header;
   Exempt exempt;
   Reply reply;
-  Gaits gaits;                // read by load.cc into policy.gaits
-  classifier::Policy policy;  // [policy] and [weights]
+  Acting acting;
+  Breaker breaker;
+  Gaits gaits;                      // read by load.cc into policy.gaits
+  classifier::Policy policy;        // [policy] and [weights]
+  std::vector<Listener> listeners;  // in the file's order; the first that fits counts
 };
 
 }  // namespace config

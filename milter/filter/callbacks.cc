@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <string>
@@ -110,7 +111,7 @@ std::optional<net::Endpoint> client_of(SMFICTX* context, const sockaddr* address
 }
 
 // A list of ours replaces Postfix's own, so each names all that is wanted at its step. What is not
-// read yet ({cipher}, the daemon's) costs a few bytes and shows in a debug log of Postfix.
+// read yet ({cipher}) costs a few bytes and shows in a debug log of Postfix.
 void ask_for_macros(SMFICTX* context) {
   struct List {
     int step;
@@ -152,9 +153,20 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
   });
 }
 
-sfsistat on_connect(SMFICTX* context, char*, sockaddr* address) {
+// Where the client connected to. Behind the PROXY protocol the port is the one of its header: the
+// proxy's own listener.
+void note_daemon(SMFICTX* context, Connection& connection) {
+  const std::string_view digits = macro(context, "{daemon_port}");
+  std::uint16_t port = 0;
+  (void)std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  connection.daemon(macro(context, "{daemon_name}"), port);
+}
+
+sfsistat on_connect(SMFICTX* context, char* name, sockaddr* address) {
   return seal_silent(context, SMFIP_NR_CONN, [&](Session& session) {
     session.connection.connect(client_of(context, address));
+    session.connection.client_name(text(name));
+    note_daemon(context, session.connection);
   });
 }
 
@@ -295,7 +307,11 @@ void set_reply(SMFICTX* context, const char* code, std::string_view configured) 
 // A refused message keeps no edits, so none are made.
 sfsistat act(SMFICTX* context, const config::Config& settings, const Judgement& judgement) {
   using classifier::Action;
-  switch (judgement.verdict.action) {
+  if (judgement.exempt != Exemption::None) {
+    if (strips(judgement.exempt)) delete_forged(context, judgement.forged);
+    return SMFIS_CONTINUE;
+  }
+  switch (judgement.decision.action) {
     case Action::Reject:
       set_reply(context, "550", settings.reply.reject);
       return SMFIS_REJECT;
@@ -320,9 +336,10 @@ sfsistat on_end_of_message(SMFICTX* context) {
     Session& session = session_of(context);
     const auto settings = service->settings();
     BoundedEvidence source(*service, *settings);
-    const Judgement judgement = session.connection.end_of_message(*settings, source);
-    const bool exempt = judgement.exempt != Exemption::None;
-    const sfsistat answer = exempt ? SMFIS_CONTINUE : act(context, *settings, judgement);
+    Judgement judgement = session.connection.end_of_message(*settings, source);
+    if (!judgement.failure.empty()) service->failed(judgement.failure);
+    service->settle(*settings, judgement, std::chrono::steady_clock::now());
+    const sfsistat answer = act(context, *settings, judgement);
     log_message(macro(context, "i"), session.connection, judgement, settings->header.max_runs);
     return answer;
   });

@@ -1,10 +1,12 @@
 #include "milter/filter/connection.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "classifier/words.h"
 #include "milter/filter/header.h"
+#include "milter/filter/names.h"
 
 namespace filter {
 
@@ -18,8 +20,26 @@ std::string_view name(Exemption exemption) {
       return "loopback";
     case Exemption::OwnNetwork:
       return "own-network";
+    case Exemption::ClientName:
+      return "client-name";
+    case Exemption::HeloName:
+      return "helo-name";
   }
   return "none";
+}
+
+bool strips(Exemption exemption) {
+  switch (exemption) {
+    case Exemption::None:
+    case Exemption::ClientName:
+    case Exemption::HeloName:
+      return true;
+    case Exemption::Authenticated:
+    case Exemption::Loopback:
+    case Exemption::OwnNetwork:
+      return false;
+  }
+  return true;
 }
 
 void Connection::mail(std::string_view path, std::string_view login, bool tls) {
@@ -94,7 +114,50 @@ Exemption Connection::exemption(const config::Exempt& settings) const {
   if (settings.loopback && client_->is_loopback()) return Exemption::Loopback;
   const bool own = std::any_of(settings.networks.begin(), settings.networks.end(),
                                [this](const net::Network& net) { return net.contains(*client_); });
-  return own ? Exemption::OwnNetwork : Exemption::None;
+  if (own) return Exemption::OwnNetwork;
+  if (!is_confirmed(client_name_)) return Exemption::None;
+  if (ends_in_any(client_name_, settings.ptr_suffixes)) return Exemption::ClientName;
+  // Anybody may say any name: it counts where the confirmed one ends in the same.
+  const bool said = std::any_of(settings.helo_suffixes.begin(), settings.helo_suffixes.end(),
+                                [this](const std::string& suffix) {
+                                  return ends_in(helo_, suffix) && ends_in(client_name_, suffix);
+                                });
+  return said ? Exemption::HeloName : Exemption::None;
+}
+
+const classifier::Policy& Connection::policy(const config::Config& settings) const {
+  for (const config::Listener& listener : settings.listeners) {
+    const bool fits =
+        listener.port != 0 ? listener.port == daemon_port_ : listener.name == daemon_name_;
+    if (fits) return listener.policy;
+  }
+  return settings.policy;
+}
+
+// Asks, and classifies what came.
+void Connection::judge(const config::Config& settings, EvidenceSource& source, const Shown& shown,
+                       const classifier::Dialogue& parameters, const classifier::Claims& claims,
+                       Judgement& result) {
+  // Each end of message is one message of the session, also when no evidence came for it: without
+  // this count the next question would be answered with the trace of the one before.
+  const std::uint32_t after = judged_++;
+  // In clear the observer has read the message itself.
+  const classifier::ShownSizes sizes = result.tls ? shown.sizes() : classifier::ShownSizes{};
+  result.trace = client_ ? source.ask(*client_, after, sizes)
+                         : classifier::unobserved(classifier::Reason::NoSession, after + 1);
+  add_what_was_shown(shown, parameters, result.trace);
+  // The observer also counts messages that Postfix refused and never showed to us.
+  judged_ = std::max(judged_, result.trace.message);
+  result.verdict = classifier::classify(result.trace, policy(settings), &claims);
+}
+
+void Connection::decide_on(const config::Config& settings, Judgement& result) const {
+  const unsigned place = rollout_place(client_ ? &*client_ : nullptr, settings.acting.percent_key);
+  result.footing = footing(result.trace);
+  result.decision =
+      decide(result.verdict, result.footing, policy(settings), settings.acting, place);
+  result.verdict.action = result.decision.action;
+  result.verdict.would = result.decision.would;
 }
 
 Judgement Connection::end_of_message(const config::Config& settings, EvidenceSource& source) {
@@ -107,18 +170,20 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
   const Shown shown = std::move(shown_);
   const classifier::Dialogue parameters = parameters_;
   begin_message();
-  // Each end of message is one message of the session, also when no evidence came for it: without
-  // this count the next question would be answered with the trace of the one before.
-  const std::uint32_t after = judged_++;
-  if (result.exempt != Exemption::None) return result;
-  // In clear the observer has read the message itself.
-  const classifier::ShownSizes sizes = result.tls ? shown.sizes() : classifier::ShownSizes{};
-  result.trace = client_ ? source.ask(*client_, after, sizes)
-                         : classifier::unobserved(classifier::Reason::NoSession, after + 1);
-  add_what_was_shown(shown, parameters, result.trace);
-  // The observer also counts messages that Postfix refused and never showed to us.
-  judged_ = std::max(judged_, result.trace.message);
-  result.verdict = classifier::classify(result.trace, settings.policy, &claims);
+  if (result.exempt != Exemption::None) {
+    ++judged_;
+    return result;
+  }
+  // An exception here (memory, for one) costs the label, and not the headers that are to be
+  // deleted.
+  try {
+    judge(settings, source, shown, parameters, claims, result);
+  } catch (const std::exception& error) {
+    result.failure = error.what();
+    result.verdict = {};
+    result.trace = classifier::unobserved(classifier::Reason::Error, judged_);
+  }
+  decide_on(settings, result);
   return result;
 }
 

@@ -16,6 +16,7 @@
 #include "classifier/classify.h"
 #include "classifier/trace.h"
 #include "milter/config/config.h"
+#include "milter/filter/decision.h"
 #include "milter/filter/shown.h"
 #include "milter/net/address.h"
 
@@ -30,14 +31,27 @@ class EvidenceSource {
                                 const classifier::ShownSizes& sizes) = 0;
 };
 
-enum class Exemption : std::uint8_t { None, Authenticated, Loopback, OwnNetwork };
+enum class Exemption : std::uint8_t {
+  None,
+  Authenticated,
+  Loopback,
+  OwnNetwork,
+  ClientName,  // its confirmed name is on the list
+  HeloName,    // so is what it said in EHLO, and its confirmed name bears it out
+};
 std::string_view name(Exemption exemption);
+// Headers of our name that came with a message are deleted, or are none of our business: one's own
+// networks may have a filter of their own, from anywhere else anybody may have written them.
+bool strips(Exemption exemption);
 
 // What is to be done with one message.
 struct Judgement {
-  Exemption exempt = Exemption::None;  // other than None: header neither added nor removed
+  Exemption exempt = Exemption::None;  // other than None: no header is added
   classifier::Trace trace;             // with an exempt message: empty
-  classifier::Verdict verdict;
+  classifier::Verdict verdict;         // its action is that of `decision`
+  Footing footing = Footing::Evidence;
+  Decision decision;
+  std::string failure;  // what an exception said while it was judged; else empty
   bool tls = false;
   unsigned forged = 0;  // headers of our name that came with the message
 };
@@ -45,6 +59,13 @@ struct Judgement {
 class Connection {
  public:
   void connect(std::optional<net::Endpoint> client) { client_ = client; }
+  // As Postfix confirmed it; "unknown" or an address in brackets where it could not.
+  void client_name(std::string_view name) { client_name_ = name; }
+  // Where the client connected to: Postfix's milter_macro_daemon_name, and the port; 0: not told.
+  void daemon(std::string_view name, std::uint16_t port) {
+    daemon_name_ = name;
+    daemon_port_ = port;
+  }
   void helo(std::string_view name) { helo_ = name; }
   // `path` as MAIL has it, in angle brackets. `login`: the SASL login name, empty if there is none.
   void mail(std::string_view path, std::string_view login, bool tls);
@@ -73,8 +94,16 @@ class Connection {
   static void add_what_was_shown(const Shown& shown, const classifier::Dialogue& parameters,
                                  classifier::Trace& trace);
   Exemption exemption(const config::Exempt& settings) const;
+  const classifier::Policy& policy(const config::Config& settings) const;
+  void judge(const config::Config& settings, EvidenceSource& source, const Shown& shown,
+             const classifier::Dialogue& parameters, const classifier::Claims& claims,
+             Judgement& result);
+  void decide_on(const config::Config& settings, Judgement& result) const;
 
   std::optional<net::Endpoint> client_;
+  std::string client_name_;
+  std::string daemon_name_;
+  std::uint16_t daemon_port_ = 0;
   std::string helo_;
   std::uint32_t judged_ = 0;  // no message up to this number is waiting to be judged
 

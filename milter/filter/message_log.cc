@@ -32,7 +32,7 @@ void add_client(Facts& facts, const Connection& connection) {
   facts.text("helo", connection.helo());
 }
 
-void add_verdict(Facts& facts, const classifier::Verdict& verdict) {
+void add_verdict(Facts& facts, const classifier::Verdict& verdict, Held held) {
   facts.text("pattern", classifier::name(verdict.pattern));
   facts.text("writer", classifier::name(verdict.writer));
   facts.text("path", classifier::name(verdict.path));
@@ -40,6 +40,7 @@ void add_verdict(Facts& facts, const classifier::Verdict& verdict) {
   facts.number("confidence", fmt::format("{:.2f}", verdict.confidence));
   facts.text("action", classifier::name(verdict.action));
   if (verdict.would != verdict.action) facts.text("would", classifier::name(verdict.would));
+  if (held != Held::None) facts.text("held", name(held));
   if (verdict.block != 0) facts.number("block", std::to_string(verdict.block));
   facts.text("gait", verdict.gait);
   if (verdict.mss != 0) facts.number("mss", std::to_string(verdict.mss));
@@ -84,10 +85,13 @@ void log_message(std::string_view queue_id, const Connection& connection,
   add_client(facts, connection);
   if (judgement.exempt != Exemption::None) {
     facts.text("exempt", name(judgement.exempt));
+    if (strips(judgement.exempt) && judgement.forged != 0) {
+      facts.number("forged", std::to_string(judgement.forged));
+    }
     logging::event(logging::Level::Info, queue_id, "message", facts.list());
     return;
   }
-  add_verdict(facts, judgement.verdict);
+  add_verdict(facts, judgement.verdict, judgement.decision.held);
   facts.text("tls", judgement.tls || judgement.trace.tls ? "yes" : "no");
   add_trace(facts, judgement.trace, max_runs);
   if (judgement.forged != 0) facts.number("forged", std::to_string(judgement.forged));

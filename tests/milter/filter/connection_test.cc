@@ -132,6 +132,130 @@ TEST_CASE("exempt clients are not asked about") {
   CHECK(script.questions.empty() == (row.expected != Exemption::None));
 }
 
+TEST_CASE("a client is not judged for a name that is on the list and was confirmed") {
+  config::Config settings;
+  settings.exempt.ptr_suffixes = {".provider.example"};
+  settings.exempt.helo_suffixes = {"out.cloud.example"};
+  struct Row {
+    const char* label;
+    std::string name, helo;
+    Exemption expected;
+  };
+  const auto row = GENERATE(values<Row>({
+      {"by its name", "mx7.provider.example", "anything", Exemption::ClientName},
+      {"not confirmed", "unknown", "mx7.provider.example", Exemption::None},
+      {"not confirmed, as libmilter tells it", "[192.0.2.7]", "x.out.cloud.example",
+       Exemption::None},
+      {"another's end", "mx7.badprovider.example", "x", Exemption::None},
+      {"said and confirmed", "vm1.out.cloud.example", "A.OUT.cloud.example", Exemption::HeloName},
+      {"said only", "host.elsewhere.example", "a.out.cloud.example", Exemption::None},
+      {"confirmed, and says otherwise", "vm1.out.cloud.example", "a.elsewhere.example",
+       Exemption::None},
+      {"said and not known", "", "a.out.cloud.example", Exemption::None},
+  }));
+  CAPTURE(row.label);
+  Script script;
+  Connection connection = from("192.0.2.7:1");
+  connection.client_name(row.name);
+  connection.helo(row.helo);
+  connection.mail("<a@sender.example>", "", false);
+  connection.header("X-Protocol-Pattern");
+  const auto judgement = connection.end_of_message(settings, script);
+  CHECK(judgement.exempt == row.expected);
+  CHECK(judgement.forged == 1);
+  CHECK(filter::strips(judgement.exempt));  // anybody's mail may come from there
+  CHECK(script.questions.empty() == (row.expected != Exemption::None));
+}
+
+TEST_CASE("headers of one's own networks are left alone") {
+  CHECK_FALSE(filter::strips(Exemption::OwnNetwork));
+  CHECK_FALSE(filter::strips(Exemption::Loopback));
+  CHECK_FALSE(filter::strips(Exemption::Authenticated));
+  CHECK(filter::strips(Exemption::None));
+}
+
+namespace {
+
+classifier::Trace bot() {
+  classifier::Trace trace = numbered(1);
+  trace.path.mss = 1440;
+  for (const std::uint32_t size : {399u, 29u, 184u, 1440u, 1377u}) {
+    trace.segments.push_back({.size = size, .push = size < 1440});
+    trace.size += size;
+  }
+  trace.landmarks.first_line_end = 60;
+  trace.landmarks.fields = {{60, true}, {600, false}, {800, false}};
+  trace.landmarks.header_end = 800;
+  trace.landmarks.body_begin = 802;
+  trace.landmarks.terminator = 3;
+  return trace;
+}
+
+}  // namespace
+
+TEST_CASE("a listener's policy counts for the mail that came in by it, by name or by port") {
+  config::Config settings;
+  settings.policy.mode = classifier::Policy::Mode::Monitor;
+  settings.policy.reject = -1000;
+  config::Listener strict;
+  strict.name = "strict";
+  strict.policy = settings.policy;
+  strict.policy.mode = classifier::Policy::Mode::Enforce;
+  config::Listener other = strict;
+  other.name = "other";
+  other.port = 2525;
+  settings.listeners = {strict, other};
+  struct Row {
+    std::string name;
+    std::uint16_t port;
+    classifier::Action expected;
+  };
+  const auto row = GENERATE(values<Row>({
+      {"strict", 25, classifier::Action::Reject},
+      {"mx1.example.org", 25, classifier::Action::None},
+      {"mx1.example.org", 2525, classifier::Action::Reject},
+      {"other", 25, classifier::Action::None},  // it has a port, so its name tells nothing
+      {"", 0, classifier::Action::None},
+  }));
+  CAPTURE(row.name, row.port);
+  Script script;
+  script.answers = {bot()};
+  Connection connection = from("192.0.2.7:1");
+  connection.daemon(row.name, row.port);
+  connection.mail("<a@sender.example>", "", false);
+  const auto judgement = connection.end_of_message(settings, script);
+  CHECK(judgement.decision.action == row.expected);
+  CHECK(judgement.decision.would == classifier::Action::Reject);
+  CHECK(judgement.verdict.action == row.expected);
+}
+
+namespace {
+
+class Broken : public filter::EvidenceSource {
+ public:
+  classifier::Trace ask(const net::Endpoint&, std::uint32_t,
+                        const classifier::ShownSizes&) override {
+    throw std::bad_alloc();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a failure while a message is judged is an error, and its forged headers still go") {
+  config::Config settings;
+  settings.policy.mode = classifier::Policy::Mode::Enforce;
+  settings.acting.on_error = config::Acting::Fallback::Tempfail;
+  Broken source;
+  Connection connection = from("192.0.2.7:1");
+  connection.mail("<a@sender.example>", "", false);
+  connection.header("X-Protocol-Pattern");
+  const auto judgement = connection.end_of_message(settings, source);
+  CHECK_FALSE(judgement.failure.empty());
+  CHECK(judgement.footing == filter::Footing::Failed);
+  CHECK(judgement.decision.action == classifier::Action::Tempfail);
+  CHECK(judgement.forged == 1);
+}
+
 TEST_CASE("exemptions can be switched off") {
   config::Config settings;
   settings.exempt.authenticated = false;
