@@ -71,10 +71,11 @@ class Bed:
     watches the `wire`, Postfix itself has port 25."""
 
     def __init__(self, program: Path | None, settings: dict | None = None, tag: str = "bed", tls: bool = False,
-                 wire: bool = False, services: str = ""):
+                 wire: bool = False, services: str = "", resolver: str = ""):
         self._tls = tls  # Postfix offers STARTTLS
         self._wire = wire
         self._services = services  # more lines for Postfix's master.cf
+        self._resolver = resolver  # address of a name server for Postfix (see names.py); empty: none
         self.program = Path(program).resolve() if program else None
         self._settings, self._tag = settings, fresh_tag(tag)
         self._stack = ExitStack()
@@ -96,6 +97,7 @@ class Bed:
             self.postfix = postfix.server(self.link.server, self.root / "server", "".join(
                 f"{address}:{port} inet n - n - - smtpd\n"
                 for address in (SERVER4, f"[{SERVER6}]") for port in ports) + self._services, self._tls, way)
+            self.postfix.resolver = self._resolver
             stack.callback(self.postfix.stop)
             self.segmilter = None
             if self.program:
@@ -144,16 +146,18 @@ class Bed:
         self._stack.callback(instance.stop)
         return instance
 
-    def connect(self, port: int = 25, v6: bool = False) -> socket.socket:
-        """A connection from the client to the server, not yet spoken on."""
+    def connect(self, port: int = 25, v6: bool = False, source: str = "") -> socket.socket:
+        """A connection from the client (from `source`, one of its addresses) to the server, not yet spoken on."""
         family, server = (socket.AF_INET6, SERVER6) if v6 else (socket.AF_INET, SERVER4)
         connection = self.link.client.socket(family)
         connection.settimeout(60)
+        if source:
+            connection.bind((source, 0))
         connection.connect((server, port))
         return connection
 
-    def smtp(self, port: int = 25, v6: bool = False, **options) -> Client:
-        return Client(self.connect(port, v6), **options)
+    def smtp(self, port: int = 25, v6: bool = False, source: str = "", **options) -> Client:
+        return Client(self.connect(port, v6, source), **options)
 
     def talk(self, role: str, tag: str) -> str:
         """Sends as the quickstart's talk_sender.py does; returns the server's answer to the message."""
