@@ -12,6 +12,7 @@
 
 #include "classifier/classify.h"
 #include "milter/net/address.h"
+#include "milter/seal/keys.h"
 
 namespace config {
 
@@ -122,6 +123,15 @@ struct Breaker {
   seconds hold{600};            // how long they are suspended, at least
 };
 
+// Headers that another host of the site wrote: a backup MX signs, the primary believes.
+struct Seal {
+  std::string key_file;  // empty: no seals
+  bool sign = false;
+  std::vector<net::Network> believe_from;  // relays whose sealed headers stay
+  seconds max_age{5 * 24 * 3600};          // as long as mail may lie in a queue
+  std::vector<seal::Key> keys;             // of key_file; the first one signs; read by load.cc
+};
+
 // What is done otherwise than [policy] says for the mail of one listener: [listener.NAME].
 struct Listener {
   static constexpr std::size_t kMost = 32;
@@ -157,6 +167,7 @@ struct Config {
   Reply reply;
   Acting acting;
   Breaker breaker;
+  Seal seal;
   Gaits gaits;                      // read by load.cc into policy.gaits
   classifier::Policy policy;        // [policy] and [weights]
   std::vector<Listener> listeners;  // in the file's order; the first that fits counts

@@ -260,6 +260,22 @@ std::shared_ptr<const classifier::GaitBook> read_gaits(const Source& source, con
   return book;
 }
 
+void read_seal_keys(const Source& source, Seal& seal) {
+  if (seal.key_file.empty()) {
+    if (seal.sign)
+      fail(source, "seal.sign", "seal.key_file is not set: there is no key to sign with");
+    if (!seal.believe_from.empty()) {
+      fail(source, "seal.believe_from", "seal.key_file is not set: no seal could be checked");
+    }
+    return;
+  }
+  try {
+    seal.keys = seal::read_keys(seal.key_file);
+  } catch (const std::runtime_error& error) {
+    fail(source, "seal.key_file", error.what());
+  }
+}
+
 template <typename Target>
 void print_settings(const std::vector<BasicSetting<Target>>& settings, const Target& target,
                     std::string& text) {
@@ -298,6 +314,7 @@ Config parse(std::string_view text, const std::string& file) {
   check_thresholds(source, "policy", config.policy);
   check_sockets(source, config);
   config.policy.gaits = read_gaits(source, config.gaits);
+  read_seal_keys(source, config.seal);
   complete_listeners(source, config);
   return config;
 }

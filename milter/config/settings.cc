@@ -195,6 +195,16 @@ std::vector<Setting> breaker() {
   };
 }
 
+std::vector<Setting> seal() {
+  const In<Seal> in{&Config::seal};
+  return {
+      in("key_file", &Seal::key_file, Text{R"("/etc/segmilter/seal.keys")", check_file_or_empty}),
+      in("sign", &Seal::sign, Flag{}),
+      in("believe_from", &Seal::believe_from, Networks{}),
+      in("max_age", &Seal::max_age, whole_seconds(1s, 720h)),
+  };
+}
+
 std::vector<Setting> gaits() {
   const In<Gaits> in{&Config::gaits};
   return {
@@ -257,7 +267,7 @@ const std::vector<Section>& sections() {
       {"capture", capture()}, {"wire", wire()},     {"evidence", evidence()},
       {"filter", filter()},   {"header", header()}, {"exempt", exempt()},
       {"reply", reply()},     {"policy", policy()}, {"weights", weights()},
-      {"breaker", breaker()}, {"gaits", gaits()},
+      {"breaker", breaker()}, {"seal", seal()},     {"gaits", gaits()},
   };
   return all;
 }

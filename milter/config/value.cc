@@ -377,6 +377,11 @@ std::string check_milter_socket(std::string_view text) {
   return fmt::format("\"{}\" is none of unix:PATH, inet:PORT@ADDRESS, inet6:PORT@ADDRESS", text);
 }
 
+std::string check_file_or_empty(std::string_view text) {
+  if (text.empty() || (text.starts_with('/') && is_printable(text))) return "";
+  return fmt::format("\"{}\" is not an absolute path", text);
+}
+
 // What Postfix's milter_macro_daemon_name may be; quotes would need an escape in our own print.
 std::string check_listener(std::string_view text) {
   if (!text.empty() && text.size() <= 255 && all_of_set(text, kNameCharacters)) return "";

@@ -135,6 +135,7 @@ std::string check_account_or_empty(std::string_view text);
 std::string check_interface_or_empty(std::string_view text);
 std::string check_socket_path(std::string_view text);
 std::string check_milter_socket(std::string_view text);
+std::string check_file_or_empty(std::string_view text);  // an absolute path
 std::string check_listener(std::string_view text);
 std::string check_word_or_empty(std::string_view text);  // no blanks
 std::string check_note(std::string_view text);      // printable ASCII, for a log or a queue file

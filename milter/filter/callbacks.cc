@@ -233,28 +233,40 @@ std::string hostname(SMFICTX* context, const config::Config& settings) {
   return name;
 }
 
+// By the clock on the wall: a seal is checked on another machine.
+seal::Seconds unix_time() {
+  return std::chrono::duration_cast<seal::Seconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+}
+
 void warn(SMFICTX* context, std::string_view what) {
   logging::event(logging::Level::Warning, macro(context, "i"), what, {});
 }
 
 // From the last one down: each deletion renumbers those behind it. Before the insertion, because
 // ours would be number 1 from then on.
-void delete_forged(SMFICTX* context, unsigned forged) {
-  for (unsigned i = std::min(forged, kMaxDeleted); i > 0; --i) {
+void delete_forged(SMFICTX* context, const Judgement& judgement) {
+  if (!judgement.strip) return;
+  for (unsigned i = std::min(judgement.own, kMaxDeleted); i > 0; --i) {
+    if (i == judgement.kept) continue;
     if (smfi_chgheader(context, c_string(kHeaderName), static_cast<int>(i), nullptr) !=
         MI_SUCCESS) {
       warn(context, "a forged header could not be deleted");
       return;
     }
   }
-  if (forged > kMaxDeleted) warn(context, "too many forged headers, the last ones stay");
+  if (judgement.own > kMaxDeleted) warn(context, "too many forged headers, the last ones stay");
 }
 
 void label(SMFICTX* context, const config::Config& settings, const Judgement& judgement) {
-  delete_forged(context, judgement.forged);
+  delete_forged(context, judgement);
+  std::optional<Signing> signing;
+  if (settings.seal.sign) {
+    signing.emplace(Signing{settings.seal.keys.front(), judgement.identity, unix_time()});
+  }
   const std::string value =
       header_value(hostname(context, settings), judgement.trace, judgement.verdict, judgement.tls,
-                   settings.header.max_runs);
+                   settings.header.max_runs, signing ? &*signing : nullptr);
   if (smfi_insheader(context, settings.header.index, c_string(kHeaderName),
                      c_string(value.c_str())) != MI_SUCCESS) {
     warn(context, "the header could not be inserted");
@@ -308,7 +320,7 @@ void set_reply(SMFICTX* context, const char* code, std::string_view configured) 
 sfsistat act(SMFICTX* context, const config::Config& settings, const Judgement& judgement) {
   using classifier::Action;
   if (judgement.exempt != Exemption::None) {
-    if (strips(judgement.exempt)) delete_forged(context, judgement.forged);
+    delete_forged(context, judgement);
     return SMFIS_CONTINUE;
   }
   switch (judgement.decision.action) {
@@ -336,7 +348,7 @@ sfsistat on_end_of_message(SMFICTX* context) {
     Session& session = session_of(context);
     const auto settings = service->settings();
     BoundedEvidence source(*service, *settings);
-    Judgement judgement = session.connection.end_of_message(*settings, source);
+    Judgement judgement = session.connection.end_of_message(*settings, source, unix_time());
     if (!judgement.failure.empty()) service->failed(judgement.failure);
     service->settle(*settings, judgement, std::chrono::steady_clock::now());
     const sfsistat answer = act(context, *settings, judgement);

@@ -24,15 +24,23 @@ std::string_view name(Exemption exemption) {
       return "client-name";
     case Exemption::HeloName:
       return "helo-name";
+    case Exemption::Relay:
+      return "relay";
+    case Exemption::Sealed:
+      return "sealed";
   }
   return "none";
 }
+
+namespace {
 
 bool strips(Exemption exemption) {
   switch (exemption) {
     case Exemption::None:
     case Exemption::ClientName:
     case Exemption::HeloName:
+    case Exemption::Relay:
+    case Exemption::Sealed:
       return true;
     case Exemption::Authenticated:
     case Exemption::Loopback:
@@ -41,6 +49,8 @@ bool strips(Exemption exemption) {
   }
   return true;
 }
+
+}  // namespace
 
 void Connection::mail(std::string_view path, std::string_view login, bool tls) {
   begin_message();
@@ -55,7 +65,11 @@ void Connection::mail_parameter(std::string_view parameter) {
 }
 
 void Connection::header(std::string_view name, std::string_view value, bool blank_taken) {
-  if (is_own_header(name)) ++forged_;
+  if (is_own_header(name) && ++own_ <= kMostSeals && value.size() <= seal::kMostValue) {
+    own_values_.resize(own_);
+    own_values_.back() = value;
+  }
+  identity_.field(name, value);
   shown_.header(name, value, blank_taken);
   if (!blank_taken && value.starts_with(' ')) value.remove_prefix(1);
   claims_.header(name, value);
@@ -68,7 +82,9 @@ bool Connection::wants_body(const config::Config& settings) const {
 void Connection::begin_message() {
   authenticated_ = false;
   tls_ = false;
-  forged_ = 0;
+  own_ = 0;
+  own_values_.clear();
+  identity_ = {};
   claims_ = {};
   shown_ = {};
   parameters_ = {};
@@ -106,6 +122,26 @@ void Connection::add_what_was_shown(const Shown& shown, const classifier::Dialog
   trace.dialogue.seven_bit = parameters.seven_bit;
   trace.dialogue.body_first = parameters.body_first;
   trace.dialogue.dsn = parameters.dsn;
+}
+
+// The first header from above that a relay on the list has sealed for this message.
+void Connection::check_seals(const config::Seal& settings, seal::Seconds now,
+                             Judgement& result) const {
+  const auto& list = settings.believe_from;
+  result.from_relay = client_ && std::any_of(list.begin(), list.end(), [this](const auto& network) {
+                        return network.contains(*client_);
+                      });
+  if (!result.from_relay) return;
+  result.exempt = Exemption::Relay;
+  for (std::size_t i = 0; i < own_values_.size(); ++i) {
+    const auto verdict =
+        seal::check(own_values_[i], identity_.digest(), settings.keys, now, settings.max_age);
+    if (i == 0 || verdict == seal::Result::Good) result.seal = verdict;
+    if (verdict != seal::Result::Good) continue;
+    result.kept = static_cast<unsigned>(i) + 1;
+    result.exempt = Exemption::Sealed;
+    return;
+  }
 }
 
 Exemption Connection::exemption(const config::Exempt& settings) const {
@@ -160,11 +196,15 @@ void Connection::decide_on(const config::Config& settings, Judgement& result) co
   result.verdict.would = result.decision.would;
 }
 
-Judgement Connection::end_of_message(const config::Config& settings, EvidenceSource& source) {
+Judgement Connection::end_of_message(const config::Config& settings, EvidenceSource& source,
+                                     seal::Seconds now) {
   Judgement result;
-  result.exempt = exemption(settings.exempt);
+  check_seals(settings.seal, now, result);
+  if (result.exempt == Exemption::None) result.exempt = exemption(settings.exempt);
+  result.strip = strips(result.exempt);
+  result.identity = identity_.digest();
   result.tls = tls_;
-  result.forged = forged_;
+  result.own = own_;
   classifier::Claims claims = std::move(claims_);
   claims.helo = helo_.substr(0, classifier::Claims::kLongest);
   const Shown shown = std::move(shown_);

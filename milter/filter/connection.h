@@ -8,10 +8,12 @@
 // libmilter calls for one connection one after the other, though from different threads.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "classifier/classify.h"
 #include "classifier/trace.h"
@@ -19,6 +21,8 @@
 #include "milter/filter/decision.h"
 #include "milter/filter/shown.h"
 #include "milter/net/address.h"
+#include "milter/seal/identity.h"
+#include "milter/seal/seal.h"
 
 namespace filter {
 
@@ -38,11 +42,10 @@ enum class Exemption : std::uint8_t {
   OwnNetwork,
   ClientName,  // its confirmed name is on the list
   HeloName,    // so is what it said in EHLO, and its confirmed name bears it out
+  Relay,       // whose seals are believed: what was seen would be of the relay, not of the sender
+  Sealed,      // the same, and its header stays
 };
 std::string_view name(Exemption exemption);
-// Headers of our name that came with a message are deleted, or are none of our business: one's own
-// networks may have a filter of their own, from anywhere else anybody may have written them.
-bool strips(Exemption exemption);
 
 // What is to be done with one message.
 struct Judgement {
@@ -53,7 +56,17 @@ struct Judgement {
   Decision decision;
   std::string failure;  // what an exception said while it was judged; else empty
   bool tls = false;
-  unsigned forged = 0;  // headers of our name that came with the message
+  unsigned own = 0;  // headers of our name that came with the message
+  // They are deleted, or are none of our business: one's own networks may have a filter of their
+  // own, from anywhere else anybody may have written them.
+  bool strip = true;
+  unsigned kept = 0;  // the number of the one with a good seal, from 1; 0: none
+  seal::Result seal = seal::Result::None;  // of a relay on the list: of its first header
+  bool from_relay = false;                 // a relay on that list
+  seal::Digest identity{};                 // what a seal of ours is for
+
+  // How many of them go.
+  unsigned forged() const { return strip ? own - (kept != 0 ? 1 : 0) : 0; }
 };
 
 class Connection {
@@ -82,14 +95,19 @@ class Connection {
   void body(std::string_view bytes) { shown_.body(bytes); }
   void body_unseen() { shown_.body_unseen(); }
   void abort() { begin_message(); }
-  // Asks and classifies; may wait for the evidence timeout.
-  Judgement end_of_message(const config::Config& settings, EvidenceSource& source);
+  // Asks and classifies; may wait for the evidence timeout. `now`: for the age of seals.
+  Judgement end_of_message(const config::Config& settings, EvidenceSource& source,
+                           seal::Seconds now);
 
   const std::optional<net::Endpoint>& client() const { return client_; }
   const std::string& helo() const { return helo_; }
 
  private:
+  // A relay's header is its only one; who sends more does not get more work done.
+  static constexpr unsigned kMostSeals = 8;
+
   void begin_message();
+  void check_seals(const config::Seal& settings, seal::Seconds now, Judgement& result) const;
   static void fit_to_shown(const Shown& shown, classifier::Trace& trace);
   static void add_what_was_shown(const Shown& shown, const classifier::Dialogue& parameters,
                                  classifier::Trace& trace);
@@ -110,7 +128,9 @@ class Connection {
   // Of the current message.
   bool authenticated_ = false;
   bool tls_ = false;
-  unsigned forged_ = 0;
+  unsigned own_ = 0;
+  std::vector<std::string> own_values_;  // of the first of them, for their seals
+  seal::Identity identity_;
   classifier::Claims claims_;
   Shown shown_;
   classifier::Dialogue parameters_;  // what MAIL said

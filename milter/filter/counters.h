@@ -18,7 +18,9 @@ struct Counters {
   std::atomic<std::uint64_t> held_percent{0};
   std::atomic<std::uint64_t> held_breaker{0};
   std::atomic<std::uint64_t> breaker_trips{0};
-  std::atomic<std::uint64_t> forged{0};  // headers of our name that were deleted
+  std::atomic<std::uint64_t> forged{0};        // headers of our name that were deleted
+  std::atomic<std::uint64_t> sealed{0};        // messages with a header that was believed
+  std::atomic<std::uint64_t> seal_refused{0};  // of a relay that is believed, and none was good
 };
 
 }  // namespace filter

@@ -59,6 +59,13 @@ void add_trace(Facts& facts, const classifier::Trace& trace, std::size_t max_run
   facts.text("segments", classifier::print_sizes(trace, max_runs));
 }
 
+// Of those of our name that came with the message.
+void add_headers(Facts& facts, const Judgement& judgement) {
+  if (judgement.from_relay) facts.text("seal", seal::name(judgement.seal));
+  const unsigned forged = judgement.forged();
+  if (forged != 0) facts.number("forged", std::to_string(forged));
+}
+
 std::string joined(const std::vector<std::string>& reasons) {
   std::string text;
   for (const std::string& reason : reasons) {
@@ -85,16 +92,14 @@ void log_message(std::string_view queue_id, const Connection& connection,
   add_client(facts, connection);
   if (judgement.exempt != Exemption::None) {
     facts.text("exempt", name(judgement.exempt));
-    if (strips(judgement.exempt) && judgement.forged != 0) {
-      facts.number("forged", std::to_string(judgement.forged));
-    }
+    add_headers(facts, judgement);
     logging::event(logging::Level::Info, queue_id, "message", facts.list());
     return;
   }
   add_verdict(facts, judgement.verdict, judgement.decision.held);
   facts.text("tls", judgement.tls || judgement.trace.tls ? "yes" : "no");
   add_trace(facts, judgement.trace, max_runs);
-  if (judgement.forged != 0) facts.number("forged", std::to_string(judgement.forged));
+  add_headers(facts, judgement);
   logging::event(logging::Level::Info, queue_id, "message", facts.list());
   log_trace(queue_id, judgement);
 }

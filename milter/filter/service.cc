@@ -106,7 +106,9 @@ void Service::count(const Judgement& judgement) {
   using classifier::Action;
   Counters& counts = counters_;
   ++counts.messages;
-  if (strips(judgement.exempt)) counts.forged += judgement.forged;
+  counts.forged += judgement.forged();
+  if (judgement.exempt == Exemption::Sealed) ++counts.sealed;
+  if (judgement.from_relay && judgement.own != 0 && judgement.kept == 0) ++counts.seal_refused;
   if (judgement.exempt != Exemption::None) {
     ++counts.exempt;
     return;
@@ -155,6 +157,8 @@ void Service::log_counters() {
       {"held_breaker", counters_.held_breaker},
       {"breaker_trips", counters_.breaker_trips},
       {"forged", counters_.forged},
+      {"sealed", counters_.sealed},
+      {"seal_refused", counters_.seal_refused},
   };
   std::vector<std::uint64_t> counts;
   std::vector<logging::Fact> facts;

@@ -37,7 +37,8 @@ TEST_CASE("the packaged file is the defaults, and names every setting") {
   const auto text = config::read_file("packaging/segmilter.toml");
   CHECK(config::print(config::parse(text, "packaging/segmilter.toml")) == config::print({}));
   // `print` leaves out what is not set; the packaged file shows it as a comment.
-  for (const auto* key : {"#listen = ", "#upstream = ", "#[listener.NAME]", "#port = ", "#mode = "}) {
+  for (const auto* key :
+       {"#listen = ", "#upstream = ", "#[listener.NAME]", "#port = ", "#mode = "}) {
     CHECK(text.find(key) != text.npos);
   }
   std::string printed = config::print({});
@@ -263,6 +264,10 @@ TEST_CASE("combinations that would be unsafe are refused") {
       {"thresholds out of order", "[policy]\nreject = 7\n", "test.toml:2: policy.reject: 7 is below policy.quarantine (8): the severer action needs the higher score"},
       {"out of order across one that is off", "[policy]\nquarantine = \"off\"\nreject = 5\n", "test.toml:3: policy.reject: 5 is below policy.tempfail (6): the severer action needs the higher score"},
       {"a listener's thresholds out of order", "[listener.a]\nport = 26\nreject = 7\n", "test.toml:3: listener.a.reject: 7 is below listener.a.quarantine (8): the severer action needs the higher score"},
+      {"a seal without a key", "[seal]\nsign = true\n", "test.toml:2: seal.sign: seal.key_file is not set: there is no key to sign with"},
+      {"seals that nobody could check", "[seal]\nbelieve_from = [\"192.0.2.1\"]\n", "test.toml:2: seal.believe_from: seal.key_file is not set: no seal could be checked"},
+      {"a key file that is not there", "[seal]\nkey_file = \"/nonexistent\"\n", "test.toml:2: seal.key_file: /nonexistent: cannot be read: No such file or directory"},
+      {"a key file that is not absolute", "[seal]\nkey_file = \"keys\"\n", "test.toml:2: seal.key_file: \"keys\" is not an absolute path"},
       {"one socket for both", "[filter]\nsocket = \"unix:/run/segmilter/evidence.sock\"\n", "test.toml:2: filter.socket: evidence.socket has the same path"},
   };
   for (const auto& row : rows) {
