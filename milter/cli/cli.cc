@@ -85,7 +85,8 @@ void define(CLI::App& app, Options& options) {
   };
   add("run", "start the proxy (or the wire observer) and the filter, and keep them running");
   add("proxy", "the proxy alone, in the foreground, without a supervisor");
-  add("wire", "the wire observer alone: watches Postfix's own port, with nothing in the mail's path");
+  add("wire",
+      "the wire observer alone: watches Postfix's own port, with nothing in the mail's path");
   add("filter", "the filter alone, in the foreground, without a supervisor");
   add("check", "look at the configuration: exit 0, or 78 with FILE:LINE: KEY: REASON")
       ->add_flag("--print", options.print, "print every setting, as TOML");
@@ -111,7 +112,8 @@ int dispatch(const std::string& command, const Options& options) {
   if (command == "classify") return classify(options.classify);
   if (command == "evaluate") return evaluate(options.evaluate);
   if (command == "gait") return run_gait(options);
-  const auto config = config::parse(config::read_file(options.file), options.file);
+  const auto config =
+      config::parse(config::read_file(options.file), options.file, config::Secrets::Read);
   if (command == "check") return check(config, options);
   if (command == "proxy") return supervisor::run_proxy(config, options.file);
   if (command == "wire") return supervisor::run_wire(config, options.file);

@@ -129,7 +129,7 @@ struct Seal {
   bool sign = false;
   std::vector<net::Network> believe_from;  // relays whose sealed headers stay
   seconds max_age{5 * 24 * 3600};          // as long as mail may lie in a queue
-  std::vector<seal::Key> keys;             // of key_file; the first one signs; read by load.cc
+  std::vector<seal::Key> keys;             // of key_file; the first one signs; see parse()
 };
 
 // What is done otherwise than [policy] says for the mail of one listener: [listener.NAME].

@@ -260,15 +260,17 @@ std::shared_ptr<const classifier::GaitBook> read_gaits(const Source& source, con
   return book;
 }
 
-void read_seal_keys(const Source& source, Seal& seal) {
-  if (seal.key_file.empty()) {
-    if (seal.sign)
-      fail(source, "seal.sign", "seal.key_file is not set: there is no key to sign with");
-    if (!seal.believe_from.empty()) {
-      fail(source, "seal.believe_from", "seal.key_file is not set: no seal could be checked");
-    }
-    return;
+void check_seal(const Source& source, const Seal& seal) {
+  if (!seal.key_file.empty()) return;
+  if (seal.sign)
+    fail(source, "seal.sign", "seal.key_file is not set: there is no key to sign with");
+  if (!seal.believe_from.empty()) {
+    fail(source, "seal.believe_from", "seal.key_file is not set: no seal could be checked");
   }
+}
+
+void read_seal_keys(const Source& source, Seal& seal) {
+  if (seal.key_file.empty()) return;
   try {
     seal.keys = seal::read_keys(seal.key_file);
   } catch (const std::runtime_error& error) {
@@ -287,7 +289,7 @@ void print_settings(const std::vector<BasicSetting<Target>>& settings, const Tar
 
 }  // namespace
 
-Config parse(std::string_view text, const std::string& file) {
+Config parse(std::string_view text, const std::string& file, Secrets secrets) {
   if (text.size() > kMaxText) {
     throw ConfigError(
         fmt::format("{}: {} bytes long; a configuration may have {}", file, text.size(), kMaxText));
@@ -314,7 +316,8 @@ Config parse(std::string_view text, const std::string& file) {
   check_thresholds(source, "policy", config.policy);
   check_sockets(source, config);
   config.policy.gaits = read_gaits(source, config.gaits);
-  read_seal_keys(source, config.seal);
+  check_seal(source, config.seal);
+  if (secrets == Secrets::Read) read_seal_keys(source, config.seal);
   complete_listeners(source, config);
   return config;
 }

@@ -264,9 +264,12 @@ void label(SMFICTX* context, const config::Config& settings, const Judgement& ju
   if (settings.seal.sign) {
     signing.emplace(Signing{settings.seal.keys.front(), judgement.identity, unix_time()});
   }
+  // With header values as they are, the blank behind the colon is ours to write.
+  const bool blank = (session_of(context).exact & SMFIP_HDR_LEADSPC) != 0;
   const std::string value =
-      header_value(hostname(context, settings), judgement.trace, judgement.verdict, judgement.tls,
-                   settings.header.max_runs, signing ? &*signing : nullptr);
+      (blank ? " " : "") + header_value(hostname(context, settings), judgement.trace,
+                                        judgement.verdict, judgement.tls, settings.header.max_runs,
+                                        signing ? &*signing : nullptr);
   if (smfi_insheader(context, settings.header.index, c_string(kHeaderName),
                      c_string(value.c_str())) != MI_SUCCESS) {
     warn(context, "the header could not be inserted");

@@ -55,7 +55,8 @@ class Reloader {
 
   void load(const std::string& text) {
     try {
-      auto loaded = std::make_shared<config::Config>(config::parse(text, file_));
+      auto loaded =
+          std::make_shared<config::Config>(config::parse(text, file_, config::Secrets::Read));
       for (const std::string& key : config::needs_restart(*started_, *loaded)) {
         logging::warning("reload: " + key + " changes with the next start only");
       }

@@ -14,11 +14,12 @@ USER = "nobody"  # any account without rights; packages make one called segmilte
 
 class Segmilter:
     """`settings` is TOML by section, laid over the example: {"policy": {"mode": "enforce"}}. `wire`: not the
-    proxy but the wire observer."""
+    proxy but the wire observer. `way`: whose example. `files`: what is to lie in /etc/segmilter, by name."""
 
-    def __init__(self, space: Namespace, program: Path, root: Path, queue: Path, settings=None, wire: bool = False):
+    def __init__(self, space: Namespace, program: Path, root: Path, queue: Path, settings=None, wire: bool = False,
+                 way: str = "", files: dict[str, str] | None = None):
         self.observer = "wire" if wire else "proxy"
-        self._example = EXAMPLES / ("wire" if wire else "listen") / "segmilter.toml"
+        self._example = EXAMPLES / (way or ("wire" if wire else "listen")) / "segmilter.toml"
         self.space, self.program, self.root, self.queue = space, program, root, queue
         self.config, self.log_file = root / "segmilter.toml", root / "segmilter.log"
         self.process: subprocess.Popen | None = None
@@ -28,7 +29,16 @@ class Segmilter:
         sockets.mkdir(parents=True, exist_ok=True)
         shutil.chown(sockets, USER, "postfix")
         sockets.chmod(0o2770)
+        for name, text in (files or {}).items():
+            self.put(name, text)
         self.write(settings)
+
+    def put(self, name: str, text: str) -> None:
+        """A file that segmilter may read and others may not."""
+        path = self.root / name
+        path.write_text(text)
+        shutil.chown(path, USER)
+        path.chmod(0o600)
 
     def write(self, settings=None) -> None:
         text = self._example.read_text()
@@ -37,6 +47,7 @@ class Segmilter:
             if old not in text:
                 raise RuntimeError(f"{self._example} no longer has {old}")
             text = text.replace(old, new)
+        text = text.replace("/etc/segmilter", str(self.root))
         self.config.write_text(overlay(text, settings or {}))
 
     def start(self) -> None:

@@ -17,7 +17,7 @@ Config parse(std::string_view text) {
 
 std::string refusal(std::string_view text) {
   try {
-    parse(text);
+    config::parse(text, "test.toml", config::Secrets::Read);
     return "taken";
   } catch (const config::ConfigError& error) {
     return error.what();
@@ -315,6 +315,14 @@ TEST_CASE("a listener's policy is the general one where it does not say otherwis
   CHECK(strict.weights.pattern[static_cast<int>(classifier::Pattern::Mobile)] == 0.25);
   CHECK(config.listeners[1].port == 26);
   CHECK(config.listeners[1].policy.mode == classifier::Policy::Mode::Monitor);
+}
+
+TEST_CASE("keys are read only by whom needs them") {
+  const std::string text = "[seal]\nkey_file = \"/nonexistent\"\nsign = true\n";
+  CHECK(parse(text).seal.sign);
+  CHECK(parse(text).seal.keys.empty());
+  CHECK(refusal(text) ==
+        "test.toml:2: seal.key_file: /nonexistent: cannot be read: No such file or directory");
 }
 
 TEST_CASE("there are at most 32 listeners") {
