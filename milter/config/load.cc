@@ -200,10 +200,9 @@ void check_proxy(const Source& source, const Proxy& proxy) {
 // Both would answer on the evidence socket.
 void check_wire(const Source& source, const Config& config) {
   if (config.wire.ports.empty() || config.proxy.listen.empty()) return;
-  fail(
-      source, "wire.ports",
-      "proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer "
-      "on evidence.socket");
+  fail(source, "wire.ports",
+       "proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer "
+       "on evidence.socket");
 }
 
 // `section`: whose thresholds they are, "policy" or "listener.NAME".
@@ -262,8 +261,9 @@ std::shared_ptr<const classifier::GaitBook> read_gaits(const Source& source, con
 
 void check_seal(const Source& source, const Seal& seal) {
   if (!seal.key_file.empty()) return;
-  if (seal.sign)
+  if (seal.sign) {
     fail(source, "seal.sign", "seal.key_file is not set: there is no key to sign with");
+  }
   if (!seal.believe_from.empty()) {
     fail(source, "seal.believe_from", "seal.key_file is not set: no seal could be checked");
   }
