@@ -35,6 +35,11 @@ struct Log {
 
 struct Proxy {
   std::vector<net::Endpoint> listen;      // empty: no proxy is started
+  // Ports of this machine that the firewall sends to `listen` (nft tproxy), so that Postfix may keep
+  // them and answers there when nobody listens; empty: clients connect to `listen` itself.
+  static constexpr std::size_t kMostTproxyPorts = 8;
+  std::vector<std::uint16_t> tproxy_ports;
+  unsigned tproxy_mark = 0x736d;          // of the packets that are sent so
   std::optional<net::Endpoint> upstream;  // Postfix's smtpd that expects the PROXY protocol
   // How the client's address reaches Postfix. There is no "none": without it every client would
   // look like 127.0.0.1, which mynetworks permits: an open relay.

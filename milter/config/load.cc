@@ -197,12 +197,39 @@ void check_proxy(const Source& source, const Proxy& proxy) {
   }
 }
 
+// The firewall needs one place to send each family to, and Postfix keeps the port.
+void check_tproxy(const Source& source, const Proxy& proxy) {
+  if (proxy.tproxy_ports.empty()) return;
+  if (proxy.listen.empty()) {
+    fail(source, "proxy.tproxy_ports",
+         "proxy.listen is not set: name where the firewall is to send them, such as "
+         "listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]");
+  }
+  std::size_t of_family[2] = {};
+  for (const auto& listen : proxy.listen) {
+    const auto& ports = proxy.tproxy_ports;
+    if (std::find(ports.begin(), ports.end(), listen.port()) != ports.end()) {
+      fail(source, "proxy.listen",
+           fmt::format("\"{}\" is on a port of proxy.tproxy_ports, which Postfix keeps; take "
+                       "another, such as \"127.0.0.1:10024\"",
+                       listen.print()));
+    }
+    if (++of_family[listen.is_v4() ? 0 : 1] > 1) {
+      fail(source, "proxy.listen",
+           fmt::format(
+               "\"{}\": with proxy.tproxy_ports one address of IPv4 and one of IPv6 is enough",
+               listen.print()));
+    }
+  }
+}
+
 // Both would answer on the evidence socket.
 void check_wire(const Source& source, const Config& config) {
   if (config.wire.ports.empty() || config.proxy.listen.empty()) return;
-  fail(source, "wire.ports",
-       "proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer "
-       "on evidence.socket");
+  fail(
+      source, "wire.ports",
+      "proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer "
+      "on evidence.socket");
 }
 
 // `section`: whose thresholds they are, "policy" or "listener.NAME".
@@ -312,6 +339,7 @@ Config parse(std::string_view text, const std::string& file, Secrets secrets) {
     read_section(source, section->name, section->settings, *node->as_table(), config);
   }
   check_proxy(source, config.proxy);
+  check_tproxy(source, config.proxy);
   check_wire(source, config);
   check_thresholds(source, "policy", config.policy);
   check_sockets(source, config);

@@ -74,6 +74,8 @@ std::vector<Setting> proxy() {
   const In<Proxy> in{&Config::proxy};
   return {
       in("listen", &Proxy::listen, Endpoints{}, kRestart),
+      in("tproxy_ports", &Proxy::tproxy_ports, Ports{Proxy::kMostTproxyPorts}, kRestart),
+      in("tproxy_mark", &Proxy::tproxy_mark, Number{1, 0x7fff'ffff}, kRestart),
       in("upstream", &Proxy::upstream, OneEndpoint{}),
       in("upstream_protocol", &Proxy::upstream_protocol,
          Choice<Proxy::Protocol>{{"proxy-v1", "proxy-v2"}}),

@@ -86,7 +86,8 @@ int start_milter() {
 }
 
 // Until the supervisor wants us to drain (true) or libmilter gave up (false).
-bool serve(Service& service, int control_fd, int ended_fd, Reloader& reloader) {
+bool serve(Service& service, int control_fd, int ended_fd, Reloader& reloader,
+           MilterSocket& socket) {
   for (;;) {
     pollfd entries[] = {{control_fd, POLLIN, 0}, {ended_fd, POLLIN, 0}};
     const int ready = poll(entries, 2, kTickMs);
@@ -101,10 +102,19 @@ bool serve(Service& service, int control_fd, int ended_fd, Reloader& reloader) {
         reloader.load(message->text);
         service.log_counters();
         break;
+      case ControlMessage::Kind::Handover:
+        socket.hide();  // before the next filter looks whether its place is free
+        (void)supervisor::send_control(control_fd, {ControlMessage::Kind::HandedOver, {}});
+        return true;
       case ControlMessage::Kind::Drain:
       case ControlMessage::Kind::Gone:
         return true;
+      case ControlMessage::Kind::Ping:
+        (void)supervisor::send_control(control_fd, {ControlMessage::Kind::Pong, {}});
+        break;
       case ControlMessage::Kind::Ready:
+      case ControlMessage::Kind::Pong:
+      case ControlMessage::Kind::HandedOver:
         break;
     }
   }
@@ -154,7 +164,7 @@ int run_supervised(Service& service, MilterSocket& socket, const config::Config&
   const int ended_fd = start_milter();
   (void)supervisor::send_control(control_fd, {ControlMessage::Kind::Ready, {}});
   logging::info("filter ready on " + config.filter.socket);
-  const bool told = serve(service, control_fd, ended_fd, reloader);
+  const bool told = serve(service, control_fd, ended_fd, reloader, socket);
   if (!told) {
     logging::error("libmilter ended by itself (it tells syslog why)");
     return EX_UNAVAILABLE;

@@ -20,6 +20,7 @@ namespace proxy {
 namespace {
 
 // RFC 5321, 3.8: 421 may be said at any time; 4.3.2: system not accepting network messages.
+constexpr std::string_view kDraining = "421 4.3.2 Service is being restarted, try again later\r\n";
 constexpr std::string_view kNoUpstream = "421 4.3.2 Service not available, try again later\r\n";
 
 // How long a refused client may take to go, and one whose server has closed.
@@ -223,6 +224,7 @@ void Session::settle() {
   }
   if (inbound_.over() && outbound_.over()) enter(State::Ended);
   update_interest();
+  if (worker_.draining()) drain();
 }
 
 void Session::update_interest() {
@@ -285,9 +287,22 @@ void Session::cut() {
   update_interest();
 }
 
+void Session::drain() {
+  if (state_ != State::Relaying || !observer_ || !observer_->between_transactions()) return;
+  if (!inbound_.wants_read() || !outbound_.wants_read()) return;
+  worker_.shared().counters.drained.fetch_add(1, std::memory_order_relaxed);
+  refuse(kDraining);
+  update_interest();
+}
+
 void Session::give_up() {
   worker_.shared().counters.upstream_failed.fetch_add(1, std::memory_order_relaxed);
-  ::send(client_.get(), kNoUpstream.data(), kNoUpstream.size(), MSG_NOSIGNAL);
+  refuse(kNoUpstream);
+}
+
+// Our own word to the client, and no other behind it.
+void Session::refuse(std::string_view line) {
+  ::send(client_.get(), line.data(), line.size(), MSG_NOSIGNAL);
   ::shutdown(client_.get(), SHUT_WR);
   upstream_event_.reset();
   upstream_interest_ = 0;

@@ -29,7 +29,8 @@ class Session final : private classifier::Observer::Sink {
  public:
   //   Connecting ──upstream is there──► Relaying ──both directions done, or one broken──► Ended
   //       │                                 │                                              ▲
-  //       └── no upstream ──► Refusing ◄────┘ (broken before Postfix said a word)          │
+  //       └── no upstream ──► Refusing ◄────┘ (broken before Postfix said a word;          │
+  //                               │            draining, between two transactions)         │
   //                               └── client has gone, or waited long enough ──────────────┘
   enum class State {
     Connecting,  // waiting for Postfix to accept; the client's bytes wait in the kernel
@@ -50,6 +51,9 @@ class Session final : private classifier::Observer::Sink {
   void on_upstream(short what);
   // Called about once a second: idle and refusing sessions end.
   void on_tick(steady_clock::time_point now);
+  // No new transaction is to begin: 421 now, if none is open, or when it is over. What cannot be
+  // told (TLS, nothing observed) goes on to the deadline.
+  void drain();
   // The drain deadline has come.
   void cut();
 
@@ -74,6 +78,7 @@ class Session final : private classifier::Observer::Sink {
   void update_interest();
   // No Postfix: says 421 and closes.
   void give_up();
+  void refuse(std::string_view line);
   void enter(State state);
 
   void message(classifier::Trace&& trace) override;

@@ -103,6 +103,12 @@ void Worker::drain() {
   eventfd_write(wake_.get(), 1);
 }
 
+void Worker::hand_over() {
+  order_.store(Order::HandOver);
+  eventfd_write(wake_.get(), 1);
+  handed_over_.wait(false);
+}
+
 void Worker::stop() {
   if (!thread_.joinable()) return;
   order_.store(Order::Stop);
@@ -116,13 +122,28 @@ void Worker::on_order() {
   const Order order = order_.load();
   if (order == Order::Run) return;
   listeners_.clear();
-  if (order == Order::Stop) event_base_loopbreak(base_.get());
+  if (order == Order::Stop) {
+    event_base_loopbreak(base_.get());
+    return;
+  }
+  draining_ = true;
+  if (order == Order::HandOver) {
+    kernel_filter_ = nullptr;
+    handed_over_.store(true);
+    handed_over_.notify_all();
+  }
+  for (auto at = sessions_.begin(); at != sessions_.end();) {
+    Session& session = *at++;  // the session may go
+    session.drain();
+    reap(session);
+  }
 }
 
 void Worker::on_tick() {
   std::uint64_t ticks = 0;
   (void)!::read(tick_.get(), &ticks, sizeof ticks);
   now_ = steady_clock::now();
+  ticked_.store(now_, std::memory_order_relaxed);
   config_ = shared_.config.load();
   scratch_.resize(config_->proxy.buffer_bytes);  // nobody reads into it now
   if (std::exchange(accept_paused_, false)) {

@@ -23,6 +23,7 @@ struct Counters {
   std::atomic<std::uint64_t> refused_full{0};     // max_sessions
   std::atomic<std::uint64_t> refused_address{0};  // max_sessions_per_address
   std::atomic<std::uint64_t> upstream_failed{0};
+  std::atomic<std::uint64_t> drained{0};   // sessions that were told 421 between two transactions
   std::atomic<std::uint64_t> messages{0};  // traces published
   std::atomic<std::uint64_t> partial{0};
   std::atomic<std::uint64_t> lost{0};  // sessions that could not be followed
@@ -61,10 +62,15 @@ class Worker final : private capture::KernelFilter::Sink {
 
   // Runs the loop in a thread of its own until stop().
   void start();
-  // From any thread: no more clients are accepted, sessions go on.
+  // From any thread: no more clients are accepted, sessions go on to the end of their transaction.
   void drain();
+  // From any thread: as drain(), and the kernel filter is another program's; returns once this
+  // worker has let go of it. Messages of the sessions that are open are not seen from here on.
+  void hand_over();
   // From any thread: sessions are cut, the loop ends; joins the thread.
   void stop();
+  // From any thread: when the loop last went round by the clock.
+  steady_clock::time_point last_tick() const { return ticked_.load(std::memory_order_relaxed); }
   // From any thread.
   std::size_t sessions() const { return session_count_.load(std::memory_order_relaxed); }
 
@@ -74,13 +80,15 @@ class Worker final : private capture::KernelFilter::Sink {
   Shared& shared() { return shared_; }
   std::span<char> scratch() { return scratch_; }
   steady_clock::time_point now() const { return now_; }
+  // No more clients come in; those between two transactions are asked to go.
+  bool draining() const { return draining_; }
   bool kernel_capture() const { return kernel_filter_ != nullptr; }
   // Brings what the kernel filter saw to the sessions. Before bytes are observed: the segments they
   // came in are in the ring by then.
   void drain_ring();
 
  private:
-  enum class Order { Run, Drain, Stop };
+  enum class Order { Run, Drain, HandOver, Stop };
   static constexpr std::size_t kOrphans = 64;
 
   void accept(int listener);
@@ -117,7 +125,10 @@ class Worker final : private capture::KernelFilter::Sink {
   std::size_t orphan_next_ = 0;
   steady_clock::time_point now_;
   bool accept_paused_ = false;
+  bool draining_ = false;
   std::atomic<Order> order_{Order::Run};
+  std::atomic<bool> handed_over_{false};
+  std::atomic<steady_clock::time_point> ticked_{steady_clock::now()};
   std::atomic<std::size_t> session_count_{0};
   std::thread thread_;
 };

@@ -186,7 +186,7 @@ def listener_by_name(checks: report.Checks, program: Path) -> None:
     services = f"{SERVER4}:{ALT} inet n - n - - smtpd -o milter_macro_daemon_name=strict\n"
     settings = {**SCORES, "wire": {"ports": [25, ALT]}, "policy": {"mode": "monitor", "reject": 20.0, **OFF},
                 "listener.strict": {"mode": "enforce", "reject": 4.0}}
-    with Bed(program, settings, tag="pol", wire=True, services=services) as bed:
+    with Bed(program, settings, tag="pol", way="wire", services=services) as bed:
         checks.that(bot(bed, "plain") == "250" and "would" not in fields(bed, "plain"),
                     "the smtpd on port 25: monitor, threshold 20")
         text = bot(bed, "strict", port=ALT)

@@ -71,11 +71,11 @@ class Bed:
     watches the `wire`, Postfix itself has port 25."""
 
     def __init__(self, program: Path | None, settings: dict | None = None, tag: str = "bed", tls: bool = False,
-                 wire: bool = False, services: str = "", resolver: str = "", way: str = "", files: dict | None = None):
+                 services: str = "", way: str = "listen", files: dict | None = None, resolver: str = ""):
         self._tls = tls  # Postfix offers STARTTLS
-        self._wire = wire
+        self._way = way  # the folder of examples/postfix whose files are started
         self._services = services  # more lines for Postfix's master.cf
-        self._way, self._files = way, files  # another example than listen or wire; see Segmilter
+        self._files = files  # what is to lie in /etc/segmilter, by name
         self._resolver = resolver  # address of a name server for Postfix (see names.py); empty: none
         self.program = Path(program).resolve() if program else None
         self._settings, self._tag = settings, fresh_tag(tag)
@@ -93,18 +93,17 @@ class Bed:
             self.link = Link(self._tag)
             stack.callback(self.link.delete)
             stack.callback(self._end_strays)
-            way = self._way or ("wire" if self._wire else "listen")
             ports = (DIRECT_PORT,) if self.program else (DIRECT_PORT, 25)
             self.postfix = postfix.server(self.link.server, self.root / "server", "".join(
                 f"{address}:{port} inet n - n - - smtpd\n"
-                for address in (SERVER4, f"[{SERVER6}]") for port in ports) + self._services, self._tls, way)
+                for address in (SERVER4, f"[{SERVER6}]") for port in ports) + self._services, self._tls, self._way)
             self.postfix.resolver = self._resolver
             stack.callback(self.postfix.stop)
             self.segmilter = None
             if self.program:
                 self.segmilter = Segmilter(self.link.server, self.program, self.root / "segmilter",
-                                           self.root / "server/queue", self._settings, self._wire,
-                                           self._way, self._files)
+                                           self.root / "server/queue", self._settings, way=self._way,
+                                           files=self._files)
             self.postfix.start()
             if self.segmilter:
                 stack.callback(self.segmilter.stop)

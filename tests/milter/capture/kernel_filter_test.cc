@@ -2,6 +2,7 @@
 // load a program: a machine that refuses it fails here, and says why.
 #include "milter/capture/kernel_filter.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -84,4 +85,23 @@ TEST_CASE("a full ring drops events, counts them, and every byte arrives") {
   Collected seen;
   pair.filter->drain(seen);
   CHECK(seen.events.size() + pair.filter->dropped() == 500);
+}
+
+TEST_CASE("another program may go on with the ring, and nothing is seen twice or left out") {
+  Pair pair(1 << 16);
+  support::send_all(pair.client.get(), "EHLO example\r\n");
+  REQUIRE(support::read_exactly(pair.server.get(), 14).size() == 14);
+  Collected before;
+  pair.filter->drain(before);
+  CHECK(before.events.size() == 1);
+  const int ring = fcntl(pair.filter->ring_fd(), F_DUPFD_CLOEXEC, 0);
+  pair.filter.reset();
+  const auto next = capture::KernelFilter::adopt(net::Fd(ring));
+  support::send_all(pair.client.get(), "NOOP\r\n");
+  REQUIRE(support::read_exactly(pair.server.get(), 6).size() == 6);
+  Collected seen;
+  next->drain(seen);
+  REQUIRE(seen.events.size() == 1);
+  CHECK(seen.events[0].size == 6);
+  CHECK_THROWS(capture::KernelFilter::adopt(net::Fd(open("/dev/null", O_RDONLY | O_CLOEXEC))));
 }

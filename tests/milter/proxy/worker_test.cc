@@ -84,6 +84,8 @@ void talk_to_data(const net::Fd& client, const net::Fd& server) {
   say(server, client, "354 go on\r\n");
 }
 
+const std::string kDraining = "421 4.3.2 Service is being restarted, try again later\r\n";
+
 void no_delay(const net::Fd& fd) {
   const int on = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -205,16 +207,70 @@ TEST_CASE("an idle session is closed") {
   CHECK(support::read_to_end(server.get()).empty());
 }
 
-TEST_CASE("a draining worker takes nobody new and keeps whom it has") {
+TEST_CASE("a draining worker takes nobody new, and lets an open transaction come to its end") {
   Bed bed;
   auto client = support::connect_to(bed.address);
   auto server = bed.accept_session(client);
+  talk_to_data(client, server);
   bed.worker->drain();
   std::this_thread::sleep_for(50ms);
   auto waiting = support::connect_to(bed.address);  // in the backlog, for the next process
   CHECK_FALSE(support::readable(bed.server.fd.get(), 200));
+  say(client, server, "Subject: x\r\n\r\ntext\r\n.\r\n");
+  const std::string answer = "250 queued\r\n";
+  support::send_all(server.get(), answer);
+  CHECK(support::read_to_end(client.get()) == answer + kDraining);
+  CHECK(support::read_to_end(server.get()).empty());
+}
+
+TEST_CASE("a worker whose kernel filter is another's carries its sessions to their end, unseen") {
+  Bed bed("127.0.0.1", true);
+  auto client = support::connect_to(bed.address);
+  no_delay(client);
+  auto server = bed.accept_session(client);
+  const auto self = support::local_address(client.get());
+  talk_to_data(client, server);
+  bed.worker->hand_over();
+  say(client, server, "Subject: x\r\n\r\ntext\r\n.\r\n");
+  const auto found = bed.table.find(self, 0);
+  REQUIRE(std::holds_alternative<classifier::Trace>(found));
+  CHECK(std::get<classifier::Trace>(found).state == classifier::State::Partial);
+  support::send_all(server.get(), std::string("250 queued\r\n"));
+  CHECK(support::read_to_end(client.get()) == "250 queued\r\n" + kDraining);
+}
+
+TEST_CASE("a draining worker asks those to go that are between two transactions") {
+  Bed bed;
+  auto client = support::connect_to(bed.address);
+  auto server = bed.accept_session(client);
   say(server, client, "220 mx\r\n");
-  say(client, server, "QUIT\r\n");
+  SECTION("at once") {
+    std::this_thread::sleep_for(50ms);
+    bed.worker->drain();
+    CHECK(support::read_to_end(client.get()) == kDraining);
+  }
+  SECTION("once what was asked is answered") {
+    say(client, server, "EHLO client.example\r\n");
+    bed.worker->drain();
+    CHECK_FALSE(support::readable(client.get(), 100));
+    support::send_all(server.get(), "250 mx\r\n");
+    CHECK(support::read_to_end(client.get()) == "250 mx\r\n" + kDraining);
+  }
+  CHECK(support::read_to_end(server.get()).empty());
+}
+
+TEST_CASE("a draining worker leaves alone what it cannot tell about: TLS") {
+  Bed bed;
+  auto client = support::connect_to(bed.address);
+  auto server = bed.accept_session(client);
+  say(server, client, "220 mx\r\n");
+  say(client, server, "EHLO client.example\r\n");
+  say(server, client, "250 mx\r\n");
+  say(client, server, "STARTTLS\r\n");
+  say(server, client, "220 go\r\n");
+  bed.worker->drain();
+  CHECK_FALSE(support::readable(client.get(), 200));
+  say(client, server, std::string("\x16\x03\x01\x00\x01\x01", 6));
 }
 
 TEST_CASE(
