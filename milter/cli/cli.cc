@@ -119,7 +119,8 @@ int dispatch(const std::string& command, const Options& options) {
   if (command == "classify") return classify(options.classify);
   if (command == "evaluate") return evaluate(options.evaluate);
   if (command == "gait") return run_gait(options);
-  const auto config = config::parse(config::read_file(options.file), options.file);
+  const auto config =
+      config::parse(config::read_file(options.file), options.file, config::Secrets::Read);
   if (command == "check") return check(config, options);
   if (command == "nft") return nft(config, options.nft);
   if (command == "proxy") return supervisor::run_proxy(config, options.file);

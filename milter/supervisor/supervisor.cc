@@ -284,7 +284,7 @@ class Supervisor {
     notify("RELOADING=1\n" + monotonic_usec());
     try {
       const auto text = config::read_file(file_);
-      config_ = config::reloaded(config_, config::parse(text, file_));
+      config_ = config::reloaded(config_, config::parse(text, file_, config::Secrets::Read));
       logging::info(fmt::format("reload: {} is read and goes to the children", file_));
       hand_out(text);
     } catch (const config::ConfigError& error) {

@@ -14,9 +14,10 @@ USER = "nobody"  # any account without rights; packages make one called segmilte
 
 class Segmilter:
     """`settings` is TOML by section, laid over the example: {"policy": {"mode": "enforce"}}. `way`: the folder of
-    the example; `wire` has not the proxy but the wire observer."""
+    the example; `wire` has not the proxy but the wire observer. `files`: what is to lie in /etc/segmilter, by name."""
 
-    def __init__(self, space: Namespace, program: Path, root: Path, queue: Path, settings=None, way: str = "listen"):
+    def __init__(self, space: Namespace, program: Path, root: Path, queue: Path, settings=None, way: str = "listen",
+                 files: dict[str, str] | None = None):
         self.observer = "wire" if way == "wire" else "proxy"
         self._example = EXAMPLES / way / "segmilter.toml"
         self._port = 10024 if way == "tproxy" else 25  # where the observer or Postfix listens
@@ -29,7 +30,16 @@ class Segmilter:
         sockets.mkdir(parents=True, exist_ok=True)
         shutil.chown(sockets, USER, "postfix")
         sockets.chmod(0o2770)
+        for name, text in (files or {}).items():
+            self.put(name, text)
         self.write(settings)
+
+    def put(self, name: str, text: str) -> None:
+        """A file that segmilter may read and others may not."""
+        path = self.root / name
+        path.write_text(text)
+        shutil.chown(path, USER)
+        path.chmod(0o600)
 
     def write(self, settings=None) -> None:
         text = self._example.read_text()
@@ -38,6 +48,7 @@ class Segmilter:
             if old not in text:
                 raise RuntimeError(f"{self._example} no longer has {old}")
             text = text.replace(old, new)
+        text = text.replace("/etc/segmilter", str(self.root))
         self.config.write_text(overlay(text, settings or {}))
 
     def start(self, log: Path | None = None, without: tuple[str, ...] = ()) -> None:

@@ -76,8 +76,15 @@ class Check(Folder):
 
     def test_the_packaged_file_and_every_example_are_ok(self):
         files = [ROOT / "packaging/segmilter.toml", *sorted((ROOT / "examples").rglob("segmilter*.toml"))]
+        keys = self.file.parent / "seal.keys"
+        keys.write_text("2026a:" + "0f" * 32)
+        keys.chmod(0o640)
         for file in files:
-            self.assertEqual(run("check", "-c", file), (0, f"{file}: ok\n", ""))
+            text = file.read_text()
+            if "/etc/segmilter/seal.keys" in text:  # which this machine need not have
+                self.assertEqual(self.check(text.replace("/etc/segmilter", str(keys.parent))), (0, f"{self.file}: ok\n", ""))
+            else:
+                self.assertEqual(run("check", "-c", file), (0, f"{file}: ok\n", ""))
 
     def test_an_error_is_one_line_with_file_line_key_and_reason(self):
         self.assertEqual(self.check('[proxy]\nworkers = "2"\n'), (
