@@ -69,6 +69,8 @@ class Observer final : private SmtpTracker::Listener {
   void finish();
 
   bool lost() const { return tracker_.lost() && !sealed(); }
+  // As SmtpTracker. False under TLS.
+  bool between_transactions() const { return !sealed_ && tracker_.between_transactions(); }
   // The streams are TLS, and followed.
   bool sealed() const { return sealed_ && !sealed_->lost(); }
   // Client bytes given so far; the offset of the next one.

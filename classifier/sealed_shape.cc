@@ -32,7 +32,10 @@ bool whole_segments(std::span<const std::uint32_t> writes, std::uint32_t full) {
 
 bool line_buffer(std::span<const std::uint32_t> writes) {
   // A size that nobody else has shows when it repeats: Synapse collects lines up to 1500.
-  const auto [least, most] = std::minmax_element(writes.begin(), writes.end());
+  // Not a structured binding: clang 14, which builds the fuzz targets, has none in lambdas.
+  const auto ends = std::minmax_element(writes.begin(), writes.end());
+  const auto least = ends.first;
+  const auto most = ends.second;
   if (writes.size() > 1 && *least > kMostOddLines && *most - *least < kLine) return true;
   return std::any_of(std::begin(kLineBuffers), std::end(kLineBuffers), [&](std::uint32_t buffer) {
     const auto filled = static_cast<std::size_t>(std::count_if(

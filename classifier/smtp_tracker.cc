@@ -371,6 +371,7 @@ struct SmtpTracker::Impl {
       dialogue.data_ahead = pipelined;
     } else if (verb->name == "RSET") {
       reset_asked = true;
+      open = false;
     } else if (verb->name == "AUTH") {
       dialogue.auth = true;
     }
@@ -391,6 +392,7 @@ struct SmtpTracker::Impl {
   void note_envelope(const Verb& verb, std::string_view rest) {
     const bool mail = verb.name == "MAIL";
     if (mail) {
+      open = true;
       dialogue.rset = std::exchange(reset_asked, false);
       dialogue.soft_path = dialogue.eight_bit = dialogue.seven_bit = false;
       dialogue.body_first = dialogue.dsn = dialogue.rcpt_ahead = dialogue.data_ahead = false;
@@ -457,6 +459,7 @@ struct SmtpTracker::Impl {
     message.landmarks.terminator = terminator;
     message.ordinal = ++ordinals;
     line_begin = at;
+    open = false;
     return message.ordinal;
   }
 
@@ -648,6 +651,10 @@ struct SmtpTracker::Impl {
     listener.on_lost(reason);
   }
 
+  bool between_transactions() const {
+    return phase == Phase::Command && greeted && outstanding.empty() && line_size == 0 && !open;
+  }
+
   std::uint64_t needed_from() const {
     switch (phase) {
       case Phase::Lost:
@@ -697,6 +704,7 @@ struct SmtpTracker::Impl {
   bool reset_asked = false;                   // RSET since the last MAIL
   bool after_mail = false;                    // no RCPT yet
 
+  bool open = false;              // since the last MAIL neither a message was sent nor RSET
   bool chunking = false;          // behind a chunk that was not the last
   bool refused = false;           // of this transaction a chunk was refused
   std::uint32_t transaction = 0;  // tells a chunk's late refusal from the next message's chunks
@@ -721,6 +729,10 @@ void SmtpTracker::server(std::span<const char> bytes) {
 
 bool SmtpTracker::lost() const {
   return impl_->phase == Phase::Lost;
+}
+
+bool SmtpTracker::between_transactions() const {
+  return impl_->between_transactions();
 }
 
 const Dialogue& SmtpTracker::dialogue() const {

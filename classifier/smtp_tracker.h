@@ -95,6 +95,11 @@ class SmtpTracker {
   // Whether on_lost() was called; then both calls above return at once.
   bool lost() const;
 
+  // The server has greeted and answered all that was said, and no transaction is open: none was
+  // begun, or its message or RSET came after MAIL. Then a server may close with 421 and nothing is
+  // lost (RFC 5321, 3.8).
+  bool between_transactions() const;
+
   // How the client has talked so far; kept when the session is lost.
   const Dialogue& dialogue() const;
 

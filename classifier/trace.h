@@ -16,7 +16,9 @@ namespace classifier {
 
 // Who saw the boundaries. Only Read does not see segments: one entry is what one recv returned, and
 // Segment::count says how many segments the kernel had joined in it (TCP_INFO, tcpi_data_segs_in).
-enum class Via : std::uint8_t { Kernel, Read, Wire, Pcap };
+// Balancer is Kernel where the connection is a load balancer's: whether its segments are the
+// client's only the administrator knows.
+enum class Via : std::uint8_t { Kernel, Read, Wire, Pcap, Balancer };
 
 // One TCP segment's payload, cut to the message window, in stream order, each byte once.
 // Bytes that were sent again are counted where they were first received.
@@ -143,6 +145,7 @@ enum class Reason : std::uint8_t {
   Timeout,    // evidence did not come in time
   Busy,       // too many messages in flight
   Error,      // the evidence socket failed
+  Balancer,   // the segments are those of a load balancer
   Overload,   // observation stopped first: too little memory, descriptors or time for it
   Expired,    // the session is older than what is kept of one
 };
@@ -197,6 +200,7 @@ inline Trace unobserved(Reason reason, std::uint32_t message) {
   Trace trace;
   trace.state = State::Unobserved;
   trace.reason = reason;
+  if (reason == Reason::Balancer) trace.via = Via::Balancer;
   trace.message = message;
   return trace;
 }

@@ -25,11 +25,11 @@ namespace {
 
 constexpr std::string_view kMagic = "segmilter/1";
 
-constexpr std::array<std::string_view, 4> kVia = {"kernel", "read", "wire", "pcap"};
+constexpr std::array<std::string_view, 5> kVia = {"kernel", "read", "wire", "pcap", "balancer"};
 constexpr std::array<std::string_view, 3> kState = {"complete", "partial", "unobserved"};
-constexpr std::array<std::string_view, 14> kReason = {
-    "none",       "no-session", "lost",    "ambiguous", "encrypted", "full",     "dropped",
-    "no-capture", "not-mail",   "timeout", "busy",      "error",     "overload", "expired"};
+constexpr std::array<std::string_view, 15> kReason = {
+    "none",     "no-session", "lost", "ambiguous", "encrypted", "full",     "dropped", "no-capture",
+    "not-mail", "timeout",    "busy", "error",     "balancer",  "overload", "expired"};
 constexpr std::array<std::string_view, 2> kTransfer = {"data", "bdat"};
 constexpr std::array<std::string_view, 2> kYesNo = {"no", "yes"};
 constexpr std::array<std::string_view, 5> kWindow = {"followed", "one-sided", "inferred", "exact",

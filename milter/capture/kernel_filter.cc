@@ -28,9 +28,16 @@ struct Forward final : KernelFilter::Sink {
 }  // namespace
 
 struct KernelFilter::Impl {
-  segments_bpf* skeleton = nullptr;
+  segments_bpf* skeleton = nullptr;  // null: adopted
+  net::Fd adopted;                   // the ring's map; else the skeleton has it
   ring_buffer* ring = nullptr;
   Forward forward;
+
+  int map() const { return adopted ? adopted.get() : bpf_map__fd(skeleton->maps.events); }
+  void open_ring() {
+    ring = ring_buffer__new(map(), hand_over, &forward, nullptr);
+    if (ring == nullptr) bpf_failed("map the kernel filter's ring", errno);
+  }
 
   ~Impl() {
     if (ring != nullptr) ring_buffer__free(ring);
@@ -49,10 +56,24 @@ std::unique_ptr<KernelFilter> KernelFilter::load(std::size_t ring_bytes) {
   bpf_map__set_max_entries(impl->skeleton->maps.events, static_cast<__u32>(ring_bytes));
   if (const int error = segments_bpf__load(impl->skeleton))
     bpf_failed("load the kernel filter", -error);
-  impl->ring = ring_buffer__new(bpf_map__fd(impl->skeleton->maps.events), hand_over, &impl->forward,
-                                nullptr);
-  if (impl->ring == nullptr) bpf_failed("map the kernel filter's ring", errno);
+  impl->open_ring();
   return std::unique_ptr<KernelFilter>(new KernelFilter(std::move(impl)));
+}
+
+std::unique_ptr<KernelFilter> KernelFilter::adopt(net::Fd ring) {
+  hold_bpf_messages();
+  auto impl = std::make_unique<Impl>();
+  impl->adopted = std::move(ring);
+  impl->open_ring();
+  return std::unique_ptr<KernelFilter>(new KernelFilter(std::move(impl)));
+}
+
+std::uint64_t KernelFilter::dropped() const {
+  return __atomic_load_n(&impl_->skeleton->bss->dropped, __ATOMIC_RELAXED);
+}
+
+int KernelFilter::ring_fd() const {
+  return impl_->map();
 }
 
 void KernelFilter::attach(int listener) {
@@ -61,13 +82,14 @@ void KernelFilter::attach(int listener) {
              "attach the kernel filter");
 }
 
+void KernelFilter::ignore(int socket) {
+  const int unused = 0;
+  setsockopt(socket, SOL_SOCKET, SO_DETACH_BPF, &unused, sizeof unused);
+}
+
 void KernelFilter::drain(Sink& sink) {
   impl_->forward.to = &sink;
   ring_buffer__consume(impl_->ring);
-}
-
-std::uint64_t KernelFilter::dropped() const {
-  return __atomic_load_n(&impl_->skeleton->bss->dropped, __ATOMIC_RELAXED);
 }
 
 }  // namespace capture

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "milter/net/fd.h"
+
 namespace capture {
 
 // One segment, as the program saw it. A GRO or TSO super-packet is one event: the segments are
@@ -23,16 +25,27 @@ struct SegmentEvent {
   std::uint8_t pad[5];
 };
 static_assert(sizeof(SegmentEvent) == 32);
+// Changes with SegmentEvent: a program that takes over the ring of an older one must read it alike.
+inline constexpr int kSegmentEventVersion = 1;
 
 class KernelFilter {
  public:
   // Throws std::runtime_error that says what is missing (right, BTF, JIT). `ring_bytes`: a power of
   // two, at least a page.
   static std::unique_ptr<KernelFilter> load(std::size_t ring_bytes);
+  // Of a filter that another program has loaded and attached; owns `ring` from here on. Needs no
+  // rights. Throws std::runtime_error.
+  static std::unique_ptr<KernelFilter> adopt(net::Fd ring);
   ~KernelFilter();
 
-  // Attaches to a listening socket; the sockets it accepts inherit the program.
+  // Attaches to a listening socket; the sockets it accepts inherit the program. Requires: loaded
+  // here.
   void attach(int listener);
+  // Of the ring: stays this object's.
+  int ring_fd() const;
+
+  // The segments of this accepted socket are not wanted any more.
+  static void ignore(int socket);
 
   class Sink {
    public:
@@ -42,7 +55,7 @@ class KernelFilter {
   // Hands every event that is in the ring to `sink`. Not thread-safe: one caller at a time.
   void drain(Sink& sink);
 
-  // Events that found the ring full, since load().
+  // Events that found the ring full, since load(). Requires: loaded here.
   std::uint64_t dropped() const;
 
  private:

@@ -10,6 +10,7 @@
 #include "milter/cli/classify.h"
 #include "milter/cli/evaluate.h"
 #include "milter/cli/gait.h"
+#include "milter/cli/nft.h"
 #include "milter/cli/versions.h"
 #include "milter/config/load.h"
 #include "milter/supervisor/setup_error.h"
@@ -30,6 +31,7 @@ Examples:
   segmilter check --print                every setting with the value that counts
   segmilter run                          the service: proxy and filter, supervised
   segmilter filter -c ./segmilter.toml   the filter alone, in the foreground
+  segmilter nft | nft -f -               send port 25 to the proxy while Postfix keeps it
   segmilter classify mail.pcap           how were the messages in this capture sent
   tcpdump -i eth0 -w - port 25 | segmilter classify --format jsonl -
   segmilter gait --learn acme a.pcap     an entry for a program, to go into [gaits] files
@@ -43,6 +45,7 @@ struct Options {
   std::string file = kDefaultFile;
   bool print = false;
   bool version = false;
+  NftOptions nft;
   GaitOptions gait;
   std::string gait_config;  // empty: the entries that are compiled in
   ClassifyArguments classify;
@@ -85,10 +88,15 @@ void define(CLI::App& app, Options& options) {
   };
   add("run", "start the proxy (or the wire observer) and the filter, and keep them running");
   add("proxy", "the proxy alone, in the foreground, without a supervisor");
-  add("wire", "the wire observer alone: watches Postfix's own port, with nothing in the mail's path");
+  add("wire",
+      "the wire observer alone: watches Postfix's own port, with nothing in the mail's path");
   add("filter", "the filter alone, in the foreground, without a supervisor");
   add("check", "look at the configuration: exit 0, or 78 with FILE:LINE: KEY: REASON")
       ->add_flag("--print", options.print, "print every setting, as TOML");
+  auto* rules =
+      add("nft", "print the firewall's rules for proxy.tproxy_ports: segmilter nft | nft -f -");
+  rules->add_flag("--routing", options.nft.routing, "the routing rule instead, as lines for sh -e");
+  rules->add_flag("--remove", options.nft.remove, "what takes them away again");
   define_classify(app, options.classify);
   define_evaluate(app, options.evaluate);
   define_gait(app, options.gait, options.gait_config);
@@ -111,8 +119,10 @@ int dispatch(const std::string& command, const Options& options) {
   if (command == "classify") return classify(options.classify);
   if (command == "evaluate") return evaluate(options.evaluate);
   if (command == "gait") return run_gait(options);
-  const auto config = config::parse(config::read_file(options.file), options.file);
+  const auto config =
+      config::parse(config::read_file(options.file), options.file, config::Secrets::Read);
   if (command == "check") return check(config, options);
+  if (command == "nft") return nft(config, options.nft);
   if (command == "proxy") return supervisor::run_proxy(config, options.file);
   if (command == "wire") return supervisor::run_wire(config, options.file);
   if (command == "filter") return supervisor::run_filter(config, options.file);

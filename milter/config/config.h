@@ -12,6 +12,7 @@
 
 #include "classifier/classify.h"
 #include "milter/net/address.h"
+#include "milter/seal/keys.h"
 
 namespace config {
 
@@ -35,12 +36,21 @@ struct Log {
 
 struct Proxy {
   std::vector<net::Endpoint> listen;      // empty: no proxy is started
+  // Ports of this machine that the firewall sends to `listen` (nft tproxy), so that Postfix may keep
+  // them and answers there when nobody listens; empty: clients connect to `listen` itself.
+  static constexpr std::size_t kMostTproxyPorts = 8;
+  std::vector<std::uint16_t> tproxy_ports;
+  unsigned tproxy_mark = 0x736d;          // of the packets that are sent so
   std::optional<net::Endpoint> upstream;  // Postfix's smtpd that expects the PROXY protocol
   // How the client's address reaches Postfix. There is no "none": without it every client would
   // look like 127.0.0.1, which mynetworks permits: an open relay.
   enum class Protocol { ProxyV1, ProxyV2 };
   Protocol upstream_protocol = Protocol::ProxyV2;
-  unsigned workers = 0;  // threads; 0: one a core, at most 8
+  // Whose connections begin with a PROXY header of their own; from nobody else is one believed.
+  std::vector<net::Network> balancers;
+  bool balancer_transparent = false;  // they pass the client's segments on as they are
+  seconds balancer_timeout{5};        // for the header
+  unsigned workers = 0;               // threads; 0: one a core, at most 8
   unsigned max_sessions = 10000;
   unsigned max_sessions_per_address = 50;  // per IPv4 address or IPv6 /64
   unsigned max_rate_per_address = 300;     // new sessions a minute, of the same; 0: any number
@@ -97,6 +107,54 @@ struct Exempt {
   bool authenticated = true;
   bool loopback = true;
   std::vector<net::Network> networks;  // own networks and trusted relays
+  // Outsiders by name, "example.org" or ".example.org": a client whose name Postfix has confirmed
+  // forward (address to name and back to the address) ends in one. Headers of ours that they bring
+  // are deleted, as anybody may send through them.
+  std::vector<std::string> ptr_suffixes;
+  std::vector<std::string> helo_suffixes;  // what it said in EHLO ends so, and its confirmed name
+};
+
+// The rest of [policy]: what lies between a threshold that was passed and an action.
+struct Acting {
+  enum class Fallback { None, Tempfail };
+  // Roll-out: of the clients whose message asks for the action, the share that gets it.
+  unsigned tempfail_percent = 100;
+  unsigned quarantine_percent = 100;
+  unsigned reject_percent = 100;
+  std::string percent_key;                  // who is in the share; the same on all MX of a site
+  Fallback on_unobserved = Fallback::None;  // there is no evidence of the message
+  Fallback on_error = Fallback::None;       // it was not got, or judging failed
+};
+
+// Suspends rejects and deferrals when there are suddenly many of them.
+struct Breaker {
+  bool enabled = true;
+  seconds window{300};
+  unsigned min_messages = 100;  // in the window; with fewer no share is worth a name
+  double max_share = 0.5;       // of the judged messages that may be rejected or deferred
+  double jump = 5.0;            // times the long-term share; infinity: does not count
+  seconds hold{600};            // how long they are suspended, at least
+};
+
+// Headers that another host of the site wrote: a backup MX signs, the primary believes.
+struct Seal {
+  std::string key_file;  // empty: no seals
+  bool sign = false;
+  std::vector<net::Network> believe_from;  // relays whose sealed headers stay
+  seconds max_age{5 * 24 * 3600};          // as long as mail may lie in a queue
+  std::vector<seal::Key> keys;             // of key_file; the first one signs; see parse()
+};
+
+// What is done otherwise than [policy] says for the mail of one listener: [listener.NAME].
+struct Listener {
+  static constexpr std::size_t kMost = 32;
+  std::string name;        // Postfix's milter_macro_daemon_name, where no port is given
+  std::uint16_t port = 0;  // that the client connected to; 0: told by the name
+  std::optional<classifier::Policy::Mode> mode;
+  std::optional<double> tempfail;
+  std::optional<double> quarantine;
+  std::optional<double> reject;
+  classifier::Policy policy;  // [policy], and these over it; made by load.cc
 };
 
 struct Reply {
@@ -120,8 +178,12 @@ struct Config {
   Header header;
   Exempt exempt;
   Reply reply;
-  Gaits gaits;                // read by load.cc into policy.gaits
-  classifier::Policy policy;  // [policy] and [weights]
+  Acting acting;
+  Breaker breaker;
+  Seal seal;
+  Gaits gaits;                      // read by load.cc into policy.gaits
+  classifier::Policy policy;        // [policy] and [weights]
+  std::vector<Listener> listeners;  // in the file's order; the first that fits counts
 };
 
 }  // namespace config

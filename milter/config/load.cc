@@ -37,7 +37,7 @@ std::string one_line(std::string text) {
 [[noreturn]] void fail(const Source& source, std::string_view key, std::string_view reason) {
   // A setting that is not there: its section's line is still a help.
   auto found = source.lines.find(key);
-  if (found == source.lines.end()) found = source.lines.find(key.substr(0, key.find('.')));
+  if (found == source.lines.end()) found = source.lines.find(key.substr(0, key.rfind('.')));
   const auto line = found == source.lines.end() ? "" : fmt::format(":{}", found->second);
   throw ConfigError(one_line(fmt::format("{}{}: {}: {}", source.file, line, key, reason)));
 }
@@ -79,7 +79,8 @@ auto* find_named(const Items& items, std::string_view name, NameOf name_of) {
   return found == items.end() ? nullptr : &*found;
 }
 
-const std::string& key_of(const Setting& setting) {
+template <typename Target>
+const std::string& key_of(const BasicSetting<Target>& setting) {
   return setting.key;
 }
 const std::string& name_of(const Section& section) {
@@ -94,13 +95,14 @@ std::string why_not_none(const toml::node& node) {
          "permits: an open relay. Use \"proxy-v2\" and smtpd_upstream_proxy_protocol=haproxy";
 }
 
-void read_setting(const Source& source, const std::string& name, const Setting& setting,
-                  const toml::node& node, Config& config) {
+template <typename Target>
+void read_setting(const Source& source, const std::string& name,
+                  const BasicSetting<Target>& setting, const toml::node& node, Target& target) {
   if (name == "proxy.upstream_protocol") {
     if (const auto reason = why_not_none(node); !reason.empty()) fail(source, name, reason);
   }
   try {
-    setting.read(node, config);
+    setting.read(node, target);
   } catch (const Refused& refused) {
     fail(source, name, refused.what());
   }
@@ -123,16 +125,35 @@ std::vector<Entry> in_file_order(const toml::table& table) {
   return entries;
 }
 
-void read_section(Source& source, const Section& section, const toml::table& table,
-                  Config& config) {
+template <typename Target>
+void read_section(Source& source, const std::string& section,
+                  const std::vector<BasicSetting<Target>>& settings, const toml::table& table,
+                  Target& target) {
   for (const auto& [line, key, node] : in_file_order(table)) {
-    const auto name = section.name + "." + key;
+    const auto name = section + "." + key;
     source.lines[name] = line;
-    const auto* setting = find_named(section.settings, key, key_of);
+    const auto* setting = find_named(settings, key, key_of<Target>);
     if (setting == nullptr) {
-      fail(source, name, "unknown setting" + did_you_mean(key, section.settings, key_of));
+      fail(source, name, "unknown setting" + did_you_mean(key, settings, key_of<Target>));
     }
-    read_setting(source, name, *setting, *node, config);
+    read_setting(source, name, *setting, *node, target);
+  }
+}
+
+// All of [listener.NAME].
+void read_listeners(Source& source, const toml::table& table, Config& config) {
+  for (const auto& [line, key, node] : in_file_order(table)) {
+    const auto name = fmt::format("{}.{}", kListener, key);
+    source.lines[name] = line;
+    if (const auto reason = check_listener(key); !reason.empty()) fail(source, name, reason);
+    if (!node->is_table()) fail(source, name, fmt::format("is a section: [{}]", name));
+    if (config.listeners.size() == Listener::kMost) {
+      fail(source, name, fmt::format("more than {} listeners", Listener::kMost));
+    }
+    Listener listener;
+    listener.name = key;
+    read_section(source, name, listener_settings(), *node->as_table(), listener);
+    config.listeners.push_back(std::move(listener));
   }
 }
 
@@ -161,6 +182,13 @@ void check_proxy(const Source& source, const Proxy& proxy) {
   if (proxy.upstream && is_wildcard(*proxy.upstream)) {
     fail(source, "proxy.upstream", "names every address; Postfix's own is wanted");
   }
+  for (const auto& network : proxy.balancers) {
+    if (!network.print().ends_with("/0")) continue;
+    fail(source, "proxy.balancers",
+         fmt::format("\"{}\" is everybody: any client could claim any address, also one that may "
+                     "relay",
+                     network.print()));
+  }
   if (proxy.listen.empty()) return;
   if (!proxy.upstream) {
     fail(source, "proxy.listen",
@@ -176,22 +204,51 @@ void check_proxy(const Source& source, const Proxy& proxy) {
   }
 }
 
+// The firewall needs one place to send each family to, and Postfix keeps the port.
+void check_tproxy(const Source& source, const Proxy& proxy) {
+  if (proxy.tproxy_ports.empty()) return;
+  if (proxy.listen.empty()) {
+    fail(source, "proxy.tproxy_ports",
+         "proxy.listen is not set: name where the firewall is to send them, such as "
+         "listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]");
+  }
+  std::size_t of_family[2] = {};
+  for (const auto& listen : proxy.listen) {
+    const auto& ports = proxy.tproxy_ports;
+    if (std::find(ports.begin(), ports.end(), listen.port()) != ports.end()) {
+      fail(source, "proxy.listen",
+           fmt::format("\"{}\" is on a port of proxy.tproxy_ports, which Postfix keeps; take "
+                       "another, such as \"127.0.0.1:10024\"",
+                       listen.print()));
+    }
+    if (++of_family[listen.is_v4() ? 0 : 1] > 1) {
+      fail(source, "proxy.listen",
+           fmt::format(
+               "\"{}\": with proxy.tproxy_ports one address of IPv4 and one of IPv6 is enough",
+               listen.print()));
+    }
+  }
+}
+
 // Both would answer on the evidence socket.
 void check_wire(const Source& source, const Config& config) {
   if (config.wire.ports.empty() || config.proxy.listen.empty()) return;
-  fail(source, "wire.ports",
-       "proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer "
-       "on evidence.socket");
+  fail(
+      source, "wire.ports",
+      "proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer "
+      "on evidence.socket");
 }
 
-void check_thresholds(const Source& source, const classifier::Policy& policy) {
+// `section`: whose thresholds they are, "policy" or "listener.NAME".
+void check_thresholds(const Source& source, const std::string& section,
+                      const classifier::Policy& policy) {
   struct Step {
-    std::string_view key;
+    std::string key;
     double threshold;
   };
-  const Step steps[] = {{"policy.tempfail", policy.tempfail},
-                        {"policy.quarantine", policy.quarantine},
-                        {"policy.reject", policy.reject}};
+  const Step steps[] = {{section + ".tempfail", policy.tempfail},
+                        {section + ".quarantine", policy.quarantine},
+                        {section + ".reject", policy.reject}};
   const Step* below = nullptr;
   for (const Step& step : steps) {
     if (std::isinf(step.threshold)) continue;  // off: not in the order
@@ -201,6 +258,18 @@ void check_thresholds(const Source& source, const classifier::Policy& policy) {
                        step.threshold, below->key, below->threshold));
     }
     below = &step;
+  }
+}
+
+// A listener's policy is [policy] where it does not say otherwise.
+void complete_listeners(const Source& source, Config& config) {
+  for (Listener& listener : config.listeners) {
+    listener.policy = config.policy;
+    listener.policy.mode = listener.mode.value_or(config.policy.mode);
+    listener.policy.tempfail = listener.tempfail.value_or(config.policy.tempfail);
+    listener.policy.quarantine = listener.quarantine.value_or(config.policy.quarantine);
+    listener.policy.reject = listener.reject.value_or(config.policy.reject);
+    check_thresholds(source, fmt::format("{}.{}", kListener, listener.name), listener.policy);
   }
 }
 
@@ -224,9 +293,37 @@ std::shared_ptr<const classifier::GaitBook> read_gaits(const Source& source, con
   return book;
 }
 
+void check_seal(const Source& source, const Seal& seal) {
+  if (!seal.key_file.empty()) return;
+  if (seal.sign) {
+    fail(source, "seal.sign", "seal.key_file is not set: there is no key to sign with");
+  }
+  if (!seal.believe_from.empty()) {
+    fail(source, "seal.believe_from", "seal.key_file is not set: no seal could be checked");
+  }
+}
+
+void read_seal_keys(const Source& source, Seal& seal) {
+  if (seal.key_file.empty()) return;
+  try {
+    seal.keys = seal::read_keys(seal.key_file);
+  } catch (const std::runtime_error& error) {
+    fail(source, "seal.key_file", error.what());
+  }
+}
+
+template <typename Target>
+void print_settings(const std::vector<BasicSetting<Target>>& settings, const Target& target,
+                    std::string& text) {
+  for (const auto& setting : settings) {
+    const auto value = setting.print(target);
+    if (!value.empty()) text += fmt::format("{} = {}\n", setting.key, value);
+  }
+}
+
 }  // namespace
 
-Config parse(std::string_view text, const std::string& file) {
+Config parse(std::string_view text, const std::string& file, Secrets secrets) {
   if (text.size() > kMaxText) {
     throw ConfigError(
         fmt::format("{}: {} bytes long; a configuration may have {}", file, text.size(), kMaxText));
@@ -237,17 +334,26 @@ Config parse(std::string_view text, const std::string& file) {
   for (const auto& [line, name, node] : in_file_order(document)) {
     source.lines[name] = line;
     const auto* section = find_named(sections(), name, name_of);
+    if (name == kListener && node->is_table()) {
+      read_listeners(source, *node->as_table(), config);
+      continue;
+    }
+    if (name == kListener) fail(source, name, "is a list of sections: [listener.NAME]");
     if (section == nullptr) {
       fail(source, name, "unknown section" + did_you_mean(name, sections(), name_of));
     }
     if (!node->is_table()) fail(source, name, fmt::format("is a section: [{}]", name));
-    read_section(source, *section, *node->as_table(), config);
+    read_section(source, section->name, section->settings, *node->as_table(), config);
   }
   check_proxy(source, config.proxy);
+  check_tproxy(source, config.proxy);
   check_wire(source, config);
-  check_thresholds(source, config.policy);
+  check_thresholds(source, "policy", config.policy);
   check_sockets(source, config);
   config.policy.gaits = read_gaits(source, config.gaits);
+  check_seal(source, config.seal);
+  if (secrets == Secrets::Read) read_seal_keys(source, config.seal);
+  complete_listeners(source, config);
   return config;
 }
 
@@ -274,10 +380,11 @@ std::string print(const Config& config) {
   std::string text;
   for (const auto& section : sections()) {
     text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section.name);
-    for (const auto& setting : section.settings) {
-      const auto value = setting.print(config);
-      if (!value.empty()) text += fmt::format("{} = {}\n", setting.key, value);
-    }
+    print_settings(section.settings, config, text);
+  }
+  for (const Listener& listener : config.listeners) {
+    text += fmt::format("\n[{}.{}]\n", kListener, quoted(listener.name));
+    print_settings(listener_settings(), listener, text);
   }
   return text;
 }

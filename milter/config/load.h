@@ -21,7 +21,10 @@ inline constexpr std::size_t kMaxText = 120 * 1024;
 
 // Unknown keys, wrong types, values out of range and combinations that would be unsafe are errors.
 // `file` is used in messages only. Throws ConfigError.
-Config parse(std::string_view text, const std::string& file);
+// `secrets`: whether the keys of seals are read from their file. Who only classifies, or only moves
+// bytes, has no need of them and may have no right to.
+enum class Secrets { Leave, Read };
+Config parse(std::string_view text, const std::string& file, Secrets secrets = Secrets::Leave);
 
 // Reads a whole file. Throws ConfigError when it cannot be read.
 std::string read_file(const std::string& file);

@@ -13,21 +13,22 @@ using namespace std::chrono_literals;
 
 constexpr auto kRestart = Change::AtRestart;
 
-// `access` maps a Config, const or not, to the member. A generic lambda and not a member pointer,
+// `access` maps a Target, const or not, to the member. A generic lambda and not a member pointer,
 // because weights lie in an array two structs down.
-template <typename Access, typename Kind>
-Setting row(std::string_view key, Access access, Kind kind, Change change = Change::AtReload) {
-  Setting setting;
+template <typename Target = Config, typename Access, typename Kind>
+BasicSetting<Target> row(std::string_view key, Access access, Kind kind,
+                         Change change = Change::AtReload) {
+  BasicSetting<Target> setting;
   setting.key = key;
   setting.change = change;
-  setting.read = [=](const toml::node& node, Config& config) {
-    auto& member = access(config);
+  setting.read = [=](const toml::node& node, Target& target) {
+    auto& member = access(target);
     member = static_cast<std::decay_t<decltype(member)>>(kind.read(node));
   };
-  setting.print = [=](const Config& config) {
-    return kind.print(static_cast<typename Kind::Value>(access(config)));
+  setting.print = [=](const Target& target) {
+    return kind.print(static_cast<typename Kind::Value>(access(target)));
   };
-  setting.copy = [=](const Config& from, Config& to) { access(to) = access(from); };
+  setting.copy = [=](const Target& from, Target& to) { access(to) = access(from); };
   return setting;
 }
 
@@ -74,9 +75,14 @@ std::vector<Setting> proxy() {
   const In<Proxy> in{&Config::proxy};
   return {
       in("listen", &Proxy::listen, Endpoints{}, kRestart),
+      in("tproxy_ports", &Proxy::tproxy_ports, Ports{Proxy::kMostTproxyPorts}, kRestart),
+      in("tproxy_mark", &Proxy::tproxy_mark, Number{1, 0x7fff'ffff}, kRestart),
       in("upstream", &Proxy::upstream, OneEndpoint{}),
       in("upstream_protocol", &Proxy::upstream_protocol,
          Choice<Proxy::Protocol>{{"proxy-v1", "proxy-v2"}}),
+      in("balancers", &Proxy::balancers, Networks{}),
+      in("balancer_transparent", &Proxy::balancer_transparent, Flag{}),
+      in("balancer_timeout", &Proxy::balancer_timeout, whole_seconds(1s, 5min)),
       in("workers", &Proxy::workers, Number{0, 64}, kRestart),
       in("max_sessions", &Proxy::max_sessions, Number{1, 1'000'000}),
       in("max_sessions_per_address", &Proxy::max_sessions_per_address, Number{1, 1'000'000}),
@@ -150,6 +156,8 @@ std::vector<Setting> exempt() {
       in("authenticated", &Exempt::authenticated, Flag{}),
       in("loopback", &Exempt::loopback, Flag{}),
       in("networks", &Exempt::networks, Networks{}),
+      in("ptr_suffixes", &Exempt::ptr_suffixes, Suffixes{}),
+      in("helo_suffixes", &Exempt::helo_suffixes, Suffixes{}),
   };
 }
 
@@ -165,15 +173,47 @@ std::vector<Setting> reply() {
 std::vector<Setting> policy() {
   using classifier::Policy;
   const In<Policy> in{&Config::policy};
+  const In<Acting> acting{&Config::acting};
   const Threshold threshold{-1000, 1000};
+  const Number percent{0, 100};
+  const Choice<Acting::Fallback> fallback{{"none", "tempfail"}};
   return {
       in("mode", &Policy::mode, Choice<Policy::Mode>{{"monitor", "enforce"}}),
       in("tempfail", &Policy::tempfail, threshold),
       in("quarantine", &Policy::quarantine, threshold),
       in("reject", &Policy::reject, threshold),
       in("min_confidence", &Policy::min_confidence, Real{0, 1}),
+      acting("tempfail_percent", &Acting::tempfail_percent, percent),
+      acting("quarantine_percent", &Acting::quarantine_percent, percent),
+      acting("reject_percent", &Acting::reject_percent, percent),
+      acting("percent_key", &Acting::percent_key, Text{R"("our-mx")", check_word_or_empty}),
+      acting("on_unobserved", &Acting::on_unobserved, fallback),
+      acting("on_error", &Acting::on_error, fallback),
   };
 }
+
+std::vector<Setting> breaker() {
+  const In<Breaker> in{&Config::breaker};
+  return {
+      in("enabled", &Breaker::enabled, Flag{}),
+      in("window", &Breaker::window, whole_seconds(1s, 1h)),
+      in("min_messages", &Breaker::min_messages, Number{1, 1'000'000}),
+      in("max_share", &Breaker::max_share, Real{0, 1}),
+      in("jump", &Breaker::jump, Threshold{1, 1000}),
+      in("hold", &Breaker::hold, whole_seconds(1s, 24h)),
+  };
+}
+
+std::vector<Setting> seal() {
+  const In<Seal> in{&Config::seal};
+  return {
+      in("key_file", &Seal::key_file, Text{R"("/etc/segmilter/seal.keys")", check_file_or_empty}),
+      in("sign", &Seal::sign, Flag{}),
+      in("believe_from", &Seal::believe_from, Networks{}),
+      in("max_age", &Seal::max_age, whole_seconds(1s, 720h)),
+  };
+}
+
 std::vector<Setting> gaits() {
   const In<Gaits> in{&Config::gaits};
   return {
@@ -211,13 +251,32 @@ std::vector<Setting> weights() {
 
 }  // namespace
 
+const std::vector<BasicSetting<Listener>>& listener_settings() {
+  using Mode = classifier::Policy::Mode;
+  const auto in = [](std::string_view key, auto member, auto kind) {
+    const auto access = [member](auto& listener) -> auto& {
+      return listener.*member;
+    };
+    return row<Listener>(key, access, kind);
+  };
+  const Optional<Threshold> threshold{{-1000, 1000}};
+  static const std::vector<BasicSetting<Listener>> all = {
+      in("port", &Listener::port, Number{0, 65535}),
+      in("mode", &Listener::mode, Optional<Choice<Mode>>{{{"monitor", "enforce"}}}),
+      in("tempfail", &Listener::tempfail, threshold),
+      in("quarantine", &Listener::quarantine, threshold),
+      in("reject", &Listener::reject, threshold),
+  };
+  return all;
+}
+
 const std::vector<Section>& sections() {
   static const std::vector<Section> all = {
       {"general", general()}, {"log", log()},       {"proxy", proxy()},
       {"capture", capture()}, {"wire", wire()},     {"evidence", evidence()},
       {"filter", filter()},   {"header", header()}, {"exempt", exempt()},
       {"reply", reply()},     {"policy", policy()}, {"weights", weights()},
-      {"gaits", gaits()},
+      {"breaker", breaker()}, {"seal", seal()},     {"gaits", gaits()},
   };
   return all;
 }

@@ -1,6 +1,8 @@
 // The table of all settings: one row each, which says how it is read, printed, compared and copied.
 // Parsing, `segmilter check --print` and reloading all walk this one table, so a setting that has a
-// row is whole. Constant after first use; safe from any thread.
+// row is whole. Sections of which there may be several, each with a name that the administrator
+// gives ([listener.NAME]), have a table of their own with the same kind of row. Constant after
+// first use; safe from any thread.
 #pragma once
 
 #include <toml++/toml.h>
@@ -18,13 +20,16 @@ enum class Change {
   AtRestart,  // sockets, rights and threads that a running program has already taken
 };
 
-struct Setting {
+// `Target` is what the setting is a part of: a Config, or one Listener.
+template <typename Target>
+struct BasicSetting {
   std::string key;
   Change change = Change::AtReload;
-  std::function<void(const toml::node&, Config&)> read;  // throws Refused
-  std::function<std::string(const Config&)> print;       // TOML; empty: not set
-  std::function<void(const Config& from, Config& to)> copy;
+  std::function<void(const toml::node&, Target&)> read;  // throws Refused
+  std::function<std::string(const Target&)> print;       // TOML; empty: not set
+  std::function<void(const Target& from, Target& to)> copy;
 };
+using Setting = BasicSetting<Config>;
 
 struct Section {
   std::string name;
@@ -32,5 +37,9 @@ struct Section {
 };
 
 const std::vector<Section>& sections();
+
+// Of [listener.NAME].
+inline constexpr char kListener[] = "listener";
+const std::vector<BasicSetting<Listener>>& listener_settings();
 
 }  // namespace config

@@ -181,6 +181,12 @@ std::string print_list(const Items& items) {
   return text + "]";
 }
 
+std::string print_strings(const std::vector<std::string>& items) {
+  std::string list;
+  for (const std::string& item : items) list += (list.empty() ? "" : ", ") + quoted(item);
+  return "[" + list + "]";
+}
+
 }  // namespace
 
 std::string quoted(std::string_view text) {
@@ -371,6 +377,22 @@ std::string check_milter_socket(std::string_view text) {
   return fmt::format("\"{}\" is none of unix:PATH, inet:PORT@ADDRESS, inet6:PORT@ADDRESS", text);
 }
 
+std::string check_file_or_empty(std::string_view text) {
+  if (text.empty() || (text.starts_with('/') && is_printable(text))) return "";
+  return fmt::format("\"{}\" is not an absolute path", text);
+}
+
+// What Postfix's milter_macro_daemon_name may be; quotes would need an escape in our own print.
+std::string check_listener(std::string_view text) {
+  if (!text.empty() && text.size() <= 255 && all_of_set(text, kNameCharacters)) return "";
+  return "is not the name of a listener: letters, digits, '.', '-' and '_' only";
+}
+
+std::string check_word_or_empty(std::string_view text) {
+  if (text.size() <= 255 && is_printable(text) && text.find(' ') == text.npos) return "";
+  return "may have printable ASCII characters only, at most 255, and no blank";
+}
+
 std::string check_note(std::string_view text) {
   // With code and CRLF it must fit in a reply line of 512 bytes (RFC 5321, 4.5.3.1.5).
   constexpr std::size_t kMost = 480;
@@ -445,9 +467,31 @@ Files::Value Files::read(const toml::node& node) const {
 }
 
 std::string Files::print(const Value& value) const {
-  std::string list;
-  for (const std::string& file : value) list += (list.empty() ? "" : ", ") + quoted(file);
-  return "[" + list + "]";
+  return print_strings(value);
+}
+
+Suffixes::Value Suffixes::read(const toml::node& node) const {
+  constexpr std::size_t kMost = 1000;  // each message of a client is compared with all of them
+  Value suffixes;
+  for_each_string(node, R"(".example.org", "example.net")", [&](const std::string& text) {
+    const auto name = std::string_view(text).substr(text.starts_with('.') ? 1 : 0);
+    const bool good = !name.empty() && name.size() <= 253 && all_of_set(name, kNameCharacters) &&
+                      name.front() != '.' && name.find("..") == name.npos;
+    if (!good || name.ends_with('.')) {
+      throw Refused(
+          fmt::format("\"{}\" is not the end of a host name, such as \".example.org\"", text));
+    }
+    if (std::find(suffixes.begin(), suffixes.end(), text) != suffixes.end()) {
+      throw Refused(fmt::format("\"{}\" is named twice", text));
+    }
+    if (suffixes.size() == kMost) throw Refused(fmt::format("more than {} names", kMost));
+    suffixes.push_back(text);
+  });
+  return suffixes;
+}
+
+std::string Suffixes::print(const Value& value) const {
+  return print_strings(value);
 }
 
 Networks::Value Networks::read(const toml::node& node) const {

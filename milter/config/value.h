@@ -94,6 +94,15 @@ struct FileMode {
 // One name of a table; `index` is that of the name.
 std::size_t read_choice(const toml::node& node, const std::vector<std::string_view>& names);
 
+// A value that may be left out, and is then somebody else's.
+template <typename Kind>
+struct Optional {
+  using Value = std::optional<typename Kind::Value>;
+  Kind kind;
+  Value read(const toml::node& node) const { return kind.read(node); }
+  std::string print(const Value& value) const { return value ? kind.print(*value) : ""; }
+};
+
 // An enum whose enumerators are 0, 1, 2… in the order of `names`.
 template <typename Enum>
 struct Choice {
@@ -126,6 +135,9 @@ std::string check_account_or_empty(std::string_view text);
 std::string check_interface_or_empty(std::string_view text);
 std::string check_socket_path(std::string_view text);
 std::string check_milter_socket(std::string_view text);
+std::string check_file_or_empty(std::string_view text);  // an absolute path
+std::string check_listener(std::string_view text);
+std::string check_word_or_empty(std::string_view text);  // no blanks
 std::string check_note(std::string_view text);      // printable ASCII, for a log or a queue file
 std::string check_tempfail(std::string_view text);  // "4.x.y text"
 std::string check_reject(std::string_view text);    // "5.x.y text"
@@ -152,6 +164,13 @@ struct Ports {
 
 // Absolute paths.
 struct Files {
+  using Value = std::vector<std::string>;
+  Value read(const toml::node& node) const;
+  std::string print(const Value& value) const;
+};
+
+// Domains at the end of a host name, without case: "example.org", ".example.org".
+struct Suffixes {
   using Value = std::vector<std::string>;
   Value read(const toml::node& node) const;
   std::string print(const Value& value) const;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <string>
@@ -110,7 +111,7 @@ std::optional<net::Endpoint> client_of(SMFICTX* context, const sockaddr* address
 }
 
 // A list of ours replaces Postfix's own, so each names all that is wanted at its step. What is not
-// read yet ({cipher}, the daemon's) costs a few bytes and shows in a debug log of Postfix.
+// read yet ({cipher}) costs a few bytes and shows in a debug log of Postfix.
 void ask_for_macros(SMFICTX* context) {
   struct List {
     int step;
@@ -152,9 +153,20 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
   });
 }
 
-sfsistat on_connect(SMFICTX* context, char*, sockaddr* address) {
+// Where the client connected to. Behind the PROXY protocol the port is the one of its header: the
+// proxy's own listener.
+void note_daemon(SMFICTX* context, Connection& connection) {
+  const std::string_view digits = macro(context, "{daemon_port}");
+  std::uint16_t port = 0;
+  (void)std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  connection.daemon(macro(context, "{daemon_name}"), port);
+}
+
+sfsistat on_connect(SMFICTX* context, char* name, sockaddr* address) {
   return seal_silent(context, SMFIP_NR_CONN, [&](Session& session) {
     session.connection.connect(client_of(context, address));
+    session.connection.client_name(text(name));
+    note_daemon(context, session.connection);
   });
 }
 
@@ -221,28 +233,43 @@ std::string hostname(SMFICTX* context, const config::Config& settings) {
   return name;
 }
 
+// By the clock on the wall: a seal is checked on another machine.
+seal::Seconds unix_time() {
+  return std::chrono::duration_cast<seal::Seconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+}
+
 void warn(SMFICTX* context, std::string_view what) {
   logging::event(logging::Level::Warning, macro(context, "i"), what, {});
 }
 
 // From the last one down: each deletion renumbers those behind it. Before the insertion, because
 // ours would be number 1 from then on.
-void delete_forged(SMFICTX* context, unsigned forged) {
-  for (unsigned i = std::min(forged, kMaxDeleted); i > 0; --i) {
+void delete_forged(SMFICTX* context, const Judgement& judgement) {
+  if (!judgement.strip) return;
+  for (unsigned i = std::min(judgement.own, kMaxDeleted); i > 0; --i) {
+    if (i == judgement.kept) continue;
     if (smfi_chgheader(context, c_string(kHeaderName), static_cast<int>(i), nullptr) !=
         MI_SUCCESS) {
       warn(context, "a forged header could not be deleted");
       return;
     }
   }
-  if (forged > kMaxDeleted) warn(context, "too many forged headers, the last ones stay");
+  if (judgement.own > kMaxDeleted) warn(context, "too many forged headers, the last ones stay");
 }
 
 void label(SMFICTX* context, const config::Config& settings, const Judgement& judgement) {
-  delete_forged(context, judgement.forged);
+  delete_forged(context, judgement);
+  std::optional<Signing> signing;
+  if (settings.seal.sign) {
+    signing.emplace(Signing{settings.seal.keys.front(), judgement.identity, unix_time()});
+  }
+  // With header values as they are, the blank behind the colon is ours to write.
+  const bool blank = (session_of(context).exact & SMFIP_HDR_LEADSPC) != 0;
   const std::string value =
-      header_value(hostname(context, settings), judgement.trace, judgement.verdict, judgement.tls,
-                   settings.header.max_runs);
+      (blank ? " " : "") + header_value(hostname(context, settings), judgement.trace,
+                                        judgement.verdict, judgement.tls, settings.header.max_runs,
+                                        signing ? &*signing : nullptr);
   if (smfi_insheader(context, settings.header.index, c_string(kHeaderName),
                      c_string(value.c_str())) != MI_SUCCESS) {
     warn(context, "the header could not be inserted");
@@ -295,7 +322,11 @@ void set_reply(SMFICTX* context, const char* code, std::string_view configured) 
 // A refused message keeps no edits, so none are made.
 sfsistat act(SMFICTX* context, const config::Config& settings, const Judgement& judgement) {
   using classifier::Action;
-  switch (judgement.verdict.action) {
+  if (judgement.exempt != Exemption::None) {
+    delete_forged(context, judgement);
+    return SMFIS_CONTINUE;
+  }
+  switch (judgement.decision.action) {
     case Action::Reject:
       set_reply(context, "550", settings.reply.reject);
       return SMFIS_REJECT;
@@ -320,9 +351,10 @@ sfsistat on_end_of_message(SMFICTX* context) {
     Session& session = session_of(context);
     const auto settings = service->settings();
     BoundedEvidence source(*service, *settings);
-    const Judgement judgement = session.connection.end_of_message(*settings, source);
-    const bool exempt = judgement.exempt != Exemption::None;
-    const sfsistat answer = exempt ? SMFIS_CONTINUE : act(context, *settings, judgement);
+    Judgement judgement = session.connection.end_of_message(*settings, source, unix_time());
+    if (!judgement.failure.empty()) service->failed(judgement.failure);
+    service->settle(*settings, judgement, std::chrono::steady_clock::now());
+    const sfsistat answer = act(context, *settings, judgement);
     log_message(macro(context, "i"), session.connection, judgement, settings->header.max_runs);
     return answer;
   });

@@ -1,10 +1,12 @@
 #include "milter/filter/connection.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "classifier/words.h"
 #include "milter/filter/header.h"
+#include "milter/filter/names.h"
 
 namespace filter {
 
@@ -18,9 +20,37 @@ std::string_view name(Exemption exemption) {
       return "loopback";
     case Exemption::OwnNetwork:
       return "own-network";
+    case Exemption::ClientName:
+      return "client-name";
+    case Exemption::HeloName:
+      return "helo-name";
+    case Exemption::Relay:
+      return "relay";
+    case Exemption::Sealed:
+      return "sealed";
   }
   return "none";
 }
+
+namespace {
+
+bool strips(Exemption exemption) {
+  switch (exemption) {
+    case Exemption::None:
+    case Exemption::ClientName:
+    case Exemption::HeloName:
+    case Exemption::Relay:
+    case Exemption::Sealed:
+      return true;
+    case Exemption::Authenticated:
+    case Exemption::Loopback:
+    case Exemption::OwnNetwork:
+      return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 void Connection::mail(std::string_view path, std::string_view login, bool tls) {
   begin_message();
@@ -35,7 +65,11 @@ void Connection::mail_parameter(std::string_view parameter) {
 }
 
 void Connection::header(std::string_view name, std::string_view value, bool blank_taken) {
-  if (is_own_header(name)) ++forged_;
+  if (is_own_header(name) && ++own_ <= kMostSeals && value.size() <= seal::kMostValue) {
+    own_values_.resize(own_);
+    own_values_.back() = value;
+  }
+  identity_.field(name, value);
   shown_.header(name, value, blank_taken);
   if (!blank_taken && value.starts_with(' ')) value.remove_prefix(1);
   claims_.header(name, value);
@@ -48,7 +82,9 @@ bool Connection::wants_body(const config::Config& settings) const {
 void Connection::begin_message() {
   authenticated_ = false;
   tls_ = false;
-  forged_ = 0;
+  own_ = 0;
+  own_values_.clear();
+  identity_ = {};
   claims_ = {};
   shown_ = {};
   parameters_ = {};
@@ -88,29 +124,59 @@ void Connection::add_what_was_shown(const Shown& shown, const classifier::Dialog
   trace.dialogue.dsn = parameters.dsn;
 }
 
+// The first header from above that a relay on the list has sealed for this message.
+void Connection::check_seals(const config::Seal& settings, seal::Seconds now,
+                             Judgement& result) const {
+  const auto& list = settings.believe_from;
+  result.from_relay = client_ && std::any_of(list.begin(), list.end(), [this](const auto& network) {
+                        return network.contains(*client_);
+                      });
+  if (!result.from_relay) return;
+  result.exempt = Exemption::Relay;
+  for (std::size_t i = 0; i < own_values_.size(); ++i) {
+    const auto verdict =
+        seal::check(own_values_[i], identity_.digest(), settings.keys, now, settings.max_age);
+    if (i == 0 || verdict == seal::Result::Good) result.seal = verdict;
+    if (verdict != seal::Result::Good) continue;
+    result.kept = static_cast<unsigned>(i) + 1;
+    result.exempt = Exemption::Sealed;
+    return;
+  }
+}
+
 Exemption Connection::exemption(const config::Exempt& settings) const {
   if (settings.authenticated && authenticated_) return Exemption::Authenticated;
   if (!client_) return Exemption::None;
   if (settings.loopback && client_->is_loopback()) return Exemption::Loopback;
   const bool own = std::any_of(settings.networks.begin(), settings.networks.end(),
                                [this](const net::Network& net) { return net.contains(*client_); });
-  return own ? Exemption::OwnNetwork : Exemption::None;
+  if (own) return Exemption::OwnNetwork;
+  if (!is_confirmed(client_name_)) return Exemption::None;
+  if (ends_in_any(client_name_, settings.ptr_suffixes)) return Exemption::ClientName;
+  // Anybody may say any name: it counts where the confirmed one ends in the same.
+  const bool said = std::any_of(settings.helo_suffixes.begin(), settings.helo_suffixes.end(),
+                                [this](const std::string& suffix) {
+                                  return ends_in(helo_, suffix) && ends_in(client_name_, suffix);
+                                });
+  return said ? Exemption::HeloName : Exemption::None;
 }
 
-Judgement Connection::end_of_message(const config::Config& settings, EvidenceSource& source) {
-  Judgement result;
-  result.exempt = exemption(settings.exempt);
-  result.tls = tls_;
-  result.forged = forged_;
-  classifier::Claims claims = std::move(claims_);
-  claims.helo = helo_.substr(0, classifier::Claims::kLongest);
-  const Shown shown = std::move(shown_);
-  const classifier::Dialogue parameters = parameters_;
-  begin_message();
+const classifier::Policy& Connection::policy(const config::Config& settings) const {
+  for (const config::Listener& listener : settings.listeners) {
+    const bool fits =
+        listener.port != 0 ? listener.port == daemon_port_ : listener.name == daemon_name_;
+    if (fits) return listener.policy;
+  }
+  return settings.policy;
+}
+
+// Asks, and classifies what came.
+void Connection::judge(const config::Config& settings, EvidenceSource& source, const Shown& shown,
+                       const classifier::Dialogue& parameters, const classifier::Claims& claims,
+                       Judgement& result) {
   // Each end of message is one message of the session, also when no evidence came for it: without
   // this count the next question would be answered with the trace of the one before.
   const std::uint32_t after = judged_++;
-  if (result.exempt != Exemption::None) return result;
   // In clear the observer has read the message itself.
   const classifier::ShownSizes sizes = result.tls ? shown.sizes() : classifier::ShownSizes{};
   result.trace = client_ ? source.ask(*client_, after, sizes)
@@ -118,7 +184,46 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
   add_what_was_shown(shown, parameters, result.trace);
   // The observer also counts messages that Postfix refused and never showed to us.
   judged_ = std::max(judged_, result.trace.message);
-  result.verdict = classifier::classify(result.trace, settings.policy, &claims);
+  result.verdict = classifier::classify(result.trace, policy(settings), &claims);
+}
+
+void Connection::decide_on(const config::Config& settings, Judgement& result) const {
+  const unsigned place = rollout_place(client_ ? &*client_ : nullptr, settings.acting.percent_key);
+  result.footing = footing(result.trace);
+  result.decision =
+      decide(result.verdict, result.footing, policy(settings), settings.acting, place);
+  result.verdict.action = result.decision.action;
+  result.verdict.would = result.decision.would;
+}
+
+Judgement Connection::end_of_message(const config::Config& settings, EvidenceSource& source,
+                                     seal::Seconds now) {
+  Judgement result;
+  check_seals(settings.seal, now, result);
+  if (result.exempt == Exemption::None) result.exempt = exemption(settings.exempt);
+  result.strip = strips(result.exempt);
+  result.identity = identity_.digest();
+  result.tls = tls_;
+  result.own = own_;
+  classifier::Claims claims = std::move(claims_);
+  claims.helo = helo_.substr(0, classifier::Claims::kLongest);
+  const Shown shown = std::move(shown_);
+  const classifier::Dialogue parameters = parameters_;
+  begin_message();
+  if (result.exempt != Exemption::None) {
+    ++judged_;
+    return result;
+  }
+  // An exception here (memory, for one) costs the label, and not the headers that are to be
+  // deleted.
+  try {
+    judge(settings, source, shown, parameters, claims, result);
+  } catch (const std::exception& error) {
+    result.failure = error.what();
+    result.verdict = {};
+    result.trace = classifier::unobserved(classifier::Reason::Error, judged_);
+  }
+  decide_on(settings, result);
   return result;
 }
 

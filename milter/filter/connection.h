@@ -8,16 +8,21 @@
 // libmilter calls for one connection one after the other, though from different threads.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "classifier/classify.h"
 #include "classifier/trace.h"
 #include "milter/config/config.h"
+#include "milter/filter/decision.h"
 #include "milter/filter/shown.h"
 #include "milter/net/address.h"
+#include "milter/seal/identity.h"
+#include "milter/seal/seal.h"
 
 namespace filter {
 
@@ -30,21 +35,50 @@ class EvidenceSource {
                                 const classifier::ShownSizes& sizes) = 0;
 };
 
-enum class Exemption : std::uint8_t { None, Authenticated, Loopback, OwnNetwork };
+enum class Exemption : std::uint8_t {
+  None,
+  Authenticated,
+  Loopback,
+  OwnNetwork,
+  ClientName,  // its confirmed name is on the list
+  HeloName,    // so is what it said in EHLO, and its confirmed name bears it out
+  Relay,       // whose seals are believed: what was seen would be of the relay, not of the sender
+  Sealed,      // the same, and its header stays
+};
 std::string_view name(Exemption exemption);
 
 // What is to be done with one message.
 struct Judgement {
-  Exemption exempt = Exemption::None;  // other than None: header neither added nor removed
+  Exemption exempt = Exemption::None;  // other than None: no header is added
   classifier::Trace trace;             // with an exempt message: empty
-  classifier::Verdict verdict;
+  classifier::Verdict verdict;         // its action is that of `decision`
+  Footing footing = Footing::Evidence;
+  Decision decision;
+  std::string failure;  // what an exception said while it was judged; else empty
   bool tls = false;
-  unsigned forged = 0;  // headers of our name that came with the message
+  unsigned own = 0;  // headers of our name that came with the message
+  // They are deleted, or are none of our business: one's own networks may have a filter of their
+  // own, from anywhere else anybody may have written them.
+  bool strip = true;
+  unsigned kept = 0;  // the number of the one with a good seal, from 1; 0: none
+  seal::Result seal = seal::Result::None;  // of a relay on the list: of its first header
+  bool from_relay = false;                 // a relay on that list
+  seal::Digest identity{};                 // what a seal of ours is for
+
+  // How many of them go.
+  unsigned forged() const { return strip ? own - (kept != 0 ? 1 : 0) : 0; }
 };
 
 class Connection {
  public:
   void connect(std::optional<net::Endpoint> client) { client_ = client; }
+  // As Postfix confirmed it; "unknown" or an address in brackets where it could not.
+  void client_name(std::string_view name) { client_name_ = name; }
+  // Where the client connected to: Postfix's milter_macro_daemon_name, and the port; 0: not told.
+  void daemon(std::string_view name, std::uint16_t port) {
+    daemon_name_ = name;
+    daemon_port_ = port;
+  }
   void helo(std::string_view name) { helo_ = name; }
   // `path` as MAIL has it, in angle brackets. `login`: the SASL login name, empty if there is none.
   void mail(std::string_view path, std::string_view login, bool tls);
@@ -61,27 +95,42 @@ class Connection {
   void body(std::string_view bytes) { shown_.body(bytes); }
   void body_unseen() { shown_.body_unseen(); }
   void abort() { begin_message(); }
-  // Asks and classifies; may wait for the evidence timeout.
-  Judgement end_of_message(const config::Config& settings, EvidenceSource& source);
+  // Asks and classifies; may wait for the evidence timeout. `now`: for the age of seals.
+  Judgement end_of_message(const config::Config& settings, EvidenceSource& source,
+                           seal::Seconds now);
 
   const std::optional<net::Endpoint>& client() const { return client_; }
   const std::string& helo() const { return helo_; }
 
  private:
+  // A relay's header is its only one; who sends more does not get more work done.
+  static constexpr unsigned kMostSeals = 8;
+
   void begin_message();
+  void check_seals(const config::Seal& settings, seal::Seconds now, Judgement& result) const;
   static void fit_to_shown(const Shown& shown, classifier::Trace& trace);
   static void add_what_was_shown(const Shown& shown, const classifier::Dialogue& parameters,
                                  classifier::Trace& trace);
   Exemption exemption(const config::Exempt& settings) const;
+  const classifier::Policy& policy(const config::Config& settings) const;
+  void judge(const config::Config& settings, EvidenceSource& source, const Shown& shown,
+             const classifier::Dialogue& parameters, const classifier::Claims& claims,
+             Judgement& result);
+  void decide_on(const config::Config& settings, Judgement& result) const;
 
   std::optional<net::Endpoint> client_;
+  std::string client_name_;
+  std::string daemon_name_;
+  std::uint16_t daemon_port_ = 0;
   std::string helo_;
   std::uint32_t judged_ = 0;  // no message up to this number is waiting to be judged
 
   // Of the current message.
   bool authenticated_ = false;
   bool tls_ = false;
-  unsigned forged_ = 0;
+  unsigned own_ = 0;
+  std::vector<std::string> own_values_;  // of the first of them, for their seals
+  seal::Identity identity_;
   classifier::Claims claims_;
   Shown shown_;
   classifier::Dialogue parameters_;  // what MAIL said

@@ -37,6 +37,8 @@ namespace {
 
 using supervisor::ControlMessage;
 
+constexpr int kTickMs = 1000;
+
 // libmilter does not rest when accept() finds no descriptor free: have as many as we may.
 void raise_descriptor_limit() {
   rlimit limit{};
@@ -54,7 +56,8 @@ class Reloader {
 
   void load(const std::string& text) {
     try {
-      auto loaded = std::make_shared<config::Config>(config::parse(text, file_));
+      auto loaded =
+          std::make_shared<config::Config>(config::parse(text, file_, config::Secrets::Read));
       for (const std::string& key : config::needs_restart(*started_, *loaded)) {
         logging::warning("reload: " + key + " changes with the next start only");
       }
@@ -84,10 +87,13 @@ int start_milter() {
 }
 
 // Until the supervisor wants us to drain (true) or libmilter gave up (false).
-bool serve(int control_fd, int ended_fd, Reloader& reloader) {
+bool serve(Service& service, int control_fd, int ended_fd, Reloader& reloader,
+           MilterSocket& socket) {
   for (;;) {
     pollfd entries[] = {{control_fd, POLLIN, 0}, {ended_fd, POLLIN, 0}};
-    if (poll(entries, 2, -1) < 0) continue;  // EINTR
+    const int ready = poll(entries, 2, kTickMs);
+    service.tick(std::chrono::steady_clock::now());
+    if (ready <= 0) continue;  // time, or EINTR
     if (entries[1].revents != 0) return false;
     if (entries[0].revents == 0) continue;
     const auto message = supervisor::receive_control(control_fd);
@@ -95,11 +101,21 @@ bool serve(int control_fd, int ended_fd, Reloader& reloader) {
     switch (message->kind) {
       case ControlMessage::Kind::Reload:
         reloader.load(message->text);
+        service.log_counters();
         break;
+      case ControlMessage::Kind::Handover:
+        socket.hide();  // before the next filter looks whether its place is free
+        (void)supervisor::send_control(control_fd, {ControlMessage::Kind::HandedOver, {}});
+        return true;
       case ControlMessage::Kind::Drain:
       case ControlMessage::Kind::Gone:
         return true;
+      case ControlMessage::Kind::Ping:
+        (void)supervisor::send_control(control_fd, {ControlMessage::Kind::Pong, {}});
+        break;
       case ControlMessage::Kind::Ready:
+      case ControlMessage::Kind::Pong:
+      case ControlMessage::Kind::HandedOver:
         break;
     }
   }
@@ -114,6 +130,7 @@ void drain(Service& service, MilterSocket& socket) {
   if (!service.wait_until_idle(std::chrono::steady_clock::now() + timeout)) {
     logging::warning("drain timeout: milter sessions that are still open are abandoned");
   }
+  service.log_counters();
 }
 
 void register_milter(Service& service, std::chrono::seconds timeout) {
@@ -134,9 +151,11 @@ void ignore_signals() {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-int run_alone(const std::string& socket) {
+int run_alone(Service& service, const std::string& socket) {
   logging::info("filter ready on " + socket);
-  return smfi_main() == MI_SUCCESS ? EX_OK : EX_UNAVAILABLE;
+  const int answer = smfi_main();
+  service.log_counters();
+  return answer == MI_SUCCESS ? EX_OK : EX_UNAVAILABLE;
 }
 
 int run_supervised(Service& service, MilterSocket& socket, const config::Config& config,
@@ -146,7 +165,7 @@ int run_supervised(Service& service, MilterSocket& socket, const config::Config&
   const int ended_fd = start_milter();
   (void)supervisor::send_control(control_fd, {ControlMessage::Kind::Ready, {}});
   logging::info("filter ready on " + config.filter.socket);
-  const bool told = serve(control_fd, ended_fd, reloader);
+  const bool told = serve(service, control_fd, ended_fd, reloader, socket);
   if (!told) {
     logging::error("libmilter ended by itself (it tells syslog why)");
     return EX_UNAVAILABLE;
@@ -165,7 +184,7 @@ int run(const config::Config& config, const std::string& config_file, int contro
   register_milter(service, config.filter.timeout);
   MilterSocket socket(config.filter);
   supervisor::confine(supervisor::Part::Filter, config);
-  if (control_fd < 0) return run_alone(config.filter.socket);
+  if (control_fd < 0) return run_alone(service, config.filter.socket);
   return run_supervised(service, socket, config, config_file, control_fd);
 }
 

@@ -54,7 +54,10 @@ std::vector<std::string> items(std::string_view hostname, const classifier::Trac
   add("writer", classifier::name(verdict.writer));
   add("path", classifier::name(verdict.path));
   if (verdict.block != 0) add("block", std::to_string(verdict.block));
-  if (observed && trace.via != classifier::Via::Kernel) add("via", classifier::name(trace.via));
+  const bool balanced = trace.via == classifier::Via::Balancer;  // said also of what is unobserved
+  if ((observed && trace.via != classifier::Via::Kernel) || balanced) {
+    add("via", classifier::name(trace.via));
+  }
   const std::string gait = word(verdict.gait, 64);
   add("gait", gait.empty() ? "unknown" : gait);
   if (observed) add("mss", verdict.mss != 0 ? std::to_string(verdict.mss) : "unknown");
@@ -124,8 +127,13 @@ std::string host_word(std::string_view hostname) {
 }
 
 std::string header_value(std::string_view hostname, const classifier::Trace& trace,
-                         const classifier::Verdict& verdict, bool tls, std::size_t max_runs) {
-  const auto list = items(hostname, trace, verdict, tls, max_runs);
+                         const classifier::Verdict& verdict, bool tls, std::size_t max_runs,
+                         const Signing* signing) {
+  auto list = items(hostname, trace, verdict, tls, max_runs);
+  if (signing != nullptr) {
+    const auto header = fmt::format("{}", fmt::join(list, ";"));
+    list.insert(list.end() - 1, seal::make(header, signing->identity, signing->key, signing->now));
+  }
   Folder folder;
   for (std::size_t i = 0; i < list.size(); ++i) {
     folder.put(i + 1 < list.size() ? list[i] + ";" : list[i]);

@@ -4,6 +4,8 @@
 //      writer=template; path=full; gait=unknown; mss=1440; tls=no;
 //      segments=399,29,184,1440,1377; v=1
 //
+// With a key, `seal=` stands before `v` (seal/seal.h).
+//
 // The header is a contract: other people's filters read it. Pure functions; safe from any thread.
 #pragma once
 
@@ -13,6 +15,7 @@
 
 #include "classifier/classify.h"
 #include "classifier/trace.h"
+#include "milter/seal/seal.h"
 
 namespace filter {
 
@@ -27,8 +30,15 @@ std::string host_word(std::string_view hostname);
 
 // Lines end with "\n" and go on with "\t" (libmilter's way; Postfix makes the CRLF). They are under
 // 78 columns and break behind a ';', or behind a ',' inside a segments list that no line can hold.
-// `tls`: the message came under TLS, whatever the trace knows of it.
+// `tls`: the message came under TLS, whatever the trace knows of it. `signing`: null for a header
+// without a seal.
+struct Signing {
+  const seal::Key& key;
+  const seal::Digest& identity;  // of the message
+  seal::Seconds now;
+};
 std::string header_value(std::string_view hostname, const classifier::Trace& trace,
-                         const classifier::Verdict& verdict, bool tls, std::size_t max_runs);
+                         const classifier::Verdict& verdict, bool tls, std::size_t max_runs,
+                         const Signing* signing = nullptr);
 
 }  // namespace filter

@@ -32,7 +32,7 @@ void add_client(Facts& facts, const Connection& connection) {
   facts.text("helo", connection.helo());
 }
 
-void add_verdict(Facts& facts, const classifier::Verdict& verdict) {
+void add_verdict(Facts& facts, const classifier::Verdict& verdict, Held held) {
   facts.text("pattern", classifier::name(verdict.pattern));
   facts.text("writer", classifier::name(verdict.writer));
   facts.text("path", classifier::name(verdict.path));
@@ -40,6 +40,7 @@ void add_verdict(Facts& facts, const classifier::Verdict& verdict) {
   facts.number("confidence", fmt::format("{:.2f}", verdict.confidence));
   facts.text("action", classifier::name(verdict.action));
   if (verdict.would != verdict.action) facts.text("would", classifier::name(verdict.would));
+  if (held != Held::None) facts.text("held", name(held));
   if (verdict.block != 0) facts.number("block", std::to_string(verdict.block));
   facts.text("gait", verdict.gait);
   if (verdict.mss != 0) facts.number("mss", std::to_string(verdict.mss));
@@ -56,6 +57,13 @@ void add_trace(Facts& facts, const classifier::Trace& trace, std::size_t max_run
   if (trace.miss != 0) facts.number("miss", std::to_string(trace.miss));
   facts.number("size", std::to_string(trace.size));
   facts.text("segments", classifier::print_sizes(trace, max_runs));
+}
+
+// Of those of our name that came with the message.
+void add_headers(Facts& facts, const Judgement& judgement) {
+  if (judgement.from_relay) facts.text("seal", seal::name(judgement.seal));
+  const unsigned forged = judgement.forged();
+  if (forged != 0) facts.number("forged", std::to_string(forged));
 }
 
 std::string joined(const std::vector<std::string>& reasons) {
@@ -84,13 +92,14 @@ void log_message(std::string_view queue_id, const Connection& connection,
   add_client(facts, connection);
   if (judgement.exempt != Exemption::None) {
     facts.text("exempt", name(judgement.exempt));
+    add_headers(facts, judgement);
     logging::event(logging::Level::Info, queue_id, "message", facts.list());
     return;
   }
-  add_verdict(facts, judgement.verdict);
+  add_verdict(facts, judgement.verdict, judgement.decision.held);
   facts.text("tls", judgement.tls || judgement.trace.tls ? "yes" : "no");
   add_trace(facts, judgement.trace, max_runs);
-  if (judgement.forged != 0) facts.number("forged", std::to_string(judgement.forged));
+  add_headers(facts, judgement);
   logging::event(logging::Level::Info, queue_id, "message", facts.list());
   log_trace(queue_id, judgement);
 }

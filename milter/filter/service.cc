@@ -1,5 +1,7 @@
 #include "milter/filter/service.h"
 
+#include <fmt/format.h>
+
 #include <bit>
 #include <string>
 
@@ -22,6 +24,8 @@ class Place {
   std::atomic<unsigned>& taken_;
   bool ok_;
 };
+
+constexpr std::chrono::minutes kCountersEvery{5};
 
 }  // namespace
 
@@ -48,6 +52,124 @@ void Service::session_ends() {
 bool Service::wait_until_idle(std::chrono::steady_clock::time_point deadline) {
   std::unique_lock lock(mutex_);
   return idle_.wait_until(lock, deadline, [this] { return sessions_ == 0; });
+}
+
+void Service::settle(const config::Config& settings, Judgement& judgement,
+                     std::chrono::steady_clock::time_point now) {
+  if (judgement.exempt == Exemption::None) {
+    std::lock_guard lock(breaker_mutex_);
+    const bool refused = is_refusal(judgement.decision.action);
+    tell(breaker_.count(refused, settings.breaker, now), settings.breaker);
+    if (breaker_.open()) judgement.decision = suspended(judgement.decision);
+    judgement.verdict.action = judgement.decision.action;
+  }
+  count(judgement);
+}
+
+void Service::tick(std::chrono::steady_clock::time_point now) {
+  const auto settings = this->settings();
+  {
+    std::lock_guard lock(breaker_mutex_);
+    tell(breaker_.tick(settings->breaker, now), settings->breaker);
+  }
+  if (now < next_log_) return;
+  if (next_log_ != std::chrono::steady_clock::time_point{}) log_counters();
+  next_log_ = now + kCountersEvery;
+}
+
+// Under the breaker's mutex, so that the lines stand in the order of what they tell.
+void Service::tell(Breaker::Change change, const config::Breaker& settings) {
+  if (change == Breaker::Change::None) return;
+  const Breaker::Shares shares = breaker_.shares(settings);
+  const auto against = shares.long_term < 0 ? std::string("not known yet")
+                                            : fmt::format("{:.1f}%", 100 * shares.long_term);
+  const auto facts = fmt::format("{} of {} messages in the window ({:.1f}%; long-term share {})",
+                                 shares.refused, shares.messages, 100 * shares.now, against);
+  switch (change) {
+    case Breaker::Change::Tripped:
+      ++counters_.breaker_trips;
+      logging::warning("breaker open: rejects and deferrals are suspended for " +
+                       fmt::format("{}s: ", settings.hold.count()) + facts);
+      break;
+    case Breaker::Change::Prolonged:
+      logging::warning("breaker stays open: " + facts);
+      break;
+    case Breaker::Change::ClosedAgain:
+      logging::warning("breaker closed: rejects and deferrals are done again: " + facts);
+      break;
+    case Breaker::Change::None:
+      break;
+  }
+}
+
+void Service::count(const Judgement& judgement) {
+  using classifier::Action;
+  Counters& counts = counters_;
+  ++counts.messages;
+  counts.forged += judgement.forged();
+  if (judgement.exempt == Exemption::Sealed) ++counts.sealed;
+  if (judgement.from_relay && judgement.own != 0 && judgement.kept == 0) ++counts.seal_refused;
+  if (judgement.exempt != Exemption::None) {
+    ++counts.exempt;
+    return;
+  }
+  if (judgement.footing == Footing::Unobserved) ++counts.unobserved;
+  if (judgement.footing == Footing::Failed) ++counts.failed;
+  switch (judgement.decision.action) {
+    case Action::Tempfail:
+      ++counts.tempfail;
+      break;
+    case Action::Quarantine:
+      ++counts.quarantine;
+      break;
+    case Action::Reject:
+      ++counts.reject;
+      break;
+    case Action::None:
+      break;
+  }
+  switch (judgement.decision.held) {
+    case Held::Monitor:
+      ++counts.held_monitor;
+      break;
+    case Held::Percent:
+      ++counts.held_percent;
+      break;
+    case Held::Breaker:
+      ++counts.held_breaker;
+      break;
+    case Held::None:
+      break;
+  }
+}
+
+void Service::log_counters() {
+  const std::pair<std::string_view, const std::atomic<std::uint64_t>&> all[] = {
+      {"messages", counters_.messages},
+      {"exempt", counters_.exempt},
+      {"unobserved", counters_.unobserved},
+      {"failed", counters_.failed},
+      {"tempfail", counters_.tempfail},
+      {"quarantine", counters_.quarantine},
+      {"reject", counters_.reject},
+      {"held_monitor", counters_.held_monitor},
+      {"held_percent", counters_.held_percent},
+      {"held_breaker", counters_.held_breaker},
+      {"breaker_trips", counters_.breaker_trips},
+      {"forged", counters_.forged},
+      {"sealed", counters_.sealed},
+      {"seal_refused", counters_.seal_refused},
+  };
+  std::vector<std::uint64_t> counts;
+  std::vector<logging::Fact> facts;
+  for (const auto& [key, count] : all) {
+    counts.push_back(count);
+    facts.push_back({key, std::to_string(counts.back()), true});
+  }
+  std::lock_guard lock(log_mutex_);
+  if (counts == logged_ || counts.front() == 0) return;
+  logged_ = std::move(counts);
+  logging::event(logging::Level::Info, "", "counters", facts);
 }
 
 void Service::failed(std::string_view what) noexcept try {

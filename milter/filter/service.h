@@ -9,9 +9,12 @@
 #include <memory>
 #include <mutex>
 #include <string_view>
+#include <vector>
 
 #include "milter/config/config.h"
+#include "milter/filter/breaker.h"
 #include "milter/filter/connection.h"
+#include "milter/filter/counters.h"
 
 namespace filter {
 
@@ -29,6 +32,16 @@ class Service {
   // True when no session is left, false when some are at the deadline.
   bool wait_until_idle(std::chrono::steady_clock::time_point deadline);
 
+  // The last word on a message: the breaker counts what was decided, and suspends it while it is
+  // open. Then what was done is counted.
+  void settle(const config::Config& settings, Judgement& judgement,
+              std::chrono::steady_clock::time_point now);
+  // Time passes: the breaker may close, and every five minutes the counters are logged.
+  void tick(std::chrono::steady_clock::time_point now);
+  // One line, if anything was counted since the last one.
+  void log_counters();
+  const Counters& counters() const { return counters_; }
+
   // An exception came to the C boundary: counted, and told in the log at 1, 2, 4, 8, … so that a
   // message that always fails cannot fill the disk.
   void failed(std::string_view what) noexcept;
@@ -36,7 +49,16 @@ class Service {
  private:
   friend class BoundedEvidence;
 
+  void tell(Breaker::Change change, const config::Breaker& settings);
+  void count(const Judgement& judgement);
+
   mutable std::mutex mutex_;
+  std::mutex breaker_mutex_;
+  Breaker breaker_;
+  Counters counters_;
+  std::mutex log_mutex_;
+  std::vector<std::uint64_t> logged_;  // counts of the last line
+  std::chrono::steady_clock::time_point next_log_{};
   std::condition_variable idle_;
   std::shared_ptr<const config::Config> settings_;  // not atomic<shared_ptr>: libstdc++ 12 has a
                                                     // lock inside that ThreadSanitizer reports

@@ -2,7 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <string_view>
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <cstring>
+#include <optional>
 
 namespace net {
 namespace {
@@ -12,7 +17,9 @@ namespace {
 // | \r\n\r\n\0\r\nQUIT\n|cmd|fam| length| source addr, dest addr, source port, dest |
 // +---------------------+---+---+-------+-------------------------------------------+
 constexpr std::string_view kSignature{"\r\n\r\n\0\r\nQUIT\n", 12};
+constexpr char kVersion2Local = 0x20;
 constexpr char kVersion2Proxy = 0x21;
+constexpr char kUnspecified = 0x00;
 constexpr char kTcp4 = 0x11;
 constexpr char kTcp6 = 0x21;
 
@@ -29,6 +36,130 @@ void append_address(std::string& out, const Endpoint& endpoint, bool v4) {
 void append_port(std::string& out, std::uint16_t port) {
   out += static_cast<char>(port >> 8);
   out += static_cast<char>(port & 0xff);
+}
+
+using Outcome = ProxyHeader::Outcome;
+
+ProxyHeader refused(std::string_view reason) {
+  return {.outcome = Outcome::Refused, .reason = reason};
+}
+
+ProxyHeader unnamed(std::size_t size) {
+  return {.outcome = Outcome::Complete, .size = size, .local = true};
+}
+
+// ---- version 1
+
+// The specification writes ports without leading zeros.
+std::optional<std::uint16_t> read_port(std::string_view text) {
+  if (text.empty() || (text.size() > 1 && text.front() == '0')) return std::nullopt;
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return port;
+}
+
+std::optional<Endpoint> read_end(std::string_view address, std::string_view port, bool v4) {
+  // What parse_address() takes beyond addresses (Postfix's "IPv6:") is not meant here, and the
+  // family is the one that was said.
+  const auto allowed = v4 ? "0123456789." : "0123456789abcdefABCDEF:.";
+  if (address.find_first_not_of(allowed) != std::string_view::npos) return std::nullopt;
+  if (!v4 && address.find(':') == std::string_view::npos) return std::nullopt;
+  const auto number = read_port(port);
+  if (!number) return std::nullopt;
+  return Endpoint::parse_address(address, *number);
+}
+
+// "PROXY TCP4 192.0.2.7 198.51.100.1 40112 25", the line end taken off.
+ProxyHeader read_line(std::string_view line, std::size_t size) {
+  std::array<std::string_view, 6> words;
+  std::size_t count = 0;
+  for (std::size_t at = 0; at <= line.size();) {
+    const auto space = std::min(line.find(' ', at), line.size());
+    if (count == words.size()) return refused("its line has too many words");
+    words[count++] = line.substr(at, space - at);
+    // Behind UNKNOWN anything may stand, and is to be ignored.
+    if (count == 2 && words[1] == "UNKNOWN") return unnamed(size);
+    at = space + 1;
+  }
+  const bool v4 = words[1] == "TCP4";
+  if (!v4 && words[1] != "TCP6") return refused("its line is not of TCP4, TCP6 or UNKNOWN");
+  const auto client = read_end(words[2], words[4], v4);
+  const auto server = read_end(words[3], words[5], v4);
+  if (!client || !server) return refused("an address or a port in its line is none");
+  return {.outcome = Outcome::Complete, .size = size, .client = *client, .server = *server};
+}
+
+ProxyHeader read_v1(std::string_view bytes) {
+  constexpr std::string_view kWord = "PROXY ";
+  if (!kWord.starts_with(bytes.substr(0, kWord.size()))) return refused("it sent no PROXY header");
+  const auto most = bytes.substr(0, kMostProxyV1);
+  const auto cr = most.find_first_of("\r\n");
+  if (cr == std::string_view::npos || cr + 1 == most.size()) {
+    if (most.size() == kMostProxyV1) return refused("its line is longer than 107 bytes");
+    if (cr == std::string_view::npos || most[cr] == '\r') return {};
+  }
+  if (most.substr(cr, 2) != "\r\n") return refused("its line does not end with CR LF");
+  return read_line(most.substr(0, cr), cr + 2);
+}
+
+// ---- version 2
+
+constexpr std::size_t kFixed = 16;  // up to and with the length
+
+std::uint8_t byte_at(std::string_view bytes, std::size_t at) {
+  return static_cast<std::uint8_t>(bytes[at]);
+}
+
+std::uint16_t number_at(std::string_view bytes, std::size_t at) {
+  return static_cast<std::uint16_t>(byte_at(bytes, at) << 8 | byte_at(bytes, at + 1));
+}
+
+// Type, length in 16 bits, value: section 2.2. What is skipped is to be whole: a balancer that
+// counts wrongly has put some of its header into the mail, or the reverse.
+bool are_tlvs(std::string_view bytes) {
+  constexpr std::size_t kHead = 3;
+  while (!bytes.empty()) {
+    if (bytes.size() < kHead) return false;
+    const std::size_t size = kHead + number_at(bytes, 1);
+    if (bytes.size() < size) return false;
+    bytes.remove_prefix(size);
+  }
+  return true;
+}
+
+// `block`: what follows the length.
+ProxyHeader read_addresses(std::string_view block, bool v4) {
+  const std::size_t each = v4 ? 4 : 16;
+  const std::size_t ports = 2 * each;
+  if (block.size() < ports + 4) return refused("its addresses are cut short");
+  if (!are_tlvs(block.substr(ports + 4))) return refused("a TLV in it is cut short");
+  const auto end_at = [&](std::size_t address, std::size_t port) {
+    std::array<std::uint8_t, 16> full{};
+    if (v4) full[10] = full[11] = 0xff;
+    std::memcpy(full.data() + (v4 ? 12 : 0), block.data() + address, each);
+    return Endpoint::from_bytes(full, number_at(block, port));
+  };
+  return {.outcome = Outcome::Complete,
+          .size = kFixed + block.size(),
+          .client = end_at(0, ports),
+          .server = end_at(each, ports + 2)};
+}
+
+ProxyHeader read_v2(std::string_view bytes) {
+  if (!kSignature.starts_with(bytes.substr(0, kSignature.size()))) {
+    return refused("it sent no PROXY header");
+  }
+  if (bytes.size() > 12 && (byte_at(bytes, 12) & 0xfe) != kVersion2Local) {
+    return refused("its version is not 2 with LOCAL or PROXY");
+  }
+  if (bytes.size() < kFixed) return {};
+  const std::size_t size = kFixed + number_at(bytes, 14);
+  if (size > kMostProxyHeader) return refused("its header is longer than 4096 bytes");
+  if (bytes.size() < size) return {};
+  if (bytes[12] == kVersion2Local || bytes[13] == kUnspecified) return unnamed(size);
+  if (bytes[13] != kTcp4 && bytes[13] != kTcp6) return refused("it announces no TCP connection");
+  return read_addresses(bytes.substr(kFixed, size - kFixed), bytes[13] == kTcp4);
 }
 
 }  // namespace
@@ -53,6 +184,11 @@ std::string proxy_v2(const Endpoint& client, const Endpoint& server) {
   append_port(out, client.port());
   append_port(out, server.port());
   return out;
+}
+
+ProxyHeader read_proxy_header(std::string_view bytes) {
+  if (bytes.empty()) return {};
+  return bytes.front() == kSignature.front() ? read_v2(bytes) : read_v1(bytes);
 }
 
 }  // namespace net

@@ -21,10 +21,11 @@
 namespace proxy {
 namespace {
 
-constexpr int kBacklog = 4096;
 constexpr timeval kTick{0, 200'000};
+constexpr std::chrono::seconds kStuck{8};  // without a tick of a worker, which has one a second
 
-net::Fd open_listener(const net::Endpoint& address) {
+// `transparent`: takes connections to other addresses and ports too, as the firewall sends them.
+net::Fd open_listener(const net::Endpoint& address, bool transparent) {
   const std::string attempt = "proxy.listen: bind " + address.print();
   sockaddr_storage storage;
   const socklen_t length = address.fill(storage);
@@ -40,6 +41,8 @@ net::Fd open_listener(const net::Endpoint& address) {
   set(IPPROTO_TCP, TCP_NODELAY);  // inherited: Postfix's replies are not held back
   // "[::]:25" is IPv6 only, so that "0.0.0.0:25" can stand beside it.
   if (storage.ss_family == AF_INET6) set(IPPROTO_IPV6, IPV6_V6ONLY);
+  if (transparent && storage.ss_family == AF_INET) set(SOL_IP, IP_TRANSPARENT);
+  if (transparent && storage.ss_family == AF_INET6) set(SOL_IPV6, IPV6_TRANSPARENT);
   net::check(bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), length), attempt);
   net::check(listen(fd.get(), kBacklog), attempt);
   return fd;
@@ -99,6 +102,11 @@ class Process final : private supervisor::Orders::Listener {
     for (const int listener : listeners_) ::shutdown(listener, SHUT_RDWR);
   }
 
+  // The next program's workers read the rings and accept from the same sockets.
+  void hand_over() override {
+    for (const auto& worker : workers_) worker->hand_over();
+  }
+
   // No more clients; those that are here may finish until the deadline. Asked twice: now.
   void drain() override {
     if (draining_) {
@@ -108,6 +116,13 @@ class Process final : private supervisor::Orders::Listener {
     draining_ = true;
     deadline_ = steady_clock::now() + shared_.config.load()->proxy.drain_timeout;
     for (const auto& worker : workers_) worker->drain();
+  }
+
+  // A worker that is stuck holds up its sessions and those that the kernel gives it.
+  bool alive() override {
+    const auto now = steady_clock::now();
+    return std::all_of(workers_.begin(), workers_.end(),
+                       [&](const auto& worker) { return now - worker->last_tick() < kStuck; });
   }
 
   void on_tick() {
@@ -155,7 +170,9 @@ unsigned worker_count(const config::Proxy& config) {
 std::vector<std::vector<net::Fd>> open_listeners(const config::Proxy& config) {
   std::vector<std::vector<net::Fd>> workers(worker_count(config));
   for (auto& listeners : workers) {
-    for (const auto& address : config.listen) listeners.push_back(open_listener(address));
+    for (const auto& address : config.listen) {
+      listeners.push_back(open_listener(address, !config.tproxy_ports.empty()));
+    }
   }
   return workers;
 }

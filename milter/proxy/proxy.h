@@ -19,6 +19,9 @@ struct WorkerInput {
   capture::KernelFilter* kernel_filter = nullptr;  // borrowed; null: fallback capture
 };
 
+// Connections that wait for an accept.
+inline constexpr int kBacklog = 4096;
+
 // How many workers `config` asks for, on this machine.
 unsigned worker_count(const config::Proxy& config);
 

@@ -5,6 +5,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <exception>
@@ -13,18 +16,26 @@
 
 #include "milter/capture/saved_syn.h"
 #include "milter/capture/sha256.h"
-#include "milter/net/proxy_protocol.h"
+#include "milter/log/log.h"
 #include "milter/proxy/worker.h"
 
 namespace proxy {
 namespace {
 
 // RFC 5321, 3.8: 421 may be said at any time; 4.3.2: system not accepting network messages.
+constexpr std::string_view kDraining = "421 4.3.2 Service is being restarted, try again later\r\n";
 constexpr std::string_view kNoUpstream = "421 4.3.2 Service not available, try again later\r\n";
 
 // How long a refused client may take to go, and one whose server has closed.
 constexpr std::chrono::seconds kRefusingTime{5};
 constexpr std::chrono::seconds kClosingTime{30};
+
+// Health checks that only connect have gone by then, and Postfix need not hear of them.
+constexpr timeval kLocalPause{0, 50'000};
+// Segments that come before a balancer's header has been read: the header's own, and those of a
+// client that speaks before it is greeted.
+constexpr std::size_t kMostHeld = 64;
+constexpr std::chrono::minutes kBetweenComplaints{1};
 
 // Reads in one turn while the scratch buffer comes back full, so that one fast client does not
 // hold up the others of its worker.
@@ -46,14 +57,19 @@ std::optional<tcp_info> info_of(int fd) {
 
 }  // namespace
 
-Session::Session(Worker& worker, net::Fd client, const net::Endpoint& address)
+Session::Session(Worker& worker, net::Fd client, const net::Endpoint& address, bool introduced)
     : worker_(worker),
       client_(std::move(client)),
       address_(address),
       last_active_(worker.now()),
       cookie_(cookie_of(client_.get())),
       share_(worker.shared().table.budget()),
-      began_(worker.now()) {}
+      began_(worker.now()) {
+  if (introduced) return;
+  introduction_ = std::make_unique<Introduction>();
+  introduction_->since = worker.now();
+  enter(State::Introducing);
+}
 
 Session::~Session() {
   // Events first: they must not outlive their descriptors.
@@ -63,8 +79,24 @@ Session::~Session() {
 
 void Session::start() {
   learn_syn();
+  if (introduced()) begin(/*balanced=*/false);
+  update_interest();
+}
+
+void Session::begin(bool balanced) {
+  using classifier::Via;
   const auto& capture = worker_.config().capture;
-  if (capture.method == config::Capture::Method::Off) {
+  if (balanced && !worker_.config().proxy.balancer_transparent) {
+    // Its segments are nobody's, but where transactions end, a drain is to know.
+    capture::KernelFilter::ignore(client_.get());
+    lost(classifier::Reason::Balancer);
+    unjudged_ = true;
+    first_seq_.reset();
+    observe([&] {
+      observer_.emplace(static_cast<classifier::Observer::Sink&>(*this), Via::Balancer,
+                        classifier::Observer::Limits{});
+    });
+  } else if (capture.method == config::Capture::Method::Off) {
     lost(classifier::Reason::NoCapture);
   } else if (worker_.too_busy_to_observe(client_.get())) {
     stop_observing(classifier::Reason::Overload);
@@ -73,13 +105,95 @@ void Session::start() {
     const bool kernel = worker_.kernel_capture() && first_seq_;
     observe([&] {
       observer_.emplace(static_cast<classifier::Observer::Sink&>(*this),
-                        kernel ? classifier::Via::Kernel : classifier::Via::Read,
+                        !kernel    ? Via::Read
+                        : balanced ? Via::Balancer
+                                   : Via::Kernel,
                         classifier::Observer::Limits{.segments = capture.max_segments});
     });
     if (!kernel) first_seq_.reset();
   }
   connect_upstream();
+}
+
+// All that has come belongs to the header until the header is whole, so it is taken from the socket
+// at once: left there, it would keep the socket readable and this loop busy. Behind the header
+// nothing is taken: a byte of the stream that follows is the relay's.
+void Session::read_introduction() {
+  auto& bytes = introduction_->bytes;
+  const std::size_t before = bytes.size();
+  const auto room =
+      worker_.scratch().first(std::min(net::kMostProxyHeader - before, worker_.scratch().size()));
+  const ssize_t got = ::recv(client_.get(), room.data(), room.size(), MSG_PEEK);
+  if (got < 0 && errno == EAGAIN) return;
+  // A check whether the port is open, if not a byte came; or one that said LOCAL and has seen
+  // enough.
+  if (got <= 0 && (before == 0 || introduction_->pause)) return enter(State::Ended);
+  if (got <= 0) return refuse_introduction("it left in the middle of its PROXY header");
+  if (introduction_->pause) return on_pause(EV_TIMEOUT);
+  bytes.append(room.data(), static_cast<std::size_t>(got));
+  const auto header = net::read_proxy_header(bytes);
+  if (header.outcome == net::ProxyHeader::Outcome::Refused) {
+    return refuse_introduction(header.reason);
+  }
+  const bool whole = header.outcome == net::ProxyHeader::Outcome::Complete;
+  const std::size_t end = whole ? header.size : bytes.size();
+  // Peeked a moment ago, so it is there.
+  (void)!::recv(client_.get(), room.data(), end - before, 0);
+  bytes.resize(end);
+  if (!whole) return;
+  if (!header.local) return introduce(header);
+  introduction_->pause.reset(
+      event_new(worker_.base(), -1, 0, &Worker::on_session<&Session::on_pause>, this));
+  if (!introduction_->pause) return introduce(header);
+  event_add(introduction_->pause.get(), &kLocalPause);
+  read_introduction();  // it may have gone already
+}
+
+void Session::on_pause(short) {
+  if (state_ != State::Introducing) return;  // over before the pause was
+  introduce({.outcome = net::ProxyHeader::Outcome::Complete,
+             .size = introduction_->bytes.size(),
+             .local = true});
   update_interest();
+}
+
+void Session::introduce(const net::ProxyHeader& header) {
+  if (!header.local) {
+    address_ = header.client;
+    local_ = header.server;
+  }
+  // The segments that the header came in are in the ring by now. They belong to the stream from
+  // where it ends: one may hold the client's first bytes as well.
+  worker_.drain_ring();
+  auto& admission = worker_.shared().admission;
+  const auto answer = admission.name(address_, worker_.config().proxy, worker_.now());
+  if (answer != Admission::Answer::Admitted) {
+    const auto [line, counter] = refusal(answer, worker_.shared().counters);
+    counter.fetch_add(1, std::memory_order_relaxed);
+    return refuse(line);
+  }
+  const auto segments = std::move(introduction_->segments);
+  introduction_.reset();
+  if (first_seq_) *first_seq_ += static_cast<std::uint32_t>(header.size);
+  segments_seen_ = 1;  // the header's
+  enter(State::Connecting);
+  begin(/*balanced=*/true);
+  for (const auto& event : segments) segment(event);
+}
+
+void Session::refuse_introduction(std::string_view reason) {
+  auto& shared = worker_.shared();
+  const auto count =
+      shared.counters.introductions_refused.fetch_add(1, std::memory_order_relaxed) + 1;
+  enter(State::Ended);
+  // A balancer that is set up wrongly errs with every connection.
+  const auto now = worker_.now().time_since_epoch();
+  auto due = shared.complain_after.load(std::memory_order_relaxed);
+  if (now < due || !shared.complain_after.compare_exchange_strong(due, now + kBetweenComplaints)) {
+    return;
+  }
+  logging::warning(fmt::format("proxy.balancers: {} is one of them, but {}: closed, {} so far",
+                               address_.print(), reason, count));
 }
 
 void Session::learn_syn() {
@@ -154,6 +268,10 @@ void Session::begin_relaying() {
 
 void Session::on_client(short what) {
   last_active_ = worker_.now();
+  if (state_ == State::Introducing) {
+    read_introduction();
+    return update_interest();
+  }
   if (state_ == State::Refusing) {
     const ssize_t got =
         ::recv(client_.get(), worker_.scratch().data(), worker_.scratch().size(), 0);
@@ -179,18 +297,18 @@ void Session::on_upstream(short what) {
 
 void Session::client_to_upstream() {
   const bool old = worker_.now() - began_ >= worker_.config().capture.max_session_time;
-  if (old && observer_ && observer_->idle()) stop_observing(classifier::Reason::Expired);
+  if (old && observer_ && !unjudged_ && observer_->idle()) expire();
   for (int turn = 0; turn < kReadsInOneTurn && inbound_.wants_read(); ++turn) {
     std::span<const char> bytes;
     if (inbound_.read(client_.get(), worker_.scratch(), bytes) != Relay::Read::Bytes) return;
     // Observed before it is sent: when Postfix has a message's end, its evidence is in the table.
     if (observer_) {
       observe([&] {
-        if (!path_known_) learn_path();
+        if (!path_known_ && !unjudged_) learn_path();
         if (first_seq_) {
           worker_.drain_ring();
           if (!observer_) return;  // among the segments was one of ours, and no memory for it
-        } else {
+        } else if (!unjudged_) {
           observe_read(bytes.size());
         }
         observer_->client(bytes);
@@ -231,12 +349,16 @@ void Session::settle() {
   }
   if (inbound_.over() && outbound_.over()) enter(State::Ended);
   update_interest();
+  if (worker_.draining()) drain();
 }
 
 void Session::update_interest() {
   short client = 0;
   short upstream = 0;
   switch (state_) {
+    case State::Introducing:
+      client = EV_READ;
+      break;
     case State::Connecting:
       upstream = EV_WRITE;
       break;
@@ -274,6 +396,12 @@ void Session::on_tick(steady_clock::time_point now) {
   const auto idle = now - last_active_;
   const auto& limits = worker_.config().proxy;
   switch (state_) {
+    case State::Introducing:
+      // Since it came: a header that drips is one that does not come.
+      if (!introduction_->pause && now - introduction_->since >= limits.balancer_timeout) {
+        refuse_introduction("its PROXY header did not come in time");
+      }
+      break;
     case State::Connecting:
       if (idle >= limits.connect_timeout) give_up();
       break;
@@ -296,9 +424,22 @@ void Session::cut() {
   update_interest();
 }
 
+void Session::drain() {
+  if (state_ != State::Relaying || !observer_ || !observer_->between_transactions()) return;
+  if (!inbound_.wants_read() || !outbound_.wants_read()) return;
+  worker_.shared().counters.drained.fetch_add(1, std::memory_order_relaxed);
+  refuse(kDraining);
+  update_interest();
+}
+
 void Session::give_up() {
   worker_.shared().counters.upstream_failed.fetch_add(1, std::memory_order_relaxed);
-  ::send(client_.get(), kNoUpstream.data(), kNoUpstream.size(), MSG_NOSIGNAL);
+  refuse(kNoUpstream);
+}
+
+// Our own word to the client, and no other behind it.
+void Session::refuse(std::string_view line) {
+  ::send(client_.get(), line.data(), line.size(), MSG_NOSIGNAL);
   ::shutdown(client_.get(), SHUT_WR);
   upstream_event_.reset();
   upstream_interest_ = 0;
@@ -314,14 +455,16 @@ void Session::enter(State state) {
 }
 
 void Session::segment(const capture::SegmentEvent& event) {
+  if (introduction_ && introduction_->segments.size() < kMostHeld) {
+    introduction_->segments.push_back(event);
+  }
   if (!observer_ || !first_seq_) return;
   // Unwrapped around where the stream is: a segment lies within 2 GB of what was read last.
   const std::uint64_t here = observer_->client_offset();
   const auto low = static_cast<std::uint32_t>(event.seq - *first_seq_);
   const std::int64_t place = static_cast<std::int64_t>(here) +
                              static_cast<std::int32_t>(low - static_cast<std::uint32_t>(here));
-  if (place < 0) return;
-  auto offset = static_cast<std::uint64_t>(place);
+  std::int64_t offset = place;
   std::uint32_t left = event.size;
   const std::uint32_t unit = event.gso_size != 0 ? event.gso_size : left;
   constexpr std::uint8_t kPsh = 0x08;
@@ -329,12 +472,15 @@ void Session::segment(const capture::SegmentEvent& event) {
     while (left > 0) {
       const std::uint32_t size = left < unit ? left : unit;
       left -= size;
+      offset += size;
+      // What is in front of the stream is a balancer's header; only behind it is the client's.
+      if (offset <= 0) continue;
+      const std::int64_t own = std::min<std::int64_t>(offset, size);
       // Segments are joined up to one with PSH, so it belongs to the last.
-      observer_->segment({.offset = offset,
-                          .size = size,
+      observer_->segment({.offset = static_cast<std::uint64_t>(offset - own),
+                          .size = static_cast<std::uint32_t>(own),
                           .time_ns = event.time_ns,
                           .push = left == 0 && (event.flags & kPsh) != 0});
-      offset += size;
     }
   });
 }
@@ -365,13 +511,21 @@ void Session::observe(Look look) {
 void Session::stop_observing(classifier::Reason reason) {
   observer_.reset();
   share_.set(0);
-  const int unused = 0;
-  (void)setsockopt(client_.get(), SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
+  capture::KernelFilter::ignore(client_.get());
   try {
     lost(reason);
   } catch (const std::exception&) {
     // No memory for the reason either: the filter will say that there was no session.
   }
+}
+
+// In clear the dialogue is followed on, so that a drain knows where transactions end.
+void Session::expire() {
+  if (observer_->sealed()) return stop_observing(classifier::Reason::Expired);
+  observe([&] { lost(classifier::Reason::Expired); });
+  capture::KernelFilter::ignore(client_.get());
+  first_seq_.reset();
+  unjudged_ = true;
 }
 
 void Session::account() {
@@ -383,6 +537,7 @@ void Session::account() {
 }
 
 void Session::message(classifier::Trace&& trace) {
+  if (unjudged_) return;
   auto& counters = worker_.shared().counters;
   counters.messages.fetch_add(1, std::memory_order_relaxed);
   if (trace.state != classifier::State::Complete) {
@@ -397,11 +552,13 @@ void Session::answered(std::uint32_t ordinal) {
 
 std::shared_ptr<classifier::SealedStream> Session::seal(classifier::SealedLog::Start&& start,
                                                         classifier::ArrivalLog&& arrivals) {
+  if (unjudged_) return nullptr;
   start.sha256 = capture::sha256;
   return worker_.shared().table.follow(address_, cookie_, std::move(start), std::move(arrivals));
 }
 
 void Session::lost(classifier::Reason reason) {
+  if (unjudged_) return;  // the reason is known
   worker_.shared().counters.lost.fetch_add(1, std::memory_order_relaxed);
   worker_.shared().table.lost(address_, cookie_, reason);
 }

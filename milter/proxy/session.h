@@ -1,6 +1,9 @@
 // Both sides of one client: its connection to us, ours to Postfix, a relay for each direction, and
 // the observer of the client's stream.
 //
+// A balancer's connection begins with a PROXY header, which is taken from the stream; whoever it
+// names is the client. From anybody else such a header is bytes like any others.
+//
 // Passive: the worker's loop calls on_client(), on_upstream() and on_tick(); after each call one
 // update_interest() derives what to wait for from the state. A session that is Ended is destroyed
 // by the worker when its call has returned, never inside it.
@@ -11,6 +14,9 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "classifier/observer.h"
 #include "milter/capture/kernel_filter.h"
@@ -18,6 +24,7 @@
 #include "milter/net/address.h"
 #include "milter/net/event.h"
 #include "milter/net/fd.h"
+#include "milter/net/proxy_protocol.h"
 #include "milter/proxy/relay.h"
 
 namespace proxy {
@@ -28,29 +35,41 @@ class Worker;
 
 class Session final : private classifier::Observer::Sink {
  public:
-  //   Connecting ──upstream is there──► Relaying ──both directions done, or one broken──► Ended
-  //       │                                 │                                              ▲
-  //       └── no upstream ──► Refusing ◄────┘ (broken before Postfix said a word)          │
+  //  Introducing ── no header, or none in time; a health check that has gone ──────────┐
+  //     │    └────── one too many of its address ──┐                                   │
+  //     ▼ a balancer has said who the client is    │                                   │
+  //   Connecting ──upstream is there──► Relaying ──┼─both directions done, or one broken──► Ended
+  //       │                                 │      ▼                                       ▲
+  //       └── no upstream ──► Refusing ◄────┴──────┘ (broken before Postfix said a word;   │
+  //                               │              draining, between two transactions)       │
   //                               └── client has gone, or waited long enough ──────────────┘
   enum class State {
-    Connecting,  // waiting for Postfix to accept; the client's bytes wait in the kernel
-    Relaying,    // bytes pass both ways
-    Refusing,    // 421 was said; what the client still sends is read and dropped, so that our close
-                 // is no reset that would take the 421 from it
+    Introducing,  // a balancer's connection: its PROXY header is awaited, and nothing else read
+    Connecting,   // waiting for Postfix to accept; the client's bytes wait in the kernel
+    Relaying,     // bytes pass both ways
+    Refusing,  // 421 was said; what the client still sends is read and dropped, so that our close
+               // is no reset that would take the 421 from it
     Ended,
   };
 
   // Requires: `client` is a connected, non-blocking socket; `worker` outlives the session.
-  Session(Worker& worker, net::Fd client, const net::Endpoint& address);
+  // `introduced`: `address` is the client's; else a balancer's, who will say the client's.
+  Session(Worker& worker, net::Fd client, const net::Endpoint& address, bool introduced);
   ~Session() override;
 
-  // Learns the SYN, connects to Postfix. To be called once, right after construction.
+  // Learns the SYN; connects to Postfix, if the client is known. To be called once, right after
+  // construction.
   void start();
 
   void on_client(short what);
   void on_upstream(short what);
-  // Called about once a second: idle and refusing sessions end.
+  // A balancer's own connection has lived longer than a health check that only connects.
+  void on_pause(short what);
+  // Called about once a second: idle and refusing sessions end, and balancers that say nothing.
   void on_tick(steady_clock::time_point now);
+  // No new transaction is to begin: 421 now, if none is open, or when it is over. What cannot be
+  // told (TLS, nothing observed) goes on to the deadline.
+  void drain();
   // The drain deadline has come.
   void cut();
 
@@ -58,12 +77,28 @@ class Session final : private classifier::Observer::Sink {
   void segment(const capture::SegmentEvent& event);
 
   State state() const { return state_; }
+  // The client's, once it is introduced: admission has counted it as this address's from then on.
   const net::Endpoint& address() const { return address_; }
+  bool introduced() const { return introduction_ == nullptr; }
   std::uint64_t cookie() const { return cookie_; }
 
  private:
   friend class Worker;  // keeps the session's place in its list
 
+  // What is known of a connection whose balancer has not said yet whose it is.
+  struct Introduction {
+    std::string bytes;                            // of its PROXY header, taken from the socket
+    std::vector<capture::SegmentEvent> segments;  // seen meanwhile; at most kMostHeld
+    steady_clock::time_point since;
+    net::Event pause;  // set: the header is whole, and LOCAL
+  };
+
+  void read_introduction();
+  void introduce(const net::ProxyHeader& header);
+  // The balancer's connection is closed; the log is told why, not more than once a minute.
+  void refuse_introduction(std::string_view reason);
+  // Behind the PROXY header the stream begins: observes it, and connects to Postfix.
+  void begin(bool balanced);
   void learn_syn();
   void learn_path();
   void connect_upstream();
@@ -75,6 +110,7 @@ class Session final : private classifier::Observer::Sink {
   void update_interest();
   // No Postfix: says 421 and closes.
   void give_up();
+  void refuse(std::string_view line);
   void enter(State state);
 
   void message(classifier::Trace&& trace) override;
@@ -85,6 +121,8 @@ class Session final : private classifier::Observer::Sink {
   void observe_read(std::size_t size);
   // The session is relayed on, and nothing more is told of it.
   void stop_observing(classifier::Reason reason);
+  // From here on nothing of it is evidence.
+  void expire();
   // Says what the observer keeps; one that keeps too much for the process is stopped.
   void account();
 
@@ -97,7 +135,8 @@ class Session final : private classifier::Observer::Sink {
   net::Fd client_;
   net::Fd upstream_;
   net::Endpoint address_;
-  net::Endpoint local_;  // whom the client called
+  net::Endpoint local_;                         // whom the client called
+  std::unique_ptr<Introduction> introduction_;  // until the client is known
   net::Event client_event_;
   net::Event upstream_event_;
   short client_interest_ = 0;  // what the events are registered for
@@ -113,6 +152,7 @@ class Session final : private classifier::Observer::Sink {
   std::optional<classifier::Observer> observer_;
   evidence::Budget::Share share_;  // of what the observer keeps
   steady_clock::time_point began_;
+  bool unjudged_ = false;  // the observer follows the dialogue; nothing of it is evidence
   bool path_known_ = false;
   classifier::Path path_;
 };

@@ -18,10 +18,7 @@
 namespace proxy {
 namespace {
 
-// 4.3.2: system not accepting network messages; 4.7.0: a policy on this client.
-constexpr char kFull[] = "421 4.3.2 Too many connections, try again later\r\n";
-constexpr char kTooMany[] = "421 4.7.0 Too many connections from your address\r\n";
-constexpr char kTooFast[] = "421 4.7.0 Too many new connections from your address\r\n";
+constexpr char kFull[] = "421 4.3.2 Too many connections, try again later\r\n";  // RFC 3463, 3.4
 
 constexpr int kAcceptsInOneTurn = 16;
 constexpr itimerspec kTick{{1, 0}, {1, 0}};
@@ -35,10 +32,23 @@ int many_descriptors() {
   return all - std::min(64, all / 8);
 }
 
-struct Refusal {
-  std::string_view line;
-  std::atomic<std::uint64_t>& counter;
-};
+net::EventBase make_base() {
+  const net::EventConfig settings(event_config_new());
+  // One thread a loop, so no locks; interest that comes and goes within a turn costs no system
+  // call.
+  event_config_set_flag(settings.get(), EVENT_BASE_FLAG_NOLOCK);
+  event_config_set_flag(settings.get(), EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+  net::EventBase base(event_base_new_with_config(settings.get()));
+  if (!base) throw std::runtime_error("make an event loop: libevent refused");
+  return base;
+}
+
+bool is_balancer(const net::Endpoint& address, const config::Proxy& settings) {
+  return std::any_of(settings.balancers.begin(), settings.balancers.end(),
+                     [&](const net::Network& network) { return network.contains(address); });
+}
+
+}  // namespace
 
 Refusal refusal(Admission::Answer answer, Counters& counters) {
   switch (answer) {
@@ -53,23 +63,17 @@ Refusal refusal(Admission::Answer answer, Counters& counters) {
   return {kFull, counters.refused_full};
 }
 
-net::EventBase make_base() {
-  const net::EventConfig settings(event_config_new());
-  // One thread a loop, so no locks; interest that comes and goes within a turn costs no system
-  // call.
-  event_config_set_flag(settings.get(), EVENT_BASE_FLAG_NOLOCK);
-  event_config_set_flag(settings.get(), EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
-  net::EventBase base(event_base_new_with_config(settings.get()));
-  if (!base) throw std::runtime_error("make an event loop: libevent refused");
-  return base;
-}
-
-}  // namespace
-
 Admission::Answer Admission::enter(const net::Endpoint& client, const config::Proxy& limits,
                                    steady_clock::time_point now) {
   const std::lock_guard lock(mutex_);
   if (sessions_ >= limits.max_sessions) return Answer::Full;
+  const auto answer = count(client, limits, now);
+  if (answer == Answer::Admitted) ++sessions_;
+  return answer;
+}
+
+Admission::Answer Admission::count(const net::Endpoint& client, const config::Proxy& limits,
+                                   steady_clock::time_point now) {
   const net::Endpoint site = client.site();
   const auto found = of_address_.find(site);
   if (found != of_address_.end() && found->second >= limits.max_sessions_per_address) {
@@ -77,7 +81,6 @@ Admission::Answer Admission::enter(const net::Endpoint& client, const config::Pr
   }
   if (too_fast(site, limits.max_rate_per_address, now)) return Answer::TooFast;
   ++of_address_[site];
-  ++sessions_;
   return Answer::Admitted;
 }
 
@@ -103,6 +106,24 @@ bool Admission::too_fast(const net::Endpoint& site, unsigned per_minute,
 std::size_t Admission::rates() const {
   const std::lock_guard lock(mutex_);
   return even_.size();
+}
+
+Admission::Answer Admission::enter_unnamed(const config::Proxy& limits) {
+  const std::lock_guard lock(mutex_);
+  if (sessions_ >= limits.max_sessions) return Answer::Full;
+  ++sessions_;
+  return Answer::Admitted;
+}
+
+Admission::Answer Admission::name(const net::Endpoint& client, const config::Proxy& limits,
+                                  steady_clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  return count(client, limits, now);
+}
+
+void Admission::leave_unnamed() {
+  const std::lock_guard lock(mutex_);
+  --sessions_;
 }
 
 void Admission::leave(const net::Endpoint& client) {
@@ -164,6 +185,12 @@ void Worker::drain() {
   eventfd_write(wake_.get(), 1);
 }
 
+void Worker::hand_over() {
+  order_.store(Order::HandOver);
+  eventfd_write(wake_.get(), 1);
+  handed_over_.wait(false);
+}
+
 void Worker::stop() {
   if (!thread_.joinable()) return;
   order_.store(Order::Stop);
@@ -177,7 +204,21 @@ void Worker::on_order() {
   const Order order = order_.load();
   if (order == Order::Run) return;
   listeners_.clear();
-  if (order == Order::Stop) event_base_loopbreak(base_.get());
+  if (order == Order::Stop) {
+    event_base_loopbreak(base_.get());
+    return;
+  }
+  draining_ = true;
+  if (order == Order::HandOver) {
+    kernel_filter_ = nullptr;
+    handed_over_.store(true);
+    handed_over_.notify_all();
+  }
+  for (auto at = sessions_.begin(); at != sessions_.end();) {
+    Session& session = *at++;  // the session may go
+    session.drain();
+    reap(session);
+  }
 }
 
 void Worker::on_tick() {
@@ -186,6 +227,7 @@ void Worker::on_tick() {
   now_ = steady_clock::now();
   if (ticks > 1) late_until_ = now_ + kCalm;
   many_descriptors_ = many_descriptors();
+  ticked_.store(now_, std::memory_order_relaxed);
   config_ = shared_.config.load();
   scratch_.resize(config_->proxy.buffer_bytes);  // nobody reads into it now
   if (std::exchange(accept_paused_, false)) {
@@ -228,7 +270,9 @@ void Worker::accept(int listener) {
 void Worker::admit(net::Fd client, const net::Endpoint& address) {
   auto& counters = shared_.counters;
   counters.accepted.fetch_add(1, std::memory_order_relaxed);
-  const auto answer = shared_.admission.enter(address, config_->proxy, now_);
+  const bool balancer = is_balancer(address, config_->proxy);
+  const auto answer = balancer ? shared_.admission.enter_unnamed(config_->proxy)
+                               : shared_.admission.enter(address, config_->proxy, now_);
   if (answer != Admission::Answer::Admitted) {
     // Said in one go and closed; a client that is one too many is not worth a session.
     const auto [line, counter] = refusal(answer, counters);
@@ -237,9 +281,9 @@ void Worker::admit(net::Fd client, const net::Endpoint& address) {
     return;
   }
   try {
-    sessions_.emplace_back(*this, std::move(client), address);
+    sessions_.emplace_back(*this, std::move(client), address, !balancer);
   } catch (const std::exception&) {
-    shared_.admission.leave(address);
+    balancer ? shared_.admission.leave_unnamed() : shared_.admission.leave(address);
     throw;
   }
   Session& session = sessions_.back();
@@ -268,10 +312,15 @@ void Worker::on_session(evutil_socket_t, short what, void* context) {
 }
 template void Worker::on_session<&Session::on_client>(evutil_socket_t, short, void*);
 template void Worker::on_session<&Session::on_upstream>(evutil_socket_t, short, void*);
+template void Worker::on_session<&Session::on_pause>(evutil_socket_t, short, void*);
 
 void Worker::reap(Session& session) {
   if (session.state() != Session::State::Ended) return;
-  shared_.admission.leave(session.address());
+  if (session.introduced()) {
+    shared_.admission.leave(session.address());
+  } else {
+    shared_.admission.leave_unnamed();
+  }
   by_cookie_.erase(session.cookie());
   session_count_.fetch_sub(1, std::memory_order_relaxed);
   sessions_.erase(session.self_);

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -17,13 +18,20 @@
 
 namespace proxy {
 
+// RFC 3463, 3.8: a policy on this client.
+inline constexpr std::string_view kTooFast =
+    "421 4.7.0 Too many new connections from your address\r\n";
+inline constexpr std::string_view kTooMany = "421 4.7.0 Too many connections from your address\r\n";
+
 // Counts of one process; read by anybody, written by workers.
 struct Counters {
   std::atomic<std::uint64_t> accepted{0};
-  std::atomic<std::uint64_t> refused_full{0};     // max_sessions
-  std::atomic<std::uint64_t> refused_address{0};  // max_sessions_per_address
-  std::atomic<std::uint64_t> refused_rate{0};     // max_rate_per_address
+  std::atomic<std::uint64_t> refused_full{0};           // max_sessions
+  std::atomic<std::uint64_t> refused_address{0};        // max_sessions_per_address
+  std::atomic<std::uint64_t> refused_rate{0};           // max_rate_per_address
+  std::atomic<std::uint64_t> introductions_refused{0};  // balancers without a good PROXY header
   std::atomic<std::uint64_t> upstream_failed{0};
+  std::atomic<std::uint64_t> drained{0};   // sessions that were told 421 between two transactions
   std::atomic<std::uint64_t> messages{0};  // traces published
   std::atomic<std::uint64_t> partial{0};
   std::atomic<std::uint64_t> lost{0};  // sessions that could not be followed
@@ -50,10 +58,19 @@ class Admission {
   Answer enter(const net::Endpoint& client, const config::Proxy& limits,
                steady_clock::time_point now);
   void leave(const net::Endpoint& client);
+  // The same in two steps, for a session whose balancer has yet to name the client: it counts among
+  // all at once, and as the client's when it is named. One that never was leaves unnamed.
+  Answer enter_unnamed(const config::Proxy& limits);
+  Answer name(const net::Endpoint& client, const config::Proxy& limits,
+              steady_clock::time_point now);
+  void leave_unnamed();
   std::size_t sessions() const;
   std::size_t rates() const;
 
  private:
+  // Both require the lock.
+  Answer count(const net::Endpoint& client, const config::Proxy& limits,
+               steady_clock::time_point now);
   bool too_fast(const net::Endpoint& site, unsigned per_minute, steady_clock::time_point now);
 
   mutable std::mutex mutex_;
@@ -65,12 +82,20 @@ class Admission {
   std::size_t sessions_ = 0;
 };
 
+// What a client that is not admitted is told, and where it is counted.
+struct Refusal {
+  std::string_view line;
+  std::atomic<std::uint64_t>& counter;
+};
+Refusal refusal(Admission::Answer answer, Counters& counters);
+
 // What all workers of a process share.
 struct Shared {
   std::atomic<std::shared_ptr<const config::Config>> config;
   evidence::Table& table;
   Admission admission;
   Counters counters;
+  std::atomic<steady_clock::duration> complain_after{};  // of balancers, in the log
 };
 
 class Worker final : private capture::KernelFilter::Sink {
@@ -82,10 +107,15 @@ class Worker final : private capture::KernelFilter::Sink {
 
   // Runs the loop in a thread of its own until stop().
   void start();
-  // From any thread: no more clients are accepted, sessions go on.
+  // From any thread: no more clients are accepted, sessions go on to the end of their transaction.
   void drain();
+  // From any thread: as drain(), and the kernel filter is another program's; returns once this
+  // worker has let go of it. Messages of the sessions that are open are not seen from here on.
+  void hand_over();
   // From any thread: sessions are cut, the loop ends; joins the thread.
   void stop();
+  // From any thread: when the loop last went round by the clock.
+  steady_clock::time_point last_tick() const { return ticked_.load(std::memory_order_relaxed); }
   // From any thread.
   std::size_t sessions() const { return session_count_.load(std::memory_order_relaxed); }
 
@@ -98,13 +128,15 @@ class Worker final : private capture::KernelFilter::Sink {
   // Whether a new session, whose client has descriptor `fd`, is to be relayed without an observer,
   // because descriptors, time or memory are short; counts it.
   bool too_busy_to_observe(int fd);
+  // No more clients come in; those between two transactions are asked to go.
+  bool draining() const { return draining_; }
   bool kernel_capture() const { return kernel_filter_ != nullptr; }
   // Brings what the kernel filter saw to the sessions. Before bytes are observed: the segments they
   // came in are in the ring by then.
   void drain_ring();
 
  private:
-  enum class Order { Run, Drain, Stop };
+  enum class Order { Run, Drain, HandOver, Stop };
   static constexpr std::size_t kOrphans = 64;
   // After a tick that came late, until all have come in time for so long.
   static constexpr std::chrono::seconds kCalm{10};
@@ -145,7 +177,10 @@ class Worker final : private capture::KernelFilter::Sink {
   bool accept_paused_ = false;
   int many_descriptors_ = 0;  // a descriptor of this number tells that few are left
   steady_clock::time_point late_until_;
+  bool draining_ = false;
   std::atomic<Order> order_{Order::Run};
+  std::atomic<bool> handed_over_{false};
+  std::atomic<steady_clock::time_point> ticked_{steady_clock::now()};
   std::atomic<std::size_t> session_count_{0};
   std::thread thread_;
 };

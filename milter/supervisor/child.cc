@@ -17,7 +17,7 @@ namespace supervisor {
 namespace {
 
 void reset_signals() {
-  for (const int number : {SIGHUP, SIGTERM, SIGINT, SIGCHLD, SIGPIPE}) {
+  for (const int number : {SIGHUP, SIGTERM, SIGINT, SIGUSR2, SIGCHLD, SIGPIPE}) {
     std::signal(number, SIG_DFL);
   }
   sigset_t none;
@@ -93,9 +93,16 @@ void Child::kill(int signal) {
   if (pid_ > 0) (void)::kill(pid_, signal);
 }
 
-bool Child::hear() {
+bool Child::ping(Clock::time_point now) {
+  if (state_ != State::Ready) return true;
+  (void)send({ControlMessage::Kind::Ping, {}});
+  return now - heard_ < kSilence;
+}
+
+bool Child::hear(Clock::time_point now) {
   const auto message = receive_control(control_.get());
   if (!message) return false;
+  heard_ = now;
   if (message->kind == ControlMessage::Kind::Gone) control_.reset();  // SIGCHLD will tell the rest
   if (message->kind != ControlMessage::Kind::Ready || state_ != State::Starting) return false;
   state_ = State::Ready;

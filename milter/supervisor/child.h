@@ -55,7 +55,10 @@ class Child {
   void kill(int signal);
 
   // The control line became readable. True when the child has just said that it serves.
-  bool hear();
+  bool hear(Clock::time_point now);
+  // Asks whether it goes on. False when it has not answered for kSilence: stopped, or stuck.
+  static constexpr std::chrono::seconds kSilence{10};
+  bool ping(Clock::time_point now);
   // Its process is gone; `wanted`: no new start.
   void ended(bool wanted, Clock::time_point now);
   // start() has failed: try again later.
@@ -76,6 +79,7 @@ class Child {
   pid_t pid_ = 0;
   net::Fd control_;
   Clock::time_point started_;
+  Clock::time_point heard_;  // when it last said a word
   std::optional<Clock::time_point> next_start_;
   Backoff backoff_;
 };

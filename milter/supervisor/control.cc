@@ -12,6 +12,10 @@ namespace {
 constexpr std::string_view kDrain = "drain";
 constexpr std::string_view kReload = "reload\n";
 constexpr std::string_view kReady = "ready";
+constexpr std::string_view kPing = "ping";
+constexpr std::string_view kHandover = "handover";
+constexpr std::string_view kPong = "pong";
+constexpr std::string_view kHandedOver = "handed over";
 
 std::string packet(const ControlMessage& message) {
   switch (message.kind) {
@@ -21,6 +25,14 @@ std::string packet(const ControlMessage& message) {
       return std::string(kReload) + message.text;
     case ControlMessage::Kind::Ready:
       return std::string(kReady);
+    case ControlMessage::Kind::Ping:
+      return std::string(kPing);
+    case ControlMessage::Kind::Handover:
+      return std::string(kHandover);
+    case ControlMessage::Kind::Pong:
+      return std::string(kPong);
+    case ControlMessage::Kind::HandedOver:
+      return std::string(kHandedOver);
     case ControlMessage::Kind::Gone:
       return {};  // never sent: closing says it
   }
@@ -30,6 +42,10 @@ std::string packet(const ControlMessage& message) {
 std::optional<ControlMessage> parse(std::string_view text) {
   if (text == kDrain) return ControlMessage{ControlMessage::Kind::Drain, {}};
   if (text == kReady) return ControlMessage{ControlMessage::Kind::Ready, {}};
+  if (text == kPing) return ControlMessage{ControlMessage::Kind::Ping, {}};
+  if (text == kHandover) return ControlMessage{ControlMessage::Kind::Handover, {}};
+  if (text == kPong) return ControlMessage{ControlMessage::Kind::Pong, {}};
+  if (text == kHandedOver) return ControlMessage{ControlMessage::Kind::HandedOver, {}};
   if (text.starts_with(kReload)) {
     return ControlMessage{ControlMessage::Kind::Reload, std::string(text.substr(kReload.size()))};
   }

@@ -1,7 +1,9 @@
 // The line between the supervisor and one child: a SOCK_SEQPACKET pair. The supervisor says
 // "drain" or "reload\n" and the whole text of the new configuration (the very text it has checked,
-// so that both read the same); the child says "ready" once it serves. End of file means that the
-// supervisor is gone: the child drains and ends.
+// so that both read the same), and "ping" now and then; the child says "ready" once it serves, and
+// "pong". "handover" (upgrade.h): another program takes over what was inherited; the child lets go
+// of it, says "handed over", drains, and takes the end of file that follows for nothing. End of
+// file means that the supervisor is gone: the child drains and ends.
 #pragma once
 
 #include <optional>
@@ -15,7 +17,7 @@ namespace supervisor {
 inline constexpr std::size_t kMaxControlMessage = 128 * 1024;  // also the limit of a configuration
 
 struct ControlMessage {
-  enum class Kind { Drain, Reload, Ready, Gone };
+  enum class Kind { Drain, Reload, Ping, Handover, Ready, Pong, HandedOver, Gone };
   Kind kind = Kind::Gone;
   std::string text;  // with Reload: the configuration
 };

@@ -49,13 +49,25 @@ void Orders::on_control() {
       break;
     case Kind::Gone:
       event_del(events_.back().get());  // its end of file would come again and again
+      if (handed_over_) break;
       listener_.abandoned();
       listener_.drain();
       break;
     case Kind::Drain:
       listener_.drain();
       break;
+    case Kind::Handover:
+      handed_over_ = true;
+      listener_.hand_over();
+      listener_.drain();
+      (void)send_control(control_fd_, {Kind::HandedOver, {}});
+      break;
+    case Kind::Ping:
+      if (listener_.alive()) (void)send_control(control_fd_, {Kind::Pong, {}});
+      break;
     case Kind::Ready:
+    case Kind::Pong:
+    case Kind::HandedOver:
       break;
   }
 }

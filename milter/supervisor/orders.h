@@ -18,10 +18,14 @@ class Orders {
     virtual ~Listener() = default;
     // Finish what is begun and end; asked twice: at once.
     virtual void drain() = 0;
+    // Whether all parts of the process go on; else the supervisor's question is not answered.
+    virtual bool alive() { return true; }
     // A configuration that was read without an error; what needs a restart has been warned of.
     virtual void reloaded(std::shared_ptr<const config::Config> config) { (void)config; }
     // The supervisor is gone; drain() follows.
     virtual void abandoned() {}
+    // Another program takes over what this process inherited: let go of it; drain() follows.
+    virtual void hand_over() {}
   };
 
   // `control_fd`: -1 without a supervisor. `running`: what the process was started with. Requires:
@@ -44,6 +48,7 @@ class Orders {
   std::shared_ptr<const config::Config> running_;
   Listener& listener_;
   std::vector<net::Event> events_;  // the control line's is the last
+  bool handed_over_ = false;
 };
 
 }  // namespace supervisor

@@ -1,9 +1,12 @@
 #include "milter/supervisor/proxy_parts.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sysexits.h>
+
+#include <utility>
 
 #include "milter/log/log.h"
 #include "milter/supervisor/setup_error.h"
@@ -77,10 +80,62 @@ Filters try_filters(const std::vector<std::vector<net::Fd>>& workers,
   }
 }
 
+bool listens_on(int fd, const net::Endpoint& address) {
+  int listening = 0;
+  socklen_t size = sizeof listening;
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || listening == 0) {
+    return false;
+  }
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  auto* bound = reinterpret_cast<sockaddr*>(&storage);
+  return getsockname(fd, bound, &length) == 0 && net::Endpoint::from(bound) == address;
+}
+
+std::vector<std::vector<net::Fd>> adopt_listeners(const config::Proxy& config,
+                                                  const Handover& handover) {
+  std::vector<std::vector<net::Fd>> workers;
+  for (const auto& row : handover.listeners) {
+    auto& listeners = workers.emplace_back();
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      if (row.size() != config.listen.size() || !listens_on(row[i], config.listen[i])) {
+        throw SetupError(EX_UNAVAILABLE,
+                         "proxy.listen: the sockets that the program before has left "
+                         "are others: a restart is needed");
+      }
+      (void)fcntl(row[i], F_SETFD, FD_CLOEXEC);
+      listeners.emplace_back(row[i]);
+    }
+  }
+  return workers;
+}
+
+Filters adopt_filters(const Handover& handover) {
+  Filters filters;
+  for (const int ring : handover.rings) {
+    (void)fcntl(ring, F_SETFD, FD_CLOEXEC);
+    filters.push_back(capture::KernelFilter::adopt(net::Fd(ring)));
+  }
+  return filters;
+}
+
 }  // namespace
 
 ProxyParts::ProxyParts(const config::Config& config)
     : listeners_(open_listeners(config.proxy)), filters_(try_filters(listeners_, config.capture)) {}
+
+ProxyParts::ProxyParts(const config::Config& config, const Handover& handover)
+    : listeners_(adopt_listeners(config.proxy, handover)), filters_(adopt_filters(handover)) {}
+
+Handover ProxyParts::hand_over() const {
+  Handover handover;
+  for (const auto& row : listeners_) {
+    auto& listeners = handover.listeners.emplace_back();
+    for (const auto& listener : row) listeners.push_back(listener.get());
+  }
+  for (const auto& filter : filters_) handover.rings.push_back(filter->ring_fd());
+  return handover;
+}
 
 std::vector<proxy::WorkerInput> ProxyParts::inputs() const {
   std::vector<proxy::WorkerInput> inputs(listeners_.size());
@@ -89,6 +144,21 @@ std::vector<proxy::WorkerInput> ProxyParts::inputs() const {
     if (!filters_.empty()) inputs[i].kernel_filter = filters_[i].get();
   }
   return inputs;
+}
+
+void ProxyParts::pause_listening() {
+  if (!std::exchange(paused_, true)) stop_listening();
+}
+
+// A listening socket that was shut down keeps its address, options and filter, and needs no rights
+// to listen again.
+void ProxyParts::resume_listening() {
+  if (!std::exchange(paused_, false)) return;
+  for (const auto& row : listeners_) {
+    for (const auto& listener : row) {
+      net::check(listen(listener.get(), proxy::kBacklog), "listen again for the proxy");
+    }
+  }
 }
 
 void ProxyParts::stop_listening() {

@@ -10,6 +10,7 @@
 #include "milter/config/config.h"
 #include "milter/net/fd.h"
 #include "milter/proxy/proxy.h"
+#include "milter/supervisor/handover.h"
 
 namespace supervisor {
 
@@ -18,14 +19,25 @@ class ProxyParts {
   // Throws SetupError (EX_UNAVAILABLE) where an address cannot be bound, or capture.method is
   // "kernel" and the filter cannot be had; with "auto" that is a warning in the log.
   explicit ProxyParts(const config::Config& config);
+  // What another program made, for the same proxy.listen. Throws as above where it does not fit.
+  ProxyParts(const config::Config& config, const Handover& handover);
+
+  // For the next program; `children` are not known here.
+  Handover hand_over() const;
 
   std::vector<proxy::WorkerInput> inputs() const;  // borrowed: as long as this object
+
+  // Between two starts of the proxy, where Postfix answers for it: clients are to reach Postfix and
+  // not to wait. Those that wait already are reset, and come again.
+  void pause_listening();
+  void resume_listening();
 
   // Ends listening, in every process that shares the sockets: from now on clients are refused (or,
   // under tproxy, fall through to Postfix) instead of waiting for an accept that will not come.
   void stop_listening();
 
  private:
+  bool paused_ = false;
   std::vector<std::vector<net::Fd>> listeners_;                  // one row a worker
   std::vector<std::unique_ptr<capture::KernelFilter>> filters_;  // empty: fallback capture
 };

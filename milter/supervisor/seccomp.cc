@@ -80,7 +80,7 @@ constexpr Names kSupervisor = {
     "execve", "mmap", "mprotect", "arch_prctl", "set_tid_address", "prctl", "capget", "capset",
     "seccomp", "prlimit64", "open", "openat", "rename", "renameat", "renameat2", "ftruncate",
     "fsync", "fdatasync", "flock", "statfs", "fstatfs", "pidfd_open", "pidfd_send_signal",
-    "close_range", "memfd_create", "getpgrp", "getpgid", "getsid", "chdir", "fadvise64",
+    "close_range", "memfd_create", "getpgrp", "getpgid", "getsid", "chdir", "fadvise64", "bpf",
     "sched_getparam", "sched_getscheduler", "fallocate", "pipe", "ioctl",
 };
 
@@ -97,8 +97,8 @@ constexpr Names kDeadly = {
 };
 // clang-format on
 
-// The supervisor starts the program anew at an upgrade, and may then ask for a kernel filter, which
-// it is refused.
+// The supervisor starts the program anew at an upgrade, which then looks at the kernel filters'
+// maps.
 constexpr Names kDeadlyInChildren = {"execve", "execveat", "bpf"};
 
 constexpr std::uint64_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |

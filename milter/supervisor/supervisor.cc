@@ -22,6 +22,7 @@
 #include "milter/supervisor/rights.h"
 #include "milter/supervisor/seccomp.h"
 #include "milter/supervisor/setup_error.h"
+#include "milter/supervisor/upgrade.h"
 #include "milter/wire/wire.h"
 
 namespace supervisor {
@@ -29,6 +30,8 @@ namespace {
 
 using std::chrono::seconds;
 
+// How often the children are asked whether they go on.
+constexpr seconds kPing{2};
 // On top of what a child is given to drain, before it is killed.
 constexpr seconds kGrace{5};
 // When the filter's turn comes, no client is left at the proxy; what Postfix still has open are
@@ -38,7 +41,7 @@ constexpr seconds kFilterDrain{10};
 net::Fd open_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&set, number);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&set, number);
   net::check(sigprocmask(SIG_BLOCK, &set, nullptr), "block signals");
   std::signal(SIGPIPE, SIG_IGN);
   return net::Fd(net::check(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));
@@ -79,11 +82,23 @@ std::unique_ptr<capture::WireTap> open_tap(const config::Config& config) {
   }
 }
 
+// systemd's watchdog (WatchdogSec) wants a word twice in its time; zero: there is none.
+std::chrono::microseconds watchdog_period() {
+  std::uint64_t usec = 0;
+  return std::chrono::microseconds(sd_watchdog_enabled(0, &usec) > 0 ? usec / 2 : 0);
+}
+
 class Supervisor {
  public:
   Supervisor(const config::Config& config, std::string file)
       : config_(config), file_(std::move(file)), signals_(open_signals()) {
-    if (!config.proxy.listen.empty()) parts_ = std::make_unique<ProxyParts>(config);
+    const auto handover = take_handover();
+    if (handover) {
+      leftovers_ = handover->children;
+      parts_ = std::make_unique<ProxyParts>(config, *handover);
+    } else if (!config.proxy.listen.empty()) {
+      parts_ = std::make_unique<ProxyParts>(config);
+    }
     if (!config.wire.ports.empty()) tap_ = open_tap(config);
     drop(config);
     confine(Part::Supervisor, config);
@@ -98,6 +113,7 @@ class Supervisor {
     while (state_ != State::Done) {
       wait();
       start_due();
+      look_after();
       drain_further();
     }
     logging::info("stopped");
@@ -148,6 +164,7 @@ class Supervisor {
     for (const auto& child : children_) {
       if (!child->next_start() || *child->next_start() > Clock::now()) continue;
       try {
+        if (is_proxy(*child)) parts_->resume_listening();
         start(*child);
         logging::info(fmt::format("{} is started again, pid {}", child->name(), child->pid()));
       } catch (const std::system_error& error) {
@@ -157,15 +174,32 @@ class Supervisor {
     }
   }
 
-  // The next thing that happens by the clock, for poll; -1: nothing does.
-  int timeout() const {
-    std::optional<Clock::time_point> next;
-    if (state_ == State::Draining) next = deadline_;
-    for (const auto& child : children_) {
-      if (const auto start = child->next_start()) next = next ? std::min(*next, *start) : *start;
+  // A child that was stopped or is stuck does not die by itself.
+  void look_after() {
+    const auto now = Clock::now();
+    if (watchdog_.count() != 0 && now >= next_word_) {
+      next_word_ = now + watchdog_;
+      notify("WATCHDOG=1");
     }
-    if (!next) return -1;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
+    if (now < next_ping_) return;
+    next_ping_ = now + kPing;
+    for (const auto& child : children_) {
+      if (child->ping(now) || state_ == State::Draining) continue;
+      logging::error(fmt::format("{} (pid {}) has not answered for {} s and is killed",
+                                 child->name(), child->pid(), Child::kSilence.count()));
+      child->kill(SIGKILL);
+    }
+  }
+
+  // The next thing that happens by the clock, for poll.
+  int timeout() const {
+    Clock::time_point next = next_ping_;
+    if (state_ == State::Draining) next = std::min(next, deadline_);
+    if (watchdog_.count() != 0) next = std::min(next, next_word_);
+    for (const auto& child : children_) {
+      if (const auto start = child->next_start()) next = std::min(next, *start);
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
     return static_cast<int>(std::max<std::int64_t>(left, 0));
   }
 
@@ -174,7 +208,7 @@ class Supervisor {
     for (const auto& child : children_) entries.push_back({child->control_fd(), POLLIN, 0});
     if (poll(entries.data(), entries.size(), timeout()) <= 0) return;
     for (std::size_t i = 0; i < children_.size(); ++i) {
-      if (entries[i + 1].revents != 0 && children_[i]->hear()) on_ready();
+      if (entries[i + 1].revents != 0 && children_[i]->hear(Clock::now())) on_ready();
     }
     if (entries[0].revents != 0) on_signals();
   }
@@ -188,6 +222,9 @@ class Supervisor {
           break;
         case SIGHUP:
           reload();
+          break;
+        case SIGUSR2:
+          upgrade();
           break;
         case SIGTERM:
         case SIGINT:
@@ -214,6 +251,12 @@ class Supervisor {
       if (child->pid() == 0 || waitpid(child->pid(), &status, WNOHANG) != child->pid()) continue;
       on_end(*child, status);
     }
+    std::erase_if(leftovers_, [](pid_t pid) {
+      int status = 0;
+      if (waitpid(pid, &status, WNOHANG) != pid) return false;
+      logging::info(fmt::format("pid {} of the program before {}", pid, describe_end(status)));
+      return true;
+    });
   }
 
   void on_end(Child& child, int status) {
@@ -223,6 +266,9 @@ class Supervisor {
     child.ended(wanted, Clock::now());
     if (state_ == State::Serving) {
       logging::error(end + "; it is started again");
+      // Until then Postfix's own port is to answer, where the firewall lets it.
+      const bool later = child.next_start() && *child.next_start() > Clock::now();
+      if (later && is_proxy(child) && tproxy()) parts_->pause_listening();
       return;
     }
     if (state_ == State::Draining) {
@@ -240,7 +286,7 @@ class Supervisor {
     notify("RELOADING=1\n" + monotonic_usec());
     try {
       const auto text = config::read_file(file_);
-      config_ = config::reloaded(config_, config::parse(text, file_));
+      config_ = config::reloaded(config_, config::parse(text, file_, config::Secrets::Read));
       logging::info(fmt::format("reload: {} is read and goes to the children", file_));
       hand_out(text);
     } catch (const config::ConfigError& error) {
@@ -256,6 +302,52 @@ class Supervisor {
         logging::error(fmt::format("reload: {} does not listen", child->name()));
       }
     }
+  }
+
+  // Returns only where it cannot be done; then everything stays.
+  void upgrade() {
+    const auto program = own_program();
+    std::string why;
+    if (state_ != State::Serving) why = "not all children are ready";
+    if (why.empty() && !parts_) why = "only a proxy has sockets to hand over: restart instead";
+    if (why.empty()) why = why_no_upgrade(program, config_, file_);
+    if (!why.empty()) {
+      logging::error(fmt::format("upgrade refused: {}", why));
+      return;
+    }
+    logging::info(fmt::format("upgrade: {} takes over", program));
+    notify("RELOADING=1\n" + monotonic_usec());
+    auto handover = parts_->hand_over();
+    handover.children = leftovers_;
+    for (const auto& child : children_) {
+      if (!let_go(*child)) child->kill(SIGKILL);
+      if (child->pid() != 0) handover.children.push_back(child->pid());
+    }
+    try {
+      leave_handover(handover);
+      why = become(program, file_);
+    } catch (const std::system_error& error) {
+      why = error.what();
+    }
+    // The children have let go; new ones are started as they end.
+    logging::error(fmt::format("upgrade failed: {}", why));
+    for (const auto& child : children_) child->kill(SIGKILL);
+  }
+
+  // True when the child has said that it is another program's turn.
+  static bool let_go(Child& child) {
+    constexpr int kWaitMs = 3000;
+    if (!child.send({ControlMessage::Kind::Handover, {}})) return false;
+    const auto deadline = Clock::now() + std::chrono::milliseconds(kWaitMs);
+    pollfd line{child.control_fd(), POLLIN, 0};
+    while (Clock::now() < deadline && poll(&line, 1, kWaitMs) > 0) {
+      // An answer to a ping may come first; the next one is to the handover, at most one is
+      // pending.
+      const auto message = receive_control(line.fd);
+      if (message && message->kind == ControlMessage::Kind::HandedOver) return true;
+      if (message && message->kind == ControlMessage::Kind::Gone) return false;
+    }
+    return false;
   }
 
   void stop(int code) {
@@ -280,19 +372,26 @@ class Supervisor {
     draining_ = index;
     auto& child = *children_[index];
     (void)child.send({ControlMessage::Kind::Drain, {}});
-    const bool is_proxy = parts_ && index == 0;
-    if (is_proxy) parts_->stop_listening();
+    const bool proxy = is_proxy(child);
+    if (proxy) parts_->stop_listening();
     const auto limit = config_.proxy.drain_timeout;
-    deadline_ = Clock::now() + (is_proxy ? limit : std::min(limit, kFilterDrain)) + kGrace;
+    deadline_ = Clock::now() + (proxy ? limit : std::min(limit, kFilterDrain)) + kGrace;
   }
+
+  // What the program before has left drains to a deadline of its own.
+  void finish() {
+    if (!leftovers_.empty() && Clock::now() < deadline_) return;
+    for (const pid_t pid : leftovers_) (void)::kill(pid, SIGKILL);
+    state_ = State::Done;
+  }
+
+  bool is_proxy(const Child& child) const { return parts_ && &child == children_.front().get(); }
+  bool tproxy() const { return !config_.proxy.tproxy_ports.empty(); }
 
   void drain_further() {
     if (state_ != State::Draining) return;
     while (children_[draining_]->state() == Child::State::Down) {
-      if (draining_ + 1 == children_.size()) {
-        state_ = State::Done;
-        return;
-      }
+      if (draining_ + 1 == children_.size()) return finish();
       drain(draining_ + 1);
     }
     if (Clock::now() < deadline_) return;
@@ -308,9 +407,13 @@ class Supervisor {
   std::unique_ptr<ProxyParts> parts_;      // null: no proxy
   std::unique_ptr<capture::WireTap> tap_;  // null: no wire observer
   std::vector<std::unique_ptr<Child>> children_;
+  std::vector<pid_t> leftovers_;  // of the program before: they drain, and are waited for
   State state_ = State::Starting;
   std::size_t draining_ = 0;
   Clock::time_point deadline_;
+  Clock::time_point next_ping_ = Clock::now() + kPing;
+  const std::chrono::microseconds watchdog_ = watchdog_period();  // zero: systemd has none
+  Clock::time_point next_word_ = Clock::now() + watchdog_;
   int code_ = EX_OK;
 };
 

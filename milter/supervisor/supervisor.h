@@ -4,6 +4,7 @@
 //     HUP         the file is read and checked; its very text goes to the children, or, when there
 //     is
 //                 an error, one line to the log, and nothing changes
+//     USR2        the program at our own path takes over, and nobody is refused (upgrade.h)
 //     CHLD        a child that died is started again (child.h says when)
 //
 // One thread. The children are forked from it, so it never has another.

@@ -135,6 +135,46 @@ TEST_CASE("events are the same however the two streams are cut") {
   }
 }
 
+TEST_CASE("a server may hang up where no transaction is open and nothing waits for an answer") {
+  struct Row {
+    const char* label;
+    Script script;
+    bool may;
+  };
+  const Script mail = {C("MAIL FROM:<a@b>"), S("250 ok"), C("RCPT TO:<c@d>"), S("250 ok")};
+  const Row rows[] = {
+      {"before the greeting", {}, false},
+      {"greeted", {S("220 mx")}, true},
+      {"EHLO not answered", {S("220 mx"), C("EHLO a")}, false},
+      {"half an answer", {S("220 mx"), C("EHLO a"), S("250-mx")}, false},
+      {"EHLO answered", {S("220 mx"), C("EHLO a"), S("250 mx")}, true},
+      {"half a command", {S("220 mx"), raw("EHL")}, false},
+      {"MAIL and RCPT", test::opened(), false},
+      {"RSET", test::opened() + Script{C("RSET"), S("250 ok")}, true},
+      {"RSET, and MAIL again", test::opened() + Script{C("RSET"), S("250 ok")} + mail, false},
+      {"in a message", test::opened() + Script{C("DATA"), S("354 go"), raw("text\r\n")}, false},
+      {"a message not answered", test::opened() + Script{C("DATA"), S("354 go"), raw("a\r\n.\r\n")},
+       false},
+      {"a message answered", test::opened() + transfer(kMail), true},
+      {"the next MAIL in the message's segment",
+       test::opened() + Script{C("DATA"), S("354 go"), raw("a\r\n.\r\nMAIL FROM:<a@b>\r\n"),
+                               S("250 queued"), S("250 ok")},
+       false},
+      {"between two chunks", test::opened() + Script{raw("BDAT 3\r\nabc"), S("250 3")}, false},
+      {"the last chunk", test::opened() + Script{raw("BDAT 3 LAST\r\nabc"), S("250 queued")}, true},
+      {"a challenge", {S("220 mx"), C("AUTH LOGIN"), S("334 VXNlcg==")}, false},
+      {"TLS", {S("220 mx"), C("STARTTLS"), S("220 go")}, false},
+      {"lost", {S("220 mx"), S("250 nobody asked")}, false},
+  };
+  for (const Row& row : rows) {
+    INFO(row.label);
+    Recorder recorder;
+    classifier::SmtpTracker tracker(recorder);
+    test::play(row.script, tracker, test::uncut);
+    CHECK(tracker.between_transactions() == row.may);
+  }
+}
+
 TEST_CASE("an end of data counts only where all servers see it") {
   struct Row {
     std::string_view label;

@@ -121,10 +121,11 @@ rc::Gen<Path> path() {
 rc::Gen<Trace> trace() {
   return rc::gen::map(
       rc::gen::build<Trace>(
-          rc::gen::set(&Trace::via, rc::gen::element(Via::Kernel, Via::Read, Via::Wire, Via::Pcap)),
+          rc::gen::set(&Trace::via, rc::gen::element(Via::Kernel, Via::Read, Via::Wire, Via::Pcap,
+                                                     Via::Balancer)),
           rc::gen::set(&Trace::state,
                        rc::gen::element(State::Complete, State::Partial, State::Unobserved)),
-          rc::gen::set(&Trace::reason, rc::gen::map(rc::gen::inRange(0, 12),
+          rc::gen::set(&Trace::reason, rc::gen::map(rc::gen::inRange(0, 13),
                                                     [](int i) { return static_cast<Reason>(i); })),
           rc::gen::set(&Trace::message, number<std::uint32_t>()),
           rc::gen::set(&Trace::transfer, rc::gen::element(Transfer::Data, Transfer::Bdat)),
@@ -216,6 +217,7 @@ TEST_CASE("what is a trace is read, in any order and with defaults spelled out")
       "segmilter/1 mss=4294967295 dot=255 chunks=255 msg=0",
       "segmilter/1 seg=1x65536",
       "segmilter/1 state=unobserved reason=no-session",
+      "segmilter/1 via=balancer state=unobserved reason=balancer",
       "segmilter/1 talk=colon-space,lower,helo",
       "segmilter/1 rec=5<7+6x65536",
       "segmilter/1 version=ffff cipher=0001 slack=15",
@@ -315,11 +317,12 @@ TEST_CASE("sizes for people join runs of three and stop where they are told") {
 }
 
 TEST_CASE("names of the enumerations are found again") {
-  for (int i = 0; i < 12; ++i) {
+  for (int i = 0; i < 13; ++i) {
     const auto reason = static_cast<Reason>(i);
     CHECK(reason_named(name(reason)) == reason);
   }
   CHECK(via_named("wire") == Via::Wire);
+  CHECK(via_named("balancer") == Via::Balancer);
   CHECK(state_named("partial") == State::Partial);
   CHECK_FALSE(reason_named("No-session"));
 }

@@ -29,6 +29,7 @@ def main() -> int:
             checks.that(len(labels) == 1, f"exactly one header of {len(labels)}")
             label = labels[0] if labels else None
             print("  " + (label.raw if label else "none"))
+            checks.that(label and label.raw.startswith("X-Protocol-Pattern: mx1"), "with one blank behind its colon")
             checks.that(label and label.host == "mx1.example.org" and label.segments
                         and sum(label.segments) == len(FORGED) + 2 + 6 * 400 + 3,
                         "and it is ours: its segments add up to the message")

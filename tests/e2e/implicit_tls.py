@@ -98,7 +98,7 @@ def labelled_as_ever(checks: report.Checks, bed: Bed, name: str) -> None:
 
 def on_the_wire(checks: report.Checks, program: Path) -> None:
     services = f"{SERVER4}:{WRAPPED}{WRAPPER}\n"
-    with Bed(program, settings={"wire": {"ports": [25, WRAPPED]}}, tag="imp", tls=True, wire=True, services=services) as bed:
+    with Bed(program, settings={"wire": {"ports": [25, WRAPPED]}}, tag="imp", tls=True, way="wire", services=services) as bed:
         judge(checks, bed, "wire", WRAPPED)
         heard(bed, WRAPPED, HELLO)
         heard(bed, 25, client_hello())

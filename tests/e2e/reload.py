@@ -3,14 +3,19 @@
 
     reload.py PROGRAM
 
-Also under way: a session that was open before the reload goes on undisturbed.
+Also under way: a session that was open before the reload goes on undisturbed; a hundred reloads while 20 sessions send fail
+none of them.
 """
+import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 from bed import report
 from bed.process import wait_until
-from bed.testbed import Bed
+from bed.smtp import Refused
+from bed.testbed import SERVER4, Bed
 
 WEIGHTS = {"bot-template": 8.0}
 MONITOR = {"policy": {"mode": "monitor", "reject": 4.0, "tempfail": "off", "quarantine": "off"},
@@ -32,6 +37,63 @@ def answer(bed: Bed, tag: str, wanted: str) -> str:
         if text.startswith(wanted):
             break
     return text
+
+
+RELOADS, SESSIONS, MESSAGES = 100, 20, 2000
+
+
+class Probe:
+    """Sessions one after the other, greeting to QUIT; remembers the longest. No MAIL: Postfix holds up a client whose
+    transactions come to nothing (in_flow_delay)."""
+
+    def __init__(self, bed: Bed):
+        self.longest, self.asked, self.failed, self._over = 0.0, 0, "", threading.Event()
+        self._bed = bed
+        self._thread = threading.Thread(target=self._ask)
+        self._thread.start()
+
+    def _ask(self) -> None:
+        while not self._over.is_set():
+            began = time.monotonic()
+            try:
+                client = self._bed.smtp()
+                client.quit()
+            except (OSError, Refused) as error:
+                self.failed = str(error)
+            self.longest, self.asked = max(self.longest, time.monotonic() - began), self.asked + 1
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join(10)
+
+
+def under_load(checks: report.Checks, bed: Bed) -> None:
+    box = bed.postfix.mailbox("bob")
+    log = len(bed.segmilter.log())
+    quiet = Probe(bed)
+    time.sleep(1)
+    quiet.stop()
+    probe = Probe(bed)
+    source = subprocess.Popen(bed.link.client.command(
+        "smtp-source", "-d", "-s", SESSIONS, "-m", MESSAGES, "-l", 5120, "-f", "load@sender.example", "-t", "bob@example.org",
+        f"{SERVER4}:25"))
+    done = 0
+    while done < RELOADS:
+        bed.segmilter.write(MONITOR if done % 2 else ENFORCE)
+        bed.segmilter.reload()
+        done += 1
+        wait_until(lambda: bed.segmilter.log()[log:].count("is read and goes to the children") == done, 5, "the reload", every=0.002)
+    sending = source.poll() is None
+    status = source.wait(120)
+    probe.stop()
+    bed.postfix.wait_delivered("bob", MESSAGES, 60)
+    checks.that(status == 0 and box.count() == MESSAGES,
+                f"{RELOADS} reloads{' while' if sending else ', most while'} {SESSIONS} sessions sent: none failed, "
+                f"{box.count()} of {MESSAGES} delivered")
+    checks.that(probe.asked > 10 and not probe.failed, f"of {probe.asked} sessions beside them none failed{probe.failed}; the "
+                f"longest took {probe.longest * 1000:.0f} ms (without load and reloads: {quiet.longest * 1000:.0f} ms)")
+    labelled = sum(len(message.labels()) == 1 and message.labels()[0].pattern != "unobserved" for message in box.messages())
+    checks.that(labelled == MESSAGES, f"{labelled} of them labelled")
 
 
 def main() -> int:
@@ -71,6 +133,8 @@ def main() -> int:
         print("  " + next((text for text in words.splitlines() if "no_such_key" in text), "")[:200])
         text = bed.talk("bot2", "still")
         checks.that(text.startswith("550 5.7.1"), f"the old settings still hold: {text}")
+        bed.segmilter.config.write_text(good)
+        under_load(checks, bed)
         if checks.failed:
             bed.show_logs()
     return checks.finish()

@@ -98,7 +98,7 @@ def compare(checks: report.Checks, bed: Bed, witness: Segmilter, name: str, send
 def both_watch(checks: report.Checks, program: Path) -> None:
     with Bed(program, tag="wboth", tls=True) as bed:
         queue = bed.root / "server/queue"
-        witness = Segmilter(bed.link.server, program, bed.root / "witness", queue, wire=True,
+        witness = Segmilter(bed.link.server, program, bed.root / "witness", queue, way="wire",
                             settings={"filter": {"socket": f"unix:{queue}/segmilter/witness.sock"}})
         witness.start()
         try:
@@ -118,7 +118,7 @@ def both_watch(checks: report.Checks, program: Path) -> None:
 def observer_killed(checks: report.Checks, program: Path) -> None:
     """kill -9 in the middle of sessions: all are delivered, and what begins afterwards is labelled."""
     report.step("the observer is killed while mail comes in")
-    with Bed(program, tag="wkill", wire=True) as bed:
+    with Bed(program, tag="wkill", way="wire") as bed:
         first = bed.smtp()
         early = threading.Event()
 

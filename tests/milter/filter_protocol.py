@@ -15,6 +15,7 @@ big-endian:
                  'i' index:32 name\\0 value\\0, 'm' index:32 name\\0 value\\0, 'q' reason\\0
 """
 
+import hmac
 import json
 import os
 import re
@@ -104,8 +105,10 @@ class Milter:
         data = b"".join(k.encode() + b"\0" + v.encode() + b"\0" for k, v in values.items())
         self.send(b"D", command + data)
 
-    def connect(self, address="192.0.2.7", port=40112, family=b"4", macros=True):
+    def connect(self, address="192.0.2.7", port=40112, family=b"4", macros=True, daemon=None):
         values = {"j": "mx.example.net"}
+        if daemon:
+            values["{daemon_name}"] = daemon
         if macros:
             prefix = "IPv6:" if family == b"6" else ""
             values.update({"{client_addr}": prefix + address, "{client_port}": str(port)})
@@ -163,7 +166,8 @@ def inserted(edits):
     assert len(found) == 1, edits
     name, value, _ = found[0][4:].split(b"\0")
     assert name == NAME, name
-    return struct.unpack(">I", found[0][:4])[0], value.decode("ascii")
+    assert value.startswith(b" ") and value[1:2] != b" ", value  # nobody else writes the blank
+    return struct.unpack(">I", found[0][:4])[0], value.decode("ascii")[1:]
 
 
 def fields(value):
@@ -401,7 +405,7 @@ class Negotiation(WithOneFilter):
             self.assertEqual(milter.header(), (b"c", b""))
             edits, answer, _ = milter.end()
             self.assertEqual(answer, b"c")
-            inserted(edits)
+            self.assertIn(NAME + b"\0mx.example.net; ", edits[0][1])  # which writes the blank
 
     def test_a_second_connection_on_the_same_socket_works(self):
         with self.filter.milter() as milter:
@@ -752,6 +756,123 @@ class Actions(unittest.TestCase):
                 edits, answer, _ = milter.message()
                 self.assertEqual(answer, b"c")
                 inserted(edits)
+
+
+class Policy(unittest.TestCase):
+    def test_the_breaker_suspends_rejects_and_closes_by_itself(self):
+        breaker = '[breaker]\nwindow = "1s"\nmin_messages = 3\nhold = "1s"\n'
+        with Filter(policy=REJECT, extra=breaker) as filter_:
+            answers = []
+            for port in range(1, 6):
+                with filter_.milter() as milter:
+                    milter.connect(port=port)
+                    answers.append(milter.message()[1])
+            self.assertEqual(answers, [b"y", b"y", b"c", b"c", b"c"])
+            wait_for(lambda: filter_.logged("breaker closed"))
+            with filter_.milter() as milter:
+                milter.connect(port=9)
+                self.assertEqual(milter.message()[1], b"y")
+            held = [line for line in filter_.messages() if line.get("held") == "breaker"]
+            self.assertEqual(len(held), 3)
+            self.assertEqual({(line["action"], line["would"]) for line in held}, {("none", "reject")})
+            filter_.stop()
+            counters = [line for line in filter_.log() if line.get("event") == "counters"]
+            self.assertEqual((counters[-1]["messages"], counters[-1]["reject"]), (6, 3))
+            self.assertEqual((counters[-1]["held_breaker"], counters[-1]["breaker_trips"]), (3, 1))
+
+    def test_an_evidence_socket_that_is_gone_defers_where_it_is_told_to(self):
+        policy = ENFORCE + 'on_error = "tempfail"\n'
+        with Filter(policy=policy, observer=False) as filter_, filter_.milter() as milter:
+            milter.connect()
+            _, answer, text = milter.message()
+            self.assertEqual((answer, text[:9]), (b"y", b"451 4.7.1"))
+
+    def test_the_services_name_chooses_its_policy(self):
+        with Filter(policy=REJECT, extra='[listener.soft]\nmode = "monitor"\n') as filter_:
+            for name, expected in (("soft", b"c"), ("mx.example.net", b"y")):
+                with filter_.milter() as milter:
+                    milter.connect(port=len(name), daemon=name)
+                    self.assertEqual(milter.message()[1], expected)
+
+
+SECRET = bytes(range(32))
+
+
+def identity(headers):
+    """What a message is known by: a chain of HMACs over the relaxed fields."""
+    chain = bytes(32)
+    for name, value in headers:
+        if name.lower() in (b"message-id", b"from", b"date", b"subject"):
+            field = name.lower() + b":" + b" ".join(value.split()) + b"\r\n"
+            chain = hmac.digest(chain, field, "sha256")
+    return chain
+
+
+def seal_item(header, headers, time_, key="k1"):
+    text = f"segmilter seal 1\n{key}\n{time_}\n".encode() + identity(headers) + header.encode()
+    return f"seal={key},{time_}," + hmac.digest(SECRET, text, "sha256").hex()
+
+
+class Seals(unittest.TestCase):
+    """What is sealed and what is believed, against a second reckoning of it in this file."""
+
+    headers = [(b"Subject", b" hello\n\tworld "), (b"From", b" <a@example.org>"), (b"X-Other", b" x")]
+
+    @classmethod
+    def setUpClass(cls):
+        with tempfile.NamedTemporaryFile("w", delete=False) as file:
+            file.write(f"k1:{SECRET.hex()}\n")
+        cls.keys = file.name
+        cls.filter = Filter(extra=f'[seal]\nkey_file = "{cls.keys}"\nsign = true\n'
+                                  'believe_from = ["192.0.2.25"]\n')
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.filter.close()
+        os.unlink(cls.keys)
+
+    def message(self, address, own, queue_id):
+        """`own`: values of headers of our name, above the others."""
+        with self.filter.milter() as milter:
+            milter.connect(address=address)
+            milter.mail()
+            for value in own:
+                milter.header(NAME, value.encode())
+            for name, value in self.headers:
+                milter.header(name, value)
+            edits, answer, _ = milter.end(queue_id)
+            self.assertEqual(answer, b"c")
+            return edits, self.filter.messages(queue_id)[0]
+
+    def good(self):
+        return " mx2; v=1; " + seal_item("mx2;v=1", self.headers, int(time.time()))
+
+    def test_the_seal_of_a_header_is_what_its_reader_computes(self):
+        edits, _ = self.message("192.0.2.7", [], "4SIGN")
+        items = "".join(inserted(edits)[1].split()).split(";")
+        self.assertEqual(items[-1], "v=1")
+        time_ = items[-2].split(",")[1]
+        header = ";".join(items[:-2] + items[-1:])
+        self.assertEqual(items[-2], seal_item(header, self.headers, time_))
+        self.assertLess(abs(time.time() - int(time_)), 60)
+
+    def test_a_good_seal_stays_and_those_around_it_go(self):
+        edits, line = self.message("192.0.2.25", [" x", self.good(), " y"], "4GOOD")
+        self.assertEqual(deleted(edits), [3, 1])
+        self.assertEqual(len(edits), 2)
+        self.assertEqual((line["exempt"], line["seal"], line["forged"]), ("sealed", "good", 2))
+
+    def test_without_a_good_seal_all_go_and_none_is_added(self):
+        edits, line = self.message("192.0.2.25", [" mx2; v=1", self.good()[:-1] + "x"], "4BAD")
+        self.assertEqual(deleted(edits), [2, 1])
+        self.assertEqual(len(edits), 2)
+        self.assertEqual((line["exempt"], line["seal"], line["forged"]), ("relay", "unsigned", 2))
+
+    def test_of_anybody_else_a_good_one_goes_too(self):
+        edits, line = self.message("192.0.2.26", [self.good()], "4OTHER")
+        self.assertEqual(deleted(edits), [1])
+        inserted(edits)
+        self.assertNotIn("seal", line)
 
 
 class Process(unittest.TestCase):

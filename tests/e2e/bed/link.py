@@ -12,6 +12,7 @@ from .netns import Namespace
 
 CLIENT4, CLIENT6 = "192.0.2.7", "2001:db8:1::7"
 SERVER4, SERVER6 = "198.51.100.25", "2001:db8:2::25"
+PRIMARY4, PRIMARY6 = "203.0.113.25", "2001:db8:3::25"    # a second server, where a test attaches one
 ROUTER4, ROUTER6 = "192.0.2.1", "2001:db8:1::1"          # as the client sees it
 ROUTER4S, ROUTER6S = "198.51.100.1", "2001:db8:2::1"     # as the server sees it
 
@@ -30,7 +31,8 @@ class Condition:
 
 class Link:
     def __init__(self, tag: str):
-        self.client = self.router = self.server = None
+        self.client = self.router = self.server = self.primary = None
+        self._tag = tag
         try:
             self.client = Namespace(f"{tag}-client")
             self.router = Namespace(f"{tag}-router")
@@ -58,10 +60,18 @@ class Link:
         end.ip("route", "add", "default", "via", router4)
         end.ip("-6", "route", "add", "default", "via", router6)
 
+    def attach_primary(self) -> Namespace:
+        """A third end, on an interface of the router of its own."""
+        self.primary = Namespace(f"{self._tag}-primary")
+        self._wire(self.primary, PRIMARY4, PRIMARY6, "primary", "203.0.113.1", "2001:db8:3::1")
+        return self.primary
+
+    def spaces(self) -> list[Namespace]:
+        return [space for space in (self.client, self.router, self.server, self.primary) if space]
+
     def delete(self) -> None:
-        for space in (self.client, self.router, self.server):
-            if space:
-                space.delete()
+        for space in self.spaces():
+            space.delete()
 
     def set(self, condition: Condition) -> None:
         self._offload(self.client, "eth0", condition.sender_offload)

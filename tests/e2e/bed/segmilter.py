@@ -13,12 +13,14 @@ USER = "nobody"  # any account without rights; packages make one called segmilte
 
 
 class Segmilter:
-    """`settings` is TOML by section, laid over the example: {"policy": {"mode": "enforce"}}. `wire`: not the
-    proxy but the wire observer."""
+    """`settings` is TOML by section, laid over the example: {"policy": {"mode": "enforce"}}. `way`: the folder of
+    the example; `wire` has not the proxy but the wire observer. `files`: what is to lie in /etc/segmilter, by name."""
 
-    def __init__(self, space: Namespace, program: Path, root: Path, queue: Path, settings=None, wire: bool = False):
-        self.observer = "wire" if wire else "proxy"
-        self._example = EXAMPLES / ("wire" if wire else "listen") / "segmilter.toml"
+    def __init__(self, space: Namespace, program: Path, root: Path, queue: Path, settings=None, way: str = "listen",
+                 files: dict[str, str] | None = None):
+        self.observer = "wire" if way == "wire" else "proxy"
+        self._example = EXAMPLES / way / "segmilter.toml"
+        self._port = 10024 if way == "tproxy" else 25  # where the observer or Postfix listens
         self.space, self.program, self.root, self.queue = space, program, root, queue
         self.config, self.log_file = root / "segmilter.toml", root / "segmilter.log"
         self.process: subprocess.Popen | None = None
@@ -29,7 +31,16 @@ class Segmilter:
         sockets.mkdir(parents=True, exist_ok=True)
         shutil.chown(sockets, USER, "postfix")
         sockets.chmod(0o2770)
+        for name, text in (files or {}).items():
+            self.put(name, text)
         self.write(settings)
+
+    def put(self, name: str, text: str) -> None:
+        """A file that segmilter may read and others may not."""
+        path = self.root / name
+        path.write_text(text)
+        shutil.chown(path, USER)
+        path.chmod(0o600)
 
     def write(self, settings=None) -> None:
         text = self._example.read_text()
@@ -38,14 +49,17 @@ class Segmilter:
             if old not in text:
                 raise RuntimeError(f"{self._example} no longer has {old}")
             text = text.replace(old, new)
+        text = text.replace("/etc/segmilter", str(self.root))
         # Programs that send thousands of messages do so from one address.
         text = overlay(text, {} if self.observer == "wire" else {"proxy": {"max_rate_per_address": 0}})
         self.config.write_text(overlay(text, settings or {}))
 
-    def start(self) -> None:
-        with open(self.log_file, "ab") as log:
+    def start(self, log: Path | None = None, without: tuple[str, ...] = ()) -> None:
+        """`log`: another place to write it to; `without`: capabilities that root does not have this time."""
+        bounds = ["setpriv", "--bounding-set", ",".join(f"-{name}" for name in without)] if without else []
+        with open(log or self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                self.space.command(*self.wrapper, self.program, "run", "-c", self.config),
+                self.space.command(*bounds, *self.wrapper, self.program, "run", "-c", self.config),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             wait_until(self._ready, 20, "segmilter to be ready")
@@ -59,12 +73,15 @@ class Segmilter:
                     and (self.queue / "segmilter/milter.sock").exists())
 
     def _listens(self) -> bool:
-        listing = self.space.run("ss", "-Hltn", "sport = :25", capture_output=True, text=True)
+        listing = self.space.run("ss", "-Hltn", f"sport = :{self._port}", capture_output=True, text=True)
         return bool(listing.stdout.strip())
 
+    def running(self) -> bool:
+        return bool(self.process) and self.process.poll() is None
+
     def child(self, word: str) -> int:
-        """The pid of the child called `word` (proxy, filter); 0 when there is none now."""
-        for pid in children(self.process.pid):
+        """The pid of the youngest child called `word` (proxy, filter); 0 when there is none now."""
+        for pid in reversed(children(self.process.pid)):
             if re.search(rf"\b{word}\b", title(pid).replace(str(self.config), "")):
                 return pid
         return 0

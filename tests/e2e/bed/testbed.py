@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from . import mta, postfix
-from .link import CLIENT4, CLIENT6, SERVER4, SERVER6, Link
+from .link import CLIENT4, CLIENT6, PRIMARY4, SERVER4, SERVER6, Link
 from .netns import fresh_tag, sweep
 from .pcap import Capture
 from .process import end, end_pids, wait_until
@@ -71,10 +71,12 @@ class Bed:
     watches the `wire`, Postfix itself has port 25."""
 
     def __init__(self, program: Path | None, settings: dict | None = None, tag: str = "bed", tls: bool = False,
-                 wire: bool = False, services: str = ""):
+                 services: str = "", way: str = "listen", files: dict | None = None, resolver: str = ""):
         self._tls = tls  # Postfix offers STARTTLS
-        self._wire = wire
+        self._way = way  # the folder of examples/postfix whose files are started
         self._services = services  # more lines for Postfix's master.cf
+        self._files = files  # what is to lie in /etc/segmilter, by name
+        self._resolver = resolver  # address of a name server for Postfix (see names.py); empty: none
         self.program = Path(program).resolve() if program else None
         self._settings, self._tag = settings, fresh_tag(tag)
         self._stack = ExitStack()
@@ -91,16 +93,17 @@ class Bed:
             self.link = Link(self._tag)
             stack.callback(self.link.delete)
             stack.callback(self._end_strays)
-            way = "wire" if self._wire else "listen"
             ports = (DIRECT_PORT,) if self.program else (DIRECT_PORT, 25)
             self.postfix = postfix.server(self.link.server, self.root / "server", "".join(
                 f"{address}:{port} inet n - n - - smtpd\n"
-                for address in (SERVER4, f"[{SERVER6}]") for port in ports) + self._services, self._tls, way)
+                for address in (SERVER4, f"[{SERVER6}]") for port in ports) + self._services, self._tls, self._way)
+            self.postfix.resolver = self._resolver
             stack.callback(self.postfix.stop)
             self.segmilter = None
             if self.program:
                 self.segmilter = Segmilter(self.link.server, self.program, self.root / "segmilter",
-                                           self.root / "server/queue", self._settings, self._wire)
+                                           self.root / "server/queue", self._settings, way=self._way,
+                                           files=self._files)
             self.postfix.start()
             if self.segmilter:
                 stack.callback(self.segmilter.stop)
@@ -116,7 +119,7 @@ class Bed:
 
     def _end_strays(self) -> None:
         """Whatever still runs in our namespaces was started by us."""
-        for space in (self.link.client, self.link.router, self.link.server):
+        for space in self.link.spaces():
             end_pids(space.pids())
 
     def show_logs(self, lines: int = 25) -> None:
@@ -134,6 +137,18 @@ class Bed:
         instance.start()
         return instance
 
+    def primary(self, way: str, files: dict[str, str]) -> tuple[postfix.Postfix, Segmilter]:
+        """A second Postfix and segmilter at PRIMARY4, of the example `way`; stopped with the bed."""
+        space = self.link.attach_primary()
+        instance = postfix.server(space, self.root / "primary", way=way)
+        self._stack.callback(instance.stop)
+        segmilter = Segmilter(space, self.program, self.root / "primary-segmilter", self.root / "primary/queue",
+                              way=way, files=files)
+        instance.start()
+        self._stack.callback(segmilter.stop)
+        segmilter.start()
+        return instance, segmilter
+
     def house(self) -> mta.House:
         """Where Exim, Sendmail and OpenSMTPD send from; Exim and Sendmail need no more."""
         return mta.House(self.link.client, self.root / "house", SERVER4)
@@ -144,16 +159,18 @@ class Bed:
         self._stack.callback(instance.stop)
         return instance
 
-    def connect(self, port: int = 25, v6: bool = False) -> socket.socket:
-        """A connection from the client to the server, not yet spoken on."""
+    def connect(self, port: int = 25, v6: bool = False, source: str = "") -> socket.socket:
+        """A connection from the client (from `source`, one of its addresses) to the server, not yet spoken on."""
         family, server = (socket.AF_INET6, SERVER6) if v6 else (socket.AF_INET, SERVER4)
         connection = self.link.client.socket(family)
         connection.settimeout(60)
+        if source:
+            connection.bind((source, 0))
         connection.connect((server, port))
         return connection
 
-    def smtp(self, port: int = 25, v6: bool = False, **options) -> Client:
-        return Client(self.connect(port, v6), **options)
+    def smtp(self, port: int = 25, v6: bool = False, source: str = "", **options) -> Client:
+        return Client(self.connect(port, v6, source), **options)
 
     def talk(self, role: str, tag: str) -> str:
         """Sends as the quickstart's talk_sender.py does; returns the server's answer to the message."""
@@ -188,4 +205,4 @@ class Bed:
             path.unlink(missing_ok=True)
 
 
-__all__ = ["Bed", "Missing", "CLIENT4", "CLIENT6", "SERVER4", "SERVER6", "DIRECT_PORT", "check_machine", "need"]
+__all__ = ["Bed", "Missing", "CLIENT4", "CLIENT6", "PRIMARY4", "SERVER4", "SERVER6", "DIRECT_PORT", "check_machine", "need"]

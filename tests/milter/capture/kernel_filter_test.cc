@@ -2,6 +2,7 @@
 // load a program: a machine that refuses it fails here, and says why.
 #include "milter/capture/kernel_filter.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -57,6 +58,25 @@ TEST_CASE("each segment with payload is one event, by the accepted socket's cook
   CHECK(seen.events[1].time_ns >= seen.events[0].time_ns);
 }
 
+TEST_CASE("a socket that is not wanted any more is not seen, and the listener's next one is") {
+  Pair pair(1 << 16);
+  support::send_all(pair.client.get(), "EHLO example\r\n");
+  REQUIRE(support::read_exactly(pair.server.get(), 14).size() == 14);
+  capture::KernelFilter::ignore(pair.server.get());
+  support::send_all(pair.client.get(), "NOOP\r\n");
+  REQUIRE(support::read_exactly(pair.server.get(), 6).size() == 6);
+  const auto next = support::connect_to(pair.listener.address);
+  const auto accepted = support::accept_one(pair.listener);
+  support::send_all(next.get(), "HELO\r\n");
+  REQUIRE(support::read_exactly(accepted.get(), 6).size() == 6);
+  Collected seen;
+  pair.filter->drain(seen);
+  REQUIRE(seen.events.size() == 2);
+  CHECK(seen.events[0].size == 14);
+  CHECK(seen.events[1].size == 6);
+  CHECK(seen.events[0].cookie != seen.events[1].cookie);
+}
+
 TEST_CASE("the events of a large write cover its bytes without gap or overlap") {
   Pair pair(1 << 16);
   const std::string all(200'000, 'x');
@@ -84,4 +104,23 @@ TEST_CASE("a full ring drops events, counts them, and every byte arrives") {
   Collected seen;
   pair.filter->drain(seen);
   CHECK(seen.events.size() + pair.filter->dropped() == 500);
+}
+
+TEST_CASE("another program may go on with the ring, and nothing is seen twice or left out") {
+  Pair pair(1 << 16);
+  support::send_all(pair.client.get(), "EHLO example\r\n");
+  REQUIRE(support::read_exactly(pair.server.get(), 14).size() == 14);
+  Collected before;
+  pair.filter->drain(before);
+  CHECK(before.events.size() == 1);
+  const int ring = fcntl(pair.filter->ring_fd(), F_DUPFD_CLOEXEC, 0);
+  pair.filter.reset();
+  const auto next = capture::KernelFilter::adopt(net::Fd(ring));
+  support::send_all(pair.client.get(), "NOOP\r\n");
+  REQUIRE(support::read_exactly(pair.server.get(), 6).size() == 6);
+  Collected seen;
+  next->drain(seen);
+  REQUIRE(seen.events.size() == 1);
+  CHECK(seen.events[0].size == 6);
+  CHECK_THROWS(capture::KernelFilter::adopt(net::Fd(open("/dev/null", O_RDONLY | O_CLOEXEC))));
 }

@@ -76,8 +76,15 @@ class Check(Folder):
 
     def test_the_packaged_file_and_every_example_are_ok(self):
         files = [ROOT / "packaging/segmilter.toml", *sorted((ROOT / "examples").rglob("segmilter*.toml"))]
+        keys = self.file.parent / "seal.keys"
+        keys.write_text("2026a:" + "0f" * 32)
+        keys.chmod(0o640)
         for file in files:
-            self.assertEqual(run("check", "-c", file), (0, f"{file}: ok\n", ""))
+            text = file.read_text()
+            if "/etc/segmilter/seal.keys" in text:  # which this machine need not have
+                self.assertEqual(self.check(text.replace("/etc/segmilter", str(keys.parent))), (0, f"{self.file}: ok\n", ""))
+            else:
+                self.assertEqual(run("check", "-c", file), (0, f"{file}: ok\n", ""))
 
     def test_an_error_is_one_line_with_file_line_key_and_reason(self):
         self.assertEqual(self.check('[proxy]\nworkers = "2"\n'), (
@@ -105,6 +112,28 @@ class Check(Folder):
         code, _, err = self.check('[proxy]\nidle_timeout = "5s"\n')
         self.assertEqual(code, 0)
         self.assertIn("warning", err)
+
+
+class Nft(Folder):
+    def test_the_rules_are_those_of_the_configuration(self):
+        self.file.write_text('[proxy]\nlisten = ["127.0.0.1:10024", "[::1]:10024"]\nupstream = "127.0.0.1:10025"\n'
+                             "tproxy_ports = [25, 2525]\ntproxy_mark = 255\n")
+        code, out, err = run("nft", "-c", self.file)
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("ipv4 tcp dport { 25, 2525 } tproxy ip to 127.0.0.1:10024 meta mark set 0xff accept\n", out)
+        self.assertIn("ipv6 tcp dport { 25, 2525 } tproxy ip6 to [::1]:10024 meta mark set 0xff accept\n", out)
+        code, out, err = run("nft", "--routing", "-c", self.file)
+        self.assertIn("ip -6 rule add fwmark 0xff lookup ", out)
+        code, removal, err = run("nft", "--routing", "--remove", "-c", self.file)
+        self.assertEqual(removal, out.replace(" add ", " del ").replace(" replace ", " del "))
+        code, out, err = run("nft", "--remove", "-c", self.file)
+        self.assertEqual(out, "table inet segmilter\ndelete table inet segmilter\n")
+
+    def test_where_there_is_nothing_to_do_it_says_so(self):
+        self.file.write_text("")
+        code, out, err = run("nft", "-c", self.file)
+        self.assertEqual((code, out, err.count("\n")), (78, "", 1))
+        self.assertIn("proxy.tproxy_ports", err)
 
 
 class Usage(unittest.TestCase):
@@ -159,13 +188,13 @@ socket_group = ""
             for name in ("run", "milter"):
                 (self.folder / name).mkdir(exist_ok=True)
 
-    def start(self, **settings):
+    def start(self, environment=None, **settings):
         self.write(**settings)
         self.log = self.folder / "log"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [PROGRAM, "run", "-c", self.file], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, "NOTIFY_SOCKET": str(self.folder / "notify")})
+                env={**os.environ, "NOTIFY_SOCKET": str(self.folder / "notify"), **(environment or {})})
         self.addCleanup(self.end)
         self.notice("READY=1")
 
@@ -242,6 +271,21 @@ socket_group = ""
         with socket.create_connection(("127.0.0.1", self.port), 10) as client:
             os.kill(proxy, signal.SIGKILL)
             self.assertTrue(client.recv(100).startswith(b"421 "))  # from the next one
+
+    def test_the_watchdog_hears_of_it_twice_in_its_time(self):
+        self.start(environment={"WATCHDOG_USEC": "600000"})
+        began = time.monotonic()
+        for _ in range(5):
+            self.notice("WATCHDOG=1")
+        self.assertGreater(time.monotonic() - began, 1.0)  # and not all the time
+        os.kill(self.process.pid, signal.SIGSTOP)
+        try:
+            self.notices.settimeout(1)
+            with self.assertRaises(TimeoutError):
+                while True:
+                    self.notices.recv(4096)
+        finally:
+            os.kill(self.process.pid, signal.SIGCONT)
 
     def test_a_reload_is_taken_or_refused_as_a_whole(self):
         self.start()

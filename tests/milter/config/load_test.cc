@@ -17,7 +17,7 @@ Config parse(std::string_view text) {
 
 std::string refusal(std::string_view text) {
   try {
-    parse(text);
+    config::parse(text, "test.toml", config::Secrets::Read);
     return "taken";
   } catch (const config::ConfigError& error) {
     return error.what();
@@ -37,7 +37,10 @@ TEST_CASE("the packaged file is the defaults, and names every setting") {
   const auto text = config::read_file("packaging/segmilter.toml");
   CHECK(config::print(config::parse(text, "packaging/segmilter.toml")) == config::print({}));
   // `print` leaves out what is not set; the packaged file shows it as a comment.
-  for (const auto* key : {"#listen = ", "#upstream = "}) CHECK(text.find(key) != text.npos);
+  for (const auto* key :
+       {"#listen = ", "#upstream = ", "#[listener.NAME]", "#port = ", "#mode = "}) {
+    CHECK(text.find(key) != text.npos);
+  }
   std::string printed = config::print({});
   for (std::size_t at = 0, end; (end = printed.find('\n', at)) != printed.npos; at = end + 1) {
     const auto line = printed.substr(at, end - at);
@@ -67,6 +70,16 @@ TEST_CASE("what print gives, parse takes") {
     [policy]
     reject = "off"
     tempfail = -1
+    percent_key = "our\"mx\""
+    on_error = "tempfail"
+    [breaker]
+    jump = "off"
+    hold = "90s"
+    [listener.strict]
+    mode = "enforce"
+    [listener."mx1.example.org"]
+    reject = 20
+    port = 2525
     [weights]
     mobile = 0.25
   )");
@@ -85,6 +98,9 @@ TEST_CASE("every kind of value is read") {
     listen = ["192.0.2.1:25", "[2001:db8::1]:25"]
     upstream = "127.0.0.1:10025"
     upstream_protocol = "proxy-v1"
+    balancers = ["10.0.0.0/28", "2001:db8::10"]
+    balancer_transparent = true
+    balancer_timeout = "2s"
     workers = 2
     idle_timeout = "5m"
     drain_timeout = "0s"
@@ -120,6 +136,10 @@ TEST_CASE("every kind of value is read") {
   REQUIRE(config.proxy.upstream);
   CHECK(config.proxy.upstream->print() == "127.0.0.1:10025");
   CHECK(config.proxy.upstream_protocol == config::Proxy::Protocol::ProxyV1);
+  REQUIRE(config.proxy.balancers.size() == 2);
+  CHECK(config.proxy.balancers[0].print() == "10.0.0.0/28");
+  CHECK(config.proxy.balancer_transparent);
+  CHECK(config.proxy.balancer_timeout == 2s);
   CHECK(config.proxy.workers == 2);
   CHECK(config.proxy.idle_timeout == 300s);
   CHECK(config.proxy.drain_timeout == 0s);
@@ -187,6 +207,10 @@ TEST_CASE("a value that is refused is named with file, line, key and reason") {
       {"port twice", "[wire]\nports = [25, 25]\n", "test.toml:2: wire.ports: 25 is named twice"},
       {"too many ports", "[wire]\nports = [1, 2, 3, 4, 5, 6, 7, 8, 9]\n", "test.toml:2: wire.ports: more than 8 ports"},
       {"no interface", "[wire]\ninterface = \"eth0/1\"\n", "test.toml:2: wire.interface: \"eth0/1\" is not the name of a network interface"},
+      {"tproxy port out of range", "[proxy]\ntproxy_ports = [70000]\n", "test.toml:2: proxy.tproxy_ports: 70000 is out of range: from 1 to 65535"},
+      {"tproxy to nowhere", "[proxy]\ntproxy_ports = [25]\n", "test.toml:2: proxy.tproxy_ports: proxy.listen is not set: name where the firewall is to send them, such as listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]"},
+      {"tproxy to the port that Postfix keeps", "[proxy]\ntproxy_ports = [25]\nupstream = \"127.0.0.1:10025\"\nlisten = [\"127.0.0.1:25\"]\n", "test.toml:4: proxy.listen: \"127.0.0.1:25\" is on a port of proxy.tproxy_ports, which Postfix keeps; take another, such as \"127.0.0.1:10024\""},
+      {"tproxy to two", "[proxy]\ntproxy_ports = [25]\nupstream = \"127.0.0.1:10025\"\nlisten = [\"127.0.0.1:10024\", \"127.0.0.2:10024\"]\n", "test.toml:4: proxy.listen: \"127.0.0.2:10024\": with proxy.tproxy_ports one address of IPv4 and one of IPv6 is enough"},
       {"listen twice", "[proxy]\nlisten = [\"127.0.0.1:25\", \"127.0.0.1:25\"]\n", "test.toml:2: proxy.listen: \"127.0.0.1:25\" is named twice"},
       {"network with host bits", "[exempt]\nnetworks = [\"192.0.2.1/24\"]\n", "test.toml:2: exempt.networks: \"192.0.2.1/24\" is not a network such as \"192.0.2.0/24\" or \"2001:db8::/32\" (no bits set after the prefix), nor an address"},
       {"socket path not absolute", "[evidence]\nsocket = \"evidence.sock\"\n", "test.toml:2: evidence.socket: \"evidence.sock\" is not an absolute path of a socket"},
@@ -204,6 +228,18 @@ TEST_CASE("a value that is refused is named with file, line, key and reason") {
       {"threshold that is no number", "[policy]\nreject = \"never\"\n", "test.toml:2: policy.reject: expected a number or \"off\", got \"never\""},
       {"threshold nan", "[policy]\nreject = nan\n", "test.toml:2: policy.reject: nan is out of range: from -1000 to 1000"},
       {"confidence above one", "[policy]\nmin_confidence = 50\n", "test.toml:2: policy.min_confidence: 50 is out of range: from 0 to 1"},
+      {"percent above 100", "[policy]\nreject_percent = 101\n", "test.toml:2: policy.reject_percent: 101 is out of range: from 0 to 100"},
+      {"a fallback that would lose mail", "[policy]\non_error = \"reject\"\n", "test.toml:2: policy.on_error: \"reject\" is not one of \"none\", \"tempfail\""},
+      {"a share in percent", "[breaker]\nmax_share = 50\n", "test.toml:2: breaker.max_share: 50 is out of range: from 0 to 1"},
+      {"a jump down", "[breaker]\njump = 0.5\n", "test.toml:2: breaker.jump: 0.5 is out of range: from 1 to 1000"},
+      {"a suffix with a star", "[exempt]\nptr_suffixes = [\"*.example.org\"]\n", "test.toml:2: exempt.ptr_suffixes: \"*.example.org\" is not the end of a host name, such as \".example.org\""},
+      {"a suffix of dots", "[exempt]\nhelo_suffixes = [\".\"]\n", "test.toml:2: exempt.helo_suffixes: \".\" is not the end of a host name, such as \".example.org\""},
+      {"a suffix twice", "[exempt]\nptr_suffixes = [\"a.example\", \"a.example\"]\n", "test.toml:2: exempt.ptr_suffixes: \"a.example\" is named twice"},
+      {"a listener without a name", "[listener]\nmode = \"enforce\"\n", "test.toml:2: listener.mode: is a section: [listener.mode]"},
+      {"listeners as a list", "[[listener]]\nmode = \"enforce\"\n", "test.toml:1: listener: is a list of sections: [listener.NAME]"},
+      {"a listener's name of two words", "[listener.\"a b\"]\n", "test.toml:1: listener.a b: is not the name of a listener: letters, digits, '.', '-' and '_' only"},
+      {"a listener's unknown setting", "[listener.a]\nmod = 1\n", "test.toml:2: listener.a.mod: unknown setting; did you mean mode?"},
+      {"a listener's value", "[listener.a]\nreject = 2000\n", "test.toml:2: listener.a.reject: 2000 is out of range: from -1000 to 1000"},
       {"weight of no pattern", "[weights]\nbot_template = 1.0\n", "test.toml:2: weights.bot_template: unknown setting; did you mean bot-template?"},
       {"a TOML line far down", "[log]\n\n\n# c\nlevel = \"loud\"\n", "test.toml:5: log.level: \"loud\" is not one of \"error\", \"warning\", \"info\", \"debug\""},
   };
@@ -236,8 +272,15 @@ TEST_CASE("combinations that would be unsafe are refused") {
       {"itself", "[proxy]\nlisten = [\"127.0.0.1:25\"]\nupstream = \"127.0.0.1:25\"\n", "test.toml:3: proxy.upstream: \"127.0.0.1:25\" is what proxy.listen \"127.0.0.1:25\" listens on: the proxy would talk to itself"},
       {"itself by a wildcard", proxy + "upstream = \"127.0.0.1:25\"\n", "test.toml:3: proxy.upstream: \"127.0.0.1:25\" is what proxy.listen \"0.0.0.0:25\" listens on: the proxy would talk to itself"},
       {"upstream is a wildcard", proxy + "upstream = \"0.0.0.0:10025\"\n", "test.toml:3: proxy.upstream: names every address; Postfix's own is wanted"},
+      {"everybody a balancer", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n", "test.toml:2: proxy.balancers: \"0.0.0.0/0\" is everybody: any client could claim any address, also one that may relay"},
+      {"everybody a balancer, IPv6", "[proxy]\nbalancers = [\"::/0\"]\n", "test.toml:2: proxy.balancers: \"::/0\" is everybody: any client could claim any address, also one that may relay"},
       {"thresholds out of order", "[policy]\nreject = 7\n", "test.toml:2: policy.reject: 7 is below policy.quarantine (8): the severer action needs the higher score"},
       {"out of order across one that is off", "[policy]\nquarantine = \"off\"\nreject = 5\n", "test.toml:3: policy.reject: 5 is below policy.tempfail (6): the severer action needs the higher score"},
+      {"a listener's thresholds out of order", "[listener.a]\nport = 26\nreject = 7\n", "test.toml:3: listener.a.reject: 7 is below listener.a.quarantine (8): the severer action needs the higher score"},
+      {"a seal without a key", "[seal]\nsign = true\n", "test.toml:2: seal.sign: seal.key_file is not set: there is no key to sign with"},
+      {"seals that nobody could check", "[seal]\nbelieve_from = [\"192.0.2.1\"]\n", "test.toml:2: seal.believe_from: seal.key_file is not set: no seal could be checked"},
+      {"a key file that is not there", "[seal]\nkey_file = \"/nonexistent\"\n", "test.toml:2: seal.key_file: /nonexistent: cannot be read: No such file or directory"},
+      {"a key file that is not absolute", "[seal]\nkey_file = \"keys\"\n", "test.toml:2: seal.key_file: \"keys\" is not an absolute path"},
       {"one socket for both", "[filter]\nsocket = \"unix:/run/segmilter/evidence.sock\"\n", "test.toml:2: filter.socket: evidence.socket has the same path"},
   };
   for (const auto& row : rows) {
@@ -254,6 +297,7 @@ TEST_CASE("combinations that look like those but are safe are taken") {
       {"the same port of another machine", proxy + "upstream = \"192.0.2.9:25\"\n"},
       {"an upstream that waits for a listener", "[proxy]\nupstream = \"127.0.0.1:10025\"\n"},
       {"equal thresholds", "[policy]\ntempfail = 8\nquarantine = 8\nreject = 8\n"},
+      {"balancers of a large network", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"fd00::/8\"]\n"},
       {"only reject", "[policy]\ntempfail = \"off\"\nquarantine = \"off\"\nreject = 2\n"},
       {"a short timeout, for tests", "[proxy]\nidle_timeout = \"1s\"\n"},
       {"dotted keys", "proxy.workers = 1\nlog.level = \"debug\"\n"},
@@ -262,6 +306,45 @@ TEST_CASE("combinations that look like those but are safe are taken") {
     INFO(label);
     CHECK(refusal(text) == "taken");
   }
+}
+
+TEST_CASE("a listener's policy is the general one where it does not say otherwise") {
+  const auto config = parse(R"(
+    [listener.strict]
+    mode = "enforce"
+    reject = 9
+    [policy]
+    tempfail = 3
+    [weights]
+    mobile = 0.25
+    [listener.second]
+    port = 26
+  )");
+  REQUIRE(config.listeners.size() == 2);
+  const auto& strict = config.listeners[0].policy;
+  CHECK(config.listeners[0].name == "strict");
+  CHECK(strict.mode == classifier::Policy::Mode::Enforce);
+  CHECK(strict.reject == 9);
+  CHECK(strict.tempfail == 3);  // also of a section that comes later
+  CHECK(strict.weights.pattern[static_cast<int>(classifier::Pattern::Mobile)] == 0.25);
+  CHECK(config.listeners[1].port == 26);
+  CHECK(config.listeners[1].policy.mode == classifier::Policy::Mode::Monitor);
+}
+
+TEST_CASE("keys are read only by whom needs them") {
+  const std::string text = "[seal]\nkey_file = \"/nonexistent\"\nsign = true\n";
+  CHECK(parse(text).seal.sign);
+  CHECK(parse(text).seal.keys.empty());
+  CHECK(refusal(text) ==
+        "test.toml:2: seal.key_file: /nonexistent: cannot be read: No such file or directory");
+}
+
+TEST_CASE("there are at most 32 listeners") {
+  std::string text;
+  for (int i = 0; i < 32; ++i) text += "[listener.n" + std::to_string(i) + "]\n";
+  CHECK(refusal(text) == "taken");
+  CHECK(refusal(text + "[listener.more]\n") ==
+        "test.toml:33: listener.more: more than 32 listeners");
 }
 
 TEST_CASE("a text longer than a control message is refused") {

@@ -122,10 +122,12 @@ TEST_CASE("a trace that comes byte by byte is put together") {
 }
 
 TEST_CASE("the observer's reason is the trace's reason") {
-  const auto reason = GENERATE(Reason::NoSession, Reason::Lost, Reason::Encrypted, Reason::Dropped);
+  const auto reason = GENERATE(Reason::NoSession, Reason::Lost, Reason::Encrypted, Reason::Dropped,
+                               Reason::Balancer);
   const auto trace = asked("none " + std::string(classifier::name(reason)) + "\n", 4);
   CHECK(trace.state == State::Unobserved);
   CHECK(trace.reason == reason);
+  CHECK((trace.via == classifier::Via::Balancer) == (reason == Reason::Balancer));
   CHECK(trace.message == 5);
 }
 

@@ -56,6 +56,7 @@ Connection from(std::string_view client) {
 }
 
 const config::Config kDefaults;
+constexpr seal::Seconds kNow{1764108000};
 
 }  // namespace
 
@@ -63,7 +64,7 @@ TEST_CASE("a message of a client from outside is asked for and judged") {
   Script script;
   auto connection = from("192.0.2.7:40112");
   connection.mail("<a@sender.example>", "", false);
-  const auto judgement = connection.end_of_message(kDefaults, script);
+  const auto judgement = connection.end_of_message(kDefaults, script, kNow);
   CHECK(judgement.exempt == Exemption::None);
   CHECK(script.questions == std::vector<Question>{{"192.0.2.7:40112", 0}});
 }
@@ -74,7 +75,7 @@ TEST_CASE("each message of a session asks above the last one that was judged") {
   auto connection = from("192.0.2.7:40112");
   for (int i = 0; i < 3; ++i) {
     connection.mail("<a@sender.example>", "", false);
-    connection.end_of_message(kDefaults, script);
+    connection.end_of_message(kDefaults, script, kNow);
   }
   CHECK(script.questions[1].after == 1);
   CHECK(script.questions[2].after == 3);
@@ -84,8 +85,8 @@ TEST_CASE("a message whose evidence did not come is not answered for by the next
   Script script;
   script.answers = {without(Reason::Timeout, 1), numbered(2)};
   auto connection = from("192.0.2.7:40112");
-  connection.end_of_message(kDefaults, script);
-  connection.end_of_message(kDefaults, script);
+  connection.end_of_message(kDefaults, script, kNow);
+  connection.end_of_message(kDefaults, script, kNow);
   CHECK(script.questions[1].after == 1);
 }
 
@@ -95,9 +96,9 @@ TEST_CASE("an aborted message is not counted and leaves nothing behind") {
   connection.mail("<a@sender.example>", "somebody", true);
   connection.header("X-Protocol-Pattern");
   connection.abort();
-  const auto judgement = connection.end_of_message(kDefaults, script);
+  const auto judgement = connection.end_of_message(kDefaults, script, kNow);
   CHECK(judgement.exempt == Exemption::None);
-  CHECK(judgement.forged == 0);
+  CHECK(judgement.forged() == 0);
   CHECK_FALSE(judgement.tls);
   CHECK(script.questions[0].after == 0);
 }
@@ -127,9 +128,210 @@ TEST_CASE("exempt clients are not asked about") {
   auto connection = from(row.client);
   connection.mail("<a@sender.example>", row.login, false);
   connection.header("x-protocol-pattern");
-  const auto judgement = connection.end_of_message(settings, script);
+  const auto judgement = connection.end_of_message(settings, script, kNow);
   CHECK(judgement.exempt == row.expected);
+  CHECK(judgement.strip == (row.expected == Exemption::None));  // one's own headers are left alone
   CHECK(script.questions.empty() == (row.expected != Exemption::None));
+}
+
+TEST_CASE("a client is not judged for a name that is on the list and was confirmed") {
+  config::Config settings;
+  settings.exempt.ptr_suffixes = {".provider.example"};
+  settings.exempt.helo_suffixes = {"out.cloud.example"};
+  struct Row {
+    const char* label;
+    std::string name, helo;
+    Exemption expected;
+  };
+  const auto row = GENERATE(values<Row>({
+      {"by its name", "mx7.provider.example", "anything", Exemption::ClientName},
+      {"not confirmed", "unknown", "mx7.provider.example", Exemption::None},
+      {"not confirmed, as libmilter tells it", "[192.0.2.7]", "x.out.cloud.example",
+       Exemption::None},
+      {"another's end", "mx7.badprovider.example", "x", Exemption::None},
+      {"said and confirmed", "vm1.out.cloud.example", "A.OUT.cloud.example", Exemption::HeloName},
+      {"said only", "host.elsewhere.example", "a.out.cloud.example", Exemption::None},
+      {"confirmed, and says otherwise", "vm1.out.cloud.example", "a.elsewhere.example",
+       Exemption::None},
+      {"said and not known", "", "a.out.cloud.example", Exemption::None},
+  }));
+  CAPTURE(row.label);
+  Script script;
+  Connection connection = from("192.0.2.7:1");
+  connection.client_name(row.name);
+  connection.helo(row.helo);
+  connection.mail("<a@sender.example>", "", false);
+  connection.header("X-Protocol-Pattern");
+  const auto judgement = connection.end_of_message(settings, script, kNow);
+  CHECK(judgement.exempt == row.expected);
+  CHECK(judgement.forged() == 1);
+  CHECK(judgement.strip);  // anybody's mail may come from there
+  CHECK(script.questions.empty() == (row.expected != Exemption::None));
+}
+
+namespace {
+
+classifier::Trace bot() {
+  classifier::Trace trace = numbered(1);
+  trace.path.mss = 1440;
+  for (const std::uint32_t size : {399u, 29u, 184u, 1440u, 1377u}) {
+    trace.segments.push_back({.size = size, .push = size < 1440});
+    trace.size += size;
+  }
+  trace.landmarks.first_line_end = 60;
+  trace.landmarks.fields = {{60, true}, {600, false}, {800, false}};
+  trace.landmarks.header_end = 800;
+  trace.landmarks.body_begin = 802;
+  trace.landmarks.terminator = 3;
+  return trace;
+}
+
+}  // namespace
+
+TEST_CASE("a listener's policy counts for the mail that came in by it, by name or by port") {
+  config::Config settings;
+  settings.policy.mode = classifier::Policy::Mode::Monitor;
+  settings.policy.reject = -1000;
+  config::Listener strict;
+  strict.name = "strict";
+  strict.policy = settings.policy;
+  strict.policy.mode = classifier::Policy::Mode::Enforce;
+  config::Listener other = strict;
+  other.name = "other";
+  other.port = 2525;
+  settings.listeners = {strict, other};
+  struct Row {
+    std::string name;
+    std::uint16_t port;
+    classifier::Action expected;
+  };
+  const auto row = GENERATE(values<Row>({
+      {"strict", 25, classifier::Action::Reject},
+      {"mx1.example.org", 25, classifier::Action::None},
+      {"mx1.example.org", 2525, classifier::Action::Reject},
+      {"other", 25, classifier::Action::None},  // it has a port, so its name tells nothing
+      {"", 0, classifier::Action::None},
+  }));
+  CAPTURE(row.name, row.port);
+  Script script;
+  script.answers = {bot()};
+  Connection connection = from("192.0.2.7:1");
+  connection.daemon(row.name, row.port);
+  connection.mail("<a@sender.example>", "", false);
+  const auto judgement = connection.end_of_message(settings, script, kNow);
+  CHECK(judgement.decision.action == row.expected);
+  CHECK(judgement.decision.would == classifier::Action::Reject);
+  CHECK(judgement.verdict.action == row.expected);
+}
+
+namespace {
+
+const seal::Key kKey{"k", std::string(32, 'k')};
+
+// What a relay adds to the message that relayed() shows.
+std::string sealed(seal::Seconds time) {
+  seal::Identity identity;
+  identity.field("Subject", "hello");
+  return " mx2; v=1; " + seal::make("mx2;v=1", identity.digest(), kKey, time);
+}
+
+filter::Judgement relayed(const std::string& client, const std::vector<std::string>& own) {
+  config::Config settings;
+  settings.seal.keys = {kKey};
+  settings.seal.believe_from = {*net::Network::parse("198.51.100.25")};
+  settings.exempt.networks = {*net::Network::parse("198.51.100.0/24")};
+  Script script;
+  Connection connection = from(client);
+  connection.mail("<a@sender.example>", "", false);
+  for (const auto& value : own) connection.header("X-Protocol-Pattern", value, false);
+  connection.header("Subject", " hello", false);
+  return connection.end_of_message(settings, script, kNow);
+}
+
+}  // namespace
+
+TEST_CASE("a header that a listed relay has sealed stays, all others go, and nothing is judged") {
+  const auto good = sealed(kNow);
+  struct Row {
+    const char* label;
+    std::string client;
+    std::vector<std::string> own;
+    Exemption exempt;
+    seal::Result seal;
+    unsigned kept, forged;
+  };
+  using seal::Result;
+  const std::string relay = "198.51.100.25:1";
+  const Row rows[] = {
+      {"sealed", relay, {good}, Exemption::Sealed, Result::Good, 1, 0},
+      {"below a forged one",
+       relay,
+       {" mx2; v=1", good, " x"},
+       Exemption::Sealed,
+       Result::Good,
+       2,
+       2},
+      {"twice", relay, {good, good}, Exemption::Sealed, Result::Good, 1, 1},
+      {"unsigned", relay, {" mx2; v=1"}, Exemption::Relay, Result::Unsigned, 0, 1},
+      {"old",
+       relay,
+       {sealed(kNow - seal::Seconds(6 * 86400))},
+       Exemption::Relay,
+       Result::TooOld,
+       0,
+       1},
+      {"none", relay, {}, Exemption::Relay, Result::None, 0, 0},
+      {"below more than are looked at",
+       relay,
+       {"", "", "", "", "", "", "", "", good},
+       Exemption::Relay,
+       Result::Unsigned,
+       0,
+       9},
+      {"of a stranger", "192.0.2.7:1", {good}, Exemption::None, Result::None, 0, 1},
+      {"of a neighbour, one of our own networks",
+       "198.51.100.26:1",
+       {good},
+       Exemption::OwnNetwork,
+       Result::None,
+       0,
+       0},
+  };
+  for (const Row& row : rows) {
+    INFO(row.label);
+    const auto judgement = relayed(row.client, row.own);
+    CHECK(judgement.exempt == row.exempt);
+    CHECK(judgement.seal == row.seal);
+    CHECK(judgement.kept == row.kept);
+    CHECK(judgement.forged() == row.forged);
+  }
+}
+
+namespace {
+
+class Broken : public filter::EvidenceSource {
+ public:
+  classifier::Trace ask(const net::Endpoint&, std::uint32_t,
+                        const classifier::ShownSizes&) override {
+    throw std::bad_alloc();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a failure while a message is judged is an error, and its forged headers still go") {
+  config::Config settings;
+  settings.policy.mode = classifier::Policy::Mode::Enforce;
+  settings.acting.on_error = config::Acting::Fallback::Tempfail;
+  Broken source;
+  Connection connection = from("192.0.2.7:1");
+  connection.mail("<a@sender.example>", "", false);
+  connection.header("X-Protocol-Pattern");
+  const auto judgement = connection.end_of_message(settings, source, kNow);
+  CHECK_FALSE(judgement.failure.empty());
+  CHECK(judgement.footing == filter::Footing::Failed);
+  CHECK(judgement.decision.action == classifier::Action::Tempfail);
+  CHECK(judgement.forged() == 1);
 }
 
 TEST_CASE("exemptions can be switched off") {
@@ -139,7 +341,7 @@ TEST_CASE("exemptions can be switched off") {
   Script script;
   auto connection = from("127.0.0.1:1");
   connection.mail("<a@sender.example>", "alice", false);
-  CHECK(connection.end_of_message(settings, script).exempt == Exemption::None);
+  CHECK(connection.end_of_message(settings, script, kNow).exempt == Exemption::None);
   CHECK(script.questions.size() == 1);
 }
 
@@ -147,9 +349,9 @@ TEST_CASE("a login holds for the message it was given with") {
   Script script;
   auto connection = from("192.0.2.7:1");
   connection.mail("<a@sender.example>", "alice", false);
-  CHECK(connection.end_of_message(kDefaults, script).exempt == Exemption::Authenticated);
+  CHECK(connection.end_of_message(kDefaults, script, kNow).exempt == Exemption::Authenticated);
   connection.mail("<a@sender.example>", "", false);
-  CHECK(connection.end_of_message(kDefaults, script).exempt == Exemption::None);
+  CHECK(connection.end_of_message(kDefaults, script, kNow).exempt == Exemption::None);
   CHECK(script.questions == std::vector<Question>{{"192.0.2.7:1", 1}});
 }
 
@@ -158,7 +360,7 @@ TEST_CASE("a client whose address nobody knows is unobserved and not asked about
   Connection connection;
   connection.connect(std::nullopt);
   connection.mail("<a@sender.example>", "", false);
-  const auto judgement = connection.end_of_message(kDefaults, script);
+  const auto judgement = connection.end_of_message(kDefaults, script, kNow);
   CHECK(judgement.exempt == Exemption::None);
   CHECK(judgement.trace.state == State::Unobserved);
   CHECK(judgement.trace.reason == Reason::NoSession);
@@ -168,7 +370,7 @@ TEST_CASE("a client whose address nobody knows is unobserved and not asked about
 TEST_CASE("an end of message without connect, helo or mail is judged as unobserved") {
   Script script;
   Connection connection;
-  CHECK(connection.end_of_message(kDefaults, script).trace.reason == Reason::NoSession);
+  CHECK(connection.end_of_message(kDefaults, script, kNow).trace.reason == Reason::NoSession);
 }
 
 TEST_CASE("headers of our name are counted per message, in any case") {
@@ -178,12 +380,12 @@ TEST_CASE("headers of our name are counted per message, in any case") {
   for (const auto* name : {"Received", "X-Protocol-Pattern", "x-protocol-pattern", "X-Other"}) {
     connection.header(name);
   }
-  auto judgement = connection.end_of_message(kDefaults, script);
-  CHECK(judgement.forged == 2);
+  auto judgement = connection.end_of_message(kDefaults, script, kNow);
+  CHECK(judgement.forged() == 2);
   CHECK(judgement.tls);
   connection.mail("<a@sender.example>", "", false);
-  judgement = connection.end_of_message(kDefaults, script);
-  CHECK(judgement.forged == 0);
+  judgement = connection.end_of_message(kDefaults, script, kNow);
+  CHECK(judgement.forged() == 0);
   CHECK_FALSE(judgement.tls);
 }
 
@@ -203,7 +405,7 @@ TEST_CASE("under TLS what Postfix shows goes with the question and into the trac
   connection.header("Subject", " hello\n\tfolded", false);
   connection.header("X-Other", " yes", false);
   connection.body(".text\r\n");
-  const auto result = connection.end_of_message(kDefaults, script);
+  const auto result = connection.end_of_message(kDefaults, script, kNow);
   CHECK(script.asked_sizes.header == 25 + 14 + 2);
   CHECK(script.asked_sizes.body == 7U);
   CHECK(script.asked_sizes.dots == 1);
@@ -216,7 +418,7 @@ TEST_CASE("under TLS what Postfix shows goes with the question and into the trac
   connection.mail("<a@sender.example>", "", false);
   CHECK_FALSE(connection.wants_body(kDefaults));
   connection.body_unseen();
-  (void)connection.end_of_message(kDefaults, script);
+  (void)connection.end_of_message(kDefaults, script, kNow);
   CHECK(script.asked_sizes.header == 0);
   CHECK_FALSE(script.asked_sizes.body);
 }
@@ -240,7 +442,7 @@ filter::Judgement judge_from_the_wire(std::uint64_t size) {
   connection.mail("<a@sender.example>", "", false);
   connection.header("Subject", " hello", false);
   connection.body(".text\r\n");
-  return connection.end_of_message(kDefaults, script);
+  return connection.end_of_message(kDefaults, script, kNow);
 }
 
 }  // namespace

@@ -94,6 +94,16 @@ TEST_CASE("an unobserved message has a reason and neither segments nor mss") {
         "writer=unknown; path=unknown; gait=unknown; tls=yes; reason=timeout; v=1");
 }
 
+TEST_CASE("a balancer's connection is said to be one, observed or not") {
+  auto trace = trace_of({1448});
+  trace.via = classifier::Via::Balancer;
+  CHECK(unfolded(value_of(trace, template_verdict())).find("; via=balancer; gait=") !=
+        std::string::npos);
+  CHECK(unfolded(value_of(classifier::unobserved(classifier::Reason::Balancer, 1), {})) ==
+        "mx1.example.org; pattern=unobserved; score=0.0; confidence=0.00; action=none; "
+        "writer=unknown; path=unknown; via=balancer; gait=unknown; tls=no; reason=balancer; v=1");
+}
+
 TEST_CASE("a partial trace has its segments and its reason") {
   auto trace = trace_of({1448});
   trace.state = classifier::State::Partial;
@@ -137,6 +147,29 @@ TEST_CASE("the value cannot carry anything but printable ASCII and folding") {
     const bool folding = value[i] == '\n' ? value[i + 1] == '\t' : value[i] == '\t';
     CHECK((folding || (value[i] >= ' ' && value[i] < 0x7f)));
   }
+}
+
+TEST_CASE("a header with a seal is one that its reader believes, folded and narrow") {
+  const seal::Key key{std::string(32, 'i'), std::string(32, 'k')};
+  const seal::Digest identity{1, 2, 3};
+  const filter::Signing signing{key, identity, seal::Seconds(1764108000)};
+  auto trace = trace_of({});
+  for (std::uint32_t i = 0; i < 60; ++i) {
+    classifier::Segment segment;
+    segment.size = 1000 + i;
+    trace.segments.push_back(segment);
+  }
+  const auto value = header_value("mx2.example.org", trace, template_verdict(), true, 40, &signing);
+  CHECK(widest(value) < 78);
+  CHECK(unfolded(value).ends_with("; v=1"));
+  CHECK(unfolded(value).find("; seal=" + key.id + ",1764108000,") != std::string::npos);
+  const auto check = [&](const std::string& text) {
+    return seal::check(text, identity, {key}, signing.now, seal::Seconds(60));
+  };
+  CHECK(check(value) == seal::Result::Good);
+  CHECK(check(unfolded(value)) == seal::Result::Good);
+  CHECK(check(header_value("mx2.example.org", trace, template_verdict(), true, 40)) ==
+        seal::Result::Unsigned);
 }
 
 TEST_CASE("a host name without a usable character becomes localhost") {

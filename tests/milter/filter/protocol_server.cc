@@ -52,7 +52,7 @@ int main(int count, char** words) try {
     return 0;
   }
   if (count < 2) return 64;
-  const auto config = config::parse(config::read_file(words[1]), words[1]);
+  const auto config = config::parse(config::read_file(words[1]), words[1], config::Secrets::Read);
   return filter::run(config, words[1], count > 2 ? std::atoi(words[2]) : -1);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());

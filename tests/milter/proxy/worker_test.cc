@@ -92,6 +92,8 @@ void talk_to_data(const net::Fd& client, const net::Fd& server) {
   say(server, client, "354 go on\r\n");
 }
 
+const std::string kDraining = "421 4.3.2 Service is being restarted, try again later\r\n";
+
 void no_delay(const net::Fd& fd) {
   const int on = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -143,6 +145,28 @@ class DescriptorLimit {
  private:
   rlimit before_{};
 };
+
+// Every loopback address is a balancer's.
+void behind_balancers(config::Config& settings) {
+  settings.proxy.balancers = {*net::Network::parse("127.0.0.0/8")};
+}
+void behind_transparent_balancers(config::Config& settings) {
+  behind_balancers(settings);
+  settings.proxy.balancer_transparent = true;
+}
+
+const net::Endpoint kClient = *net::Endpoint::parse("192.0.2.7:40112");
+const net::Endpoint kCalled = *net::Endpoint::parse("198.51.100.1:25");
+constexpr char kLocalHeader[] = "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+const std::string kLocal(kLocalHeader, sizeof kLocalHeader - 1);
+
+// The server's end of a session that a balancer has begun for `client`.
+net::Fd accept_for(Bed& bed, const net::Endpoint& client, const net::Endpoint& called) {
+  auto peer = support::accept_one(bed.server);
+  const auto header = net::proxy_v2(client, called);
+  REQUIRE(support::read_exactly(peer.get(), header.size()) == header);
+  return peer;
+}
 
 template <typename Condition>
 bool eventually(Condition condition) {
@@ -260,16 +284,70 @@ TEST_CASE("an idle session is closed") {
   CHECK(support::read_to_end(server.get()).empty());
 }
 
-TEST_CASE("a draining worker takes nobody new and keeps whom it has") {
+TEST_CASE("a draining worker takes nobody new, and lets an open transaction come to its end") {
   Bed bed;
   auto client = support::connect_to(bed.address);
   auto server = bed.accept_session(client);
+  talk_to_data(client, server);
   bed.worker->drain();
   std::this_thread::sleep_for(50ms);
   auto waiting = support::connect_to(bed.address);  // in the backlog, for the next process
   CHECK_FALSE(support::readable(bed.server.fd.get(), 200));
+  say(client, server, "Subject: x\r\n\r\ntext\r\n.\r\n");
+  const std::string answer = "250 queued\r\n";
+  support::send_all(server.get(), answer);
+  CHECK(support::read_to_end(client.get()) == answer + kDraining);
+  CHECK(support::read_to_end(server.get()).empty());
+}
+
+TEST_CASE("a worker whose kernel filter is another's carries its sessions to their end, unseen") {
+  Bed bed("127.0.0.1", true);
+  auto client = support::connect_to(bed.address);
+  no_delay(client);
+  auto server = bed.accept_session(client);
+  const auto self = support::local_address(client.get());
+  talk_to_data(client, server);
+  bed.worker->hand_over();
+  say(client, server, "Subject: x\r\n\r\ntext\r\n.\r\n");
+  const auto found = bed.table.find(self, 0);
+  REQUIRE(std::holds_alternative<classifier::Trace>(found));
+  CHECK(std::get<classifier::Trace>(found).state == classifier::State::Partial);
+  support::send_all(server.get(), std::string("250 queued\r\n"));
+  CHECK(support::read_to_end(client.get()) == "250 queued\r\n" + kDraining);
+}
+
+TEST_CASE("a draining worker asks those to go that are between two transactions") {
+  Bed bed;
+  auto client = support::connect_to(bed.address);
+  auto server = bed.accept_session(client);
   say(server, client, "220 mx\r\n");
-  say(client, server, "QUIT\r\n");
+  SECTION("at once") {
+    std::this_thread::sleep_for(50ms);
+    bed.worker->drain();
+    CHECK(support::read_to_end(client.get()) == kDraining);
+  }
+  SECTION("once what was asked is answered") {
+    say(client, server, "EHLO client.example\r\n");
+    bed.worker->drain();
+    CHECK_FALSE(support::readable(client.get(), 100));
+    support::send_all(server.get(), "250 mx\r\n");
+    CHECK(support::read_to_end(client.get()) == "250 mx\r\n" + kDraining);
+  }
+  CHECK(support::read_to_end(server.get()).empty());
+}
+
+TEST_CASE("a draining worker leaves alone what it cannot tell about: TLS") {
+  Bed bed;
+  auto client = support::connect_to(bed.address);
+  auto server = bed.accept_session(client);
+  say(server, client, "220 mx\r\n");
+  say(client, server, "EHLO client.example\r\n");
+  say(server, client, "250 mx\r\n");
+  say(client, server, "STARTTLS\r\n");
+  say(server, client, "220 go\r\n");
+  bed.worker->drain();
+  CHECK_FALSE(support::readable(client.get(), 200));
+  say(client, server, std::string("\x16\x03\x01\x00\x01\x01", 6));
 }
 
 TEST_CASE(
@@ -517,4 +595,192 @@ TEST_CASE("while a server takes nothing, the proxy does not spin, and then it ge
   const auto got = support::read_to_end(server.get());
   sends.join();
   CHECK(got == sent);
+}
+
+TEST_CASE("whom a balancer's header names is the client, in whatever pieces it comes") {
+  const bool v1 = GENERATE(true, false);
+  const std::size_t piece = GENERATE(1, 7, 1000);
+  const bool early = GENERATE(true, false);  // the client's first bytes come together with it
+  INFO(v1 << ' ' << piece << ' ' << early);
+  Bed bed("127.0.0.1", true, behind_balancers);
+  auto balancer = support::connect_to(bed.address);
+  no_delay(balancer);
+  auto bytes = v1 ? net::proxy_v1(kClient, kCalled) : net::proxy_v2(kClient, kCalled);
+  const std::string greeting = early ? "EHLO client.example\r\n" : "";
+  bytes += greeting;
+  for (std::size_t at = 0; at < bytes.size(); at += piece) {
+    support::send_all(balancer.get(), bytes.substr(at, piece));
+    if (piece == 1) std::this_thread::sleep_for(1ms);
+  }
+  auto server = accept_for(bed, kClient, kCalled);
+  CHECK(support::read_exactly(server.get(), greeting.size()) == greeting);
+  say(server, balancer, "220 mx ESMTP\r\n");
+  say(balancer, server, "QUIT\r\n");
+  // Not the client's segments, and nobody has said that they are.
+  CHECK(std::get<classifier::Reason>(bed.table.find(kClient, 0)) == classifier::Reason::Balancer);
+}
+
+TEST_CASE("a draining worker knows where a transaction ends behind a balancer too") {
+  Bed bed("127.0.0.1", true, behind_balancers);
+  auto client = support::connect_to(bed.address);
+  support::send_all(client.get(), net::proxy_v2(kClient, kCalled));
+  auto server = accept_for(bed, kClient, kCalled);
+  talk_to_data(client, server);
+  bed.worker->drain();
+  say(client, server, "Subject: x\r\n\r\ntext\r\n.\r\n");
+  const auto found = bed.table.find(kClient, 0);
+  REQUIRE(std::holds_alternative<classifier::Reason>(found));
+  CHECK(std::get<classifier::Reason>(found) == classifier::Reason::Balancer);
+  support::send_all(server.get(), "250 queued\r\n");
+  CHECK(support::read_to_end(client.get()) == "250 queued\r\n" + std::string(kDraining));
+}
+
+TEST_CASE("from others than balancers a PROXY header is bytes like any others") {
+  Bed bed("127.0.0.1", false, [](config::Config& c) {
+    c.proxy.balancers = {*net::Network::parse("127.0.0.2"), *net::Network::parse("10.0.0.0/8")};
+  });
+  auto client = support::connect_to(bed.address);
+  auto server = bed.accept_session(client);
+  say(client, server, net::proxy_v2(kClient, kCalled));
+  say(client, server, net::proxy_v1(kClient, kCalled));
+}
+
+TEST_CASE("a transparent balancer's segments are the client's, and its header is none of them") {
+  const bool kernel = GENERATE(true, false);
+  const bool early = GENERATE(true, false);
+  INFO((kernel ? "kernel filter" : "reads") << (early ? ", early" : ""));
+  Bed bed("127.0.0.1", kernel, behind_transparent_balancers);
+  auto client = support::connect_to(bed.address);
+  no_delay(client);
+  // One segment, with the first command behind the header.
+  const std::string ehlo = "EHLO client.example\r\n";
+  support::send_all(client.get(), net::proxy_v2(kClient, kCalled) + (early ? ehlo : ""));
+  auto server = accept_for(bed, kClient, kCalled);
+  if (early) {
+    REQUIRE(support::read_exactly(server.get(), ehlo.size()) == ehlo);
+    say(server, client, "220 mx ESMTP\r\n250 mx\r\n");
+    for (const char* command : {"MAIL FROM:<a@example>\r\n", "RCPT TO:<b@example>\r\n"}) {
+      say(client, server, command);
+      say(server, client, "250 ok\r\n");
+    }
+    say(client, server, "DATA\r\n");
+    say(server, client, "354 go on\r\n");
+  } else {
+    talk_to_data(client, server);
+  }
+  say(client, server, "Subject: hello\r\n\r\n");
+  say(client, server, "text\r\n.\r\n");
+  const auto found = bed.table.find(kClient, 0);
+  REQUIRE(std::holds_alternative<classifier::Trace>(found));
+  const auto& trace = std::get<classifier::Trace>(found);
+  CHECK(trace.via == (kernel ? classifier::Via::Balancer : classifier::Via::Read));
+  CHECK(trace.state == classifier::State::Complete);
+  CHECK(trace.dialogue.early_talker == early);
+  CHECK_FALSE(trace.dialogue.split_command);
+  REQUIRE(trace.segments.size() == 2);
+  CHECK(trace.segments[0].size == 18);
+  CHECK(trace.segments[0].before == 0);
+  CHECK(trace.segments[1].size == 9);
+  CHECK(trace.segments[1].count == 1);
+}
+
+TEST_CASE("a balancer without a good header is closed, and Postfix does not hear of it") {
+  struct Row {
+    const char* what;
+    std::string bytes;
+    bool ends;  // it closes its side, and is not waited for
+  };
+  const auto v2 = net::proxy_v2(kClient, kCalled);
+  std::string longest = v2.substr(0, 14) + "\xff\xff" + std::string(60000, 'x');
+  const auto row =
+      GENERATE_COPY(values<Row>({{"SMTP", "EHLO client.example\r\n", false},
+                                 {"a line without end", "PROXY " + std::string(200, 'x'), false},
+                                 {"64 KB", longest, false},
+                                 {"half a header, and it goes", v2.substr(0, 20), true},
+                                 {"half a header, and it stays", v2.substr(0, 20), false},
+                                 {"nothing", "", false}}));
+  INFO(row.what);
+  Bed bed("127.0.0.1", true, [](config::Config& c) {
+    behind_balancers(c);
+    c.proxy.balancer_timeout = std::chrono::seconds(1);
+    c.proxy.max_sessions = 1;
+  });
+  auto balancer = support::connect_to(bed.address);
+  // The proxy may close before it has all: that is no error of this test's.
+  ::send(balancer.get(), row.bytes.data(), row.bytes.size(), MSG_NOSIGNAL);
+  if (row.ends) shutdown(balancer.get(), SHUT_WR);
+  char byte = 0;
+  REQUIRE(support::readable(balancer.get(), 5000));
+  CHECK(::recv(balancer.get(), &byte, 1, 0) <= 0);  // the end, or a reset, but not a word
+  CHECK(eventually([&] { return bed.shared->counters.introductions_refused == 1; }));
+  CHECK_FALSE(support::readable(bed.server.fd.get(), 50));
+  // Its place is free again.
+  REQUIRE(eventually([&] { return bed.worker->sessions() == 0; }));
+  auto next = support::connect_to(bed.address);
+  support::send_all(next.get(), v2);
+  auto server = accept_for(bed, kClient, kCalled);
+  say(server, next, "220 mx\r\n");
+}
+
+TEST_CASE("health checks of a balancer: Postfix hears only of those that wait for it") {
+  Bed bed("127.0.0.1", true, behind_balancers);
+  SECTION("one that connects and goes") {
+    support::connect_to(bed.address).reset();
+    CHECK_FALSE(support::readable(bed.server.fd.get(), 200));
+  }
+  SECTION("one that says LOCAL and goes") {
+    const bool reset = GENERATE(true, false);
+    auto check = support::connect_to(bed.address);
+    support::send_all(check.get(), kLocal);
+    const linger now{reset, 0};
+    setsockopt(check.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    check.reset();
+    CHECK_FALSE(support::readable(bed.server.fd.get(), 200));
+  }
+  SECTION("one that says LOCAL and waits for the greeting is a client of its own address") {
+    const bool early = GENERATE(true, false);
+    auto check = support::connect_to(bed.address);
+    support::send_all(check.get(), early ? kLocal + "EHLO x\r\n" : kLocal);
+    auto server = accept_for(bed, support::local_address(check.get()), bed.address);
+    if (early) CHECK(support::read_exactly(server.get(), 8) == "EHLO x\r\n");
+    say(server, check, "220 mx\r\n");
+    say(check, server, "QUIT\r\n");
+  }
+  SECTION("the same in version 1") {
+    auto check = support::connect_to(bed.address);
+    support::send_all(check.get(), "PROXY UNKNOWN\r\n");
+    auto server = accept_for(bed, support::local_address(check.get()), bed.address);
+    say(server, check, "220 mx\r\n");
+  }
+  CHECK(bed.shared->counters.introductions_refused == 0);
+  CHECK(eventually([&] { return bed.worker->sessions() == 0; }));
+  CHECK(bed.shared->admission.sessions() == 0);
+}
+
+TEST_CASE("limits per address count the client that a balancer names, not the balancer") {
+  Bed bed("127.0.0.1", false, [](config::Config& c) {
+    behind_balancers(c);
+    c.proxy.max_sessions_per_address = 1;
+  });
+  const auto other = *net::Endpoint::parse("192.0.2.8:40112");
+  const auto begin = [&](const net::Endpoint& client) {
+    auto balancer = support::connect_to(bed.address);
+    support::send_all(balancer.get(), net::proxy_v2(client, kCalled));
+    return balancer;
+  };
+  auto first = begin(kClient);
+  auto first_server = accept_for(bed, kClient, kCalled);
+  auto second = begin(other);
+  auto second_server = accept_for(bed, other, kCalled);
+  auto third = begin(kClient);
+  CHECK(support::read_to_end(third.get()) ==
+        "421 4.7.0 Too many connections from your address\r\n");
+  third.reset();
+  first.reset();
+  CHECK(support::read_to_end(first_server.get()).empty());
+  first_server.reset();
+  REQUIRE(eventually([&] { return bed.worker->sessions() == 1; }));
+  auto fourth = begin(kClient);
+  accept_for(bed, kClient, kCalled);
+  say(second_server, second, "220 mx\r\n");
 }

@@ -32,7 +32,7 @@ std::string end_of(Child& child) {
 
 // The supervisor's end does not block, so wait for the word.
 void hear_ready(Child& child) {
-  for (int tries = 0; tries < 5000 && !child.hear(); ++tries) usleep(1000);
+  for (int tries = 0; tries < 5000 && !child.hear(supervisor::Clock::now()); ++tries) usleep(1000);
 }
 
 }  // namespace
@@ -72,6 +72,28 @@ TEST_CASE("a child says that it is ready, hears what it is told, and returns its
   CHECK(end_of(child) == "ended with status 75");
   CHECK(child.state() == Child::State::Down);
   CHECK_FALSE(child.next_start());
+}
+
+TEST_CASE("a child that does not answer for long is noticed, one that answers is not") {
+  Child child("silent", [](int control_fd) {
+    supervisor::send_control(control_fd, {Kind::Ready, {}});
+    (void)supervisor::receive_control(control_fd);
+    supervisor::send_control(control_fd, {Kind::Pong, {}});
+    while (supervisor::receive_control(control_fd)->kind != Kind::Gone) {
+    }
+    return EX_OK;
+  });
+  child.start({});
+  const auto now = supervisor::Clock::now();
+  CHECK(child.ping(now + 1h));  // not yet ready: nothing is asked
+  hear_ready(child);
+  CHECK(child.ping(now + 1s));
+  usleep(100'000);
+  CHECK_FALSE(child.hear(now + 9s));  // a word, and not that it is ready
+  CHECK(child.ping(now + 18s));
+  CHECK_FALSE(child.ping(now + 19s));
+  child.kill(SIGKILL);
+  CHECK(end_of(child) == "was killed by SIGKILL");
 }
 
 TEST_CASE("a child whose body throws ends with a code that says so") {

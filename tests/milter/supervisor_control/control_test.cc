@@ -13,7 +13,8 @@ using Kind = ControlMessage::Kind;
 
 TEST_CASE("each kind of message arrives as it was sent") {
   const auto [parent, child] = control_pair();
-  for (const Kind kind : {Kind::Drain, Kind::Ready}) {
+  for (const Kind kind :
+       {Kind::Drain, Kind::Ping, Kind::Handover, Kind::Ready, Kind::Pong, Kind::HandedOver}) {
     REQUIRE(send_control(parent.get(), {kind, ""}));
     REQUIRE(receive_control(child.get())->kind == kind);
   }

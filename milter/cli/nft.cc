@@ -1,0 +1,65 @@
+#include "milter/cli/nft.h"
+
+#include <fmt/format.h>
+#include <sysexits.h>
+
+#include "milter/supervisor/setup_error.h"
+
+namespace cli {
+namespace {
+
+// Above Linux's own tables and those that people number by hand.
+constexpr unsigned kRoutingTable = 29549;
+// In front of the main table (32766), behind what an administrator has put first.
+constexpr unsigned kRulePriority = 29549;
+
+std::string rule(const net::Endpoint& listen, const config::Proxy& proxy) {
+  const auto* family = listen.is_v4() ? "ip" : "ip6";
+  return fmt::format(
+      "    meta nfproto {} tcp dport {{ {} }} tproxy {} to {} meta mark set {:#x} accept\n",
+      listen.is_v4() ? "ipv4" : "ipv6", fmt::join(proxy.tproxy_ports, ", "), family, listen.print(),
+      proxy.tproxy_mark);
+}
+
+}  // namespace
+
+std::string nft_rules(const config::Proxy& proxy, bool remove) {
+  // Naming the table first makes deleting it right in both cases.
+  std::string text = "table inet segmilter\ndelete table inet segmilter\n";
+  if (remove) return text;
+  text +=
+      "table inet segmilter {\n"
+      "  chain to_proxy {\n"
+      "    type filter hook prerouting priority mangle; policy accept;\n"
+      "    # Mail of this machine itself, and mail for others that is only routed here.\n"
+      "    iif \"lo\" return\n"
+      "    fib daddr type != local return\n"
+      "    # Where the proxy does not listen these do not match, and Postfix answers.\n";
+  for (const auto& listen : proxy.listen) text += rule(listen, proxy);
+  return text + "  }\n}\n";
+}
+
+std::string nft_routing(const config::Proxy& proxy, bool remove) {
+  std::string text;
+  for (const auto& listen : proxy.listen) {
+    const auto* family = listen.is_v4() ? "-4" : "-6";
+    const auto* all = listen.is_v4() ? "0.0.0.0/0" : "::/0";
+    text += fmt::format("ip {} rule {} fwmark {:#x} lookup {} priority {}\n", family,
+                        remove ? "del" : "add", proxy.tproxy_mark, kRoutingTable, kRulePriority);
+    text += fmt::format("ip {} route {} local {} dev lo table {}\n", family,
+                        remove ? "del" : "replace", all, kRoutingTable);
+  }
+  return text;
+}
+
+int nft(const config::Config& config, const NftOptions& options) {
+  if (config.proxy.tproxy_ports.empty()) {
+    throw supervisor::SetupError(
+        EX_CONFIG, "proxy.tproxy_ports: names no port, so there is nothing for the firewall to do");
+  }
+  fmt::print("{}", options.routing ? nft_routing(config.proxy, options.remove)
+                                   : nft_rules(config.proxy, options.remove));
+  return EX_OK;
+}
+
+}  // namespace cli

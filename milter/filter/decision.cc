@@ -1,0 +1,106 @@
+#include "milter/filter/decision.h"
+
+#include "milter/seal/hmac.h"
+
+namespace filter {
+
+using classifier::Action;
+
+std::string_view name(Held held) {
+  switch (held) {
+    case Held::None:
+      return "none";
+    case Held::Monitor:
+      return "monitor";
+    case Held::Percent:
+      return "percent";
+    case Held::Breaker:
+      return "breaker";
+  }
+  return "none";
+}
+
+Footing footing(const classifier::Trace& trace) {
+  using classifier::Reason;
+  if (trace.state != classifier::State::Unobserved) return Footing::Evidence;
+  switch (trace.reason) {
+    case Reason::Timeout:
+    case Reason::Busy:
+    case Reason::Error:
+      return Footing::Failed;
+    default:
+      return Footing::Unobserved;
+  }
+}
+
+bool is_refusal(Action action) {
+  return action == Action::Reject || action == Action::Tempfail;
+}
+
+unsigned rollout_place(const net::Endpoint* client, std::string_view key) {
+  if (client == nullptr) return 0;
+  const auto site = client->site();
+  const auto& address = site.bytes();
+  const seal::Digest digest =
+      seal::hmac_sha256(key, {reinterpret_cast<const char*>(address.data()), address.size()});
+  std::uint32_t number = 0;
+  for (int i = 0; i < 4; ++i) number = number << 8 | digest[i];
+  return number % 100;
+}
+
+namespace {
+
+unsigned percent_of(Action action, const config::Acting& acting) {
+  switch (action) {
+    case Action::Reject:
+      return acting.reject_percent;
+    case Action::Quarantine:
+      return acting.quarantine_percent;
+    case Action::Tempfail:
+      return acting.tempfail_percent;
+    case Action::None:
+      break;
+  }
+  return 100;
+}
+
+// The severest action below `action` whose threshold is passed as well. Thresholds are in the order
+// of severity, so only one that is off is not passed.
+Action milder(Action action, double score, const classifier::Policy& policy) {
+  if (action > Action::Quarantine && score >= policy.quarantine) return Action::Quarantine;
+  if (action > Action::Tempfail && score >= policy.tempfail) return Action::Tempfail;
+  return Action::None;
+}
+
+Action fallback(Footing footing, const config::Acting& acting) {
+  const auto wanted = footing == Footing::Failed ? acting.on_error : acting.on_unobserved;
+  return wanted == config::Acting::Fallback::Tempfail ? Action::Tempfail : Action::None;
+}
+
+}  // namespace
+
+Decision decide(const classifier::Verdict& verdict, Footing footing,
+                const classifier::Policy& policy, const config::Acting& acting, unsigned place) {
+  Decision decision;
+  const bool judged = footing == Footing::Evidence;
+  decision.would = judged ? verdict.would : fallback(footing, acting);
+  if (decision.would == Action::None) return decision;
+  if (policy.mode == classifier::Policy::Mode::Monitor) {
+    decision.held = Held::Monitor;
+    return decision;
+  }
+  Action action = decision.would;
+  while (action != Action::None && place >= percent_of(action, acting)) {
+    decision.held = Held::Percent;
+    action = judged ? milder(action, verdict.score, policy) : Action::None;
+  }
+  decision.action = action;
+  return decision;
+}
+
+Decision suspended(const Decision& decision) {
+  if (!is_refusal(decision.action)) return decision;
+  return {Action::None, decision.would, Held::Breaker};
+}
+
+}  // namespace filter

@@ -1,0 +1,55 @@
+// From a verdict to what is done: thresholds, the mode, roll-out, the circuit breaker, and what is
+// to happen where there was nothing to judge. No clock, no lock, no log; safe from any thread.
+//
+//     score ──thresholds──► would ──mode──► roll-out ──► wanted ──breaker──► action
+//                                                          │
+//                                                          └─► the breaker counts it
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "classifier/classify.h"
+#include "classifier/trace.h"
+#include "milter/config/config.h"
+#include "milter/net/address.h"
+
+namespace filter {
+
+// What kept the action that was asked for from being done, or made it a milder one.
+enum class Held : std::uint8_t { None, Monitor, Percent, Breaker };
+std::string_view name(Held held);
+
+struct Decision {
+  classifier::Action action = classifier::Action::None;  // what is to be done
+  classifier::Action would = classifier::Action::None;   // what score or fallback ask for
+  Held held = Held::None;
+  bool operator==(const Decision&) const = default;
+};
+
+// What evidence there was.
+enum class Footing : std::uint8_t {
+  Evidence,    // judged
+  Unobserved,  // nobody saw the message
+  Failed,      // somebody may have, but asking or judging failed: timeout, busy, error
+};
+Footing footing(const classifier::Trace& trace);
+
+// Rejects and deferrals: what a breaker counts and suspends. A message on hold can be released.
+bool is_refusal(classifier::Action action);
+
+// Where a client stands in roll-outs, 0 to 99: below an action's percent it gets the action. The
+// same for each message of an IPv4 address or IPv6 /64, so that a retry meets the same answer, and
+// the same on every machine with this `key`. A client in the share of 10 % is in that of 20 % too.
+// `client` null: 0.
+unsigned rollout_place(const net::Endpoint* client, std::string_view key);
+
+// Without the breaker. `policy`: of the listener.
+Decision decide(const classifier::Verdict& verdict, Footing footing,
+                const classifier::Policy& policy, const config::Acting& acting, unsigned place);
+
+// What becomes of it while the breaker is open: a refusal is not done, nor is a milder action in
+// its place, since what floods the breaker would flood the queue.
+Decision suspended(const Decision& decision);
+
+}  // namespace filter

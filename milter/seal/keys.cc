@@ -1,0 +1,120 @@
+#include "milter/seal/keys.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <stdexcept>
+
+#include "milter/net/fd.h"
+
+namespace seal {
+namespace {
+
+constexpr std::size_t kMostText = 16 * 1024;
+constexpr std::size_t kMostId = 32;
+constexpr std::size_t kLeastSecret = 16;
+constexpr std::size_t kMostSecret = 64;  // a longer one is hashed to less, RFC 2104
+constexpr std::string_view kIdCharacters =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+int nibble(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+std::optional<std::string> from_hex(std::string_view text) {
+  if (text.size() % 2 != 0) return std::nullopt;
+  std::string bytes;
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    const int high = nibble(text[i]);
+    const int low = nibble(text[i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    bytes.push_back(static_cast<char>(high << 4 | low));
+  }
+  return bytes;
+}
+
+std::string_view trimmed(std::string_view line) {
+  constexpr std::string_view kBlank = " \t\r";
+  const auto first = line.find_first_not_of(kBlank);
+  if (first == std::string_view::npos) return {};
+  return line.substr(first, line.find_last_not_of(kBlank) - first + 1);
+}
+
+// The reason against the line, or nothing and the key.
+std::string read_line(std::string_view line, Key& key) {
+  const auto colon = line.find(':');
+  if (colon == std::string_view::npos) return "expected ID:HEX";
+  const auto id = trimmed(line.substr(0, colon));
+  if (id.empty() || id.size() > kMostId ||
+      id.find_first_not_of(kIdCharacters) != std::string_view::npos) {
+    return "a key's name has 1 to 32 letters, digits, '-' and '_'";
+  }
+  const auto secret = from_hex(trimmed(line.substr(colon + 1)));
+  if (!secret) return "a key is an even number of hexadecimal digits (openssl rand -hex 32)";
+  if (secret->size() < kLeastSecret || secret->size() > kMostSecret) {
+    return "a key has 32 to 128 hexadecimal digits (openssl rand -hex 32)";
+  }
+  key = {std::string(id), *secret};
+  return "";
+}
+
+[[noreturn]] void refuse(const std::string& file, const std::string& reason) {
+  throw std::runtime_error(file + ": " + reason);
+}
+
+}  // namespace
+
+std::variant<std::vector<Key>, KeyError> parse_keys(std::string_view text) {
+  std::vector<Key> keys;
+  unsigned number = 0;
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    const auto line = trimmed(text.substr(0, end));
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    ++number;
+    if (line.empty() || line.front() == '#') continue;
+    Key key;
+    if (auto reason = read_line(line, key); !reason.empty()) return KeyError{number, reason};
+    const bool twice = std::any_of(keys.begin(), keys.end(),
+                                   [&key](const Key& other) { return other.id == key.id; });
+    if (twice) return KeyError{number, "key " + key.id + " is there twice"};
+    if (keys.size() == kMostKeys) {
+      return KeyError{number, "more than " + std::to_string(kMostKeys) + " keys"};
+    }
+    keys.push_back(std::move(key));
+  }
+  if (keys.empty()) return KeyError{number, "no key"};
+  return keys;
+}
+
+std::vector<Key> read_keys(const std::string& file) {
+  const net::Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status {};
+  if (!fd || fstat(fd.get(), &status) < 0) {
+    refuse(file, std::string("cannot be read: ") + std::strerror(errno));
+  }
+  if (!S_ISREG(status.st_mode)) refuse(file, "is not a file");
+  if ((status.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
+    refuse(file, "may be read by others or written by its group: chmod 0640 or less");
+  }
+  std::string text(kMostText + 1, '\0');
+  const auto got = ::read(fd.get(), text.data(), text.size());
+  if (got < 0) refuse(file, std::string("cannot be read: ") + std::strerror(errno));
+  if (static_cast<std::size_t>(got) > kMostText) refuse(file, "longer than 16 KiB");
+  text.resize(static_cast<std::size_t>(got));
+  auto result = parse_keys(text);
+  if (const auto* error = std::get_if<KeyError>(&result)) {
+    refuse(file + ":" + std::to_string(error->line), error->message);
+  }
+  return std::get<std::vector<Key>>(std::move(result));
+}
+
+}  // namespace seal

@@ -1,0 +1,96 @@
+#include "milter/supervisor/handover.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdlib>
+
+#include "milter/capture/kernel_filter.h"
+#include "milter/net/fd.h"
+
+namespace supervisor {
+namespace {
+
+constexpr const char* kVariable = "SEGMILTER_HANDOVER";
+constexpr std::size_t kMostNumbers = 4096;
+
+// The part of `text` up to `mark`, which is taken off with it.
+std::string_view take(std::string_view& text, char mark) {
+  const auto part = text.substr(0, text.find(mark));
+  text.remove_prefix(std::min(text.size(), part.size() + 1));
+  return part;
+}
+
+std::optional<std::vector<int>> numbers(std::string_view text) {
+  std::vector<int> found;
+  while (!text.empty()) {
+    const auto word = take(text, ',');
+    int number = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+    const bool whole = error == std::errc{} && end == word.data() + word.size();
+    if (!whole || number <= 0 || found.size() == kMostNumbers) return std::nullopt;
+    found.push_back(number);
+  }
+  return found;
+}
+
+std::optional<std::vector<std::vector<int>>> rows(std::string_view text) {
+  std::vector<std::vector<int>> found;
+  while (!text.empty()) {
+    auto row = numbers(take(text, '/'));
+    if (!row || row->empty() || found.size() == kMostNumbers) return std::nullopt;
+    found.push_back(std::move(*row));
+  }
+  return found;
+}
+
+}  // namespace
+
+std::string print(const Handover& handover) {
+  std::string listeners;
+  for (const auto& row : handover.listeners) {
+    listeners += fmt::format("{}{}", listeners.empty() ? "" : "/", fmt::join(row, ","));
+  }
+  return fmt::format("{} listeners={} rings={} children={}", capture::kSegmentEventVersion,
+                     listeners, fmt::join(handover.rings, ","), fmt::join(handover.children, ","));
+}
+
+std::optional<Handover> parse_handover(std::string_view text) {
+  if (take(text, ' ') != std::to_string(capture::kSegmentEventVersion)) return std::nullopt;
+  const auto value = [&text](std::string_view key) -> std::optional<std::string_view> {
+    auto word = take(text, ' ');
+    if (!word.starts_with(key)) return std::nullopt;
+    word.remove_prefix(key.size());
+    return word;
+  };
+  const auto listeners = value("listeners=");
+  const auto rings = value("rings=");
+  const auto children = value("children=");
+  if (!listeners || !rings || !children || !text.empty()) return std::nullopt;
+  auto sockets = rows(*listeners);
+  auto maps = numbers(*rings);
+  auto pids = numbers(*children);
+  if (!sockets || !maps || !pids || sockets->empty()) return std::nullopt;
+  if (!maps->empty() && maps->size() != sockets->size()) return std::nullopt;
+  return Handover{std::move(*sockets), std::move(*maps), std::move(*pids)};
+}
+
+void leave_handover(const Handover& handover) {
+  const auto keep = [](int fd) { net::check(fcntl(fd, F_SETFD, 0), "let a descriptor pass exec"); };
+  for (const auto& row : handover.listeners) {
+    for (const int fd : row) keep(fd);
+  }
+  for (const int fd : handover.rings) keep(fd);
+  net::check(setenv(kVariable, print(handover).c_str(), 1), "setenv");
+}
+
+std::optional<Handover> take_handover() {
+  const char* text = getenv(kVariable);
+  if (text == nullptr) return std::nullopt;
+  auto handover = parse_handover(text);
+  unsetenv(kVariable);
+  return handover;
+}
+
+}  // namespace supervisor

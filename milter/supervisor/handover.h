@@ -1,0 +1,38 @@
+// What one program hands to the next that takes its place in the same process (upgrade.cc): the
+// descriptors that were made with rights which nobody has any more, and the children that are still
+// draining. It passes exec as a line of text in the environment.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace supervisor {
+
+struct Handover {
+  // Of each worker: its listening sockets, in the order of proxy.listen.
+  std::vector<std::vector<int>> listeners;
+  std::vector<int> rings;  // of each worker's kernel filter; empty: fallback capture
+  std::vector<pid_t> children;
+  bool operator==(const Handover&) const = default;
+};
+
+// "2 listeners=7,8/9,10 rings=11,12 children=4711,4712". The first number changes when what the
+// kernel filter writes into its ring does (capture::kSegmentEventVersion).
+std::string print(const Handover& handover);
+
+// Nothing: not such a line, or of another version. It comes from the environment, which whoever
+// starts the program may set; so descriptors have yet to be looked at.
+std::optional<Handover> parse_handover(std::string_view text);
+
+// Puts it where take_handover() of the next program finds it, and lets the descriptors pass exec.
+// Throws std::system_error.
+void leave_handover(const Handover& handover);
+
+// What the program before left, if any; taken away, so that no child inherits it.
+std::optional<Handover> take_handover();
+
+}  // namespace supervisor

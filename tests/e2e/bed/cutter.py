@@ -1,0 +1,62 @@
+"""A milter connection that breaks: stands between Postfix and the filter and hangs up on both in a chosen state."""
+import os
+import socket
+import threading
+from pathlib import Path
+
+from .tee import packet
+
+# The command of the milter protocol (SMFIC_…) at which the connection is cut: all that the filter asks to be told of.
+STATES = {"connect": b"C", "HELO": b"H", "MAIL": b"M", "RCPT": b"R", "a header": b"L", "the body": b"B",
+          "the end of the message": b"E"}
+
+
+class Cutter:
+    """Listens on `path` for Postfix and passes on to the filter at `target`. `state`: "" passes all."""
+
+    def __init__(self, path: Path, target: Path):
+        self.state, self.cuts = "", 0
+        self._target = target
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        os.chmod(path, 0o666)
+        self._listener.listen(128)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                postfix, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(postfix,), daemon=True).start()
+
+    def _serve(self, postfix: socket.socket) -> None:
+        filter_ = socket.socket(socket.AF_UNIX)
+        try:
+            filter_.connect(str(self._target))
+            threading.Thread(target=self._back, args=(filter_, postfix), daemon=True).start()
+            while said := packet(postfix):
+                if self.state and said[4:5] == STATES[self.state]:
+                    self.cuts += 1
+                    break
+                filter_.sendall(said)
+        except OSError:
+            pass
+        for stream in (postfix, filter_):
+            try:
+                stream.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            stream.close()
+
+    @staticmethod
+    def _back(filter_: socket.socket, postfix: socket.socket) -> None:
+        try:
+            while answer := packet(filter_):
+                postfix.sendall(answer)
+        except OSError:
+            pass

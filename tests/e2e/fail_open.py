@@ -1,0 +1,171 @@
+#!/usr/bin/python3
+"""The table of failures, row by row, under load: no message lost, altered or bounced; what is delayed is said.
+
+    fail_open.py PROGRAM [ROW…]
+
+smtp-source hands messages over 20 sessions to a real Postfix in the client's namespace, which sends them through the proxy
+over 20 sessions and, as SMTP asks, tries again what it got no answer for. In the middle of it something breaks. A
+message whose answer was lost is sent again: such duplicates are SMTP's own (RFC 5321, 4.5.4.1) and are counted.
+"""
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from bed import report
+from bed.cutter import STATES, Cutter
+from bed.process import wait_until
+from bed.testbed import Bed
+
+MESSAGES, SESSIONS, LENGTH = 240, 20, 20_000
+FILTER = "smtpd_milters = {{ unix:segmilter/{}, default_action=accept, connect_timeout=2s, command_timeout=5s }}"
+
+
+class Row:
+    """One failure. `breaks` is called when so many are delivered, `mends` behind it."""
+
+    def __init__(self, name: str, breaks, mends=lambda bed: None, longest: float = 20, at: int = MESSAGES // 4):
+        self.name, self.breaks, self.mends, self.at = name, breaks, mends, at
+        self.longest = longest  # seconds that a message may be delayed
+
+
+def kill(child: str, number: int):
+    return lambda bed: os.kill(bed.segmilter.child(child), number)
+
+
+def supervisor(number: int):
+    return lambda bed: bed.segmilter.process.send_signal(number)
+
+
+def start_again(bed: Bed) -> None:
+    """What systemd does when the supervisor is gone."""
+    bed.segmilter.process.wait(10)
+    time.sleep(1)  # RestartSec
+    bed.segmilter.start()
+
+
+def awake(bed: Bed) -> None:
+    time.sleep(8)
+    bed.segmilter.process.send_signal(signal.SIGCONT)
+
+
+def restarted(bed: Bed, **options) -> None:
+    bed.segmilter.stop()
+    bed.segmilter.start(**options)
+
+
+def postfix_stopped(bed: Bed) -> None:
+    bed.postfix.stop()
+    time.sleep(3)
+    bed.postfix.log_file.rename(bed.postfix.log_file.with_suffix(".before"))
+    bed.postfix.start()
+
+
+ROWS = [
+    Row("the filter is killed", kill("filter", signal.SIGKILL)),
+    Row("the filter is stopped (SIGSTOP)", kill("filter", signal.SIGSTOP), longest=30),
+    Row("the proxy is killed", kill("proxy", signal.SIGKILL)),
+    Row("the proxy is stopped (SIGSTOP)", kill("proxy", signal.SIGSTOP), longest=40),
+    Row("the supervisor is killed", supervisor(signal.SIGKILL), start_again),
+    Row("the supervisor is stopped for 8 s (SIGSTOP)", supervisor(signal.SIGSTOP), awake),
+    Row("segmilter is restarted", lambda bed: restarted(bed)),
+    Row("the log's disk is full", lambda bed: restarted(bed, log=Path("/dev/full")), lambda bed: restarted(bed)),
+    Row("no right to load the kernel filter", lambda bed: restarted(bed, without=("bpf", "sys_admin", "perfmon"))),
+    Row("the evidence socket is gone", lambda bed: (bed.segmilter.root / "evidence.sock").unlink(),
+        lambda bed: restarted(bed)),
+    Row("Postfix is stopped and started", postfix_stopped),
+]
+
+
+class Load:
+    """Messages on their way from smtp-source to the mailbox."""
+
+    def __init__(self, bed: Bed, sender):
+        self.bed, self.sender = bed, sender
+
+    def run(self, row: Row) -> dict:
+        box = self.bed.postfix.mailbox("alice")
+        box.clear()
+        begin = len(self.sender.log())
+        source = subprocess.Popen(self.bed.link.client.command(
+            "smtp-source", "-s", SESSIONS, "-m", MESSAGES, "-l", LENGTH, "-f", "load@sender.example",
+            "-t", "alice@example.org", "127.0.0.1:2525"))
+        wait_until(lambda: box.count() >= row.at, 60, f"{row.at} messages", every=0.005)
+        row.breaks(self.bed)
+        row.mends(self.bed)
+        if source.wait(60) != 0:
+            raise RuntimeError("smtp-source could not hand its messages to the sending Postfix")
+        wait_until(lambda: not self.sender.queued(), 120, "the sending Postfix to get rid of its mail", every=0.2)
+        wait_until(lambda: not self.bed.postfix.queued(), 60, "delivery", every=0.2)
+        return self.look(self.sender.log()[begin:])
+
+    def look(self, log: str) -> dict:
+        messages = self.bed.postfix.mailbox("alice").messages()
+        ids = Counter(message.value("Message-Id") for message in messages)
+        bodies = {hashlib.sha256(message.data.split(b"\n\n", 1)[1]).hexdigest() for message in messages}
+        labels = Counter(message.labels()[0].pattern if message.labels() else "no label" for message in messages)
+        return {"delivered": len(ids), "twice": sum(count - 1 for count in ids.values()), "bodies": len(bodies),
+                "bounced": log.count("status=bounced"), "deferred": log.count("status=deferred"),
+                "delay": max(map(float, re.findall(r"delay=([\d.]+),.*status=sent", log)), default=0),
+                "labels": ", ".join(f"{count} {name}" for name, count in labels.most_common())}
+
+
+def judge(checks: report.Checks, row: Row, found: dict) -> list[str]:
+    name = row.name
+    checks.that(found["delivered"] == MESSAGES, f"{name}: {found['delivered']} of {MESSAGES} delivered")
+    checks.that(found["bodies"] == 1, f"{name}: none altered ({found['bodies']} different bodies of one text)")
+    checks.that(not found["bounced"], f"{name}: none bounced ({found['bounced']})")
+    checks.that(found["twice"] <= SESSIONS, f"{name}: {found['twice']} twice, at most one of each cut session")
+    checks.that(found["delay"] <= row.longest, f"{name}: none delayed for more than {row.longest:g} s ({found['delay']:.1f} s)")
+    return [name, str(found["delivered"]), str(found["twice"]), str(found["deferred"]), f"{found['delay']:.1f} s", found["labels"]]
+
+
+def milter_cut(bed: Bed) -> tuple[Cutter, list[Row]]:
+    """One row a state in which the milter's connection is cut."""
+    sockets = bed.segmilter.queue / "segmilter"
+    cutter = Cutter(sockets / "cutter.sock", sockets / "milter.sock")
+
+    def begin(state: str):
+        def cut(_bed: Bed) -> None:
+            cutter.state = state
+        return cut
+
+    # From the first session on, since sessions are kept for several messages.
+    return cutter, [Row(f"the milter's connection is cut at {state}", begin(state), at=0) for state in STATES]
+
+
+def main() -> int:
+    checks = report.Checks()
+    wanted = sys.argv[2:]
+    rows = []
+    with Bed(Path(sys.argv[1]), {"proxy": {"max_sessions_per_address": 200, "drain_timeout": "10s"}}, tag="open") as bed:
+        sender = bed.sender_postfix()
+        sender.set(f"default_destination_concurrency_limit = {SESSIONS}")
+        sender.set(f"initial_destination_concurrency = {SESSIONS}")
+        load = Load(bed, sender)
+        cutter, cuts = milter_cut(bed)
+        for row in [*ROWS, *cuts]:
+            if wanted and not any(word in row.name for word in wanted):
+                continue
+            report.step(row.name)
+            if row in cuts:
+                bed.postfix.set(FILTER.format("cutter.sock"))
+            before = cutter.cuts
+            rows.append(judge(checks, row, load.run(row)))
+            if row in cuts:
+                checks.that(cutter.cuts > before, f"{row.name}: {cutter.cuts - before} times")
+                cutter.state = ""
+        cutter.close()
+        report.table(["what fails", "delivered", "twice", "deferred", "longest delay", "labels"], rows)
+        if checks.failed:
+            bed.show_logs()
+    return checks.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+#!/usr/bin/python3
+"""Way `tproxy`: Postfix keeps port 25, the firewall sends clients to the proxy, and without a proxy Postfix answers.
+
+    tproxy.py PROGRAM
+
+The rules are set and removed by the very commands of the example's drop-in. Over IPv4 and IPv6: labelled through the
+proxy with the client's own address in Postfix; unlabelled, and not refused, while there is none; a session that Postfix
+took meanwhile goes on when the proxy is back. Mail that the machine sends to itself is left alone.
+"""
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from bed import report
+from bed.link import CLIENT4, CLIENT6
+from bed.postfix import EXAMPLES
+from bed.process import wait_until
+from bed.smtp import Client, stuffed
+from bed.testbed import SERVER4, Bed
+
+FROM, TO = "sender@sender.example", "alice@example.org"
+BODY = b"text of a message\r\n" * 700
+
+
+def drop_in(bed: Bed, key: str) -> None:
+    """Runs the lines `key` of the example's drop-in as systemd would, in the server's namespace."""
+    for line in (EXAMPLES / "tproxy/segmilter-tproxy.conf").read_text().splitlines():
+        match = re.fullmatch(rf"{key}=([-+]*)/bin/sh -c '(.*)'", line)
+        if not match:
+            continue
+        script = match[2].replace("/usr/sbin/segmilter nft", f"{bed.program} nft -c {bed.segmilter.config}")
+        bed.link.server.run("/bin/sh", "-c", script, check="-" not in match[1], stderr=subprocess.DEVNULL)
+
+
+def send(bed: Bed, tag: str, v6: bool = False) -> None:
+    client = bed.smtp(v6=v6)
+    write(client, tag)
+    client.quit()
+
+
+def write(client: Client, tag: str) -> None:
+    client.envelope(FROM, TO)
+    client.data(stuffed(f"X-Test-Id: {tag}\r\nSubject: {tag}\r\n\r\n".encode() + BODY))
+
+
+def arrived(bed: Bed, tag: str):
+    def found():
+        return next((one for one in bed.postfix.mailbox("alice").messages() if one.value("X-Test-Id") == tag), None)
+    wait_until(found, 20, f"{tag} to be delivered")
+    return found()
+
+
+def labelled(checks: report.Checks, bed: Bed, when: str) -> None:
+    for v6, address in ((False, CLIENT4), (True, f"IPv6:{CLIENT6}")):
+        tag = f"{when}-{'v6' if v6 else 'v4'}".replace(" ", "-")
+        send(bed, tag, v6)
+        message = arrived(bed, tag)
+        label = message.labels()[0] if message.labels() else None
+        received = message.head().decode()
+        checks.that(label and label.pattern == "official-mta" and f"[{address}]" in received,
+                    f"{when}, {address}: through the proxy ({label.pattern if label else 'no label'}), "
+                    f"and Postfix names {address}")
+
+
+def unlabelled(checks: report.Checks, bed: Bed, when: str) -> None:
+    for v6 in (False, True):
+        tag = f"{when}-{'v6' if v6 else 'v4'}".replace(" ", "-")
+        send(bed, tag, v6)
+        message = arrived(bed, tag)
+        said = [f"{label.pattern} {label.fields.get('reason')}" for label in message.labels()]
+        # The filter asks the proxy about it, which has not seen it or is not there.
+        right = said in (["unobserved no-session"], ["unobserved error"]) if bed.segmilter.running() else not said
+        checks.that(right, f"{when}, {'IPv6' if v6 else 'IPv4'}: taken by Postfix's own port ({', '.join(said) or 'no label'})")
+
+
+def local_mail(checks: report.Checks, bed: Bed) -> None:
+    connection = bed.link.server.socket(socket.AF_INET)
+    connection.connect((SERVER4, 25))
+    write(Client(connection), "local")
+    checks.that(f"[{SERVER4}]" in arrived(bed, "local").head().decode(), "mail of the machine to its own address is left alone")
+
+
+def proxy_fails_again_and_again(checks: report.Checks, bed: Bed) -> None:
+    """While the supervisor waits before the next start, clients fall through instead of waiting."""
+    def fell_through() -> bool:
+        listing = bed.link.server.run("ss", "-Hltn", "sport = :10024", capture_output=True, text=True)
+        return not listing.stdout.strip()
+    for _ in range(6):
+        pid = bed.segmilter.child("proxy")
+        if not pid:
+            break
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: bed.segmilter.child("proxy") != pid, 5, "the proxy to be gone", every=0.01)
+        time.sleep(0.05)
+    checks.that(fell_through(), "the proxy is killed again and again: its sockets are closed until the next start")
+    began = time.monotonic()
+    unlabelled(checks, bed, "between two starts")
+    checks.that(time.monotonic() - began < 2, f"both were taken within {time.monotonic() - began:.2f} s")
+    wait_until(lambda: bed.segmilter.child("proxy"), 40, "the proxy's next start")
+    wait_until(lambda: not fell_through(), 10, "its sockets")
+    labelled(checks, bed, "started again")
+
+
+def main() -> int:
+    checks = report.Checks()
+    with Bed(Path(sys.argv[1]), tag="tprx", way="tproxy") as bed:
+        unlabelled(checks, bed, "before the rules")
+        drop_in(bed, "ExecStartPre")
+        drop_in(bed, "ExecStartPre")  # twice is as once
+        rules = bed.link.server.run("nft", "list", "table", "inet", "segmilter", capture_output=True, text=True).stdout
+        checks.that(rules.count("tproxy ip") == 2, "the rules, set twice, are there once")
+        labelled(checks, bed, "with the rules")
+        local_mail(checks, bed)
+        proxy_fails_again_and_again(checks, bed)
+
+        between, open_session = bed.smtp(), bed.smtp()
+        open_session.envelope(FROM, TO)
+        stopping = threading.Thread(target=bed.segmilter.process.terminate)
+        stopping.start()
+        wait_until(lambda: "draining" in bed.segmilter.log(), 10, "the drain")
+        time.sleep(0.3)
+        unlabelled(checks, bed, "while it drains")
+        open_session.data(stuffed(b"X-Test-Id: open\r\nSubject: open\r\n\r\n" + BODY))
+        checks.that(arrived(bed, "open").labels(), "a session in a transaction finishes it, with its label")
+        for name, session in (("between two transactions", between), ("behind its transaction", open_session)):
+            code, text = session.reply()
+            checks.that(code == 421, f"a session {name} is told {code} {text}")
+            session.close()
+        bed.segmilter.process.wait(20)
+        unlabelled(checks, bed, "when it is gone")
+
+        taken_by_postfix = bed.smtp()
+        bed.segmilter.start()
+        labelled(checks, bed, "back again")
+        write(taken_by_postfix, "kept")
+        taken_by_postfix.quit()
+        checks.that(not arrived(bed, "kept").labels(), "a session that Postfix took meanwhile stays with it")
+
+        drop_in(bed, "ExecStopPost")
+        rules = bed.link.server.run("nft", "list", "ruleset", capture_output=True, text=True).stdout
+        routing = bed.link.server.run("ip", "rule", capture_output=True, text=True).stdout
+        checks.that("segmilter" not in rules and "0x736d" not in routing, "the drop-in's last commands leave nothing behind")
+        unlabelled(checks, bed, "without the rules")
+        if checks.failed:
+            bed.show_logs()
+    return checks.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+#!/usr/bin/python3
+"""USR2: another program takes over the sockets and the kernel filters; nobody is refused, and what was open goes on.
+
+    upgrade.py PROGRAM
+
+A real Postfix sends over 20 sessions while the program's file is replaced and it takes over, ten times. A session in a
+transaction finishes it in the old process, one under TLS goes on as long as it likes, up to proxy.drain_timeout. What
+cannot take over is refused, and everything stays.
+"""
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from bed import report
+from bed.process import alive, wait_until
+from bed.smtp import stuffed
+from bed.testbed import Bed
+from under_tls import context
+
+MESSAGES, SESSIONS, UPGRADES = 600, 20, 10
+FROM, TO = "sender@sender.example", "bob@example.org"
+BODY = b"text of a message\r\n" * 700
+
+
+def replace(bed: Bed, program: Path) -> None:
+    """As a package does: a new file at the old path."""
+    fresh = bed.program.with_suffix(".new")
+    shutil.copy(program, fresh)
+    fresh.rename(bed.program)
+
+
+def upgrade(bed: Bed) -> None:
+    ready = bed.segmilter.log().count(" ready: ")
+    old = {word: bed.segmilter.child(word) for word in ("proxy", "filter")}
+    bed.segmilter.process.send_signal(signal.SIGUSR2)
+    wait_until(lambda: bed.segmilter.log().count(" ready: ") > ready, 15, "the new program to be ready", every=0.005)
+    if any(bed.segmilter.child(word) in (0, pid) for word, pid in old.items()):
+        raise RuntimeError("the children are the old ones")
+
+
+def refused(checks: report.Checks, bed: Bed, what: str, wanted: str) -> None:
+    before, proxy = len(bed.segmilter.log()), bed.segmilter.child("proxy")
+    bed.segmilter.process.send_signal(signal.SIGUSR2)
+    wait_until(lambda: "upgrade refused" in bed.segmilter.log()[before:], 15, "a refusal")
+    line = next(line for line in bed.segmilter.log()[before:].splitlines() if "upgrade refused" in line)
+    checks.that(wanted in line and bed.segmilter.child("proxy") == proxy, f"{what}: {line.split('error: ')[-1]}")
+
+
+def begin(bed: Bed, tls: bool):
+    client = bed.smtp()
+    if tls:
+        client.expect("STARTTLS", 220)
+        client._socket = context().wrap_socket(client._socket)
+        client.command("EHLO client.example")
+    return client
+
+
+def under_load(checks: report.Checks, bed: Bed, program: Path) -> None:
+    sender = bed.sender_postfix()
+    box = bed.postfix.mailbox("alice")
+    source = subprocess.Popen(bed.link.client.command(
+        "smtp-source", "-s", SESSIONS, "-m", MESSAGES, "-l", 20_000, "-f", "load@sender.example",
+        "-t", "alice@example.org", "127.0.0.1:2525"))
+    pid, longest = bed.segmilter.process.pid, 0.0
+    for number in range(UPGRADES):
+        wait_until(lambda: box.count() >= number * MESSAGES // 2 // UPGRADES, 60, "messages", every=0.005)
+        replace(bed, program)
+        began = time.monotonic()
+        upgrade(bed)
+        client = bed.smtp()
+        longest = max(longest, time.monotonic() - began)
+        client.quit()
+    source.wait(60)
+    wait_until(lambda: not sender.queued(), 120, "the sending Postfix to get rid of its mail", every=0.2)
+    wait_until(lambda: not bed.postfix.queued(), 60, "delivery", every=0.2)
+    ids = Counter(message.value("Message-Id") for message in box.messages())
+    log = sender.log()
+    checks.that(len(ids) == MESSAGES and not log.count("status=bounced"), f"{UPGRADES} upgrades while {SESSIONS} sessions send: "
+                f"{len(ids)} of {MESSAGES} delivered, none bounced")
+    checks.that(max(ids.values()) == 1, "none twice")
+    checks.that("Connection refused" not in log, f"no connection refused; {log.count('status=deferred')} messages waited for the "
+                "next attempt because their session was told 421")
+    checks.that(bed.segmilter.process.poll() is None and bed.segmilter.process.pid == pid, "the supervisor has its old pid")
+    print(f"  from the signal to the greeting of a session that begins then: at most {longest * 1000:.0f} ms")
+
+
+def open_sessions(checks: report.Checks, bed: Bed) -> None:
+    old = bed.segmilter.child("proxy")
+    transaction, sealed, idle = begin(bed, False), begin(bed, True), begin(bed, False)
+    transaction.envelope(FROM, TO)
+    transaction.expect("DATA", 354)
+    transaction.send(b"X-Test-Id: transaction\r\nSubject: x\r\n\r\n")
+    upgrade(bed)
+    code, text = idle.reply()
+    checks.that(code == 421, f"a session between two transactions: {code} {text}")
+    transaction.send(stuffed(BODY))
+    checks.that(transaction.reply()[0] == 250, "a session in a message finishes it")
+    sealed.envelope(FROM, TO)
+    sealed.data(stuffed(b"X-Test-Id: sealed\r\nSubject: x\r\n\r\n" + BODY))
+    sealed.quit()
+    wait_until(lambda: not alive(old), 10, "the old proxy to end")
+    checks.that(True, "a session under TLS goes on, and the old proxy ends with it")
+    client = begin(bed, True)
+    client.envelope(FROM, TO)
+    client.data(stuffed(b"X-Test-Id: after\r\nSubject: x\r\n\r\n" + BODY))
+    client.quit()
+    labels = {message.value("X-Test-Id"): message.labels()[0] for message in bed.postfix.wait_delivered("bob", 3, 10)
+              if message.labels()}
+    after = labels.get("after")
+    checks.that(after and after.pattern == "official-mta" and "via" not in after.fields,
+                f"after it the kernel filter sees as before: {after and after.raw.splitlines()[0]}")
+
+    began = time.monotonic()
+    stays = begin(bed, True)
+    old = bed.segmilter.child("proxy")
+    upgrade(bed)
+    wait_until(lambda: not alive(old), 20, "the old proxy's deadline")
+    checks.that(time.monotonic() - began > 4, f"a session that stays is cut at the deadline, after {time.monotonic() - began:.1f} s")
+    stays.close()
+
+
+def main() -> int:
+    checks = report.Checks()
+    program = Path(sys.argv[1]).resolve()
+    with Bed(program, {"proxy": {"max_sessions_per_address": 200, "drain_timeout": "5s"}}, tag="upgr", tls=True) as bed:
+        bed.program = bed.segmilter.program = bed.root / "segmilter.bin"
+        replace(bed, program)
+        bed.segmilter.stop()
+        bed.segmilter.start()
+        open_sessions(checks, bed)
+        under_load(checks, bed, program)
+        good = bed.segmilter.config.read_text()
+        bed.segmilter.config.write_text(good.replace('"0.0.0.0:25"', '"0.0.0.0:26"'))
+        refused(checks, bed, "another port", "needs a restart: proxy.listen")
+        bed.segmilter.config.write_text(good.replace("[policy]", "[policy]\nno_such_key = 1"))
+        refused(checks, bed, "a broken configuration", "no_such_key")
+        bed.segmilter.config.write_text(good)
+        bed.program.unlink()
+        refused(checks, bed, "no program", "start ")
+        shutil.copy("/bin/false", bed.program)
+        refused(checks, bed, "a program that is another", "exit code 1")
+        if checks.failed:
+            bed.show_logs()
+    return checks.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+// From a score to what is done: one row a case, and where a client stands in a roll-out.
+#include "milter/filter/decision.h"
+
+#include <catch2/catch.hpp>
+#include <limits>
+#include <set>
+
+using classifier::Action;
+using classifier::Policy;
+using classifier::Reason;
+using filter::Decision;
+using filter::Footing;
+using filter::Held;
+
+namespace {
+
+constexpr double kOff = std::numeric_limits<double>::infinity();
+using Fallback = config::Acting::Fallback;
+
+net::Endpoint client(const std::string& text) {
+  return *net::Endpoint::parse(text);
+}
+
+unsigned place_of(const std::string& text, std::string_view key = "") {
+  const auto endpoint = client(text);
+  return filter::rollout_place(&endpoint, key);
+}
+
+classifier::Verdict scored(double score, Action would) {
+  classifier::Verdict verdict;
+  verdict.score = score;
+  verdict.would = would;
+  return verdict;
+}
+
+}  // namespace
+
+TEST_CASE("score, mode and roll-out give an action, and what kept it") {
+  struct Row {
+    const char* label;
+    double score;
+    Action asked;  // by the thresholds 6, 8, 10 (or as given)
+    Policy::Mode mode;
+    unsigned tempfail, quarantine, reject;  // percent
+    unsigned place;
+    double quarantine_threshold;
+    Decision expected;
+  };
+  constexpr auto kEnforce = Policy::Mode::Enforce;
+  constexpr auto kMonitor = Policy::Mode::Monitor;
+  // clang-format off
+  const Row rows[] = {
+      {"below all thresholds", 1, Action::None, kEnforce, 100, 100, 100, 99, 8, {Action::None, Action::None, Held::None}},
+      {"above, in monitor mode", 11, Action::Reject, kMonitor, 100, 100, 100, 0, 8, {Action::None, Action::Reject, Held::Monitor}},
+      {"above, enforced", 11, Action::Reject, kEnforce, 100, 100, 100, 99, 8, {Action::Reject, Action::Reject, Held::None}},
+      {"inside the share", 11, Action::Reject, kEnforce, 100, 100, 10, 9, 8, {Action::Reject, Action::Reject, Held::None}},
+      {"outside of it: the next milder", 11, Action::Reject, kEnforce, 100, 100, 10, 10, 8, {Action::Quarantine, Action::Reject, Held::Percent}},
+      {"the next milder is off: the one below", 11, Action::Reject, kEnforce, 100, 100, 10, 10, kOff, {Action::Tempfail, Action::Reject, Held::Percent}},
+      {"outside of two shares", 11, Action::Reject, kEnforce, 100, 20, 10, 20, 8, {Action::Tempfail, Action::Reject, Held::Percent}},
+      {"outside of all", 11, Action::Reject, kEnforce, 30, 20, 10, 30, 8, {Action::None, Action::Reject, Held::Percent}},
+      {"a share of nothing", 7, Action::Tempfail, kEnforce, 0, 100, 100, 0, 8, {Action::None, Action::Tempfail, Held::Percent}},
+      {"a hold outside of its share is deferred", 9, Action::Quarantine, kEnforce, 100, 50, 100, 50, 8, {Action::Tempfail, Action::Quarantine, Held::Percent}},
+      {"a severer one's share does not matter", 7, Action::Tempfail, kEnforce, 100, 0, 0, 99, 8, {Action::Tempfail, Action::Tempfail, Held::None}},
+  };
+  // clang-format on
+  for (const Row& row : rows) {
+    INFO(row.label);
+    Policy policy;
+    policy.mode = row.mode;
+    policy.quarantine = row.quarantine_threshold;
+    config::Acting acting;
+    acting.tempfail_percent = row.tempfail;
+    acting.quarantine_percent = row.quarantine;
+    acting.reject_percent = row.reject;
+    const auto decision =
+        filter::decide(scored(row.score, row.asked), Footing::Evidence, policy, acting, row.place);
+    CHECK(decision == row.expected);
+  }
+}
+
+TEST_CASE("without evidence, and after a failure, the configured answer is given") {
+  struct Row {
+    const char* label;
+    Footing footing;
+    Fallback on_unobserved, on_error;
+    Policy::Mode mode;
+    unsigned percent;
+    Decision expected;
+  };
+  constexpr auto kEnforce = Policy::Mode::Enforce;
+  // clang-format off
+  const Row rows[] = {
+      {"nothing by default", Footing::Unobserved, Fallback::None, Fallback::None, kEnforce, 100, {}},
+      {"unobserved", Footing::Unobserved, Fallback::Tempfail, Fallback::None, kEnforce, 100, {Action::Tempfail, Action::Tempfail, Held::None}},
+      {"unobserved is no error", Footing::Unobserved, Fallback::None, Fallback::Tempfail, kEnforce, 100, {}},
+      {"failed", Footing::Failed, Fallback::None, Fallback::Tempfail, kEnforce, 100, {Action::Tempfail, Action::Tempfail, Held::None}},
+      {"failed is not unobserved", Footing::Failed, Fallback::Tempfail, Fallback::None, kEnforce, 100, {}},
+      {"monitor mode", Footing::Failed, Fallback::None, Fallback::Tempfail, Policy::Mode::Monitor, 100, {Action::None, Action::Tempfail, Held::Monitor}},
+      {"outside of the share", Footing::Unobserved, Fallback::Tempfail, Fallback::None, kEnforce, 50, {Action::None, Action::Tempfail, Held::Percent}},
+  };
+  // clang-format on
+  for (const Row& row : rows) {
+    INFO(row.label);
+    Policy policy;
+    policy.mode = row.mode;
+    policy.tempfail = -1000;  // of a score that means nothing here
+    config::Acting acting;
+    acting.on_unobserved = row.on_unobserved;
+    acting.on_error = row.on_error;
+    acting.tempfail_percent = row.percent;
+    CHECK(filter::decide({}, row.footing, policy, acting, 50) == row.expected);
+  }
+}
+
+TEST_CASE("an open breaker suspends rejects and deferrals, and nothing else") {
+  const Decision reject{Action::Reject, Action::Reject, Held::None};
+  CHECK(filter::suspended(reject) == Decision{Action::None, Action::Reject, Held::Breaker});
+  const Decision tempfail{Action::Tempfail, Action::Reject, Held::Percent};
+  CHECK(filter::suspended(tempfail) == Decision{Action::None, Action::Reject, Held::Breaker});
+  const Decision hold{Action::Quarantine, Action::Quarantine, Held::None};
+  CHECK(filter::suspended(hold) == hold);
+  CHECK(filter::suspended({}) == Decision{});
+}
+
+TEST_CASE("what kind of footing each reason is") {
+  classifier::Trace trace;
+  CHECK(filter::footing(trace) == Footing::Evidence);
+  trace.state = classifier::State::Partial;
+  trace.reason = Reason::Dropped;
+  CHECK(filter::footing(trace) == Footing::Evidence);
+  const std::set<Reason> failures{Reason::Timeout, Reason::Busy, Reason::Error};
+  for (const auto reason :
+       {Reason::NoSession, Reason::Lost, Reason::Ambiguous, Reason::Encrypted, Reason::NoCapture,
+        Reason::NotMail, Reason::Timeout, Reason::Busy, Reason::Error}) {
+    const auto expected = failures.count(reason) != 0 ? Footing::Failed : Footing::Unobserved;
+    CHECK(filter::footing(classifier::unobserved(reason, 1)) == expected);
+  }
+}
+
+TEST_CASE("a client keeps its place, with its neighbours of an IPv6 /64") {
+  CHECK(place_of("192.0.2.7:1") == place_of("192.0.2.7:40112"));
+  CHECK(place_of("[::ffff:192.0.2.7]:1") == place_of("192.0.2.7:1"));
+  CHECK(place_of("[2001:db8:1::7]:1") == place_of("[2001:db8:1:0:ffff::9]:2"));
+  CHECK(filter::rollout_place(nullptr, "") == 0);
+}
+
+TEST_CASE("clients are spread evenly, and by the key") {
+  unsigned below = 0;
+  unsigned moved = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    const auto address = "198." + std::to_string(i / 250) + ".7." + std::to_string(i % 250) + ":25";
+    const unsigned place = place_of(address);
+    REQUIRE(place < 100);
+    if (place < 10) ++below;
+    if (place != place_of(address, "our-mx")) ++moved;
+  }
+  // 10 % of 10,000 with a standard deviation of 30.
+  CHECK(below > 850);
+  CHECK(below < 1150);
+  CHECK(moved > 9'500);
+}
