@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -109,26 +111,28 @@ Server::Server(event_base* base, const config::Evidence& settings, const Table& 
 Server::~Server() = default;  // The path stays: a restarted process puts its own socket there.
 
 void Server::accept() {
-  const int fd = accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (fd < 0) {
+  net::Fd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!fd) {
     // No descriptor is free, and the listener stays readable: asked again at once, this thread
     // would do nothing else.
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) pause();
     return;
   }
-  if (connections_.size() >= kMaxConnections) {
-    ::close(fd);
-    return;
+  if (connections_.size() >= kMaxConnections) return;
+  try {
+    connections_.emplace_back();
+  } catch (const std::bad_alloc&) {
+    return;  // closed: the filter takes it for an error
   }
-  Connection& connection = connections_.emplace_back();
+  Connection& connection = connections_.back();
   connection.server = this;
   connection.self = std::prev(connections_.end());
-  connection.stream.reset(bufferevent_socket_new(base_, fd, BEV_OPT_CLOSE_ON_FREE));
+  connection.stream.reset(bufferevent_socket_new(base_, fd.get(), BEV_OPT_CLOSE_ON_FREE));
   if (!connection.stream) {
-    ::close(fd);
     connections_.pop_back();
     return;
   }
+  fd.release();
   bufferevent_setcb(connection.stream.get(), on_read, nullptr, on_event, &connection);
   bufferevent_setwatermark(connection.stream.get(), EV_READ, 0, kMaxQuestion);
   const timeval patience{kPatience.count(), 0};
@@ -152,14 +156,22 @@ void Server::on_read(bufferevent* stream, void* context) {
   auto& connection = *static_cast<Connection*>(context);
   evbuffer* input = bufferevent_get_input(stream);
   std::size_t length = 0;
-  char* line = evbuffer_readln(input, &length, EVBUFFER_EOL_LF);
-  if (line == nullptr) {
+  struct Free {
+    void operator()(char* text) const { ::free(text); }
+  };
+  const std::unique_ptr<char, Free> line(evbuffer_readln(input, &length, EVBUFFER_EOL_LF));
+  if (!line) {
     if (evbuffer_get_length(input) >= kMaxQuestion) connection.server->drop(connection);
     return;
   }
-  if (connection.server->look_) connection.server->look_();
-  const std::string reply = answer(connection.server->table_, {line, length}) + "\n";
-  ::free(line);
+  std::string reply;
+  try {
+    if (connection.server->look_) connection.server->look_();
+    reply = answer(connection.server->table_, {line.get(), length}) + "\n";
+  } catch (const std::exception&) {
+    // No memory for an answer. Out of here it would end the loop, and every session with it.
+    return connection.server->drop(connection);
+  }
   bufferevent_disable(stream, EV_READ);
   bufferevent_setcb(stream, nullptr, on_written, on_event, context);
   bufferevent_write(stream, reply.data(), reply.size());

@@ -140,11 +140,15 @@ class Process final : private supervisor::Orders::Listener {
     const auto& counters = shared_.counters;
     const auto more = overload_word_.more(counters.overload(), now);
     if (more == 0) return;
-    logging::warning(fmt::format(
-        "overload: {} sessions relayed without being observed (so far: {} for descriptors, {} for "
-        "a late loop, {} for evidence.max_bytes)",
-        more, counters.overload_descriptors.load(), counters.overload_time.load(),
-        counters.overload_memory.load()));
+    try {
+      logging::warning(fmt::format(
+          "overload: {} sessions relayed without being observed (so far: {} for descriptors, {} "
+          "for a late loop, {} for evidence.max_bytes)",
+          more, counters.overload_descriptors.load(), counters.overload_time.load(),
+          counters.overload_memory.load()));
+    } catch (const std::bad_alloc&) {
+      // Too short of memory to say so.
+    }
   }
 
   evidence::Table table_;

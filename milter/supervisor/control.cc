@@ -4,6 +4,7 @@
 
 #include <sys/socket.h>
 
+#include <array>
 #include <string_view>
 
 namespace supervisor {
@@ -80,7 +81,9 @@ bool send_control(int fd, const ControlMessage& message) {
 }
 
 std::optional<ControlMessage> receive_control(int fd) {
-  std::string buffer(kMaxControlMessage + 1, '\0');
+  // Not on the heap: a process that is short of memory is still to hear that it is wanted. One
+  // thread of a process reads control lines.
+  static std::array<char, kMaxControlMessage + 1> buffer;
   for (;;) {
     const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
     if (got < 0 && errno == EINTR) continue;
@@ -88,7 +91,7 @@ std::optional<ControlMessage> receive_control(int fd) {
     if (got <= 0) return ControlMessage{ControlMessage::Kind::Gone, {}};
     const auto size = static_cast<std::size_t>(got);
     if (size > kMaxControlMessage) continue;  // cut off by recv: not a message of ours
-    if (auto message = parse(std::string_view(buffer).substr(0, size))) return message;
+    if (auto message = parse({buffer.data(), size})) return message;
   }
 }
 

@@ -23,10 +23,20 @@ Orders::Orders(event_base* base, int control_fd, std::string config_file,
   add(SIGINT, EV_SIGNAL, drain);
   if (control_fd_ >= 0) {
     add(control_fd_, EV_READ,
-        [](evutil_socket_t, short, void* self) { static_cast<Orders*>(self)->on_control(); });
+        [](evutil_socket_t, short, void* self) { sealed<&Orders::on_control>(self); });
   } else {
     add(SIGHUP, EV_SIGNAL,
-        [](evutil_socket_t, short, void* self) { static_cast<Orders*>(self)->on_hup(); });
+        [](evutil_socket_t, short, void* self) { sealed<&Orders::on_hup>(self); });
+  }
+}
+
+// An order that could not be followed, for lack of memory, is no reason to end the process.
+template <void (Orders::*method)()>
+void Orders::sealed(void* self) {
+  try {
+    (static_cast<Orders*>(self)->*method)();
+  } catch (const std::exception& error) {
+    logging::error(error.what());
   }
 }
 

@@ -38,6 +38,8 @@ class Orders {
 
  private:
   void add(int fd, short what, event_callback_fn callback);
+  template <void (Orders::*method)()>
+  static void sealed(void* self);
   void on_control();
   void on_hup();
   void reload(const std::string& text);

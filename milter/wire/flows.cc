@@ -39,8 +39,12 @@ void Flows::begin(const Key& key, const capture::WirePacket& syn) {
     erase(std::prev(entries_.end()));
   }
   ++counters_.connections;
-  entries_.emplace_front(key, syn, counters_.connections, shared_);
-  index_.emplace(key, entries_.begin());
+  try {
+    entries_.emplace_front(key, syn, counters_.connections, shared_);
+    index_.emplace(key, entries_.begin());
+  } catch (const std::exception&) {
+    if (entries_.size() > index_.size()) entries_.pop_front();  // no memory: it is not followed
+  }
 }
 
 void Flows::erase(Entries::iterator entry) {

@@ -68,9 +68,10 @@ def reload(checks: report.Checks, bed: Bed, how: str) -> None:
     before = len(bed.segmilter.log())
     bed.segmilter.write({"gaits": {"files": [str(gaits)]}})
     bed.segmilter.reload()
-    wait_until(lambda: "configuration reloaded" in bed.segmilter.log()[before:], 10, "the reload")
+    wait_until(lambda: re.search("configuration reloaded|reload (refused|failed)", bed.segmilter.log()[before:]), 10,
+               "the reload")
     words = bed.segmilter.log()[before:]
-    checks.that("refused" not in words and "failed" not in words, f"{how}: a reload reads the gaits file")
+    checks.that("reload refused" not in words and "reload failed" not in words, f"{how}: a reload reads the gaits file")
 
 
 def restarted(bed: Bed, wrapper: list[str], settings: dict | None = None) -> None:
@@ -92,7 +93,7 @@ def bounds_of_unit() -> int:
 
 def of_observer(checks: report.Checks, program: Path, wire: bool) -> None:
     word = "wire" if wire else "proxy"
-    with Bed(program, tag=f"rights{word}", wire=wire) as bed:
+    with Bed(program, tag=f"rights{word}", way="wire" if wire else "listen") as bed:
         how = f"{word}, as root"
         look(checks, bed, how)
         mail(checks, bed, how, "asroot")
