@@ -10,6 +10,7 @@ import grp
 import os
 import pwd
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -74,6 +75,14 @@ def reload(checks: report.Checks, bed: Bed, how: str) -> None:
     checks.that("reload refused" not in words and "reload failed" not in words, f"{how}: a reload reads the gaits file")
 
 
+def upgrade(bed: Bed) -> None:
+    """USR2: the program is started anew in the same process, which has given its rights up already."""
+    before = len(bed.segmilter.log())
+    bed.segmilter.process.send_signal(signal.SIGUSR2)
+    wait_until(lambda: "ready: " in bed.segmilter.log()[before:], 20, "the upgrade")
+    wait_until(lambda: len(children(bed.segmilter.process.pid)) == 2, 20, "the old children to go")
+
+
 def restarted(bed: Bed, wrapper: list[str], settings: dict | None = None) -> None:
     bed.segmilter.stop()
     bed.segmilter.log_file.write_text("")
@@ -111,6 +120,10 @@ def of_observer(checks: report.Checks, program: Path, wire: bool) -> None:
                     f"{how}: the milter's socket has mode 0660 and the group postfix")
         if wire:
             return
+        how = "proxy, under the unit, after an upgrade"
+        upgrade(bed)
+        look(checks, bed, how, bounds=bounds_of_unit())
+        mail(checks, bed, how, "upgraded")
         how = "proxy, with CAP_SETPCAP too"
         restarted(bed, sandbox.command(UNIT, USER, ("setpcap",)))
         look(checks, bed, how)
