@@ -1,43 +1,26 @@
 """A milter connection that breaks: stands between Postfix and the filter and hangs up on both in a chosen state."""
-import os
 import socket
 import threading
 from pathlib import Path
 
-from .tee import packet
+from .milter import Between, filter_at, packet
 
 # The command of the milter protocol (SMFIC_…) at which the connection is cut: all that the filter asks to be told of.
 STATES = {"connect": b"C", "HELO": b"H", "MAIL": b"M", "RCPT": b"R", "a header": b"L", "the body": b"B",
           "the end of the message": b"E"}
 
 
-class Cutter:
-    """Listens on `path` for Postfix and passes on to the filter at `target`. `state`: "" passes all."""
+class Cutter(Between):
+    """Passes on to the filter at `target`. `state`: "" passes all."""
 
     def __init__(self, path: Path, target: Path):
         self.state, self.cuts = "", 0
         self._target = target
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        os.chmod(path, 0o666)
-        self._listener.listen(128)
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(path)
 
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                postfix, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(postfix,), daemon=True).start()
-
-    def _serve(self, postfix: socket.socket) -> None:
-        filter_ = socket.socket(socket.AF_UNIX)
+    def serve(self, postfix: socket.socket) -> None:
+        filter_ = filter_at(self._target)
         try:
-            filter_.connect(str(self._target))
             threading.Thread(target=self._back, args=(filter_, postfix), daemon=True).start()
             while said := packet(postfix):
                 if self.state and said[4:5] == STATES[self.state]:

@@ -4,58 +4,26 @@ never seen by the other, as it would be if Postfix asked them one after the othe
 Packets of the milter protocol go to both; the answers of the first go back, those of the witness are thrown away. At
 the end of a message the witness is first, so that it asks while the message is still unanswered.
 """
-import os
 import socket
 import threading
 from pathlib import Path
+
+from .milter import Between, filter_at, packet
 
 END_OF_MESSAGE = b"E"           # SMFIC_BODYEOB
 INSERT, CONTINUE = b"i", b"c"   # SMFIR_INSHEADER, which comes before the final answer; SMFIR_CONTINUE
 SKIP = b"s"                     # SMFIR_SKIP: no more of the body, of which the witness wants all
 
 
-def packet(stream: socket.socket) -> bytes:
-    """One packet, its length in front; empty at the end of the stream."""
-    head = exactly(stream, 4)
-    return head + exactly(stream, int.from_bytes(head, "big")) if head else b""
-
-
-def exactly(stream: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        more = stream.recv(count - len(data))
-        if not more:
-            return b""
-        data += more
-    return data
-
-
-class Tee:
-    """Listens on `path` for Postfix; `first` and `witness` are the filters' sockets."""
+class Tee(Between):
+    """`first` and `witness` are the filters' sockets."""
 
     def __init__(self, path: Path, first: Path, witness: Path):
         self.first, self.witness = first, witness
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        os.chmod(path, 0o666)
-        self._listener.listen(128)
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(path)
 
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                postfix, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(postfix,), daemon=True).start()
-
-    def _serve(self, postfix: socket.socket) -> None:
-        first, witness = (socket.socket(socket.AF_UNIX) for _ in range(2))
-        first.connect(str(self.first))
-        witness.connect(str(self.witness))
+    def serve(self, postfix: socket.socket) -> None:
+        first, witness = filter_at(self.first), filter_at(self.witness)
         judged = threading.Semaphore(0)
         threading.Thread(target=self._back, args=(first, postfix), daemon=True).start()
         threading.Thread(target=self._witness, args=(witness, judged), daemon=True).start()
