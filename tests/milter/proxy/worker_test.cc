@@ -784,3 +784,23 @@ TEST_CASE("limits per address count the client that a balancer names, not the ba
   accept_for(bed, kClient, kCalled);
   say(second_server, second, "220 mx\r\n");
 }
+
+TEST_CASE("the rate is that of the client that a balancer names") {
+  Bed bed("127.0.0.1", false, [](config::Config& c) {
+    behind_balancers(c);
+    c.proxy.max_rate_per_address = 1;
+  });
+  const auto begin = [&](const net::Endpoint& client) {
+    auto balancer = support::connect_to(bed.address);
+    support::send_all(balancer.get(), net::proxy_v2(client, kCalled));
+    return balancer;
+  };
+  auto first = begin(kClient);
+  accept_for(bed, kClient, kCalled);
+  auto second = begin(kClient);
+  CHECK(support::read_to_end(second.get()) == proxy::kTooFast);
+  const auto other = *net::Endpoint::parse("192.0.2.8:40112");
+  auto third = begin(other);
+  accept_for(bed, other, kCalled);
+  CHECK(bed.shared->counters.refused_rate == 1);
+}
