@@ -8,6 +8,7 @@
 #include <string>
 
 #include "milter/cli/classify.h"
+#include "milter/cli/doctor.h"
 #include "milter/cli/evaluate.h"
 #include "milter/cli/gait.h"
 #include "milter/cli/versions.h"
@@ -28,6 +29,7 @@ constexpr const char* kExamples = R"(
 Examples:
   segmilter check                        is the configuration right? (exit 0 or 78)
   segmilter check --print                every setting with the value that counts
+  segmilter doctor                       is the running system right, and if not, what mends it
   segmilter run                          the service: proxy and filter, supervised
   segmilter filter -c ./segmilter.toml   the filter alone, in the foreground
   segmilter classify mail.pcap           how were the messages in this capture sent
@@ -47,6 +49,7 @@ struct Options {
   std::string gait_config;  // empty: the entries that are compiled in
   ClassifyArguments classify;
   EvaluateArguments evaluate;
+  DoctorArguments doctor;
 };
 
 void define_gait(CLI::App& app, GaitOptions& options, std::string& config) {
@@ -85,10 +88,15 @@ void define(CLI::App& app, Options& options) {
   };
   add("run", "start the proxy (or the wire observer) and the filter, and keep them running");
   add("proxy", "the proxy alone, in the foreground, without a supervisor");
-  add("wire", "the wire observer alone: watches Postfix's own port, with nothing in the mail's path");
+  add("wire",
+      "the wire observer alone: watches Postfix's own port, with nothing in the mail's path");
   add("filter", "the filter alone, in the foreground, without a supervisor");
   add("check", "look at the configuration: exit 0, or 78 with FILE:LINE: KEY: REASON")
       ->add_flag("--print", options.print, "print every setting, as TOML");
+  define_doctor(
+      *add("doctor",
+           "look at the running system, Postfix included: what is wrong, and what mends it"),
+      options.doctor);
   define_classify(app, options.classify);
   define_evaluate(app, options.evaluate);
   define_gait(app, options.gait, options.gait_config);
@@ -113,6 +121,7 @@ int dispatch(const std::string& command, const Options& options) {
   if (command == "gait") return run_gait(options);
   const auto config = config::parse(config::read_file(options.file), options.file);
   if (command == "check") return check(config, options);
+  if (command == "doctor") return examine(config, options.doctor);
   if (command == "proxy") return supervisor::run_proxy(config, options.file);
   if (command == "wire") return supervisor::run_wire(config, options.file);
   if (command == "filter") return supervisor::run_filter(config, options.file);

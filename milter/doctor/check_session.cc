@@ -1,0 +1,405 @@
+// Checks that speak SMTP, as a client of the proxy and as the proxy itself. They end before DATA:
+// nothing is sent. Postfix logs their connections as it logs any.
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "milter/doctor/as_user.h"
+#include "milter/doctor/check.h"
+#include "milter/doctor/command.h"
+#include "milter/doctor/dialogue.h"
+#include "milter/evidence/client.h"
+#include "milter/net/proxy_protocol.h"
+
+namespace doctor {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// RFC 2606 and 5737: names and addresses that are nobody's.
+constexpr const char* kHello = "EHLO segmilter-doctor.invalid";
+constexpr const char* kMail = "MAIL FROM:<>";
+constexpr const char* kForeign = "RCPT TO:<segmilter-doctor@example.net>";
+constexpr const char* kStranger4 = "203.0.113.77:40112";
+constexpr const char* kStranger6 = "[2001:db8:ffff::77]:40112";
+
+bool has_proxy(const Patient& patient) {
+  return !patient.config.proxy.listen.empty() && patient.config.proxy.upstream.has_value();
+}
+
+// Upstream's firewall may admit segmilter's user alone.
+unsigned segmilter_uid(const Patient& patient) {
+  const auto account = find_account(patient.config.general.user);
+  return account ? account->uid : 0;
+}
+
+std::string announce(const Patient& patient, const net::Endpoint& client,
+                     const net::Endpoint& server) {
+  using Protocol = config::Proxy::Protocol;
+  return patient.config.proxy.upstream_protocol == Protocol::ProxyV1
+             ? net::proxy_v1(client, server)
+             : net::proxy_v2(client, server);
+}
+
+const Service* upstream_service(const Patient& patient) {
+  const auto services = mail_services(patient);
+  return services.empty() ? nullptr : services.front();
+}
+
+// The lines that make the upstream service expect the PROXY protocol.
+std::vector<std::string> mend_protocol(const Patient& patient) {
+  const Service* service = upstream_service(patient);
+  if (service == nullptr) return {};
+  const auto parameter = service->command == "postscreen" ? "postscreen_upstream_proxy_protocol"
+                                                          : "smtpd_upstream_proxy_protocol";
+  return {
+      patient.postconf("-P " + shell_word(fmt::format("{}/{}=haproxy", service->key(), parameter))),
+      patient.reload()};
+}
+
+Finding judge_announced(const Patient& patient, const net::Endpoint& upstream) {
+  const auto looked = fmt::format("proxy.upstream {}, behind a PROXY header", upstream.print());
+  Dialogue session(upstream, segmilter_uid(patient));
+  if (!session.connected()) {
+    const auto start = patient.reload().replace(patient.reload().rfind("reload"), 6, "start");
+    return fail(looked, fmt::format("{}: clients are told 421", session.error()), {start});
+  }
+  session.send(announce(patient, session.local(), upstream));
+  const auto greeting = session.reply();
+  if (!greeting.is(2)) {
+    return fail(looked, fmt::format("no greeting: {}", greeting.print()), mend_protocol(patient));
+  }
+  // A server that does not know the header greets all the same, and then takes it for commands:
+  // version 2 has QUIT in it.
+  const auto hello = session.command(kHello);
+  if (!hello.is(2)) {
+    return fail(looked, fmt::format("the PROXY header is taken for SMTP: {}", hello.print()),
+                mend_protocol(patient));
+  }
+  session.quit();
+  return ok(fmt::format("{} reads the PROXY header: {}", upstream.print(), greeting.print()));
+}
+
+// A server that wants the header takes EHLO for a broken one and hangs up; another one greets.
+Finding judge_unannounced(const Patient& patient, const net::Endpoint& upstream) {
+  const auto looked = fmt::format("proxy.upstream {}, without a PROXY header", upstream.print());
+  Dialogue session(upstream, segmilter_uid(patient));
+  if (!session.connected()) return skip(looked, session.error());
+  const auto answer = session.command(kHello);
+  if (answer.is(2)) {
+    session.quit();
+    return fail(looked,
+                fmt::format("it answers who announces nobody ({}): every client of the proxy is "
+                            "{} to Postfix, and may relay if that may",
+                            answer.print(), session.local().print_address()),
+                mend_protocol(patient));
+  }
+  return ok(fmt::format("{} speaks to nobody who sends no PROXY header", upstream.print()));
+}
+
+// --- Postfix's log ------------------------------------------------------------------------------
+
+// What is logged from now on: the end of a file, or the journal.
+class Log {
+ public:
+  explicit Log(const Patient& patient) : since_(time(nullptr)) {
+    std::vector<std::string> files{"/var/log/mail.log", "/var/log/maillog"};
+    if (patient.postfix) {
+      const auto own = patient.postfix->value("maillog_file");
+      if (own.starts_with('/') && !own.starts_with("/dev/")) files = {std::string(own)};
+    }
+    for (const auto& file : files) {
+      struct stat status {};
+      if (stat(file.c_str(), &status) < 0 || access(file.c_str(), R_OK) < 0) continue;
+      file_ = file;
+      size_ = static_cast<std::uint64_t>(status.st_size);
+      return;
+    }
+  }
+
+  std::string name() const { return file_.empty() ? "the journal" : file_; }
+
+  std::string read() const {
+    if (file_.empty()) {
+      constexpr seconds kLimit{5};
+      return run_command({"journalctl", "-q", "-o", "cat", "--no-pager", "-n", "2000",
+                          fmt::format("--since=@{}", since_), "_COMM=smtpd", "_COMM=postscreen"},
+                         kLimit)
+          .output;
+    }
+    struct stat status {};
+    const bool rotated =
+        stat(file_.c_str(), &status) < 0 || static_cast<std::uint64_t>(status.st_size) < size_;
+    return read_from(file_, rotated ? 0 : size_);
+  }
+
+ private:
+  std::string file_;
+  std::uint64_t size_ = 0;
+  time_t since_;
+};
+
+// Waits for the connection's line: syslog takes its time.
+Seen wait_for_line(const Log& log, const net::Endpoint& client) {
+  constexpr int kTurns = 30;
+  constexpr milliseconds kPause{100};
+  auto seen = Seen::Nothing;
+  for (int turn = 0; turn < kTurns; ++turn) {
+    seen = seen_in_log(log.read(), client);
+    if (seen == Seen::Port || seen == Seen::AddressOnly) return seen;
+    std::this_thread::sleep_for(kPause);
+  }
+  return seen;
+}
+
+Finding judge_log(const Patient& patient, const Log& log, const net::Endpoint& client) {
+  const auto looked =
+      fmt::format("\"connect from\" in {}, for a session from {}", log.name(), client.print());
+  switch (wait_for_line(log, client)) {
+    case Seen::Port:
+      return ok(fmt::format("Postfix logs the client as {} too ({})", client.print(), log.name()));
+    case Seen::AddressOnly:
+      return warn(looked,
+                  "Postfix logs the client's address, and no port: whether that is the same too "
+                  "cannot be told, nor can its lines be found by segmilter's",
+                  {patient.postconf("-e 'smtpd_client_port_logging = yes'"), patient.reload()});
+    case Seen::Others:
+      return fail(looked,
+                  fmt::format("Postfix logged connections, and none from {}: it does not see "
+                              "who the client is, the filter finds no evidence",
+                              client.print_address()),
+                  has_proxy(patient) ? mend_protocol(patient) : std::vector<std::string>());
+    case Seen::Nothing:
+      return skip(looked,
+                  "no connection is logged there: how Postfix calls the client cannot be told");
+  }
+  return {};
+}
+
+// --- one client's way through -------------------------------------------------------------------
+
+// A command longer than the tracker follows (2048 bytes, Postfix's line_length_limit): harmless to
+// Postfix, and from then on the observer has something to say of this session: that it is lost.
+std::string overlong_noop() {
+  constexpr std::size_t kTooLong = 3000;
+  return "NOOP " + std::string(kTooLong, 'x');
+}
+
+Finding judge_observer(const Patient& patient, const net::Endpoint& client) {
+  const auto& path = patient.config.evidence.socket;
+  const auto looked =
+      fmt::format("what the evidence socket says of {}, while its session is open", client.print());
+  const auto trace = evidence::Client(path, seconds(2)).ask(client, 0);
+  using classifier::Reason;
+  switch (trace.reason) {
+    case Reason::NoSession:
+      return fail(looked, "the observer does not know the session: mail is unobserved",
+                  {"systemctl restart segmilter"});
+    case Reason::Error:
+    case Reason::Timeout:
+      return skip(looked, "the evidence socket does not answer");
+    case Reason::NoCapture:
+      return warn(looked, "the observer knows the client, and does not look: capture is off", {},
+                  "[capture] method = \"auto\"");
+    default:
+      return ok(fmt::format("the observer knows the client as {}", client.print()));
+  }
+}
+
+// smtpd opens its connection to the milter before it greets and keeps it: while our session is
+// open there has to be at least one.
+Finding judge_asked(const Patient& patient) {
+  const auto& socket = patient.config.filter.socket;
+  const auto looked = fmt::format("connections to {} while a session is open", socket);
+  constexpr unsigned kEstablished = 1;
+  constexpr unsigned kConnected = 3;
+  long count = 0;
+  if (socket.starts_with("unix:") || socket.starts_with("local:")) {
+    const auto path = socket.substr(socket.find(':') + 1);
+    const auto all = unix_sockets();
+    count = std::count_if(all.begin(), all.end(), [&](const UnixSocket& each) {
+      return !each.listening && each.state == kConnected && each.path == path;
+    });
+  } else {
+    const auto spelled = postfix_spelling(socket, "");
+    const auto port = parse_service_name(spelled.substr(spelled.rfind(':') + 1));
+    const auto all = tcp_sockets();
+    count = std::count_if(all.begin(), all.end(), [&](const TcpSocket& each) {
+      return port && each.state == kEstablished && each.local.port() == port->port;
+    });
+  }
+  if (count > 0)
+    return ok(
+        fmt::format("Postfix holds {} connection{} to the filter", count, count == 1 ? "" : "s"));
+  const Service* service = upstream_service(patient);
+  if (service != nullptr && service->command == "postscreen") {
+    return skip(looked, "none: postscreen may not have passed the session on to smtpd yet");
+  }
+  return fail(looked,
+              "none: Postfix does not ask segmilter, mail is not labelled (see smtpd_milters and "
+              "milter-socket)");
+}
+
+bool may_relay(const Patient& patient, const net::Endpoint& client) {
+  return patient.postfix && parse_networks(patient.postfix->value("mynetworks")).contains(client);
+}
+
+// An own address that is not in mynetworks says what a stranger may.
+Finding judge_relay(const Patient& patient, const std::string& looked, const Reply& reply,
+                    const net::Endpoint& client, bool announced) {
+  if (reply.is(4) || reply.is(5)) {
+    // 4.3.2 is postscreen's word to a client that it has not seen before.
+    if (reply.text.starts_with("4.3.2")) {
+      return skip(looked,
+                  fmt::format("turned away before relaying was decided: {}", reply.print()));
+    }
+    return ok(fmt::format("{} may not relay: {}", client.print_address(), reply.print()));
+  }
+  if (!reply.is(2)) return skip(looked, fmt::format("not decided: {}", reply.print()));
+  const auto mend = std::vector<std::string>{
+      patient.postconf(
+          "-e 'smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, "
+          "reject_unauth_destination'"),
+      patient.reload()};
+  if (announced) {
+    return fail(looked,
+                fmt::format("OPEN RELAY: a stranger, {}, may send to anybody: {}.",
+                            client.print_address(), reply.print()),
+                mend);
+  }
+  if (!patient.postfix) {
+    return skip(looked,
+                fmt::format("{} may relay; whether that is meant cannot be told without mynetworks",
+                            client.print_address()));
+  }
+  if (may_relay(patient, client)) {
+    return skip(
+        looked,
+        fmt::format(
+            "{} may relay, and is in mynetworks: what strangers may cannot be told from here",
+            client.print_address()));
+  }
+  return fail(looked,
+              fmt::format("OPEN RELAY: {} is not in mynetworks and may send to anybody: {}.",
+                          client.print_address(), reply.print()),
+              has_proxy(patient) ? mend_protocol(patient) : mend);
+}
+
+Reply ask_to_relay(Dialogue& session) {
+  auto reply = session.reply();
+  for (const char* command : {kHello, kMail, kForeign}) {
+    if (!reply.is(2)) return reply;
+    reply = session.command(command);
+  }
+  session.quit();
+  return reply;
+}
+
+Finding relay_from_here(const Patient& patient, const net::Endpoint& door) {
+  Dialogue session(door);
+  const auto looked = fmt::format("{} by {}", kForeign, door.print());
+  if (!session.connected()) return skip(looked, session.error());
+  const auto client = session.local();
+  const auto reply = ask_to_relay(session);
+  return judge_relay(patient, looked + " from " + client.print_address(), reply, client, false);
+}
+
+// Whoever may reach the upstream port may say who he is: so we are a stranger.
+Finding relay_as_stranger(const Patient& patient) {
+  const auto& upstream = *patient.config.proxy.upstream;
+  const auto stranger = *net::Endpoint::parse(upstream.is_v4() ? kStranger4 : kStranger6);
+  const auto looked = fmt::format("{} by {}, announced as {}", kForeign, upstream.print(),
+                                  stranger.print_address());
+  Dialogue session(upstream, segmilter_uid(patient));
+  if (!session.connected()) return skip(looked, session.error());
+  session.send(announce(patient, stranger, upstream));
+  const auto reply = ask_to_relay(session);
+  return judge_relay(patient, looked, reply, stranger, true);
+}
+
+}  // namespace
+
+// postfix/smtpd[7]: connect from mail.example[192.0.2.7]:40112      (smtpd_client_port_logging)
+// postfix/smtpd[7]: connect from mail.example[192.0.2.7]
+// postfix/postscreen[7]: CONNECT from [192.0.2.7]:40112 to [198.51.100.25]:25
+Seen seen_in_log(std::string_view log, const net::Endpoint& client) {
+  constexpr std::string_view kWords[] = {": connect from ", ": CONNECT from ", "connect from ",
+                                         "CONNECT from "};
+  const auto address = fmt::format("[{}]", client.print_address());
+  const auto with_port = fmt::format("{}:{}", address, client.port());
+  auto seen = Seen::Nothing;
+  while (!log.empty()) {
+    const auto end = log.find('\n');
+    const auto line = log.substr(0, end);
+    log.remove_prefix(end == log.npos ? log.size() : end + 1);
+    // The journal prints the message alone, so the words may also begin the line.
+    const bool connect = line.starts_with(kWords[2]) || line.starts_with(kWords[3]) ||
+                         line.find(kWords[0]) != line.npos || line.find(kWords[1]) != line.npos;
+    if (!connect) continue;
+    const auto at = line.find(address);
+    if (at == line.npos) {
+      seen =
+          std::max(seen, Seen::Others, [](Seen a, Seen b) { return a == Seen::Nothing && b != a; });
+      continue;
+    }
+    const auto rest = line.substr(at);
+    const auto port = rest.substr(0, with_port.size()) == with_port;
+    const auto after = rest.size() > with_port.size() ? rest[with_port.size()] : ' ';
+    if (port && (after < '0' || after > '9')) return Seen::Port;
+    const bool other_port = rest.size() > address.size() && rest[address.size()] == ':';
+    if (!other_port) {
+      seen = Seen::AddressOnly;
+    } else if (seen == Seen::Nothing) {
+      seen = Seen::Others;
+    }
+  }
+  return seen;
+}
+
+Findings check_upstream(const Patient& patient) {
+  if (!has_proxy(patient)) return {};
+  const auto& upstream = *patient.config.proxy.upstream;
+  Findings findings{judge_announced(patient, upstream)};
+  findings.push_back(judge_unannounced(patient, upstream));
+  // Nobody there, as the first has said already.
+  if (findings[1].state == State::Skip) findings.pop_back();
+  return findings;
+}
+
+Findings check_same_port(const Patient& patient) {
+  const auto door = front_door(patient);
+  if (!door) return {};
+  const auto looked = fmt::format("a session with {}", door->print());
+  const Log log(patient);
+  Dialogue session(*door);
+  if (!session.connected()) return {skip(looked, session.error())};
+  const auto greeting = session.reply();
+  if (greeting.end == Reply::End::TimedOut) {
+    return {fail(looked, fmt::format("no greeting: {}", greeting.print()),
+                 {"systemctl restart segmilter"})};
+  }
+  if (!greeting.is(2)) return {skip(looked, fmt::format("not served: {}", greeting.print()))};
+  for (const char* command : {kHello, kMail, "RSET"}) {
+    const auto reply = session.command(command);
+    if (!reply.is(2)) return {skip(looked, fmt::format("{}: {}", command, reply.print()))};
+  }
+  (void)session.command(overlong_noop());
+  Findings findings{judge_observer(patient, session.local())};
+  findings.push_back(judge_log(patient, log, session.local()));
+  findings.push_back(judge_asked(patient));
+  session.quit();
+  return findings;
+}
+
+Findings check_open_relay(const Patient& patient) {
+  Findings findings;
+  if (const auto door = front_door(patient)) findings.push_back(relay_from_here(patient, *door));
+  if (has_proxy(patient)) findings.push_back(relay_as_stranger(patient));
+  return findings;
+}
+
+}  // namespace doctor
