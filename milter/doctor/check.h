@@ -27,9 +27,9 @@ struct Patient {
   std::vector<net::Endpoint> addresses;  // the machine's own
   bool root = false;
 
-  // Lines that mend: "postconf -c DIR ARGUMENTS", "postfix -c DIR reload".
+  // Lines that mend: "postconf -c DIR ARGUMENTS", "postfix -c DIR WORD".
   std::string postconf(const std::string& arguments) const;
-  std::string reload() const;
+  std::string postfix_command(const std::string& word) const;
 };
 
 using Findings = std::vector<Finding>;

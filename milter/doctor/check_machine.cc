@@ -195,7 +195,7 @@ Findings check_upstream_scope(const Patient& patient) {
     mend.push_back(patient.postconf(
         "-F " +
         shell_word(fmt::format("{}/service={}", services.front()->key(), loopback.print()))));
-    mend.push_back(patient.reload());
+    mend.push_back(patient.postfix_command("reload"));
   }
   const auto setting = upstream.is_loopback()
                            ? std::string()

@@ -58,15 +58,15 @@ std::vector<std::string> mend_protocol(const Patient& patient) {
                                                           : "smtpd_upstream_proxy_protocol";
   return {
       patient.postconf("-P " + shell_word(fmt::format("{}/{}=haproxy", service->key(), parameter))),
-      patient.reload()};
+      patient.postfix_command("reload")};
 }
 
 Finding judge_announced(const Patient& patient, const net::Endpoint& upstream) {
   const auto looked = fmt::format("proxy.upstream {}, behind a PROXY header", upstream.print());
   Dialogue session(upstream, segmilter_uid(patient));
   if (!session.connected()) {
-    const auto start = patient.reload().replace(patient.reload().rfind("reload"), 6, "start");
-    return fail(looked, fmt::format("{}: clients are told 421", session.error()), {start});
+    return fail(looked, fmt::format("{}: clients are told 421", session.error()),
+                {patient.postfix_command("start")});
   }
   session.send(announce(patient, session.local(), upstream));
   const auto greeting = session.reply();
@@ -166,7 +166,8 @@ Finding judge_log(const Patient& patient, const Log& log, const net::Endpoint& c
       return warn(looked,
                   "Postfix logs the client's address, and no port: whether that is the same too "
                   "cannot be told, nor can its lines be found by segmilter's",
-                  {patient.postconf("-e 'smtpd_client_port_logging = yes'"), patient.reload()});
+                  {patient.postconf("-e 'smtpd_client_port_logging = yes'"),
+                   patient.postfix_command("reload")});
     case Seen::Others:
       return fail(looked,
                   fmt::format("Postfix logged connections, and none from {}: it does not see "
@@ -264,7 +265,7 @@ Finding judge_relay(const Patient& patient, const std::string& looked, const Rep
       patient.postconf(
           "-e 'smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, "
           "reject_unauth_destination'"),
-      patient.reload()};
+      patient.postfix_command("reload")};
   if (announced) {
     return fail(looked,
                 fmt::format("OPEN RELAY: a stranger, {}, may send to anybody: {}.",
@@ -289,23 +290,32 @@ Finding judge_relay(const Patient& patient, const std::string& looked, const Rep
               has_proxy(patient) ? mend_protocol(patient) : mend);
 }
 
-Reply ask_to_relay(Dialogue& session) {
-  auto reply = session.reply();
-  for (const char* command : {kHello, kMail, kForeign}) {
-    if (!reply.is(2)) return reply;
-    reply = session.command(command);
-  }
+// What was said to RCPT; nullopt: it did not come to that, and `last` says why.
+std::optional<Reply> ask_to_relay(Dialogue& session, Reply& last) {
+  last = session.reply();
+  if (!last.is(2)) return std::nullopt;
+  last = session.command(kHello);
+  // A server that takes the PROXY header for a command has answered that first. It is the one that
+  // makes an open relay, so its next reply is waited for.
+  if (last.is(5)) last = session.reply();
+  if (!last.is(2)) return std::nullopt;
+  last = session.command(kMail);
+  if (!last.is(2)) return std::nullopt;
+  last = session.command(kForeign);
   session.quit();
-  return reply;
+  return last;
 }
 
 Finding relay_from_here(const Patient& patient, const net::Endpoint& door) {
   Dialogue session(door);
-  const auto looked = fmt::format("{} by {}", kForeign, door.print());
+  auto looked = fmt::format("{} by {}", kForeign, door.print());
   if (!session.connected()) return skip(looked, session.error());
   const auto client = session.local();
-  const auto reply = ask_to_relay(session);
-  return judge_relay(patient, looked + " from " + client.print_address(), reply, client, false);
+  looked += " from " + client.print_address();
+  Reply last;
+  const auto reply = ask_to_relay(session, last);
+  if (!reply) return skip(looked, fmt::format("it did not come to that: {}", last.print()));
+  return judge_relay(patient, looked, *reply, client, false);
 }
 
 // Whoever may reach the upstream port may say who he is: so we are a stranger.
@@ -317,8 +327,10 @@ Finding relay_as_stranger(const Patient& patient) {
   Dialogue session(upstream, segmilter_uid(patient));
   if (!session.connected()) return skip(looked, session.error());
   session.send(announce(patient, stranger, upstream));
-  const auto reply = ask_to_relay(session);
-  return judge_relay(patient, looked, reply, stranger, true);
+  Reply last;
+  const auto reply = ask_to_relay(session, last);
+  if (!reply) return skip(looked, fmt::format("it did not come to that: {}", last.print()));
+  return judge_relay(patient, looked, *reply, stranger, true);
 }
 
 }  // namespace
@@ -342,8 +354,7 @@ Seen seen_in_log(std::string_view log, const net::Endpoint& client) {
     if (!connect) continue;
     const auto at = line.find(address);
     if (at == line.npos) {
-      seen =
-          std::max(seen, Seen::Others, [](Seen a, Seen b) { return a == Seen::Nothing && b != a; });
+      if (seen == Seen::Nothing) seen = Seen::Others;
       continue;
     }
     const auto rest = line.substr(at);

@@ -55,6 +55,15 @@ bool same_socket(const std::string& address, const std::string& filter_socket,
   return rest[0] == '/' ? is_path(rest) || is_path(queue + rest) : is_path(queue + "/" + rest);
 }
 
+// Where smtpd looks for a unix socket: it works in the queue directory, and in a jail that is "/".
+std::string path_read(const Postfix& postfix, const Service& smtpd, const std::string& address) {
+  const auto rest = address.substr(address.find(':') + 1);
+  const auto queue = queue_directory(postfix);
+  const bool whole = rest.starts_with('/');
+  const auto path = whole ? (postfix.chrooted(smtpd) ? queue + rest : rest) : queue + "/" + rest;
+  return std::filesystem::path(path).lexically_normal();
+}
+
 struct Milters {
   const Postfix& postfix;
   const Service& smtpd;
@@ -71,6 +80,13 @@ struct Milters {
         return;
       }
     }
+  }
+
+  // Whether smtpd finds our socket by what is written there.
+  bool reaches(const Patient& patient) const {
+    const auto& socket = patient.config.filter.socket;
+    if (ours == nullptr || socket.starts_with("inet")) return ours != nullptr;
+    return path_read(postfix, smtpd, ours->address) == socket.substr(socket.find(':') + 1);
   }
 
   // The entry's own option, else main.cf's.
@@ -99,9 +115,10 @@ std::string mended_entry(const Patient& patient, const Milters& milters) {
                  std::chrono::duration_cast<seconds>(patient.config.filter.evidence_timeout));
     return good ? found->second : std::string(wanted);
   };
-  const auto address = milters.ours != nullptr ? milters.ours->address
-                                               : postfix_spelling(patient.config.filter.socket,
-                                                                  queue_directory(milters.postfix));
+  const auto address =
+      milters.reaches(patient)
+          ? milters.ours->address
+          : postfix_spelling(patient.config.filter.socket, queue_directory(milters.postfix));
   auto text = fmt::format("{{ {}, default_action=accept, connect_timeout={}, command_timeout={}",
                           address, keep("connect_timeout", kConnectTimeout),
                           keep("command_timeout", kCommandTimeout));
@@ -127,7 +144,7 @@ std::vector<std::string> mend_milters(const Patient& patient, const Milters& mil
     lines.push_back(patient.postconf("-PX " + shell_word(milters.smtpd.key() + "/smtpd_milters")));
   }
   lines.push_back(patient.postconf("-e " + shell_word("smtpd_milters = " + value)));
-  lines.push_back(patient.reload());
+  lines.push_back(patient.postfix_command("reload"));
   return lines;
 }
 
@@ -146,6 +163,12 @@ void judge_milters(const Patient& patient, const Service& smtpd, Findings& findi
     return complain(fail, fmt::format("smtpd_milters does not name segmilter ({}): no mail is "
                                       "labelled",
                                       patient.config.filter.socket));
+  }
+  if (!milters.reaches(patient)) {
+    complain(fail, fmt::format("smtpd{} looks for it at {}, and it is at {}: no mail is labelled",
+                               milters.postfix.chrooted(smtpd) ? " in its chroot" : "",
+                               path_read(milters.postfix, smtpd, milters.ours->address),
+                               patient.config.filter.socket));
   }
   if (milters.ours != &milters.list.front()) {
     complain(warn, fmt::format("segmilter is behind {} in smtpd_milters: a header that another "
@@ -175,9 +198,9 @@ void judge_milters(const Patient& patient, const Service& smtpd, Findings& findi
   }
   const auto protocol = milters.option("protocol", "milter_protocol");
   if (protocol != "6") {
-    findings.push_back(warn(looked,
-                            fmt::format("milter_protocol is {}: the filter needs 6", protocol),
-                            {patient.postconf("-e 'milter_protocol = 6'"), patient.reload()}));
+    findings.push_back(
+        warn(looked, fmt::format("milter_protocol is {}: the filter needs 6", protocol),
+             {patient.postconf("-e 'milter_protocol = 6'"), patient.postfix_command("reload")}));
   }
   if (findings.size() == before) {
     findings.push_back(ok(fmt::format("{}: {} is the first, accepts when it is gone", smtpd.key(),
@@ -198,9 +221,9 @@ void judge_pass(const Patient& patient, const Service& entry, Findings& findings
   const Service* pass = postfix.smtpd_behind(entry);
   const auto looked = fmt::format("{} in master.cf is postscreen", entry.key());
   if (pass == nullptr) {
-    findings.push_back(
-        fail(looked, "there is no smtpd of type pass for it to pass clients on to",
-             {patient.postconf("-M 'smtpd/pass=smtpd pass - - n - - smtpd'"), patient.reload()}));
+    findings.push_back(fail(looked, "there is no smtpd of type pass for it to pass clients on to",
+                            {patient.postconf("-M 'smtpd/pass=smtpd pass - - n - - smtpd'"),
+                             patient.postfix_command("reload")}));
     return;
   }
   if (postfix.value(*pass, kHeader).empty()) return;
@@ -211,7 +234,7 @@ void judge_pass(const Patient& patient, const Service& entry, Findings& findings
       fmt::format("{} of {}, which is behind postscreen", kHeader, pass->key()),
       "it is ignored there, with a warning for each client in the log: postscreen has read the "
       "header",
-      {patient.postconf(line), patient.reload()}));
+      {patient.postconf(line), patient.postfix_command("reload")}));
 }
 
 // What main.cf says holds for every smtpd: also for those that strangers reach.
@@ -231,7 +254,7 @@ void judge_others(const Patient& patient, const Service& entry, Findings& findin
                     service.key()),
         {patient.postconf(fmt::format(
              "-P {}", shell_word(fmt::format("{}/{}=haproxy", entry.key(), parameter)))),
-         patient.postconf("-X " + parameter), patient.reload()}));
+         patient.postconf("-X " + parameter), patient.postfix_command("reload")}));
   }
 }
 
@@ -301,7 +324,7 @@ Findings check_postconf(const Patient& patient) {
     return {fail(fmt::format("the services of master.cf, for proxy.upstream {}", upstream.print()),
                  fmt::format("master.cf has no smtpd on {}, where the proxy hands clients on to",
                              upstream.print()),
-                 {patient.postconf(new_service(upstream)), patient.reload()})};
+                 {patient.postconf(new_service(upstream)), patient.postfix_command("reload")})};
   }
   return {};  // check_ports says it
 }
@@ -328,7 +351,7 @@ Findings check_proxy_protocol(const Patient& patient) {
           "mynetworks lets relay",
           {patient.postconf("-P " +
                             shell_word(fmt::format("{}/{}=haproxy", entry->key(), parameter))),
-           patient.reload()}));
+           patient.postfix_command("reload")}));
     }
     judge_others(patient, *entry, findings);
     if (entry->command == "postscreen") judge_pass(patient, *entry, findings);
@@ -363,7 +386,8 @@ Findings check_ports(const Patient& patient) {
                fmt::format("Postfix and segmilter both want port {}: the one that is started last "
                            "does not get it",
                            listen.port()),
-               {patient.postconf("-M# " + shell_word(service.key())), patient.reload()}));
+               {patient.postconf("-M# " + shell_word(service.key())),
+                patient.postfix_command("reload")}));
     }
   }
   if (patient.config.proxy.listen.empty() && !patient.config.wire.ports.empty() &&
@@ -374,7 +398,7 @@ Findings check_ports(const Patient& patient) {
         fail(fmt::format("the services of master.cf, for wire.ports {}", port),
              fmt::format("Postfix takes no mail on port {}, so there is nothing to see", port),
              {patient.postconf(fmt::format("-M '{0}/inet={0} inet n - n - - smtpd'", name)),
-              patient.reload()}));
+              patient.postfix_command("reload")}));
   }
   if (findings.empty()) {
     findings.push_back(ok(patient.config.proxy.listen.empty()
@@ -431,7 +455,7 @@ Findings check_mynetworks(const Patient& patient) {
         mend.push_back(patient.postconf("-PX " + shell_word(smtpd->key() + "/mynetworks")));
       }
       mend.push_back(patient.postconf("-e " + shell_word("mynetworks =" + good)));
-      mend.push_back(patient.reload());
+      mend.push_back(patient.postfix_command("reload"));
       findings.push_back(
           fail(fmt::format("mynetworks of {}: {}", smtpd->key(), value),
                fmt::format("OPEN RELAY: mynetworks has{}, everybody may relay.", world),
@@ -471,7 +495,7 @@ Findings check_limits(const Patient& patient) {
         warn(text, "one client can have all smtpd processes, and the others wait",
              {patient.postconf(fmt::format("-e 'smtpd_client_connection_count_limit = {}'",
                                            std::max(1U, *processes / 2))),
-              patient.reload()}));
+              patient.postfix_command("reload")}));
   }
   return findings;
 }

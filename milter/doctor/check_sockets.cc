@@ -170,8 +170,10 @@ Finding as_postfix(const Patient& patient, const std::string& path, const std::s
     return ok(fmt::format("{} reaches the filter at {}{}", account->name, path, jail));
   }
   if (*error == ENOENT && !jail.empty()) {
-    return fail(looked, fmt::format("{} is not there{}", seen, jail), {},
-                fmt::format("[filter] socket = \"unix:{}/segmilter/milter.sock\"", queue));
+    const bool below = path.starts_with(queue + "/");  // then it is a matter of smtpd_milters
+    const auto setting =
+        below ? "" : fmt::format("[filter] socket = \"unix:{}/segmilter/milter.sock\"", queue);
+    return fail(looked, fmt::format("{} is not there{}", seen, jail), {}, setting);
   }
   return judge_refusal(patient, *account, path, looked, *error);
 }

@@ -43,9 +43,9 @@ std::string Patient::postconf(const std::string& arguments) const {
   return fmt::format("postconf -c {} {}", shell_word(postfix_config), arguments);
 }
 
-std::string Patient::reload() const {
-  if (postfix_config.empty()) return "postfix reload";
-  return fmt::format("postfix -c {} reload", shell_word(postfix_config));
+std::string Patient::postfix_command(const std::string& word) const {
+  if (postfix_config.empty()) return "postfix " + word;
+  return fmt::format("postfix -c {} {}", shell_word(postfix_config), word);
 }
 
 Finding ok(std::string found) {
