@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 
 #include "milter/config/load.h"
@@ -43,9 +44,9 @@ bool same_socket(const std::string& address, const std::string& filter_socket,
   if (kind == "inet") {
     // Names of hosts are many; the port is one.
     const auto ours = postfix_spelling(filter_socket, queue);
-    return ours.starts_with("inet:") &&
-           ours.substr(ours.rfind(':')) ==
-               rest.substr(rest.rfind(':') == rest.npos ? 0 : rest.rfind(':'));
+    const auto port = rest.rfind(':');
+    return ours.starts_with("inet:") && port != rest.npos &&
+           ours.substr(ours.rfind(':')) == rest.substr(port);
   }
   if ((kind != "unix" && kind != "local") || rest.empty()) return false;
   const auto path = filter_socket.substr(filter_socket.find(':') + 1);
@@ -81,6 +82,9 @@ struct Milters {
       }
     }
   }
+
+  Milters(const Milters&) = delete;  // `ours` points into `list`
+  Milters& operator=(const Milters&) = delete;
 
   // Whether smtpd finds our socket by what is written there.
   bool reaches(const Patient& patient) const {
@@ -284,8 +288,10 @@ std::string spell(const net::Network& network) {
 }
 
 std::optional<unsigned> to_number(std::string_view text) {
-  const auto time = parse_time(text);
-  return time ? std::optional(static_cast<unsigned>(time->count())) : std::nullopt;
+  unsigned value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = error == std::errc{} && end == text.data() + text.size();
+  return whole ? std::optional(value) : std::nullopt;
 }
 
 }  // namespace

@@ -157,11 +157,12 @@ Finding as_postfix(const Patient& patient, const std::string& path, const std::s
   for (const Service* service : mail_services(patient)) {
     const Service* smtpd = postfix.smtpd_behind(*service);
     if (smtpd == nullptr) continue;
-    seen = path_for(patient, *smtpd).value_or(path);
+    const auto written = path_for(patient, *smtpd);
+    seen = written.value_or(path);
     if (!postfix.chrooted(*smtpd)) break;
     place = {queue, "/"};
     jail = fmt::format(" from {}'s chroot {}", smtpd->key(), queue);
-    if (seen == path && path.starts_with(queue + "/")) seen = path.substr(queue.size() + 1);
+    if (!written && path.starts_with(queue + "/")) seen = path.substr(queue.size() + 1);
     break;
   }
   const auto error = as_user(*account, place, kLimit, [&] { return talk_unix(seen); });

@@ -115,7 +115,9 @@ class Ward:
         """All as it was, whatever a fault left behind."""
         self.bed.segmilter.program = self.program
         for path, text in self.good.items():
-            path.write_text(text)
+            aside = path.with_suffix(".new")  # by a rename: an smtpd that starts now must not find half a file
+            aside.write_text(text)
+            aside.replace(path)
         if not self.bed.postfix.master_pid() or not os.path.exists(f"/proc/{self.bed.postfix.master_pid()}"):
             self.bed.postfix.start()
         self.socket.parent.chmod(0o2770)
@@ -126,7 +128,10 @@ class Ward:
 def content(ward: Ward, what: str) -> bool:
     seen = ward.examine()
     wrong = [f'{finding["check"]}: {finding["found"]}' for finding in seen.bad()]
-    return ward.checks.that(seen.findings and not wrong and seen.code == 0, f"{what}: content {' | '.join(wrong)}{seen.error}")
+    holds = ward.checks.that(seen.findings and not wrong and seen.code == 0, f"{what}: content {' | '.join(wrong)}{seen.error}")
+    if not holds:
+        ward.bed.show_logs(40)
+    return holds
 
 
 def fault(ward: Ward, name: str, broken, wanted: list[tuple[str, str, str]], mend: bool = True) -> None:
