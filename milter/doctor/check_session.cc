@@ -121,11 +121,13 @@ class Log {
     }
   }
 
-  std::string name() const { return file_.empty() ? "the journal" : file_ + " or the journal"; }
+  // Where the last lines that were read came from.
+  const std::string& name() const { return source_; }
 
   // A file that nobody writes to any more is common where there is a journal.
-  std::string read() const {
+  std::string read() {
     auto text = file_.empty() ? std::string() : new_lines();
+    source_ = text.empty() ? "the journal" : file_;
     return text.empty() ? journal() : text;
   }
 
@@ -146,12 +148,13 @@ class Log {
   }
 
   std::string file_;
+  std::string source_ = "the journal";
   std::uint64_t size_ = 0;
   time_t since_;
 };
 
 // Waits for the connection's line: syslog takes its time.
-Seen wait_for_line(const Log& log, const net::Endpoint& client) {
+Seen wait_for_line(Log& log, const net::Endpoint& client) {
   constexpr seconds kLimit{3};
   constexpr milliseconds kPause{100};
   const auto deadline = std::chrono::steady_clock::now() + kLimit;
@@ -164,12 +167,13 @@ Seen wait_for_line(const Log& log, const net::Endpoint& client) {
   return seen;
 }
 
-Finding judge_log(const Patient& patient, const Log& log, const net::Endpoint& client) {
+Finding judge_log(const Patient& patient, Log& log, const net::Endpoint& client) {
+  const auto seen = wait_for_line(log, client);
   const auto looked =
       fmt::format("\"connect from\" in {}, for a session from {}", log.name(), client.print());
-  switch (wait_for_line(log, client)) {
+  switch (seen) {
     case Seen::Port:
-      return ok(fmt::format("Postfix logs the client as {} too", client.print()));
+      return ok(fmt::format("Postfix logs the client as {} too ({})", client.print(), log.name()));
     case Seen::AddressOnly:
       return warn(looked,
                   "Postfix logs the client's address, and no port: whether that is the same too "
@@ -393,7 +397,7 @@ Findings check_same_port(const Patient& patient) {
   const auto door = front_door(patient);
   if (!door) return {};
   const auto looked = fmt::format("a session with {}", door->print());
-  const Log log(patient);
+  Log log(patient);
   Dialogue session(*door);
   if (!session.connected()) return {skip(looked, session.error())};
   const auto greeting = session.reply();

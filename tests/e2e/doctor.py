@@ -13,8 +13,8 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bed import report
-from bed.process import end, wait_until
+from bed.process import alive, end, wait_until
 from bed.segmilter import overlay
 from bed.testbed import Bed
 
@@ -56,6 +56,7 @@ class Ward:
         self.socket = bed.segmilter.queue / "segmilter/milter.sock"
         self.evidence = bed.segmilter.root / "evidence.sock"
         self.program = bed.segmilter.program
+        self.well = self.shape()
 
     def doctor(self, *options, prefix=()) -> subprocess.CompletedProcess:
         return self.bed.link.server.run(*prefix, self.bed.program, "doctor", "-c", self.bed.segmilter.config,
@@ -70,8 +71,13 @@ class Ward:
         self.bed.link.server.run("postconf", "-c", self.bed.postfix.conf, *arguments)
 
     def reload(self) -> None:
-        self.bed.postfix._control("reload")
-        time.sleep(0.7)
+        """As `postfix reload`, without its second of looking at folders."""
+        def count() -> int:
+            return self.bed.postfix.log().count(": reload -- version")
+        before = count()
+        os.kill(self.bed.postfix.master_pid(), signal.SIGHUP)
+        wait_until(lambda: count() > before, 10, "Postfix to read its settings")
+        time.sleep(0.5)
 
     def main_cf(self, *lines: str) -> None:
         self.postconf("-e", *lines)
@@ -111,18 +117,27 @@ class Ward:
         config.write_text(overlay(config.read_text(), {section: {key: json.loads(value)}}))
         self.restart()
 
+    def shape(self) -> tuple:
+        """What a fault may have done to the running segmilter."""
+        process = self.bed.segmilter.process
+        paths = [(path.stat().st_ino, path.stat().st_mode, path.stat().st_gid) if path.exists() else None
+                 for path in (self.socket.parent, self.socket, self.evidence)]
+        return process.pid if process.poll() is None else 0, paths, self.bed.segmilter.config.read_text()
+
     def reset(self) -> None:
         """All as it was, whatever a fault left behind."""
-        self.bed.segmilter.program = self.program
+        changed = self.shape() != self.well
         for path, text in self.good.items():
             aside = path.with_suffix(".new")  # by a rename: an smtpd that starts now must not find half a file
             aside.write_text(text)
             aside.replace(path)
-        if not self.bed.postfix.master_pid() or not os.path.exists(f"/proc/{self.bed.postfix.master_pid()}"):
+        if not alive(self.bed.postfix.master_pid()):
             self.bed.postfix.start()
-        self.socket.parent.chmod(0o2770)
         self.reload()
-        self.restart()
+        if changed:
+            self.socket.parent.chmod(0o2770)
+            self.restart()
+            self.well = self.shape()
 
 
 def content(ward: Ward, what: str) -> bool:
@@ -164,7 +179,14 @@ def stranger_on_25(ward: Ward):
     """Another server has port 25."""
     ward.bed.segmilter.stop()
     other = subprocess.Popen(ward.bed.link.server.command(
-        "/usr/bin/python3", "-c", "import socket,time; s=socket.create_server(('0.0.0.0', 25)); time.sleep(120)"))
+        "/usr/bin/python3", "-c", """
+import socket
+server = socket.create_server(("0.0.0.0", 25))
+while True:
+    client = server.accept()[0]
+    client.sendall(b"421 not yours\\r\\n")
+    client.close()
+"""))
     try:
         wait_until(ward.bed.segmilter._listens, 10, "the stranger to listen")
         yield
@@ -207,6 +229,25 @@ def usage(ward: Ward) -> None:
     done = ward.bed.link.server.run(ward.bed.program, "doctor", "-c", config, "--postfix-config", "/nowhere", check=False,
                                     capture_output=True, text=True)
     ward.checks.that(done.returncode == 1 and "settings cannot be read" in done.stdout, "Postfix's folder is not there: exit 1")
+
+
+def by_the_journal(ward: Ward) -> None:
+    """Where Postfix has no log file of its own and syslog none, journalctl is asked; here a stand-in for it."""
+    bed = ward.bed
+    copy, tools = bed.root / "conf-without-log-file", bed.root / "bin"
+    shutil.copytree(bed.postfix.conf, copy)
+    bed.link.server.run("postconf", "-c", copy, "-X", "maillog_file")
+    tools.mkdir()
+    journal = tools / "journalctl"
+    journal.write_text(f"""#!/bin/sh
+case "$*" in *"-o cat"*"--since=@"*"_COMM=smtpd _COMM=postscreen") ;; *) exit 1 ;; esac
+sed 's/^.*\\]: //' {bed.postfix.log_file}
+""")
+    journal.chmod(0o755)
+    done = bed.link.server.run("env", f"PATH={tools}:{os.environ['PATH']}", bed.program, "doctor", "-c", bed.segmilter.config,
+                               "--postfix-config", copy, "--format", "json", check=False, capture_output=True, text=True)
+    found = Examination(done).find("same-port", "ok", "Postfix logs the client as 198.51.100.25:")
+    ward.checks.that(found and "the journal" in found["found"], f"by the journal: {found and found['found']}")
 
 
 def faults_of_sockets(ward: Ward) -> None:
@@ -325,7 +366,7 @@ def faults_of_segmilter(ward: Ward) -> None:
         wrapper.chmod(0o755)
         bed.segmilter.program = wrapper
         ward.restart()
-        bed.segmilter.program = ward.program  # what is started again has its rights
+        bed.segmilter.program = ward.program  # the next start has its rights
     fault(ward, "started without CAP_BPF", without_bpf, [("capture", "warn", "the running segmilter is without it")])
     if len(sys.argv) == 2 or sys.argv[2] in "another server has port 25":
         report.step("another server has port 25")
@@ -354,6 +395,7 @@ def main() -> int:
         look_at_good(ward)
         without_rights(ward)
         usage(ward)
+        by_the_journal(ward)
         faults_of_sockets(ward)
         faults_of_milters(ward)
         faults_of_postfix(ward)
