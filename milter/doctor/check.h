@@ -72,6 +72,13 @@ Finding warn(std::string looked_at, std::string found, std::vector<std::string> 
 Finding fail(std::string looked_at, std::string found, std::vector<std::string> mend = {},
              std::string setting = {});
 
+// Clients come by the proxy.
+bool has_proxy(const Patient& patient);
+// And the proxy tells Postfix who they are by a PROXY header. A way that hides nothing from Postfix
+// in the first place needs none: it is excepted here, and with it from all that looks at the
+// header.
+bool uses_proxy_header(const Patient& patient);
+
 // The services of master.cf that take the mail which segmilter sees: behind the proxy one, on the
 // wire those on its ports.
 std::vector<const Service*> mail_services(const Patient& patient);

@@ -168,7 +168,7 @@ Findings check_listen(const Patient& patient) {
 }
 
 Findings check_upstream_scope(const Patient& patient) {
-  if (patient.config.proxy.listen.empty() || !patient.config.proxy.upstream) return {};
+  if (!uses_proxy_header(patient)) return {};
   const auto& upstream = *patient.config.proxy.upstream;
   const auto looked =
       fmt::format("who listens on port {} (proxy.upstream {})", upstream.port(), upstream.print());

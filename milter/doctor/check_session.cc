@@ -27,10 +27,6 @@ constexpr const char* kForeign = "RCPT TO:<segmilter-doctor@example.net>";
 constexpr const char* kStranger4 = "203.0.113.77:40112";
 constexpr const char* kStranger6 = "[2001:db8:ffff::77]:40112";
 
-bool has_proxy(const Patient& patient) {
-  return !patient.config.proxy.listen.empty() && patient.config.proxy.upstream.has_value();
-}
-
 // Upstream's firewall may admit segmilter's user alone.
 unsigned segmilter_uid(const Patient& patient) {
   const auto account = find_account(patient.config.general.user);
@@ -50,15 +46,25 @@ const Service* upstream_service(const Patient& patient) {
   return services.empty() ? nullptr : services.front();
 }
 
-// The lines that make the upstream service expect the PROXY protocol.
+// The lines that make the upstream service expect the PROXY protocol, if it does not.
 std::vector<std::string> mend_protocol(const Patient& patient) {
   const Service* service = upstream_service(patient);
-  if (service == nullptr) return {};
+  if (service == nullptr || !uses_proxy_header(patient)) return {};
   const auto parameter = service->command == "postscreen" ? "postscreen_upstream_proxy_protocol"
                                                           : "smtpd_upstream_proxy_protocol";
+  if (patient.postfix->value(*service, parameter) == "haproxy") return {};
   return {
       patient.postconf("-P " + shell_word(fmt::format("{}/{}=haproxy", service->key(), parameter))),
       patient.postfix_command("reload")};
+}
+
+// Who does not listen is not started, or has not read its settings.
+std::string mend_silence(const Patient& patient) {
+  constexpr seconds kLimit{10};
+  std::vector<std::string> argv{"postfix"};
+  if (!patient.postfix_config.empty()) argv.insert(argv.end(), {"-c", patient.postfix_config});
+  argv.emplace_back("status");
+  return patient.postfix_command(run_command(argv, kLimit).status == 0 ? "reload" : "start");
 }
 
 Finding judge_announced(const Patient& patient, const net::Endpoint& upstream) {
@@ -66,7 +72,7 @@ Finding judge_announced(const Patient& patient, const net::Endpoint& upstream) {
   Dialogue session(upstream, segmilter_uid(patient));
   if (!session.connected()) {
     return fail(looked, fmt::format("{}: clients are told 421", session.error()),
-                {patient.postfix_command("start")});
+                {mend_silence(patient)});
   }
   session.send(announce(patient, session.local(), upstream));
   const auto greeting = session.reply();
@@ -185,7 +191,7 @@ Finding judge_log(const Patient& patient, Log& log, const net::Endpoint& client)
                   fmt::format("Postfix logged connections, and none from {}: it does not see "
                               "who the client is, the filter finds no evidence",
                               client.print_address()),
-                  has_proxy(patient) ? mend_protocol(patient) : std::vector<std::string>());
+                  mend_protocol(patient));
     case Seen::Nothing:
       return skip(looked,
                   "no connection is logged there: how Postfix calls the client cannot be told");
@@ -261,45 +267,60 @@ bool may_relay(const Patient& patient, const net::Endpoint& client) {
   return patient.postfix && parse_networks(patient.postfix->value("mynetworks")).contains(client);
 }
 
-// An own address that is not in mynetworks says what a stranger may.
+std::vector<std::string> mend_relay(const Patient& patient) {
+  auto lines = mend_protocol(patient);
+  const Service* entry = upstream_service(patient);
+  const Service* smtpd = entry != nullptr ? patient.postfix->smtpd_behind(*entry) : nullptr;
+  if (!lines.empty() || smtpd == nullptr) return lines;
+  constexpr const char* kSetting = "smtpd_relay_restrictions";
+  if (smtpd->overrides.contains(kSetting)) {
+    lines.push_back(patient.postconf("-PX " + shell_word(smtpd->key() + "/" + kSetting)));
+  }
+  lines.push_back(patient.postconf(fmt::format(
+      "-e '{} = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination'",
+      kSetting)));
+  lines.push_back(patient.postfix_command("reload"));
+  return lines;
+}
+
+// `announced`: the client is a stranger by our own word, else an address of this machine; of those,
+// one that is not in mynetworks says what a stranger may.
 Finding judge_relay(const Patient& patient, const std::string& looked, const Reply& reply,
                     const net::Endpoint& client, bool announced) {
+  const auto address = client.print_address();
   if (reply.is(4) || reply.is(5)) {
     // 4.3.2 is postscreen's word to a client that it has not seen before.
     if (reply.text.starts_with("4.3.2")) {
       return skip(looked,
                   fmt::format("turned away before relaying was decided: {}", reply.print()));
     }
-    return ok(fmt::format("{} may not relay: {}", client.print_address(), reply.print()));
+    return ok(fmt::format("{} may not relay: {}", address, reply.print()));
   }
   if (!reply.is(2)) return skip(looked, fmt::format("not decided: {}", reply.print()));
-  const auto mend = std::vector<std::string>{
-      patient.postconf(
-          "-e 'smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, "
-          "reject_unauth_destination'"),
-      patient.postfix_command("reload")};
+  const bool listed = may_relay(patient, client);
   if (announced) {
+    const auto why = listed ? " (see mynetworks)" : "";
     return fail(looked,
-                fmt::format("OPEN RELAY: a stranger, {}, may send to anybody: {}.",
-                            client.print_address(), reply.print()),
-                mend);
+                fmt::format("OPEN RELAY: a stranger, {}, may send to anybody: {}{}.", address,
+                            reply.print(), why),
+                listed ? std::vector<std::string>() : mend_relay(patient));
   }
   if (!patient.postfix) {
     return skip(looked,
                 fmt::format("{} may relay; whether that is meant cannot be told without mynetworks",
-                            client.print_address()));
+                            address));
   }
-  if (may_relay(patient, client)) {
+  if (listed) {
     return skip(
         looked,
         fmt::format(
             "{} may relay, and is in mynetworks: what strangers may cannot be told from here",
-            client.print_address()));
+            address));
   }
   return fail(looked,
               fmt::format("OPEN RELAY: {} is not in mynetworks and may send to anybody: {}.",
-                          client.print_address(), reply.print()),
-              has_proxy(patient) ? mend_protocol(patient) : mend);
+                          address, reply.print()),
+              mend_relay(patient));
 }
 
 // What was said to RCPT; nullopt: it did not come to that, and `last` says why.
@@ -384,7 +405,7 @@ Seen seen_in_log(std::string_view log, const net::Endpoint& client) {
 }
 
 Findings check_upstream(const Patient& patient) {
-  if (!has_proxy(patient)) return {};
+  if (!uses_proxy_header(patient)) return {};
   const auto& upstream = *patient.config.proxy.upstream;
   Findings findings{judge_announced(patient, upstream)};
   findings.push_back(judge_unannounced(patient, upstream));
@@ -421,7 +442,7 @@ Findings check_same_port(const Patient& patient) {
 Findings check_open_relay(const Patient& patient) {
   Findings findings;
   if (const auto door = front_door(patient)) findings.push_back(relay_from_here(patient, *door));
-  if (has_proxy(patient)) findings.push_back(relay_as_stranger(patient));
+  if (uses_proxy_header(patient)) findings.push_back(relay_as_stranger(patient));
   return findings;
 }
 

@@ -22,10 +22,6 @@ constexpr seconds kLongestTimeout{10};
 
 constexpr std::string_view kHeader = "smtpd_upstream_proxy_protocol";
 
-bool has_proxy(const Patient& patient) {
-  return !patient.config.proxy.listen.empty() && patient.config.proxy.upstream.has_value();
-}
-
 std::string queue_directory(const Postfix& postfix) {
   const auto value = postfix.value("queue_directory");
   return std::string(value.empty() ? "/var/spool/postfix" : value);
@@ -346,7 +342,7 @@ Findings check_milters(const Patient& patient) {
 
 Findings check_proxy_protocol(const Patient& patient) {
   Findings findings;
-  if (!has_proxy(patient)) return findings;
+  if (!uses_proxy_header(patient)) return findings;
   for (const Service* entry : mail_services(patient)) {
     const auto parameter = parameter_of(*entry);
     const auto value = patient.postfix->value(*entry, parameter);

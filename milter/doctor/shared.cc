@@ -78,10 +78,18 @@ Finding fail(std::string looked_at, std::string found, std::vector<std::string> 
       {}, State::Fail, std::move(looked_at), std::move(found), std::move(mend), std::move(setting)};
 }
 
+bool has_proxy(const Patient& patient) {
+  return !patient.config.proxy.listen.empty() && patient.config.proxy.upstream.has_value();
+}
+
+bool uses_proxy_header(const Patient& patient) {
+  return has_proxy(patient);
+}
+
 std::vector<const Service*> mail_services(const Patient& patient) {
   std::vector<const Service*> found;
   if (!patient.postfix) return found;
-  if (patient.config.proxy.upstream && !patient.config.proxy.listen.empty()) {
+  if (has_proxy(patient)) {
     const Service* service = patient.postfix->service_at(*patient.config.proxy.upstream);
     if (service != nullptr && takes_mail(*service)) found.push_back(service);
     return found;
