@@ -91,14 +91,4 @@ std::string postfix_spelling(const std::string& filter_socket, const std::string
 // may do there says what a stranger may.
 std::optional<net::Endpoint> front_door(const Patient& patient);
 
-// The lines "connect from NAME[ADDRESS]:PORT" of Postfix's log, against the address and port from
-// which the doctor connected.
-enum class Seen {
-  Port,         // address and port are there
-  AddressOnly,  // the address is, Postfix does not log ports
-  Others,       // connections were logged, this one was not
-  Nothing,      // no connection was logged
-};
-Seen seen_in_log(std::string_view log, const net::Endpoint& client);
-
 }  // namespace doctor

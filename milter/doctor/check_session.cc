@@ -1,23 +1,20 @@
 // Checks that speak SMTP, as a client of the proxy and as the proxy itself. They end before DATA:
 // nothing is sent. Postfix logs their connections as it logs any.
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #include <algorithm>
-#include <thread>
 
 #include "milter/doctor/as_user.h"
 #include "milter/doctor/check.h"
 #include "milter/doctor/command.h"
 #include "milter/doctor/dialogue.h"
+#include "milter/doctor/postfix_log.h"
 #include "milter/evidence/client.h"
 #include "milter/net/proxy_protocol.h"
 
 namespace doctor {
 namespace {
 
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // RFC 2606 and 5737: names and addresses that are nobody's.
@@ -107,74 +104,8 @@ Finding judge_unannounced(const Patient& patient, const net::Endpoint& upstream)
   return ok(fmt::format("{} speaks to nobody who sends no PROXY header", upstream.print()));
 }
 
-// --- Postfix's log ------------------------------------------------------------------------------
-
-// What Postfix logs from now on: in its own file or syslog's, else in the journal.
-class Log {
- public:
-  explicit Log(const Patient& patient) : since_(time(nullptr)) {
-    std::vector<std::string> files{"/var/log/mail.log", "/var/log/maillog"};
-    if (patient.postfix) {
-      const auto own = patient.postfix->value("maillog_file");
-      if (own.starts_with('/') && !own.starts_with("/dev/")) files = {std::string(own)};
-    }
-    for (const auto& file : files) {
-      struct stat status {};
-      if (stat(file.c_str(), &status) < 0 || access(file.c_str(), R_OK) < 0) continue;
-      file_ = file;
-      size_ = static_cast<std::uint64_t>(status.st_size);
-      return;
-    }
-  }
-
-  // Where the last lines that were read came from.
-  const std::string& name() const { return source_; }
-
-  // A file that nobody writes to any more is common where there is a journal.
-  std::string read() {
-    auto text = file_.empty() ? std::string() : new_lines();
-    source_ = text.empty() ? "the journal" : file_;
-    return text.empty() ? journal() : text;
-  }
-
- private:
-  std::string new_lines() const {
-    struct stat status {};
-    const bool rotated =
-        stat(file_.c_str(), &status) < 0 || static_cast<std::uint64_t>(status.st_size) < size_;
-    return read_from(file_, rotated ? 0 : size_);
-  }
-
-  std::string journal() const {
-    constexpr seconds kLimit{5};
-    return run_command({"journalctl", "-q", "-o", "cat", "--no-pager", "-n", "2000",
-                        fmt::format("--since=@{}", since_), "_COMM=smtpd", "_COMM=postscreen"},
-                       kLimit)
-        .output;
-  }
-
-  std::string file_;
-  std::string source_ = "the journal";
-  std::uint64_t size_ = 0;
-  time_t since_;
-};
-
-// Waits for the connection's line: syslog takes its time.
-Seen wait_for_line(Log& log, const net::Endpoint& client) {
-  constexpr seconds kLimit{3};
-  constexpr milliseconds kPause{100};
-  const auto deadline = std::chrono::steady_clock::now() + kLimit;
-  auto seen = Seen::Nothing;
-  do {
-    seen = seen_in_log(log.read(), client);
-    if (seen == Seen::Port || seen == Seen::AddressOnly) return seen;
-    std::this_thread::sleep_for(kPause);
-  } while (std::chrono::steady_clock::now() < deadline);
-  return seen;
-}
-
-Finding judge_log(const Patient& patient, Log& log, const net::Endpoint& client) {
-  const auto seen = wait_for_line(log, client);
+Finding judge_log(const Patient& patient, PostfixLog& log, const net::Endpoint& client) {
+  const auto seen = log.wait_for(client);
   const auto looked =
       fmt::format("\"connect from\" in {}, for a session from {}", log.name(), client.print());
   switch (seen) {
@@ -368,42 +299,6 @@ Finding relay_as_stranger(const Patient& patient) {
 
 }  // namespace
 
-// postfix/smtpd[7]: connect from mail.example[192.0.2.7]:40112      (smtpd_client_port_logging)
-// postfix/smtpd[7]: connect from mail.example[192.0.2.7]
-// postfix/postscreen[7]: CONNECT from [192.0.2.7]:40112 to [198.51.100.25]:25
-Seen seen_in_log(std::string_view log, const net::Endpoint& client) {
-  constexpr std::string_view kWords[] = {": connect from ", ": CONNECT from ", "connect from ",
-                                         "CONNECT from "};
-  const auto address = fmt::format("[{}]", client.print_address());
-  const auto with_port = fmt::format("{}:{}", address, client.port());
-  auto seen = Seen::Nothing;
-  while (!log.empty()) {
-    const auto end = log.find('\n');
-    const auto line = log.substr(0, end);
-    log.remove_prefix(end == log.npos ? log.size() : end + 1);
-    // The journal prints the message alone, so the words may also begin the line.
-    const bool connect = line.starts_with(kWords[2]) || line.starts_with(kWords[3]) ||
-                         line.find(kWords[0]) != line.npos || line.find(kWords[1]) != line.npos;
-    if (!connect) continue;
-    const auto at = line.find(address);
-    if (at == line.npos) {
-      if (seen == Seen::Nothing) seen = Seen::Others;
-      continue;
-    }
-    const auto rest = line.substr(at);
-    const auto port = rest.substr(0, with_port.size()) == with_port;
-    const auto after = rest.size() > with_port.size() ? rest[with_port.size()] : ' ';
-    if (port && (after < '0' || after > '9')) return Seen::Port;
-    const bool other_port = rest.size() > address.size() && rest[address.size()] == ':';
-    if (!other_port) {
-      seen = Seen::AddressOnly;
-    } else if (seen == Seen::Nothing) {
-      seen = Seen::Others;
-    }
-  }
-  return seen;
-}
-
 Findings check_upstream(const Patient& patient) {
   if (!uses_proxy_header(patient)) return {};
   const auto& upstream = *patient.config.proxy.upstream;
@@ -418,7 +313,7 @@ Findings check_same_port(const Patient& patient) {
   const auto door = front_door(patient);
   if (!door) return {};
   const auto looked = fmt::format("a session with {}", door->print());
-  Log log(patient);
+  PostfixLog log(patient.postfix ? patient.postfix->value("maillog_file") : "");
   Dialogue session(*door);
   if (!session.connected()) return {skip(looked, session.error())};
   const auto greeting = session.reply();

@@ -11,6 +11,7 @@
 
 #include "milter/doctor/check.h"
 #include "milter/doctor/dialogue.h"
+#include "milter/doctor/postfix_log.h"
 #include "milter/doctor/report.h"
 
 namespace {

@@ -8,6 +8,7 @@
 #include "milter/config/load.h"
 #include "milter/doctor/as_user.h"
 #include "milter/doctor/command.h"
+#include "milter/doctor/postfix_log.h"
 
 using namespace doctor;
 
