@@ -86,6 +86,11 @@ std::vector<const Service*> mail_services(const Patient& patient);
 // How Postfix spells filter.socket: relative to its queue directory where it lies below.
 std::string postfix_spelling(const std::string& filter_socket, const std::string& queue_directory);
 
+// Whether an address of smtpd_milters means filter.socket. A relative path is below the queue
+// directory, and so is an absolute one in a jail: both readings count.
+bool same_socket(const std::string& address, const std::string& filter_socket,
+                 const std::string& queue_directory);
+
 // Where a client of the doctor's connects: the first address of proxy.listen (or port of the wire),
 // of the machine's own addresses preferably one that is not in mynetworks, so that what a client
 // may do there says what a stranger may.

@@ -42,7 +42,10 @@ Listener who_listens(const Patient& patient, const net::Endpoint& address) {
   Listener listener;
   for (const auto* socket : listeners_at(patient, address)) {
     listener.somebody = true;
+    // Ours on "[::]" take IPv6 only.
+    const bool other_family = socket->local.is_v4() != address.is_v4();
     for (auto& process : owners(socket->inode)) {
+      if (other_family && process.is_segmilter()) continue;
       auto& place = process.is_segmilter() ? listener.segmilter : listener.other;
       if (!place) place = std::move(process);
     }

@@ -22,29 +22,6 @@ std::string queue_directory(const Postfix& postfix) {
   return std::string(value.empty() ? "/var/spool/postfix" : value);
 }
 
-// A relative path is below the queue directory, and so is an absolute one in a jail: both readings
-// count, and check_milter_socket says whether smtpd finds it.
-bool same_socket(const std::string& address, const std::string& filter_socket,
-                 const std::string& queue) {
-  if (address == postfix_spelling(filter_socket, queue)) return true;
-  const auto colon = address.find(':');
-  const auto kind = address.substr(0, colon);
-  const auto rest = colon == address.npos ? std::string() : address.substr(colon + 1);
-  if (kind == "inet") {
-    // Names of hosts are many; the port is one.
-    const auto ours = postfix_spelling(filter_socket, queue);
-    const auto port = rest.rfind(':');
-    return ours.starts_with("inet:") && port != rest.npos &&
-           ours.substr(ours.rfind(':')) == rest.substr(port);
-  }
-  if ((kind != "unix" && kind != "local") || rest.empty()) return false;
-  const auto path = filter_socket.substr(filter_socket.find(':') + 1);
-  const auto is_path = [&](const std::string& candidate) {
-    return std::filesystem::path(candidate).lexically_normal() == path;
-  };
-  return rest[0] == '/' ? is_path(rest) || is_path(queue + rest) : is_path(queue + "/" + rest);
-}
-
 // Where smtpd looks for a unix socket: it works in the queue directory, and in a jail that is "/".
 std::string path_read(const Postfix& postfix, const Service& smtpd, const std::string& address) {
   const auto rest = address.substr(address.find(':') + 1);

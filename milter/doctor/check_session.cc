@@ -87,11 +87,12 @@ Finding judge_announced(const Patient& patient, const net::Endpoint& upstream) {
   return ok(fmt::format("{} reads the PROXY header: {}", upstream.print(), greeting.print()));
 }
 
-// A server that wants the header takes EHLO for a broken one and hangs up; another one greets.
-Finding judge_unannounced(const Patient& patient, const net::Endpoint& upstream) {
+// A server that wants the header takes EHLO for a broken one: Postfix says "421 4.3.0 Server local
+// error" or nothing, and hangs up. Another one greets. nullopt: there is none.
+std::optional<Finding> judge_unannounced(const Patient& patient, const net::Endpoint& upstream) {
   const auto looked = fmt::format("proxy.upstream {}, without a PROXY header", upstream.print());
   Dialogue session(upstream, segmilter_uid(patient));
-  if (!session.connected()) return skip(looked, session.error());
+  if (!session.connected()) return std::nullopt;
   const auto answer = session.command(kHello);
   if (answer.is(2)) {
     session.quit();
@@ -101,7 +102,11 @@ Finding judge_unannounced(const Patient& patient, const net::Endpoint& upstream)
                             answer.print(), session.local().print_address()),
                 mend_protocol(patient));
   }
-  return ok(fmt::format("{} speaks to nobody who sends no PROXY header", upstream.print()));
+  const bool error = answer.is(4) && answer.text.starts_with("4.3.0");
+  if (!error && answer.end != Reply::End::Closed) {
+    return skip(looked, fmt::format("neither served nor turned away: {}", answer.print()));
+  }
+  return ok(fmt::format("{} serves nobody who sends no PROXY header", upstream.print()));
 }
 
 Finding judge_log(const Patient& patient, PostfixLog& log, const net::Endpoint& client) {
@@ -117,12 +122,15 @@ Finding judge_log(const Patient& patient, PostfixLog& log, const net::Endpoint& 
                   "cannot be told, nor can its lines be found by segmilter's",
                   {patient.postconf("-e 'smtpd_client_port_logging = yes'"),
                    patient.postfix_command("reload")});
+    case Seen::Loopback:
+      return fail(
+          looked,
+          fmt::format("Postfix logged a connection from loopback, and none from {}: it does "
+                      "not see who the client is, and the filter finds no evidence",
+                      client.print_address()),
+          mend_protocol(patient));
     case Seen::Others:
-      return fail(looked,
-                  fmt::format("Postfix logged connections, and none from {}: it does not see "
-                              "who the client is, the filter finds no evidence",
-                              client.print_address()),
-                  mend_protocol(patient));
+      return skip(looked, "other connections are logged, and this one not yet");
     case Seen::Nothing:
       return skip(looked,
                   "no connection is logged there: how Postfix calls the client cannot be told");
@@ -303,9 +311,9 @@ Findings check_upstream(const Patient& patient) {
   if (!uses_proxy_header(patient)) return {};
   const auto& upstream = *patient.config.proxy.upstream;
   Findings findings{judge_announced(patient, upstream)};
-  findings.push_back(judge_unannounced(patient, upstream));
-  // Nobody there, as the first has said already.
-  if (findings[1].state == State::Skip) findings.pop_back();
+  if (auto unannounced = judge_unannounced(patient, upstream)) {
+    findings.push_back(std::move(*unannounced));
+  }
   return findings;
 }
 

@@ -59,45 +59,45 @@ int talk_unix(const std::string& path) {
   return talk_milter(fd.get());
 }
 
-std::string parent(const std::string& path) {
-  const auto slash = path.rfind('/');
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 std::string rights(const struct stat& status) {
   return fmt::format("{:04o} {}", status.st_mode & 07777u, group_name(status.st_gid));
 }
 
-// The first obstacle for the account on its way to the socket, as lines that take it away.
-struct Obstacle {
+// What keeps an account from a socket, and the lines that take it away; both empty: nothing that
+// the modes say.
+struct Obstacles {
   std::string what;
   std::vector<std::string> mend;
 };
 
-std::optional<Obstacle> obstacle(const Account& account, const std::string& path, unsigned wanted) {
+// `wanted`: 1 to go through a folder, 2 to connect to a socket.
+void add_obstacle(const Account& account, const std::string& path, unsigned wanted,
+                  Obstacles& obstacles) {
   struct stat status {};
-  if (stat(path.c_str(), &status) < 0) return std::nullopt;
+  if (stat(path.c_str(), &status) < 0) return;
   const auto access = access_for(account, status.st_mode, status.st_uid, status.st_gid, wanted);
-  if (access.granted) return std::nullopt;
-  Obstacle found{fmt::format("{} is {}", path, rights(status)), {}};
+  if (access.granted) return;
+  obstacles.what +=
+      fmt::format("{}{} is {}", obstacles.what.empty() ? "" : ", ", path, rights(status));
   char who = access.who;
-  const bool folder = S_ISDIR(status.st_mode);
   if (who == 'o') {
     // By the group, so that nobody else gets in.
-    found.mend.push_back(fmt::format("chgrp {} {}", account.group, shell_word(path)));
+    obstacles.mend.push_back(fmt::format("chgrp {} {}", account.group, shell_word(path)));
     who = 'g';
   }
-  found.mend.push_back(fmt::format("chmod {}+{} {}", who, folder ? "x" : "rw", shell_word(path)));
-  return found;
+  const bool folder = S_ISDIR(status.st_mode);
+  obstacles.mend.push_back(
+      fmt::format("chmod {}+{} {}", who, folder ? "x" : "rw", shell_word(path)));
 }
 
-std::vector<Obstacle> obstacles(const Account& account, const std::string& socket) {
-  std::vector<Obstacle> found;
-  for (auto folder = parent(socket); folder != "/"; folder = parent(folder)) {
-    if (auto next = obstacle(account, folder, 1)) found.insert(found.begin(), std::move(*next));
+// Requires: an absolute path.
+Obstacles obstacles_to(const Account& account, const std::string& socket) {
+  Obstacles obstacles;
+  for (auto at = socket.find('/', 1); at != socket.npos; at = socket.find('/', at + 1)) {
+    add_obstacle(account, socket.substr(0, at), 1, obstacles);
   }
-  if (auto last = obstacle(account, socket, 2)) found.push_back(std::move(*last));
-  return found;
+  add_obstacle(account, socket, 2, obstacles);
+  return obstacles;
 }
 
 // A mode or a group that the configuration itself gives the socket comes back at the next start.
@@ -111,17 +111,12 @@ std::string lasting(const Account& account, const config::Filter& filter) {
 Finding judge_refusal(const Patient& patient, const Account& account, const std::string& path,
                       const std::string& looked, int error) {
   if (error == EACCES) {
-    std::string what;
-    std::vector<std::string> mend;
-    for (auto& each : obstacles(account, path)) {
-      what += (what.empty() ? "" : ", ") + each.what;
-      mend.insert(mend.end(), each.mend.begin(), each.mend.end());
-    }
+    const auto [what, mend] = obstacles_to(account, path);
     return fail(
         looked,
         fmt::format("{} may not use the milter socket: {}; no mail is labelled", account.name,
                     what.empty() ? "by an access list or a security module" : what),
-        std::move(mend), lasting(account, patient.config.filter));
+        mend, lasting(account, patient.config.filter));
   }
   if (error == ECONNREFUSED) {
     return fail(looked, "nobody answers on the milter socket: the filter is gone", {kStart});
@@ -135,12 +130,11 @@ Finding judge_refusal(const Patient& patient, const Account& account, const std:
 
 // The path by which a service's smtpd_milters leads to the socket.
 std::optional<std::string> path_for(const Patient& patient, const Service& smtpd) {
+  const std::string queue(patient.postfix->value("queue_directory"));
   for (const auto& entry : parse_milters(patient.postfix->value(smtpd, "smtpd_milters"))) {
-    const auto colon = entry.address.find(':');
-    const auto kind = entry.address.substr(0, colon);
-    if (colon == entry.address.npos || (kind != "unix" && kind != "local")) continue;
-    const auto name = patient.config.filter.socket.substr(patient.config.filter.socket.rfind('/'));
-    if (entry.address.ends_with(name)) return entry.address.substr(colon + 1);
+    if (same_socket(entry.address, patient.config.filter.socket, queue)) {
+      return entry.address.substr(entry.address.find(':') + 1);
+    }
   }
   return std::nullopt;
 }
@@ -197,8 +191,25 @@ Finding judge_inet(const Patient& patient, const std::string& looked) {
               {kStart});
 }
 
-std::string user_of(const Patient& patient) {
-  return patient.config.general.user;
+// The socket's place, before anybody is asked: nullopt: there is one.
+std::optional<Finding> missing(const std::string& path, const std::string& looked,
+                               std::string_view effect) {
+  struct stat status {};
+  if (lstat(path.c_str(), &status) < 0) {
+    const int error = errno;
+    if (error == EACCES) return skip(looked, "only root may look into its folder");
+    return fail(looked, fmt::format("{}: {}: {}", path, std::strerror(error), effect), {kStart});
+  }
+  if (S_ISSOCK(status.st_mode)) return std::nullopt;
+  return fail(looked, fmt::format("{} is there and is not a socket", path),
+              {fmt::format("rm -i {}", shell_word(path)), kStart});
+}
+
+// A classifier::Reason: NoSession when all is well.
+int ask_evidence(const std::string& path) {
+  // TEST-NET-1 and port 1 (RFC 5737): a client that there is not.
+  const auto nobody = *net::Endpoint::parse("192.0.2.1:1");
+  return static_cast<int>(evidence::Client(path, kLimit / 2).ask(nobody, 0).reason);
 }
 
 }  // namespace
@@ -207,18 +218,8 @@ Findings check_milter_socket(const Patient& patient) {
   const auto looked = fmt::format("filter.socket {}", patient.config.filter.socket);
   const auto name = filter::parse_socket(patient.config.filter.socket);
   if (name.path.empty()) return {judge_inet(patient, looked)};
-  struct stat status {};
-  if (lstat(name.path.c_str(), &status) < 0) {
-    const int error = errno;
-    if (error == EACCES) return {skip(looked, "only root may look into its folder")};
-    return {fail(looked,
-                 fmt::format("{}: {}: the filter does not run, no mail is labelled", name.path,
-                             std::strerror(error)),
-                 {kStart})};
-  }
-  if (!S_ISSOCK(status.st_mode)) {
-    return {fail(looked, fmt::format("{} is there and is not a socket", name.path),
-                 {fmt::format("rm -i {}", shell_word(name.path)), kStart})};
+  if (auto gone = missing(name.path, looked, "the filter does not run, no mail is labelled")) {
+    return {std::move(*gone)};
   }
   if (!patient.root) return {skip(looked, "whether Postfix's user gets in, only root may try")};
   if (!patient.postfix) return {skip(looked, "who Postfix's user is cannot be told")};
@@ -226,54 +227,32 @@ Findings check_milter_socket(const Patient& patient) {
 }
 
 Findings check_evidence_socket(const Patient& patient) {
-  if (patient.config.proxy.listen.empty() && patient.config.wire.ports.empty()) return {};
-  const auto& path = patient.config.evidence.socket;
+  const auto& config = patient.config;
+  if (config.proxy.listen.empty() && config.wire.ports.empty()) return {};
+  const auto& path = config.evidence.socket;
   const auto looked = fmt::format("evidence.socket {}", path);
-  struct stat status {};
-  if (lstat(path.c_str(), &status) < 0) {
-    const int error = errno;
-    if (error == EACCES) return {skip(looked, "only root may look into its folder")};
-    return {fail(looked,
-                 fmt::format("{}: {}: every message is unobserved", path, std::strerror(error)),
-                 {kStart})};
-  }
-  if (!S_ISSOCK(status.st_mode))
-    return {fail(looked, fmt::format("{} is there and is not a socket", path))};
-  const auto ask = [&] {
-    // TEST-NET-1 and port 1 (RFC 5737): a client that there is not.
-    const auto nobody = *net::Endpoint::parse("192.0.2.1:1");
-    const auto trace = evidence::Client(path, kLimit / 2).ask(nobody, 0);
-    return static_cast<int>(trace.reason);
-  };
-  std::optional<int> answer;
-  const auto account = find_account(user_of(patient));
-  if (!patient.root) {
-    answer = ask();
-  } else if (account) {
-    answer = as_user(*account, {}, kLimit, ask);
-  } else {
-    return {skip(looked, fmt::format("there is no user {}", user_of(patient)))};
-  }
-  if (answer == static_cast<int>(classifier::Reason::NoSession))
+  if (auto gone = missing(path, looked, "every message is unobserved")) return {std::move(*gone)};
+  const auto account = find_account(config.general.user);
+  if (!account) return {skip(looked, fmt::format("there is no user {}", config.general.user))};
+  const auto answer = patient.root
+                          ? as_user(*account, {}, kLimit, [&] { return ask_evidence(path); })
+                          : std::optional(ask_evidence(path));
+  if (answer == static_cast<int>(classifier::Reason::NoSession)) {
     return {ok(fmt::format("{} answers", path))};
-  if (!patient.root)
+  }
+  if (!patient.root) {
     return {
         skip(looked, "it does not answer us; whether it answers the filter, only root may try")};
-  std::string what;
-  std::vector<std::string> mend;
-  for (auto& each : obstacles(*account, path)) {
-    what += (what.empty() ? "" : ", ") + each.what;
-    mend.insert(mend.end(), each.mend.begin(), each.mend.end());
   }
+  const auto [what, mend] = obstacles_to(*account, path);
   if (what.empty()) {
     return {fail(looked, "nobody answers there: every message is unobserved", {kStart})};
   }
-  return {
-      fail(looked,
-           fmt::format("{} may not use the evidence socket: {}; every message is unobserved",
-                       account->name, what),
-           std::move(mend),
-           patient.config.evidence.socket_mode == 0660 ? "" : "[evidence] socket_mode = \"0660\"")};
+  return {fail(looked,
+               fmt::format("{} may not use the evidence socket: {}; every message is unobserved",
+                           account->name, what),
+               mend,
+               config.evidence.socket_mode == 0660 ? "" : "[evidence] socket_mode = \"0660\"")};
 }
 
 }  // namespace doctor

@@ -83,6 +83,9 @@ Seen seen_in_log(std::string_view log, const net::Endpoint& client) {
     if (!connect) continue;
     const auto at = line.find(address);
     if (at == line.npos) {
+      const bool loopback =
+          line.find("[127.0.0.1]") != line.npos || line.find("[::1]") != line.npos;
+      if (loopback && seen != Seen::AddressOnly) seen = Seen::Loopback;
       if (seen == Seen::Nothing) seen = Seen::Others;
       continue;
     }

@@ -14,6 +14,7 @@ namespace doctor {
 enum class Seen {
   Port,         // address and port are there
   AddressOnly,  // the address is, Postfix does not log ports
+  Loopback,     // not this one, but one from 127.0.0.1 or ::1, as which a hidden client appears
   Others,       // connections were logged, this one was not
   Nothing,      // no connection was logged
 };

@@ -119,6 +119,27 @@ std::string postfix_spelling(const std::string& filter_socket, const std::string
   return fmt::format("inet:{}:{}", host, rest.substr(0, sign));
 }
 
+bool same_socket(const std::string& address, const std::string& filter_socket,
+                 const std::string& queue) {
+  if (address == postfix_spelling(filter_socket, queue)) return true;
+  const auto colon = address.find(':');
+  const auto kind = address.substr(0, colon);
+  const auto rest = colon == address.npos ? std::string() : address.substr(colon + 1);
+  if (kind == "inet") {
+    // Names of hosts are many; the port is one.
+    const auto ours = postfix_spelling(filter_socket, queue);
+    const auto port = rest.rfind(':');
+    return ours.starts_with("inet:") && port != rest.npos &&
+           ours.substr(ours.rfind(':')) == rest.substr(port);
+  }
+  if ((kind != "unix" && kind != "local") || rest.empty()) return false;
+  const auto path = filter_socket.substr(filter_socket.find(':') + 1);
+  const auto is_path = [&](const std::string& candidate) {
+    return std::filesystem::path(candidate).lexically_normal() == path;
+  };
+  return rest[0] == '/' ? is_path(rest) || is_path(queue + rest) : is_path(queue + "/" + rest);
+}
+
 std::optional<net::Endpoint> front_door(const Patient& patient) {
   const auto& config = patient.config;
   if (!config.proxy.listen.empty()) return choose(patient, config.proxy.listen.front());

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bed import report
-from bed.process import alive, end, wait_until
+from bed.process import alive, children, end, end_pids, title, wait_until
 from bed.segmilter import overlay
 from bed.testbed import Bed
 
@@ -70,14 +70,23 @@ class Ward:
     def postconf(self, *arguments: str) -> None:
         self.bed.link.server.run("postconf", "-c", self.bed.postfix.conf, *arguments)
 
+    @contextmanager
+    def fresh(self):
+        """What happens inside makes Postfix read its settings; a server that was idle may serve some more clients by
+        the old ones, so afterwards none of those is left."""
+        def reloads() -> int:
+            return self.bed.postfix.log().count(": reload -- version")
+        before, servers = reloads(), children(self.bed.postfix.master_pid())
+        servers = [pid for pid in servers if re.search("smtpd|postscreen", title(pid))]
+        yield
+        wait_until(lambda: reloads() > before, 10, "Postfix to read its settings")
+        time.sleep(0.3)
+        end_pids([pid for pid in servers if alive(pid)])
+
     def reload(self) -> None:
         """As `postfix reload`, without its second of looking at folders."""
-        def count() -> int:
-            return self.bed.postfix.log().count(": reload -- version")
-        before = count()
-        os.kill(self.bed.postfix.master_pid(), signal.SIGHUP)
-        wait_until(lambda: count() > before, 10, "Postfix to read its settings")
-        time.sleep(0.5)
+        with self.fresh():
+            os.kill(self.bed.postfix.master_pid(), signal.SIGHUP)
 
     def main_cf(self, *lines: str) -> None:
         self.postconf("-e", *lines)
@@ -103,11 +112,17 @@ class Ward:
             print("      $", line.replace(str(self.bed.root), "…"))
             if line.startswith("systemctl"):
                 self.restart()
-                continue
-            done = self.bed.link.server.run("/bin/sh", "-c", line, check=False, capture_output=True, text=True)
-            if done.returncode != 0:
-                raise RuntimeError(f"{line}: {done.stderr}")
-        if any(" reload" in line or " start" in line for line in lines):
+            elif line.endswith(" reload"):
+                with self.fresh():
+                    self.shell(line)
+            else:
+                self.shell(line)
+
+    def shell(self, line: str) -> None:
+        done = self.bed.link.server.run("/bin/sh", "-c", line, check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{line}: {done.stderr}")
+        if line.endswith(" start"):
             time.sleep(0.7)
 
     def write_setting(self, line: str) -> None:
@@ -201,7 +216,7 @@ def look_at_good(ward: Ward) -> None:
     began = time.monotonic()
     plain = ward.doctor()
     print(re.sub(r"(?m)^", "  ", plain.stdout.replace(str(bed.root), "…")))
-    ward.checks.that(plain.returncode == 0 and "0 to look at, 0 failed, 0 skipped" in plain.stdout,
+    ward.checks.that(plain.returncode == 0 and "\n21 ok, 0 to look at, 0 failed, 0 skipped" in plain.stdout,
                      f"all is well: exit {plain.returncode} in {time.monotonic() - began:.2f} s")
     ward.checks.that("\033" not in plain.stdout, "no colours, as it is no terminal")
     seen = ward.examine()
@@ -248,6 +263,25 @@ sed 's/^.*\\]: //' {bed.postfix.log_file}
                                "--postfix-config", copy, "--format", "json", check=False, capture_output=True, text=True)
     found = Examination(done).find("same-port", "ok", "Postfix logs the client as 198.51.100.25:")
     ward.checks.that(found and "the journal" in found["found"], f"by the journal: {found and found['found']}")
+
+
+def by_tcp(ward: Ward) -> None:
+    """The filter on a TCP port: content with it, and what is not there is missed."""
+    filter_ = ward.bed.segmilter
+    ready = filter_._ready
+    filter_._ready = lambda: filter_.child("filter") and filter_._listens()
+    ward.settings({"filter": {"socket": "inet:8890@127.0.0.1"}}, restart=False)
+    ward.main_cf("smtpd_milters = { inet:localhost:8890, default_action=accept, connect_timeout=2s, command_timeout=5s }")
+    ward.restart()
+    time.sleep(0.5)
+    content(ward, "the filter on a TCP port")
+    seen = ward.examine()
+    ward.checks.that(seen.find("milter-socket", "ok", "127.0.0.1:8890"), "the filter answers on its port")
+    filter_.stop()
+    found = ward.examine().find("milter-socket", "FAIL", "Connection refused")
+    ward.checks.that(found and found["mend"] == ["systemctl restart segmilter"], f"the filter's port is closed: {found}")
+    filter_._ready = ready
+    ward.reset()
 
 
 def faults_of_sockets(ward: Ward) -> None:
@@ -396,6 +430,7 @@ def main() -> int:
         without_rights(ward)
         usage(ward)
         by_the_journal(ward)
+        by_tcp(ward)
         faults_of_sockets(ward)
         faults_of_milters(ward)
         faults_of_postfix(ward)

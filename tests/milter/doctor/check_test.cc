@@ -289,7 +289,9 @@ TEST_CASE("what Postfix's log says of a client") {
       {"x postfix/smtpd[7]: connect from unknown[192.0.2.7]\n", Seen::AddressOnly},
       {"x postfix/smtpd[7]: connect from unknown[192.0.2.7]:401\n", Seen::Others},
       {"x postfix/smtpd[7]: connect from unknown[192.0.2.7]:401123\n", Seen::Others},
-      {"x postfix/smtpd[7]: connect from localhost[127.0.0.1]:5\n", Seen::Others},
+      {"x postfix/smtpd[7]: connect from unknown[192.0.2.8]:40112\n", Seen::Others},
+      {"x postfix/smtpd[7]: connect from localhost[127.0.0.1]:5\n", Seen::Loopback},
+      {"x: connect from a[192.0.2.8]:5\nx: connect from localhost[::1]:5\n", Seen::Loopback},
       {"x: connect from localhost[127.0.0.1]:5\nx: connect from a[192.0.2.7]:40112\n", Seen::Port},
   };
   for (const auto& row : rows) {
