@@ -8,6 +8,7 @@
 #include <string>
 
 #include "milter/cli/classify.h"
+#include "milter/cli/doctor.h"
 #include "milter/cli/evaluate.h"
 #include "milter/cli/gait.h"
 #include "milter/cli/nft.h"
@@ -29,6 +30,7 @@ constexpr const char* kExamples = R"(
 Examples:
   segmilter check                        is the configuration right? (exit 0 or 78)
   segmilter check --print                every setting with the value that counts
+  segmilter doctor                       is the running system right, and if not, what mends it
   segmilter run                          the service: proxy and filter, supervised
   segmilter filter -c ./segmilter.toml   the filter alone, in the foreground
   segmilter nft | nft -f -               send port 25 to the proxy while Postfix keeps it
@@ -50,6 +52,7 @@ struct Options {
   std::string gait_config;  // empty: the entries that are compiled in
   ClassifyArguments classify;
   EvaluateArguments evaluate;
+  DoctorArguments doctor;
 };
 
 void define_gait(CLI::App& app, GaitOptions& options, std::string& config) {
@@ -97,6 +100,10 @@ void define(CLI::App& app, Options& options) {
       add("nft", "print the firewall's rules for proxy.tproxy_ports: segmilter nft | nft -f -");
   rules->add_flag("--routing", options.nft.routing, "the routing rule instead, as lines for sh -e");
   rules->add_flag("--remove", options.nft.remove, "what takes them away again");
+  define_doctor(
+      *add("doctor",
+           "look at the running system, Postfix included: what is wrong, and what mends it"),
+      options.doctor);
   define_classify(app, options.classify);
   define_evaluate(app, options.evaluate);
   define_gait(app, options.gait, options.gait_config);
@@ -123,6 +130,7 @@ int dispatch(const std::string& command, const Options& options) {
       config::parse(config::read_file(options.file), options.file, config::Secrets::Read);
   if (command == "check") return check(config, options);
   if (command == "nft") return nft(config, options.nft);
+  if (command == "doctor") return examine(config, options.doctor);
   if (command == "proxy") return supervisor::run_proxy(config, options.file);
   if (command == "wire") return supervisor::run_wire(config, options.file);
   if (command == "filter") return supervisor::run_filter(config, options.file);

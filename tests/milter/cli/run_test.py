@@ -4,6 +4,7 @@
 
 Needs no rights and no Postfix: where it is root it becomes nobody. Ports and folders are its own.
 """
+import json
 import os
 import re
 import signal
@@ -134,6 +135,44 @@ class Nft(Folder):
         code, out, err = run("nft", "-c", self.file)
         self.assertEqual((code, out, err.count("\n")), (78, "", 1))
         self.assertIn("proxy.tproxy_ports", err)
+
+
+class Doctor(Folder):
+    """Where there is nothing to look at; tests/e2e/doctor.py has the rest."""
+
+    def doctor(self, *more):
+        self.file.write_text(f"""
+            [proxy]
+            listen = ["127.0.0.1:{free_port()}"]
+            upstream = "127.0.0.1:9"
+            [evidence]
+            socket = "{self.folder}/evidence.sock"
+            [filter]
+            socket = "unix:{self.folder}/milter.sock"
+            """)
+        return run("doctor", "-c", self.file, "--postfix-config", self.folder, *more)
+
+    def test_what_is_not_there_fails(self):
+        code, out, err = self.doctor("--format", "json")
+        self.assertEqual((code, err), (1, ""))
+        report = json.loads(out)
+        states = {finding["check"]: finding["state"] for finding in report["findings"]}
+        for check in ("postconf", "listen", "upstream", "milter-socket", "evidence-socket"):
+            self.assertEqual(states.get(check), "FAIL", out)
+        self.assertEqual(states.get("same-port"), "skip", out)
+        self.assertEqual(report["fail"], list(states.values()).count("FAIL"))
+
+    def test_for_people_there_is_a_line_each(self):
+        code, out, err = self.doctor()
+        self.assertEqual((code, err), (1, ""))
+        self.assertRegex(out, r"(?m)^FAIL  listen +nobody listens there: clients are refused$")
+        self.assertRegex(out, r"(?m)^        mend       systemctl start segmilter$")
+        self.assertNotIn("\033", out)
+
+    def test_exit_codes(self):
+        self.assertEqual(self.doctor("--format", "xml")[0], 64)
+        self.file.write_text("[proxy]\nno_such_key = 1\n")
+        self.assertEqual(run("doctor", "-c", self.file)[0], 78)
 
 
 class Usage(unittest.TestCase):

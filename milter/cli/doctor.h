@@ -1,0 +1,23 @@
+// The command line of `segmilter doctor`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+
+#include "milter/config/config.h"
+
+namespace cli {
+
+struct DoctorArguments {
+  std::string postfix_config;  // empty: postconf's own
+  std::string format = "text";
+};
+
+// `arguments` must outlive `app`'s parsing.
+void define_doctor(CLI::App& command, DoctorArguments& arguments);
+
+// Returns the exit code.
+int examine(const config::Config& config, const DoctorArguments& arguments);
+
+}  // namespace cli

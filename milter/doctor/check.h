@@ -1,0 +1,99 @@
+// The checks, and what they look at. A check is a function with one reason: it is given the
+// Patient, and says what it found. To add one, write it, declare it here, and give it a row in
+// doctor.cc.
+//
+// A Patient's values are taken once, before the first check; checks that only compare values are
+// pure and are tested as such. Those that speak to somebody say so here. None changes anything,
+// none sends a message, and each wait has a limit.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "milter/config/config.h"
+#include "milter/doctor/finding.h"
+#include "milter/doctor/postfix.h"
+#include "milter/doctor/sockets.h"
+
+namespace doctor {
+
+struct Patient {
+  config::Config config;
+  std::string postfix_config;      // postconf's -c; empty: its default
+  std::optional<Postfix> postfix;  // empty: could not be read
+  std::string postfix_error;       // why
+  std::vector<TcpSocket> tcp;
+  std::vector<net::Endpoint> addresses;  // the machine's own
+  bool root = false;
+
+  // Lines that mend: "postconf -c DIR ARGUMENTS", "postfix -c DIR WORD".
+  std::string postconf(const std::string& arguments) const;
+  std::string postfix_command(const std::string& word) const;
+};
+
+using Findings = std::vector<Finding>;
+
+struct Check {
+  const char* name;
+  const char* reason;
+  Findings (*look)(const Patient&);
+};
+
+// --- values only
+Findings check_configuration(const Patient&);   // what `segmilter check` warns of
+Findings check_postconf(const Patient&);        // are Postfix's settings readable
+Findings check_milters(const Patient&);         // smtpd_milters and what goes with it
+Findings check_proxy_protocol(const Patient&);  // does Postfix expect to be told who the client is
+Findings check_ports(const Patient&);           // who is to have port 25, by master.cf
+Findings check_timeouts(const Patient&);
+Findings check_mynetworks(const Patient&);
+Findings check_limits(const Patient&);
+
+// --- of the machine
+Findings check_listen(const Patient&);          // who listens where the clients come
+Findings check_upstream_scope(const Patient&);  // who can reach the port that believes everybody
+Findings check_capture(const Patient&);         // tries to load the kernel filter
+
+// --- speaks to the milter as Postfix's user, and asks the evidence socket as segmilter's
+Findings check_milter_socket(const Patient&);
+Findings check_evidence_socket(const Patient&);
+
+// --- speaks SMTP
+Findings check_upstream(const Patient&);    // with and without a PROXY header
+Findings check_same_port(const Patient&);   // do proxy and Postfix name the same client
+Findings check_open_relay(const Patient&);  // RCPT to a stranger's domain; no DATA
+
+// What they share.
+Finding ok(std::string found);
+Finding skip(std::string looked_at, std::string found);
+Finding warn(std::string looked_at, std::string found, std::vector<std::string> mend = {},
+             std::string setting = {});
+Finding fail(std::string looked_at, std::string found, std::vector<std::string> mend = {},
+             std::string setting = {});
+
+// Clients come by the proxy.
+bool has_proxy(const Patient& patient);
+// And the proxy tells Postfix who they are by a PROXY header. A way that hides nothing from Postfix
+// in the first place needs none: it is excepted here, and with it from all that looks at the
+// header.
+bool uses_proxy_header(const Patient& patient);
+
+// The services of master.cf that take the mail which segmilter sees: behind the proxy one, on the
+// wire those on its ports.
+std::vector<const Service*> mail_services(const Patient& patient);
+
+// How Postfix spells filter.socket: relative to its queue directory where it lies below.
+std::string postfix_spelling(const std::string& filter_socket, const std::string& queue_directory);
+
+// Whether an address of smtpd_milters means filter.socket. A relative path is below the queue
+// directory, and so is an absolute one in a jail: both readings count.
+bool same_socket(const std::string& address, const std::string& filter_socket,
+                 const std::string& queue_directory);
+
+// Where a client of the doctor's connects: the first address of proxy.listen (or port of the wire),
+// of the machine's own addresses preferably one that is not in mynetworks, so that what a client
+// may do there says what a stranger may.
+std::optional<net::Endpoint> front_door(const Patient& patient);
+
+}  // namespace doctor

@@ -1,0 +1,236 @@
+// Who listens where, and whether the kernel filter can be had.
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+
+#include "milter/capture/kernel_filter.h"
+#include "milter/doctor/check.h"
+
+namespace doctor {
+namespace {
+
+constexpr unsigned kListening = 10;  // TCP_LISTEN
+constexpr std::string_view kStart = "systemctl start segmilter";
+constexpr std::string_view kRestart = "systemctl restart segmilter";
+
+std::string describe(const Process& process) {
+  return fmt::format("{} (pid {})", process.program, process.pid);
+}
+
+// Those that take clients of `address`: at it, or at all addresses of the machine. "[::]" may take
+// IPv4 as well; whether it does is not seen from outside.
+std::vector<const TcpSocket*> listeners_at(const Patient& patient, const net::Endpoint& address) {
+  std::vector<const TcpSocket*> found;
+  for (const auto& socket : patient.tcp) {
+    if (socket.state != kListening || socket.local.port() != address.port()) continue;
+    const auto text = socket.local.print_address();
+    const bool any = text == "::" || (text == "0.0.0.0" && address.is_v4());
+    if (socket.local == address || any) found.push_back(&socket);
+  }
+  return found;
+}
+
+struct Listener {
+  bool somebody = false;
+  std::optional<Process> segmilter;
+  std::optional<Process> other;
+};
+
+Listener who_listens(const Patient& patient, const net::Endpoint& address) {
+  Listener listener;
+  for (const auto* socket : listeners_at(patient, address)) {
+    listener.somebody = true;
+    // Ours on "[::]" take IPv6 only.
+    const bool other_family = socket->local.is_v4() != address.is_v4();
+    for (auto& process : owners(socket->inode)) {
+      if (other_family && process.is_segmilter()) continue;
+      auto& place = process.is_segmilter() ? listener.segmilter : listener.other;
+      if (!place) place = std::move(process);
+    }
+  }
+  return listener;
+}
+
+Finding judge_listen(const Patient& patient, const net::Endpoint& address) {
+  const auto looked = fmt::format("proxy.listen {}", address.print());
+  const auto listener = who_listens(patient, address);
+  if (listener.segmilter) {
+    return ok(fmt::format("{}: {} listens", address.print(), describe(*listener.segmilter)));
+  }
+  if (listener.other) {
+    return fail(looked,
+                fmt::format("{} listens there and not segmilter: mail passes it by",
+                            describe(*listener.other)),
+                {std::string(kRestart)});
+  }
+  if (listener.somebody) {
+    return skip(looked, "somebody listens; who that is, only root may see");
+  }
+  return fail(looked, "nobody listens there: clients are refused", {std::string(kStart)});
+}
+
+// The processes of the running segmilter that hold the proxy's listeners.
+std::vector<Process> running(const Patient& patient) {
+  std::vector<Process> found;
+  for (const auto& listen : patient.config.proxy.listen) {
+    for (const auto* socket : listeners_at(patient, listen)) {
+      for (const auto& process : owners(socket->inode)) {
+        if (process.is_segmilter()) found.push_back(process);
+      }
+    }
+    if (!found.empty()) break;
+  }
+  if (!found.empty()) return found;
+  for (const auto& socket : unix_sockets()) {
+    if (!socket.listening || socket.path != patient.config.evidence.socket) continue;
+    for (const auto& process : owners(socket.inode)) {
+      if (process.is_segmilter()) found.push_back(process);
+    }
+  }
+  return found;
+}
+
+// Of the running one: does it see by the kernel filter? nullopt: it does not run, or cannot be
+// seen into.
+std::optional<bool> sees_by_kernel(const Patient& patient) {
+  std::optional<bool> answer;
+  for (const auto& process : running(patient)) {
+    const auto holds = holds_bpf(process.pid);
+    if (holds) answer = answer.value_or(false) || *holds;
+  }
+  return answer;
+}
+
+std::string kernel_release() {
+  utsname name{};
+  return uname(&name) == 0 ? name.release : "of an unknown version";
+}
+
+std::string memlock() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0) return "unknown";
+  return limit.rlim_cur == RLIM_INFINITY ? "unlimited" : fmt::format("{} bytes", limit.rlim_cur);
+}
+
+// nullopt: it loads.
+std::optional<std::string> why_not_loaded() {
+  constexpr std::size_t kSmallRing = 4096;
+  try {
+    (void)capture::KernelFilter::load(kSmallRing);
+    return std::nullopt;
+  } catch (const std::exception& error) {
+    return fmt::format("{} (Linux {}, memlock {})", error.what(), kernel_release(), memlock());
+  }
+}
+
+constexpr std::string_view kCost =
+    "segments are inferred from reads (via=read), which miss boundaries: lower confidence, and "
+    "some bots are taken for servers";
+
+Finding judge_kernel(const Patient& patient, const std::string& looked) {
+  const bool must = patient.config.capture.method == config::Capture::Method::Kernel;
+  const auto seen = sees_by_kernel(patient);
+  if (seen && *seen) {
+    return ok(fmt::format("the running segmilter sees by its kernel filter (Linux {})",
+                          kernel_release()));
+  }
+  if (!patient.root) {
+    return skip(looked, "whether the kernel filter can be loaded, only root may try");
+  }
+  if (const auto reason = why_not_loaded()) {
+    return (must ? fail : warn)(
+        looked, fmt::format("no kernel filter: {}. Then {}", *reason, kCost), {}, {});
+  }
+  if (seen) {
+    return warn(looked,
+                fmt::format("the kernel filter loads now, and the running segmilter is without it "
+                            "(started without CAP_BPF and CAP_NET_ADMIN?): {}",
+                            kCost),
+                {std::string(kRestart)});
+  }
+  return ok(
+      fmt::format("the kernel filter loads (Linux {}); segmilter does not run", kernel_release()));
+}
+
+bool is_here(const Patient& patient, const net::Endpoint& address) {
+  const auto host = net::Endpoint::from_bytes(address.bytes(), 0);
+  return address.is_loopback() || std::find(patient.addresses.begin(), patient.addresses.end(),
+                                            host) != patient.addresses.end();
+}
+
+}  // namespace
+
+Findings check_listen(const Patient& patient) {
+  Findings findings;
+  for (const auto& address : patient.config.proxy.listen) {
+    findings.push_back(judge_listen(patient, address));
+  }
+  return findings;
+}
+
+Findings check_upstream_scope(const Patient& patient) {
+  if (!uses_proxy_header(patient)) return {};
+  const auto& upstream = *patient.config.proxy.upstream;
+  const auto looked =
+      fmt::format("who listens on port {} (proxy.upstream {})", upstream.port(), upstream.print());
+  if (!is_here(patient, upstream)) {
+    return {warn(looked, fmt::format("{} is another machine: whoever reaches that port may claim "
+                                     "any address, also one that may relay; let its firewall admit "
+                                     "this machine alone",
+                                     upstream.print_address()))};
+  }
+  std::string open;
+  bool somebody = false;
+  for (const auto& socket : patient.tcp) {
+    if (socket.state != kListening || socket.local.port() != upstream.port()) continue;
+    somebody = true;
+    if (!socket.local.is_loopback()) open += " " + socket.local.print();
+  }
+  if (!somebody) return {skip(looked, "nobody listens there")};
+  if (open.empty()) return {ok(fmt::format("port {} is on loopback only", upstream.port()))};
+  std::vector<std::string> mend;
+  const auto services = mail_services(patient);
+  if (!services.empty()) {
+    const auto loopback =
+        *net::Endpoint::parse_address(upstream.is_v4() ? "127.0.0.1" : "::1", upstream.port());
+    mend.push_back(patient.postconf(
+        "-F " +
+        shell_word(fmt::format("{}/service={}", services.front()->key(), loopback.print()))));
+    mend.push_back(patient.postfix_command("reload"));
+  }
+  const auto setting = upstream.is_loopback()
+                           ? std::string()
+                           : fmt::format("[proxy] upstream = \"127.0.0.1:{}\"", upstream.port());
+  return {fail(looked,
+               fmt::format("Postfix's upstream port is open on{}: whoever reaches it may "
+                           "claim any address, also one that may relay",
+                           open),
+               std::move(mend), setting)};
+}
+
+Findings check_capture(const Patient& patient) {
+  using Method = config::Capture::Method;
+  const auto method = patient.config.capture.method;
+  if (patient.config.proxy.listen.empty() && patient.config.wire.ports.empty()) return {};
+  if (patient.config.proxy.listen.empty()) {
+    // The wire tap has no other way to see, and segmilter does not start without it.
+    const auto seen = sees_by_kernel(patient);
+    if (seen && *seen) return {ok("the running wire observer has its kernel program")};
+    return {skip("the running wire observer",
+                 patient.root ? "it does not run" : "only root may see into it")};
+  }
+  constexpr const char* kSetting = "[capture] method = \"auto\"";
+  if (method == Method::Off) {
+    return {
+        warn("capture.method: off", "nobody observes: every message is unobserved", {}, kSetting)};
+  }
+  if (method == Method::Read) {
+    return {warn("capture.method: read", std::string(kCost), {}, kSetting)};
+  }
+  return {judge_kernel(
+      patient, fmt::format("capture.method: {}", method == Method::Kernel ? "kernel" : "auto"))};
+}
+
+}  // namespace doctor

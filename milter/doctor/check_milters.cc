@@ -1,0 +1,192 @@
+// smtpd_milters: does it name segmilter, where does that lead, and what becomes of the mail when
+// nobody answers there. From settings alone.
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "milter/doctor/check.h"
+
+namespace doctor {
+namespace {
+
+using std::chrono::seconds;
+
+// As in examples/postfix/listen/main.cf. Postfix's own are 30 s each: while the filter hangs, every
+// client would wait that long for its greeting.
+constexpr std::string_view kConnectTimeout = "2s";
+constexpr std::string_view kCommandTimeout = "5s";
+constexpr seconds kLongestTimeout{10};
+
+std::string queue_directory(const Postfix& postfix) {
+  const auto value = postfix.value("queue_directory");
+  return std::string(value.empty() ? "/var/spool/postfix" : value);
+}
+
+// Where smtpd looks for a unix socket: it works in the queue directory, and in a jail that is "/".
+std::string path_read(const Postfix& postfix, const Service& smtpd, const std::string& address) {
+  const auto rest = address.substr(address.find(':') + 1);
+  const auto queue = queue_directory(postfix);
+  const bool whole = rest.starts_with('/');
+  const auto path = whole ? (postfix.chrooted(smtpd) ? queue + rest : rest) : queue + "/" + rest;
+  return std::filesystem::path(path).lexically_normal();
+}
+
+struct Milters {
+  const Postfix& postfix;
+  const Service& smtpd;
+  std::vector<MilterEntry> list;
+  const MilterEntry* ours = nullptr;
+
+  Milters(const Patient& patient, const Service& service)
+      : postfix(*patient.postfix),
+        smtpd(service),
+        list(parse_milters(postfix.value(smtpd, "smtpd_milters"))) {
+    for (const auto& entry : list) {
+      if (same_socket(entry.address, patient.config.filter.socket, queue_directory(postfix))) {
+        ours = &entry;
+        return;
+      }
+    }
+  }
+
+  Milters(const Milters&) = delete;  // `ours` points into `list`
+  Milters& operator=(const Milters&) = delete;
+
+  // Whether smtpd finds our socket by what is written there.
+  bool reaches(const Patient& patient) const {
+    const auto& socket = patient.config.filter.socket;
+    if (ours == nullptr || socket.starts_with("inet")) return ours != nullptr;
+    return path_read(postfix, smtpd, ours->address) == socket.substr(socket.find(':') + 1);
+  }
+
+  // The entry's own option, else main.cf's.
+  std::string option(std::string_view name, std::string_view setting) const {
+    if (ours != nullptr) {
+      const auto found = ours->options.find(name);
+      if (found != ours->options.end()) return found->second;
+    }
+    return std::string(postfix.value(smtpd, setting));
+  }
+};
+
+bool in_time(const std::string& text, seconds limit) {
+  const auto time = parse_time(text);
+  return time && *time <= limit;
+}
+
+// Our entry as it should be: what was set to good values stays.
+std::string mended_entry(const Patient& patient, const Milters& milters) {
+  const auto keep = [&](std::string_view name, std::string_view wanted) {
+    if (milters.ours == nullptr) return std::string(wanted);
+    const auto found = milters.ours->options.find(name);
+    const bool good =
+        found != milters.ours->options.end() && in_time(found->second, kLongestTimeout) &&
+        !in_time(found->second,
+                 std::chrono::duration_cast<seconds>(patient.config.filter.evidence_timeout));
+    return good ? found->second : std::string(wanted);
+  };
+  const auto address =
+      milters.reaches(patient)
+          ? milters.ours->address
+          : postfix_spelling(patient.config.filter.socket, queue_directory(milters.postfix));
+  auto text = fmt::format("{{ {}, default_action=accept, connect_timeout={}, command_timeout={}",
+                          address, keep("connect_timeout", kConnectTimeout),
+                          keep("command_timeout", kCommandTimeout));
+  if (milters.ours != nullptr) {
+    for (const auto& [name, value] : milters.ours->options) {
+      const bool written = name == "default_action" || name == "connect_timeout" ||
+                           name == "command_timeout" || name == "protocol";
+      if (!written) text += fmt::format(", {}={}", name, value);
+    }
+  }
+  return text + " }";
+}
+
+// One line for whatever is wrong with it: ours first, the others behind it as they were.
+std::vector<std::string> mend_milters(const Patient& patient, const Milters& milters) {
+  auto value = mended_entry(patient, milters);
+  for (const auto& entry : milters.list) {
+    if (&entry != milters.ours) value += ", " + entry.text;
+  }
+  std::vector<std::string> lines;
+  if (milters.smtpd.overrides.contains("smtpd_milters")) {
+    // postconf -P takes no blanks in a value, so main.cf's has to count.
+    lines.push_back(patient.postconf("-PX " + shell_word(milters.smtpd.key() + "/smtpd_milters")));
+  }
+  lines.push_back(patient.postconf("-e " + shell_word("smtpd_milters = " + value)));
+  lines.push_back(patient.postfix_command("reload"));
+  return lines;
+}
+
+void judge_milters(const Patient& patient, const Service& smtpd, Findings& findings) {
+  const Milters milters(patient, smtpd);
+  const auto value = milters.postfix.value(smtpd, "smtpd_milters");
+  const auto looked =
+      fmt::format("smtpd_milters of {}: {}", smtpd.key(), value.empty() ? "(empty)" : value);
+  const auto before = findings.size();
+  const auto complain =
+      [&](Finding (*how)(std::string, std::string, std::vector<std::string>, std::string),
+          std::string what) {
+        findings.push_back(how(looked, std::move(what), mend_milters(patient, milters), {}));
+      };
+  if (milters.ours == nullptr) {
+    return complain(fail, fmt::format("smtpd_milters does not name segmilter ({}): no mail is "
+                                      "labelled",
+                                      patient.config.filter.socket));
+  }
+  if (!milters.reaches(patient)) {
+    complain(fail, fmt::format("smtpd{} looks for it at {}, and it is at {}: no mail is labelled",
+                               milters.postfix.chrooted(smtpd) ? " in its chroot" : "",
+                               path_read(milters.postfix, smtpd, milters.ours->address),
+                               patient.config.filter.socket));
+  }
+  if (milters.ours != &milters.list.front()) {
+    complain(warn, fmt::format("segmilter is behind {} in smtpd_milters: a header that another "
+                               "milter has added is no part of what was sent",
+                               milters.list.front().address));
+  }
+  const auto action = milters.option("default_action", "milter_default_action");
+  if (action != "accept") {
+    complain(warn, fmt::format("default_action is {}: mail is not taken while segmilter's filter "
+                               "is gone",
+                               action));
+  }
+  const auto connect = milters.option("connect_timeout", "milter_connect_timeout");
+  const auto command = milters.option("command_timeout", "milter_command_timeout");
+  for (const auto& [name, time] :
+       {std::pair("connect_timeout", connect), std::pair("command_timeout", command)}) {
+    if (in_time(time, kLongestTimeout)) continue;
+    complain(warn, fmt::format("{} is {}: each client waits that long when the filter hangs", name,
+                               time));
+  }
+  const auto patience = parse_time(command);
+  if (patience && *patience <= patient.config.filter.evidence_timeout) {
+    complain(warn,
+             fmt::format("command_timeout is {}, filter.evidence_timeout {} ms: Postfix gives "
+                         "up before the filter does",
+                         command, patient.config.filter.evidence_timeout.count()));
+  }
+  const auto protocol = milters.option("protocol", "milter_protocol");
+  if (protocol != "6") {
+    findings.push_back(
+        warn(looked, fmt::format("milter_protocol is {}: the filter needs 6", protocol),
+             {patient.postconf("-e 'milter_protocol = 6'"), patient.postfix_command("reload")}));
+  }
+  if (findings.size() == before) {
+    findings.push_back(ok(fmt::format("{}: {} is the first, accepts when it is gone", smtpd.key(),
+                                      milters.ours->address)));
+  }
+}
+
+}  // namespace
+
+Findings check_milters(const Patient& patient) {
+  Findings findings;
+  for (const Service* service : mail_services(patient)) {
+    const Service* smtpd = patient.postfix->smtpd_behind(*service);
+    if (smtpd != nullptr) judge_milters(patient, *smtpd, findings);
+  }
+  return findings;
+}
+
+}  // namespace doctor

@@ -1,0 +1,352 @@
+// Checks that speak SMTP, as a client of the proxy and as the proxy itself. They end before DATA:
+// nothing is sent. Postfix logs their connections as it logs any.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "milter/doctor/as_user.h"
+#include "milter/doctor/check.h"
+#include "milter/doctor/command.h"
+#include "milter/doctor/dialogue.h"
+#include "milter/doctor/postfix_log.h"
+#include "milter/evidence/client.h"
+#include "milter/net/proxy_protocol.h"
+
+namespace doctor {
+namespace {
+
+using std::chrono::seconds;
+
+// RFC 2606 and 5737: names and addresses that are nobody's.
+constexpr const char* kHello = "EHLO segmilter-doctor.invalid";
+constexpr const char* kMail = "MAIL FROM:<>";
+constexpr const char* kForeign = "RCPT TO:<segmilter-doctor@example.net>";
+constexpr const char* kStranger4 = "203.0.113.77:40112";
+constexpr const char* kStranger6 = "[2001:db8:ffff::77]:40112";
+
+// Upstream's firewall may admit segmilter's user alone.
+unsigned segmilter_uid(const Patient& patient) {
+  const auto account = find_account(patient.config.general.user);
+  return account ? account->uid : 0;
+}
+
+std::string announce(const Patient& patient, const net::Endpoint& client,
+                     const net::Endpoint& server) {
+  using Protocol = config::Proxy::Protocol;
+  return patient.config.proxy.upstream_protocol == Protocol::ProxyV1
+             ? net::proxy_v1(client, server)
+             : net::proxy_v2(client, server);
+}
+
+const Service* upstream_service(const Patient& patient) {
+  const auto services = mail_services(patient);
+  return services.empty() ? nullptr : services.front();
+}
+
+// The lines that make the upstream service expect the PROXY protocol, if it does not.
+std::vector<std::string> mend_protocol(const Patient& patient) {
+  const Service* service = upstream_service(patient);
+  if (service == nullptr || !uses_proxy_header(patient)) return {};
+  const auto parameter = service->command == "postscreen" ? "postscreen_upstream_proxy_protocol"
+                                                          : "smtpd_upstream_proxy_protocol";
+  if (patient.postfix->value(*service, parameter) == "haproxy") return {};
+  return {
+      patient.postconf("-P " + shell_word(fmt::format("{}/{}=haproxy", service->key(), parameter))),
+      patient.postfix_command("reload")};
+}
+
+// Who does not listen is not started, or has not read its settings.
+std::string mend_silence(const Patient& patient) {
+  constexpr seconds kLimit{10};
+  std::vector<std::string> argv{"postfix"};
+  if (!patient.postfix_config.empty()) argv.insert(argv.end(), {"-c", patient.postfix_config});
+  argv.emplace_back("status");
+  return patient.postfix_command(run_command(argv, kLimit).status == 0 ? "reload" : "start");
+}
+
+Finding judge_announced(const Patient& patient, const net::Endpoint& upstream) {
+  const auto looked = fmt::format("proxy.upstream {}, behind a PROXY header", upstream.print());
+  Dialogue session(upstream, segmilter_uid(patient));
+  if (!session.connected()) {
+    return fail(looked, fmt::format("{}: clients are told 421", session.error()),
+                {mend_silence(patient)});
+  }
+  session.send(announce(patient, session.local(), upstream));
+  const auto greeting = session.reply();
+  if (!greeting.is(2)) {
+    return fail(looked, fmt::format("no greeting: {}", greeting.print()), mend_protocol(patient));
+  }
+  // A server that does not know the header greets all the same, and then takes it for commands:
+  // version 2 has QUIT in it.
+  const auto hello = session.command(kHello);
+  if (!hello.is(2)) {
+    return fail(looked, fmt::format("the PROXY header is taken for SMTP: {}", hello.print()),
+                mend_protocol(patient));
+  }
+  session.quit();
+  return ok(fmt::format("{} reads the PROXY header: {}", upstream.print(), greeting.print()));
+}
+
+// A server that wants the header takes EHLO for a broken one: Postfix says "421 4.3.0 Server local
+// error" or nothing, and hangs up. Another one greets. nullopt: there is none.
+std::optional<Finding> judge_unannounced(const Patient& patient, const net::Endpoint& upstream) {
+  const auto looked = fmt::format("proxy.upstream {}, without a PROXY header", upstream.print());
+  Dialogue session(upstream, segmilter_uid(patient));
+  if (!session.connected()) return std::nullopt;
+  const auto answer = session.command(kHello);
+  if (answer.is(2)) {
+    session.quit();
+    return fail(looked,
+                fmt::format("it answers who announces nobody ({}): every client of the proxy is "
+                            "{} to Postfix, and may relay if that may",
+                            answer.print(), session.local().print_address()),
+                mend_protocol(patient));
+  }
+  const bool error = answer.is(4) && answer.text.starts_with("4.3.0");
+  if (!error && answer.end != Reply::End::Closed) {
+    return skip(looked, fmt::format("neither served nor turned away: {}", answer.print()));
+  }
+  return ok(fmt::format("{} serves nobody who sends no PROXY header", upstream.print()));
+}
+
+Finding judge_log(const Patient& patient, PostfixLog& log, const net::Endpoint& client) {
+  const auto seen = log.wait_for(client);
+  const auto looked =
+      fmt::format("\"connect from\" in {}, for a session from {}", log.name(), client.print());
+  switch (seen) {
+    case Seen::Port:
+      return ok(fmt::format("Postfix logs the client as {} too ({})", client.print(), log.name()));
+    case Seen::AddressOnly:
+      return warn(looked,
+                  "Postfix logs the client's address, and no port: whether that is the same too "
+                  "cannot be told, nor can its lines be found by segmilter's",
+                  {patient.postconf("-e 'smtpd_client_port_logging = yes'"),
+                   patient.postfix_command("reload")});
+    case Seen::Loopback:
+      return fail(
+          looked,
+          fmt::format("Postfix logged a connection from loopback, and none from {}: it does "
+                      "not see who the client is, and the filter finds no evidence",
+                      client.print_address()),
+          mend_protocol(patient));
+    case Seen::Others:
+      return skip(looked, "other connections are logged, and this one not yet");
+    case Seen::Nothing:
+      return skip(looked,
+                  "no connection is logged there: how Postfix calls the client cannot be told");
+  }
+  return {};
+}
+
+// --- one client's way through -------------------------------------------------------------------
+
+// A command longer than the tracker follows (2048 bytes, Postfix's line_length_limit): harmless to
+// Postfix, and from then on the observer has something to say of this session: that it is lost.
+std::string overlong_noop() {
+  constexpr std::size_t kTooLong = 3000;
+  return "NOOP " + std::string(kTooLong, 'x');
+}
+
+Finding judge_observer(const Patient& patient, const net::Endpoint& client) {
+  const auto& path = patient.config.evidence.socket;
+  const auto looked =
+      fmt::format("what the evidence socket says of {}, while its session is open", client.print());
+  const auto trace = evidence::Client(path, seconds(2)).ask(client, 0);
+  using classifier::Reason;
+  switch (trace.reason) {
+    case Reason::NoSession:
+      return fail(looked, "the observer does not know the session: mail is unobserved",
+                  {"systemctl restart segmilter"});
+    case Reason::Error:
+    case Reason::Timeout:
+      return skip(looked, "the evidence socket does not answer");
+    case Reason::NoCapture:
+      return warn(looked, "the observer knows the client, and does not look: capture is off", {},
+                  "[capture] method = \"auto\"");
+    default:
+      return ok(fmt::format("the observer knows the client as {}", client.print()));
+  }
+}
+
+// smtpd opens its connection to the milter before it greets and keeps it: while our session is
+// open there has to be at least one.
+Finding judge_asked(const Patient& patient) {
+  const auto& socket = patient.config.filter.socket;
+  const auto looked = fmt::format("connections to {} while a session is open", socket);
+  constexpr unsigned kEstablished = 1;
+  constexpr unsigned kConnected = 3;
+  long count = 0;
+  if (socket.starts_with("unix:") || socket.starts_with("local:")) {
+    const auto path = socket.substr(socket.find(':') + 1);
+    const auto all = unix_sockets();
+    count = std::count_if(all.begin(), all.end(), [&](const UnixSocket& each) {
+      return !each.listening && each.state == kConnected && each.path == path;
+    });
+  } else {
+    const auto spelled = postfix_spelling(socket, "");
+    const auto port = parse_service_name(spelled.substr(spelled.rfind(':') + 1));
+    const auto all = tcp_sockets();
+    count = std::count_if(all.begin(), all.end(), [&](const TcpSocket& each) {
+      return port && each.state == kEstablished && each.local.port() == port->port;
+    });
+  }
+  if (count > 0)
+    return ok(
+        fmt::format("Postfix holds {} connection{} to the filter", count, count == 1 ? "" : "s"));
+  const Service* service = upstream_service(patient);
+  if (service != nullptr && service->command == "postscreen") {
+    return skip(looked, "none: postscreen may not have passed the session on to smtpd yet");
+  }
+  return fail(looked,
+              "none: Postfix does not ask segmilter, mail is not labelled (see smtpd_milters and "
+              "milter-socket)");
+}
+
+bool may_relay(const Patient& patient, const net::Endpoint& client) {
+  return patient.postfix && parse_networks(patient.postfix->value("mynetworks")).contains(client);
+}
+
+std::vector<std::string> mend_relay(const Patient& patient) {
+  auto lines = mend_protocol(patient);
+  const Service* entry = upstream_service(patient);
+  const Service* smtpd = entry != nullptr ? patient.postfix->smtpd_behind(*entry) : nullptr;
+  if (!lines.empty() || smtpd == nullptr) return lines;
+  constexpr const char* kSetting = "smtpd_relay_restrictions";
+  if (smtpd->overrides.contains(kSetting)) {
+    lines.push_back(patient.postconf("-PX " + shell_word(smtpd->key() + "/" + kSetting)));
+  }
+  lines.push_back(patient.postconf(fmt::format(
+      "-e '{} = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination'",
+      kSetting)));
+  lines.push_back(patient.postfix_command("reload"));
+  return lines;
+}
+
+// `announced`: the client is a stranger by our own word, else an address of this machine; of those,
+// one that is not in mynetworks says what a stranger may.
+Finding judge_relay(const Patient& patient, const std::string& looked, const Reply& reply,
+                    const net::Endpoint& client, bool announced) {
+  const auto address = client.print_address();
+  if (reply.is(4) || reply.is(5)) {
+    // 4.3.2 is postscreen's word to a client that it has not seen before.
+    if (reply.text.starts_with("4.3.2")) {
+      return skip(looked,
+                  fmt::format("turned away before relaying was decided: {}", reply.print()));
+    }
+    return ok(fmt::format("{} may not relay: {}", address, reply.print()));
+  }
+  if (!reply.is(2)) return skip(looked, fmt::format("not decided: {}", reply.print()));
+  const bool listed = may_relay(patient, client);
+  if (announced) {
+    const auto why = listed ? " (see mynetworks)" : "";
+    return fail(looked,
+                fmt::format("OPEN RELAY: a stranger, {}, may send to anybody: {}{}.", address,
+                            reply.print(), why),
+                listed ? std::vector<std::string>() : mend_relay(patient));
+  }
+  if (!patient.postfix) {
+    return skip(looked,
+                fmt::format("{} may relay; whether that is meant cannot be told without mynetworks",
+                            address));
+  }
+  if (listed) {
+    return skip(
+        looked,
+        fmt::format(
+            "{} may relay, and is in mynetworks: what strangers may cannot be told from here",
+            address));
+  }
+  return fail(looked,
+              fmt::format("OPEN RELAY: {} is not in mynetworks and may send to anybody: {}.",
+                          address, reply.print()),
+              mend_relay(patient));
+}
+
+// What was said to RCPT; nullopt: it did not come to that, and `last` says why.
+std::optional<Reply> ask_to_relay(Dialogue& session, Reply& last) {
+  last = session.reply();
+  if (!last.is(2)) return std::nullopt;
+  last = session.command(kHello);
+  // A server that takes the PROXY header for a command has answered that first. It is the one that
+  // makes an open relay, so its next reply is waited for.
+  if (last.is(5)) last = session.reply();
+  if (!last.is(2)) return std::nullopt;
+  last = session.command(kMail);
+  if (!last.is(2)) return std::nullopt;
+  last = session.command(kForeign);
+  session.quit();
+  return last;
+}
+
+Finding relay_from_here(const Patient& patient, const net::Endpoint& door) {
+  Dialogue session(door);
+  auto looked = fmt::format("{} by {}", kForeign, door.print());
+  if (!session.connected()) return skip(looked, session.error());
+  const auto client = session.local();
+  looked += " from " + client.print_address();
+  Reply last;
+  const auto reply = ask_to_relay(session, last);
+  if (!reply) return skip(looked, fmt::format("it did not come to that: {}", last.print()));
+  return judge_relay(patient, looked, *reply, client, false);
+}
+
+// Whoever may reach the upstream port may say who he is: so we are a stranger.
+Finding relay_as_stranger(const Patient& patient) {
+  const auto& upstream = *patient.config.proxy.upstream;
+  const auto stranger = *net::Endpoint::parse(upstream.is_v4() ? kStranger4 : kStranger6);
+  const auto looked = fmt::format("{} by {}, announced as {}", kForeign, upstream.print(),
+                                  stranger.print_address());
+  Dialogue session(upstream, segmilter_uid(patient));
+  if (!session.connected()) return skip(looked, session.error());
+  session.send(announce(patient, stranger, upstream));
+  Reply last;
+  const auto reply = ask_to_relay(session, last);
+  if (!reply) return skip(looked, fmt::format("it did not come to that: {}", last.print()));
+  return judge_relay(patient, looked, *reply, stranger, true);
+}
+
+}  // namespace
+
+Findings check_upstream(const Patient& patient) {
+  if (!uses_proxy_header(patient)) return {};
+  const auto& upstream = *patient.config.proxy.upstream;
+  Findings findings{judge_announced(patient, upstream)};
+  if (auto unannounced = judge_unannounced(patient, upstream)) {
+    findings.push_back(std::move(*unannounced));
+  }
+  return findings;
+}
+
+Findings check_same_port(const Patient& patient) {
+  const auto door = front_door(patient);
+  if (!door) return {};
+  const auto looked = fmt::format("a session with {}", door->print());
+  PostfixLog log(patient.postfix ? patient.postfix->value("maillog_file") : "");
+  Dialogue session(*door);
+  if (!session.connected()) return {skip(looked, session.error())};
+  const auto greeting = session.reply();
+  if (greeting.end == Reply::End::TimedOut) {
+    return {fail(looked, fmt::format("no greeting: {}", greeting.print()),
+                 {"systemctl restart segmilter"})};
+  }
+  if (!greeting.is(2)) return {skip(looked, fmt::format("not served: {}", greeting.print()))};
+  for (const char* command : {kHello, kMail, "RSET"}) {
+    const auto reply = session.command(command);
+    if (!reply.is(2)) return {skip(looked, fmt::format("{}: {}", command, reply.print()))};
+  }
+  (void)session.command(overlong_noop());
+  Findings findings{judge_observer(patient, session.local())};
+  findings.push_back(judge_log(patient, log, session.local()));
+  findings.push_back(judge_asked(patient));
+  session.quit();
+  return findings;
+}
+
+Findings check_open_relay(const Patient& patient) {
+  Findings findings;
+  if (const auto door = front_door(patient)) findings.push_back(relay_from_here(patient, *door));
+  if (uses_proxy_header(patient)) findings.push_back(relay_as_stranger(patient));
+  return findings;
+}
+
+}  // namespace doctor

@@ -1,0 +1,301 @@
+// What can be told from segmilter.toml and from Postfix's settings alone: nothing is opened, nobody
+// is spoken to. smtpd_milters is in check_milters.cc.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "milter/config/load.h"
+#include "milter/doctor/check.h"
+
+namespace doctor {
+namespace {
+
+constexpr std::string_view kHeader = "smtpd_upstream_proxy_protocol";
+
+// --- the PROXY protocol -------------------------------------------------------------------------
+
+std::string parameter_of(const Service& service) {
+  return service.command == "postscreen" ? "postscreen_upstream_proxy_protocol"
+                                         : std::string(kHeader);
+}
+
+// smtpd behind postscreen has the client's address from postscreen and warns of this setting.
+void judge_pass(const Patient& patient, const Service& entry, Findings& findings) {
+  const auto& postfix = *patient.postfix;
+  const Service* pass = postfix.smtpd_behind(entry);
+  const auto looked = fmt::format("{} in master.cf is postscreen", entry.key());
+  if (pass == nullptr) {
+    findings.push_back(fail(looked, "there is no smtpd of type pass for it to pass clients on to",
+                            {patient.postconf("-M 'smtpd/pass=smtpd pass - - n - - smtpd'"),
+                             patient.postfix_command("reload")}));
+    return;
+  }
+  if (postfix.value(*pass, kHeader).empty()) return;
+  const bool overridden = pass->overrides.contains(kHeader);
+  const auto line = overridden ? fmt::format("-PX {}/{}", shell_word(pass->key()), kHeader)
+                               : fmt::format("-X {}", kHeader);
+  findings.push_back(warn(
+      fmt::format("{} of {}, which is behind postscreen", kHeader, pass->key()),
+      "it is ignored there, with a warning for each client in the log: postscreen has read the "
+      "header",
+      {patient.postconf(line), patient.postfix_command("reload")}));
+}
+
+// What main.cf says holds for every smtpd: also for those that strangers reach.
+void judge_others(const Patient& patient, const Service& entry, Findings& findings) {
+  const auto& postfix = *patient.postfix;
+  const auto parameter = parameter_of(entry);
+  if (postfix.value(parameter).empty()) return;
+  for (const auto& service : postfix.services()) {
+    const bool inherits = &service != &entry && service.type == "inet" &&
+                          service.command == entry.command &&
+                          !service.overrides.contains(parameter);
+    if (!inherits) continue;
+    findings.push_back(fail(
+        fmt::format("{} in main.cf: {}", parameter, postfix.value(parameter)),
+        fmt::format("{} has it too: whoever reaches that port may claim any address, and clients "
+                    "that announce nobody are turned away",
+                    service.key()),
+        {patient.postconf(fmt::format(
+             "-P {}", shell_word(fmt::format("{}/{}=haproxy", entry.key(), parameter)))),
+         patient.postconf("-X " + parameter), patient.postfix_command("reload")}));
+  }
+}
+
+std::string new_service(const net::Endpoint& upstream) {
+  return fmt::format("-M '{0}/inet={0} inet n - n - - smtpd -o {1}=haproxy'", upstream.print(),
+                     kHeader);
+}
+
+// --- who may relay ------------------------------------------------------------------------------
+
+// A network so large that it cannot be somebody's own.
+bool is_world(const net::Network& network) {
+  constexpr int kLeastV4 = 8;
+  constexpr int kLeastV6 = 16;
+  const auto text = network.print();
+  const auto slash = text.find('/');
+  const int bits = std::atoi(text.c_str() + slash + 1);
+  return bits < (text.find(':') == text.npos ? kLeastV4 : kLeastV6);
+}
+
+// As mynetworks wants it: an IPv6 address in brackets.
+std::string spell(const net::Network& network) {
+  const auto text = network.print();
+  const auto slash = text.find('/');
+  if (text.find(':') == text.npos) return text;
+  return "[" + text.substr(0, slash) + "]" + text.substr(slash);
+}
+
+std::optional<unsigned> to_number(std::string_view text) {
+  unsigned value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = error == std::errc{} && end == text.data() + text.size();
+  return whole ? std::optional(value) : std::nullopt;
+}
+
+}  // namespace
+
+Findings check_configuration(const Patient& patient) {
+  Findings findings;
+  for (const auto& warning : config::warnings(patient.config)) {
+    // check_timeouts compares with this Postfix's own value.
+    if (patient.postfix && warning.starts_with("proxy.idle_timeout:")) continue;
+    findings.push_back(warn("segmilter.toml", warning));
+  }
+  const auto& config = patient.config;
+  if (config.proxy.listen.empty() && config.wire.ports.empty()) {
+    findings.push_back(warn("proxy.listen and wire.ports",
+                            "both are empty: nobody observes, every message is unobserved", {},
+                            "[proxy] listen = [\"0.0.0.0:25\", \"[::]:25\"]"));
+  }
+  if (findings.empty()) findings.push_back(ok("segmilter.toml is right"));
+  return findings;
+}
+
+Findings check_postconf(const Patient& patient) {
+  const auto looked = patient.postconf("-x, -M and -P");
+  if (!patient.postfix) {
+    return {fail(looked, fmt::format("Postfix's settings cannot be read, what depends on them is "
+                                     "left out: {}",
+                                     patient.postfix_error))};
+  }
+  if (patient.config.proxy.listen.empty() && patient.config.wire.ports.empty()) return {};
+  if (!mail_services(patient).empty()) {
+    return {ok(fmt::format("Postfix {}, {}", patient.postfix->value("mail_version"),
+                           patient.postfix->value("config_directory")))};
+  }
+  if (has_proxy(patient)) {
+    const auto& upstream = *patient.config.proxy.upstream;
+    return {fail(fmt::format("the services of master.cf, for proxy.upstream {}", upstream.print()),
+                 fmt::format("master.cf has no smtpd on {}, where the proxy hands clients on to",
+                             upstream.print()),
+                 {patient.postconf(new_service(upstream)), patient.postfix_command("reload")})};
+  }
+  return {};  // check_ports says it
+}
+
+Findings check_proxy_protocol(const Patient& patient) {
+  Findings findings;
+  if (!uses_proxy_header(patient)) return findings;
+  for (const Service* entry : mail_services(patient)) {
+    const auto parameter = parameter_of(*entry);
+    const auto value = patient.postfix->value(*entry, parameter);
+    if (value != "haproxy") {
+      findings.push_back(fail(
+          fmt::format("{} of {}: {}", parameter, entry->key(), value.empty() ? "(empty)" : value),
+          "it does not expect the PROXY protocol: every client is 127.0.0.1 to Postfix, which "
+          "mynetworks lets relay",
+          {patient.postconf("-P " +
+                            shell_word(fmt::format("{}/{}=haproxy", entry->key(), parameter))),
+           patient.postfix_command("reload")}));
+    }
+    judge_others(patient, *entry, findings);
+    if (entry->command == "postscreen") judge_pass(patient, *entry, findings);
+    if (findings.empty()) {
+      auto timeout = parameter;
+      timeout.replace(timeout.find("protocol"), timeout.npos, "timeout");
+      findings.push_back(ok(fmt::format("{} expects it ({}), and waits {} for it", entry->key(),
+                                        entry->command, patient.postfix->value(*entry, timeout))));
+    }
+  }
+  return findings;
+}
+
+Findings check_ports(const Patient& patient) {
+  Findings findings;
+  if (!patient.postfix) return findings;
+  for (const auto& listen : patient.config.proxy.listen) {
+    for (const auto& service : patient.postfix->services()) {
+      const auto address = parse_service_name(service.name);
+      if (service.type != "inet" || !address || address->port != listen.port()) continue;
+      const bool everywhere =
+          address->host.empty() || !net::Endpoint::parse_address(listen.print_address(), 1);
+      const auto any = listen.print_address();
+      const bool clash = everywhere || any == "0.0.0.0" || any == "::" ||
+                         patient.postfix->service_at(listen) == &service;
+      const bool said = std::any_of(findings.begin(), findings.end(), [&](const Finding& finding) {
+        return finding.looked_at.find(service.key()) != std::string::npos;
+      });
+      if (!clash || said) continue;
+      findings.push_back(
+          fail(fmt::format("{} in master.cf, and proxy.listen {}", service.key(), listen.print()),
+               fmt::format("Postfix and segmilter both want port {}: the one that is started last "
+                           "does not get it",
+                           listen.port()),
+               {patient.postconf("-M# " + shell_word(service.key())),
+                patient.postfix_command("reload")}));
+    }
+  }
+  if (patient.config.proxy.listen.empty() && !patient.config.wire.ports.empty() &&
+      mail_services(patient).empty()) {
+    const auto port = patient.config.wire.ports.front();
+    const auto name = port == 25 ? std::string("smtp") : std::to_string(port);
+    findings.push_back(
+        fail(fmt::format("the services of master.cf, for wire.ports {}", port),
+             fmt::format("Postfix takes no mail on port {}, so there is nothing to see", port),
+             {patient.postconf(fmt::format("-M '{0}/inet={0} inet n - n - - smtpd'", name)),
+              patient.postfix_command("reload")}));
+  }
+  if (findings.empty()) {
+    findings.push_back(ok(patient.config.proxy.listen.empty()
+                              ? "Postfix has the port that is watched"
+                              : "master.cf leaves proxy.listen's port to segmilter"));
+  }
+  return findings;
+}
+
+Findings check_timeouts(const Patient& patient) {
+  Findings findings;
+  if (!has_proxy(patient)) return findings;
+  const auto idle = patient.config.proxy.idle_timeout;
+  for (const Service* entry : mail_services(patient)) {
+    const Service* smtpd = patient.postfix->smtpd_behind(*entry);
+    if (smtpd == nullptr) continue;
+    const auto value = patient.postfix->value(*smtpd, "smtpd_timeout");
+    const auto limit = parse_time(value);
+    if (!limit) {
+      findings.push_back(skip(fmt::format("smtpd_timeout of {}", smtpd->key()),
+                              fmt::format("\"{}\" is not a plain time", value)));
+    } else if (idle < *limit) {
+      findings.push_back(
+          warn(fmt::format("proxy.idle_timeout {} s, smtpd_timeout of {}: {}", idle.count(),
+                           smtpd->key(), value),
+               "the proxy hangs up before Postfix would: slow and honest clients are cut", {},
+               fmt::format("[proxy] idle_timeout = \"{}s\"", limit->count() + 30)));
+    } else {
+      findings.push_back(
+          ok(fmt::format("Postfix hangs up first (smtpd_timeout {}, "
+                         "proxy.idle_timeout {} s)",
+                         value, idle.count())));
+    }
+  }
+  return findings;
+}
+
+Findings check_mynetworks(const Patient& patient) {
+  Findings findings;
+  for (const Service* entry : mail_services(patient)) {
+    const Service* smtpd = patient.postfix->smtpd_behind(*entry);
+    if (smtpd == nullptr) continue;
+    const auto value = patient.postfix->value(*smtpd, "mynetworks");
+    const auto list = parse_networks(value);
+    std::string good;
+    std::string world;
+    for (const auto& network : list.networks)
+      (is_world(network) ? world : good) += " " + spell(network);
+    const auto tables = list.tables == 0 ? "" : ", and tables that are not looked into";
+    if (!world.empty()) {
+      if (good.empty()) good = " 127.0.0.0/8 [::1]/128";
+      std::vector<std::string> mend;
+      if (smtpd->overrides.contains("mynetworks")) {
+        mend.push_back(patient.postconf("-PX " + shell_word(smtpd->key() + "/mynetworks")));
+      }
+      mend.push_back(patient.postconf("-e " + shell_word("mynetworks =" + good)));
+      mend.push_back(patient.postfix_command("reload"));
+      findings.push_back(
+          fail(fmt::format("mynetworks of {}: {}", smtpd->key(), value),
+               fmt::format("OPEN RELAY: mynetworks has{}, everybody may relay.", world),
+               std::move(mend)));
+      continue;
+    }
+    const bool loopback = list.contains(*net::Endpoint::parse_address("127.0.0.1", 1));
+    const auto meaning = loopback && has_proxy(patient)
+                             ? ": loopback may relay, so Postfix must never take a client for it"
+                             : "";
+    findings.push_back(ok(fmt::format("{}{}{}", value, tables, meaning)));
+  }
+  return findings;
+}
+
+Findings check_limits(const Patient& patient) {
+  Findings findings;
+  for (const Service* entry : mail_services(patient)) {
+    const Service* smtpd = patient.postfix->smtpd_behind(*entry);
+    if (smtpd == nullptr || !has_proxy(patient)) continue;
+    const auto& postfix = *patient.postfix;
+    const auto processes = to_number(smtpd->maxproc == "-" ? postfix.value("default_process_limit")
+                                                           : std::string_view(smtpd->maxproc));
+    const auto count = to_number(postfix.value(*smtpd, "smtpd_client_connection_count_limit"));
+    const auto ours = patient.config.proxy.max_sessions_per_address;
+    if (!processes || !count) continue;
+    const auto each = *count == 0 ? ours : std::min(*count, ours);
+    const auto text = fmt::format(
+        "{} smtpd processes; a client may have {} of them (smtpd_client_connection_count_limit {}, "
+        "proxy.max_sessions_per_address {})",
+        *processes, each, *count, ours);
+    if (*processes == 0 || each < *processes) {
+      findings.push_back(ok(text));
+      continue;
+    }
+    findings.push_back(
+        warn(text, "one client can have all smtpd processes, and the others wait",
+             {patient.postconf(fmt::format("-e 'smtpd_client_connection_count_limit = {}'",
+                                           std::max(1U, *processes / 2))),
+              patient.postfix_command("reload")}));
+  }
+  return findings;
+}
+
+}  // namespace doctor

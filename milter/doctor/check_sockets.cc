@@ -1,0 +1,258 @@
+// The two unix sockets, each as the user who has to use it would: Postfix's finds the milter's from
+// within its jail, segmilter's own finds that of the evidence.
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cstring>
+
+#include "milter/doctor/as_user.h"
+#include "milter/doctor/check.h"
+#include "milter/doctor/dialogue.h"
+#include "milter/evidence/client.h"
+#include "milter/filter/socket.h"
+
+namespace doctor {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kLimit{5};
+constexpr const char* kStart = "systemctl restart segmilter";
+
+// What a child tells by its exit status: an errno, or one of these.
+constexpr int kAnswers = 0;
+constexpr int kSilent = 200;    // took the connection and said nothing in time
+constexpr int kStranger = 201;  // said something else
+
+// SMFIC_OPTNEG of milter protocol 6: length, 'O', version, actions, protocol flags; the same letter
+// comes back. Then SMFIC_QUIT.
+//
+//     | 00 00 00 0d | 4f | 00 00 00 06 | 00 00 01 ff | 00 1f ff ff |      | 00 00 00 01 | 51 |
+int talk_milter(int fd) {
+  constexpr unsigned char kNegotiate[] = {0, 0, 0, 13,   'O', 0,    0,    0,   6,
+                                          0, 0, 1, 0xff, 0,   0x1f, 0xff, 0xff};
+  constexpr unsigned char kQuit[] = {0, 0, 0, 1, 'Q'};
+  if (send(fd, kNegotiate, sizeof kNegotiate, MSG_NOSIGNAL) < 0) return errno;
+  pollfd entry{fd, POLLIN, 0};
+  constexpr int kWaitMs = 3000;
+  if (poll(&entry, 1, kWaitMs) != 1) return kSilent;
+  char answer[5];
+  const ssize_t got = recv(fd, answer, sizeof answer, MSG_WAITALL | MSG_DONTWAIT);
+  if (got <= 0) return got < 0 ? errno : kSilent;
+  (void)send(fd, kQuit, sizeof kQuit, MSG_NOSIGNAL);
+  return got == sizeof answer && answer[4] == 'O' ? kAnswers : kStranger;
+}
+
+int talk_unix(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return ENAMETOOLONG;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const net::Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const timeval limit{2, 0};  // for a backlog that is full
+  (void)setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return errno;
+  return talk_milter(fd.get());
+}
+
+std::string rights(const struct stat& status) {
+  return fmt::format("{:04o} {}", status.st_mode & 07777u, group_name(status.st_gid));
+}
+
+// What keeps an account from a socket, and the lines that take it away; both empty: nothing that
+// the modes say.
+struct Obstacles {
+  std::string what;
+  std::vector<std::string> mend;
+};
+
+// `wanted`: 1 to go through a folder, 2 to connect to a socket.
+void add_obstacle(const Account& account, const std::string& path, unsigned wanted,
+                  Obstacles& obstacles) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) < 0) return;
+  const auto access = access_for(account, status.st_mode, status.st_uid, status.st_gid, wanted);
+  if (access.granted) return;
+  obstacles.what +=
+      fmt::format("{}{} is {}", obstacles.what.empty() ? "" : ", ", path, rights(status));
+  char who = access.who;
+  if (who == 'o') {
+    // By the group, so that nobody else gets in.
+    obstacles.mend.push_back(fmt::format("chgrp {} {}", account.group, shell_word(path)));
+    who = 'g';
+  }
+  const bool folder = S_ISDIR(status.st_mode);
+  obstacles.mend.push_back(
+      fmt::format("chmod {}+{} {}", who, folder ? "x" : "rw", shell_word(path)));
+}
+
+// Requires: an absolute path.
+Obstacles obstacles_to(const Account& account, const std::string& socket) {
+  Obstacles obstacles;
+  for (auto at = socket.find('/', 1); at != socket.npos; at = socket.find('/', at + 1)) {
+    add_obstacle(account, socket.substr(0, at), 1, obstacles);
+  }
+  add_obstacle(account, socket, 2, obstacles);
+  return obstacles;
+}
+
+// A mode or a group that the configuration itself gives the socket comes back at the next start.
+std::string lasting(const Account& account, const config::Filter& filter) {
+  if ((filter.socket_mode & 0060u) != 0060u) return "[filter] socket_mode = \"0660\"";
+  if (filter.socket_group != account.group)
+    return fmt::format("[filter] socket_group = \"{}\"", account.group);
+  return {};
+}
+
+Finding judge_refusal(const Patient& patient, const Account& account, const std::string& path,
+                      const std::string& looked, int error) {
+  if (error == EACCES) {
+    const auto [what, mend] = obstacles_to(account, path);
+    return fail(
+        looked,
+        fmt::format("{} may not use the milter socket: {}; no mail is labelled", account.name,
+                    what.empty() ? "by an access list or a security module" : what),
+        mend, lasting(account, patient.config.filter));
+  }
+  if (error == ECONNREFUSED) {
+    return fail(looked, "nobody answers on the milter socket: the filter is gone", {kStart});
+  }
+  if (error == kSilent || error == EAGAIN) {
+    return fail(looked, "the filter takes the connection and does not answer: it hangs", {kStart});
+  }
+  if (error == kStranger) return fail(looked, "what answers there is no milter");
+  return fail(looked, fmt::format("{}: {}", path, std::strerror(error)), {kStart});
+}
+
+// The path by which a service's smtpd_milters leads to the socket.
+std::optional<std::string> path_for(const Patient& patient, const Service& smtpd) {
+  const std::string queue(patient.postfix->value("queue_directory"));
+  for (const auto& entry : parse_milters(patient.postfix->value(smtpd, "smtpd_milters"))) {
+    if (same_socket(entry.address, patient.config.filter.socket, queue)) {
+      return entry.address.substr(entry.address.find(':') + 1);
+    }
+  }
+  return std::nullopt;
+}
+
+Finding as_postfix(const Patient& patient, const std::string& path, const std::string& looked) {
+  const auto& postfix = *patient.postfix;
+  const auto account = find_account(std::string(postfix.value("mail_owner")));
+  if (!account)
+    return skip(looked, fmt::format("there is no user {}", postfix.value("mail_owner")));
+  const std::string queue(postfix.value("queue_directory"));
+  Place place{{}, queue};
+  std::string seen = path;
+  std::string jail;
+  for (const Service* service : mail_services(patient)) {
+    const Service* smtpd = postfix.smtpd_behind(*service);
+    if (smtpd == nullptr) continue;
+    const auto written = path_for(patient, *smtpd);
+    seen = written.value_or(path);
+    if (!postfix.chrooted(*smtpd)) break;
+    place = {queue, "/"};
+    jail = fmt::format(" from {}'s chroot {}", smtpd->key(), queue);
+    if (!written && path.starts_with(queue + "/")) seen = path.substr(queue.size() + 1);
+    break;
+  }
+  const auto error = as_user(*account, place, kLimit, [&] { return talk_unix(seen); });
+  if (!error) return fail(looked, "no answer in time: the filter hangs", {kStart});
+  if (*error == kAnswers) {
+    return ok(fmt::format("{} reaches the filter at {}{}", account->name, path, jail));
+  }
+  if (*error == ENOENT && !jail.empty()) {
+    const bool below = path.starts_with(queue + "/");  // then it is a matter of smtpd_milters
+    const auto setting =
+        below ? "" : fmt::format("[filter] socket = \"unix:{}/segmilter/milter.sock\"", queue);
+    return fail(looked, fmt::format("{} is not there{}", seen, jail), {}, setting);
+  }
+  return judge_refusal(patient, *account, path, looked, *error);
+}
+
+Finding judge_inet(const Patient& patient, const std::string& looked) {
+  const auto spelled = postfix_spelling(patient.config.filter.socket, "");
+  auto text = spelled.substr(spelled.find(':') + 1);
+  if (text.starts_with("localhost:")) text.replace(0, 9, "127.0.0.1");
+  const auto address = net::Endpoint::parse(text);
+  if (!address) return skip(looked, "not an address, and names are not looked up");
+  const net::Fd fd(socket(address->is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_storage storage;
+  const socklen_t size = address->fill(storage);
+  const timeval limit{2, 0};
+  (void)setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  const bool there = connect(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) == 0;
+  const int error = there ? talk_milter(fd.get()) : errno;
+  if (error == kAnswers) return ok(fmt::format("the filter answers at {}", text));
+  return fail(looked, error < kSilent ? std::strerror(error) : "what answers there is no milter",
+              {kStart});
+}
+
+// The socket's place, before anybody is asked: nullopt: there is one.
+std::optional<Finding> missing(const std::string& path, const std::string& looked,
+                               std::string_view effect) {
+  struct stat status {};
+  if (lstat(path.c_str(), &status) < 0) {
+    const int error = errno;
+    if (error == EACCES) return skip(looked, "only root may look into its folder");
+    return fail(looked, fmt::format("{}: {}: {}", path, std::strerror(error), effect), {kStart});
+  }
+  if (S_ISSOCK(status.st_mode)) return std::nullopt;
+  return fail(looked, fmt::format("{} is there and is not a socket", path),
+              {fmt::format("rm -i {}", shell_word(path)), kStart});
+}
+
+// A classifier::Reason: NoSession when all is well.
+int ask_evidence(const std::string& path) {
+  // TEST-NET-1 and port 1 (RFC 5737): a client that there is not.
+  const auto nobody = *net::Endpoint::parse("192.0.2.1:1");
+  return static_cast<int>(evidence::Client(path, kLimit / 2).ask(nobody, 0).reason);
+}
+
+}  // namespace
+
+Findings check_milter_socket(const Patient& patient) {
+  const auto looked = fmt::format("filter.socket {}", patient.config.filter.socket);
+  const auto name = filter::parse_socket(patient.config.filter.socket);
+  if (name.path.empty()) return {judge_inet(patient, looked)};
+  if (auto gone = missing(name.path, looked, "the filter does not run, no mail is labelled")) {
+    return {std::move(*gone)};
+  }
+  if (!patient.root) return {skip(looked, "whether Postfix's user gets in, only root may try")};
+  if (!patient.postfix) return {skip(looked, "who Postfix's user is cannot be told")};
+  return {as_postfix(patient, name.path, looked)};
+}
+
+Findings check_evidence_socket(const Patient& patient) {
+  const auto& config = patient.config;
+  if (config.proxy.listen.empty() && config.wire.ports.empty()) return {};
+  const auto& path = config.evidence.socket;
+  const auto looked = fmt::format("evidence.socket {}", path);
+  if (auto gone = missing(path, looked, "every message is unobserved")) return {std::move(*gone)};
+  const auto account = find_account(config.general.user);
+  if (!account) return {skip(looked, fmt::format("there is no user {}", config.general.user))};
+  const auto answer = patient.root
+                          ? as_user(*account, {}, kLimit, [&] { return ask_evidence(path); })
+                          : std::optional(ask_evidence(path));
+  if (answer == static_cast<int>(classifier::Reason::NoSession)) {
+    return {ok(fmt::format("{} answers", path))};
+  }
+  if (!patient.root) {
+    return {
+        skip(looked, "it does not answer us; whether it answers the filter, only root may try")};
+  }
+  const auto [what, mend] = obstacles_to(*account, path);
+  if (what.empty()) {
+    return {fail(looked, "nobody answers there: every message is unobserved", {kStart})};
+  }
+  return {fail(looked,
+               fmt::format("{} may not use the evidence socket: {}; every message is unobserved",
+                           account->name, what),
+               mend,
+               config.evidence.socket_mode == 0660 ? "" : "[evidence] socket_mode = \"0660\"")};
+}
+
+}  // namespace doctor

@@ -1,0 +1,249 @@
+#include "milter/doctor/postfix.h"
+
+#include <netdb.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace doctor {
+namespace {
+
+constexpr std::string_view kSpace = " \t\r\n";
+
+std::string_view trim(std::string_view text) {
+  const auto begin = text.find_first_not_of(kSpace);
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
+
+template <typename Line>
+void each_line(std::string_view text, Line line) {
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    line(text.substr(0, end));
+    text.remove_prefix(end == text.npos ? text.size() : end + 1);
+  }
+}
+
+// "name = value"; an empty name where there is none.
+std::pair<std::string_view, std::string_view> split_setting(std::string_view line) {
+  const auto equals = line.find('=');
+  if (equals == line.npos) return {};
+  return {trim(line.substr(0, equals)), trim(line.substr(equals + 1))};
+}
+
+// Cuts at any of `separators` that is not inside braces: "a, { b, c }" is "a" and "{ b, c }".
+std::vector<std::string_view> split_list(std::string_view text, std::string_view separators) {
+  std::vector<std::string_view> items;
+  std::size_t begin = 0;
+  int depth = 0;
+  for (std::size_t at = 0; at <= text.size(); ++at) {
+    const bool end = at == text.size();
+    if (!end && text[at] == '{') ++depth;
+    if (!end && text[at] == '}') --depth;
+    if (!end && (depth > 0 || separators.find(text[at]) == separators.npos)) continue;
+    const auto item = trim(text.substr(begin, at - begin));
+    if (!item.empty()) items.push_back(item);
+    begin = at + 1;
+  }
+  return items;
+}
+
+template <typename Number>
+std::optional<Number> read_number(std::string_view text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<std::uint16_t> read_port(std::string_view text) {
+  if (const auto port = read_number<std::uint16_t>(text)) return port;
+  const std::string name(text);
+  const servent* known = getservbyname(name.c_str(), "tcp");
+  if (known == nullptr) return std::nullopt;
+  return ntohs(static_cast<std::uint16_t>(known->s_port));
+}
+
+// service type private unpriv chroot wakeup maxproc command …
+std::optional<Service> read_service(std::string_view line) {
+  constexpr std::size_t kColumns = 8;
+  const auto words = split_list(line, kSpace);
+  if (words.size() < kColumns) return std::nullopt;
+  Service service;
+  service.name = words[0];
+  service.type = words[1];
+  service.chroot = words[4];
+  service.maxproc = words[6];
+  service.command = words[7];
+  return service;
+}
+
+// The name may hold slashes ("unix" services do); a type and a parameter do not.
+void read_override(std::string_view line, std::vector<Service>& services) {
+  const auto [path, value] = split_setting(line);
+  const auto last = path.rfind('/');
+  if (last == path.npos) return;
+  const auto key = path.substr(0, last);
+  for (auto& service : services) {
+    if (service.key() == key) {
+      service.overrides.insert_or_assign(std::string(path.substr(last + 1)), std::string(value));
+    }
+  }
+}
+
+bool takes(const ServiceAddress& service, const net::Endpoint& address) {
+  if (service.port != address.port()) return false;
+  if (service.host.empty()) return true;  // or what inet_interfaces leaves of it
+  if (service.host == "localhost") return address.is_loopback();
+  const auto host = net::Endpoint::parse_address(service.host, address.port());
+  if (!host) return false;
+  const bool any = host->bytes() == net::Endpoint{}.bytes() || host->print_address() == "0.0.0.0";
+  return any || *host == address;
+}
+
+}  // namespace
+
+std::optional<ServiceAddress> parse_service_name(std::string_view name) {
+  ServiceAddress address;
+  const auto colon = name.rfind(':');
+  if (colon != name.npos) {
+    auto host = name.substr(0, colon);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    address.host = host;
+    name.remove_prefix(colon + 1);
+  }
+  const auto port = read_port(name);
+  if (!port) return std::nullopt;
+  address.port = *port;
+  return address;
+}
+
+std::optional<std::chrono::seconds> parse_time(std::string_view text) {
+  text = trim(text);
+  if (text.empty()) return std::nullopt;
+  std::int64_t unit = 1;
+  switch (text.back()) {
+    case 'w':
+      unit = 7 * 24 * 3600;
+      break;
+    case 'd':
+      unit = 24 * 3600;
+      break;
+    case 'h':
+      unit = 3600;
+      break;
+    case 'm':
+      unit = 60;
+      break;
+  }
+  if (unit != 1 || text.back() == 's') text.remove_suffix(1);
+  const auto number = read_number<std::uint32_t>(text);
+  if (!number) return std::nullopt;
+  return std::chrono::seconds(*number * unit);
+}
+
+bool NetworkList::contains(const net::Endpoint& endpoint) const {
+  return std::any_of(networks.begin(), networks.end(),
+                     [&](const net::Network& network) { return network.contains(endpoint); });
+}
+
+// "[::1]/128" is how Postfix writes an IPv6 network.
+NetworkList parse_networks(std::string_view text) {
+  NetworkList list;
+  for (const auto item : split_list(text, " \t\r\n,")) {
+    if (item.starts_with('!')) {
+      list.exclusions = true;
+      continue;
+    }
+    std::string plain;
+    std::copy_if(item.begin(), item.end(), std::back_inserter(plain),
+                 [](char c) { return c != '[' && c != ']'; });
+    if (const auto network = net::Network::parse(plain)) {
+      list.networks.push_back(*network);
+    } else {
+      ++list.tables;
+    }
+  }
+  return list;
+}
+
+std::vector<MilterEntry> parse_milters(std::string_view text) {
+  std::vector<MilterEntry> milters;
+  for (const auto item : split_list(text, " \t\r\n,")) {
+    MilterEntry milter;
+    milter.text = item;
+    auto inner = item;
+    if (inner.starts_with('{')) {
+      inner.remove_prefix(1);
+      if (inner.ends_with('}')) inner.remove_suffix(1);
+    }
+    for (const auto part : split_list(inner, " \t\r\n,")) {
+      // Postfix allows blanks around neither side of an option's equals sign.
+      const auto equals = part.find('=');
+      if (milter.address.empty() && equals == part.npos) {
+        milter.address = part;
+      } else if (equals != part.npos) {
+        milter.options.insert_or_assign(std::string(part.substr(0, equals)),
+                                        std::string(part.substr(equals + 1)));
+      }
+    }
+    milters.push_back(std::move(milter));
+  }
+  return milters;
+}
+
+Postfix Postfix::parse(std::string_view main, std::string_view services,
+                       std::string_view overrides) {
+  Postfix postfix;
+  each_line(main, [&](std::string_view line) {
+    const auto [name, value] = split_setting(line);
+    if (!name.empty()) postfix.main_.insert_or_assign(std::string(name), std::string(value));
+  });
+  each_line(services, [&](std::string_view line) {
+    if (auto service = read_service(line)) postfix.services_.push_back(std::move(*service));
+  });
+  each_line(overrides, [&](std::string_view line) { read_override(line, postfix.services_); });
+  return postfix;
+}
+
+std::string_view Postfix::value(std::string_view name) const {
+  const auto found = main_.find(name);
+  return found != main_.end() ? std::string_view(found->second) : std::string_view{};
+}
+
+std::string_view Postfix::value(const Service& service, std::string_view name) const {
+  const auto found = service.overrides.find(name);
+  return found != service.overrides.end() ? std::string_view(found->second) : value(name);
+}
+
+const Service* Postfix::service_at(const net::Endpoint& address) const {
+  for (const auto& service : services_) {
+    if (service.type != "inet") continue;
+    const auto place = parse_service_name(service.name);
+    if (place && takes(*place, address)) return &service;
+  }
+  return nullptr;
+}
+
+const Service* Postfix::service(std::string_view name, std::string_view type) const {
+  for (const auto& service : services_) {
+    if (service.name == name && service.type == type) return &service;
+  }
+  return nullptr;
+}
+
+const Service* Postfix::smtpd_behind(const Service& entry) const {
+  if (entry.command != "postscreen") return &entry;
+  const auto name = value(entry, "smtpd_service_name");
+  return service(name.empty() ? "smtpd" : name, "pass");
+}
+
+bool Postfix::chrooted(const Service& service) const {
+  if (service.chroot != "-") return service.chroot == "y";
+  // COMPATIBILITY_README: the default was "y" until compatibility level 1.
+  const auto level = value("compatibility_level");
+  return level.empty() || level == "0";
+}
+
+}  // namespace doctor

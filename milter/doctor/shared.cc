@@ -1,0 +1,151 @@
+// What several checks need.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "milter/doctor/check.h"
+
+namespace doctor {
+namespace {
+
+bool takes_mail(const Service& service) {
+  return service.command == "smtpd" || service.command == "postscreen";
+}
+
+bool is_any(const net::Endpoint& endpoint) {
+  return endpoint.bytes() == net::Endpoint{}.bytes() || endpoint.print_address() == "0.0.0.0";
+}
+
+net::Endpoint at(const net::Endpoint& address, std::uint16_t port) {
+  return net::Endpoint::from_bytes(address.bytes(), port);
+}
+
+// A wildcard stands for each of the machine's addresses of its family.
+net::Endpoint choose(const Patient& patient, const net::Endpoint& listen) {
+  if (!is_any(listen)) return listen;
+  const auto own = parse_networks(patient.postfix ? patient.postfix->value("mynetworks") : "");
+  std::optional<net::Endpoint> best;
+  for (const auto& address : patient.addresses) {
+    if (address.is_v4() != listen.is_v4()) continue;
+    if (!own.contains(address)) return at(address, listen.port());
+    if (!best) best = at(address, listen.port());
+  }
+  const auto loopback =
+      *net::Endpoint::parse_address(listen.is_v4() ? "127.0.0.1" : "::1", listen.port());
+  return best.value_or(loopback);
+}
+
+}  // namespace
+
+std::string Patient::postconf(const std::string& arguments) const {
+  if (postfix_config.empty()) return "postconf " + arguments;
+  return fmt::format("postconf -c {} {}", shell_word(postfix_config), arguments);
+}
+
+std::string Patient::postfix_command(const std::string& word) const {
+  if (postfix_config.empty()) return "postfix " + word;
+  return fmt::format("postfix -c {} {}", shell_word(postfix_config), word);
+}
+
+Finding ok(std::string found) {
+  return {.check = {},
+          .state = State::Ok,
+          .looked_at = {},
+          .found = std::move(found),
+          .mend = {},
+          .setting = {}};
+}
+
+Finding skip(std::string looked_at, std::string found) {
+  return {.check = {},
+          .state = State::Skip,
+          .looked_at = std::move(looked_at),
+          .found = std::move(found),
+          .mend = {},
+          .setting = {}};
+}
+
+Finding warn(std::string looked_at, std::string found, std::vector<std::string> mend,
+             std::string setting) {
+  return {
+      {}, State::Warn, std::move(looked_at), std::move(found), std::move(mend), std::move(setting)};
+}
+
+Finding fail(std::string looked_at, std::string found, std::vector<std::string> mend,
+             std::string setting) {
+  return {
+      {}, State::Fail, std::move(looked_at), std::move(found), std::move(mend), std::move(setting)};
+}
+
+bool has_proxy(const Patient& patient) {
+  return !patient.config.proxy.listen.empty() && patient.config.proxy.upstream.has_value();
+}
+
+bool uses_proxy_header(const Patient& patient) {
+  return has_proxy(patient);
+}
+
+std::vector<const Service*> mail_services(const Patient& patient) {
+  std::vector<const Service*> found;
+  if (!patient.postfix) return found;
+  if (has_proxy(patient)) {
+    const Service* service = patient.postfix->service_at(*patient.config.proxy.upstream);
+    if (service != nullptr && takes_mail(*service)) found.push_back(service);
+    return found;
+  }
+  const auto& ports = patient.config.wire.ports;
+  for (const auto& service : patient.postfix->services()) {
+    const auto address = parse_service_name(service.name);
+    const bool watched = service.type == "inet" && address &&
+                         std::find(ports.begin(), ports.end(), address->port) != ports.end();
+    if (watched && takes_mail(service)) found.push_back(&service);
+  }
+  return found;
+}
+
+std::string postfix_spelling(const std::string& filter_socket, const std::string& queue_directory) {
+  const auto colon = filter_socket.find(':');
+  const auto kind = filter_socket.substr(0, colon);
+  const auto rest = colon == filter_socket.npos ? std::string() : filter_socket.substr(colon + 1);
+  if (kind == "unix" || kind == "local") {
+    const std::string below = queue_directory + "/";
+    return "unix:" + (rest.starts_with(below) ? rest.substr(below.size()) : rest);
+  }
+  const auto sign = rest.find('@');
+  if (sign == rest.npos) return fmt::format("inet:127.0.0.1:{}", rest);
+  auto host = rest.substr(sign + 1);
+  if (host.find(':') != host.npos && host.front() != '[') host = "[" + host + "]";
+  return fmt::format("inet:{}:{}", host, rest.substr(0, sign));
+}
+
+bool same_socket(const std::string& address, const std::string& filter_socket,
+                 const std::string& queue) {
+  if (address == postfix_spelling(filter_socket, queue)) return true;
+  const auto colon = address.find(':');
+  const auto kind = address.substr(0, colon);
+  const auto rest = colon == address.npos ? std::string() : address.substr(colon + 1);
+  if (kind == "inet") {
+    // Names of hosts are many; the port is one.
+    const auto ours = postfix_spelling(filter_socket, queue);
+    const auto port = rest.rfind(':');
+    return ours.starts_with("inet:") && port != rest.npos &&
+           ours.substr(ours.rfind(':')) == rest.substr(port);
+  }
+  if ((kind != "unix" && kind != "local") || rest.empty()) return false;
+  const auto path = filter_socket.substr(filter_socket.find(':') + 1);
+  const auto is_path = [&](const std::string& candidate) {
+    return std::filesystem::path(candidate).lexically_normal() == path;
+  };
+  return rest[0] == '/' ? is_path(rest) || is_path(queue + rest) : is_path(queue + "/" + rest);
+}
+
+std::optional<net::Endpoint> front_door(const Patient& patient) {
+  const auto& config = patient.config;
+  if (!config.proxy.listen.empty()) return choose(patient, config.proxy.listen.front());
+  if (config.wire.ports.empty()) return std::nullopt;
+  const auto any = *net::Endpoint::parse_address("0.0.0.0", config.wire.ports.front());
+  return choose(patient, any);
+}
+
+}  // namespace doctor

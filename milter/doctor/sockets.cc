@@ -1,0 +1,198 @@
+#include "milter/doctor/sockets.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <ifaddrs.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <functional>
+#include <memory>
+
+#include "milter/net/fd.h"
+
+namespace doctor {
+namespace {
+
+template <typename Number>
+std::optional<Number> read_number(std::string_view text, int base) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::vector<std::string_view> words_of(std::string_view line) {
+  std::vector<std::string_view> words;
+  for (std::size_t at = 0; (at = line.find_first_not_of(' ', at)) != line.npos;) {
+    const auto end = std::min(line.find(' ', at), line.size());
+    words.push_back(line.substr(at, end - at));
+    at = end;
+  }
+  return words;
+}
+
+template <typename Line>
+void each_line(std::string_view text, Line line) {
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    line(text.substr(0, end));
+    text.remove_prefix(end == text.npos ? text.size() : end + 1);
+  }
+}
+
+// "0100007F:0019": the address in words of 32 bits, each in the machine's order.
+std::optional<net::Endpoint> read_local(std::string_view text, bool v6) {
+  const std::size_t words = v6 ? 4 : 1;
+  if (text.size() != words * 8 + 5 || text[words * 8] != ':') return std::nullopt;
+  std::array<std::uint8_t, 16> bytes{};
+  if (!v6) bytes[10] = bytes[11] = 0xff;
+  for (std::size_t i = 0; i < words; ++i) {
+    const auto word = read_number<std::uint32_t>(text.substr(i * 8, 8), 16);
+    if (!word) return std::nullopt;
+    std::memcpy(bytes.data() + (v6 ? 0 : 12) + i * 4, &*word, 4);
+  }
+  const auto port = read_number<std::uint16_t>(text.substr(words * 8 + 1), 16);
+  if (!port) return std::nullopt;
+  return net::Endpoint::from_bytes(bytes, *port);
+}
+
+std::string link_target(const std::string& path) {
+  char buffer[512];
+  const ssize_t size = readlink(path.c_str(), buffer, sizeof buffer);
+  return size > 0 ? std::string(buffer, static_cast<std::size_t>(size)) : std::string();
+}
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { closedir(directory); }
+};
+
+// Calls `entry` with each name in a folder until it returns false; false: it cannot be read.
+bool each_entry(const std::string& path, const std::function<bool(const char*)>& entry) {
+  const std::unique_ptr<DIR, CloseDirectory> directory(opendir(path.c_str()));
+  if (!directory) return false;
+  while (const dirent* item = readdir(directory.get())) {
+    if (item->d_name[0] != '.' && !entry(item->d_name)) break;
+  }
+  return true;
+}
+
+bool holds(const std::string& process, std::string_view target, bool& readable) {
+  bool found = false;
+  readable = each_entry(process + "/fd", [&](const char* fd) {
+    found = link_target(process + "/fd/" + fd).starts_with(target);
+    return !found;
+  });
+  return found;
+}
+
+std::string program_of(const std::string& process) {
+  auto path = link_target(process + "/exe");
+  constexpr std::string_view kDeleted = " (deleted)";  // replaced by an upgrade
+  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
+  if (!path.empty()) return path.substr(path.rfind('/') + 1);
+  auto name = read_from(process + "/comm");
+  while (!name.empty() && name.back() == '\n') name.pop_back();
+  return name;
+}
+
+}  // namespace
+
+std::string read_from(const std::string& path, std::uint64_t offset) {
+  constexpr std::size_t kMost = 8 << 20;
+  std::string text;
+  const net::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd || (offset != 0 && lseek(fd.get(), static_cast<off_t>(offset), SEEK_SET) < 0))
+    return text;
+  char buffer[16 * 1024];
+  ssize_t got = 0;
+  while (text.size() < kMost && (got = ::read(fd.get(), buffer, sizeof buffer)) > 0) {
+    text.append(buffer, static_cast<std::size_t>(got));
+  }
+  return text;
+}
+
+//   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+//    0: 00000000:0019 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1546 …
+std::vector<TcpSocket> parse_tcp(std::string_view text, bool v6) {
+  std::vector<TcpSocket> sockets;
+  each_line(text, [&](std::string_view line) {
+    const auto words = words_of(line);
+    if (words.size() < 10) return;
+    const auto local = read_local(words[1], v6);
+    const auto state = read_number<unsigned>(words[3], 16);
+    const auto inode = read_number<std::uint64_t>(words[9], 10);
+    if (local && state && inode) sockets.push_back({*local, *state, *inode});
+  });
+  return sockets;
+}
+
+// Num       RefCount Protocol Flags    Type St Inode Path
+// 00000000: 00000002 00000000 00010000 0001 01  1542 /run/segmilter/evidence.sock
+std::vector<UnixSocket> parse_unix(std::string_view text) {
+  constexpr std::uint32_t kAccepts = 0x10000;  // __SO_ACCEPTCON
+  std::vector<UnixSocket> sockets;
+  each_line(text, [&](std::string_view line) {
+    const auto words = words_of(line);
+    if (words.size() < 8) return;
+    const auto flags = read_number<std::uint32_t>(words[3], 16);
+    const auto state = read_number<unsigned>(words[5], 16);
+    const auto inode = read_number<std::uint64_t>(words[6], 10);
+    if (!flags || !state || !inode) return;
+    const auto path = line.substr(static_cast<std::size_t>(words[7].data() - line.data()));
+    sockets.push_back({*state, (*flags & kAccepts) != 0, *inode, std::string(path)});
+  });
+  return sockets;
+}
+
+std::vector<TcpSocket> tcp_sockets() {
+  auto sockets = parse_tcp(read_from("/proc/self/net/tcp"), false);
+  const auto v6 = parse_tcp(read_from("/proc/self/net/tcp6"), true);
+  sockets.insert(sockets.end(), v6.begin(), v6.end());
+  return sockets;
+}
+
+std::vector<UnixSocket> unix_sockets() {
+  return parse_unix(read_from("/proc/self/net/unix"));
+}
+
+std::vector<Process> owners(std::uint64_t inode) {
+  const auto target = fmt::format("socket:[{}]", inode);
+  std::vector<Process> found;
+  each_entry("/proc", [&](const char* name) {
+    const auto pid = read_number<pid_t>(name, 10);
+    bool readable = false;
+    const auto process = fmt::format("/proc/{}", name);
+    if (pid && holds(process, target, readable)) found.push_back({*pid, program_of(process)});
+    return true;
+  });
+  std::sort(found.begin(), found.end(),
+            [](const Process& a, const Process& b) { return a.pid < b.pid; });
+  return found;
+}
+
+std::optional<bool> holds_bpf(pid_t pid) {
+  bool readable = false;
+  const bool found = holds(fmt::format("/proc/{}", pid), "anon_inode:bpf-prog", readable);
+  return readable ? std::optional(found) : std::nullopt;
+}
+
+std::vector<net::Endpoint> own_addresses() {
+  std::vector<net::Endpoint> addresses;
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) < 0) return addresses;
+  for (const ifaddrs* item = list; item != nullptr; item = item->ifa_next) {
+    const auto address = net::Endpoint::from(item->ifa_addr);
+    // A link-local address is none without its interface.
+    const bool link_local = address && !address->is_v4() && address->bytes()[0] == 0xfe;
+    if (!address || address->is_loopback() || link_local) continue;
+    addresses.push_back(net::Endpoint::from_bytes(address->bytes(), 0));
+  }
+  freeifaddrs(list);
+  return addresses;
+}
+
+}  // namespace doctor

@@ -1,0 +1,334 @@
+// The checks that only compare values: a configuration, Postfix's settings, and what is found.
+#include "milter/doctor/check.h"
+
+#include <fmt/format.h>
+
+#include <catch2/catch.hpp>
+
+#include "milter/config/load.h"
+#include "milter/doctor/as_user.h"
+#include "milter/doctor/command.h"
+#include "milter/doctor/postfix_log.h"
+
+using namespace doctor;
+
+namespace {
+
+const std::string kListen =
+    "[proxy]\nlisten = [\"0.0.0.0:25\", \"[::]:25\"]\nupstream = \"127.0.0.1:10025\"\n";
+const std::string kWire = "[wire]\nports = [25]\n";
+const std::string kOurs =
+    "{ unix:segmilter/milter.sock, default_action=accept, connect_timeout=2s, command_timeout=5s }";
+
+struct Case {
+  std::string toml = kListen;
+  std::string milters = kOurs;
+  std::string main;  // more lines; a later one counts
+  std::string services = "127.0.0.1:10025 inet n - n - - smtpd\n";
+  std::string overrides = "127.0.0.1:10025/inet/smtpd_upstream_proxy_protocol = haproxy\n";
+};
+
+Patient patient(const Case& values) {
+  const auto main =
+      "mail_owner = postfix\nqueue_directory = /var/spool/postfix\ncompatibility_level = 3.6\n"
+      "milter_default_action = tempfail\nmilter_connect_timeout = 30s\nmilter_command_timeout = "
+      "30s\n"
+      "milter_protocol = 6\nmynetworks = 127.0.0.0/8 [::1]/128\nsmtpd_timeout = 300s\n"
+      "default_process_limit = 100\nsmtpd_client_connection_count_limit = 50\n"
+      "smtpd_upstream_proxy_timeout = 5s\npostscreen_upstream_proxy_timeout = 5s\nsmtpd_milters "
+      "= " +
+      values.milters + "\n" + values.main;
+  return {.config = config::parse(values.toml, "segmilter.toml"),
+          .postfix_config = {},
+          .postfix = Postfix::parse(main, values.services, values.overrides),
+          .postfix_error = {},
+          .tcp = {},
+          .addresses = {*net::Endpoint::parse("192.0.2.25:0")},
+          .root = false};
+}
+
+using Look = Findings (*)(const Patient&);
+
+bool found(const Findings& findings, State state, std::string_view words) {
+  for (const auto& finding : findings) {
+    if (finding.state == state && finding.found.find(words) != std::string::npos) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("nothing is found where all is as in the examples") {
+  for (const auto& values :
+       {Case{}, Case{.toml = kWire, .services = "smtp inet n - n - - smtpd\n", .overrides = ""}}) {
+    const auto well = patient(values);
+    for (const Look look :
+         {check_configuration, check_postconf, check_milters, check_proxy_protocol, check_ports,
+          check_timeouts, check_mynetworks, check_limits}) {
+      for (const auto& finding : look(well)) {
+        INFO(finding.found);
+        CHECK(finding.state == State::Ok);
+      }
+    }
+  }
+}
+
+TEST_CASE("smtpd_milters: what is wrong, and one line that mends it") {
+  const auto mended = [](const std::string& value) {
+    return "postconf -e 'smtpd_milters = " + value + "'";
+  };
+  const struct {
+    const char* name;
+    std::string milters;
+    State state;
+    const char* words;
+    std::string mend;
+  } rows[] = {
+      {"empty", "", State::Fail, "does not name", mended(kOurs)},
+      {"another one only", "inet:127.0.0.1:11332", State::Fail, "does not name",
+       mended(kOurs + ", inet:127.0.0.1:11332")},
+      {"second", "inet:localhost:11332, " + kOurs, State::Warn, "behind inet:localhost:11332",
+       mended(kOurs + ", inet:localhost:11332")},
+      {"no default_action",
+       "{ unix:segmilter/milter.sock, connect_timeout=1s, command_timeout=3s }", State::Warn,
+       "default_action is tempfail",
+       mended("{ unix:segmilter/milter.sock, default_action=accept, connect_timeout=1s, "
+              "command_timeout=3s }")},
+      {"Postfix's timeouts", "{ unix:segmilter/milter.sock, default_action=accept }", State::Warn,
+       "connect_timeout is 30s", mended(kOurs)},
+      {"other options stay",
+       "{ local:segmilter/milter.sock, default_action=reject, content_timeout=9s, "
+       "connect_timeout=2s, command_timeout=5s }",
+       State::Warn, "default_action is reject",
+       mended("{ local:segmilter/milter.sock, default_action=accept, connect_timeout=2s, "
+              "command_timeout=5s, content_timeout=9s }")},
+      {"an absolute path that is not the socket's", "unix:/segmilter/milter.sock", State::Fail,
+       "looks for it at /segmilter/milter.sock", mended(kOurs)},
+  };
+  for (const auto& row : rows) {
+    INFO(row.name);
+    const auto findings = check_milters(patient({.milters = row.milters}));
+    CHECK(found(findings, row.state, row.words));
+    REQUIRE_FALSE(findings.empty());
+    CHECK(findings[0].mend == std::vector<std::string>{row.mend, "postfix reload"});
+  }
+}
+
+TEST_CASE("the same socket has several spellings") {
+  for (const char* address :
+       {"unix:segmilter/milter.sock", "unix:/var/spool/postfix/segmilter/milter.sock",
+        "local:segmilter/../segmilter/milter.sock"}) {
+    INFO(address);
+    const auto value = fmt::format(
+        "{{ {}, default_action=accept, connect_timeout=2s, command_timeout=5s }}", address);
+    CHECK(check_milters(patient({.milters = value}))[0].state == State::Ok);
+  }
+  const auto inet = kListen + "[filter]\nsocket = \"inet:8890@127.0.0.1\"\n";
+  const std::string by_port =
+      "{ inet:localhost:8890, default_action=accept, connect_timeout=2s, command_timeout=5s }";
+  CHECK(check_milters(patient({.toml = inet, .milters = by_port}))[0].state == State::Ok);
+  CHECK(check_milters(patient({.toml = inet, .milters = "inet:localhost:8891"}))[0].state ==
+        State::Fail);
+}
+
+TEST_CASE("in a chroot a whole path leads elsewhere") {
+  const auto value =
+      "{ unix:/var/spool/postfix/segmilter/milter.sock, default_action=accept, "
+      "connect_timeout=2s, command_timeout=5s }";
+  const auto findings = check_milters(
+      patient({.milters = value, .services = "127.0.0.1:10025 inet n - y - - smtpd\n"}));
+  REQUIRE(found(findings, State::Fail, "in its chroot"));
+  CHECK(findings[0].mend[0] == "postconf -e 'smtpd_milters = " + kOurs + "'");
+}
+
+TEST_CASE("a service's own smtpd_milters go, so that main.cf's count") {
+  const auto findings = check_milters(
+      patient({.overrides = "127.0.0.1:10025/inet/smtpd_milters = inet:127.0.0.1:11332\n"}));
+  REQUIRE(found(findings, State::Fail, "does not name"));
+  CHECK(findings[0].mend[0] == "postconf -PX 127.0.0.1:10025/inet/smtpd_milters");
+}
+
+TEST_CASE("a command_timeout below the filter's own patience") {
+  const auto toml = kListen + "[filter]\nevidence_timeout = \"6s\"\n";
+  const auto findings = check_milters(patient({.toml = toml}));
+  REQUIRE(found(findings, State::Warn, "gives up before the filter"));
+}
+
+TEST_CASE("Postfix's folder is named in each line, where it is not the usual one") {
+  auto ill = patient({.milters = ""});
+  ill.postfix_config = "/etc/postfix two";
+  const auto mend = check_milters(ill)[0].mend;
+  CHECK(mend[0].starts_with("postconf -c '/etc/postfix two' -e 'smtpd_milters"));
+  CHECK(mend[1] == "postfix -c '/etc/postfix two' reload");
+}
+
+TEST_CASE("the upstream service has to expect the PROXY protocol, and no other by accident") {
+  const auto missing = check_proxy_protocol(patient({.overrides = ""}));
+  REQUIRE(found(missing, State::Fail, "every client is 127.0.0.1"));
+  CHECK(missing[0].mend[0] ==
+        "postconf -P 127.0.0.1:10025/inet/smtpd_upstream_proxy_protocol=haproxy");
+  const auto global = check_proxy_protocol(patient(
+      {.main = "smtpd_upstream_proxy_protocol = haproxy\n",
+       .services = "127.0.0.1:10025 inet n - n - - smtpd\nsubmission inet n - n - - smtpd\n"}));
+  REQUIRE(found(global, State::Fail, "submission/inet has it too"));
+  CHECK(global[0].mend[1] == "postconf -X smtpd_upstream_proxy_protocol");
+}
+
+TEST_CASE("postscreen has a setting of its own, and smtpd behind it none") {
+  const std::string services =
+      "127.0.0.1:10025 inet n - n - 1 postscreen\nsmtpd pass - - n - - smtpd\n";
+  const std::string told = "127.0.0.1:10025/inet/postscreen_upstream_proxy_protocol = haproxy\n";
+  CHECK(
+      found(check_proxy_protocol(patient({.services = services})), State::Fail, "does not expect"));
+  CHECK(found(check_proxy_protocol(patient({.services = services, .overrides = told})), State::Ok,
+              "(postscreen)"));
+  const auto twice = check_proxy_protocol(
+      patient({.services = services,
+               .overrides = told + "smtpd/pass/smtpd_upstream_proxy_protocol = haproxy\n"}));
+  REQUIRE(found(twice, State::Warn, "ignored there"));
+  CHECK(twice[0].mend[0] == "postconf -PX smtpd/pass/smtpd_upstream_proxy_protocol");
+  CHECK(found(check_proxy_protocol(patient(
+                  {.services = "127.0.0.1:10025 inet n - n - 1 postscreen\n", .overrides = told})),
+              State::Fail, "no smtpd of type pass"));
+}
+
+TEST_CASE("who is to have port 25") {
+  const std::string ours = "127.0.0.1:10025 inet n - n - - smtpd\n";
+  for (const char* line : {"smtp inet n - n - - smtpd\n", "25 inet n - n - - smtpd\n",
+                           "192.0.2.25:smtp inet n - n - 1 postscreen\n"}) {
+    INFO(line);
+    const auto findings = check_ports(patient({.services = ours + line}));
+    REQUIRE(findings.size() == 1);
+    CHECK(found(findings, State::Fail, "both want port 25"));
+  }
+  const auto one = kListen.substr(0, kListen.find(",")) + "]\nupstream = \"127.0.0.1:10025\"\n";
+  CHECK(found(
+      check_ports(patient({.toml = one, .services = ours + "[::1]:2525 inet n - n - - smtpd\n"})),
+      State::Ok, "leaves"));
+  const auto wire =
+      check_ports(patient({.toml = kWire, .services = "2525 inet n - n - - smtpd\n"}));
+  REQUIRE(found(wire, State::Fail, "nothing to see"));
+  CHECK(wire[0].mend[0] == "postconf -M 'smtp/inet=smtp inet n - n - - smtpd'");
+}
+
+TEST_CASE("without a service for upstream there is a line that makes one") {
+  const auto findings = check_postconf(patient({.services = "smtp inet n - n - - smtpd\n"}));
+  REQUIRE(found(findings, State::Fail, "no smtpd on 127.0.0.1:10025"));
+  CHECK(findings[0].mend[0] ==
+        "postconf -M '127.0.0.1:10025/inet=127.0.0.1:10025 inet n - n - - smtpd -o "
+        "smtpd_upstream_proxy_protocol=haproxy'");
+}
+
+TEST_CASE("who may relay") {
+  const auto world =
+      check_mynetworks(patient({.main = "mynetworks = 10.0.0.0/8 0.0.0.0/1 [::]/0\n"}));
+  REQUIRE(found(world, State::Fail, "OPEN RELAY: mynetworks has 0.0.0.0/1 [::]/0"));
+  CHECK(world[0].mend[0] == "postconf -e 'mynetworks = 10.0.0.0/8'");
+  CHECK(found(check_mynetworks(patient({})), State::Ok, "loopback may relay"));
+}
+
+TEST_CASE("who hangs up first") {
+  const auto findings = check_timeouts(patient({.main = "smtpd_timeout = 10m\n"}));
+  REQUIRE(found(findings, State::Warn, "hangs up before"));
+  CHECK(findings[0].setting == "[proxy] idle_timeout = \"630s\"");
+  CHECK(found(check_timeouts(patient({.main = "smtpd_timeout = ${stress?{10}:{300}}s\n"})),
+              State::Skip, "not a plain time"));
+}
+
+TEST_CASE("one client and all processes") {
+  CHECK(found(check_limits(patient({.services = "127.0.0.1:10025 inet n - n - 50 smtpd\n"})),
+              State::Warn, "all smtpd processes"));
+  CHECK(found(check_limits(patient({.services = "127.0.0.1:10025 inet n - n - 0 smtpd\n"})),
+              State::Ok, "smtpd processes"));
+}
+
+TEST_CASE("without Postfix's settings that is said once") {
+  auto blind = patient({});
+  blind.postfix.reset();
+  blind.postfix_error = "postconf: cannot be run, is it installed?";
+  CHECK(found(check_postconf(blind), State::Fail, "is it installed?"));
+  for (const Look look : {check_milters, check_proxy_protocol, check_ports, check_timeouts,
+                          check_mynetworks, check_limits}) {
+    CHECK(look(blind).empty());
+  }
+}
+
+TEST_CASE("how Postfix spells the milter socket") {
+  CHECK(postfix_spelling("unix:/var/spool/postfix/a/b.sock", "/var/spool/postfix") ==
+        "unix:a/b.sock");
+  CHECK(postfix_spelling("unix:/run/a.sock", "/var/spool/postfix") == "unix:/run/a.sock");
+  CHECK(postfix_spelling("inet:8890@127.0.0.1", "/q") == "inet:127.0.0.1:8890");
+  CHECK(postfix_spelling("inet6:8890@::1", "/q") == "inet:[::1]:8890");
+  CHECK(postfix_spelling("inet:8890", "/q") == "inet:127.0.0.1:8890");
+}
+
+TEST_CASE("the doctor's client comes from an address that is not in mynetworks, if it can") {
+  auto both = patient({.main = "mynetworks = 127.0.0.0/8 192.0.2.0/24\n"});
+  both.addresses = {*net::Endpoint::parse("192.0.2.25:0"), *net::Endpoint::parse("[2001:db8::1]:0"),
+                    *net::Endpoint::parse("198.51.100.25:0")};
+  CHECK(front_door(both)->print() == "198.51.100.25:25");
+  both.addresses.pop_back();
+  CHECK(front_door(both)->print() == "192.0.2.25:25");
+  both.addresses.clear();
+  CHECK(front_door(both)->print() == "127.0.0.1:25");
+  CHECK(front_door(patient({.toml = kWire}))->print() == "192.0.2.25:25");
+  CHECK_FALSE(front_door(patient({.toml = ""})));
+}
+
+TEST_CASE("what Postfix's log says of a client") {
+  const auto client = *net::Endpoint::parse("192.0.2.7:40112");
+  const struct {
+    const char* log;
+    Seen seen;
+  } rows[] = {
+      {"", Seen::Nothing},
+      {"x postfix/smtpd[7]: disconnect from unknown[192.0.2.7]:40112 quit=1\n", Seen::Nothing},
+      {"x postfix/smtpd[7]: connect from unknown[192.0.2.7]:40112\n", Seen::Port},
+      {"connect from mail.example[192.0.2.7]:40112", Seen::Port},
+      {"x postfix/postscreen[7]: CONNECT from [192.0.2.7]:40112 to [192.0.2.25]:25\n", Seen::Port},
+      {"x postfix/smtpd[7]: connect from unknown[192.0.2.7]\n", Seen::AddressOnly},
+      {"x postfix/smtpd[7]: connect from unknown[192.0.2.7]:401\n", Seen::Others},
+      {"x postfix/smtpd[7]: connect from unknown[192.0.2.7]:401123\n", Seen::Others},
+      {"x postfix/smtpd[7]: connect from unknown[192.0.2.8]:40112\n", Seen::Others},
+      {"x postfix/smtpd[7]: connect from localhost[127.0.0.1]:5\n", Seen::Loopback},
+      {"x: connect from a[192.0.2.8]:5\nx: connect from localhost[::1]:5\n", Seen::Loopback},
+      {"x: connect from localhost[127.0.0.1]:5\nx: connect from a[192.0.2.7]:40112\n", Seen::Port},
+  };
+  for (const auto& row : rows) {
+    INFO(row.log);
+    CHECK(seen_in_log(row.log, client) == row.seen);
+  }
+}
+
+TEST_CASE("whose bits of a mode count") {
+  const Account postfix{"postfix", 100, 110, "postfix", {110, 120}};
+  const auto granted = [&](mode_t mode, uid_t owner, gid_t group) {
+    const auto access = access_for(postfix, mode, owner, group, 2);
+    return fmt::format("{}{}", access.who, access.granted ? "+" : "-");
+  };
+  CHECK(granted(0660, 1, 110) == "g+");
+  CHECK(granted(0660, 1, 120) == "g+");
+  CHECK(granted(0600, 1, 110) == "g-");
+  CHECK(granted(0606, 1, 110) == "g-");  // the group's count, not the others'
+  CHECK(granted(0660, 1, 1) == "o-");
+  CHECK(granted(0066, 100, 1) == "u-");
+}
+
+TEST_CASE("a program is run, and not for ever") {
+  using std::chrono::seconds;
+  const auto said = run_command({"sh", "-c", "echo out; echo why >&2; exit 3"}, seconds(5));
+  CHECK(said.status == 3);
+  CHECK(said.output == "out\n");
+  CHECK(said.error == "why");
+  CHECK(run_command({"no-such-program-here"}, seconds(5)).error ==
+        "no-such-program-here: cannot be run, is it installed?");
+  for (const char* script : {"sleep 60", "exec >&- 2>&-; sleep 60"}) {
+    INFO(script);
+    const auto late = run_command({"sh", "-c", script}, seconds(1));
+    CHECK(late.status == -1);
+    CHECK(late.error == "sh did not end in 1 s");
+  }
+  const auto much = run_command({"sh", "-c", "head -c 3000000 /dev/zero"}, seconds(20));
+  CHECK(much.status == 0);
+  CHECK(much.output.size() == kMaxOutput);
+}

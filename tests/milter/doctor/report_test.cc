@@ -1,0 +1,83 @@
+#include "milter/doctor/report.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+using namespace doctor;
+
+namespace {
+
+const std::vector<Finding> kFindings = {
+    {"listen", State::Ok, "", "0.0.0.0:25: segmilter (pid 7) listens", {}, ""},
+    {"smtpd_milters",
+     State::Warn,
+     "smtpd_milters of smtp/inet: (empty)",
+     "not named",
+     {"postconf -e 'smtpd_milters = { unix:a }'", "postfix reload"},
+     ""},
+    {"open-relay",
+     State::Fail,
+     "RCPT",
+     "OPEN RELAY: a stranger may send: 250 \033[2JOk\r.",
+     {},
+     ""},
+    {"timeouts", State::Skip, "smtpd_timeout", "not told", {}, "[proxy] idle_timeout = \"330s\""},
+};
+
+}  // namespace
+
+TEST_CASE("a line a finding, and what mends those that are not well") {
+  CHECK(report_text(kFindings, false) ==
+        "ok    listen         0.0.0.0:25: segmilter (pid 7) listens\n"
+        "warn  smtpd_milters  not named\n"
+        "        looked at  smtpd_milters of smtp/inet: (empty)\n"
+        "        mend       postconf -e 'smtpd_milters = { unix:a }'\n"
+        "        mend       postfix reload\n"
+        "FAIL  open-relay     OPEN RELAY: a stranger may send: 250  [2JOk .\n"
+        "        looked at  RCPT\n"
+        "skip  timeouts       not told\n"
+        "        looked at  smtpd_timeout\n"
+        "        setting    [proxy] idle_timeout = \"330s\"\n"
+        "1 ok, 1 to look at, 1 failed, 1 skipped\n"
+        "OPEN RELAY: a stranger may send: 250  [2JOk . Mend this first.\n");
+}
+
+TEST_CASE("colours only where they are asked for") {
+  CHECK(report_text(kFindings, false).find('\033') == std::string::npos);
+  CHECK(report_text(kFindings, true).starts_with("\033[32mok  \033[0m  listen"));
+}
+
+TEST_CASE("the same as JSON") {
+  const auto json = nlohmann::json::parse(report_json(kFindings));
+  REQUIRE(json["findings"].size() == 4);
+  const auto& second = json["findings"][1];
+  CHECK(second["check"] == "smtpd_milters");
+  CHECK(second["state"] == "warn");
+  CHECK(second["mend"][1] == "postfix reload");
+  CHECK(json["findings"][3]["setting"] == "[proxy] idle_timeout = \"330s\"");
+  CHECK(json["ok"] == 1);
+  CHECK(json["warn"] == 1);
+  CHECK(json["fail"] == 1);
+  CHECK(json["skip"] == 1);
+}
+
+TEST_CASE("a greeting that is no UTF-8 does not spoil the JSON") {
+  const std::vector<Finding> odd = {{"upstream", State::Ok, "", "220 \xff\xfe hello", {}, ""}};
+  CHECK(nlohmann::json::parse(report_json(odd))["findings"].size() == 1);
+}
+
+TEST_CASE("only a failure is a failure") {
+  CHECK(exit_code(kFindings) == 1);
+  CHECK(exit_code({kFindings[0], kFindings[1], kFindings[3]}) == 0);
+  CHECK(exit_code({}) == 0);
+}
+
+TEST_CASE("words for a shell") {
+  CHECK(shell_word("/etc/postfix") == "/etc/postfix");
+  CHECK(shell_word("127.0.0.1:10025/inet") == "127.0.0.1:10025/inet");
+  CHECK(shell_word("[::1]:25/inet") == "'[::1]:25/inet'");
+  CHECK(shell_word("a b") == "'a b'");
+  CHECK(shell_word("a'b") == "'a'\\''b'");
+  CHECK(shell_word("$(reboot)") == "'$(reboot)'");
+  CHECK(shell_word("") == "''");
+}
