@@ -130,7 +130,7 @@ int dispatch(const std::string& command, const Options& options) {
       config::parse(config::read_file(options.file), options.file, config::Secrets::Read);
   if (command == "check") return check(config, options);
   if (command == "nft") return nft(config, options.nft);
-  if (command == "doctor") return examine(config, options.doctor);
+  if (command == "doctor") return examine(config, options.file, options.doctor);
   if (command == "proxy") return supervisor::run_proxy(config, options.file);
   if (command == "wire") return supervisor::run_wire(config, options.file);
   if (command == "filter") return supervisor::run_filter(config, options.file);

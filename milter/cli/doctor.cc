@@ -14,10 +14,12 @@ void define_doctor(CLI::App& command, DoctorArguments& arguments) {
       ->capture_default_str();
 }
 
-int examine(const config::Config& config, const DoctorArguments& arguments) {
+int examine(const config::Config& config, const std::string& file,
+            const DoctorArguments& arguments) {
   using Format = doctor::Options::Format;
   return doctor::examine(config,
-                         {.postfix_config = arguments.postfix_config,
+                         {.config_file = file,
+                          .postfix_config = arguments.postfix_config,
                           .format = arguments.format == "json" ? Format::Json : Format::Text});
 }
 

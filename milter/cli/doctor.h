@@ -18,6 +18,7 @@ struct DoctorArguments {
 void define_doctor(CLI::App& command, DoctorArguments& arguments);
 
 // Returns the exit code.
-int examine(const config::Config& config, const DoctorArguments& arguments);
+int examine(const config::Config& config, const std::string& file,
+            const DoctorArguments& arguments);
 
 }  // namespace cli

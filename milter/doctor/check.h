@@ -9,6 +9,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "milter/config/config.h"
@@ -20,6 +21,7 @@ namespace doctor {
 
 struct Patient {
   config::Config config;
+  std::string config_file;
   std::string postfix_config;      // postconf's -c; empty: its default
   std::optional<Postfix> postfix;  // empty: could not be read
   std::string postfix_error;       // why
@@ -55,6 +57,8 @@ Findings check_listen(const Patient&);          // who listens where the clients
 Findings check_upstream_scope(const Patient&);  // who can reach the port that believes everybody
 Findings check_capture(const Patient&);         // tries to load the kernel filter
 
+Findings check_tproxy(const Patient&);  // asks nft for the rules
+
 // --- speaks to the milter as Postfix's user, and asks the evidence socket as segmilter's
 Findings check_milter_socket(const Patient&);
 Findings check_evidence_socket(const Patient&);
@@ -63,6 +67,11 @@ Findings check_evidence_socket(const Patient&);
 Findings check_upstream(const Patient&);    // with and without a PROXY header
 Findings check_same_port(const Patient&);   // do proxy and Postfix name the same client
 Findings check_open_relay(const Patient&);  // RCPT to a stranger's domain; no DATA
+
+// Parts of check_tproxy: what `nft list table inet segmilter` printed (empty: there is none); who
+// has the ports while segmilter is away.
+Finding judge_rules(const Patient& patient, std::string_view rules);
+Findings check_own_port(const Patient& patient);
 
 // What they share.
 Finding ok(std::string found);

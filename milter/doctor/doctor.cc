@@ -18,6 +18,7 @@ constexpr Check kChecks[] = {
     {"configuration", "what is allowed and seldom meant", check_configuration},
     {"postconf", "without Postfix's settings half of this is guesswork", check_postconf},
     {"listen", "clients have to reach the proxy", check_listen},
+    {"tproxy", "the firewall has to send them there, and Postfix to keep the port", check_tproxy},
     {"ports", "two cannot have port 25, one must", check_ports},
     {"upstream", "Postfix has to be told who the client is, and to believe it", check_upstream},
     {"upstream-scope", "who reaches that port may claim any address", check_upstream_scope},
@@ -67,6 +68,7 @@ Findings look(const Check& check, const Patient& patient) {
 
 int examine(const config::Config& config, const Options& options) {
   Patient patient{.config = config,
+                  .config_file = options.config_file,
                   .postfix_config = options.postfix_config,
                   .postfix = {},
                   .postfix_error = {},

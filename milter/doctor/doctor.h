@@ -9,6 +9,7 @@ namespace doctor {
 
 struct Options {
   enum class Format { Text, Json };
+  std::string config_file;     // for lines that mend
   std::string postfix_config;  // the folder of main.cf; empty: postconf's own
   Format format = Format::Text;
 };

@@ -7,6 +7,7 @@ The rules are set and removed by the very commands of the example's drop-in. Ove
 proxy with the client's own address in Postfix; unlabelled, and not refused, while there is none; a session that Postfix
 took meanwhile goes on when the proxy is back. Mail that the machine sends to itself is left alone.
 """
+import json
 import os
 import re
 import signal
@@ -86,6 +87,23 @@ def local_mail(checks: report.Checks, bed: Bed) -> None:
     checks.that(f"[{SERVER4}]" in arrived(bed, "local").head().decode(), "mail of the machine to its own address is left alone")
 
 
+def doctor(bed: Bed) -> dict:
+    done = bed.link.server.run(bed.program, "doctor", "-c", bed.segmilter.config, "--postfix-config", bed.postfix.conf,
+                               "--format", "json", check=False, capture_output=True, text=True)
+    return next(one for one in json.loads(done.stdout)["findings"] if one["check"] == "tproxy")
+
+
+def examined(checks: report.Checks, bed: Bed) -> None:
+    """Without the rules the doctor says so, and its line brings them back."""
+    drop_in(bed, "ExecStopPost")
+    found = doctor(bed)
+    checks.that(found["state"] == "FAIL" and "no rule sends port 25" in found["found"], f"doctor: {found['found']}")
+    bed.link.server.run("/bin/sh", "-c", found["mend"][0].replace("segmilter nft", f"{bed.program} nft"))
+    found = doctor(bed)
+    checks.that(found["state"] == "ok", f"doctor, after its line: {found['found']}")
+    drop_in(bed, "ExecStartPre")
+
+
 def proxy_fails_again_and_again(checks: report.Checks, bed: Bed) -> None:
     """While the supervisor waits before the next start, clients fall through instead of waiting."""
     def fell_through() -> bool:
@@ -117,6 +135,7 @@ def main() -> int:
         checks.that(rules.count("tproxy ip") == 2, "the rules, set twice, are there once")
         labelled(checks, bed, "with the rules")
         local_mail(checks, bed)
+        examined(checks, bed)
         proxy_fails_again_and_again(checks, bed)
 
         between, open_session = bed.smtp(), bed.smtp()

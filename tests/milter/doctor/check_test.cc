@@ -39,6 +39,7 @@ Patient patient(const Case& values) {
       "= " +
       values.milters + "\n" + values.main;
   return {.config = config::parse(values.toml, "segmilter.toml"),
+          .config_file = "/etc/segmilter/segmilter.toml",
           .postfix_config = {},
           .postfix = Postfix::parse(main, values.services, values.overrides),
           .postfix_error = {},
@@ -331,4 +332,53 @@ TEST_CASE("a program is run, and not for ever") {
   const auto much = run_command({"sh", "-c", "head -c 3000000 /dev/zero"}, seconds(20));
   CHECK(much.status == 0);
   CHECK(much.output.size() == kMaxOutput);
+}
+
+TEST_CASE("the firewall's rules have to send each port to each listener") {
+  const Patient both =
+      patient({.toml = "[proxy]\nlisten = [\"127.0.0.1:10024\", \"[::1]:10024\"]\ntproxy_ports = "
+                       "[25, 2525]\nupstream = \"127.0.0.1:10025\"\n"});
+  // As nft 1.0.6 prints them.
+  const std::string v4 =
+      "\t\tmeta nfproto ipv4 tcp dport { 25, 2525 } tproxy ip to 127.0.0.1:10024 meta mark set "
+      "0x0000736d accept\n";
+  const std::string v6 =
+      "\t\tmeta nfproto ipv6 tcp dport { 25, 2525 } tproxy ip6 to [::1]:10024 meta mark set "
+      "0x0000736d accept\n";
+  CHECK(judge_rules(both, v4 + v6).state == State::Ok);
+  struct Row {
+    const char* what;
+    std::string rules;
+  };
+  const std::string one =
+      "\t\tmeta nfproto ipv6 tcp dport 2525 tproxy ip6 to [::1]:10024 meta mark set 1 accept\n";
+  const Row rows[] = {
+      {"none", ""},
+      {"one family only", v4},
+      {"of the other family one port only", v4 + one},
+      {"another port of the proxy", v4 + "tcp dport { 25, 2525 } tproxy ip6 to [::1]:100 accept\n"},
+      {"a longer one", v4 + "tcp dport { 25, 2525 } tproxy ip6 to [::1]:100240 accept\n"},
+      {"a longer port", v4 + "tcp dport { 125, 2525 } tproxy ip6 to [::1]:10024 accept\n"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.what);
+    const auto finding = judge_rules(both, row.rules);
+    CHECK(finding.state == State::Fail);
+    CHECK(finding.mend ==
+          std::vector<std::string>{"segmilter nft -c /etc/segmilter/segmilter.toml | nft -f -"});
+  }
+}
+
+TEST_CASE("Postfix has to keep the port that the firewall sends to the proxy") {
+  const std::string toml =
+      "[proxy]\nlisten = [\"127.0.0.1:10024\"]\ntproxy_ports = [25]\nupstream = "
+      "\"127.0.0.1:10025\"\n";
+  const std::string upstream = "127.0.0.1:10025 inet n - n - - smtpd\n";
+  CHECK(
+      check_own_port(patient({.toml = toml, .services = "smtp inet n - n - - smtpd\n" + upstream}))
+          .empty());
+  const auto findings = check_own_port(patient({.toml = toml, .services = upstream}));
+  REQUIRE(findings.size() == 1);
+  CHECK(findings[0].state == State::Fail);
+  CHECK(findings[0].mend.front() == "postconf -M 'smtp/inet=smtp inet n - n - - smtpd'");
 }
