@@ -23,14 +23,16 @@ from bed.process import wait_until
 from bed.testbed import Bed
 
 MESSAGES, SESSIONS, LENGTH = 240, 20, 20_000
+SETTINGS = {"proxy": {"max_sessions_per_address": 200, "drain_timeout": "10s"}}
 FILTER = "smtpd_milters = {{ unix:segmilter/{}, default_action=accept, connect_timeout=2s, command_timeout=5s }}"
 
 
 class Row:
-    """One failure. `breaks` is called when so many are delivered, `mends` behind it."""
+    """One failure. `breaks` is called when `at` messages are delivered, `mends` behind it, `after` at the end."""
 
-    def __init__(self, name: str, breaks, mends=lambda bed: None, longest: float = 20, at: int = MESSAGES // 4):
-        self.name, self.breaks, self.mends, self.at = name, breaks, mends, at
+    def __init__(self, name: str, breaks, mends=lambda bed: None, longest: float = 20, at: int = MESSAGES // 4,
+                 after=lambda bed: None):
+        self.name, self.breaks, self.mends, self.at, self.after = name, breaks, mends, at, after
         self.longest = longest  # seconds that a message may be delayed
 
 
@@ -59,6 +61,13 @@ def restarted(bed: Bed, **options) -> None:
     bed.segmilter.start(**options)
 
 
+def restarted_with(settings: dict):
+    def restart(bed: Bed) -> None:
+        bed.segmilter.write({**SETTINGS, **settings})
+        restarted(bed)
+    return restart
+
+
 def postfix_stopped(bed: Bed) -> None:
     bed.postfix.stop()
     time.sleep(3)
@@ -78,6 +87,8 @@ ROWS = [
     Row("no right to load the kernel filter", lambda bed: restarted(bed, without=("bpf", "sys_admin", "perfmon"))),
     Row("the evidence socket is gone", lambda bed: (bed.segmilter.root / "evidence.sock").unlink(),
         lambda bed: restarted(bed)),
+    Row("ring and table have no room", restarted_with({"capture": {"ring_bytes": 4096}, "evidence": {"max_sessions": 3}}),
+        at=0, after=restarted_with({})),
     Row("Postfix is stopped and started", postfix_stopped),
 ]
 
@@ -102,6 +113,7 @@ class Load:
             raise RuntimeError("smtp-source could not hand its messages to the sending Postfix")
         wait_until(lambda: not self.sender.queued(), 120, "the sending Postfix to get rid of its mail", every=0.2)
         wait_until(lambda: not self.bed.postfix.queued(), 60, "delivery", every=0.2)
+        row.after(self.bed)
         return self.look(self.sender.log()[begin:])
 
     def look(self, log: str) -> dict:
@@ -143,7 +155,7 @@ def main() -> int:
     checks = report.Checks()
     wanted = sys.argv[2:]
     rows = []
-    with Bed(Path(sys.argv[1]), {"proxy": {"max_sessions_per_address": 200, "drain_timeout": "10s"}}, tag="open") as bed:
+    with Bed(Path(sys.argv[1]), SETTINGS, tag="open") as bed:
         sender = bed.sender_postfix()
         sender.set(f"default_destination_concurrency_limit = {SESSIONS}")
         sender.set(f"initial_destination_concurrency = {SESSIONS}")
