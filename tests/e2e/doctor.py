@@ -416,7 +416,7 @@ def faults_of_segmilter(ward: Ward) -> None:
 
 def on_the_wire(checks: report.Checks) -> None:
     report.step("way wire")
-    with Bed(Path(sys.argv[1]), tag="docw", wire=True) as bed:
+    with Bed(Path(sys.argv[1]), tag="docw", way="wire") as bed:
         ward = Ward(bed, checks)
         seen = ward.examine()
         knows = seen.find("same-port", "ok", "the observer knows the client as 198.51.100.25:")
