@@ -1,21 +1,15 @@
 #include "milter/proxy/session.h"
 
-// linux/tcp.h, not netinet/tcp.h: glibc's tcp_info ends before the fields that are read here.
-#include <linux/tcp.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <exception>
 #include <string_view>
 #include <utility>
 
-#include "milter/capture/saved_syn.h"
-#include "milter/capture/sha256.h"
 #include "milter/log/log.h"
 #include "milter/proxy/worker.h"
 
@@ -41,20 +35,6 @@ constexpr std::chrono::minutes kBetweenComplaints{1};
 // hold up the others of its worker.
 constexpr int kReadsInOneTurn = 4;
 
-std::uint64_t cookie_of(int fd) {
-  std::uint64_t cookie = 0;
-  socklen_t size = sizeof cookie;
-  getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size);
-  return cookie;
-}
-
-std::optional<tcp_info> info_of(int fd) {
-  tcp_info info{};
-  socklen_t size = sizeof info;
-  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0) return std::nullopt;
-  return info;
-}
-
 }  // namespace
 
 Session::Session(Worker& worker, net::Fd client, const net::Endpoint& address, bool introduced)
@@ -62,9 +42,7 @@ Session::Session(Worker& worker, net::Fd client, const net::Endpoint& address, b
       client_(std::move(client)),
       address_(address),
       last_active_(worker.now()),
-      cookie_(cookie_of(client_.get())),
-      share_(worker.shared().table.budget()),
-      began_(worker.now()) {
+      watch_(worker, client_.get(), address) {
   if (introduced) return;
   introduction_ = std::make_unique<Introduction>();
   introduction_->since = worker.now();
@@ -78,41 +56,12 @@ Session::~Session() {
 }
 
 void Session::start() {
-  learn_syn();
-  if (introduced()) begin(/*balanced=*/false);
-  update_interest();
-}
-
-void Session::begin(bool balanced) {
-  using classifier::Via;
-  const auto& capture = worker_.config().capture;
-  if (balanced && !worker_.config().proxy.balancer_transparent) {
-    // Its segments are nobody's, but where transactions end, a drain is to know.
-    capture::KernelFilter::ignore(client_.get());
-    lost(classifier::Reason::Balancer);
-    unjudged_ = true;
-    first_seq_.reset();
-    observe([&] {
-      observer_.emplace(static_cast<classifier::Observer::Sink&>(*this), Via::Balancer,
-                        classifier::Observer::Limits{});
-    });
-  } else if (capture.method == config::Capture::Method::Off) {
-    lost(classifier::Reason::NoCapture);
-  } else if (worker_.too_busy_to_observe(client_.get())) {
-    stop_observing(classifier::Reason::Overload);
-  } else {
-    // Without the sequence number of the SYN, segments have no place in the stream.
-    const bool kernel = worker_.kernel_capture() && first_seq_;
-    observe([&] {
-      observer_.emplace(static_cast<classifier::Observer::Sink&>(*this),
-                        !kernel    ? Via::Read
-                        : balanced ? Via::Balancer
-                                   : Via::Kernel,
-                        classifier::Observer::Limits{.segments = capture.max_segments});
-    });
-    if (!kernel) first_seq_.reset();
+  local_ = watch_.learn_syn();
+  if (introduced()) {
+    watch_.begin(address_);
+    connect_upstream();
   }
-  connect_upstream();
+  update_interest();
 }
 
 // All that has come belongs to the header until the header is whole, so it is taken from the socket
@@ -174,11 +123,15 @@ void Session::introduce(const net::ProxyHeader& header) {
   }
   const auto segments = std::move(introduction_->segments);
   introduction_.reset();
-  if (first_seq_) *first_seq_ += static_cast<std::uint32_t>(header.size);
-  segments_seen_ = 1;  // the header's
   enter(State::Connecting);
-  begin(/*balanced=*/true);
-  for (const auto& event : segments) segment(event);
+  watch_.begin_behind_balancer(address_, header.size);
+  for (const auto& event : segments) watch_.segment(event);
+  connect_upstream();
+}
+
+void Session::segment(const capture::SegmentEvent& event) {
+  if (introduced()) return watch_.segment(event);
+  if (introduction_->segments.size() < kMostHeld) introduction_->segments.push_back(event);
 }
 
 void Session::refuse_introduction(std::string_view reason) {
@@ -194,46 +147,6 @@ void Session::refuse_introduction(std::string_view reason) {
   }
   logging::warning(fmt::format("proxy.balancers: {} is one of them, but {}: closed, {} so far",
                                address_.print(), reason, count));
-}
-
-void Session::learn_syn() {
-  std::array<std::uint8_t, 512> packet;
-  socklen_t size = packet.size();
-  if (getsockopt(client_.get(), IPPROTO_TCP, TCP_SAVED_SYN, packet.data(), &size) == 0 &&
-      size > 0) {
-    if (auto syn = capture::parse_syn({packet.data(), size})) {
-      first_seq_ = syn->isn + 1;
-      local_ = syn->destination;
-      path_.mss = syn->mss;
-      path_.timestamps = syn->timestamps;
-      path_.syn = std::move(syn->signature);
-    }
-  }
-  if (local_.port() != 0) return;
-  sockaddr_storage storage{};
-  socklen_t length = sizeof storage;
-  auto* address = reinterpret_cast<sockaddr*>(&storage);
-  if (getsockname(client_.get(), address, &length) == 0) {
-    local_ = net::Endpoint::from(address).value_or(net::Endpoint{});
-  }
-}
-
-// Called when the client has answered the greeting, so that the round trip has been measured.
-void Session::learn_path() {
-  path_known_ = true;
-  constexpr std::uint32_t kTimestampOption = 12;  // RFC 7323, appendix A: with its padding
-  const auto info = info_of(client_.get());
-  if (info) {
-    path_.timestamps = info->tcpi_options & TCPI_OPT_TIMESTAMPS;
-    path_.rtt_us = info->tcpi_min_rtt == ~0U ? info->tcpi_rtt : info->tcpi_min_rtt;
-  }
-  if (path_.timestamps && path_.mss > kTimestampOption) path_.mss -= kTimestampOption;
-  // What the client may send is bound by its own link, for which the MSS that it announces stands,
-  // and by what it was told, from which Linux has taken the timestamps already.
-  if (info && info->tcpi_advmss != 0 && (path_.mss == 0 || info->tcpi_advmss < path_.mss)) {
-    path_.mss = info->tcpi_advmss;
-  }
-  observer_->set_path(path_);
 }
 
 void Session::connect_upstream() {
@@ -296,25 +209,11 @@ void Session::on_upstream(short what) {
 }
 
 void Session::client_to_upstream() {
-  const bool old = worker_.now() - began_ >= worker_.config().capture.max_session_time;
-  if (old && observer_ && !unjudged_ && observer_->idle()) expire();
   for (int turn = 0; turn < kReadsInOneTurn && inbound_.wants_read(); ++turn) {
     std::span<const char> bytes;
     if (inbound_.read(client_.get(), worker_.scratch(), bytes) != Relay::Read::Bytes) return;
     // Observed before it is sent: when Postfix has a message's end, its evidence is in the table.
-    if (observer_) {
-      observe([&] {
-        if (!path_known_ && !unjudged_) learn_path();
-        if (first_seq_) {
-          worker_.drain_ring();
-          if (!observer_) return;  // among the segments was one of ours, and no memory for it
-        } else if (!unjudged_) {
-          observe_read(bytes.size());
-        }
-        observer_->client(bytes);
-        account();
-      });
-    }
+    watch_.client(bytes);
     inbound_.write(upstream_.get(), bytes);
     if (bytes.size() < worker_.scratch().size()) return;
   }
@@ -324,7 +223,7 @@ void Session::upstream_to_client() {
   for (int turn = 0; turn < kReadsInOneTurn && outbound_.wants_read(); ++turn) {
     std::span<const char> bytes;
     if (outbound_.read(upstream_.get(), worker_.scratch(), bytes) != Relay::Read::Bytes) return;
-    if (observer_) observe([&] { observer_->server(bytes); });
+    watch_.server(bytes);
     outbound_.write(client_.get(), bytes);
     if (bytes.size() < worker_.scratch().size()) return;
   }
@@ -425,7 +324,7 @@ void Session::cut() {
 }
 
 void Session::drain() {
-  if (state_ != State::Relaying || !observer_ || !observer_->between_transactions()) return;
+  if (state_ != State::Relaying || !watch_.between_transactions()) return;
   if (!inbound_.wants_read() || !outbound_.wants_read()) return;
   worker_.shared().counters.drained.fetch_add(1, std::memory_order_relaxed);
   refuse(kDraining);
@@ -449,118 +348,7 @@ void Session::refuse(std::string_view line) {
 
 void Session::enter(State state) {
   state_ = state;
-  if (state != State::Ended) return;
-  share_.set(0);  // what is left is the table's
-  worker_.shared().table.close(address_, cookie_, worker_.now());
-}
-
-void Session::segment(const capture::SegmentEvent& event) {
-  if (introduction_ && introduction_->segments.size() < kMostHeld) {
-    introduction_->segments.push_back(event);
-  }
-  if (!observer_ || !first_seq_) return;
-  // Unwrapped around where the stream is: a segment lies within 2 GB of what was read last.
-  const std::uint64_t here = observer_->client_offset();
-  const auto low = static_cast<std::uint32_t>(event.seq - *first_seq_);
-  const std::int64_t place = static_cast<std::int64_t>(here) +
-                             static_cast<std::int32_t>(low - static_cast<std::uint32_t>(here));
-  std::int64_t offset = place;
-  std::uint32_t left = event.size;
-  const std::uint32_t unit = event.gso_size != 0 ? event.gso_size : left;
-  constexpr std::uint8_t kPsh = 0x08;
-  observe([&] {
-    while (left > 0) {
-      const std::uint32_t size = left < unit ? left : unit;
-      left -= size;
-      offset += size;
-      // What is in front of the stream is a balancer's header; only behind it is the client's.
-      if (offset <= 0) continue;
-      const std::int64_t own = std::min<std::int64_t>(offset, size);
-      // Segments are joined up to one with PSH, so it belongs to the last.
-      observer_->segment({.offset = static_cast<std::uint64_t>(offset - own),
-                          .size = static_cast<std::uint32_t>(own),
-                          .time_ns = event.time_ns,
-                          .push = left == 0 && (event.flags & kPsh) != 0});
-    }
-  });
-}
-
-void Session::observe_read(std::size_t size) {
-  const auto info = info_of(client_.get());
-  const std::uint32_t seen = info ? info->tcpi_data_segs_in : segments_seen_ + 1;
-  const std::uint32_t count = seen > segments_seen_ ? seen - segments_seen_ : 1;
-  segments_seen_ = seen;
-  observer_->segment(
-      {.offset = observer_->client_offset(),
-       .size = static_cast<std::uint32_t>(size),
-       .count = count,
-       .time_ns = static_cast<std::uint64_t>(
-           std::chrono::duration_cast<std::chrono::nanoseconds>(worker_.now().time_since_epoch())
-               .count())});
-}
-
-template <typename Look>
-void Session::observe(Look look) {
-  try {
-    look();
-  } catch (const std::exception&) {
-    stop_observing(classifier::Reason::Error);
-  }
-}
-
-void Session::stop_observing(classifier::Reason reason) {
-  observer_.reset();
-  share_.set(0);
-  capture::KernelFilter::ignore(client_.get());
-  try {
-    lost(reason);
-  } catch (const std::exception&) {
-    // No memory for the reason either: the filter will say that there was no session.
-  }
-}
-
-// In clear the dialogue is followed on, so that a drain knows where transactions end.
-void Session::expire() {
-  if (observer_->sealed()) return stop_observing(classifier::Reason::Expired);
-  observe([&] { lost(classifier::Reason::Expired); });
-  capture::KernelFilter::ignore(client_.get());
-  first_seq_.reset();
-  unjudged_ = true;
-}
-
-void Session::account() {
-  share_.set(observer_->held());
-  auto& shared = worker_.shared();
-  if (share_.bytes() <= evidence::Budget::kLittle || !shared.table.budget().exceeded()) return;
-  shared.counters.overload_memory.fetch_add(1, std::memory_order_relaxed);
-  stop_observing(classifier::Reason::Overload);
-}
-
-void Session::message(classifier::Trace&& trace) {
-  if (unjudged_) return;
-  auto& counters = worker_.shared().counters;
-  counters.messages.fetch_add(1, std::memory_order_relaxed);
-  if (trace.state != classifier::State::Complete) {
-    counters.partial.fetch_add(1, std::memory_order_relaxed);
-  }
-  worker_.shared().table.publish(address_, cookie_, std::move(trace));
-}
-
-void Session::answered(std::uint32_t ordinal) {
-  worker_.shared().table.answered(address_, cookie_, ordinal);
-}
-
-std::shared_ptr<classifier::SealedStream> Session::seal(classifier::SealedLog::Start&& start,
-                                                        classifier::ArrivalLog&& arrivals) {
-  if (unjudged_) return nullptr;
-  start.sha256 = capture::sha256;
-  return worker_.shared().table.follow(address_, cookie_, std::move(start), std::move(arrivals));
-}
-
-void Session::lost(classifier::Reason reason) {
-  if (unjudged_) return;  // the reason is known
-  worker_.shared().counters.lost.fetch_add(1, std::memory_order_relaxed);
-  worker_.shared().table.lost(address_, cookie_, reason);
+  if (state == State::Ended) watch_.close();
 }
 
 }  // namespace proxy

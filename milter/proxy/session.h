@@ -1,5 +1,5 @@
-// Both sides of one client: its connection to us, ours to Postfix, a relay for each direction, and
-// the observer of the client's stream.
+// Both sides of one client: its connection to us, ours to Postfix, a relay for each direction. What
+// is seen of the client is its watch's (watch.h).
 //
 // A balancer's connection begins with a PROXY header, which is taken from the stream; whoever it
 // names is the client. From anybody else such a header is bytes like any others.
@@ -18,14 +18,13 @@
 #include <string_view>
 #include <vector>
 
-#include "classifier/observer.h"
 #include "milter/capture/kernel_filter.h"
-#include "milter/evidence/budget.h"
 #include "milter/net/address.h"
 #include "milter/net/event.h"
 #include "milter/net/fd.h"
 #include "milter/net/proxy_protocol.h"
 #include "milter/proxy/relay.h"
+#include "milter/proxy/watch.h"
 
 namespace proxy {
 
@@ -33,7 +32,7 @@ using std::chrono::steady_clock;
 
 class Worker;
 
-class Session final : private classifier::Observer::Sink {
+class Session {
  public:
   //  Introducing ── no header, or none in time; a health check that has gone ──────────┐
   //     │    └────── one too many of its address ──┐                                   │
@@ -55,7 +54,9 @@ class Session final : private classifier::Observer::Sink {
   // Requires: `client` is a connected, non-blocking socket; `worker` outlives the session.
   // `introduced`: `address` is the client's; else a balancer's, who will say the client's.
   Session(Worker& worker, net::Fd client, const net::Endpoint& address, bool introduced);
-  ~Session() override;
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
   // Learns the SYN; connects to Postfix, if the client is known. To be called once, right after
   // construction.
@@ -80,7 +81,7 @@ class Session final : private classifier::Observer::Sink {
   // The client's, once it is introduced: admission has counted it as this address's from then on.
   const net::Endpoint& address() const { return address_; }
   bool introduced() const { return introduction_ == nullptr; }
-  std::uint64_t cookie() const { return cookie_; }
+  std::uint64_t cookie() const { return watch_.cookie(); }
 
  private:
   friend class Worker;  // keeps the session's place in its list
@@ -97,10 +98,6 @@ class Session final : private classifier::Observer::Sink {
   void introduce(const net::ProxyHeader& header);
   // The balancer's connection is closed; the log is told why, not more than once a minute.
   void refuse_introduction(std::string_view reason);
-  // Behind the PROXY header the stream begins: observes it, and connects to Postfix.
-  void begin(bool balanced);
-  void learn_syn();
-  void learn_path();
   void connect_upstream();
   void begin_relaying();
   void client_to_upstream();
@@ -112,23 +109,6 @@ class Session final : private classifier::Observer::Sink {
   void give_up();
   void refuse(std::string_view line);
   void enter(State state);
-
-  void message(classifier::Trace&& trace) override;
-  void answered(std::uint32_t ordinal) override;
-  void lost(classifier::Reason reason) override;
-  std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
-                                                 classifier::ArrivalLog&& arrivals) override;
-  void observe_read(std::size_t size);
-  // The session is relayed on, and nothing more is told of it.
-  void stop_observing(classifier::Reason reason);
-  // From here on nothing of it is evidence.
-  void expire();
-  // Says what the observer keeps; one that keeps too much for the process is stopped.
-  void account();
-
-  // Runs `look` on the observer. Whatever goes wrong in there, the session goes on unobserved.
-  template <typename Look>
-  void observe(Look look);
 
   Worker& worker_;
   std::list<Session>::iterator self_;
@@ -146,15 +126,7 @@ class Session final : private classifier::Observer::Sink {
   Relay outbound_;            // Postfix → client
   std::string proxy_header_;  // not yet sent to Postfix
   steady_clock::time_point last_active_;
-  std::uint64_t cookie_ = 0;
-  std::optional<std::uint32_t> first_seq_;  // of the first payload byte
-  std::uint32_t segments_seen_ = 0;         // tcpi_data_segs_in at the last read
-  std::optional<classifier::Observer> observer_;
-  evidence::Budget::Share share_;  // of what the observer keeps
-  steady_clock::time_point began_;
-  bool unjudged_ = false;  // the observer follows the dialogue; nothing of it is evidence
-  bool path_known_ = false;
-  classifier::Path path_;
+  Watch watch_;
 };
 
 }  // namespace proxy

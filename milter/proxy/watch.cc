@@ -1,0 +1,255 @@
+#include "milter/proxy/watch.h"
+
+// linux/tcp.h, not netinet/tcp.h: glibc's tcp_info ends before the fields that are read here.
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <utility>
+
+#include "milter/capture/saved_syn.h"
+#include "milter/capture/sha256.h"
+#include "milter/proxy/worker.h"
+
+namespace proxy {
+namespace {
+
+using classifier::Reason;
+using classifier::Via;
+
+std::uint64_t cookie_of(int fd) {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size);
+  return cookie;
+}
+
+std::optional<tcp_info> info_of(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0) return std::nullopt;
+  return info;
+}
+
+}  // namespace
+
+Watch::Watch(Worker& worker, int client, const net::Endpoint& address)
+    : worker_(worker),
+      client_(client),
+      address_(address),
+      cookie_(cookie_of(client)),
+      began_(worker.now()),
+      share_(worker.shared().table.budget()) {}
+
+net::Endpoint Watch::learn_syn() {
+  std::array<std::uint8_t, 512> packet;
+  socklen_t size = packet.size();
+  if (getsockopt(client_, IPPROTO_TCP, TCP_SAVED_SYN, packet.data(), &size) == 0 && size > 0) {
+    if (auto syn = capture::parse_syn({packet.data(), size})) {
+      first_seq_ = syn->isn + 1;
+      path_.mss = syn->mss;
+      path_.timestamps = syn->timestamps;
+      path_.syn = std::move(syn->signature);
+      if (syn->destination.port() != 0) return syn->destination;
+    }
+  }
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (getsockname(client_, address, &length) < 0) return {};
+  return net::Endpoint::from(address).value_or(net::Endpoint{});
+}
+
+// Called when the client has answered the greeting, so that the round trip has been measured.
+void Watch::learn_path() {
+  path_known_ = true;
+  constexpr std::uint32_t kTimestampOption = 12;  // RFC 7323, appendix A: with its padding
+  const auto info = info_of(client_);
+  if (info) {
+    path_.timestamps = info->tcpi_options & TCPI_OPT_TIMESTAMPS;
+    path_.rtt_us = info->tcpi_min_rtt == ~0U ? info->tcpi_rtt : info->tcpi_min_rtt;
+  }
+  if (path_.timestamps && path_.mss > kTimestampOption) path_.mss -= kTimestampOption;
+  // What the client may send is bound by its own link, for which the MSS that it announces stands,
+  // and by what it was told, from which Linux has taken the timestamps already.
+  if (info && info->tcpi_advmss != 0 && (path_.mss == 0 || info->tcpi_advmss < path_.mss)) {
+    path_.mss = info->tcpi_advmss;
+  }
+  observer_->set_path(path_);
+}
+
+void Watch::begin(const net::Endpoint& address) {
+  address_ = address;
+  judge(Via::Kernel);
+}
+
+void Watch::begin_behind_balancer(const net::Endpoint& address, std::size_t header) {
+  address_ = address;
+  if (first_seq_) *first_seq_ += static_cast<std::uint32_t>(header);
+  segments_seen_ = 1;  // the header's
+  worker_.config().proxy.balancer_transparent ? judge(Via::Balancer) : follow_only();
+}
+
+// `via`: where the kernel filter sees the segments.
+void Watch::judge(Via via) {
+  const auto& capture = worker_.config().capture;
+  if (capture.method == config::Capture::Method::Off) return lost(Reason::NoCapture);
+  if (worker_.too_busy_to_observe(client_)) return stop(Reason::Overload);
+  // Without the sequence number of the SYN, segments have no place in the stream.
+  const bool kernel = worker_.kernel_capture() && first_seq_;
+  observe([&] {
+    observer_.emplace(static_cast<classifier::Observer::Sink&>(*this), kernel ? via : Via::Read,
+                      classifier::Observer::Limits{.segments = capture.max_segments});
+  });
+  if (!kernel) first_seq_.reset();
+}
+
+// A balancer's segments are nobody's, but where transactions end, a drain is to know.
+void Watch::follow_only() {
+  capture::KernelFilter::ignore(client_);
+  lost(Reason::Balancer);
+  judged_ = false;
+  first_seq_.reset();
+  observe([&] {
+    observer_.emplace(static_cast<classifier::Observer::Sink&>(*this), Via::Balancer,
+                      classifier::Observer::Limits{});
+  });
+}
+
+void Watch::client(std::span<const char> bytes) {
+  if (!observer_) return;
+  const bool old = worker_.now() - began_ >= worker_.config().capture.max_session_time;
+  if (old && judged_ && observer_->idle()) expire();
+  if (!observer_) return;
+  observe([&] {
+    if (!path_known_ && judged_) learn_path();
+    if (first_seq_) {
+      worker_.drain_ring();
+      if (!observer_) return;  // among the segments was one of ours, and no memory for it
+    } else if (judged_) {
+      observe_read(bytes.size());
+    }
+    observer_->client(bytes);
+    account();
+  });
+}
+
+void Watch::server(std::span<const char> bytes) {
+  if (observer_) observe([&] { observer_->server(bytes); });
+}
+
+void Watch::close() {
+  share_.set(0);  // what is left is the table's
+  worker_.shared().table.close(address_, cookie_, worker_.now());
+}
+
+void Watch::segment(const capture::SegmentEvent& event) {
+  if (!observer_ || !first_seq_) return;
+  // Unwrapped around where the stream is: a segment lies within 2 GB of what was read last.
+  const std::uint64_t here = observer_->client_offset();
+  const auto low = static_cast<std::uint32_t>(event.seq - *first_seq_);
+  const std::int64_t place = static_cast<std::int64_t>(here) +
+                             static_cast<std::int32_t>(low - static_cast<std::uint32_t>(here));
+  std::int64_t offset = place;
+  std::uint32_t left = event.size;
+  const std::uint32_t unit = event.gso_size != 0 ? event.gso_size : left;
+  constexpr std::uint8_t kPsh = 0x08;
+  observe([&] {
+    while (left > 0) {
+      const std::uint32_t size = left < unit ? left : unit;
+      left -= size;
+      offset += size;
+      // What is in front of the stream is a balancer's header; only behind it is the client's.
+      if (offset <= 0) continue;
+      const std::int64_t own = std::min<std::int64_t>(offset, size);
+      // Segments are joined up to one with PSH, so it belongs to the last.
+      observer_->segment({.offset = static_cast<std::uint64_t>(offset - own),
+                          .size = static_cast<std::uint32_t>(own),
+                          .time_ns = event.time_ns,
+                          .push = left == 0 && (event.flags & kPsh) != 0});
+    }
+  });
+}
+
+void Watch::observe_read(std::size_t size) {
+  const auto info = info_of(client_);
+  const std::uint32_t seen = info ? info->tcpi_data_segs_in : segments_seen_ + 1;
+  const std::uint32_t count = seen > segments_seen_ ? seen - segments_seen_ : 1;
+  segments_seen_ = seen;
+  observer_->segment(
+      {.offset = observer_->client_offset(),
+       .size = static_cast<std::uint32_t>(size),
+       .count = count,
+       .time_ns = static_cast<std::uint64_t>(
+           std::chrono::duration_cast<std::chrono::nanoseconds>(worker_.now().time_since_epoch())
+               .count())});
+}
+
+template <typename Look>
+void Watch::observe(Look look) {
+  try {
+    look();
+  } catch (const std::exception&) {
+    stop(Reason::Error);
+  }
+}
+
+void Watch::stop(classifier::Reason reason) {
+  observer_.reset();
+  share_.set(0);
+  capture::KernelFilter::ignore(client_);
+  try {
+    lost(reason);
+  } catch (const std::exception&) {
+    // No memory for the reason either: the filter will say that there was no session.
+  }
+}
+
+// In clear the dialogue is followed on, so that a drain knows where transactions end.
+void Watch::expire() {
+  if (observer_->sealed()) return stop(Reason::Expired);
+  observe([&] { lost(Reason::Expired); });
+  capture::KernelFilter::ignore(client_);
+  first_seq_.reset();
+  judged_ = false;
+}
+
+void Watch::account() {
+  share_.set(observer_->held());
+  auto& shared = worker_.shared();
+  if (share_.bytes() <= evidence::Budget::kLittle || !shared.table.budget().exceeded()) return;
+  shared.counters.overload_memory.fetch_add(1, std::memory_order_relaxed);
+  stop(Reason::Overload);
+}
+
+void Watch::message(classifier::Trace&& trace) {
+  if (!judged_) return;
+  auto& counters = worker_.shared().counters;
+  counters.messages.fetch_add(1, std::memory_order_relaxed);
+  if (trace.state != classifier::State::Complete) {
+    counters.partial.fetch_add(1, std::memory_order_relaxed);
+  }
+  worker_.shared().table.publish(address_, cookie_, std::move(trace));
+}
+
+void Watch::answered(std::uint32_t ordinal) {
+  worker_.shared().table.answered(address_, cookie_, ordinal);
+}
+
+std::shared_ptr<classifier::SealedStream> Watch::seal(classifier::SealedLog::Start&& start,
+                                                      classifier::ArrivalLog&& arrivals) {
+  if (!judged_) return nullptr;
+  start.sha256 = capture::sha256;
+  return worker_.shared().table.follow(address_, cookie_, std::move(start), std::move(arrivals));
+}
+
+void Watch::lost(classifier::Reason reason) {
+  if (!judged_) return;  // the reason is known
+  worker_.shared().counters.lost.fetch_add(1, std::memory_order_relaxed);
+  worker_.shared().table.lost(address_, cookie_, reason);
+}
+
+}  // namespace proxy

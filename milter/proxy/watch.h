@@ -1,0 +1,99 @@
+// What is seen of one client: where its segments lie in its stream, how it speaks, and what of that
+// is evidence. It stands beside the path of the bytes, is shown them before they go on, and never
+// has a say: whatever goes wrong in here, the session is relayed, unobserved.
+//
+//     begin() ──► Judged ──too old, in clear──► Followed      a balancer's own connection: Followed
+//        │           │                             │                         from the beginning
+//        │           └──no memory, TLS too old─────┴──► Off
+//        └── capture is off, the process too busy ──► Off
+//
+//     Judged    messages go into the evidence table
+//     Followed  nothing is evidence; only where transactions end is known, for a drain
+//     Off       no observer
+//
+// One worker's thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "classifier/observer.h"
+#include "milter/capture/kernel_filter.h"
+#include "milter/evidence/budget.h"
+#include "milter/net/address.h"
+
+namespace proxy {
+
+using std::chrono::steady_clock;
+
+class Worker;
+
+class Watch final : private classifier::Observer::Sink {
+ public:
+  // `client`: the session's socket, borrowed. `worker` outlives this.
+  Watch(Worker& worker, int client, const net::Endpoint& address);
+  ~Watch() override = default;
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  // What the connection tells of the path, by the SYN that the kernel has kept. Returns whom the
+  // client called. To be called once, first.
+  net::Endpoint learn_syn();
+  // The client's stream begins: with the connection, or `header` bytes into it, where a balancer
+  // has said that `address` is the client.
+  void begin(const net::Endpoint& address);
+  void begin_behind_balancer(const net::Endpoint& address, std::size_t header);
+
+  // One segment of this client, from the kernel filter.
+  void segment(const capture::SegmentEvent& event);
+  // The next bytes of each stream, before they go on: when Postfix has a message's end, its
+  // evidence is in the table.
+  void client(std::span<const char> bytes);
+  void server(std::span<const char> bytes);
+  // The session is over: what it has told stays in the table for a while.
+  void close();
+
+  // False where that is not known.
+  bool between_transactions() const { return observer_ && observer_->between_transactions(); }
+  std::uint64_t cookie() const { return cookie_; }
+
+ private:
+  void message(classifier::Trace&& trace) override;
+  void answered(std::uint32_t ordinal) override;
+  void lost(classifier::Reason reason) override;
+  std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
+                                                 classifier::ArrivalLog&& arrivals) override;
+
+  void judge(classifier::Via via);
+  void follow_only();
+  void learn_path();
+  void observe_read(std::size_t size);
+  // Nothing more is told of it.
+  void stop(classifier::Reason reason);
+  // From here on nothing of it is evidence.
+  void expire();
+  // Says what the observer keeps; one that keeps too much for the process is stopped.
+  void account();
+
+  // Runs `look` on the observer. Whatever goes wrong in there stops the observing.
+  template <typename Look>
+  void observe(Look look);
+
+  Worker& worker_;
+  const int client_;
+  net::Endpoint address_;
+  const std::uint64_t cookie_;
+  const steady_clock::time_point began_;
+  std::optional<std::uint32_t> first_seq_;  // of the first payload byte; nothing: not by the kernel
+  std::uint32_t segments_seen_ = 0;         // tcpi_data_segs_in at the last read
+  classifier::Path path_;
+  bool path_known_ = false;
+  std::optional<classifier::Observer> observer_;
+  evidence::Budget::Share share_;  // of what the observer keeps
+  bool judged_ = true;             // else the observer follows the dialogue only
+};
+
+}  // namespace proxy
