@@ -96,7 +96,7 @@ void Watch::begin_behind_balancer(const net::Endpoint& address, std::size_t head
 // `via`: where the kernel filter sees the segments.
 void Watch::judge(Via via) {
   const auto& capture = worker_.config().capture;
-  if (capture.method == config::Capture::Method::Off) return lost(Reason::NoCapture);
+  if (capture.method == config::Capture::Method::Off) return stop(Reason::NoCapture);
   if (worker_.too_busy_to_observe(client_)) return stop(Reason::Overload);
   // Without the sequence number of the SYN, segments have no place in the stream.
   const bool kernel = worker_.kernel_capture() && first_seq_;
@@ -109,8 +109,7 @@ void Watch::judge(Via via) {
 
 // A balancer's segments are nobody's, but where transactions end, a drain is to know.
 void Watch::follow_only() {
-  capture::KernelFilter::ignore(client_);
-  lost(Reason::Balancer);
+  stop(Reason::Balancer);
   judged_ = false;
   first_seq_.reset();
   observe([&] {
