@@ -173,7 +173,7 @@ def main() -> int:
         faults(bed, checks)
         report.step("a mail server that is new")
         server_sends(bed, checks)
-        strange = [line for line in bed.postfix.log().splitlines() if re.search(r"(warning|fatal|panic): ", line)]
+        strange = bed.postfix.warnings()
         checks.that(not strange, f"no warning in Postfix's log {strange[:3]}")
         if checks.failed:
             bed.show_logs()

@@ -4,6 +4,7 @@ Server: the files of examples/postfix/listen with other paths, and a few lines t
 without name service needs. Sender: a small relaying instance in the client's namespace, so that
 mail is sent by Postfix's own smtp client.
 """
+import re
 import shutil
 import subprocess
 import time
@@ -99,6 +100,12 @@ class Postfix:
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def warnings(self) -> list[str]:
+        """Lines of the log that say something is wrong; not those about the machine's clock, which files are behind."""
+        clock = r"file system clock is|resetting file time stamps"
+        return [line for line in self.log().splitlines()
+                if re.search(r"(warning|fatal|panic): ", line) and not re.search(clock, line)]
 
     def mailbox(self, name: str) -> Mailbox:
         """The maildir of NAME@example.org."""
