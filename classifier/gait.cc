@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "classifier/gait_files.h"
+#include "classifier/lines.h"
 #include "classifier/stream.h"
 
 namespace classifier {
@@ -339,8 +340,9 @@ constexpr std::uint32_t kMostBlocks = 8;  // blocks of whole segments that hide 
 // number of segments. Exim's buffer ends a byte early or late where a line end crosses it.
 bool first_of_blocks(std::uint32_t block, const Steps& steps) {
   const std::uint32_t slack = block % 2 == 1 ? 1 : 0;
-  if (steps.slack != 0)
+  if (steps.slack != 0) {
     return steps.offset + slack >= block && steps.offset <= block + slack + steps.slack;
+  }
   const std::uint32_t times = (steps.offset + slack) / block;
   if (times == 0 || times > (steps.every ? 1 : kMostBlocks)) return false;
   const std::uint32_t ideal = times * block;
@@ -412,6 +414,26 @@ bool way_holds(Way wanted, Way seen, int& weight) {
   return wanted == seen;
 }
 
+// As way_holds, but what is seen may be less sharp than what is wanted, and the other way round.
+bool dot_holds(DotWay wanted, DotWay seen, int& weight) {
+  const bool seen_apart = seen != DotWay::Any && seen != DotWay::Joined;
+  switch (wanted) {
+    case DotWay::Alone3:  // a pause in front of it: seen on any path
+      weight += kWayHolds;
+      return seen == DotWay::Apart3 || seen == DotWay::Apart;
+    case DotWay::Apart:  // all that tells it from the many that write at once: has to be seen
+      weight += kWayHolds;
+      return seen_apart;
+    case DotWay::Apart3:
+    case DotWay::Apart5:
+      return way_holds(wanted, seen == DotWay::Apart ? wanted : seen, weight);
+    case DotWay::Any:
+    case DotWay::Joined:
+      break;
+  }
+  return way_holds(wanted, seen, weight);
+}
+
 int weigh(const Gait& gait, const Steps& steps) {
   if (!greeting_fits(gait, steps)) return 0;
   const std::uint32_t ignored = (steps.no_offer ? kExtensions : 0) | steps.untold;
@@ -437,19 +459,7 @@ int weigh(const Gait& gait, const Steps& steps) {
     return 0;
   }
   if (!way_holds(gait.body, steps.body, weight)) return 0;
-  if (gait.dot == DotWay::Alone3) {
-    if (steps.dot != DotWay::Apart3 && steps.dot != DotWay::Apart) return 0;
-    weight += kWayHolds;
-  } else if (gait.dot == DotWay::Apart) {
-    // All that tells such a program from the many that write a message at once: it has to be seen.
-    if (steps.dot == DotWay::Any || steps.dot == DotWay::Joined) return 0;
-    weight += kWayHolds;
-  } else if (steps.dot == DotWay::Apart) {
-    if (gait.dot == DotWay::Joined) return 0;
-    if (gait.dot != DotWay::Any) weight += kWayHolds;
-  } else if (!way_holds(gait.dot, steps.dot, weight)) {
-    return 0;
-  }
+  if (!dot_holds(gait.dot, steps.dot, weight)) return 0;
   if (!way_holds(gait.held, steps.held, weight)) return 0;
   return weight;
 }
@@ -522,14 +532,6 @@ namespace {
 
 // --- the text
 // -------------------------------------------------------------------------------------
-
-constexpr std::string_view kBlanks = " \t\r";
-
-std::string_view trimmed(std::string_view text) {
-  const auto begin = text.find_first_not_of(kBlanks);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
-}
 
 std::string_view take(std::string_view& text) {
   text = trimmed(text);
@@ -708,9 +710,7 @@ std::optional<GaitError> GaitBook::add(std::string_view text) {
   std::size_t number = 0;
   while (!text.empty()) {
     ++number;
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    if (!parser.line(text.substr(0, end))) return GaitError{number, parser.reason};
-    text.remove_prefix(std::min(end + 1, text.size()));
+    if (!parser.line(take_line(text))) return GaitError{number, parser.reason};
   }
   if (!parser.finish()) return GaitError{number, parser.reason};
   for (const Gait& gait : parser.gaits) {

@@ -5,31 +5,19 @@
 #include <algorithm>
 #include <charconv>
 
+#include "classifier/lines.h"
+
 namespace doctor {
 namespace {
 
-constexpr std::string_view kSpace = " \t\r\n";
-
-std::string_view trim(std::string_view text) {
-  const auto begin = text.find_first_not_of(kSpace);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
-
-template <typename Line>
-void each_line(std::string_view text, Line line) {
-  while (!text.empty()) {
-    const auto end = text.find('\n');
-    line(text.substr(0, end));
-    text.remove_prefix(end == text.npos ? text.size() : end + 1);
-  }
-}
+using classifier::take_line;
+using classifier::trimmed;
 
 // "name = value"; an empty name where there is none.
 std::pair<std::string_view, std::string_view> split_setting(std::string_view line) {
   const auto equals = line.find('=');
   if (equals == line.npos) return {};
-  return {trim(line.substr(0, equals)), trim(line.substr(equals + 1))};
+  return {trimmed(line.substr(0, equals)), trimmed(line.substr(equals + 1))};
 }
 
 // Cuts at any of `separators` that is not inside braces: "a, { b, c }" is "a" and "{ b, c }".
@@ -42,7 +30,7 @@ std::vector<std::string_view> split_list(std::string_view text, std::string_view
     if (!end && text[at] == '{') ++depth;
     if (!end && text[at] == '}') --depth;
     if (!end && (depth > 0 || separators.find(text[at]) == separators.npos)) continue;
-    const auto item = trim(text.substr(begin, at - begin));
+    const auto item = trimmed(text.substr(begin, at - begin));
     if (!item.empty()) items.push_back(item);
     begin = at + 1;
   }
@@ -68,7 +56,7 @@ std::optional<std::uint16_t> read_port(std::string_view text) {
 // service type private unpriv chroot wakeup maxproc command …
 std::optional<Service> read_service(std::string_view line) {
   constexpr std::size_t kColumns = 8;
-  const auto words = split_list(line, kSpace);
+  const auto words = split_list(line, classifier::kBlanks);
   if (words.size() < kColumns) return std::nullopt;
   Service service;
   service.name = words[0];
@@ -120,7 +108,7 @@ std::optional<ServiceAddress> parse_service_name(std::string_view name) {
 }
 
 std::optional<std::chrono::seconds> parse_time(std::string_view text) {
-  text = trim(text);
+  text = trimmed(text);
   if (text.empty()) return std::nullopt;
   std::int64_t unit = 1;
   switch (text.back()) {
@@ -196,14 +184,15 @@ std::vector<MilterEntry> parse_milters(std::string_view text) {
 Postfix Postfix::parse(std::string_view main, std::string_view services,
                        std::string_view overrides) {
   Postfix postfix;
-  each_line(main, [&](std::string_view line) {
-    const auto [name, value] = split_setting(line);
+  while (!main.empty()) {
+    const auto [name, value] = split_setting(take_line(main));
     if (!name.empty()) postfix.main_.insert_or_assign(std::string(name), std::string(value));
-  });
-  each_line(services, [&](std::string_view line) {
-    if (auto service = read_service(line)) postfix.services_.push_back(std::move(*service));
-  });
-  each_line(overrides, [&](std::string_view line) { read_override(line, postfix.services_); });
+  }
+  while (!services.empty()) {
+    auto service = read_service(take_line(services));
+    if (service) postfix.services_.push_back(std::move(*service));
+  }
+  while (!overrides.empty()) read_override(take_line(overrides), postfix.services_);
   return postfix;
 }
 

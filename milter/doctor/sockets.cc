@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 
+#include "classifier/lines.h"
 #include "milter/net/fd.h"
 
 namespace doctor {
@@ -33,15 +34,6 @@ std::vector<std::string_view> words_of(std::string_view line) {
     at = end;
   }
   return words;
-}
-
-template <typename Line>
-void each_line(std::string_view text, Line line) {
-  while (!text.empty()) {
-    const auto end = text.find('\n');
-    line(text.substr(0, end));
-    text.remove_prefix(end == text.npos ? text.size() : end + 1);
-  }
 }
 
 // "0100007F:0019": the address in words of 32 bits, each in the machine's order.
@@ -119,14 +111,14 @@ std::string read_from(const std::string& path, std::uint64_t offset) {
 //    0: 00000000:0019 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1546 …
 std::vector<TcpSocket> parse_tcp(std::string_view text, bool v6) {
   std::vector<TcpSocket> sockets;
-  each_line(text, [&](std::string_view line) {
-    const auto words = words_of(line);
-    if (words.size() < 10) return;
+  while (!text.empty()) {
+    const auto words = words_of(classifier::take_line(text));
+    if (words.size() < 10) continue;
     const auto local = read_local(words[1], v6);
     const auto state = read_number<unsigned>(words[3], 16);
     const auto inode = read_number<std::uint64_t>(words[9], 10);
     if (local && state && inode) sockets.push_back({*local, *state, *inode});
-  });
+  }
   return sockets;
 }
 
@@ -135,16 +127,17 @@ std::vector<TcpSocket> parse_tcp(std::string_view text, bool v6) {
 std::vector<UnixSocket> parse_unix(std::string_view text) {
   constexpr std::uint32_t kAccepts = 0x10000;  // __SO_ACCEPTCON
   std::vector<UnixSocket> sockets;
-  each_line(text, [&](std::string_view line) {
+  while (!text.empty()) {
+    const auto line = classifier::take_line(text);
     const auto words = words_of(line);
-    if (words.size() < 8) return;
+    if (words.size() < 8) continue;
     const auto flags = read_number<std::uint32_t>(words[3], 16);
     const auto state = read_number<unsigned>(words[5], 16);
     const auto inode = read_number<std::uint64_t>(words[6], 10);
-    if (!flags || !state || !inode) return;
+    if (!flags || !state || !inode) continue;
     const auto path = line.substr(static_cast<std::size_t>(words[7].data() - line.data()));
     sockets.push_back({*state, (*flags & kAccepts) != 0, *inode, std::string(path)});
-  });
+  }
   return sockets;
 }
 

@@ -29,7 +29,6 @@ constexpr timeval kLocalPause{0, 50'000};
 // Segments that come before a balancer's header has been read: the header's own, and those of a
 // client that speaks before it is greeted.
 constexpr std::size_t kMostHeld = 64;
-constexpr std::chrono::minutes kBetweenComplaints{1};
 
 // Reads in one turn while the scratch buffer comes back full, so that one fast client does not
 // hold up the others of its worker.
@@ -142,7 +141,8 @@ void Session::refuse_introduction(std::string_view reason) {
   // A balancer that is set up wrongly errs with every connection.
   const auto now = worker_.now().time_since_epoch();
   auto due = shared.complain_after.load(std::memory_order_relaxed);
-  if (now < due || !shared.complain_after.compare_exchange_strong(due, now + kBetweenComplaints)) {
+  if (now < due ||
+      !shared.complain_after.compare_exchange_strong(due, now + logging::Sometimes::kEvery)) {
     return;
   }
   logging::warning(fmt::format("proxy.balancers: {} is one of them, but {}: closed, {} so far",

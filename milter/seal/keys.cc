@@ -10,10 +10,14 @@
 #include <optional>
 #include <stdexcept>
 
+#include "classifier/lines.h"
 #include "milter/net/fd.h"
 
 namespace seal {
 namespace {
+
+using classifier::take_line;
+using classifier::trimmed;
 
 constexpr std::size_t kMostText = 16 * 1024;
 constexpr std::size_t kMostId = 32;
@@ -39,13 +43,6 @@ std::optional<std::string> from_hex(std::string_view text) {
     bytes.push_back(static_cast<char>(high << 4 | low));
   }
   return bytes;
-}
-
-std::string_view trimmed(std::string_view line) {
-  constexpr std::string_view kBlank = " \t\r";
-  const auto first = line.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
-  return line.substr(first, line.find_last_not_of(kBlank) - first + 1);
 }
 
 // The reason against the line, or nothing and the key.
@@ -76,9 +73,7 @@ std::variant<std::vector<Key>, KeyError> parse_keys(std::string_view text) {
   std::vector<Key> keys;
   unsigned number = 0;
   while (!text.empty()) {
-    const auto end = text.find('\n');
-    const auto line = trimmed(text.substr(0, end));
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    const auto line = trimmed(take_line(text));
     ++number;
     if (line.empty() || line.front() == '#') continue;
     Key key;

@@ -10,7 +10,6 @@ files of the same folder:
 
 Mail by it, its health checks, clients that pose as it, and balancers that send no header, half of one, or garbage.
 """
-import hashlib
 import re
 import socket
 import struct
@@ -25,7 +24,7 @@ from bed.postfix import EXAMPLES
 from bed.process import end, wait_until
 from bed.smtp import Client, Refused
 from bed.testbed import Bed, need
-from bytes_unchanged import message, own_part
+from bytes_unchanged import same_both_ways
 
 BALANCERS = [ROUTER4S, ROUTER6S]
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -106,12 +105,6 @@ def send(connection: socket.socket, wire: bytes = TEXT) -> str:
     return text.rsplit(" ", 1)[1]
 
 
-def delivered(bed: Bed, queue_id: str):
-    wait_until(lambda: f"{queue_id}: removed" in bed.postfix.log(), 15, f"delivery of {queue_id}")
-    found = [m for m in bed.postfix.mailbox("alice").messages() if f"id {queue_id}" in m.value("Received")]
-    return found[0] if found else None
-
-
 def reload(bed: Bed, settings: dict) -> None:
     before = len(bed.segmilter.log())
     bed.segmilter.write(settings)
@@ -124,7 +117,7 @@ def mail(bed: Bed, checks: report.Checks) -> None:
     for v6, address in ((False, CLIENT4), (True, CLIENT6)):
         connection = through(bed, v6)
         port = connection.getsockname()[1]
-        arrived = delivered(bed, queue_id := send(connection))
+        arrived = bed.postfix.delivered(queue_id := send(connection))
         wanted = f"{queue_id}: client=unknown[{address}]:{port}"
         checks.that(wanted in bed.postfix.log(), f"Postfix logs {wanted}")
         shown = f"[IPv6:{address}]" if v6 else f"[{address}]"
@@ -141,31 +134,16 @@ def mail(bed: Bed, checks: report.Checks) -> None:
     relayed.quit()
 
 
-def bytes_unchanged(bed: Bed, checks: report.Checks, numbers: list[int]) -> None:
-    """Messages of bytes_unchanged.py, through HAProxy and not even through segmilter."""
-    digests = {}
-    for way, connection in (("balanced", through(bed)), ("direct", bed.connect(2525))):
-        client = Client(connection)
-        for number in numbers:
-            client.envelope("", "alice@example.org")
-            arrived = delivered(bed, client.data(message(number)).rsplit(" ", 1)[1])
-            digests[number, way] = hashlib.sha256(own_part(arrived.data)).hexdigest()
-        client.quit()
-    different = [number for number in numbers if digests[number, "balanced"] != digests[number, "direct"]]
-    checks.that(not different, f"{len(numbers)} messages have the same SHA-256 through HAProxy (different: {different})")
-    checks.that(len(set(digests.values())) == len(numbers), "and no two have the same")
-
-
 def transparent(bed: Bed, checks: report.Checks, settings: dict) -> None:
     reload(bed, {"proxy": {**settings["proxy"], "balancer_transparent": True}})
-    label = delivered(bed, send(through(bed))).labels()[0]
+    label = bed.postfix.delivered(send(through(bed))).labels()[0]
     print(f"  {label.raw}")
     checks.that(label.pattern not in ("unobserved", "indistinct"), f"balancer_transparent: pattern={label.pattern}")
     checks.that(label.fields.get("via") == "balancer", "the header still says via=balancer")
     checks.that(sum(label.segments or []) == len(TEXT), f"{sum(label.segments or [])} bytes of segments, {len(TEXT)} sent")
     sent = bed.link.client.run("swaks", "--server", ROUTER4, "--from", "a@sender.example", "--to", "alice@example.org", "--tls",
                                "--body", "text " * 2000, stdout=subprocess.PIPE, text=True)
-    label = delivered(bed, re.search(r"queued as (\w+)", sent.stdout).group(1)).labels()[0]
+    label = bed.postfix.delivered(re.search(r"queued as (\w+)", sent.stdout).group(1)).labels()[0]
     print(f"  {label.raw}")
     checks.that((label.fields.get("tls"), label.fields.get("window")) == ("yes", "exact") and label.pattern != "unobserved",
                 f"under STARTTLS: pattern={label.pattern}, window=exact")
@@ -190,7 +168,7 @@ def postfix_down(bed: Bed, haproxy: HAProxy, checks: report.Checks) -> None:
     checks.that(haproxy.wait("DOWN"), f"Postfix stopped: {haproxy.servers()}")
     bed.postfix.start()
     checks.that(haproxy.wait("UP"), f"Postfix started: {haproxy.servers()}")
-    checks.that(delivered(bed, send(through(bed))), "and mail passes")
+    checks.that(bed.postfix.delivered(send(through(bed))), "and mail passes")
 
 
 def posers(bed: Bed, checks: report.Checks) -> None:
@@ -253,13 +231,13 @@ def bad_balancers(bed: Bed, checks: report.Checks) -> None:
     warnings = bed.postfix.warnings()
     strange = [line for line in bed.postfix.log()[before:].splitlines() if "192.0.2.99" in line or line in warnings]
     checks.that(not strange, f"Postfix has not heard of them {strange[:2]}")
-    checks.that(delivered(bed, send(through(bed))), "and mail passes")
+    checks.that(bed.postfix.delivered(send(through(bed))), "and mail passes")
     # As a header should be, in two pieces, and the client's talk right behind it.
     connection = as_balancer(bed)
     connection.sendall(good[:10])
     time.sleep(0.3)
     connection.sendall(good[10:])
-    arrived = delivered(bed, send(connection))
+    arrived = bed.postfix.delivered(send(connection))
     checks.that("[192.0.2.99]" in arrived.value("Received"), "a header in two pieces: Received names who it announces")
 
 
@@ -273,7 +251,9 @@ def main() -> int:
         try:
             quiet(bed, haproxy, checks, "checks by SMTP", asks_postfix=True)
             mail(bed, checks)
-            bytes_unchanged(bed, checks, [5, 19, 23, 25, 32, 40, 50, 61, 77])
+            # Through HAProxy, and not even through segmilter.
+            same_both_ways(checks, bed, {"balanced": through(bed), "direct": bed.connect(2525)},
+                           [5, 19, 23, 25, 32, 40, 50, 61, 77], "through HAProxy")
             report.step("balancer_transparent")
             transparent(bed, checks, settings)
             report.step("Postfix stopped and started")

@@ -10,13 +10,14 @@ delivered must have the same SHA-256 both ways, but for the headers that Postfix
 import hashlib
 import random
 import re
+import socket
 import sys
 import threading
 import time
 from pathlib import Path
 
 from bed import report
-from bed.smtp import stuffed
+from bed.smtp import Client, stuffed
 from bed.testbed import DIRECT_PORT, Bed
 
 MESSAGES, SESSIONS = 500, 2
@@ -102,6 +103,22 @@ def own_part(data: bytes) -> bytes:
     while (found := ADDED.match(data, at, end if end > 1 else len(data))):
         at = found.end()
     return data[at:]
+
+
+def same_both_ways(checks: report.Checks, bed: Bed, connections: dict[str, socket.socket], numbers: list[int], where: str) -> None:
+    """Messages of this test over each of two connections to the same Postfix."""
+    found = {}
+    for way, connection in connections.items():
+        client = Client(connection)
+        for number in numbers:
+            client.envelope("", "alice@example.org")
+            arrived = bed.postfix.delivered(client.data(message(number)).rsplit(" ", 1)[1])
+            found[number, way] = hashlib.sha256(own_part(arrived.data)).hexdigest()
+        client.quit()
+    one, other = connections
+    different = [number for number in numbers if found[number, one] != found[number, other]]
+    checks.that(not different, f"{len(numbers)} messages have the same SHA-256 {where} (different: {different})")
+    checks.that(len(set(found.values())) == len(numbers), "and no two have the same")
 
 
 def digests(bed: Bed, ids: dict) -> dict[tuple[int, str], tuple[str, int, bool]]:

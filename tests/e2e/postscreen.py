@@ -7,7 +7,6 @@ Postfix is that of examples/postfix/postscreen. postscreen reads the PROXY heade
 the filter has to find the evidence by what postscreen told smtpd. New clients end in postscreen's own SMTP engine; what it
 finds fault with has to reach it as it was sent.
 """
-import hashlib
 import re
 import socket
 import subprocess
@@ -21,7 +20,7 @@ from bed.link import CLIENT4, CLIENT6, SERVER4, SERVER6
 from bed.process import wait_until
 from bed.smtp import Client
 from bed.testbed import DIRECT_PORT, Bed
-from bytes_unchanged import message, own_part
+from bytes_unchanged import same_both_ways
 
 TEXT = b"Subject: screened\r\nFrom: a@sender.example\r\n\r\n" + b"one line of the text\r\n" * 400 + b".\r\n"
 # Clients that no other part of the test has used: to postscreen each is new.
@@ -32,12 +31,6 @@ def connect(bed: Bed, address: str) -> socket.socket:
     """A connection to port 25 from one of the client's addresses."""
     server = SERVER6 if ":" in address else SERVER4
     return bed.link.client.inside(lambda: socket.create_connection((server, 25), timeout=60, source_address=(address, 0)))
-
-
-def delivered(bed: Bed, queue_id: str):
-    wait_until(lambda: f"{queue_id}: removed" in bed.postfix.log(), 15, f"delivery of {queue_id}")
-    found = [m for m in bed.postfix.mailbox("alice").messages() if f"id {queue_id}" in m.value("Received")]
-    return found[0] if found else None
 
 
 class NewClient(threading.Thread):
@@ -81,7 +74,7 @@ def new_clients(bed: Bed, checks: report.Checks) -> None:
             continue
         checks.that(f"PASS NEW [{name}]:{client.ports[0]}" in log, f"{name}: PASS NEW with its own address and port")
         checks.that(f"PASS OLD [{name}]:{client.ports[1]}" in log, f"{name}: PASS OLD the next time")
-        arrived = delivered(bed, client.queue_id)
+        arrived = bed.postfix.delivered(client.queue_id)
         wanted = f"{client.queue_id}: client=unknown[{name}]:{client.ports[1]}"
         checks.that(wanted in log, f"smtpd logs {wanted}")
         checks.that(name in arrived.value("Received"), f"Received names {name}")
@@ -138,24 +131,10 @@ def faults(bed: Bed, checks: report.Checks) -> None:
         connection.close()
 
 
-def bytes_unchanged(bed: Bed, checks: report.Checks, numbers: list[int]) -> None:
-    digests = {}
-    for way, port in (("screened", 25), ("direct", DIRECT_PORT)):
-        client = bed.smtp(port)
-        for number in numbers:
-            client.envelope("", "alice@example.org")
-            arrived = delivered(bed, client.data(message(number)).rsplit(" ", 1)[1])
-            digests[number, way] = hashlib.sha256(own_part(arrived.data)).hexdigest()
-        client.quit()
-    different = [number for number in numbers if digests[number, "screened"] != digests[number, "direct"]]
-    checks.that(not different, f"{len(numbers)} messages have the same SHA-256 both ways (different: {different})")
-    checks.that(len(set(digests.values())) == len(numbers), "and no two have the same")
-
-
 def under_tls(bed: Bed, checks: report.Checks) -> None:
     sent = bed.link.client.run("swaks", "--server", SERVER4, "--from", "a@sender.example", "--to", "alice@example.org", "--tls",
                                "--body", "text " * 2000, stdout=subprocess.PIPE, text=True)
-    label = delivered(bed, re.search(r"queued as (\w+)", sent.stdout).group(1)).labels()[0]
+    label = bed.postfix.delivered(re.search(r"queued as (\w+)", sent.stdout).group(1)).labels()[0]
     print(f"  {label.raw}")
     checks.that((label.fields.get("tls"), label.fields.get("window")) == ("yes", "exact") and label.pattern != "unobserved",
                 f"under STARTTLS: pattern={label.pattern}, window=exact")
@@ -167,7 +146,8 @@ def main() -> int:
         report.step("clients that are new, IPv4 and IPv6")
         new_clients(bed, checks)
         report.step("clients that are known")
-        bytes_unchanged(bed, checks, [5, 19, 23, 25, 32, 40, 50, 61, 77])
+        same_both_ways(checks, bed, {"screened": bed.connect(), "direct": bed.connect(DIRECT_PORT)},
+                       [5, 19, 23, 25, 32, 40, 50, 61, 77], "both ways")
         under_tls(bed, checks)
         report.step("what the deep tests are for")
         faults(bed, checks)

@@ -116,6 +116,11 @@ class Postfix:
         return sum(1 for folder in folders for file in (self.root / "queue" / folder).rglob("*")
                    if file.is_file())
 
+    def delivered(self, queue_id: str, name: str = "alice"):
+        """Waits for the message that smtpd has queued under this id; it, or nothing."""
+        wait_until(lambda: f"{queue_id}: removed" in self.log(), 15, f"delivery of {queue_id}")
+        return next((one for one in self.mailbox(name).messages() if f"id {queue_id}" in one.value("Received")), None)
+
     def wait_delivered(self, name: str, count: int, seconds: float = 60) -> list:
         """Waits for `count` messages in NAME's maildir, or until the queue stood still."""
         box = self.mailbox(name)
