@@ -16,18 +16,21 @@
 
 #include "milter/config/load.h"
 #include "milter/net/fd.h"
+#include "milter/supervisor/child.h"
 
 namespace supervisor {
 namespace {
 
-// How long the new program may take to read the configuration.
-constexpr int kCheckMs = 10'000;
+// How long the new program may take to read the configuration. Meanwhile nobody asks the children
+// whether they go on: it must not look as if they had fallen silent.
+constexpr std::chrono::milliseconds kCheck{5'000};
+static_assert(kCheck + std::chrono::seconds(4) < Child::kSilence);  // they are asked each 2 s
 
 // The exit code of a program that is waited for at most so long; nothing: it is killed.
-std::optional<int> wait_for(pid_t pid, int milliseconds) {
+std::optional<int> wait_for(pid_t pid, std::chrono::milliseconds most) {
   const net::Fd end(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   pollfd entry{end.get(), POLLIN, 0};
-  const bool ended = end && poll(&entry, 1, milliseconds) == 1;
+  const bool ended = end && poll(&entry, 1, static_cast<int>(most.count())) == 1;
   if (!ended) (void)kill(pid, SIGKILL);
   int status = 0;
   if (waitpid(pid, &status, 0) != pid || !ended || !WIFEXITED(status)) return std::nullopt;
@@ -69,7 +72,7 @@ std::string why_no_upgrade(const std::string& program, const config::Config& run
   const int error = posix_spawn(&pid, program.c_str(), &quiet, nullptr, arguments, environ);
   posix_spawn_file_actions_destroy(&quiet);
   if (error != 0) return fmt::format("start {}: {}", program, std::strerror(error));
-  const auto code = wait_for(pid, kCheckMs);
+  const auto code = wait_for(pid, kCheck);
   if (!code) return fmt::format("{} check: did not end as it should", program);
   return *code == 0 ? "" : fmt::format("{} check: exit code {}", program, *code);
 }
