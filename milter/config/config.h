@@ -35,9 +35,9 @@ struct Log {
 };
 
 struct Proxy {
-  std::vector<net::Endpoint> listen;      // empty: no proxy is started
-  // Ports of this machine that the firewall sends to `listen` (nft tproxy), so that Postfix may keep
-  // them and answers there when nobody listens; empty: clients connect to `listen` itself.
+  std::vector<net::Endpoint> listen;  // empty: no proxy is started
+  // Ports of this machine that the firewall sends to `listen` (nft tproxy), so that Postfix may
+  // keep them and answers there when nobody listens; empty: clients connect to `listen` itself.
   static constexpr std::size_t kMostTproxyPorts = 8;
   std::vector<std::uint16_t> tproxy_ports;
   unsigned tproxy_mark = 0x736d;          // of the packets that are sent so
@@ -163,6 +163,11 @@ struct Reply {
   std::string quarantine = "held by segmilter";
 };
 
+// What machines ask about the running program.
+struct Desk {
+  std::vector<net::Endpoint> listen;  // of the metrics' page (HTTP); empty: none
+};
+
 struct Gaits {
   std::vector<std::string> files;  // entries that stand in front of those compiled in
 };
@@ -181,6 +186,7 @@ struct Config {
   Acting acting;
   Breaker breaker;
   Seal seal;
+  Desk desk;
   Gaits gaits;                      // read by load.cc into policy.gaits
   classifier::Policy policy;        // [policy] and [weights]
   std::vector<Listener> listeners;  // in the file's order; the first that fits counts

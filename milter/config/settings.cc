@@ -214,6 +214,13 @@ std::vector<Setting> seal() {
   };
 }
 
+std::vector<Setting> desk() {
+  const In<Desk> in{&Config::desk};
+  return {
+      in("listen", &Desk::listen, Endpoints{}, kRestart),
+  };
+}
+
 std::vector<Setting> gaits() {
   const In<Gaits> in{&Config::gaits};
   return {
@@ -276,7 +283,8 @@ const std::vector<Section>& sections() {
       {"capture", capture()}, {"wire", wire()},     {"evidence", evidence()},
       {"filter", filter()},   {"header", header()}, {"exempt", exempt()},
       {"reply", reply()},     {"policy", policy()}, {"weights", weights()},
-      {"breaker", breaker()}, {"seal", seal()},     {"gaits", gaits()},
+      {"breaker", breaker()}, {"seal", seal()},     {"desk", desk()},
+      {"gaits", gaits()},
   };
   return all;
 }

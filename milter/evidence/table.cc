@@ -151,4 +151,12 @@ void Table::expire(steady_clock::time_point now) {
   }
 }
 
+void Table::tell(Counters& counters) {
+  counters.sessions.store(size(), std::memory_order_relaxed);
+  counters.bytes.store(budget_.used(), std::memory_order_relaxed);
+  const auto refused = this->refused();
+  counters.refused.fetch_add(refused - std::exchange(told_refused_, refused),
+                             std::memory_order_relaxed);
+}
+
 }  // namespace evidence

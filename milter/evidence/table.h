@@ -21,6 +21,7 @@
 
 #include "classifier/trace.h"
 #include "milter/evidence/budget.h"
+#include "milter/evidence/counters.h"
 #include "milter/evidence/sealed.h"
 #include "milter/net/address.h"
 
@@ -62,6 +63,8 @@ class Table {
 
   std::size_t size() const { return size_.load(std::memory_order_relaxed); }
   std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+  // Brings `counters` up to date. One thread.
+  void tell(Counters& counters);
   Budget& budget() { return budget_; }
 
  private:
@@ -91,6 +94,7 @@ class Table {
   mutable std::array<Shard, 16> shards_;
   std::atomic<std::size_t> size_{0};
   std::atomic<std::uint64_t> refused_{0};
+  std::uint64_t told_refused_ = 0;
 };
 
 }  // namespace evidence

@@ -176,11 +176,12 @@ int run_supervised(Service& service, MilterSocket& socket, const config::Config&
 
 }  // namespace
 
-int run(const config::Config& config, const std::string& config_file, int control_fd) {
+int run(const config::Config& config, const std::string& config_file, Counters& counters,
+        int control_fd) {
   logging::open(config.log, "filter");
   raise_descriptor_limit();
   // Never freed: libmilter's threads use it until the process is gone.
-  auto& service = *new Service(std::make_shared<config::Config>(config));
+  auto& service = *new Service(std::make_shared<config::Config>(config), counters);
   register_milter(service, config.filter.timeout);
   MilterSocket socket(config.filter);
   supervisor::confine(supervisor::Part::Filter, config);

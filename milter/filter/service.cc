@@ -80,6 +80,7 @@ void Service::tick(std::chrono::steady_clock::time_point now) {
 // Under the breaker's mutex, so that the lines stand in the order of what they tell.
 void Service::tell(Breaker::Change change, const config::Breaker& settings) {
   if (change == Breaker::Change::None) return;
+  counters_.breaker_open = breaker_.open();
   const Breaker::Shares shares = breaker_.shares(settings);
   const auto against = shares.long_term < 0 ? std::string("not known yet")
                                             : fmt::format("{:.1f}%", 100 * shares.long_term);
@@ -113,6 +114,7 @@ void Service::count(const Judgement& judgement) {
     ++counts.exempt;
     return;
   }
+  ++counts.pattern[static_cast<std::size_t>(judgement.verdict.pattern)];
   if (judgement.footing == Footing::Unobserved) ++counts.unobserved;
   if (judgement.footing == Footing::Failed) ++counts.failed;
   switch (judgement.decision.action) {
@@ -173,7 +175,7 @@ void Service::log_counters() {
 }
 
 void Service::failed(std::string_view what) noexcept try {
-  const std::uint64_t count = ++failures_;
+  const std::uint64_t count = ++counters_.callback_failures;
   if (!std::has_single_bit(count)) return;
   logging::error("milter callback failed (" + std::to_string(count) +
                  " so far), the mail goes on unlabelled: " + std::string(what));

@@ -20,8 +20,11 @@ namespace filter {
 
 class Service {
  public:
-  explicit Service(std::shared_ptr<const config::Config> settings)
-      : settings_(std::move(settings)) {}
+  // `counters` goes on from where a filter before this one left it. It outlives the service.
+  Service(std::shared_ptr<const config::Config> settings, Counters& counters)
+      : counters_(counters), settings_(std::move(settings)) {
+    counters_.breaker_open = breaker_.open();
+  }
 
   // A message is judged by one configuration from beginning to end: take it once.
   std::shared_ptr<const config::Config> settings() const;
@@ -40,7 +43,6 @@ class Service {
   void tick(std::chrono::steady_clock::time_point now);
   // One line, if anything was counted since the last one.
   void log_counters();
-  const Counters& counters() const { return counters_; }
 
   // An exception came to the C boundary: counted, and told in the log at 1, 2, 4, 8, … so that a
   // message that always fails cannot fill the disk.
@@ -55,7 +57,7 @@ class Service {
   mutable std::mutex mutex_;
   std::mutex breaker_mutex_;
   Breaker breaker_;
-  Counters counters_;
+  Counters& counters_;
   std::mutex log_mutex_;
   std::vector<std::uint64_t> logged_;  // counts of the last line
   std::chrono::steady_clock::time_point next_log_{};
@@ -64,7 +66,6 @@ class Service {
                                                     // lock inside that ThreadSanitizer reports
   unsigned sessions_ = 0;
   std::atomic<unsigned> in_flight_{0};
-  std::atomic<std::uint64_t> failures_{0};
 };
 
 // The evidence socket, behind the limit of questions at a time: libmilter starts as many threads as

@@ -14,6 +14,7 @@
 
 #include "milter/evidence/server.h"
 #include "milter/log/log.h"
+#include "milter/net/server_socket.h"
 #include "milter/proxy/worker.h"
 #include "milter/supervisor/orders.h"
 #include "milter/supervisor/seccomp.h"
@@ -27,23 +28,17 @@ constexpr std::chrono::seconds kStuck{8};  // without a tick of a worker, which 
 // `transparent`: takes connections to other addresses and ports too, as the firewall sends them.
 net::Fd open_listener(const net::Endpoint& address, bool transparent) {
   const std::string attempt = "proxy.listen: bind " + address.print();
-  sockaddr_storage storage;
-  const socklen_t length = address.fill(storage);
-  net::Fd fd(net::check(socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
-                        attempt));
+  auto fd = net::server_socket(address, attempt);
   const int on = 1;
   const auto set = [&](int level, int option) {
     net::check(setsockopt(fd.get(), level, option, &on, sizeof on), attempt);
   };
-  set(SOL_SOCKET, SO_REUSEADDR);
   set(SOL_SOCKET, SO_REUSEPORT);
   set(IPPROTO_TCP, TCP_SAVE_SYN);
   set(IPPROTO_TCP, TCP_NODELAY);  // inherited: Postfix's replies are not held back
-  // "[::]:25" is IPv6 only, so that "0.0.0.0:25" can stand beside it.
-  if (storage.ss_family == AF_INET6) set(IPPROTO_IPV6, IPV6_V6ONLY);
-  if (transparent && storage.ss_family == AF_INET) set(SOL_IP, IP_TRANSPARENT);
-  if (transparent && storage.ss_family == AF_INET6) set(SOL_IPV6, IPV6_TRANSPARENT);
-  net::check(bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), length), attempt);
+  if (transparent && address.is_v4()) set(SOL_IP, IP_TRANSPARENT);
+  if (transparent && !address.is_v4()) set(SOL_IPV6, IPV6_TRANSPARENT);
+  net::bind(fd, address, attempt);
   net::check(listen(fd.get(), kBacklog), attempt);
   return fd;
 }
@@ -52,9 +47,11 @@ net::Fd open_listener(const net::Endpoint& address, bool transparent) {
 class Process final : private supervisor::Orders::Listener {
  public:
   Process(const config::Config& config, const std::string& config_file,
-          const std::vector<WorkerInput>& inputs, int control_fd)
+          const std::vector<WorkerInput>& inputs, Counters& counters, int control_fd)
       : table_(config.evidence.max_sessions, config.evidence.linger, config.evidence.max_bytes),
-        shared_{.config = std::make_shared<const config::Config>(config), .table = table_},
+        shared_{.config = std::make_shared<const config::Config>(config),
+                .table = table_,
+                .counters = counters},
         base_(event_base_new()),
         server_(base_.get(), config.evidence, table_),
         orders_(base_.get(), control_fd, config_file, shared_.config.load(), *this) {
@@ -127,10 +124,12 @@ class Process final : private supervisor::Orders::Listener {
 
   void on_tick() {
     const auto now = steady_clock::now();
+    const std::size_t sessions = shared_.admission.sessions();
     table_.expire(now);
+    table_.tell(shared_.counters.evidence);
+    shared_.counters.sessions.store(sessions, std::memory_order_relaxed);
     tell_of_overload(now);
     if (!draining_) return;
-    const std::size_t sessions = shared_.admission.sessions();
     if (sessions != 0 && now < deadline_) return;
     if (sessions != 0) logging::warning(std::to_string(sessions) + " sessions cut: drain_timeout");
     event_base_loopbreak(base_.get());
@@ -182,9 +181,9 @@ std::vector<std::vector<net::Fd>> open_listeners(const config::Proxy& config) {
 }
 
 int run(const config::Config& config, const std::string& config_file,
-        const std::vector<WorkerInput>& workers, int control_fd) {
+        const std::vector<WorkerInput>& workers, Counters& counters, int control_fd) {
   std::signal(SIGPIPE, SIG_IGN);
-  return Process(config, config_file, workers, control_fd).run();
+  return Process(config, config_file, workers, counters, control_fd).run();
 }
 
 }  // namespace proxy

@@ -13,6 +13,7 @@
 
 #include "milter/config/config.h"
 #include "milter/evidence/table.h"
+#include "milter/proxy/counters.h"
 #include "milter/proxy/proxy.h"
 #include "milter/proxy/session.h"
 
@@ -22,28 +23,6 @@ namespace proxy {
 inline constexpr std::string_view kTooFast =
     "421 4.7.0 Too many new connections from your address\r\n";
 inline constexpr std::string_view kTooMany = "421 4.7.0 Too many connections from your address\r\n";
-
-// Counts of one process; read by anybody, written by workers.
-struct Counters {
-  std::atomic<std::uint64_t> accepted{0};
-  std::atomic<std::uint64_t> refused_full{0};           // max_sessions
-  std::atomic<std::uint64_t> refused_address{0};        // max_sessions_per_address
-  std::atomic<std::uint64_t> refused_rate{0};           // max_rate_per_address
-  std::atomic<std::uint64_t> introductions_refused{0};  // balancers without a good PROXY header
-  std::atomic<std::uint64_t> upstream_failed{0};
-  std::atomic<std::uint64_t> drained{0};   // sessions that were told 421 between two transactions
-  std::atomic<std::uint64_t> messages{0};  // traces published
-  std::atomic<std::uint64_t> partial{0};
-  std::atomic<std::uint64_t> lost{0};  // sessions that could not be followed
-  std::atomic<std::uint64_t> accept_errors{0};
-  // Sessions relayed without an observer (any more), by what there was too little of.
-  std::atomic<std::uint64_t> overload_descriptors{0};
-  std::atomic<std::uint64_t> overload_time{0};
-  std::atomic<std::uint64_t> overload_memory{0};
-  std::uint64_t overload() const {
-    return overload_descriptors.load() + overload_time.load() + overload_memory.load();
-  }
-};
 
 // Who may come in: how many sessions in all, how many of one client (an IPv4 address or an IPv6
 // /64, because a host is given a /64), and how many new ones of a client in a minute. Safe from any
@@ -93,8 +72,8 @@ Refusal refusal(Admission::Answer answer, Counters& counters);
 struct Shared {
   std::atomic<std::shared_ptr<const config::Config>> config;
   evidence::Table& table;
+  Counters& counters;
   Admission admission;
-  Counters counters;
   std::atomic<steady_clock::duration> complain_after{};  // of balancers, in the log
 };
 

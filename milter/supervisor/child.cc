@@ -43,8 +43,8 @@ std::string describe_end(int status) {
   return fmt::format("ended with status {}", WEXITSTATUS(status));
 }
 
-Child::Child(std::string name, std::function<int(int)> body)
-    : name_(std::move(name)), body_(std::move(body)) {}
+Child::Child(std::string name, Life& life, std::function<int(int)> body)
+    : name_(std::move(name)), life_(life), body_(std::move(body)) {}
 
 void Child::start(const std::vector<int>& inherited) {
   auto [ours, theirs] = control_pair();
@@ -60,8 +60,9 @@ void Child::start(const std::vector<int>& inherited) {
   pid_ = pid;
   control_ = std::move(ours);
   state_ = State::Starting;
-  started_ = Clock::now();
+  started_ = heard_ = Clock::now();
   next_start_.reset();
+  ++life_.starts;
 }
 
 // No PR_SET_PDEATHSIG: the end of file on the control line says the same, cannot be missed between
@@ -94,8 +95,8 @@ void Child::kill(int signal) {
 }
 
 bool Child::ping(Clock::time_point now) {
-  if (state_ != State::Ready) return true;
-  (void)send({ControlMessage::Kind::Ping, {}});
+  if (state_ == State::Down) return true;
+  if (state_ == State::Ready) (void)send({ControlMessage::Kind::Ping, {}});
   return now - heard_ < kSilence;
 }
 
@@ -106,6 +107,7 @@ bool Child::hear(Clock::time_point now) {
   if (message->kind == ControlMessage::Kind::Gone) control_.reset();  // SIGCHLD will tell the rest
   if (message->kind != ControlMessage::Kind::Ready || state_ != State::Starting) return false;
   state_ = State::Ready;
+  life_.serves = true;
   return true;
 }
 
@@ -113,6 +115,7 @@ void Child::ended(bool wanted, Clock::time_point now) {
   pid_ = 0;
   control_.reset();
   state_ = State::Down;
+  life_.serves = false;
   next_start_.reset();
   if (!wanted) next_start_ = now + backoff_.after(now - started_);
 }

@@ -19,6 +19,7 @@
 
 #include "milter/net/fd.h"
 #include "milter/supervisor/control.h"
+#include "milter/supervisor/counters.h"
 
 namespace supervisor {
 
@@ -44,8 +45,8 @@ class Child {
   enum class State { Down, Starting, Ready };
 
   // `body` is the whole life of the process; it is given its end of the control line and returns
-  // the exit code. What it throws is logged.
-  Child(std::string name, std::function<int(int control_fd)> body);
+  // the exit code. What it throws is logged. `life` is kept up to date, and outlives the object.
+  Child(std::string name, Life& life, std::function<int(int control_fd)> body);
 
   // Forks. `inherited`: descriptors of the supervisor's own that the child has no use for. Throws
   // std::system_error.
@@ -56,7 +57,8 @@ class Child {
 
   // The control line became readable. True when the child has just said that it serves.
   bool hear(Clock::time_point now);
-  // Asks whether it goes on. False when it has not answered for kSilence: stopped, or stuck.
+  // Asks whether it goes on. False when it has not answered, or not become ready, for kSilence:
+  // stopped, or stuck.
   static constexpr std::chrono::seconds kSilence{10};
   bool ping(Clock::time_point now);
   // Its process is gone; `wanted`: no new start.
@@ -74,12 +76,13 @@ class Child {
   [[noreturn]] void live(int control_fd);
 
   const std::string name_;
+  Life& life_;
   const std::function<int(int)> body_;
   State state_ = State::Down;
   pid_t pid_ = 0;
   net::Fd control_;
   Clock::time_point started_;
-  Clock::time_point heard_;  // when it last said a word
+  Clock::time_point heard_;  // when it last said a word, or was started
   std::optional<Clock::time_point> next_start_;
   Backoff backoff_;
 };

@@ -2,13 +2,15 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
+#include <sysexits.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
 #include "milter/capture/kernel_filter.h"
-#include "milter/net/fd.h"
+#include "milter/supervisor/setup_error.h"
 
 namespace supervisor {
 namespace {
@@ -46,6 +48,18 @@ std::optional<std::vector<std::vector<int>>> rows(std::string_view text) {
   return found;
 }
 
+bool listens_on(int fd, const net::Endpoint& address) {
+  int listening = 0;
+  socklen_t size = sizeof listening;
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || listening == 0) {
+    return false;
+  }
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  auto* bound = reinterpret_cast<sockaddr*>(&storage);
+  return getsockname(fd, bound, &length) == 0 && net::Endpoint::from(bound) == address;
+}
+
 }  // namespace
 
 std::string print(const Handover& handover) {
@@ -53,8 +67,9 @@ std::string print(const Handover& handover) {
   for (const auto& row : handover.listeners) {
     listeners += fmt::format("{}{}", listeners.empty() ? "" : "/", fmt::join(row, ","));
   }
-  return fmt::format("{} listeners={} rings={} children={}", capture::kSegmentEventVersion,
-                     listeners, fmt::join(handover.rings, ","), fmt::join(handover.children, ","));
+  return fmt::format("{} listeners={} rings={} desk={} children={}", capture::kSegmentEventVersion,
+                     listeners, fmt::join(handover.rings, ","), fmt::join(handover.desk, ","),
+                     fmt::join(handover.children, ","));
 }
 
 std::optional<Handover> parse_handover(std::string_view text) {
@@ -67,14 +82,16 @@ std::optional<Handover> parse_handover(std::string_view text) {
   };
   const auto listeners = value("listeners=");
   const auto rings = value("rings=");
+  const auto desk = value("desk=");
   const auto children = value("children=");
-  if (!listeners || !rings || !children || !text.empty()) return std::nullopt;
+  if (!listeners || !rings || !desk || !children || !text.empty()) return std::nullopt;
   auto sockets = rows(*listeners);
   auto maps = numbers(*rings);
+  auto desks = numbers(*desk);
   auto pids = numbers(*children);
-  if (!sockets || !maps || !pids || sockets->empty()) return std::nullopt;
+  if (!sockets || !maps || !desks || !pids || sockets->empty()) return std::nullopt;
   if (!maps->empty() && maps->size() != sockets->size()) return std::nullopt;
-  return Handover{std::move(*sockets), std::move(*maps), std::move(*pids)};
+  return Handover{std::move(*sockets), std::move(*maps), std::move(*desks), std::move(*pids)};
 }
 
 void leave_handover(const Handover& handover) {
@@ -83,6 +100,7 @@ void leave_handover(const Handover& handover) {
     for (const int fd : row) keep(fd);
   }
   for (const int fd : handover.rings) keep(fd);
+  for (const int fd : handover.desk) keep(fd);
   net::check(setenv(kVariable, print(handover).c_str(), 1), "setenv");
 }
 
@@ -92,6 +110,22 @@ std::optional<Handover> take_handover() {
   auto handover = parse_handover(text);
   unsetenv(kVariable);
   return handover;
+}
+
+std::vector<net::Fd> adopt_listeners(const std::vector<int>& fds,
+                                     const std::vector<net::Endpoint>& addresses,
+                                     std::string_view key) {
+  if (!std::equal(fds.begin(), fds.end(), addresses.begin(), addresses.end(), listens_on)) {
+    throw SetupError(EX_UNAVAILABLE, fmt::format("{}: the sockets that the program before has left "
+                                                 "are others: a restart is needed",
+                                                 key));
+  }
+  std::vector<net::Fd> listeners;
+  for (const int fd : fds) {
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    listeners.emplace_back(fd);
+  }
+  return listeners;
 }
 
 }  // namespace supervisor

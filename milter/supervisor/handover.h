@@ -10,18 +10,22 @@
 #include <string_view>
 #include <vector>
 
+#include "milter/net/address.h"
+#include "milter/net/fd.h"
+
 namespace supervisor {
 
 struct Handover {
   // Of each worker: its listening sockets, in the order of proxy.listen.
   std::vector<std::vector<int>> listeners;
   std::vector<int> rings;  // of each worker's kernel filter; empty: fallback capture
+  std::vector<int> desk;   // listening sockets, in the order of desk.listen
   std::vector<pid_t> children;
   bool operator==(const Handover&) const = default;
 };
 
-// "2 listeners=7,8/9,10 rings=11,12 children=4711,4712". The first number changes when what the
-// kernel filter writes into its ring does (capture::kSegmentEventVersion).
+// "1 listeners=7,8/9,10 rings=11,12 desk=13 children=4711,4712". The first number changes when what
+// the kernel filter writes into its ring does (capture::kSegmentEventVersion).
 std::string print(const Handover& handover);
 
 // Nothing: not such a line, or of another version. It comes from the environment, which whoever
@@ -34,5 +38,11 @@ void leave_handover(const Handover& handover);
 
 // What the program before left, if any; taken away, so that no child inherits it.
 std::optional<Handover> take_handover();
+
+// The listening sockets `fds`, which have to be those of `addresses`, one each. `key`: the setting
+// with these addresses. Throws SetupError (EX_UNAVAILABLE).
+std::vector<net::Fd> adopt_listeners(const std::vector<int>& fds,
+                                     const std::vector<net::Endpoint>& addresses,
+                                     std::string_view key);
 
 }  // namespace supervisor

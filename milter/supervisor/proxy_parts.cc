@@ -2,13 +2,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 
 #include <utility>
 
 #include "milter/log/log.h"
+#include "milter/net/server_socket.h"
 #include "milter/supervisor/setup_error.h"
 
 namespace supervisor {
@@ -21,15 +21,7 @@ using Filters = std::vector<std::unique_ptr<capture::KernelFilter>>;
 // without that option finds out whether anyone is there.
 void refuse_taken(const net::Endpoint& address) {
   const auto attempt = "proxy.listen: bind " + address.print();
-  sockaddr_storage storage;
-  const socklen_t length = address.fill(storage);
-  const net::Fd fd(net::check(socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), attempt));
-  const int on = 1;
-  net::check(setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), attempt);
-  if (storage.ss_family == AF_INET6) {
-    net::check(setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on), attempt);
-  }
-  net::check(bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), length), attempt);
+  net::bind(net::server_socket(address, attempt), address, attempt);
 }
 
 std::vector<std::vector<net::Fd>> open_listeners(const config::Proxy& config) {
@@ -37,8 +29,7 @@ std::vector<std::vector<net::Fd>> open_listeners(const config::Proxy& config) {
     for (const auto& address : config.listen) refuse_taken(address);
     return proxy::open_listeners(config);
   } catch (const std::system_error& error) {
-    const bool forbidden = error.code() == std::errc::permission_denied;
-    throw SetupError(forbidden ? EX_NOPERM : EX_UNAVAILABLE, error.what());
+    throw no_listener(error);
   }
 }
 
@@ -80,32 +71,11 @@ Filters try_filters(const std::vector<std::vector<net::Fd>>& workers,
   }
 }
 
-bool listens_on(int fd, const net::Endpoint& address) {
-  int listening = 0;
-  socklen_t size = sizeof listening;
-  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || listening == 0) {
-    return false;
-  }
-  sockaddr_storage storage{};
-  socklen_t length = sizeof storage;
-  auto* bound = reinterpret_cast<sockaddr*>(&storage);
-  return getsockname(fd, bound, &length) == 0 && net::Endpoint::from(bound) == address;
-}
-
-std::vector<std::vector<net::Fd>> adopt_listeners(const config::Proxy& config,
-                                                  const Handover& handover) {
+std::vector<std::vector<net::Fd>> adopt_rows(const config::Proxy& config,
+                                             const Handover& handover) {
   std::vector<std::vector<net::Fd>> workers;
   for (const auto& row : handover.listeners) {
-    auto& listeners = workers.emplace_back();
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      if (row.size() != config.listen.size() || !listens_on(row[i], config.listen[i])) {
-        throw SetupError(EX_UNAVAILABLE,
-                         "proxy.listen: the sockets that the program before has left "
-                         "are others: a restart is needed");
-      }
-      (void)fcntl(row[i], F_SETFD, FD_CLOEXEC);
-      listeners.emplace_back(row[i]);
-    }
+    workers.push_back(adopt_listeners(row, config.listen, "proxy.listen"));
   }
   return workers;
 }
@@ -125,7 +95,7 @@ ProxyParts::ProxyParts(const config::Config& config)
     : listeners_(open_listeners(config.proxy)), filters_(try_filters(listeners_, config.capture)) {}
 
 ProxyParts::ProxyParts(const config::Config& config, const Handover& handover)
-    : listeners_(adopt_listeners(config.proxy, handover)), filters_(adopt_filters(handover)) {}
+    : listeners_(adopt_rows(config.proxy, handover)), filters_(adopt_filters(handover)) {}
 
 Handover ProxyParts::hand_over() const {
   Handover handover;

@@ -157,6 +157,7 @@ std::vector<Rule> rules_for(Part part) {
       add_rules({{"socket", {equal(0, AF_INET)}}, {"socket", {equal(0, AF_INET6)}}});
       break;
     case Part::Wire:
+    case Part::Desk:
       break;
     case Part::Filter:
       add(kFilter);

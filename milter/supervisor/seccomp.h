@@ -15,7 +15,7 @@
 
 namespace supervisor {
 
-enum class Part { Supervisor, Proxy, Wire, Filter };
+enum class Part { Supervisor, Proxy, Wire, Filter, Desk };
 
 // From here on, for this thread and those that it starts. Without general.seccomp, and where the
 // kernel does not take the list (it may be built without seccomp), a warning in the log, and on it

@@ -14,6 +14,7 @@
 
 #include "milter/capture/wire_tap.h"
 #include "milter/config/load.h"
+#include "milter/desk/desk.h"
 #include "milter/filter/filter.h"
 #include "milter/log/log.h"
 #include "milter/proxy/proxy.h"
@@ -66,7 +67,9 @@ std::string describe(const config::Config& config) {
   for (const auto& listen : config.proxy.listen) {
     text += (text.empty() ? "proxy on " : ", ") + listen.print();
   }
-  return text + (text.empty() ? "no observer; filter on " : "; filter on ") + config.filter.socket;
+  text += (text.empty() ? "no observer; filter on " : "; filter on ") + config.filter.socket;
+  for (const auto& listen : config.desk.listen) text += "; metrics on " + listen.print();
+  return text;
 }
 
 std::unique_ptr<capture::WireTap> open_tap(const config::Config& config) {
@@ -82,6 +85,14 @@ std::unique_ptr<capture::WireTap> open_tap(const config::Config& config) {
   }
 }
 
+std::vector<net::Fd> open_desk(const config::Desk& config) {
+  try {
+    return desk::open_listeners(config);
+  } catch (const std::system_error& error) {
+    throw no_listener(error);
+  }
+}
+
 // systemd's watchdog (WatchdogSec) wants a word twice in its time; zero: there is none.
 std::chrono::microseconds watchdog_period() {
   std::uint64_t usec = 0;
@@ -92,6 +103,7 @@ class Supervisor {
  public:
   Supervisor(const config::Config& config, std::string file)
       : config_(config), file_(std::move(file)), signals_(open_signals()) {
+    counts_->supervisor.began = time(nullptr);
     const auto handover = take_handover();
     if (handover) {
       leftovers_ = handover->children;
@@ -100,12 +112,19 @@ class Supervisor {
       parts_ = std::make_unique<ProxyParts>(config);
     }
     if (!config.wire.ports.empty()) tap_ = open_tap(config);
+    desk_ = handover ? adopt_listeners(handover->desk, config.desk.listen, "desk.listen")
+                     : open_desk(config.desk);
     drop(config);
     confine(Part::Supervisor, config);
     // In the order in which they are drained.
-    if (parts_) children_.push_back(std::make_unique<Child>("proxy", proxy_body()));
-    if (tap_) children_.push_back(std::make_unique<Child>("wire", wire_body()));
-    children_.push_back(std::make_unique<Child>("filter", filter_body()));
+    auto& lives = counts_->supervisor;
+    const auto add = [this](const char* name, Life& life, std::function<int(int)> body) {
+      children_.push_back(std::make_unique<Child>(name, life, std::move(body)));
+    };
+    if (parts_) add("proxy", lives.proxy, proxy_body());
+    if (tap_) add("wire", lives.wire, wire_body());
+    add("filter", lives.filter, filter_body());
+    if (!desk_.empty()) add("desk", lives.desk, desk_body());
   }
 
   int run() {
@@ -128,27 +147,39 @@ class Supervisor {
     Done,
   };
 
+  // A child keeps what is its own: if another is gone for good, nobody is to listen in its place.
   std::function<int(int)> proxy_body() {
     return [this](int control_fd) {
+      desk_.clear();
       logging::open(config_.log, "proxy");
-      return proxy::run(config_, file_, parts_->inputs(), control_fd);
+      return proxy::run(config_, file_, parts_->inputs(), counts_->proxy, control_fd);
     };
   }
 
   std::function<int(int)> wire_body() {
     return [this](int control_fd) {
+      desk_.clear();
       logging::open(config_.log, "wire");
-      return wire::run(config_, file_, *tap_, control_fd);
+      return wire::run(config_, file_, *tap_, counts_->wire, control_fd);
     };
   }
 
   std::function<int(int)> filter_body() {
     return [this](int control_fd) {
-      // The filter has no use for port 25: if the proxy is gone for good, nobody is to listen.
+      desk_.clear();
       parts_.reset();
       tap_.reset();
       logging::open(config_.log, "filter");
-      return filter::run(config_, file_, control_fd);
+      return filter::run(config_, file_, counts_->filter, control_fd);
+    };
+  }
+
+  std::function<int(int)> desk_body() {
+    return [this](int control_fd) {
+      parts_.reset();
+      tap_.reset();
+      logging::open(config_.log, "desk");
+      return desk::run(config_, file_, desk_, *counts_, control_fd);
     };
   }
 
@@ -185,7 +216,7 @@ class Supervisor {
     next_ping_ = now + kPing;
     for (const auto& child : children_) {
       if (child->ping(now) || state_ == State::Draining) continue;
-      logging::error(fmt::format("{} (pid {}) has not answered for {} s and is killed",
+      logging::error(fmt::format("{} (pid {}) has said nothing for {} s and is killed",
                                  child->name(), child->pid(), Child::kSilence.count()));
       child->kill(SIGKILL);
     }
@@ -289,8 +320,10 @@ class Supervisor {
       config_ = config::reloaded(config_, config::parse(text, file_, config::Secrets::Read));
       logging::info(fmt::format("reload: {} is read and goes to the children", file_));
       hand_out(text);
+      ++counts_->supervisor.reloads;
     } catch (const config::ConfigError& error) {
       logging::error(fmt::format("reload refused, the old configuration stays: {}", error.what()));
+      ++counts_->supervisor.reloads_refused;
     }
     notify("READY=1");
   }
@@ -318,6 +351,7 @@ class Supervisor {
     logging::info(fmt::format("upgrade: {} takes over", program));
     notify("RELOADING=1\n" + monotonic_usec());
     auto handover = parts_->hand_over();
+    for (const auto& listener : desk_) handover.desk.push_back(listener.get());
     handover.children = leftovers_;
     for (const auto& child : children_) {
       if (!let_go(*child)) child->kill(SIGKILL);
@@ -403,7 +437,9 @@ class Supervisor {
 
   config::Config config_;  // what a child that is started now is given
   const std::string file_;
+  const desk::SharedCounts counts_ = desk::share_counts();
   net::Fd signals_;
+  std::vector<net::Fd> desk_;              // listening; empty: no desk
   std::unique_ptr<ProxyParts> parts_;      // null: no proxy
   std::unique_ptr<capture::WireTap> tap_;  // null: no wire observer
   std::vector<std::unique_ptr<Child>> children_;
@@ -437,7 +473,8 @@ int run_proxy(const config::Config& config, const std::string& config_file) {
   begin(config, "proxy");
   const ProxyParts parts(config);
   drop(config);
-  return proxy::run(config, config_file, parts.inputs(), -1);
+  proxy::Counters counters;
+  return proxy::run(config, config_file, parts.inputs(), counters, -1);
 }
 
 int run_wire(const config::Config& config, const std::string& config_file) {
@@ -448,13 +485,15 @@ int run_wire(const config::Config& config, const std::string& config_file) {
   begin(config, "wire");
   const auto tap = open_tap(config);
   drop(config);
-  return wire::run(config, config_file, *tap, -1);
+  wire::Counters counters;
+  return wire::run(config, config_file, *tap, counters, -1);
 }
 
 int run_filter(const config::Config& config, const std::string& config_file) {
   begin(config, "filter");
   drop(config);
-  return filter::run(config, config_file, -1);
+  filter::Counters counters;
+  return filter::run(config, config_file, counters, -1);
 }
 
 }  // namespace supervisor

@@ -22,17 +22,9 @@
 #include "classifier/observer.h"
 #include "milter/capture/wire_tap.h"
 #include "milter/evidence/table.h"
+#include "milter/wire/counters.h"
 
 namespace wire {
-
-// Of a process; read and written by its one thread.
-struct Counters {
-  std::uint64_t connections = 0;
-  std::uint64_t messages = 0;  // told by the tracker; under TLS the filter's questions tell of them
-  std::uint64_t lost = 0;      // connections that could not be followed to their end
-  std::uint64_t evicted = 0;   // for lack of room
-  std::uint64_t overload = 0;  // not followed (any more): evidence.max_bytes
-};
 
 class Flow final : private classifier::Observer::Sink {
  public:

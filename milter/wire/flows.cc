@@ -35,12 +35,12 @@ void Flows::packet(const capture::WirePacket& packet) {
 
 void Flows::begin(const Key& key, const capture::WirePacket& syn) {
   if (entries_.size() >= most_) {
-    ++counters_.evicted;
+    ++shared_.counters.evicted;
     erase(std::prev(entries_.end()));
   }
-  ++counters_.connections;
+  ++shared_.counters.connections;
   try {
-    entries_.emplace_front(key, syn, counters_.connections, shared_);
+    entries_.emplace_front(key, syn, ++begun_, shared_);
     index_.emplace(key, entries_.begin());
   } catch (const std::exception&) {
     if (entries_.size() > index_.size()) entries_.pop_front();  // no memory: it is not followed

@@ -18,12 +18,12 @@ class Flows final : public capture::WireTap::Sink {
   // Longer than an SMTP server waits for its client (RFC 5321, 4.5.3.2: 10 minutes at most).
   static constexpr std::chrono::minutes kMostSilence{15};
 
-  // `table` outlives the flows. `max_session_time`: then new messages of a connection are
-  // unobserved.
-  Flows(evidence::Table& table, std::size_t most, std::size_t max_segments,
+  // `table` and `counters` outlive the flows. `max_session_time`: then new messages of a connection
+  // are unobserved.
+  Flows(evidence::Table& table, Counters& counters, std::size_t most, std::size_t max_segments,
         std::chrono::nanoseconds max_session_time = std::chrono::hours(24))
       : most_(most),
-        shared_{table, counters_, scratch_, max_segments,
+        shared_{table, counters, scratch_, max_segments,
                 static_cast<std::uint64_t>(max_session_time.count())} {}
 
   void packet(const capture::WirePacket& packet) override;
@@ -31,7 +31,6 @@ class Flows final : public capture::WireTap::Sink {
   void expire(std::uint64_t now_ns);
 
   std::size_t size() const { return index_.size(); }
-  const Counters& counters() const { return counters_; }
 
  private:
   struct Key {
@@ -57,7 +56,7 @@ class Flows final : public capture::WireTap::Sink {
 
   const std::size_t most_;
   std::vector<char> scratch_;
-  Counters counters_;
+  std::uint64_t begun_ = 0;  // so far: numbers the sessions
   const Flow::Shared shared_;
   Entries entries_;
   std::unordered_map<Key, Entries::iterator, Hash> index_;

@@ -28,11 +28,12 @@ std::uint64_t monotonic_ns() {
 class Process final : private supervisor::Orders::Listener {
  public:
   Process(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
-          int control_fd)
+          Counters& counters, int control_fd)
       : config_(config),
         tap_(tap),
+        counters_(counters),
         table_(config.evidence.max_sessions, config.evidence.linger, config.evidence.max_bytes),
-        flows_(table_, config.wire.max_sessions, config.capture.max_segments,
+        flows_(table_, counters, config.wire.max_sessions, config.capture.max_segments,
                config.capture.max_session_time),
         base_(event_base_new()),
         server_(base_.get(), config.evidence, table_, [this] { tap_.drain(flows_); }),
@@ -47,10 +48,9 @@ class Process final : private supervisor::Orders::Listener {
     supervisor::confine(supervisor::Part::Wire, config_);
     orders_.ready();
     event_base_dispatch(base_.get());
-    const Counters& counted = flows_.counters();
     logging::info(fmt::format("wire: {} connections, {} messages in clear, {} lost, {} evicted",
-                              counted.connections, counted.messages, counted.lost,
-                              counted.evicted));
+                              counters_.connections.load(), counters_.messages.load(),
+                              counters_.lost.load(), counters_.evicted.load()));
     return EX_OK;
   }
 
@@ -68,13 +68,13 @@ class Process final : private supervisor::Orders::Listener {
     tap_.drain(flows_);
     flows_.expire(monotonic_ns());
     table_.expire(std::chrono::steady_clock::now());
-    if (const auto dropped = tap_.dropped(); dropped != told_dropped_) {
+    table_.tell(counters_.evidence);
+    if (const auto dropped = tap_.dropped(); dropped != counters_.ring_full) {
       logging::warning(fmt::format("wire: {} events found the ring full (capture.ring_bytes)",
-                                   dropped - told_dropped_));
-      told_dropped_ = dropped;
+                                   dropped - counters_.ring_full.exchange(dropped)));
     }
     const auto now = std::chrono::steady_clock::now();
-    if (const auto more = overload_word_.more(flows_.counters().overload, now)) {
+    if (const auto more = overload_word_.more(counters_.overload, now)) {
       logging::warning(
           fmt::format("overload: {} connections not observed: evidence.max_bytes", more));
     }
@@ -82,6 +82,7 @@ class Process final : private supervisor::Orders::Listener {
 
   const config::Config& config_;
   capture::WireTap& tap_;
+  Counters& counters_;
   evidence::Table table_;
   Flows flows_;
   net::EventBase base_;
@@ -89,16 +90,15 @@ class Process final : private supervisor::Orders::Listener {
   supervisor::Orders orders_;
   net::Event ring_;
   net::Event tick_;
-  std::uint64_t told_dropped_ = 0;
   logging::Sometimes overload_word_;
 };
 
 }  // namespace
 
 int run(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
-        int control_fd) {
+        Counters& counters, int control_fd) {
   std::signal(SIGPIPE, SIG_IGN);
-  return Process(config, config_file, tap, control_fd).run();
+  return Process(config, config_file, tap, counters, control_fd).run();
 }
 
 }  // namespace wire

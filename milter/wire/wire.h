@@ -10,12 +10,13 @@
 
 #include "milter/capture/wire_tap.h"
 #include "milter/config/config.h"
+#include "milter/wire/counters.h"
 
 namespace wire {
 
 // Runs until it is told to drain (supervisor/orders.h): there is nothing to finish, so it ends at
 // once. Returns a sysexits code; throws when set-up fails.
 int run(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
-        int control_fd);
+        Counters& counters, int control_fd);
 
 }  // namespace wire

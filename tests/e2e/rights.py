@@ -20,6 +20,7 @@ from bed.segmilter import USER
 from bed.testbed import Bed, need
 
 UNIT = Path(__file__).resolve().parents[2] / "packaging/systemd/segmilter.service.in"
+DESK = {"desk": {"listen": ["127.0.0.1:9125"]}}
 FOUR = ("CapInh", "CapPrm", "CapEff", "CapAmb")
 
 
@@ -31,7 +32,7 @@ def look(checks: report.Checks, bed: Bed, how: str, bounds: int = 0, seccomp: st
     """Every thread of the supervisor and its children."""
     uid = str(pwd.getpwnam(USER).pw_uid)
     family = [bed.segmilter.process.pid, *children(bed.segmilter.process.pid)]
-    checks.that(len(family) == 3, f"{how}: a supervisor and two children")
+    checks.that(len(family) == 4, f"{how}: a supervisor and three children")
     for pid in family:
         name = re.sub(r".*\[(.*)\]", r"\1", title(pid))
         tasks = [status(task / "status") for task in Path(f"/proc/{pid}/task").iterdir()]
@@ -67,7 +68,7 @@ def reload(checks: report.Checks, bed: Bed, how: str) -> None:
     gaits.write_text("# none yet\n")
     gaits.chmod(0o644)
     before = len(bed.segmilter.log())
-    bed.segmilter.write({"gaits": {"files": [str(gaits)]}})
+    bed.segmilter.write({"gaits": {"files": [str(gaits)]}, **DESK})
     bed.segmilter.reload()
     wait_until(lambda: re.search("configuration reloaded|reload (refused|failed)", bed.segmilter.log()[before:]), 10,
                "the reload")
@@ -80,7 +81,7 @@ def upgrade(bed: Bed) -> None:
     before = len(bed.segmilter.log())
     bed.segmilter.process.send_signal(signal.SIGUSR2)
     wait_until(lambda: "ready: " in bed.segmilter.log()[before:], 20, "the upgrade")
-    wait_until(lambda: len(children(bed.segmilter.process.pid)) == 2, 20, "the old children to go")
+    wait_until(lambda: len(children(bed.segmilter.process.pid)) == 3, 20, "the old children to go")
 
 
 def restarted(bed: Bed, wrapper: list[str], settings: dict | None = None) -> None:
@@ -91,7 +92,7 @@ def restarted(bed: Bed, wrapper: list[str], settings: dict | None = None) -> Non
     for socket in (bed.segmilter.root / "evidence.sock", bed.segmilter.queue / "segmilter/milter.sock"):
         socket.unlink(missing_ok=True)
     bed.segmilter.wrapper = wrapper
-    bed.segmilter.write(settings)
+    bed.segmilter.write({**DESK, **(settings or {})})
     bed.segmilter.start()
 
 
@@ -102,7 +103,7 @@ def bounds_of_unit() -> int:
 
 def of_observer(checks: report.Checks, program: Path, wire: bool) -> None:
     word = "wire" if wire else "proxy"
-    with Bed(program, tag=f"rights{word}", way="wire" if wire else "listen") as bed:
+    with Bed(program, DESK, tag=f"rights{word}", way="wire" if wire else "listen") as bed:
         how = f"{word}, as root"
         look(checks, bed, how)
         mail(checks, bed, how, "asroot")

@@ -91,7 +91,8 @@ void check(const evidence::Table& table, const net::Endpoint& client) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   evidence::Table table(100, std::chrono::seconds(60));
-  wire::Flows flows(table, kFlows, 64);
+  wire::Counters counters;
+  wire::Flows flows(table, counters, kFlows, 64);
   Packets packets(data, size);
   capture::WirePacket packet;
   while (packets.next(packet)) {

@@ -53,7 +53,8 @@ int main(int count, char** words) try {
   }
   if (count < 2) return 64;
   const auto config = config::parse(config::read_file(words[1]), words[1], config::Secrets::Read);
-  return filter::run(config, words[1], count > 2 ? std::atoi(words[2]) : -1);
+  filter::Counters counters;
+  return filter::run(config, words[1], counters, count > 2 ? std::atoi(words[2]) : -1);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 78;

@@ -36,6 +36,7 @@ struct Bed {
   config::Config settings;
   std::vector<std::vector<net::Fd>> listeners;
   std::unique_ptr<capture::KernelFilter> filter;
+  proxy::Counters counters;
   std::optional<proxy::Shared> shared;
   std::optional<proxy::Worker> worker;
   net::Endpoint address;
@@ -53,7 +54,7 @@ struct Bed {
       filter = capture::KernelFilter::load(1 << 16);
       filter->attach(listeners[0][0].get());
     }
-    shared.emplace(std::make_shared<const config::Config>(settings), table);
+    shared.emplace(std::make_shared<const config::Config>(settings), table, counters);
     worker.emplace(*shared, proxy::WorkerInput{{listeners[0][0].get()}, filter.get()});
     worker->start();
   }
@@ -460,7 +461,7 @@ TEST_CASE("a client that comes too often is told 421") {
   CHECK(support::read_to_end(second.get()) ==
         "421 4.7.0 Too many new connections from your address\r\n");
   say(server, first, "220 mx\r\n");
-  CHECK(bed.shared->counters.refused_rate == 1);
+  CHECK(bed.counters.refused_rate == 1);
 }
 
 TEST_CASE("a byte now and then is not silence") {
@@ -482,10 +483,10 @@ TEST_CASE("when evidence takes its memory, new sessions are relayed unobserved, 
   CHECK(one_session(bed) == classifier::Reason::None);
   others.set(1'000'000);
   CHECK(one_session(bed) == classifier::Reason::Overload);
-  CHECK(bed.shared->counters.overload_memory == 1);
+  CHECK(bed.counters.overload_memory == 1);
   others.set(0);
   CHECK(one_session(bed) == classifier::Reason::None);
-  CHECK(bed.shared->counters.overload() == 1);
+  CHECK(bed.counters.overload() == 1);
 }
 
 TEST_CASE("a session whose evidence outgrows the memory for it is relayed on") {
@@ -495,7 +496,7 @@ TEST_CASE("a session whose evidence outgrows the memory for it is relayed on") {
   talk_to_data(client, server);
   for (int i = 0; i < 1000; ++i) say(client, server, "a line of the message\r\n");
   CHECK(reason(message(bed, client, server)) == classifier::Reason::Overload);
-  CHECK(bed.shared->counters.overload_memory == 1);
+  CHECK(bed.counters.overload_memory == 1);
   CHECK(bed.table.budget().used() == 0);
   say(server, client, "250 queued\r\n");
 }
@@ -510,7 +511,7 @@ TEST_CASE("near the end of descriptors, new sessions are relayed unobserved") {
     others.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   } while (others.back().get() < 87);
   CHECK(one_session(bed) == classifier::Reason::Overload);
-  CHECK(bed.shared->counters.overload_descriptors == 1);
+  CHECK(bed.counters.overload_descriptors == 1);
   REQUIRE(eventually([&] { return bed.worker->sessions() == 0; }));
   others.clear();
   CHECK(one_session(bed) == classifier::Reason::None);
@@ -529,10 +530,10 @@ TEST_CASE("without a descriptor to accept with, clients wait and sessions go on"
   sockaddr_storage storage{};
   const auto length = bed.address.fill(storage);
   REQUIRE(connect(waiting.get(), reinterpret_cast<sockaddr*>(&storage), length) == 0);
-  REQUIRE(eventually([&] { return bed.shared->counters.accept_errors > 0; }));
+  REQUIRE(eventually([&] { return bed.counters.accept_errors > 0; }));
   say(server, client, "220 mx\r\n");
   say(client, server, "NOOP\r\n");
-  CHECK(bed.shared->counters.accept_errors < 10);  // it does not try without rest
+  CHECK(bed.counters.accept_errors < 10);  // it does not try without rest
   others.clear();
   auto peer = bed.accept_session(waiting);
   say(peer, waiting, "220 mx\r\n");
@@ -553,7 +554,7 @@ TEST_CASE("after a tick that came late, new sessions are relayed unobserved") {
   // The tick is served in the same turn as the first client, in front of it or behind.
   one_session(bed);
   CHECK(one_session(bed) == classifier::Reason::Overload);
-  CHECK(bed.shared->counters.overload_time >= 1);
+  CHECK(bed.counters.overload_time >= 1);
 }
 
 TEST_CASE("a session's evidence is gathered for a time; a message under way is finished") {
@@ -712,7 +713,7 @@ TEST_CASE("a balancer without a good header is closed, and Postfix does not hear
   char byte = 0;
   REQUIRE(support::readable(balancer.get(), 5000));
   CHECK(::recv(balancer.get(), &byte, 1, 0) <= 0);  // the end, or a reset, but not a word
-  CHECK(eventually([&] { return bed.shared->counters.introductions_refused == 1; }));
+  CHECK(eventually([&] { return bed.counters.introductions_refused == 1; }));
   CHECK_FALSE(support::readable(bed.server.fd.get(), 50));
   // Its place is free again.
   REQUIRE(eventually([&] { return bed.worker->sessions() == 0; }));
@@ -752,7 +753,7 @@ TEST_CASE("health checks of a balancer: Postfix hears only of those that wait fo
     auto server = accept_for(bed, support::local_address(check.get()), bed.address);
     say(server, check, "220 mx\r\n");
   }
-  CHECK(bed.shared->counters.introductions_refused == 0);
+  CHECK(bed.counters.introductions_refused == 0);
   CHECK(eventually([&] { return bed.worker->sessions() == 0; }));
   CHECK(bed.shared->admission.sessions() == 0);
 }
@@ -802,5 +803,5 @@ TEST_CASE("the rate is that of the client that a balancer names") {
   const auto other = *net::Endpoint::parse("192.0.2.8:40112");
   auto third = begin(other);
   accept_for(bed, other, kCalled);
-  CHECK(bed.shared->counters.refused_rate == 1);
+  CHECK(bed.counters.refused_rate == 1);
 }

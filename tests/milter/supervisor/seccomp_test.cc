@@ -193,7 +193,7 @@ std::set<std::string> allowed_by_unit(const std::string& path) {
 
 TEST_CASE("a child that serves may do its work and nothing else") {
   if (kSanitized) return;
-  for (const Part part : {Part::Proxy, Part::Wire, Part::Filter}) {
+  for (const Part part : {Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
     for (const auto& row : kOfAllChildren) {
       INFO(row.what << ", part " << static_cast<int>(part));
       CHECK(tried(part, row.call) == row.expected);
@@ -208,8 +208,10 @@ TEST_CASE("only the proxy opens connections, only the filter takes its socket's 
   CHECK(tried(Part::Proxy, connect_out) == "ok");
   CHECK(tried(Part::Wire, connect_out) == "EPERM");
   CHECK(tried(Part::Filter, connect_out) == "EPERM");
+  CHECK(tried(Part::Desk, connect_out) == "EPERM");
   CHECK(tried(Part::Proxy, take_away) == "EPERM");
   CHECK(tried(Part::Wire, take_away) == "EPERM");
+  CHECK(tried(Part::Desk, take_away) == "EPERM");
   CHECK(tried(Part::Filter, take_away) == "ENOENT");
 }
 
@@ -244,7 +246,7 @@ TEST_CASE("the supervisor forks and starts a program, and no more than that") {
 
 TEST_CASE("a child takes its own list on top of the supervisor's") {
   if (kSanitized) return;
-  for (const Part part : {Part::Proxy, Part::Wire, Part::Filter}) {
+  for (const Part part : {Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
     CHECK(in_child([part] {
             supervisor::confine(Part::Supervisor, {});
             supervisor::confine(part, {});
@@ -277,7 +279,7 @@ TEST_CASE("a kernel that takes no list is no reason not to serve") {
 }
 
 TEST_CASE("the calls that the lists name are known here") {
-  for (const Part part : {Part::Supervisor, Part::Proxy, Part::Wire, Part::Filter}) {
+  for (const Part part : {Part::Supervisor, Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
     for (const auto& name : supervisor::allowed_calls(part)) {
       INFO(name);
       CHECK(seccomp_syscall_resolve_name(name.c_str()) != __NR_SCMP_ERROR);
@@ -289,7 +291,7 @@ TEST_CASE("what our lists allow, the systemd unit allows too") {
   const auto unit = allowed_by_unit(SEGMILTER_UNIT);
   CHECK(unit.contains("bpf"));
   CHECK_FALSE(unit.contains("ptrace"));
-  for (const Part part : {Part::Supervisor, Part::Proxy, Part::Wire, Part::Filter}) {
+  for (const Part part : {Part::Supervisor, Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
     for (const auto& name : supervisor::allowed_calls(part)) {
       INFO(name);
       CHECK(unit.contains(name));

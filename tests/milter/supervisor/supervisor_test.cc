@@ -53,7 +53,8 @@ TEST_CASE("a child that dies is started at once, then later and later") {
 }
 
 TEST_CASE("a child says that it is ready, hears what it is told, and returns its code") {
-  Child child("echo", [](int control_fd) {
+  supervisor::Life child_life;
+  Child child("echo", child_life, [](int control_fd) {
     supervisor::send_control(control_fd, {Kind::Ready, {}});
     const auto reload = supervisor::receive_control(control_fd);
     const auto drain = supervisor::receive_control(control_fd);
@@ -65,17 +66,22 @@ TEST_CASE("a child says that it is ready, hears what it is told, and returns its
   CHECK_FALSE(child.send({Kind::Drain, {}}));
   child.start({});
   CHECK(child.state() == Child::State::Starting);
+  CHECK_FALSE(child_life.serves);
   hear_ready(child);
   CHECK(child.state() == Child::State::Ready);
+  CHECK(child_life.serves);
   CHECK(child.send({Kind::Reload, "[log]\n"}));
   CHECK(child.send({Kind::Drain, {}}));
   CHECK(end_of(child) == "ended with status 75");
   CHECK(child.state() == Child::State::Down);
+  CHECK_FALSE(child_life.serves);
+  CHECK(child_life.starts == 1);
   CHECK_FALSE(child.next_start());
 }
 
 TEST_CASE("a child that does not answer for long is noticed, one that answers is not") {
-  Child child("silent", [](int control_fd) {
+  supervisor::Life child_life;
+  Child child("silent", child_life, [](int control_fd) {
     supervisor::send_control(control_fd, {Kind::Ready, {}});
     (void)supervisor::receive_control(control_fd);
     supervisor::send_control(control_fd, {Kind::Pong, {}});
@@ -85,7 +91,8 @@ TEST_CASE("a child that does not answer for long is noticed, one that answers is
   });
   child.start({});
   const auto now = supervisor::Clock::now();
-  CHECK(child.ping(now + 1h));  // not yet ready: nothing is asked
+  CHECK(child.ping(now + 9s));  // not yet ready: nothing is asked
+  CHECK_FALSE(child.ping(now + 10s));
   hear_ready(child);
   CHECK(child.ping(now + 1s));
   usleep(100'000);
@@ -97,14 +104,16 @@ TEST_CASE("a child that does not answer for long is noticed, one that answers is
 }
 
 TEST_CASE("a child whose body throws ends with a code that says so") {
-  Child child("thrower",
+  supervisor::Life child_life;
+  Child child("thrower", child_life,
               [](int) -> int { throw std::system_error(ENOENT, std::generic_category(), "x"); });
   child.start({});
   CHECK(end_of(child) == "ended with status 71");
 }
 
 TEST_CASE("what killed a child is named") {
-  Child child("sleeper", [](int) -> int {
+  supervisor::Life child_life;
+  Child child("sleeper", child_life, [](int) -> int {
     for (;;) pause();
   });
   child.start({});
@@ -113,11 +122,13 @@ TEST_CASE("what killed a child is named") {
 }
 
 TEST_CASE("a child sees the end of its supervisor, whatever other children are there") {
-  Child first("first", [](int control_fd) {
+  supervisor::Life first_life;
+  Child first("first", first_life, [](int control_fd) {
     const auto message = supervisor::receive_control(control_fd);
     return message->kind == Kind::Gone ? EX_OK : EX_SOFTWARE;
   });
-  Child second("second", [](int) -> int {
+  supervisor::Life second_life;
+  Child second("second", second_life, [](int) -> int {
     for (;;) pause();
   });
   first.start({});
@@ -132,7 +143,8 @@ TEST_CASE("a child sees the end of its supervisor, whatever other children are t
 }
 
 TEST_CASE("a child that does not read does not hold up its supervisor") {
-  Child child("deaf", [](int) -> int {
+  supervisor::Life child_life;
+  Child child("deaf", child_life, [](int) -> int {
     for (;;) pause();
   });
   child.start({});

@@ -16,7 +16,8 @@ namespace {
 
 struct Bed {
   evidence::Table table{100, std::chrono::seconds(60)};
-  wire::Flows flows{table, 100, 4096};
+  wire::Counters counters;
+  wire::Flows flows{table, counters, 100, 4096};
   support::WireScript script{flows};
 
   // Up to the server's 354.
@@ -249,12 +250,13 @@ TEST_CASE("a SYN with another number begins another session between the same end
   support::WireScript next(bed.flows);
   next.syn(4711);
   CHECK(bed.flows.size() == 1);
-  CHECK(bed.flows.counters().connections == 2);
+  CHECK(bed.counters.connections == 2);
 }
 
 TEST_CASE("the connection that was silent for longest goes when there is no room") {
   evidence::Table table(100, std::chrono::seconds(60));
-  wire::Flows flows(table, 2, 4096);
+  wire::Counters counters;
+  wire::Flows flows(table, counters, 2, 4096);
   support::WireScript first(flows, "192.0.2.1:1");
   support::WireScript second(flows, "192.0.2.2:2");
   support::WireScript third(flows, "192.0.2.3:3");
@@ -263,9 +265,9 @@ TEST_CASE("the connection that was silent for longest goes when there is no room
   first.server("220 mx\r\n");
   third.handshake();
   CHECK(flows.size() == 2);
-  CHECK(flows.counters().evicted == 1);
+  CHECK(counters.evicted == 1);
   second.syn();  // the one that went: it is begun anew
-  CHECK(flows.counters().connections == 4);
+  CHECK(counters.connections == 4);
 }
 
 TEST_CASE("connections that say nothing for long are forgotten") {
@@ -290,7 +292,8 @@ TEST_CASE("more packets out of order than are kept lose the session") {
 
 TEST_CASE("when evidence takes its memory, connections are not followed, until it is free") {
   evidence::Table table(100, std::chrono::seconds(60), 20'000);
-  wire::Flows flows(table, 100, 4096);
+  wire::Counters counters;
+  wire::Flows flows(table, counters, 100, 4096);
   evidence::Budget::Share others(table.budget());
   const auto reason = [&](const net::Endpoint& client) {
     const auto found = table.find(client, 0);
@@ -301,7 +304,7 @@ TEST_CASE("when evidence takes its memory, connections are not followed, until i
   support::WireScript first(flows, "192.0.2.1:1");
   first.handshake();
   CHECK(reason(first.client_address()) == Reason::Overload);
-  CHECK(flows.counters().overload == 1);
+  CHECK(counters.overload == 1);
   others.set(0);
   support::WireScript second(flows, "192.0.2.2:2");
   second.handshake();
@@ -319,7 +322,8 @@ TEST_CASE("when evidence takes its memory, connections are not followed, until i
 
 TEST_CASE("a connection is followed for a time; a message under way is finished") {
   evidence::Table table(100, std::chrono::seconds(60));
-  wire::Flows flows(table, 100, 4096, std::chrono::hours(1));
+  wire::Counters counters;
+  wire::Flows flows(table, counters, 100, 4096, std::chrono::hours(1));
   support::WireScript script(flows);
   script.handshake();
   script.server("220 mx\r\n");

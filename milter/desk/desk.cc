@@ -1,0 +1,83 @@
+#include "milter/desk/desk.h"
+
+#include <sys/socket.h>
+#include <sysexits.h>
+
+#include <csignal>
+#include <memory>
+
+#include "milter/desk/metrics.h"
+#include "milter/desk/server.h"
+#include "milter/net/event.h"
+#include "milter/net/server_socket.h"
+#include "milter/supervisor/orders.h"
+#include "milter/supervisor/seccomp.h"
+
+namespace desk {
+namespace {
+
+constexpr int kBacklog = 64;
+constexpr unsigned kMostConnections = 64;
+
+class Process final : private supervisor::Orders::Listener {
+ public:
+  Process(const config::Config& config, const std::string& config_file,
+          const std::vector<net::Fd>& listeners, const Counts& counts, int control_fd)
+      : config_(config),
+        listeners_(listeners),
+        base_(event_base_new()),
+        server_(base_.get(), numbers(listeners)),
+        orders_(base_.get(), control_fd, config_file,
+                std::make_shared<const config::Config>(config), *this) {
+    server_.serve("/metrics", kMetricsType, [this, &counts] { return metrics(counts, config_); });
+  }
+
+  int run() {
+    limit_connections(kMostConnections);
+    supervisor::confine(supervisor::Part::Desk, config_);
+    orders_.ready();
+    event_base_dispatch(base_.get());
+    return EX_OK;
+  }
+
+ private:
+  static std::vector<int> numbers(const std::vector<net::Fd>& listeners) {
+    std::vector<int> fds;
+    for (const auto& listener : listeners) fds.push_back(listener.get());
+    return fds;
+  }
+
+  void drain() override { event_base_loopbreak(base_.get()); }
+
+  // A new start is to find the port free.
+  void abandoned() override {
+    for (const auto& listener : listeners_) (void)shutdown(listener.get(), SHUT_RDWR);
+  }
+
+  const config::Config& config_;
+  const std::vector<net::Fd>& listeners_;
+  net::EventBase base_;
+  Server server_;
+  supervisor::Orders orders_;
+};
+
+}  // namespace
+
+std::vector<net::Fd> open_listeners(const config::Desk& config) {
+  std::vector<net::Fd> listeners;
+  for (const auto& address : config.listen) {
+    const auto attempt = "desk.listen: bind " + address.print();
+    listeners.push_back(net::server_socket(address, attempt));
+    net::bind(listeners.back(), address, attempt);
+    net::check(listen(listeners.back().get(), kBacklog), attempt);
+  }
+  return listeners;
+}
+
+int run(const config::Config& config, const std::string& config_file,
+        const std::vector<net::Fd>& listeners, const Counts& counts, int control_fd) {
+  std::signal(SIGPIPE, SIG_IGN);
+  return Process(config, config_file, listeners, counts, control_fd).run();
+}
+
+}  // namespace desk

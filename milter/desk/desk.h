@@ -1,0 +1,23 @@
+// The process that answers what is asked afterwards: how much was counted, at GET /metrics. It is
+// not in the mail's path and sees no message; nothing else waits for it. One thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "milter/config/config.h"
+#include "milter/desk/counts.h"
+#include "milter/net/fd.h"
+
+namespace desk {
+
+// Binds and listens on every address of config.listen. Throws std::system_error "desk.listen: bind
+// 127.0.0.1:9125: …".
+std::vector<net::Fd> open_listeners(const config::Desk& config);
+
+// Runs until it is told to drain (supervisor/orders.h): there is nothing to finish, so it ends at
+// once. `listeners` are borrowed. Returns a sysexits code; throws when set-up fails.
+int run(const config::Config& config, const std::string& config_file,
+        const std::vector<net::Fd>& listeners, const Counts& counts, int control_fd);
+
+}  // namespace desk

@@ -1,0 +1,146 @@
+// The page of metrics: the format of its lines, and which counts they are.
+#include "milter/desk/metrics.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+config::Config with_proxy() {
+  config::Config config;
+  config.proxy.listen = {*net::Endpoint::parse("127.0.0.1:25")};
+  return config;
+}
+
+std::vector<std::string> lines(const std::string& text) {
+  std::vector<std::string> all;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) all.push_back(line);
+  return all;
+}
+
+// What the page says of each sample: "segmilter_breaker_open" → "1".
+std::map<std::string, std::string> samples(const desk::Counts& counts,
+                                           const config::Config& config) {
+  std::map<std::string, std::string> found;
+  for (const auto& line : lines(metrics(counts, config))) {
+    if (line.starts_with('#')) continue;
+    const auto blank = line.rfind(' ');
+    INFO(line);
+    CHECK(found.emplace(line.substr(0, blank), line.substr(blank + 1)).second);  // told once
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("each family has its help and its type in front, once, and its samples follow") {
+  const std::regex help("# HELP (segmilter_[a-z_]+) [A-Z0-9].*\\.");
+  const std::regex type("# TYPE (segmilter_[a-z_]+) (counter|gauge)");
+  const std::regex sample("(segmilter_[a-z_]+)(\\{[a-z_]+=\"[-a-z0-9_.]+\"\\})? [0-9]+");
+  const desk::Counts counts{};
+  const std::string text = metrics(counts, with_proxy());
+  REQUIRE(text.ends_with('\n'));
+  std::set<std::string> families;
+  std::string family;
+  bool typed = true;
+  unsigned count = 1;
+  for (const auto& line : lines(text)) {
+    INFO(line);
+    std::smatch found;
+    if (std::regex_match(line, found, help)) {
+      CHECK(typed);
+      CHECK(count > 0);
+      family = found[1];
+      CHECK(families.insert(family).second);
+      typed = false;
+      count = 0;
+    } else if (std::regex_match(line, found, type)) {
+      CHECK(found[1] == family);
+      CHECK((found[2] == "counter") == family.ends_with("_total"));
+      typed = true;
+    } else {
+      REQUIRE(std::regex_match(line, found, sample));
+      CHECK(found[1] == family);
+      CHECK(typed);
+      ++count;
+    }
+  }
+  CHECK(families.size() > 25);
+}
+
+TEST_CASE("what was counted is told under its name") {
+  desk::Counts counts;
+  counts.supervisor.filter.serves = true;
+  counts.supervisor.filter.starts = 3;
+  counts.supervisor.reloads_refused = 2;
+  counts.proxy.sessions = 7;
+  counts.proxy.refused_rate = 8;
+  counts.proxy.overload_memory = 9;
+  counts.proxy.evidence.bytes = 1 << 20;
+  counts.filter.messages = 100;
+  counts.filter.pattern[static_cast<std::size_t>(classifier::Pattern::BotTemplate)] = 40;
+  counts.filter.reject = 11;
+  counts.filter.held_breaker = 12;
+  counts.filter.breaker_open = true;
+  counts.filter.breaker_trips = 13;
+  auto told = samples(counts, with_proxy());
+  const std::pair<const char*, const char*> expected[] = {
+      {"segmilter_process_serving{process=\"filter\"}", "1"},
+      {"segmilter_process_serving{process=\"proxy\"}", "0"},
+      {"segmilter_process_starts_total{process=\"filter\"}", "3"},
+      {"segmilter_reloads_total{result=\"refused\"}", "2"},
+      {"segmilter_proxy_sessions", "7"},
+      {"segmilter_proxy_refused_total{limit=\"max_rate_per_address\"}", "8"},
+      {"segmilter_proxy_overload_total{short_of=\"memory\"}", "9"},
+      {"segmilter_evidence_bytes", "1048576"},
+      {"segmilter_messages_total", "100"},
+      {"segmilter_patterns_total{pattern=\"bot-template\"}", "40"},
+      {"segmilter_patterns_total{pattern=\"mobile\"}", "0"},
+      {"segmilter_actions_total{action=\"reject\"}", "11"},
+      {"segmilter_actions_held_total{by=\"breaker\"}", "12"},
+      {"segmilter_breaker_open", "1"},
+      {"segmilter_breaker_trips_total", "13"},
+  };
+  for (const auto& [name, value] : expected) {
+    INFO(name);
+    CHECK(told[name] == value);
+  }
+}
+
+TEST_CASE("a process that is not started is not told of") {
+  config::Config wire;
+  wire.wire.ports = {25};
+  const auto of_wire = samples({}, wire);
+  CHECK(of_wire.contains("segmilter_wire_ring_full_total"));
+  CHECK(of_wire.contains("segmilter_evidence_sessions"));
+  CHECK_FALSE(of_wire.contains("segmilter_proxy_sessions"));
+  CHECK_FALSE(of_wire.contains("segmilter_process_serving{process=\"proxy\"}"));
+  const auto of_proxy = samples({}, with_proxy());
+  CHECK(of_proxy.contains("segmilter_proxy_sessions"));
+  CHECK_FALSE(of_proxy.contains("segmilter_wire_ring_full_total"));
+}
+
+TEST_CASE("what a child counts is seen by its parent, and stays when the child is gone") {
+  const auto counts = desk::share_counts();
+  CHECK(counts->filter.messages == 0);
+  for (int life = 1; life <= 2; ++life) {
+    const pid_t pid = fork();
+    REQUIRE(pid >= 0);
+    if (pid == 0) {
+      counts->filter.messages += 5;
+      _exit(0);
+    }
+    int status = -1;
+    REQUIRE(waitpid(pid, &status, 0) == pid);
+    CHECK(counts->filter.messages == 5U * life);
+  }
+}

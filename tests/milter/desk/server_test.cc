@@ -1,0 +1,153 @@
+// Real requests over real connections, and what is nearly one.
+#include "milter/desk/server.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <stdexcept>
+#include <thread>
+
+#include "milter/net/event.h"
+#include "tests/support/loopback.h"
+
+namespace {
+
+// A server in a thread of its own.
+struct Bed {
+  support::Listener listener = support::listen_on();
+  net::EventBase base{event_base_new()};
+  desk::Server server{base.get(), {listener.fd.get()}};
+  net::Event stop;
+  std::thread thread;
+
+  Bed() {
+    evutil_make_socket_nonblocking(listener.fd.get());
+    server.serve("/page", "text/plain", [] { return std::string("what is asked for\n"); });
+    server.serve("/broken", "text/plain", []() -> std::string { throw std::bad_alloc(); });
+    // No thread of libevent's is needed: the loop itself looks whether it is to end.
+    stop.reset(event_new(
+        base.get(), -1, EV_PERSIST,
+        [](evutil_socket_t, short, void* self) {
+          if (static_cast<Bed*>(self)->ended)
+            event_base_loopbreak(static_cast<Bed*>(self)->base.get());
+        },
+        this));
+    constexpr timeval kOften{0, 10'000};
+    event_add(stop.get(), &kOften);
+    thread = std::thread([this] { event_base_dispatch(base.get()); });
+  }
+  ~Bed() {
+    ended = true;
+    thread.join();
+  }
+
+  net::Fd connect() const { return support::connect_to(listener.address); }
+  // The answer to `request`, to the end of the connection.
+  std::string ask(std::string_view request) const {
+    const auto client = connect();
+    support::send_all(client.get(), request);
+    return support::read_to_end(client.get());
+  }
+
+  std::atomic<bool> ended{false};
+};
+
+std::string get(std::string_view path) {
+  return "GET " + std::string(path) + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+}
+
+}  // namespace
+
+TEST_CASE("a page is served, with its type and its length") {
+  const Bed bed;
+  const auto answer = bed.ask(get("/page"));
+  CHECK(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+  CHECK(answer.find("Content-Type: text/plain\r\n") != answer.npos);
+  CHECK(answer.find("Content-Length: 18\r\n") != answer.npos);
+  CHECK(answer.ends_with("\r\n\r\nwhat is asked for\n"));
+  CHECK(bed.ask(get("/page?query")).starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_CASE("HEAD has the same answer without the page") {
+  const Bed bed;
+  const auto answer = bed.ask("HEAD /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  CHECK(answer.find("Content-Length: 18\r\n") != answer.npos);
+  CHECK(answer.ends_with("\r\n\r\n"));
+}
+
+TEST_CASE("several requests pass over one connection") {
+  const Bed bed;
+  const auto client = bed.connect();
+  for (int i = 0; i < 3; ++i) {
+    support::send_all(client.get(), "GET /page HTTP/1.1\r\nHost: x\r\n\r\n");
+    std::string answer;
+    while (!answer.ends_with("for\n")) {
+      const auto byte = support::read_exactly(client.get(), 1);
+      REQUIRE_FALSE(byte.empty());
+      answer += byte;
+    }
+    CHECK(answer.starts_with("HTTP/1.1 200"));
+  }
+}
+
+TEST_CASE("what is not served is refused, and the next request is answered") {
+  const Bed bed;
+  const std::string huge(2 * desk::Server::kMostHeader, 'x');
+  const std::pair<std::string, std::string> rows[] = {
+      {get("/"), "HTTP/1.1 404 "},
+      {get("/pag"), "HTTP/1.1 404 "},
+      {get("/page/"), "HTTP/1.1 404 "},
+      {get("//page"), "HTTP/1.1 404 "},
+      {get("/../page"), "HTTP/1.1 404 "},
+      {get("/broken"), "HTTP/1.1 500 "},
+      {"POST /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
+       "HTTP/1.1 413 "},
+      {"POST /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+       "HTTP/1.1 501 "},
+      {"DELETE /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 501 "},
+      {"GET /page HTTP/1.1\r\nHost: x\r\nX: " + huge + "\r\n\r\n", "HTTP/1.1 400 "},
+      {"GET /" + huge + " HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400 "},
+      {"EHLO client.example\r\n", "HTTP/1.1 400 "},
+  };
+  for (const auto& [request, expected] : rows) {
+    INFO(request.substr(0, 60));
+    CHECK(bed.ask(request).substr(0, expected.size()) == expected);
+    CHECK(bed.ask(get("/page")).starts_with("HTTP/1.1 200"));
+  }
+}
+
+TEST_CASE("with all descriptors taken clients wait, and nothing spins") {
+  const pid_t pid = fork();  // the limit is of the process
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    int code = 1;
+    {
+      const Bed bed;
+      // The clients' ends are of this process too, so the limit is met at half of the number.
+      desk::limit_connections(40);
+      std::vector<net::Fd> clients;
+      try {
+        for (int i = 0; i < 40; ++i) clients.push_back(bed.connect());
+      } catch (const std::system_error&) {
+        // None is left for a client either.
+      }
+      usleep(300'000);
+      timespec before{};
+      timespec after{};
+      clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+      usleep(1'000'000);
+      clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+      const auto spent =
+          (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1'000'000;
+      const bool rests = spent < 300 && clients.size() >= 10;
+      clients.clear();
+      code = rests && bed.ask(get("/page")).starts_with("HTTP/1.1 200") ? 0 : 1;
+    }
+    _exit(code);
+  }
+  int status = -1;
+  REQUIRE(waitpid(pid, &status, 0) == pid);
+  CHECK(status == 0);
+}
