@@ -1,5 +1,6 @@
 #include "milter/desk/desk.h"
 
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 
@@ -8,6 +9,7 @@
 
 #include "milter/desk/metrics.h"
 #include "milter/desk/server.h"
+#include "milter/log/log.h"
 #include "milter/net/event.h"
 #include "milter/net/server_socket.h"
 #include "milter/supervisor/orders.h"
@@ -36,6 +38,9 @@ class Process final : private supervisor::Orders::Listener {
     limit_connections(kMostConnections);
     supervisor::confine(supervisor::Part::Desk, config_);
     orders_.ready();
+    for (const auto& listen : config_.desk.listen) {
+      logging::info(fmt::format("metrics on http://{}/metrics", listen.print()));
+    }
     event_base_dispatch(base_.get());
     return EX_OK;
   }

@@ -54,6 +54,7 @@ Findings check_limits(const Patient&);
 
 // --- of the machine
 Findings check_listen(const Patient&);          // who listens where the clients come
+Findings check_desk(const Patient&);            // and where the metrics are asked for
 Findings check_upstream_scope(const Patient&);  // who can reach the port that believes everybody
 Findings check_capture(const Patient&);         // tries to load the kernel filter
 

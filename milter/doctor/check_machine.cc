@@ -53,22 +53,42 @@ Listener who_listens(const Patient& patient, const net::Endpoint& address) {
   return listener;
 }
 
-Finding judge_listen(const Patient& patient, const net::Endpoint& address) {
-  const auto looked = fmt::format("proxy.listen {}", address.print());
+// An address at which segmilter is to listen, and what it costs that it does not.
+struct Post {
+  std::string_view setting;
+  decltype(&fail) found_otherwise;
+  std::string_view cost_of_another;
+  std::string_view cost_of_nobody;
+  std::string_view start;
+};
+constexpr Post kProxy{"proxy.listen", fail, "mail passes it by", "clients are refused", kStart};
+constexpr Post kDesk{"desk.listen", warn, "it went on without metrics", "there are no metrics",
+                     kRestart};
+
+Finding judge_listen(const Patient& patient, const Post& post, const net::Endpoint& address) {
+  const auto looked = fmt::format("{} {}", post.setting, address.print());
   const auto listener = who_listens(patient, address);
   if (listener.segmilter) {
     return ok(fmt::format("{}: {} listens", address.print(), describe(*listener.segmilter)));
   }
   if (listener.other) {
-    return fail(looked,
-                fmt::format("{} listens there and not segmilter: mail passes it by",
-                            describe(*listener.other)),
-                {std::string(kRestart)});
+    return post.found_otherwise(looked,
+                                fmt::format("{} listens there and not segmilter: {}",
+                                            describe(*listener.other), post.cost_of_another),
+                                {std::string(kRestart)}, {});
   }
   if (listener.somebody) {
     return skip(looked, "somebody listens; who that is, only root may see");
   }
-  return fail(looked, "nobody listens there: clients are refused", {std::string(kStart)});
+  return post.found_otherwise(looked, fmt::format("nobody listens there: {}", post.cost_of_nobody),
+                              {std::string(post.start)}, {});
+}
+
+Findings judge_all(const Patient& patient, const Post& post,
+                   const std::vector<net::Endpoint>& addresses) {
+  Findings findings;
+  for (const auto& address : addresses) findings.push_back(judge_listen(patient, post, address));
+  return findings;
 }
 
 // The processes of the running segmilter that hold the proxy's listeners.
@@ -163,11 +183,11 @@ bool is_here(const Patient& patient, const net::Endpoint& address) {
 }  // namespace
 
 Findings check_listen(const Patient& patient) {
-  Findings findings;
-  for (const auto& address : patient.config.proxy.listen) {
-    findings.push_back(judge_listen(patient, address));
-  }
-  return findings;
+  return judge_all(patient, kProxy, patient.config.proxy.listen);
+}
+
+Findings check_desk(const Patient& patient) {
+  return judge_all(patient, kDesk, patient.config.desk.listen);
 }
 
 Findings check_upstream_scope(const Patient& patient) {

@@ -30,6 +30,7 @@ constexpr Check kChecks[] = {
     {"timeouts", "who hangs up first", check_timeouts},
     {"limits", "one client must not have all of smtpd's processes", check_limits},
     {"capture", "how segments are seen", check_capture},
+    {"desk", "who watches has to see", check_desk},
     {"same-port", "proxy and filter meet under the client's address and port", check_same_port},
     {"open-relay", "the worst that can come of a proxy", check_open_relay},
 };

@@ -29,7 +29,8 @@ std::vector<std::vector<net::Fd>> open_listeners(const config::Proxy& config) {
     for (const auto& address : config.listen) refuse_taken(address);
     return proxy::open_listeners(config);
   } catch (const std::system_error& error) {
-    throw no_listener(error);
+    const bool forbidden = error.code() == std::errc::permission_denied;
+    throw SetupError(forbidden ? EX_NOPERM : EX_UNAVAILABLE, error.what());
   }
 }
 

@@ -2,11 +2,8 @@
 // std::system_error, which becomes EX_OSERR.
 #pragma once
 
-#include <sysexits.h>
-
 #include <stdexcept>
 #include <string>
-#include <system_error>
 
 namespace supervisor {
 
@@ -18,11 +15,5 @@ class SetupError : public std::runtime_error {
  private:
   int code_;
 };
-
-// For an address that cannot be listened on.
-inline SetupError no_listener(const std::system_error& error) {
-  const bool forbidden = error.code() == std::errc::permission_denied;
-  return {forbidden ? EX_NOPERM : EX_UNAVAILABLE, error.what()};
-}
 
 }  // namespace supervisor

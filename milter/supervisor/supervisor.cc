@@ -67,9 +67,7 @@ std::string describe(const config::Config& config) {
   for (const auto& listen : config.proxy.listen) {
     text += (text.empty() ? "proxy on " : ", ") + listen.print();
   }
-  text += (text.empty() ? "no observer; filter on " : "; filter on ") + config.filter.socket;
-  for (const auto& listen : config.desk.listen) text += "; metrics on " + listen.print();
-  return text;
+  return text + (text.empty() ? "no observer; filter on " : "; filter on ") + config.filter.socket;
 }
 
 std::unique_ptr<capture::WireTap> open_tap(const config::Config& config) {
@@ -85,11 +83,13 @@ std::unique_ptr<capture::WireTap> open_tap(const config::Config& config) {
   }
 }
 
+// Mail is worth more than its counts: without the address it goes on.
 std::vector<net::Fd> open_desk(const config::Desk& config) {
   try {
     return desk::open_listeners(config);
   } catch (const std::system_error& error) {
-    throw no_listener(error);
+    logging::error(fmt::format("no metrics until the next start: {}", error.what()));
+    return {};
   }
 }
 
@@ -112,8 +112,9 @@ class Supervisor {
       parts_ = std::make_unique<ProxyParts>(config);
     }
     if (!config.wire.ports.empty()) tap_ = open_tap(config);
-    desk_ = handover ? adopt_listeners(handover->desk, config.desk.listen, "desk.listen")
-                     : open_desk(config.desk);
+    const bool left = handover && !handover->desk.empty();
+    desk_ = left ? adopt_listeners(handover->desk, config.desk.listen, "desk.listen")
+                 : open_desk(config.desk);
     drop(config);
     confine(Part::Supervisor, config);
     // In the order in which they are drained.
@@ -141,7 +142,8 @@ class Supervisor {
 
  private:
   enum class State {
-    Starting,  // not all children have been ready yet: one that dies ends the program
+    Starting,  // not all children have been ready yet: one that mail needs and that dies ends the
+               // program
     Serving,
     Draining,  // children_[draining_] is asked to end; those before it are gone
     Done,
@@ -293,9 +295,9 @@ class Supervisor {
   void on_end(Child& child, int status) {
     const bool was_ready = child.state() == Child::State::Ready;
     const auto end = fmt::format("{} (pid {}) {}", child.name(), child.pid(), describe_end(status));
-    const bool wanted = state_ != State::Serving;
-    child.ended(wanted, Clock::now());
-    if (state_ == State::Serving) {
+    const bool again = state_ == State::Serving || (state_ == State::Starting && is_desk(child));
+    child.ended(!again, Clock::now());
+    if (again) {
       logging::error(end + "; it is started again");
       // Until then Postfix's own port is to answer, where the firewall lets it.
       const bool later = child.next_start() && *child.next_start() > Clock::now();
@@ -420,6 +422,9 @@ class Supervisor {
   }
 
   bool is_proxy(const Child& child) const { return parts_ && &child == children_.front().get(); }
+  bool is_desk(const Child& child) const {
+    return !desk_.empty() && &child == children_.back().get();
+  }
   bool tproxy() const { return !config_.proxy.tproxy_ports.empty(); }
 
   void drain_further() {

@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -396,6 +397,15 @@ def faults_of_segmilter(ward: Ward) -> None:
     fault(ward, "capture is off", lambda: ward.settings({"capture": {"method": "off"}}),
           [("capture", "warn", "nobody observes"), ("same-port", "warn", "capture is off")])
     fault(ward, "capture by reads", lambda: ward.settings({"capture": {"method": "read"}}), [("capture", "warn", "via=read")])
+
+    desk = {"desk": {"listen": ["127.0.0.1:9125"]}}
+    with bed.link.server.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 9125))
+        other.listen()
+        fault(ward, "another server has the desk's address", lambda: ward.settings(desk), [("desk", "warn", "and not segmilter")],
+              mend=False)
+    fault(ward, "the desk's address is new", lambda: ward.settings(desk, restart=False), [("desk", "warn", "nobody listens there")])
 
     def without_bpf() -> None:
         wrapper = bed.root / "segmilter-without-bpf"

@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -164,6 +165,24 @@ def upgrade(checks: report.Checks, bed: Bed) -> None:
     checks.that(wait_until(lambda: read(bed), 10, "the page")["messages_total"] == 0, "it is started again, and the page is there")
 
 
+def address_taken(checks: report.Checks, bed: Bed) -> None:
+    report.step("somebody else has the address")
+    bed.segmilter.stop()
+    other = bed.link.server.socket()
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    other.bind(("127.0.0.1", 9125))
+    other.listen()
+    bed.segmilter.start()
+    text = bot(bed, "without")
+    line = next((line for line in bed.segmilter.log().splitlines() if "no metrics" in line), "")
+    checks.that(text.startswith("550") and "desk.listen: bind 127.0.0.1:9125" in line, f"mail is served, one line says why: {line}")
+    ready = bed.segmilter.log().count(" ready: ")
+    other.close()
+    bed.segmilter.process.send_signal(signal.SIGUSR2)
+    wait_until(lambda: bed.segmilter.log().count(" ready: ") > ready, 15, "the new program")
+    checks.that(wait_until(lambda: read(bed), 10, "the page"), "an upgrade is a start, and finds it free")
+
+
 def main() -> int:
     checks = report.Checks()
     need("prometheus", "promtool")
@@ -179,6 +198,7 @@ def main() -> int:
         finally:
             prometheus.stop()
         upgrade(checks, bed)
+        address_taken(checks, bed)
         if checks.failed:
             bed.show_logs(40)
     return checks.finish()
