@@ -35,7 +35,7 @@ def drop_in(bed: Bed, key: str) -> None:
         match = re.fullmatch(rf"{key}=([-+]*)/bin/sh -c '(.*)'", line)
         if not match:
             continue
-        script = match[2].replace("/usr/sbin/segmilter nft", f"{bed.program} nft -c {bed.segmilter.config}")
+        script = match[2].replace("segmilter nft", f"{bed.program} nft -c {bed.segmilter.config}")
         bed.link.server.run("/bin/sh", "-c", script, check="-" not in match[1], stderr=subprocess.DEVNULL)
 
 

@@ -7,6 +7,6 @@
 Everything lives in one temporary folder and in namespaces that carry this process's id; leaving the
 `with Bed(...)` block, by whatever way, ends and removes all of it. Needs root. Python's standard
 library only. Files, from the bottom up: netns, link, process, postfix, mta (other servers that send),
-segmilter, sandbox (what a systemd unit puts a program under), smtp (a raw client), pcap (an independent reader), mail (what was delivered), testbed (all
-of it), report (what is printed).
+segmilter, rights (what its processes may do), smtp (a raw client), pcap (an independent reader), mail (what was delivered),
+testbed (all of it), machine (systemd as process 1), report (what is printed).
 """

@@ -54,6 +54,13 @@ def stop_on_signals() -> None:
         signal.signal(number, leave)
 
 
+def talk(link: Link, role: str, tag: str) -> str:
+    """Sends to port 25 of the server as the quickstart's talk_sender.py does; returns the answer to the message."""
+    done = link.client.run("/usr/bin/python3", TALK_SENDER, role, SERVER4, "alice@example.org", tag,
+                           stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout.strip()
+
+
 @contextmanager
 def uninterrupted():
     """Cleaning up is not interrupted by an impatient second Ctrl-C."""
@@ -174,9 +181,7 @@ class Bed:
 
     def talk(self, role: str, tag: str) -> str:
         """Sends as the quickstart's talk_sender.py does; returns the server's answer to the message."""
-        done = self.link.client.run("/usr/bin/python3", TALK_SENDER, role, SERVER4, "alice@example.org", tag,
-                                    stdout=subprocess.PIPE, text=True, check=False)
-        return done.stdout.strip()
+        return talk(self.link, role, tag)
 
     @contextmanager
     def capture(self, name: str, port: int = 25):

@@ -1,0 +1,36 @@
+"""What the processes of a running segmilter may still do, looked at from outside."""
+import os
+import re
+from pathlib import Path
+
+from .process import children, title
+from .report import Checks
+
+FOUR = ("CapInh", "CapPrm", "CapEff", "CapAmb")
+
+
+def _status(path: Path) -> dict[str, str]:
+    return dict(line.split(":\t", 1) for line in path.read_text().splitlines() if ":\t" in line)
+
+
+def look(checks: Checks, how: str, supervisor: int, uid: int, bounds: int = 0, seccomp: str = "2") -> None:
+    """Every thread of the supervisor and its three children: of `uid`, without any capability; `bounds`: the set that
+    may be left as a bound of what an exec could give."""
+    family = [supervisor, *children(supervisor)]
+    checks.that(len(family) == 4, f"{how}: a supervisor and three children")
+    for pid in family:
+        name = re.sub(r".*\[(.*)\]", r"\1", title(pid))
+        tasks = [_status(task / "status") for task in Path(f"/proc/{pid}/task").iterdir()]
+        wrong = {key: task[key] for task in tasks for key in FOUR if int(task[key], 16)}
+        wrong |= {"CapBnd": task["CapBnd"] for task in tasks if int(task["CapBnd"], 16) & ~bounds}
+        wrong |= {"Uid": task["Uid"] for task in tasks if set(task["Uid"].split()) != {str(uid)}}
+        wrong |= {"NoNewPrivs": task["NoNewPrivs"] for task in tasks if task["NoNewPrivs"] != "1"}
+        wrong |= {"Seccomp": task["Seccomp"] for task in tasks if task["Seccomp"] != seccomp}
+        cores = re.search(r"Max core file size\s+(\S+)\s+(\S+)", Path(f"/proc/{pid}/limits").read_text())
+        if cores.groups() != ("0", "0"):
+            wrong["core"] = cores.groups()
+        # proc(5): what cannot be dumped belongs to root there, whoever it runs as.
+        if os.stat(f"/proc/{pid}/environ").st_uid != 0:
+            wrong["dumpable"] = "yes"
+        checks.that(not wrong, f"{how}: {name}, {len(tasks)} threads: uid {uid}, no capability, no new privileges, seccomp "
+                               f"{seccomp}, no core {wrong or ''}")
