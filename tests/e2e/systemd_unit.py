@@ -105,7 +105,7 @@ def install(checks: report.Checks, house: House) -> None:
     report.step("install, start")
     machine = house.machine
     machine.run("systemd-sysusers")
-    machine.run("systemd-tmpfiles", "--create")
+    machine.run("systemd-tmpfiles", "--create", "segmilter.conf")
     house.put("tproxy")
     house.drop_in("tproxy.conf", (EXAMPLES / "tproxy/segmilter-tproxy.conf").read_text())
     machine.systemctl("start", "postfix", UNIT)
@@ -196,11 +196,11 @@ def deaths(checks: report.Checks, house: House) -> None:
     checks.that(answer == "cut", f"the supervisor is killed: systemd ends the rest with it (KillMode=mixed), a session in a message is {answer}")
     checks.that("tproxy" in machine.run("nft", "list", "table", "inet", "segmilter").stdout, "systemd starts it again, with its rules")
     labelled(checks, house, "after it", "killed")
-    house.drop_in("more.conf", "# 30 s in the unit: too long for a test\n[Service]\nWatchdogSec=3s\n"
+    house.drop_in("more.conf", "# 30 s in the unit: too long for a test\n[Service]\nWatchdogSec=5s\n"
                   "AmbientCapabilities=CAP_SETPCAP\nCapabilityBoundingSet=CAP_SETPCAP\n")
     machine.systemctl("restart", UNIT)
     house.look(checks, "with CAP_SETPCAP too", bounds=0)
-    time.sleep(5)
+    time.sleep(7)
     checks.that(house.active() and house.count("Watchdog timeout") == 0, "it says in time that it goes on")
     back("STOP", 40)
     checks.that("Watchdog timeout" in machine.journal(UNIT), "the supervisor is stopped (SIGSTOP): the watchdog finds out")
