@@ -23,7 +23,7 @@ from bed.process import wait_until
 from bed.testbed import Bed
 
 MESSAGES, SESSIONS, LENGTH = 240, 20, 20_000
-SETTINGS = {"proxy": {"max_sessions_per_address": 200, "drain_timeout": "10s"}}
+SETTINGS = {"proxy": {"max_sessions_per_address": 200, "drain_timeout": "10s"}, "desk": {"listen": ["127.0.0.1:9125"]}}
 FILTER = "smtpd_milters = {{ unix:segmilter/{}, default_action=accept, connect_timeout=2s, command_timeout=5s }}"
 
 
@@ -68,6 +68,14 @@ def restarted_with(settings: dict):
     return restart
 
 
+def broken_reload(bed: Bed) -> None:
+    good = bed.segmilter.config.read_text()
+    bed.segmilter.config.write_text(good + "\n[nonsense]\n")
+    bed.segmilter.reload()
+    wait_until(lambda: "reload refused" in bed.segmilter.log(), 10, "the refusal")
+    bed.segmilter.config.write_text(good)
+
+
 def postfix_stopped(bed: Bed) -> None:
     bed.postfix.stop()
     time.sleep(3)
@@ -80,6 +88,8 @@ ROWS = [
     Row("the filter is stopped (SIGSTOP)", kill("filter", signal.SIGSTOP), longest=30),
     Row("the proxy is killed", kill("proxy", signal.SIGKILL)),
     Row("the proxy is stopped (SIGSTOP)", kill("proxy", signal.SIGSTOP), longest=40),
+    Row("the desk is killed", kill("desk", signal.SIGKILL)),
+    Row("the desk is stopped (SIGSTOP)", kill("desk", signal.SIGSTOP)),
     Row("the supervisor is killed", supervisor(signal.SIGKILL), start_again),
     Row("the supervisor is stopped for 8 s (SIGSTOP)", supervisor(signal.SIGSTOP), awake),
     Row("segmilter is restarted", lambda bed: restarted(bed)),
@@ -90,6 +100,12 @@ ROWS = [
     Row("ring and table have no room", restarted_with({"capture": {"ring_bytes": 4096}, "evidence": {"max_sessions": 3}}),
         at=0, after=restarted_with({})),
     Row("Postfix is stopped and started", postfix_stopped),
+    Row("a reload with an error in the file", broken_reload),
+]
+# The same by the wire observer, where nothing but the filter's question is in the mail's way.
+WIRE_ROWS = [
+    Row("the wire observer is killed", kill("wire", signal.SIGKILL)),
+    Row("the wire observer is stopped (SIGSTOP)", kill("wire", signal.SIGSTOP)),
 ]
 
 
@@ -151,19 +167,23 @@ def milter_cut(bed: Bed) -> tuple[Cutter, list[Row]]:
     return cutter, [Row(f"the milter's connection is cut at {state}", begin(state), at=0) for state in STATES]
 
 
+def loaded(bed: Bed) -> Load:
+    sender = bed.sender_postfix()
+    sender.set(f"default_destination_concurrency_limit = {SESSIONS}")
+    sender.set(f"initial_destination_concurrency = {SESSIONS}")
+    return Load(bed, sender)
+
+
 def main() -> int:
     checks = report.Checks()
-    wanted = sys.argv[2:]
     rows = []
+
+    def wanted(row: Row) -> bool:
+        return len(sys.argv) == 2 or any(word in row.name for word in sys.argv[2:])
     with Bed(Path(sys.argv[1]), SETTINGS, tag="open") as bed:
-        sender = bed.sender_postfix()
-        sender.set(f"default_destination_concurrency_limit = {SESSIONS}")
-        sender.set(f"initial_destination_concurrency = {SESSIONS}")
-        load = Load(bed, sender)
+        load = loaded(bed)
         cutter, cuts = milter_cut(bed)
-        for row in [*ROWS, *cuts]:
-            if wanted and not any(word in row.name for word in wanted):
-                continue
+        for row in filter(wanted, [*ROWS, *cuts]):
             report.step(row.name)
             if row in cuts:
                 bed.postfix.set(FILTER.format("cutter.sock"))
@@ -173,9 +193,14 @@ def main() -> int:
                 checks.that(cutter.cuts > before, f"{row.name}: {cutter.cuts - before} times")
                 cutter.state = ""
         cutter.close()
-        report.table(["what fails", "delivered", "twice", "deferred", "longest delay", "labels"], rows)
         if checks.failed:
             bed.show_logs()
+    with Bed(Path(sys.argv[1]), tag="openw", way="wire") as bed:
+        load = loaded(bed)
+        for row in filter(wanted, WIRE_ROWS):
+            report.step(row.name)
+            rows.append(judge(checks, row, load.run(row)))
+    report.table(["what fails", "delivered", "twice", "deferred", "longest delay", "labels"], rows)
     return checks.finish()
 
 
