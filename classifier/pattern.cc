@@ -2,7 +2,8 @@
 #include "classifier/pattern.h"
 
 #include <array>
-#include <cstddef>
+
+#include "classifier/names.h"
 
 namespace classifier {
 namespace {
@@ -18,21 +19,6 @@ constexpr std::array<std::string_view, kWriters> kWriterNames = {
 constexpr std::array<std::string_view, kPathShapes> kPathNames = {
     "unknown", "full", "small", "fluctuating", "noisy",
 };
-
-template <typename Enum, std::size_t N>
-constexpr std::string_view word(const std::array<std::string_view, N>& names, Enum value) {
-  const auto index = static_cast<std::size_t>(value);
-  return index < N ? names[index] : std::string_view("?");
-}
-
-template <typename Enum, std::size_t N>
-constexpr std::optional<Enum> find(const std::array<std::string_view, N>& names,
-                                   std::string_view text) {
-  for (std::size_t i = 0; i < N; ++i) {
-    if (names[i] == text) return static_cast<Enum>(i);
-  }
-  return std::nullopt;
-}
 
 }  // namespace
 

@@ -19,6 +19,7 @@
 #include <limits>
 
 #include "classifier/client_hello.h"
+#include "classifier/names.h"
 
 namespace classifier {
 namespace {
@@ -114,20 +115,6 @@ constexpr std::array<std::string_view, 29> kKeys = {
     "slack",    "ja4",    "window",       "miss", "size",     "mss",    "rtt",     "ts",
     "syn",      "line1",  "header",       "body", "dot",      "fields", "folds",   "talk",
     "declared", "chunks", "chunk-begins", "seg",  "rec"};
-
-template <typename Enum, std::size_t N>
-std::string_view word(const std::array<std::string_view, N>& names, Enum value) {
-  const auto index = static_cast<std::size_t>(value);
-  return index < N ? names[index] : std::string_view("?");
-}
-
-template <typename Enum, std::size_t N>
-std::optional<Enum> find(const std::array<std::string_view, N>& names, std::string_view text) {
-  for (std::size_t i = 0; i < N; ++i) {
-    if (names[i] == text) return static_cast<Enum>(i);
-  }
-  return std::nullopt;
-}
 
 std::uint64_t sum_of_sizes(const Trace& trace) {
   if (trace.records.empty()) return segments_size(trace);

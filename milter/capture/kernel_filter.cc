@@ -6,41 +6,28 @@
 #include <cerrno>
 
 #include "milter/capture/bpf.h"
+#include "milter/capture/ring.h"
 #include "milter/net/fd.h"
 #include "segments.skel.h"
 
 namespace capture {
 namespace {
 
-int hand_over(void* context, void* data, std::size_t size) {
-  if (size >= sizeof(SegmentEvent)) {
-    static_cast<KernelFilter::Sink*>(context)->segment(*static_cast<const SegmentEvent*>(data));
-  }
-  return 0;
+void give(KernelFilter::Sink& sink, const void* event, std::size_t size) {
+  if (size >= sizeof(SegmentEvent)) sink.segment(*static_cast<const SegmentEvent*>(event));
 }
-
-// libbpf binds a ring's callback context when the ring is made; this passes each drain's sink on.
-struct Forward final : KernelFilter::Sink {
-  Sink* to = nullptr;
-  void segment(const SegmentEvent& event) override { to->segment(event); }
-};
 
 }  // namespace
 
 struct KernelFilter::Impl {
   segments_bpf* skeleton = nullptr;  // null: adopted
   net::Fd adopted;                   // the ring's map; else the skeleton has it
-  ring_buffer* ring = nullptr;
-  Forward forward;
+  Ring<Sink, give> ring;
 
   int map() const { return adopted ? adopted.get() : bpf_map__fd(skeleton->maps.events); }
-  void open_ring() {
-    ring = ring_buffer__new(map(), hand_over, &forward, nullptr);
-    if (ring == nullptr) bpf_failed("map the kernel filter's ring", errno);
-  }
+  void open_ring() { ring.open(map(), "map the kernel filter's ring"); }
 
   ~Impl() {
-    if (ring != nullptr) ring_buffer__free(ring);
     if (skeleton != nullptr) segments_bpf__destroy(skeleton);
   }
 };
@@ -88,8 +75,7 @@ void KernelFilter::ignore(int socket) {
 }
 
 void KernelFilter::drain(Sink& sink) {
-  impl_->forward.to = &sink;
-  ring_buffer__consume(impl_->ring);
+  impl_->ring.drain(sink);
 }
 
 }  // namespace capture

@@ -13,6 +13,7 @@
 #include <cstddef>
 
 #include "milter/capture/bpf.h"
+#include "milter/capture/ring.h"
 #include "milter/net/fd.h"
 #include "wire.skel.h"
 
@@ -48,12 +49,12 @@ struct WireEvent {
 static_assert(sizeof(WireRecord) == 8);
 static_assert(offsetof(WireEvent, tail) == 80 && sizeof(WireEvent) == 224);
 
-int hand_over(void* context, void* data, std::size_t size) {
-  if (size < sizeof(WireEvent)) return 0;
+void give(WireTap::Sink& sink, const void* data, std::size_t size) {
+  if (size < sizeof(WireEvent)) return;
   const auto& event = *static_cast<const WireEvent*>(data);
   const char* head = static_cast<const char*>(data) + sizeof event;
   const std::size_t room = size - sizeof event;
-  static_cast<WireTap::Sink*>(context)->packet({
+  sink.packet({
       .client = net::Endpoint::from_bytes(event.client, event.client_port),
       .server = net::Endpoint::from_bytes(event.server, event.server_port),
       .from_server = (event.flags & kFromServer) != 0,
@@ -70,14 +71,7 @@ int hand_over(void* context, void* data, std::size_t size) {
       .tail = {event.tail.data(), std::min<std::size_t>(event.tail_size, kTail)},
       .records = {event.record.data(), std::min<std::size_t>(event.records, kRecords)},
   });
-  return 0;
 }
-
-// libbpf binds a ring's callback context when the ring is made; this passes each drain's sink on.
-struct Forward final : WireTap::Sink {
-  Sink* to = nullptr;
-  void packet(const WirePacket& packet) override { to->packet(packet); }
-};
 
 // Nothing comes to the socket before it is bound, so that no packet goes by the program.
 net::Fd open_socket(int program, const std::string& interface) {
@@ -101,13 +95,11 @@ net::Fd open_socket(int program, const std::string& interface) {
 
 struct WireTap::Impl {
   wire_bpf* skeleton = nullptr;
-  ring_buffer* ring = nullptr;
-  Forward forward;
+  Ring<Sink, give> ring;
   net::Fd socket;
 
   ~Impl() {
     socket.reset();
-    if (ring != nullptr) ring_buffer__free(ring);
     if (skeleton != nullptr) wire_bpf__destroy(skeleton);
   }
 };
@@ -125,21 +117,18 @@ WireTap::WireTap(const Settings& settings) : impl_(std::make_unique<Impl>()) {
   if (const int error = wire_bpf__load(&program)) {
     bpf_failed("load the wire's kernel program", -error);
   }
-  impl_->ring =
-      ring_buffer__new(bpf_map__fd(program.maps.events), hand_over, &impl_->forward, nullptr);
-  if (impl_->ring == nullptr) bpf_failed("map the wire's ring", errno);
+  impl_->ring.open(bpf_map__fd(program.maps.events), "map the wire's ring");
   impl_->socket = open_socket(bpf_program__fd(program.progs.see_packet), settings.interface);
 }
 
 WireTap::~WireTap() = default;
 
 void WireTap::drain(Sink& sink) {
-  impl_->forward.to = &sink;
-  ring_buffer__consume(impl_->ring);
+  impl_->ring.drain(sink);
 }
 
 int WireTap::fd() const {
-  return ring_buffer__epoll_fd(impl_->ring);
+  return impl_->ring.fd();
 }
 
 std::uint64_t WireTap::dropped() const {

@@ -4,31 +4,32 @@
 // The namespace is not `log`: <cmath> declares a function of that name in the global namespace.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "milter/config/config.h"
 
 namespace logging {
 
-// A line a minute about a counter that grows. One thread.
+// A line a minute about a counter that grows. Safe from any thread.
 class Sometimes {
  public:
   static constexpr std::chrono::seconds kEvery{60};
   // By how much it has grown since the last line, when it is time for another; else 0.
   std::uint64_t more(std::uint64_t count, std::chrono::steady_clock::time_point now) {
-    if (count == told_ || now < next_) return 0;
-    next_ = now + kEvery;
-    return count - std::exchange(told_, count);
+    auto next = next_.load(std::memory_order_relaxed);
+    if (count == told_.load(std::memory_order_relaxed) || now < next) return 0;
+    if (!next_.compare_exchange_strong(next, now + kEvery)) return 0;  // another thread's line
+    return count - told_.exchange(count);
   }
 
  private:
-  std::uint64_t told_ = 0;
-  std::chrono::steady_clock::time_point next_;
+  std::atomic<std::uint64_t> told_{0};
+  std::atomic<std::chrono::steady_clock::time_point> next_{};
 };
 
 enum class Level { Error, Warning, Info, Debug };

@@ -231,34 +231,24 @@ std::string lost_list(const Evaluation& all) {
   return text + "</ul>\n";
 }
 
+std::string calibration(const Calibration& calibration) {
+  return "<p>Across: confidence claimed for the pattern. Up: share that was right.</p>\n" +
+         reliability_plot(calibration);
+}
+
+std::string alarms(const Evaluation& all) {
+  return alarms_table(all) + official_list(all);
+}
+
 }  // namespace
 
 std::string print_html(const Evaluation& all) {
+  constexpr Form kForm{figures_table, links_table,         confusion_table, calibration,
+                       alarms,        gait_mistakes_table, mistakes_list,   lost_list};
   std::string text(kHead);
   text += fmt::format("<h1>segmilter evaluate: {} messages</h1>\n", all.messages);
-  const auto section = [&text](std::string_view title, const std::string& content) {
+  for (const auto& [title, content] : outline(all, kForm)) {
     text += fmt::format("<h2>{}</h2>\n{}", title, content);
-  };
-  section("Figures", figures_table(all.figures));
-  if (!all.doubtful.empty()) {
-    section(fmt::format("Figures without the {} rows of doubtful truth", all.doubtful.size()),
-            figures_table(all.undoubted));
-  }
-  section("By link", links_table(all));
-  section("Writer, in clear, three segments and more", confusion_table(all.clear.writer));
-  section("Path, in clear", confusion_table(all.clear.path));
-  section("Pattern, in clear", confusion_table(all.clear.pattern));
-  if (all.tls.messages != 0) section("Pattern, under TLS", confusion_table(all.tls.pattern));
-  section("Does 0.9 mean 90 %?",
-          "<p>Across: confidence claimed for the pattern. Up: share that was right.</p>\n" +
-              reliability_plot(all.clear.calibration));
-  section("False alarms by sender class", alarms_table(all) + official_list(all));
-  if (!all.gait_mistakes.empty()) {
-    section("Gaits of other programs, and none", gait_mistakes_table(all.gait_mistakes));
-  }
-  section("The worst mistakes", mistakes_list(all.mistakes));
-  if (!all.missing.empty() || !all.extra.empty()) {
-    section("Missing and extra messages", lost_list(all));
   }
   return text + "</body></html>\n";
 }

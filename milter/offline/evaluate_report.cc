@@ -165,6 +165,28 @@ std::string mistakes_list(const std::vector<Mistake>& mistakes) {
   return text;
 }
 
+std::string alarms_text(const Evaluation& all) {
+  auto text = alarms_table(all);
+  if (!all.official_alarms.empty()) text += "\nOfficial MTAs with an alarm\n";
+  for (const Judged& one : all.official_alarms) {
+    text += fmt::format("  {} ({}): {}, score {:.1f}\n", place(one.truth.file, one.truth.message),
+                        one.truth.sender, classifier::name(one.answer->pattern), one.answer->score);
+  }
+  return text;
+}
+
+std::string lost_list(const Evaluation& all) {
+  std::string text;
+  for (const TruthRow& row : all.missing) {
+    text += fmt::format("  {}: not found, counted as wrong\n", place(row.file, row.message));
+  }
+  for (const Extra& one : all.extra) {
+    text += fmt::format("  {}: not in the truth, answer {}\n", place(one.file, one.message),
+                        classifier::name(one.answer.pattern));
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string print_ratio(std::optional<double> value) {
@@ -215,42 +237,40 @@ std::string print_mistake(const Mistake& mistake) {
   return text;
 }
 
-std::string print_text(const Evaluation& all) {
-  std::string text =
-      fmt::format("{} messages\n\nFigures\n{}", all.messages, figures_table(all.figures));
-  const auto section = [&text](std::string_view title, const std::string& content) {
-    if (!content.empty()) text += fmt::format("\n{}\n{}", title, content);
+std::vector<Section> outline(const Evaluation& all, const Form& form) {
+  std::vector<Section> sections;
+  const auto add = [&sections](std::string title, std::string content) {
+    sections.push_back({std::move(title), std::move(content)});
   };
+  add("Figures", form.figures(all.figures));
   if (!all.doubtful.empty()) {
-    section(fmt::format("Figures without the {} rows of doubtful truth", all.doubtful.size()),
-            figures_table(all.undoubted));
+    add(fmt::format("Figures without the {} rows of doubtful truth", all.doubtful.size()),
+        form.figures(all.undoubted));
   }
-  section("By link", links_table(all));
-  section("Writer, in clear, three segments and more", confusion_table(all.clear.writer));
-  section("Path, in clear", confusion_table(all.clear.path));
-  section("Pattern, in clear", confusion_table(all.clear.pattern));
-  if (all.tls.messages != 0) section("Pattern, under TLS", confusion_table(all.tls.pattern));
-  section("Does 0.9 mean 90 %? Confidence of the pattern",
-          calibration_table(all.clear.calibration));
-  section("False alarms by sender class", alarms_table(all));
-  std::string alarms;
-  for (const Judged& one : all.official_alarms) {
-    alarms +=
-        fmt::format("  {} ({}): {}, score {:.1f}\n", place(one.truth.file, one.truth.message),
-                    one.truth.sender, classifier::name(one.answer->pattern), one.answer->score);
+  add("By link", form.links(all));
+  add("Writer, in clear, three segments and more", form.confusion(all.clear.writer));
+  add("Path, in clear", form.confusion(all.clear.path));
+  add("Pattern, in clear", form.confusion(all.clear.pattern));
+  if (all.tls.messages != 0) add("Pattern, under TLS", form.confusion(all.tls.pattern));
+  add("Does 0.9 mean 90 %? Confidence of the pattern", form.calibration(all.clear.calibration));
+  add("False alarms by sender class", form.alarms(all));
+  if (!all.gait_mistakes.empty()) {
+    add("Gaits of other programs, and none", form.gait_mistakes(all.gait_mistakes));
   }
-  section("Official MTAs with an alarm", alarms);
-  section("Gaits of other programs, and none", gait_mistakes_table(all.gait_mistakes));
-  section("The worst mistakes", mistakes_list(all.mistakes));
-  std::string lost;
-  for (const TruthRow& row : all.missing) {
-    lost += fmt::format("  {}: not found, counted as wrong\n", place(row.file, row.message));
+  if (!all.mistakes.empty()) add("The worst mistakes", form.mistakes(all.mistakes));
+  if (!all.missing.empty() || !all.extra.empty()) {
+    add("Missing and extra messages", form.lost(all));
   }
-  for (const Extra& one : all.extra) {
-    lost += fmt::format("  {}: not in the truth, answer {}\n", place(one.file, one.message),
-                        classifier::name(one.answer.pattern));
+  return sections;
+}
+
+std::string print_text(const Evaluation& all) {
+  constexpr Form kForm{figures_table, links_table,         confusion_table, calibration_table,
+                       alarms_text,   gait_mistakes_table, mistakes_list,   lost_list};
+  auto text = fmt::format("{} messages\n", all.messages);
+  for (const auto& [title, content] : outline(all, kForm)) {
+    if (!content.empty()) text += fmt::format("\n{}\n{}", title, content);
   }
-  section("Missing and extra messages", lost);
   return text;
 }
 

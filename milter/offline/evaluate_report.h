@@ -24,7 +24,23 @@ std::string print_json(const Evaluation& evaluation);
 // One self-contained page: no script, no other file, pictures are inline SVG.
 std::string print_html(const Evaluation& evaluation);
 
-// Shared by text and HTML.
+// Shared by text and HTML: the sections of a report, in their order, and how each part looks.
+struct Form {
+  std::string (*figures)(const std::vector<Figure>&);
+  std::string (*links)(const Evaluation&);
+  std::string (*confusion)(const Confusion&);
+  std::string (*calibration)(const Calibration&);
+  std::string (*alarms)(const Evaluation&);
+  std::string (*gait_mistakes)(const std::vector<GaitMistake>&);
+  std::string (*mistakes)(const std::vector<Mistake>&);
+  std::string (*lost)(const Evaluation&);  // messages that are missing, or too many
+};
+struct Section {
+  std::string title;
+  std::string content;
+};
+std::vector<Section> outline(const Evaluation& evaluation, const Form& form);
+
 std::string print_value(const Figure& figure);         // "0.987", "3", "-"
 std::string print_interval(const Figure& figure);      // "0.961–0.995", empty without one
 std::string print_target(const Figure& figure);        // "≥ 0.98", empty without one

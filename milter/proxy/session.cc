@@ -139,12 +139,7 @@ void Session::refuse_introduction(std::string_view reason) {
       shared.counters.introductions_refused.fetch_add(1, std::memory_order_relaxed) + 1;
   enter(State::Ended);
   // A balancer that is set up wrongly errs with every connection.
-  const auto now = worker_.now().time_since_epoch();
-  auto due = shared.complain_after.load(std::memory_order_relaxed);
-  if (now < due ||
-      !shared.complain_after.compare_exchange_strong(due, now + logging::Sometimes::kEvery)) {
-    return;
-  }
+  if (shared.introductions_word.more(count, worker_.now()) == 0) return;
   logging::warning(fmt::format("proxy.balancers: {} is one of them, but {}: closed, {} so far",
                                address_.print(), reason, count));
 }

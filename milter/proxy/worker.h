@@ -13,6 +13,7 @@
 
 #include "milter/config/config.h"
 #include "milter/evidence/table.h"
+#include "milter/log/log.h"
 #include "milter/proxy/counters.h"
 #include "milter/proxy/proxy.h"
 #include "milter/proxy/session.h"
@@ -74,7 +75,7 @@ struct Shared {
   evidence::Table& table;
   Counters& counters;
   Admission admission;
-  std::atomic<steady_clock::duration> complain_after{};  // of balancers, in the log
+  logging::Sometimes introductions_word{};
 };
 
 class Worker final : private capture::KernelFilter::Sink {

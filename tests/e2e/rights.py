@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from bed import report
-from bed.process import title, wait_until
+from bed.process import title
 from bed.rights import look
 from bed.segmilter import USER
 from bed.testbed import Bed
@@ -38,12 +38,7 @@ def reload(checks: report.Checks, bed: Bed, how: str) -> None:
     gaits = bed.root / "own.gait"
     gaits.write_text("# none yet\n")
     gaits.chmod(0o644)
-    before = len(bed.segmilter.log())
-    bed.segmilter.write({"gaits": {"files": [str(gaits)]}, **DESK})
-    bed.segmilter.reload()
-    wait_until(lambda: re.search("configuration reloaded|reload (refused|failed)", bed.segmilter.log()[before:]), 10,
-               "the reload")
-    words = bed.segmilter.log()[before:]
+    words = bed.segmilter.reload({"gaits": {"files": [str(gaits)]}, **DESK})
     checks.that("reload refused" not in words and "reload failed" not in words, f"{how}: a reload reads the gaits file")
 
 

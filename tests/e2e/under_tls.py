@@ -12,7 +12,6 @@ swaks is left out of the comparison: through Net::SSLeay it writes the whole mes
 """
 import os
 import re
-import socket
 import ssl
 import subprocess
 import sys

@@ -7,10 +7,8 @@ A real Postfix sends over 20 sessions while the program's file is replaced and i
 transaction finishes it in the old process, one under TLS goes on as long as it likes, up to proxy.drain_timeout. What
 cannot take over is refused, and everything stays.
 """
-import os
 import shutil
 import signal
-import ssl
 import subprocess
 import sys
 import time

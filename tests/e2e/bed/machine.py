@@ -6,7 +6,6 @@
 units only the journal and Postfix's are there. Its processes are in cgroups below ours, and go with process 1.
 """
 import os
-import re
 import shutil
 import signal
 import subprocess

@@ -86,8 +86,20 @@ class Segmilter:
                 return pid
         return 0
 
-    def reload(self) -> None:
+    def hang_up(self) -> None:
+        """HUP: the configuration is read again, in a moment."""
         self.process.send_signal(signal.SIGHUP)
+
+    def reload(self, settings=None) -> str:
+        """The same (with `settings`, of a new file), waited for: the last word is the filter's, or the supervisor's, that
+        the file is refused. What was logged since."""
+        begin = len(self.log())
+        if settings is not None:
+            self.write(settings)
+        self.hang_up()
+        wait_until(lambda: re.search("filter.*: (configuration reloaded|reload failed)|reload refused", self.log()[begin:]), 10,
+                   "the reload")
+        return self.log()[begin:]
 
     def stop(self) -> int | None:
         """TERM; a second one, which means "at once", when open sessions keep it."""
