@@ -407,6 +407,12 @@ std::vector<std::string> warnings(const Config& config) {
     lines.emplace_back(
         "evidence.max_sessions: below wire.max_sessions: the busiest hours will be unobserved");
   }
+  for (const auto& listen : config.desk.listen) {
+    if (!is_wildcard(listen)) continue;
+    lines.push_back(fmt::format(
+        "desk.listen: {} is every address of this machine: who reaches one may read the metrics",
+        listen.print()));
+  }
   return lines;
 }
 

@@ -182,6 +182,18 @@ def address_taken(checks: report.Checks, bed: Bed) -> None:
     checks.that(wait_until(lambda: read(bed), 10, "the page"), "an upgrade is a start, and finds it free")
 
 
+def on_the_wire(checks: report.Checks, program: Path) -> None:
+    report.step("way wire")
+    with Bed(program, {"desk": SETTINGS["desk"]}, tag="monw", way="wire") as bed:
+        wait_until(lambda: read(bed).get('process_serving{process="wire"}') == 1, 10, "the page")
+        for number in range(3):
+            bot(bed, f"wire-{number}")
+        page = read(bed)
+        names = ("wire_connections_total", "wire_traces_total", "messages_total", 'patterns_total{pattern="bot-template"}')
+        checks.that([page[name] for name in names] == [3] * 4 and not any(name.startswith("proxy") for name in page),
+                    f"the wire observer's counts: {', '.join(f'{name} {page[name]}' for name in names)}")
+
+
 def main() -> int:
     checks = report.Checks()
     need("prometheus", "promtool")
@@ -200,6 +212,7 @@ def main() -> int:
         address_taken(checks, bed)
         if checks.failed:
             bed.show_logs(40)
+    on_the_wire(checks, Path(sys.argv[1]))
     return checks.finish()
 
 

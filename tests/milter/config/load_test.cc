@@ -376,4 +376,7 @@ TEST_CASE("what is allowed but seldom meant is a warning") {
   CHECK(config::warnings(parse("")).empty());
   CHECK(config::warnings(parse("[proxy]\nidle_timeout = \"299s\"\n")).size() == 1);
   CHECK(config::warnings(parse("[general]\nuser = \"root\"\n")).size() == 1);
+  CHECK(config::warnings(parse("[desk]\nlisten = [\"127.0.0.1:9125\", \"[::1]:9125\"]\n")).empty());
+  CHECK(config::warnings(parse("[desk]\nlisten = [\"127.0.0.1:9125\", \"[::]:9125\"]\n")).size() ==
+        1);
 }
