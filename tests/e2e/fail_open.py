@@ -36,8 +36,18 @@ class Row:
         self.longest = longest  # seconds that a message may be delayed
 
 
-def kill(child: str, number: int):
-    return lambda bed: os.kill(bed.segmilter.child(child), number)
+def struck(name: str, child: str, number: int, **options) -> Row:
+    """A child that gets a signal; the row ends when another one is in its place, so that the next begins whole."""
+    pids = []
+
+    def breaks(bed: Bed) -> None:
+        pids.append(bed.segmilter.child(child))
+        os.kill(pids[-1], number)
+
+    def replaced(bed: Bed) -> None:
+        wait_until(lambda: bed.segmilter.child(child) not in (0, pids[-1]), 30, f"another {child}")
+        time.sleep(0.5)
+    return Row(name, breaks, after=replaced, **options)
 
 
 def supervisor(number: int):
@@ -84,12 +94,12 @@ def postfix_stopped(bed: Bed) -> None:
 
 
 ROWS = [
-    Row("the filter is killed", kill("filter", signal.SIGKILL)),
-    Row("the filter is stopped (SIGSTOP)", kill("filter", signal.SIGSTOP), longest=30),
-    Row("the proxy is killed", kill("proxy", signal.SIGKILL)),
-    Row("the proxy is stopped (SIGSTOP)", kill("proxy", signal.SIGSTOP), longest=40),
-    Row("the desk is killed", kill("desk", signal.SIGKILL)),
-    Row("the desk is stopped (SIGSTOP)", kill("desk", signal.SIGSTOP)),
+    struck("the filter is killed", "filter", signal.SIGKILL),
+    struck("the filter is stopped (SIGSTOP)", "filter", signal.SIGSTOP, longest=30),
+    struck("the proxy is killed", "proxy", signal.SIGKILL),
+    struck("the proxy is stopped (SIGSTOP)", "proxy", signal.SIGSTOP, longest=40),
+    struck("the desk is killed", "desk", signal.SIGKILL),
+    struck("the desk is stopped (SIGSTOP)", "desk", signal.SIGSTOP),
     Row("the supervisor is killed", supervisor(signal.SIGKILL), start_again),
     Row("the supervisor is stopped for 8 s (SIGSTOP)", supervisor(signal.SIGSTOP), awake),
     Row("segmilter is restarted", lambda bed: restarted(bed)),
@@ -104,8 +114,8 @@ ROWS = [
 ]
 # The same by the wire observer, where nothing but the filter's question is in the mail's way.
 WIRE_ROWS = [
-    Row("the wire observer is killed", kill("wire", signal.SIGKILL)),
-    Row("the wire observer is stopped (SIGSTOP)", kill("wire", signal.SIGSTOP)),
+    struck("the wire observer is killed", "wire", signal.SIGKILL),
+    struck("the wire observer is stopped (SIGSTOP)", "wire", signal.SIGSTOP),
 ]
 
 
