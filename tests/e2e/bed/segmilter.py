@@ -56,13 +56,14 @@ class Segmilter:
 
     def start(self, log: Path | None = None, without: tuple[str, ...] = ()) -> None:
         """`log`: another place to write it to; `without`: capabilities that root does not have this time."""
+        begin = len(self.log()) if log is None else None
         bounds = ["setpriv", "--bounding-set", ",".join(f"-{name}" for name in without)] if without else []
         with open(log or self.log_file, "ab") as log:
             self.process = subprocess.Popen(
                 self.space.command(*bounds, *self.wrapper, self.program, "run", "-c", self.config),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
-            wait_until(self._ready, 20, "segmilter to be ready")
+            wait_until(lambda: self._ready() and (begin is None or " ready: " in self.log()[begin:]), 20, "segmilter to be ready")
         except (TimeoutError, RuntimeError) as error:
             raise RuntimeError(f"{error}; its log:\n{self.log()[-3000:]}") from None
 
