@@ -25,7 +25,7 @@ from bed.postfix import EXAMPLES
 from bed.process import children, wait_until
 from bed.rights import look
 from bed.smtp import Client, stuffed
-from bed.testbed import CLIENT4, SERVER4, check_machine, need, stop_on_signals, talk
+from bed.testbed import CLIENT4, check_machine, connect, need, stop_on_signals, talk
 
 UNIT = "segmilter.service"
 # The unit's CapabilityBoundingSet, which only CAP_SETPCAP could empty.
@@ -75,12 +75,6 @@ class House:
     def active(self) -> bool:
         return self.machine.systemctl("is-active", UNIT, check=False) == "active"
 
-    def client(self) -> Client:
-        connection = self.link.client.socket()
-        connection.settimeout(60)
-        connection.connect((SERVER4, 25))
-        return Client(connection)
-
     def label(self, tag: str) -> dict:
         """Of a message that a bot sends now; {} where it has none, or was not taken."""
         before = self.box.count()
@@ -118,7 +112,7 @@ def install(checks: report.Checks, house: House) -> None:
     rules = machine.run("nft", "list", "table", "inet", "segmilter", check=False).stdout
     checks.that("tproxy" in rules, "the drop-in has set the firewall's rules")
     done = machine.run("segmilter", "doctor", "--format", "json", check=False)
-    bad = [f"{one['check']}: {one['found']}" for one in json.loads(done.stdout)["findings"] if one["state"] in ("warn", "fail")]
+    bad = [f"{one['check']}: {one['found']}" for one in json.loads(done.stdout)["findings"] if one["state"] in ("warn", "FAIL")]
     checks.that(done.returncode == 0 and not bad, f"segmilter doctor, by the journal: content {bad or ''}")
 
 
@@ -183,7 +177,7 @@ def deaths(checks: report.Checks, house: House) -> None:
         machine.systemctl("kill", "-s", how, "--kill-whom=main", UNIT)
         wait_until(lambda: house.restarts() == before + 1 and house.count(" ready: ") > ready and house.active(), seconds, "the restart")
         print(f"  back after {time.monotonic() - began:.1f} s")
-    client = house.client()
+    client = Client(connect(house.link))
     client.envelope(FROM, TO)
     client.expect("DATA", 354)
     client.send(b"Subject: x\r\n\r\n")
@@ -209,7 +203,7 @@ def deaths(checks: report.Checks, house: House) -> None:
 
 def stop(checks: report.Checks, house: House) -> None:
     report.step("stop")
-    machine, client = house.machine, house.client()
+    machine, client = house.machine, Client(connect(house.link))
     client.envelope(FROM, TO)
     client.expect("DATA", 354)
     client.send(b"Message-Id: <open@sender.example>\r\nX-Test-Id: open\r\nSubject: x\r\n\r\n")

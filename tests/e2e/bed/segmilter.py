@@ -24,7 +24,6 @@ class Segmilter:
         self.space, self.program, self.root, self.queue = space, program, root, queue
         self.config, self.log_file = root / "segmilter.toml", root / "segmilter.log"
         self.process: subprocess.Popen | None = None
-        self.wrapper: list[str] = []  # what the program is run by: see sandbox.py
         root.mkdir(parents=True)
         shutil.chown(root, USER)
         sockets = queue / "segmilter"
@@ -60,7 +59,7 @@ class Segmilter:
         bounds = ["setpriv", "--bounding-set", ",".join(f"-{name}" for name in without)] if without else []
         with open(log or self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                self.space.command(*bounds, *self.wrapper, self.program, "run", "-c", self.config),
+                self.space.command(*bounds, self.program, "run", "-c", self.config),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             wait_until(lambda: self._ready() and (begin is None or " ready: " in self.log()[begin:]), 20, "segmilter to be ready")

@@ -54,6 +54,17 @@ def stop_on_signals() -> None:
         signal.signal(number, leave)
 
 
+def connect(link: Link, port: int = 25, v6: bool = False, source: str = "") -> socket.socket:
+    """A connection from the client (from `source`, one of its addresses) to the server, not yet spoken on."""
+    family, server = (socket.AF_INET6, SERVER6) if v6 else (socket.AF_INET, SERVER4)
+    connection = link.client.socket(family)
+    connection.settimeout(60)
+    if source:
+        connection.bind((source, 0))
+    connection.connect((server, port))
+    return connection
+
+
 def talk(link: Link, role: str, tag: str) -> str:
     """Sends to port 25 of the server as the quickstart's talk_sender.py does; returns the answer to the message."""
     done = link.client.run("/usr/bin/python3", TALK_SENDER, role, SERVER4, "alice@example.org", tag,
@@ -167,14 +178,7 @@ class Bed:
         return instance
 
     def connect(self, port: int = 25, v6: bool = False, source: str = "") -> socket.socket:
-        """A connection from the client (from `source`, one of its addresses) to the server, not yet spoken on."""
-        family, server = (socket.AF_INET6, SERVER6) if v6 else (socket.AF_INET, SERVER4)
-        connection = self.link.client.socket(family)
-        connection.settimeout(60)
-        if source:
-            connection.bind((source, 0))
-        connection.connect((server, port))
-        return connection
+        return connect(self.link, port, v6, source)
 
     def smtp(self, port: int = 25, v6: bool = False, source: str = "", **options) -> Client:
         return Client(self.connect(port, v6, source), **options)
