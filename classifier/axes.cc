@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "classifier/stream.h"
+
 namespace classifier {
 namespace {
 
@@ -39,6 +41,8 @@ constexpr double kPartialDoubt = 0.25;
 constexpr double kSealedStream = 0.05;
 constexpr double kSealedPlace = 0.15;  // of a header apart, or of few lines
 constexpr double kSealedTemplate = 0.35;
+// The message was found, but not to the byte.
+constexpr double kNearDoubt = 0.15;
 constexpr double kSureCut = 0.95;    // a cut of this confidence adds nothing
 constexpr double kMostDoubt = 0.70;  // a finding is still the likeliest of several
 
@@ -267,6 +271,10 @@ WriterReading read_writer(const Trace& trace, const Writes& writes, const Featur
   if (trace.window == Window::Inferred) {
     doubt += sealed_doubt(result.writer, features);
     why.add(Because::Sealed);
+  }
+  if (trace.window == Window::Near) {
+    doubt += kNearDoubt;
+    why.add(Because::Near, to_u32(trace.miss));
   }
   if (writes.segment.other != 0 && trace.records.empty()) doubt += kMovingDoubt;
   if (trace.via == Via::Read) doubt += kReadDoubt;

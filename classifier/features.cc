@@ -6,6 +6,8 @@
 #include <optional>
 #include <span>
 
+#include "classifier/stream.h"
+
 namespace classifier {
 namespace {
 
@@ -100,6 +102,11 @@ Place place_of(const Trace& trace, const Boundary& boundary, const BufferStart& 
   }
   if (marks.header_end != 0 && (offset == marks.header_end || offset == marks.body_begin)) {
     return Place::HeaderEnd;
+  }
+  // Whether the header ends just there is not known to the byte (on the wire; else `miss` is 0).
+  if (trace.miss != 0 && offset + trace.miss >= marks.header_end &&
+      offset <= marks.body_begin + trace.miss) {
+    return segment.line_end ? Place::BodyLine : Place::BodyMiddle;
   }
   if (offset < marks.header_end) return header_place(trace, boundary);
   return segment.line_end ? Place::BodyLine : Place::BodyMiddle;
@@ -228,7 +235,7 @@ double push_share(const Trace& trace, const Writes& writes) {
   return fulls == 0 ? 0 : static_cast<double>(pushed) / fulls;
 }
 
-// Where cut number `index` of a sealed message lies, if its shape is what it seems.
+// Where cut number `index` lies that nobody has told of, if the message's shape is what it seems.
 Place sealed_place(SealedShape shape, std::size_t index, std::uint32_t offset) {
   switch (shape) {
     case SealedShape::OneWrite:
@@ -249,21 +256,63 @@ Place sealed_place(SealedShape shape, std::size_t index, std::uint32_t offset) {
   return Place::BodyMiddle;
 }
 
-// The same where the milter has told where the header's parts end.
-Place sealed_place(const Landmarks& marks, std::uint32_t offset, std::uint32_t run) {
+// Where a cut lies in the text that the milter was shown: a place, or a range where that is not
+// known to the byte (Window::Near, CBC).
+struct Range {
+  std::uint32_t begin = 0;
+  std::uint32_t end = 0;
+  bool exact() const { return begin == end; }
+  bool has(std::uint32_t offset) const { return offset >= begin && offset <= end; }
+  bool has_end_of_line(const Landmarks& marks) const {
+    const auto in = [this](std::uint32_t offset) { return offset != 0 && has(offset); };
+    return in(marks.first_line_end) || std::any_of(marks.folds.begin(), marks.folds.end(), in) ||
+           std::any_of(marks.fields.begin(), marks.fields.end(),
+                       [&](const HeaderField& field) { return in(field.end); });
+  }
+};
+
+// By what the milter has told of the text's lines. Nothing: the cut may be at the end of a line or
+// beside it.
+std::optional<Place> shown_place(const Landmarks& marks, const Range& range, std::uint32_t run) {
   if (ends_buffer(run)) return Place::Grid;
-  if (offset == marks.header_end || offset == marks.body_begin) return Place::HeaderEnd;
-  if (offset > marks.header_end) return Place::BodyMiddle;
+  if (range.has(marks.header_end) || range.has(marks.body_begin)) return Place::HeaderEnd;
+  if (range.begin > marks.header_end) return Place::BodyMiddle;
+  if (!range.exact()) {
+    const Range held_back{range.begin, range.end + kHeldBack};
+    if (held_back.has_end_of_line(marks)) return std::nullopt;
+    return Place::HeaderMiddle;
+  }
+  const std::uint32_t offset = range.begin;
   if (!marks.fields.empty() && marks.fields.front().end == offset) return Place::FirstField;
   for (std::uint32_t left = 0; left <= 2; ++left) {
     if (marks.first_line_end == offset + left) return Place::FirstLine;
   }
-  for (std::uint32_t left = 0; left <= kHeldBack; ++left) {
-    const std::uint32_t end = offset + left;
-    if (ends_field(marks, end)) return Place::HeaderLine;
-    if (std::binary_search(marks.folds.begin(), marks.folds.end(), end)) return Place::HeaderLine;
+  const Range held_back{offset, offset + kHeldBack};
+  return held_back.has_end_of_line(marks) ? Place::HeaderLine : Place::HeaderMiddle;
+}
+
+// How far a cut behind `records` records may lie from where it seems to.
+Range range_of(const Trace& trace, std::uint32_t offset, std::size_t records) {
+  if (trace.hello.slack != 0) {
+    const std::uint64_t less = std::uint64_t{trace.hello.slack} * records;
+    return {offset - to_u32(std::min<std::uint64_t>(less, offset)), offset};
   }
-  return Place::HeaderMiddle;
+  if (trace.window != Window::Near) return {offset, offset};
+  const std::uint32_t miss = to_u32(trace.miss);
+  return {offset - std::min(miss, offset), offset + std::min(miss, UINT32_MAX - offset)};
+}
+
+// Where cuts may be at line ends or beside them, so many of them that never surely are in the
+// middle of a line are a line writer's.
+constexpr std::size_t kManyLines = 10;
+
+bool writes_lines(const Trace& trace, const Writes& writes, SealedShape shape) {
+  if (shape != SealedShape::Lines || writes.boundaries.size() < kManyLines) return false;
+  return std::none_of(
+      writes.boundaries.begin(), writes.boundaries.end(), [&](const Boundary& boundary) {
+        const Range range = range_of(trace, boundary.offset, boundary.segment + 1);
+        return shown_place(trace.landmarks, range, boundary.offset) == Place::HeaderMiddle;
+      });
 }
 
 // The writes of the chunk that has the most: between chunks the protocol cuts, and Exim's header is
@@ -294,7 +343,22 @@ void extract_sealed(const Trace& trace, const Writes& writes, Features& features
   if (!trace.chunk_begins.empty()) sizes = longest_chunk(trace, sizes);
   features.shape = shape_of(sizes, writes.full, trace.hello.slack);
   features.line_buffer = features.shape == SealedShape::LineBuffer;
-  const bool read = trace.landmarks.header_end != 0 && trace.hello.slack == 0;
+  // Sizes alone tell some shapes, although they are not known to the byte.
+  const bool sized = features.shape == SealedShape::Blocks ||
+                     features.shape == SealedShape::LineBuffer ||
+                     features.shape == SealedShape::Segments;
+  const bool shown = trace.landmarks.header_end != 0 && (trace.hello.slack == 0 || !sized);
+  const bool guessed = trace.window != Window::Near || sized;
+  const bool lines = shown && writes_lines(trace, writes, features.shape);
+  const auto place_at = [&](std::size_t i, std::uint32_t run) {
+    const Boundary& boundary = writes.boundaries[i];
+    if (shown) {
+      const Range range = range_of(trace, boundary.offset, boundary.segment + 1);
+      const auto place = shown_place(trace.landmarks, range, run);
+      return place.value_or(lines ? Place::HeaderLine : Place::BodyMiddle);
+    }
+    return guessed ? sealed_place(features.shape, i, boundary.offset) : Place::BodyMiddle;
+  };
   BufferStart start{.lead = trace.records.front().before};
   for (std::size_t i = 0; i < writes.boundaries.size(); ++i) {
     const Boundary& boundary = writes.boundaries[i];
@@ -304,10 +368,7 @@ void extract_sealed(const Trace& trace, const Writes& writes, Features& features
     if (!terminator && features.shape == SealedShape::Segments) continue;
     const bool chunk =
         std::binary_search(trace.chunk_begins.begin(), trace.chunk_begins.end(), boundary.offset);
-    const Place place = terminator ? Place::Terminator
-                        : chunk    ? Place::Chunk
-                        : read     ? sealed_place(trace.landmarks, boundary.offset, run)
-                                   : sealed_place(features.shape, i, boundary.offset);
+    const Place place = terminator ? Place::Terminator : chunk ? Place::Chunk : place_at(i, run);
     if (chunk) start = {boundary.offset, trace.records[boundary.segment + 1].before};
     features.cuts.push_back({boundary.offset, place, boundary.confidence, run});
     ++features.places[static_cast<int>(place)];

@@ -72,7 +72,9 @@ void Observer::on_command(Span line) {
 
 void Observer::on_message(Message&& message) {
   messages_ = message.ordinal;
-  Trace trace;
+  ObservedMessage observed{.envelope = std::move(message.envelope),
+                           .claims = std::move(message.claims)};
+  Trace& trace = observed.trace;
   trace.via = via_;
   trace.message = message.ordinal;
   trace.transfer = message.transfer;
@@ -87,8 +89,7 @@ void Observer::on_message(Message&& message) {
   trace.dialogue.quit_with_dot = end_seen && trace.segments.back().after > 0;
   append_chunks(message, trace);
   trace.landmarks = std::move(message.landmarks);
-  sink_.claimed(std::move(message.claims));
-  sink_.message(std::move(trace));
+  sink_.message(std::move(observed));
 }
 
 void Observer::on_answer(std::uint32_t ordinal) {

@@ -26,20 +26,23 @@
 
 namespace classifier {
 
+// A message whose last byte was seen.
+struct ObservedMessage {
+  Trace trace;             // `trace.path` is as set by Observer::set_path()
+  EnvelopeSizes envelope;  // of the commands in front of it, refused ones among them
+  Claims claims;           // text: to be used at once or thrown away, never kept
+};
+
 class Observer final : private SmtpTracker::Listener {
  public:
   class Sink {
    public:
     virtual ~Sink() = default;
-    // What the message of the next call claims about its sender; only who classifies at once wants
-    // it, and nobody may keep it.
-    virtual void claimed(Claims&& claims) { (void)claims; }
-    // A message ended; its trace. `trace.path` is as set by set_path().
-    virtual void message(Trace&& trace) = 0;
+    virtual void message(ObservedMessage&& message) = 0;
     // The server has answered message `ordinal`.
     virtual void answered(std::uint32_t ordinal) = 0;
-    // No message of this session can be told from here on. Ambiguous: nor can the last one that was
-    // told and not answered.
+    // No message of this session can be told from here on, nor those that were told and are not
+    // answered: their answers will not be seen.
     virtual void lost(Reason reason) = 0;
     // TLS begins: who follows it? Nobody: the session is lost, Encrypted.
     virtual std::shared_ptr<SealedStream> seal(SealedLog::Start&& start, ArrivalLog&& arrivals) {
@@ -69,6 +72,8 @@ class Observer final : private SmtpTracker::Listener {
   void finish();
 
   bool lost() const { return tracker_.lost() && !sealed(); }
+  // The server's greeting has come to its end.
+  bool greeted() const { return tracker_.greeted(); }
   // As SmtpTracker. False under TLS.
   bool between_transactions() const { return !sealed_ && tracker_.between_transactions(); }
   // The streams are TLS, and followed.

@@ -9,7 +9,7 @@ namespace classifier {
 namespace {
 
 // {0} {1} {2}: the numbers; {3}: "s" unless the first is one; {4}: the text; {5}: the weight.
-constexpr std::array<std::string_view, 27> kSentences = {
+constexpr std::array<std::string_view, 28> kSentences = {
     "{4}",
     "{4} {5:+.1f}",
     "{0} of {1} write ends are multiples of {2}",
@@ -31,6 +31,7 @@ constexpr std::array<std::string_view, 27> kSentences = {
     "terminator apart",
     "encrypted: segments do not show the writes",
     "under TLS: told by the sizes of the records",
+    "not placed to the byte: {0} byte{3} more or less than was shown",
     "{0} of {1} segments repaired",
     "{0} of {1} segments repaired, {2} cuts unexplained",
     "full size moves between {0} and {1}, {2}x",
@@ -67,6 +68,7 @@ std::string Reasons::operator[](std::size_t at) const {
   if (entry.because == Because::ReadsHide && a == 0) {
     return "reads joined the segments unevenly";
   }
+  if (entry.because == Because::Near && a == 0) return "not placed to the byte";
   return fmt::format(fmt::runtime(kSentences[which]), a, b, c, a == 1 ? "" : "s",
                      std::string_view(entry.text.data(), entry.length), entry.weight);
 }

@@ -37,6 +37,7 @@ enum class Because : std::uint8_t {
   Terminator,  // the terminator came apart
   Encrypted,
   Sealed,         // under TLS, by records
+  Near,           // a bytes more or less than the milter was shown; 0: not known how many
   Repaired,       // a of b segments repaired
   Noise,          // a of b segments repaired, c cuts unexplained
   FullSizeMoves,  // between a and b, c times

@@ -14,7 +14,7 @@ SealedLog::SealedLog(Start start, ArrivalLog&& arrivals, Sink* sink)
 
 std::size_t SealedLog::held() const {
   std::size_t records = tls_.turn().records.capacity();
-  for (const Turn& turn : turns_) records += turn.records.capacity();
+  for (const Kept& kept : turns_) records += kept.turn.records.capacity();
   return arrivals_.held() + records * sizeof(SealedRecord);
 }
 
@@ -25,7 +25,9 @@ void SealedLog::segment(const Arrival& arrival) {
 void SealedLog::client(std::span<const char> bytes) {
   arrivals_.given(bytes);
   if (lost()) return;
+  const bool fresh = tls_.turn().empty();
   tls_.client(bytes);
+  if (fresh && !tls_.turn().empty()) began_ns_ = now_ns_;
   lost() ? arrivals_.forget_all() : forget();
 }
 
@@ -37,11 +39,24 @@ void SealedLog::finish() {
 
 void SealedLog::on_turn(Turn&& turn) {
   if (sink_ != nullptr) return judge_.turn(std::move(turn), tls_.slack());
-  if (std::exchange(placed_, false)) return turns_.clear();
+  if (std::exchange(placed_, false)) return forget_turns();
   split_command_ = split_command_ || (tls_.slack() == 0 && splits_command(turn));
   if (!std::exchange(greeted_, true)) return;
-  if (turns_.size() == kTurns) turns_.pop_front();
-  turns_.push_back(std::move(turn));
+  records_ += turn.records.size();
+  turns_.push_back({std::move(turn), began_ns_});
+  while (turns_.size() > kTurns || records_ > start_.segments) forget_oldest_turn();
+}
+
+void SealedLog::forget_oldest_turn() {
+  forgotten_ += turns_.front().turn.bytes;
+  records_ -= turns_.front().turn.records.size();
+  turns_.pop_front();
+}
+
+void SealedLog::forget_turns() {
+  turns_.clear();
+  forgotten_ = 0;
+  records_ = 0;
 }
 
 void SealedLog::on_more_answers() {
@@ -59,27 +74,53 @@ void SealedLog::tell(std::optional<SealedMessage>&& message) {
   sink_->sealed_message(std::move(trace));
 }
 
-std::optional<Trace> SealedLog::trace(const ShownSizes& sizes, std::uint32_t ordinal) {
-  if (lost()) return std::nullopt;
-  std::deque<const Turn*> turns;
-  for (const Turn& turn : turns_) turns.push_back(&turn);
-  // Postfix answers the commands in front of a chunk as soon as it has to wait for more of it.
-  const bool answered = tls_.turn().empty();
-  if (!answered) turns.push_back(&tls_.turn());
-  auto message = place_message(turns, sizes, tls_.slack(), answered);
-  if (!message) return std::nullopt;
-  message->split_command = split_command_;
-  if (message->transfer == Transfer::Data && !turns_.empty()) {
-    message->data_ahead = !is_four_letters(turns_.back(), tls_.slack());
-    message->rcpt_ahead = turns_.size() == (message->data_ahead ? 1U : 2U);
+// What was said since `mail_ns`: a turn that the server had answered by then is over, and so is
+// all in front of it. A turn was answered before the next one began.
+Turns SealedLog::since(std::uint64_t mail_ns) const {
+  Turns turns{.forgotten = forgotten_, .answered = tls_.turn().empty()};
+  for (std::size_t i = 0; i < turns_.size(); ++i) {
+    if (turns_[i].began_ns != 0 && turns_[i].began_ns <= mail_ns) {
+      turns.kept.clear();
+      turns.forgotten = 0;
+    }
+    turns.kept.push_back(&turns_[i].turn);
   }
-  Trace trace = trace_of(*message, ordinal);
-  if (answered) {
-    turns_.clear();
+  if (turns.answered) return turns;
+  if (began_ns_ != 0 && began_ns_ <= mail_ns) {
+    turns.kept.clear();
+    turns.forgotten = 0;
+  }
+  turns.kept.push_back(&tls_.turn());
+  return turns;
+}
+
+std::variant<Trace, Reason> SealedLog::trace(const ShownSizes& shown, std::uint32_t ordinal,
+                                             std::uint64_t mail_ns) {
+  if (lost()) return Reason::Lost;
+  const Turns turns = since(mail_ns);
+  auto placed = place_message(turns, shown, tls_.slack());
+  if (const auto* reason = std::get_if<Reason>(&placed)) return *reason;
+  auto& message = std::get<SealedMessage>(placed);
+  message.split_command = split_command_;
+  if (message.transfer == Transfer::Data && !message.early && turns.kept.size() > 1) {
+    const Turn& commands = *turns.kept[turns.kept.size() - 2];
+    message.data_ahead = !is_four_letters(commands, tls_.slack());
+    message.rcpt_ahead = turns.kept.size() == (message.data_ahead ? 2U : 3U);
+  }
+  Trace trace = trace_of(message, ordinal);
+  trace.dialogue.early_data = message.early;
+  if (turns.answered) {
+    forget_turns();
   } else {
     placed_ = true;
   }
   return trace;
+}
+
+bool SealedLog::answered() const {
+  if (lost()) return true;
+  const bool quit = turns_.size() == 1 && is_four_letters(turns_.front().turn, tls_.slack());
+  return (turns_.empty() || quit) && (tls_.turn().empty() || tls_.closing());
 }
 
 Trace SealedLog::trace_of(const SealedMessage& message, std::uint32_t ordinal) const {
@@ -129,7 +170,7 @@ const std::string& SealedLog::print_of_hello() const {
 // What lies before everything that may still be asked for.
 void SealedLog::forget() {
   while (!turns_.empty() && arrivals_.size() > start_.segments / 2) {
-    turns_.pop_front();
+    forget_oldest_turn();
     arrivals_.forget_before(start_.offset + kept_from());
   }
   arrivals_.forget_before(start_.offset + kept_from());
@@ -138,7 +179,7 @@ void SealedLog::forget() {
 std::uint64_t SealedLog::kept_from() const {
   std::uint64_t from = tls_.needed_from();
   if (const auto held = judge_.held_from()) from = std::min(from, *held);
-  if (!turns_.empty()) from = std::min(from, turns_.front().records.front().begin);
+  if (!turns_.empty()) from = std::min(from, turns_.front().turn.records.front().begin);
   return from;
 }
 

@@ -1,10 +1,8 @@
 // What is kept of a session under TLS: arrivals and the records they carried, so that a message's
 // trace can be made when it is known which records it is.
 //
-//     segment(…), client(…), server(…) ─► ArrivalLog + TlsSession ─┬─► trace(sizes)   the milter
-//     asks
-//                                                                  └─► Sink           a capture:
-//                                                                  inferred
+//     segment(…), client(…), server(…) ─► ArrivalLog + TlsSession ─┬─► trace(shown)   a milter asks
+//                                                                  └─► Sink           a capture
 //
 // Landmarks are not known here: nobody read the text. Bounded by Limits. Not thread-safe.
 #pragma once
@@ -13,6 +11,7 @@
 #include <deque>
 #include <optional>
 #include <span>
+#include <variant>
 
 #include "classifier/arrivals.h"
 #include "classifier/client_hello.h"
@@ -72,9 +71,17 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   std::uint64_t client_offset() const override { return arrivals_.offset(); }
   std::size_t held() const override;
 
+  // The time of what is given next, of any monotonic clock; trace() compares it.
+  void now(std::uint64_t ns) { now_ns_ = ns; }
   // The message that has been received and not answered yet, by the sizes of what the milter was
-  // shown. Message number `ordinal` of the session. Nothing where no turn can be it.
-  std::optional<Trace> trace(const ShownSizes& sizes, std::uint32_t ordinal);
+  // shown. Message number `ordinal` of the session. `mail_ns`: when the server had read the
+  // message's MAIL and had not answered it; 0: not known. What was over by then is no part of it.
+  // Lost: no turn can be it; Ambiguous: more than
+  // this message may lie in its turn.
+  std::variant<Trace, Reason> trace(const ShownSizes& shown, std::uint32_t ordinal,
+                                    std::uint64_t mail_ns = 0);
+  // All that was said has been answered, as far as can be told: no message is under way.
+  bool answered() const;
 
  private:
   // BDAT in chunks that are answered one by one: so many of the last turns are kept, as long as
@@ -85,7 +92,15 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   void on_more_answers() override;
   void on_next_turn() override;
 
+  struct Kept {
+    Turn turn;
+    std::uint64_t began_ns = 0;
+  };
+
   void tell(std::optional<SealedMessage>&& message);
+  Turns since(std::uint64_t mail_ns) const;
+  void forget_oldest_turn();
+  void forget_turns();
   Trace trace_of(const SealedMessage& message, std::uint32_t ordinal) const;
   const std::string& print_of_hello() const;
   void forget();
@@ -99,9 +114,13 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   std::uint32_t told_ = 0;
   mutable std::optional<std::string> ja4_;  // taken once, when a message wants it
   // Without a sink:
-  std::deque<Turn> turns_;  // of this transaction, the last ones
-  bool greeted_ = false;    // the first turn, EHLO, is over
-  bool placed_ = false;     // the turn in hand was found to end a message
+  std::deque<Kept> turns_;       // since the last message that was asked for, the last ones
+  std::uint64_t forgotten_ = 0;  // bytes of those in front of them
+  std::size_t records_ = 0;      // in turns_
+  std::uint64_t began_ns_ = 0;   // of the turn in hand
+  std::uint64_t now_ns_ = 0;
+  bool greeted_ = false;  // the first turn, EHLO, is over
+  bool placed_ = false;   // the turn in hand was found to end a message
   bool split_command_ = false;
 };
 

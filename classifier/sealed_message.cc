@@ -8,18 +8,14 @@ namespace {
 
 // `DATA`, `QUIT`, `RSET` or `NOOP` with CRLF.
 constexpr std::uint32_t kFourLetters = 6;
-// `.` and CRLF.
-constexpr std::uint64_t kDotLine = 3;
 // Behind DATA on a line of its own a message may be as short as this; else it was RSET, and the
 // next turn is MAIL.
 constexpr std::uint64_t kLeastBehindData = 100;
 // A turn of this size behind an envelope is a message: commands, even some recipients, have less.
 constexpr std::uint64_t kLeastMessage = 300;
 constexpr std::uint32_t kCrLf = 2;
-// Bytes that a message may have beyond what is shown of it, and the shortest lines of one that ends
-// them with LF alone, as a mean.
-constexpr std::uint64_t kMostUnshown = 64;
-constexpr std::uint64_t kLeastLine = 10;
+// Bytes behind a message that may be what Postfix strips of it.
+constexpr std::uint64_t kMostBehind = 64;
 // `MAIL FROM:<>` and `RCPT TO:<a@b>` with their CRLF.
 constexpr std::uint64_t kLeastEnvelope = 29;
 
@@ -71,21 +67,23 @@ std::optional<std::uint64_t> chunk_of(std::uint64_t bytes, bool last) {
   return std::nullopt;
 }
 
-// The message and, perhaps, QUIT or a whole next command behind it. RFC 2920 lets a client go on
-// without waiting.
-std::optional<SealedMessage> place_data(const Turn& turn, std::uint64_t size) {
-  if (turn.bytes < size) return std::nullopt;
-  const std::uint64_t behind = turn.bytes - size;
-  if (behind != 0 && behind != kFourLetters && !begins_record(turn, size)) return std::nullopt;
-  SealedMessage message;
-  append(turn, 0, size, message);
-  message.window = Window::Exact;
-  message.quit_with_dot = behind != 0;
-  return message;
-}
+// What the milter was shown, beside what the turns hold.
+struct Search {
+  const Turns& turns;
+  const ShownSizes& shown;
 
-// Of a message by BDAT, the last one first: a chunk behind its command, or the part of it that is
-// in one turn.
+  const Turn& last() const { return *turns.kept.back(); }
+  std::uint64_t envelope() const { return shown.envelope.total; }
+  // Bytes in front of the last turn, and of turn number `index`.
+  std::uint64_t said() const { return in_front(turns.kept.size() - 1); }
+  std::uint64_t in_front(std::size_t index) const {
+    std::uint64_t bytes = turns.forgotten;
+    for (std::size_t i = 0; i < index; ++i) bytes += turns.kept[i]->bytes;
+    return bytes;
+  }
+};
+
+// One way to read the turns: a chunk, or what DATA brought, behind its command; the last one first.
 struct Chunk {
   const Turn* turn;
   std::uint64_t begin;  // in the turn's plaintext
@@ -93,22 +91,57 @@ struct Chunk {
   bool goes_on = false;  // began in the turn before
 };
 
-// From the end backwards; `behind` bytes of QUIT follow the last chunk. The first turn may have the
-// envelope in front of the first chunk's command.
-std::vector<Chunk> find_chunks(const std::deque<const Turn*>& turns, std::uint64_t size,
-                               std::uint32_t behind) {
+// The message begins with the turn; or, where DATA had not been said before, behind the commands in
+// front of it. Behind the message stands nothing, QUIT, or the next transaction (RFC 2920), which
+// then begins a record.
+std::optional<SealedMessage> place_data(const Search& search) {
+  const Turn& turn = search.last();
+  const std::uint64_t commands = search.envelope() == 0 ? 0 : search.envelope() + kFourLetters;
+  const std::uint64_t said = search.said();
+  std::uint64_t front = commands - std::min(commands, said);
+  if (front < kFourLetters) front = 0;  // command lines that ended in LF alone
+  if (turn.bytes <= front) return std::nullopt;
+  const std::uint64_t size = turn.bytes - front;
+  const std::uint64_t shown = size_by_data(search.shown);
+  const auto place = [&](std::uint64_t bytes) {
+    SealedMessage message;
+    append(turn, front, bytes, message);
+    message.window = Window::Exact;
+    message.quit_with_dot = bytes != size;
+    message.data_ahead = message.early = front != 0;
+    return message;
+  };
+  if (size == shown) return place(shown);
+  if (size == shown + kFourLetters) return place(shown);
+  const bool explained = commands == 0 || front != 0 || said < commands + kMostBehind;
+  if (!explained) return std::nullopt;
+  if (size > shown && begins_record(turn, front + shown)) return place(shown);
+  const bool quit = size > kFourLetters && turn.records.back().plain == kFourLetters;
+  for (const std::uint64_t bytes : {quit ? size - kFourLetters : size, size}) {
+    if (explain(search.shown, bytes, Transfer::Data)) return place(bytes);
+  }
+  return std::nullopt;
+}
+
+// From the end backwards; `behind` bytes of QUIT follow the last chunk. In front of the first one's
+// command stands the envelope, or the part of it that was not said in a turn of its own.
+std::vector<Chunk> find_chunks(const Search& search, std::uint32_t behind) {
   std::vector<Chunk> chunks;
+  const std::uint64_t size = size_by_bdat(search.shown);
   std::uint64_t left = size;
-  for (std::size_t i = turns.size(); i-- > 0 && left > 0;) {
-    const Turn& turn = *turns[i];
+  for (std::size_t i = search.turns.kept.size(); i-- > 0 && left > 0;) {
+    const Turn& turn = *search.turns.kept[i];
     const bool last = chunks.empty();
     if (!turn.whole()) return {};
     const std::uint64_t bytes = turn.bytes - std::min<std::uint64_t>(turn.bytes, last ? behind : 0);
-    // All that is left behind a chunk's command, alone or with an envelope in front of it; or a
-    // chunk of its own. A few bytes too many are no envelope: then it was DATA, and the sizes miss.
     const std::uint64_t command = chunk_command(left, last);
-    const std::uint64_t front = bytes - std::min(bytes, left);
-    if (front == command || front >= command + kLeastEnvelope) {
+    if (bytes >= left + command) {
+      const std::uint64_t front = bytes - left - command;
+      const std::uint64_t envelope = search.envelope();
+      const std::uint64_t said = search.in_front(i);
+      const bool fits = front == 0 || front == envelope || front + said == envelope;
+      // What else was said in front may be a message of this size, and the one in question.
+      if (!fits || said >= envelope + size) return {};
       chunks.push_back({&turn, bytes - left, left});
       return chunks;
     }
@@ -125,14 +158,13 @@ std::vector<Chunk> find_chunks(const std::deque<const Turn*>& turns, std::uint64
 //
 //     client   MAIL,RCPT,BDAT n LAST,16384 │ 16384 2210
 //     server                              28           │
-std::vector<Chunk> find_spread_chunk(const std::deque<const Turn*>& turns, const ShownSizes& sizes,
-                                     std::uint32_t behind) {
+std::vector<Chunk> find_spread_chunk(const Search& search, std::uint32_t behind) {
   std::vector<Chunk> parts;
-  const std::uint64_t size = size_by_bdat(sizes);
-  const std::uint64_t commands = sizes.envelope + chunk_command(size, true);
+  const std::uint64_t size = size_by_bdat(search.shown);
+  const std::uint64_t commands = search.envelope() + chunk_command(size, true);
   std::uint64_t left = size + behind;
-  for (std::size_t i = turns.size(); i-- > 0 && sizes.envelope != 0;) {
-    const Turn& turn = *turns[i];
+  for (std::size_t i = search.turns.kept.size(); i-- > 0 && search.envelope() != 0;) {
+    const Turn& turn = *search.turns.kept[i];
     if (!turn.whole()) return {};
     const std::uint64_t not_text = parts.empty() ? behind : 0;
     if (turn.bytes <= not_text) return {};
@@ -142,6 +174,7 @@ std::vector<Chunk> find_spread_chunk(const std::deque<const Turn*>& turns, const
       continue;
     }
     if (turn.bytes - left != commands) return {};
+    if (search.in_front(i) >= size) return {};
     parts.push_back({&turn, commands, left - not_text});
     return parts;
   }
@@ -154,34 +187,32 @@ struct Reading {
   int signs = 0;
 };
 
-Reading read_chunks(const std::deque<const Turn*>& turns, const ShownSizes& sizes,
-                    std::uint32_t behind) {
+Reading read_chunks(const Search& search, std::uint32_t behind) {
   constexpr int kEnvelopeFits = 3;  // more than all other signs of a single chunk
-  Reading reading{find_spread_chunk(turns, sizes, behind)};
-  if (reading.chunks.empty()) {
-    reading.chunks = find_chunks(turns, size_by_bdat(sizes), behind);
-  }
+  const ShownSizes& shown = search.shown;
+  Reading reading{find_spread_chunk(search, behind)};
+  if (reading.chunks.empty()) reading.chunks = find_chunks(search, behind);
   if (reading.chunks.empty()) return reading;
   const std::vector<Chunk>& chunks = reading.chunks;
   const Chunk& first = chunks.back();
   const bool one = chunks.size() == 1 || chunks.front().goes_on;
-  const std::uint64_t command = chunk_command(one ? size_by_bdat(sizes) : first.size, one);
+  const std::uint64_t command = chunk_command(one ? size_by_bdat(shown) : first.size, one);
   int& found = reading.signs;
   if (begins_record(*first.turn, first.begin)) ++found;  // the text was written apart
-  if (!one && first.size == sizes.header) ++found;       // Exim: the header in its own chunk
+  if (!one && first.size == shown.header) ++found;       // Exim: the header in its own chunk
   if (one && first.begin == command) ++found;
-  if (sizes.envelope != 0 && first.begin == sizes.envelope + command) found += kEnvelopeFits;
+  if (search.envelope() != 0 && first.begin == search.envelope() + command) found += kEnvelopeFits;
   if (behind != 0 && chunks.front().turn->records.back().plain == kFourLetters) ++found;
   return reading;
 }
 
-std::optional<SealedMessage> place_chunks(const std::deque<const Turn*>& turns,
-                                          const ShownSizes& sizes) {
-  const Reading alone = read_chunks(turns, sizes, 0);
-  const Reading with_quit = read_chunks(turns, sizes, kFourLetters);
-  const bool quit = with_quit.signs > alone.signs;
+std::optional<SealedMessage> place_chunks(const Search& search) {
+  const Reading alone = read_chunks(search, 0);
+  const Reading with_quit = read_chunks(search, kFourLetters);
+  const bool one = alone.chunks.empty() != with_quit.chunks.empty();
+  const bool quit = one ? alone.chunks.empty() : with_quit.signs > alone.signs;
   const auto& chunks = (quit ? with_quit : alone).chunks;
-  const bool sure = alone.signs != with_quit.signs;
+  const bool sure = one || alone.signs != with_quit.signs;
   if (chunks.empty() || (!sure && chunks.size() > 1)) return std::nullopt;
   SealedMessage message;
   message.transfer = Transfer::Bdat;
@@ -199,48 +230,72 @@ std::optional<SealedMessage> place_chunks(const std::deque<const Turn*>& turns,
   return message;
 }
 
+// A single chunk behind its envelope, of which Postfix shows more than the client sent.
+std::optional<SealedMessage> place_shown_with_more(const Search& search) {
+  const Turn& turn = search.last();
+  const std::uint64_t said = search.said();
+  const std::uint64_t envelope = search.envelope();
+  if (envelope == 0 || said > envelope) return std::nullopt;
+  const bool quit = turn.bytes > kFourLetters && turn.records.back().plain == kFourLetters;
+  const std::uint64_t front = envelope - said;
+  const std::uint64_t taken = front + (quit ? kFourLetters : 0);
+  if (turn.bytes <= taken) return std::nullopt;
+  const auto size = chunk_of(turn.bytes - taken, true);
+  if (!size || !explain(search.shown, *size, Transfer::Bdat)) return std::nullopt;
+  SealedMessage message;
+  message.transfer = Transfer::Bdat;
+  message.window = Window::Exact;
+  message.quit_with_dot = quit;
+  message.data_ahead = message.rcpt_ahead = front >= kLeastEnvelope;
+  append(turn, front + chunk_command(*size, true), *size, message);
+  return message;
+}
+
 std::uint64_t distance(std::uint64_t a, std::uint64_t b) {
   return a < b ? b - a : a - b;
 }
 
-}  // namespace
-
-std::uint64_t size_by_data(const ShownSizes& sizes) {
-  return size_by_bdat(sizes) + sizes.dots + kDotLine;
-}
-
-std::uint64_t size_by_bdat(const ShownSizes& sizes) {
-  return sizes.header + *sizes.body;
-}
-
-std::uint64_t most_miss(std::uint64_t size) {
-  return std::max(kMostUnshown, size / kLeastLine);
-}
-
-std::optional<SealedMessage> place_message(const std::deque<const Turn*>& turns,
-                                           const ShownSizes& sizes, std::uint32_t slack,
-                                           bool answered) {
-  if (turns.empty() || turns.back()->empty()) return std::nullopt;
-  const Turn& last = *turns.back();
-  std::uint64_t shown = 0;
-  if (sizes.body) shown = size_by_data(sizes);
-  if (sizes.body && last.whole() && slack == 0) {
-    auto found = answered ? std::nullopt : place_data(last, shown);
-    if (!found) found = place_chunks(turns, sizes);
-    if (found) return found;
+// All of the last turn is the message, and its size is about right.
+std::variant<SealedMessage, Reason> place_near(const Search& search, std::uint32_t slack) {
+  const Turn& last = search.last();
+  const ShownSizes& shown = search.shown;
+  const std::uint64_t size = shown.body ? size_by_data(shown) : 0;
+  if (search.envelope() != 0 && slack == 0) {
+    const std::uint64_t commands = search.envelope() + kFourLetters;
+    const std::uint64_t said = search.said();
+    // Where DATA was not said in front of it, it has commands in it; and what was said beyond them
+    // may be the message in question.
+    if (said + kFourLetters <= commands) return Reason::Ambiguous;
+    if (said >= commands + std::max(shown.header, size)) return Reason::Ambiguous;
   }
-  if (answered) return std::nullopt;
-  if (sizes.body) {
-    // Shown are CRLF where the client may have sent LF, and what Postfix strips is not shown.
-    const std::uint64_t most = shown + kMostUnshown + last.count * slack;
-    const std::uint64_t least = shown - shown / kLeastLine;
-    if (last.bytes > most || last.bytes < least) return std::nullopt;
+  if (shown.body) {
+    if (last.bytes > size + kMostBehind + last.count * slack) return Reason::Ambiguous;
+    if (last.bytes + most_miss(size) < size) return Reason::Lost;
   }
   SealedMessage message;
   append(last, 0, last.bytes, message);
   message.window = Window::Near;
-  if (sizes.body) message.miss = distance(last.bytes, shown);
+  if (shown.body) message.miss = distance(last.bytes, size);
   return message;
+}
+
+}  // namespace
+
+std::variant<SealedMessage, Reason> place_message(const Turns& turns, const ShownSizes& shown,
+                                                  std::uint32_t slack) {
+  if (turns.kept.empty() || turns.kept.back()->empty()) return Reason::Lost;
+  const Search search{turns, shown};
+  if (shown.body && search.last().whole() && slack == 0) {
+    // What was said in front, beside the envelope, may be the message in question.
+    const std::uint64_t commands = search.envelope() + kFourLetters;
+    const bool hidden = search.envelope() != 0 && search.said() >= commands + size_by_bdat(shown);
+    auto found = turns.answered || hidden ? std::nullopt : place_data(search);
+    if (!found) found = place_chunks(search);
+    if (!found && !hidden) found = place_shown_with_more(search);
+    if (found) return std::move(*found);
+  }
+  if (turns.answered) return Reason::Lost;
+  return place_near(search, slack);
 }
 
 bool is_four_letters(const Turn& turn, std::uint32_t slack) {

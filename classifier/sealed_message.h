@@ -6,10 +6,14 @@
 // (TurnJudge).
 //
 //     DATA   the server said 354, so the message begins with the turn: bytes behind it are QUIT or
-//            the next command
+//            the next command. A client that does not wait for 354 has its commands in front of it
 //     BDAT   nobody waits: commands and chunks share turns, and the message is found from its end
 //            backwards; the length of `BDAT n LAST` follows from n, that of the envelope in front
 //            of it is known from the milter
+//
+// A turn may hold more than one message. So its bytes have to be explained to the last one: where
+// something is left in front of the message or behind it, it is not told which bytes are the
+// message's.
 //
 // Pure; not thread-safe.
 #pragma once
@@ -17,8 +21,10 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <variant>
 #include <vector>
 
+#include "classifier/message_sizes.h"
 #include "classifier/stream.h"
 #include "classifier/tls_session.h"
 #include "classifier/trace.h"
@@ -34,35 +40,24 @@ struct SealedMessage {
   std::uint64_t miss = 0;      // Window::Near: by how many bytes the sizes do not fit
   bool data_ahead = false;     // DATA was sent with the commands in front of it
   bool rcpt_ahead = false;     // so was RCPT
+  bool early = false;          // the message was, too: nobody waited for 354
   bool split_command = false;  // a command and its CRLF came in two records, in this session
   bool quit_with_dot = false;  // the last record has QUIT behind the message
   bool cut = false;            // the session ended before the server answered
 };
 
-// What a milter was shown of a message, in bytes as SMTP carries them (CRLF line ends).
-struct ShownSizes {
-  std::uint64_t header = 0;           // all fields and the blank line
-  std::optional<std::uint64_t> body;  // nothing: not counted
-  std::uint64_t dots = 0;             // lines that begin with one: doubled by DATA
-  // MAIL and each RCPT that was taken, as RFC 5321 spells them, line ends included; 0: not known.
-  // What else was said in front of the message (a refused recipient) is not shown.
-  std::uint64_t envelope = 0;
+// What a client has said since the message before, as far as the one in question may lie in it.
+struct Turns {
+  std::deque<const Turn*> kept;  // oldest first; the last one ends the message
+  std::uint64_t forgotten = 0;   // plaintext bytes of earlier ones, which were not kept
+  // The server has spoken since the last one, which by BDAT may be about the commands in it.
+  bool answered = false;
 };
 
-// What DATA and BDAT carry of it. Require: the body was counted.
-std::uint64_t size_by_data(const ShownSizes& sizes);
-std::uint64_t size_by_bdat(const ShownSizes& sizes);
-// By how much a message of `size` bytes may have more or less than is shown of it: Postfix shows
-// CRLF where the client may have sent LF, and what it strips is not shown.
-std::uint64_t most_miss(std::uint64_t size);
-
-// `turns`: of this session, oldest first, the last of them ends the message; those in front of the
-// message are commands. `answered`: the server has spoken since the last one, which by BDAT may be
-// about the commands in it. `slack`: of the records' sizes; with one no place is exact. Nothing: no
-// turn holds a message, or none of about this size.
-std::optional<SealedMessage> place_message(const std::deque<const Turn*>& turns,
-                                           const ShownSizes& sizes, std::uint32_t slack = 0,
-                                           bool answered = false);
+// `slack`: of the records' sizes; with one no place is exact. Lost: no turn holds a message, or
+// none of about this size. Ambiguous: one does, and something else that may be another message.
+std::variant<SealedMessage, Reason> place_message(const Turns& turns, const ShownSizes& shown,
+                                                  std::uint32_t slack = 0);
 
 // `DATA`, `QUIT`, `RSET` or `NOOP` on its own, as far as sizes with this `slack` tell.
 bool is_four_letters(const Turn& turn, std::uint32_t slack);

@@ -402,6 +402,8 @@ struct SmtpTracker::Impl {
     }
     after_mail = mail;
     const std::size_t colon = rest.find(':');
+    const std::uint64_t arguments = colon == rest.npos ? 0 : argument_size(rest.substr(colon + 1));
+    mail ? envelope.add_mail(arguments) : envelope.add_rcpt(arguments);
     if (colon == rest.npos) return;
     const std::string_view path = rest.substr(0, colon);
     dialogue.soft_path = dialogue.soft_path || std::any_of(path.begin(), path.end(), [](char c) {
@@ -456,6 +458,7 @@ struct SmtpTracker::Impl {
     message.landmarks = headers.finish();
     message.claims = headers.take_claims();
     message.claims.helo = helo;
+    message.envelope = std::exchange(envelope, {});
     message.landmarks.terminator = terminator;
     message.ordinal = ++ordinals;
     line_begin = at;
@@ -699,6 +702,7 @@ struct SmtpTracker::Impl {
   std::optional<EndOfData> other_end;  // the message may go on: what was told is one reading
   Tail tail = Tail::Other;
   std::array<char, kBlankEnd.size()> last{};  // of the message, zeros in front of its beginning
+  EnvelopeSizes envelope;                     // since the last message
   std::string helo;                           // the greeting's name
   bool capitals = false;                      // a verb was written in capitals
   bool reset_asked = false;                   // RSET since the last MAIL
@@ -733,6 +737,10 @@ bool SmtpTracker::lost() const {
 
 bool SmtpTracker::between_transactions() const {
   return impl_->between_transactions();
+}
+
+bool SmtpTracker::greeted() const {
+  return impl_->greeted;
 }
 
 const Dialogue& SmtpTracker::dialogue() const {

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "classifier/claims.h"
+#include "classifier/message_sizes.h"
 #include "classifier/stream.h"
 #include "classifier/trace.h"
 
@@ -50,6 +51,9 @@ struct Message {
   Landmarks landmarks;
   Dialogue dialogue;  // as known when the message ended; segments add to it later
   Claims claims;      // text: to be used at once or thrown away, never stored with the trace
+  // Each MAIL and RCPT since the message before, those that the server refuses among them: whether
+  // it does is not known of all when the message ends.
+  EnvelopeSizes envelope;
 };
 
 class SmtpTracker {
@@ -99,6 +103,9 @@ class SmtpTracker {
   // begun, or its message or RSET came after MAIL. Then a server may close with 421 and nothing is
   // lost (RFC 5321, 3.8).
   bool between_transactions() const;
+
+  // The server's greeting has come to its end.
+  bool greeted() const;
 
   // How the client has talked so far; kept when the session is lost.
   const Dialogue& dialogue() const;

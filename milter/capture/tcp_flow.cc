@@ -633,7 +633,7 @@ std::shared_ptr<classifier::SealedStream> TcpFlow::seal(classifier::SealedLog::S
                                                  static_cast<classifier::SealedLog::Sink*>(this));
 }
 
-void TcpFlow::message(classifier::Trace&& trace) {
+void TcpFlow::take(classifier::Trace&& trace) {
   if (stand_in_) stand_in_->message_ended();
   text_asked_ = mail_open_ = false;
   message_ended_ = true;

@@ -126,15 +126,16 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   void end_cut_message();
   bool in_data() const;
 
-  void claimed(classifier::Claims&& claims) override {
-    tell();  // the message before it, with its own
-    claims_ = std::move(claims);
+  void message(classifier::ObservedMessage&& message) override {
+    tell();  // the message before it, with its own claims
+    claims_ = std::move(message.claims);
+    take(std::move(message.trace));
   }
-  void message(classifier::Trace&& trace) override;
+  void take(classifier::Trace&& trace);
   void answered(std::uint32_t) override { tell(); }
   std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
                                                  classifier::ArrivalLog&& arrivals) override;
-  void sealed_message(classifier::Trace&& trace) override { message(std::move(trace)); }
+  void sealed_message(classifier::Trace&& trace) override { take(std::move(trace)); }
   void lost(classifier::Reason reason) override { lost_ = reason; }
 
   const TcpEnd ends_[2];

@@ -151,7 +151,7 @@ Finding judge_observer(const Patient& patient, const net::Endpoint& client) {
   const auto& path = patient.config.evidence.socket;
   const auto looked =
       fmt::format("what the evidence socket says of {}, while its session is open", client.print());
-  const auto trace = evidence::Client(path, seconds(2)).ask(client, 0);
+  const auto trace = evidence::Client(path, seconds(2)).ask({.client = client});
   using classifier::Reason;
   switch (trace.reason) {
     case Reason::NoSession:

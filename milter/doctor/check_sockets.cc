@@ -209,7 +209,7 @@ std::optional<Finding> missing(const std::string& path, const std::string& looke
 int ask_evidence(const std::string& path) {
   // TEST-NET-1 and port 1 (RFC 5737): a client that there is not.
   const auto nobody = *net::Endpoint::parse("192.0.2.1:1");
-  return static_cast<int>(evidence::Client(path, kLimit / 2).ask(nobody, 0).reason);
+  return static_cast<int>(evidence::Client(path, kLimit / 2).ask({.client = nobody}).reason);
 }
 
 }  // namespace

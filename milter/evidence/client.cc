@@ -120,20 +120,12 @@ Trace read_answer(std::string_view line, std::uint32_t after) {
 
 }  // namespace
 
-Trace Client::ask(const net::Endpoint& client, std::uint32_t after,
-                  const classifier::ShownSizes& sizes) const {
-  std::string question = "get " + client.print() + " after=" + std::to_string(after);
-  if (sizes.header != 0) question += " header=" + std::to_string(sizes.header);
-  if (sizes.body) {
-    question += " body=" + std::to_string(*sizes.body) + " dots=" + std::to_string(sizes.dots);
-  }
-  if (sizes.envelope != 0) question += " envelope=" + std::to_string(sizes.envelope);
-  question += '\n';
-  const Answer answer = exchange(socket_, question, timeout_);
+Trace Client::ask(const Question& question) const {
+  const Answer answer = exchange(socket_, print(question) + '\n', timeout_);
   if (const auto* reason = std::get_if<Reason>(&answer)) {
-    return classifier::unobserved(*reason, after + 1);
+    return classifier::unobserved(*reason, question.after + 1);
   }
-  return read_answer(std::get<std::string>(answer), after);
+  return read_answer(std::get<std::string>(answer), question.after);
 }
 
 }  // namespace evidence

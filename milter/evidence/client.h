@@ -3,12 +3,10 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
 #include <string>
 
-#include "classifier/sealed_message.h"
 #include "classifier/trace.h"
-#include "milter/net/address.h"
+#include "milter/evidence/question.h"
 
 namespace evidence {
 
@@ -18,13 +16,10 @@ class Client {
   Client(std::string socket, std::chrono::milliseconds timeout)
       : socket_(std::move(socket)), timeout_(timeout) {}
 
-  // The message of `client` that is being worked on: the first one that has ended, is not answered
-  // and whose number is above `after` (the number of the last message this connection judged; 0 at
-  // first). `sizes`: what this connection was shown of it. Never throws for a peer's sake: without
-  // evidence the trace is State::Unobserved with the reason (NoSession, Timeout, Error, or what the
+  // The message in question. Never throws for a peer's sake: without evidence the trace is
+  // State::Unobserved with the reason (NoSession, Ambiguous, Timeout, Error, or what else the
   // observer says).
-  classifier::Trace ask(const net::Endpoint& client, std::uint32_t after,
-                        const classifier::ShownSizes& sizes = {}) const;
+  classifier::Trace ask(const Question& question) const;
 
  private:
   std::string socket_;

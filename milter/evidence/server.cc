@@ -5,12 +5,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <memory>
 #include <new>
-#include <optional>
 #include <utility>
 
 #include "classifier/trace_text.h"
@@ -37,58 +34,12 @@ net::Fd listen_on(const config::Evidence& settings) {
   return listener;
 }
 
-struct Question {
-  net::Endpoint client;
-  std::uint32_t after = 0;
-  classifier::ShownSizes sizes;
-};
-
-template <typename Number>
-bool read_number(std::string_view text, Number& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc{} && end == text.data() + text.size();
-}
-
-std::optional<Question> read_question(std::string_view text) {
-  const auto word = [&text] {
-    const std::string_view first = text.substr(0, text.find(' '));
-    text.remove_prefix(std::min(text.size(), first.size() + 1));
-    return first;
-  };
-  if (text.ends_with(' ') || word() != "get") return std::nullopt;
-  const auto client = net::Endpoint::parse(word());
-  if (!client) return std::nullopt;
-  Question question{.client = *client};
-  bool numbered = false;
-  while (!text.empty()) {
-    const std::string_view item = word();
-    const auto equals = item.find('=');
-    if (equals == item.npos) return std::nullopt;
-    const std::string_view key = item.substr(0, equals);
-    const std::string_view value = item.substr(equals + 1);
-    bool good = false;
-    if (key == "after") {
-      good = numbered = read_number(value, question.after);
-    } else if (key == "header") {
-      good = read_number(value, question.sizes.header);
-    } else if (key == "body") {
-      good = read_number(value, question.sizes.body.emplace());
-    } else if (key == "dots") {
-      good = read_number(value, question.sizes.dots);
-    } else if (key == "envelope") {
-      good = read_number(value, question.sizes.envelope);
-    }
-    if (!good) return std::nullopt;
-  }
-  return numbered ? std::optional(question) : std::nullopt;
-}
-
 }  // namespace
 
 std::string answer(const Table& table, std::string_view text) {
-  const auto question = read_question(text);
+  const auto question = parse_question(text);
   if (!question) return "none " + std::string(name(classifier::Reason::Error));
-  const auto found = table.find(question->client, question->after, question->sizes);
+  const auto found = table.find(*question);
   if (const auto* reason = std::get_if<classifier::Reason>(&found)) {
     return "none " + std::string(name(*reason));
   }
@@ -134,7 +85,7 @@ void Server::accept() {
   }
   fd.release();
   bufferevent_setcb(connection.stream.get(), on_read, nullptr, on_event, &connection);
-  bufferevent_setwatermark(connection.stream.get(), EV_READ, 0, kMaxQuestion);
+  bufferevent_setwatermark(connection.stream.get(), EV_READ, 0, Question::kMostText);
   const timeval patience{kPatience.count(), 0};
   bufferevent_set_timeouts(connection.stream.get(), &patience, &patience);
   bufferevent_enable(connection.stream.get(), EV_READ | EV_WRITE);
@@ -161,7 +112,7 @@ void Server::on_read(bufferevent* stream, void* context) {
   };
   const std::unique_ptr<char, Free> line(evbuffer_readln(input, &length, EVBUFFER_EOL_LF));
   if (!line) {
-    if (evbuffer_get_length(input) >= kMaxQuestion) connection.server->drop(connection);
+    if (evbuffer_get_length(input) >= Question::kMostText) connection.server->drop(connection);
     return;
   }
   std::string reply;

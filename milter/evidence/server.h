@@ -1,13 +1,11 @@
 // Answers the filter's questions on a unix socket: the observing process's side.
 //
-//     C: get 192.0.2.7:40112 after=0 header=610 body=4808 dots=2 envelope=75\n
+//     C: get client=192.0.2.7:40112 after=0 …\n                (question.h)
 //     S: trace segmilter/1 via=kernel …\n      or      none no-session\n
 //
-// `header` to `envelope` are what the milter was shown (classifier/sealed_message.h); each may be
-// missing. One question a connection, then it is closed. Questions are at most kMaxQuestion
-// bytes, at most kMaxConnections are open, and one that says nothing for kPatience is closed:
-// whoever can reach the socket cannot hold the observer. Runs in the thread of the loop it is
-// given.
+// One question a connection, then it is closed. At most kMaxConnections are open, and one that says
+// nothing for kPatience is closed: whoever can reach the socket cannot hold the observer. Runs in
+// the thread of the loop it is given.
 #pragma once
 
 #include <chrono>
@@ -28,7 +26,6 @@ std::string answer(const Table& table, std::string_view question);
 
 class Server {
  public:
-  static constexpr std::size_t kMaxQuestion = 256;
   static constexpr std::size_t kMaxConnections = 512;
   static constexpr std::chrono::seconds kPatience{5};
 

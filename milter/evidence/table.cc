@@ -1,153 +1,212 @@
 #include "milter/evidence/table.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace evidence {
 namespace {
+
+using classifier::Reason;
+using classifier::Trace;
 
 template <typename T>
 std::size_t bytes_of(const std::vector<T>& items) {
   return items.capacity() * sizeof(T);
 }
 
-std::size_t footprint(const classifier::Trace& trace) {
-  return sizeof trace + bytes_of(trace.segments) + bytes_of(trace.records) +
-         bytes_of(trace.chunk_begins) + bytes_of(trace.landmarks.fields) +
-         bytes_of(trace.landmarks.folds) + trace.path.syn.capacity() + trace.hello.ja4.capacity();
-}
-
 }  // namespace
+
+std::size_t Table::footprint(const Ended& ended) {
+  const Trace& trace = ended.trace;
+  const classifier::SeenSizes& seen = ended.seen;
+  return sizeof ended + bytes_of(trace.segments) + bytes_of(trace.records) +
+         bytes_of(trace.chunk_begins) + bytes_of(trace.landmarks.fields) +
+         bytes_of(trace.landmarks.folds) + trace.path.syn.capacity() + trace.hello.ja4.capacity() +
+         bytes_of(seen.fields) + bytes_of(seen.envelope.mail) + bytes_of(seen.envelope.rcpt);
+}
 
 Table::Shard& Table::shard(const net::Endpoint& client) const {
   // The map uses the hash's low bits; the shard is chosen by others.
   return shards_[(std::hash<net::Endpoint>{}(client) >> 24) % shards_.size()];
 }
 
-Table::Entry* Table::entry(Shard& shard, const net::Endpoint& client, std::uint64_t session) {
-  const auto found = shard.entries.find(client);
-  if (found != shard.entries.end()) {
-    if (found->second.session != session) {
-      found->second = Entry{.session = session, .share = Budget::Share(budget_)};
-    }
-    return &found->second;
+Table::Entry* Table::find_entry(Shard& shard, const SessionKey& session) {
+  const auto port = shard.ports.find(session.client);
+  if (port == shard.ports.end()) return nullptr;
+  for (Entry& entry : port->second.entries) {
+    if (entry.session.number == session.number) return &entry;
   }
+  return nullptr;
+}
+
+bool Table::open(const SessionKey& session) {
+  Shard& place = shard(session.client);
+  const std::lock_guard lock(place.mutex);
   if (size_.load(std::memory_order_relaxed) >= max_sessions_) {
     refused_.fetch_add(1, std::memory_order_relaxed);
-    return nullptr;
+    return false;
   }
-  Entry fresh{.session = session, .share = Budget::Share(budget_)};
-  Entry* made = &shard.entries.emplace(client, std::move(fresh)).first->second;
+  Port& port = place.ports[session.client];
+  if (port.entries.size() == kMostOfPort) {
+    // Asked about the dropped one's message, another could be taken for it: none is, until all of
+    // this port are gone.
+    port.crowded = true;
+    port.entries.pop_front();
+    size_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  port.entries.push_back({.session = session, .share = Budget::Share(budget_)});
   size_.fetch_add(1, std::memory_order_relaxed);
-  return made;
+  return true;
 }
 
-void Table::publish(const net::Endpoint& client, std::uint64_t session, classifier::Trace&& trace) {
-  Shard& place = shard(client);
+void Table::greeted(const SessionKey& session, steady_clock::time_point now) {
+  Shard& place = shard(session.client);
   const std::lock_guard lock(place.mutex);
-  Entry* found = entry(place, client, session);
-  if (found == nullptr) return;
-  if (found->traces.size() == kMaxUnanswered) pop_front(*found);
-  // Not left out: the filter would take the next one for it.
-  if (budget_.exceeded()) {
-    trace = classifier::unobserved(classifier::Reason::Overload, trace.message);
+  if (Entry* entry = find_entry(place, session)) entry->greeted = now;
+}
+
+void Table::publish(const SessionKey& session, classifier::ObservedMessage&& message) {
+  Ended ended{.seen = classifier::seen_sizes(message.trace, std::move(message.envelope))};
+  ended.trace = std::move(message.trace);
+  Shard& place = shard(session.client);
+  const std::lock_guard lock(place.mutex);
+  Entry* entry = find_entry(place, session);
+  if (entry == nullptr || entry->reason != Reason::None) return;
+  const Reason short_of = budget_.exceeded()                      ? Reason::Overload
+                          : entry->messages.size() >= kMostTraces ? Reason::Full
+                                                                  : Reason::None;
+  if (short_of != Reason::None) {
+    ended.trace = classifier::unobserved(short_of, ended.trace.message);
   }
-  found->share.set(found->share.bytes() + footprint(trace));
-  found->traces.push_back(std::move(trace));
+  entry->share.set(entry->share.bytes() + footprint(ended));
+  entry->messages.push_back(std::move(ended));
 }
 
-classifier::Trace Table::pop_front(Entry& entry) {
-  auto trace = std::move(entry.traces.front());
-  entry.traces.pop_front();
-  entry.share.set(entry.share.bytes() - footprint(trace));
-  return trace;
-}
-
-void Table::answered(const net::Endpoint& client, std::uint64_t session, std::uint32_t ordinal) {
-  std::deque<classifier::Trace> done;  // freed after the lock
-  Shard& place = shard(client);
+void Table::answered(const SessionKey& session, std::uint32_t ordinal) {
+  std::deque<Ended> done;  // freed after the lock
+  Shard& place = shard(session.client);
   const std::lock_guard lock(place.mutex);
-  const auto found = place.entries.find(client);
-  if (found == place.entries.end() || found->second.session != session) return;
-  auto& traces = found->second.traces;
-  while (!traces.empty() && traces.front().message <= ordinal) {
-    done.push_back(pop_front(found->second));
+  Entry* entry = find_entry(place, session);
+  if (entry == nullptr) return;
+  auto& messages = entry->messages;
+  while (!messages.empty() && messages.front().trace.message <= ordinal) {
+    done.push_back(std::move(messages.front()));
+    messages.pop_front();
+    entry->share.set(entry->share.bytes() - footprint(done.back()));
   }
 }
 
-void Table::seal(const net::Endpoint& client, std::uint64_t session,
-                 std::shared_ptr<Sealed> sealed) {
-  Shard& place = shard(client);
-  const std::lock_guard lock(place.mutex);
-  if (Entry* found = entry(place, client, session)) found->sealed = std::move(sealed);
-}
-
-std::shared_ptr<Sealed> Table::follow(const net::Endpoint& client, std::uint64_t session,
+std::shared_ptr<Sealed> Table::follow(const SessionKey& session,
                                       classifier::SealedLog::Start&& start,
                                       classifier::ArrivalLog&& arrivals) {
   if (start.offset == 0) return nullptr;
   auto sealed = std::make_shared<Sealed>(std::move(start), std::move(arrivals));
-  seal(client, session, sealed);
+  Shard& place = shard(session.client);
+  const std::lock_guard lock(place.mutex);
+  Entry* entry = find_entry(place, session);
+  if (entry == nullptr) return nullptr;
+  entry->sealed = sealed;
   return sealed;
 }
 
-void Table::lost(const net::Endpoint& client, std::uint64_t session, classifier::Reason reason) {
-  Shard& place = shard(client);
+void Table::lost(const SessionKey& session, Reason reason) {
+  Shard& place = shard(session.client);
   const std::lock_guard lock(place.mutex);
-  Entry* found = entry(place, client, session);
-  if (found == nullptr) return;
-  found->reason = reason;
-  found->sealed.reset();  // is not asked any more
-  if (reason == classifier::Reason::Ambiguous && !found->traces.empty()) {
-    found->share.set(found->share.bytes() - footprint(found->traces.back()));
-    found->traces.pop_back();
-  }
+  Entry* entry = find_entry(place, session);
+  if (entry == nullptr || entry->reason != Reason::None) return;
+  entry->reason = reason;
+  entry->sealed.reset();
+  entry->messages.clear();
+  entry->share.set(0);
 }
 
-void Table::close(const net::Endpoint& client, std::uint64_t session,
-                  steady_clock::time_point now) {
-  Shard& place = shard(client);
+// Whether nobody will ask about it any more: Postfix asks about messages that have ended.
+bool Table::unasked(const Entry& entry) {
+  return entry.messages.empty() && entry.reason == Reason::None &&
+         (entry.sealed == nullptr || entry.sealed->answered());
+}
+
+void Table::close(const SessionKey& session, steady_clock::time_point now) {
+  Shard& place = shard(session.client);
   const std::lock_guard lock(place.mutex);
-  const auto found = place.entries.find(client);
-  if (found == place.entries.end() || found->second.session != session) return;
-  const bool empty = found->second.traces.empty() && found->second.sealed == nullptr;
-  if (empty && found->second.reason == classifier::Reason::None) {
-    place.entries.erase(found);
+  Entry* entry = find_entry(place, session);
+  if (entry == nullptr) return;
+  if (unasked(*entry)) {
+    const auto port = place.ports.find(session.client);
+    port->second.entries.remove_if(
+        [&](const Entry& other) { return other.session.number == session.number; });
     size_.fetch_sub(1, std::memory_order_relaxed);
+    if (port->second.entries.empty()) place.ports.erase(port);
     return;
   }
-  auto& share = found->second.share;
-  if (found->second.sealed) share.set(share.bytes() + found->second.sealed->held());
-  found->second.forget_at = now + linger_;
+  if (entry->sealed) entry->share.set(entry->share.bytes() + entry->sealed->held());
+  entry->forget_at = now + linger_;
 }
 
-std::variant<classifier::Trace, classifier::Reason> Table::find(
-    const net::Endpoint& client, std::uint32_t after, const classifier::ShownSizes& sizes) const {
-  std::shared_ptr<Sealed> sealed;
-  auto reason = classifier::Reason::None;
-  {
-    const Shard& place = shard(client);
-    const std::lock_guard lock(place.mutex);
-    const auto found = place.entries.find(client);
-    if (found == place.entries.end()) return classifier::Reason::NoSession;
-    for (const auto& trace : found->second.traces) {
-      if (trace.message > after) return trace;
+std::variant<const Table::Entry*, Reason> Table::session_of(const Port& port,
+                                                            const Question& question) {
+  if (port.crowded) return Reason::Ambiguous;
+  const Entry* found = nullptr;
+  for (const Entry& entry : port.entries) {
+    if (question.server && *question.server != entry.session.server) continue;
+    if (question.began &&
+        (*question.began < entry.session.opened || *question.began > entry.greeted)) {
+      continue;
     }
-    sealed = found->second.sealed;
-    reason = found->second.reason;
+    if (found != nullptr) return Reason::Ambiguous;
+    found = &entry;
+  }
+  if (found == nullptr) return Reason::NoSession;
+  return found;
+}
+
+std::variant<Trace, Reason> Table::message_of(const Entry& entry, const Question& question) {
+  // What contradicts in one respect only is still believed where nothing else can be it: Postfix
+  // may have been told to change much.
+  constexpr unsigned kMostAlone = 1;
+  const auto end = entry.messages.end();
+  const auto first = std::find_if(entry.messages.begin(), end, [&](const Ended& ended) {
+    return ended.trace.message > question.after;
+  });
+  if (first == end) return entry.reason == Reason::None ? Reason::Lost : entry.reason;
+  const unsigned most = std::next(first) == end ? kMostAlone : 0;
+  const Ended* found = nullptr;
+  for (auto at = first; at != end; ++at) {
+    if (classifier::contradictions(question.shown, at->seen) > most) continue;
+    if (found != nullptr) return Reason::Ambiguous;
+    found = &*at;
+  }
+  if (found == nullptr) return Reason::Ambiguous;
+  return found->trace;
+}
+
+std::variant<Trace, Reason> Table::find(const Question& question) const {
+  std::shared_ptr<Sealed> sealed;
+  {
+    const Shard& place = shard(question.client);
+    const std::lock_guard lock(place.mutex);
+    const auto port = place.ports.find(question.client);
+    if (port == place.ports.end()) return Reason::NoSession;
+    const auto session = session_of(port->second, question);
+    if (const auto* reason = std::get_if<Reason>(&session)) return *reason;
+    const Entry& entry = *std::get<const Entry*>(session);
+    sealed = entry.sealed;
+    if (sealed == nullptr) return message_of(entry, question);
   }
   // Not under the shard's lock: laying arrivals over a message takes its time.
-  if (sealed && reason == classifier::Reason::None) {
-    if (auto trace = sealed->trace(sizes, after + 1)) return std::move(*trace);
-  }
-  return reason == classifier::Reason::None ? classifier::Reason::Lost : reason;
+  return sealed->trace(question);
 }
 
 void Table::expire(steady_clock::time_point now) {
   for (auto& place : shards_) {
     const std::lock_guard lock(place.mutex);
-    size_.fetch_sub(std::erase_if(place.entries,
-                                  [now](const auto& item) { return item.second.forget_at <= now; }),
-                    std::memory_order_relaxed);
+    for (auto port = place.ports.begin(); port != place.ports.end();) {
+      auto& entries = port->second.entries;
+      const auto gone =
+          entries.remove_if([now](const Entry& entry) { return entry.forget_at <= now; });
+      size_.fetch_sub(gone, std::memory_order_relaxed);
+      port = entries.empty() ? place.ports.erase(port) : std::next(port);
+    }
   }
 }
 

@@ -1,9 +1,23 @@
-// Where proxy and filter meet: traces of messages that have ended and are not answered yet, under
-// the client's address and port. The only object that the proxy's threads share.
+// Where observer and filter meet: traces of messages that have ended and are not answered yet, by
+// session. The only object that the proxy's threads share.
 //
 // A trace comes when the message's last byte was seen, before that byte goes on to Postfix; it goes
 // when Postfix's answer passes back. In between the filter asks. A session that ends with
 // unanswered messages lingers, because Postfix may still be at work on them.
+//
+// A question gets the trace of the very message that Postfix is at work on, or none. Two things
+// have to be sure:
+//
+// Which session. Client and server address, and the time: Postfix turns to its filter for a session
+// behind the moment in which it was connected to and before its greeting has passed. So two
+// sessions of the same addresses, one behind the other, are told apart although the first one's
+// last message is still with Postfix.
+//
+// Which message. All that have ended and are not answered can be it: with BDAT a client may send
+// many in one go, and Postfix says nothing, and asks nobody, about those that it refuses. What the
+// filter was shown has to fit one of them and contradict the others
+// (classifier/message_sizes.h). For that a trace that there is no room for leaves a marker in its
+// place, and nothing is dropped in silence.
 //
 // Bounded: at its limits it drops evidence, never blocks and never costs a byte of mail.
 // Safe from any thread.
@@ -14,49 +28,64 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
 #include <variant>
 
+#include "classifier/message_sizes.h"
+#include "classifier/observer.h"
 #include "classifier/trace.h"
 #include "milter/evidence/budget.h"
 #include "milter/evidence/counters.h"
+#include "milter/evidence/question.h"
 #include "milter/evidence/sealed.h"
 #include "milter/net/address.h"
 
 namespace evidence {
 
-using std::chrono::steady_clock;
+// A session, as its observer knows it.
+struct SessionKey {
+  net::Endpoint client;
+  net::Endpoint server;               // whom the client called
+  std::uint64_t number = 0;           // that no other session of the table has
+  steady_clock::time_point opened{};  // before Postfix was connected to
+};
 
 class Table {
  public:
-  // At most `max_sessions` clients have evidence at a time. `max_bytes`: what all evidence of the
+  // Traces of a session that are kept whole; of later ones only the marker, until some are
+  // answered.
+  static constexpr std::size_t kMostTraces = 64;
+  // Sessions between one client port and us that have evidence at a time, most of them over.
+  static constexpr std::size_t kMostOfPort = 8;
+
+  // At most `max_sessions` sessions have evidence at a time. `max_bytes`: what all evidence of the
   // process may take, here and with its observers; a trace beyond says Unobserved, Overload.
   Table(std::size_t max_sessions, std::chrono::seconds linger, std::size_t max_bytes = SIZE_MAX)
       : max_sessions_(max_sessions), linger_(linger), budget_(max_bytes) {}
 
-  // `session` tells two sessions apart that had the same address and port one after the other.
-  void publish(const net::Endpoint& client, std::uint64_t session, classifier::Trace&& trace);
+  // A session begins; to be called before Postfix is connected to. False: there is no room, and
+  // nothing that is said of it later has any effect.
+  bool open(const SessionKey& session);
+  // Postfix's greeting is over, and has not been passed on yet.
+  void greeted(const SessionKey& session, steady_clock::time_point now);
+  void publish(const SessionKey& session, classifier::ObservedMessage&& message);
   // Postfix answered message `ordinal`: it and those before it are not asked for any more.
-  void answered(const net::Endpoint& client, std::uint64_t session, std::uint32_t ordinal);
-  // The session is under TLS from here on: `sealed` knows where a message lies.
-  void seal(const net::Endpoint& client, std::uint64_t session, std::shared_ptr<Sealed> sealed);
-  // The same for a session of an observer, which is to give it the streams. Null: it was TLS from
-  // its first byte on, as submission is (RFC 8314, 3.3), which is not to be judged.
-  std::shared_ptr<Sealed> follow(const net::Endpoint& client, std::uint64_t session,
-                                 classifier::SealedLog::Start&& start,
+  void answered(const SessionKey& session, std::uint32_t ordinal);
+  // The session is under TLS from here on, and what is returned wants its streams. Null: it was TLS
+  // from its first byte on, as submission is (RFC 8314, 3.3), which is not to be judged; or there
+  // is no such session.
+  std::shared_ptr<Sealed> follow(const SessionKey& session, classifier::SealedLog::Start&& start,
                                  classifier::ArrivalLog&& arrivals);
-  // Nothing more can be told of this session. Ambiguous: the last message may not have ended where
-  // it was said to, and is taken back.
-  void lost(const net::Endpoint& client, std::uint64_t session, classifier::Reason reason);
-  void close(const net::Endpoint& client, std::uint64_t session, steady_clock::time_point now);
+  // Nothing more can be told of this session, nor of its messages that are not answered: when they
+  // are will not be seen.
+  void lost(const SessionKey& session, classifier::Reason reason);
+  void close(const SessionKey& session, steady_clock::time_point now);
 
-  // The first trace above `after`, or why there is none. `sizes`: what the milter was shown of the
-  // message, for a session under TLS.
-  std::variant<classifier::Trace, classifier::Reason> find(
-      const net::Endpoint& client, std::uint32_t after,
-      const classifier::ShownSizes& sizes = {}) const;
+  // The trace of the message in question, or why there is none.
+  std::variant<classifier::Trace, classifier::Reason> find(const Question& question) const;
 
   // Forgets closed sessions whose linger time is over.
   void expire(steady_clock::time_point now);
@@ -68,25 +97,38 @@ class Table {
   Budget& budget() { return budget_; }
 
  private:
-  static constexpr std::size_t kMaxUnanswered = 16;  // BDAT can pipeline whole messages
-
+  struct Ended {
+    classifier::Trace trace;
+    classifier::SeenSizes seen;
+  };
   struct Entry {
-    std::uint64_t session = 0;
-    std::deque<classifier::Trace> traces;
+    SessionKey session;
+    steady_clock::time_point greeted = steady_clock::time_point::max();
+    std::deque<Ended> messages;  // not answered
     std::shared_ptr<Sealed> sealed;
     classifier::Reason reason = classifier::Reason::None;
     steady_clock::time_point forget_at = steady_clock::time_point::max();
-    Budget::Share share;  // of the traces, and of a closed session's log
+    Budget::Share share;  // of the messages, and of a closed session's log
+  };
+  // Of one client port. At most kMostOfPort.
+  struct Port {
+    std::list<Entry> entries;
+    bool crowded = false;  // one was dropped that may still be asked for
   };
   struct Shard {
     mutable std::mutex mutex;
-    std::unordered_map<net::Endpoint, Entry> entries;
+    std::unordered_map<net::Endpoint, Port> ports;
   };
 
   Shard& shard(const net::Endpoint& client) const;
-  // The session's entry, made if need be; null when the table is full. Requires: the shard's lock.
-  Entry* entry(Shard& shard, const net::Endpoint& client, std::uint64_t session);
-  static classifier::Trace pop_front(Entry& entry);
+  // Null: it is not there. Requires: the shard's lock.
+  static Entry* find_entry(Shard& shard, const SessionKey& session);
+  static std::variant<const Entry*, classifier::Reason> session_of(const Port& port,
+                                                                   const Question& question);
+  static std::variant<classifier::Trace, classifier::Reason> message_of(const Entry& entry,
+                                                                        const Question& question);
+  static bool unasked(const Entry& entry);
+  static std::size_t footprint(const Ended& ended);
 
   const std::size_t max_sessions_;
   const std::chrono::seconds linger_;

@@ -9,6 +9,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "milter/filter/header.h"
 #include "milter/filter/message_log.h"
@@ -27,8 +28,8 @@ constexpr unsigned long kUnwanted = SMFIP_NOEOH | SMFIP_NOUNKNOWN | SMFIP_NODATA
 // Header values as they are, and bodies that we may stop in their middle.
 constexpr unsigned long kExact = SMFIP_HDR_LEADSPC | SMFIP_SKIP;
 // Steps whose answer is always "continue": Postfix need not wait for it.
-constexpr unsigned long kNoReply =
-    SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_MAIL | SMFIP_NR_RCPT | SMFIP_NR_HDR;
+// MAIL is not among them: when it was read has to be known while it is not answered.
+constexpr unsigned long kNoReply = SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_RCPT | SMFIP_NR_HDR;
 
 // More forged headers than this are an attack on Postfix's queue file, where each deletion is a
 // search from its beginning. The first ones are deleted (ours then stands above all that are left),
@@ -42,10 +43,14 @@ struct Session {
   Session& operator=(const Session&) = delete;
 
   Connection connection;
+  // When Postfix turned to us; none in a second session of one socket (SMFIC_QUIT_NC): then its
+  // first word is not waited for.
+  std::optional<std::chrono::steady_clock::time_point> began;
   // What was negotiated. Without a negotiation (SMFIC_QUIT_NC, which begins a second connection on
   // one socket) the first one's holds, and libmilter always lets us have these.
   unsigned long no_reply = kNoReply;
   unsigned long exact = 0;  // of kExact
+  bool no_body = false;     // bodies are not shown
 };
 
 // The session of a context; made where libmilter did not begin with a negotiation.
@@ -96,18 +101,20 @@ std::string_view macro(SMFICTX* context, const char* name) {
   return text(smfi_getsymval(context, c_string(name)));
 }
 
-// Both come from Postfix's view of the client, behind the PROXY protocol too. The macros are first
-// because test tools cannot set the port of the connect call; the call is second because
-// {client_port} is missing where the MTA does not let us choose the macros.
+// An end of the connection as Postfix knows it, behind the PROXY protocol too.
+std::optional<net::Endpoint> endpoint_of(SMFICTX* context, const char* address, const char* port) {
+  const std::string_view digits = macro(context, port);
+  std::uint16_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc{} || end != digits.data() + digits.size() || number == 0) return {};
+  return net::Endpoint::parse_address(macro(context, address), number);
+}
+
+// The macros are first because test tools cannot set the port of the connect call; the call is
+// second because {client_port} is missing where the MTA does not let us choose the macros.
 std::optional<net::Endpoint> client_of(SMFICTX* context, const sockaddr* address) {
-  const std::string_view digits = macro(context, "{client_port}");
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (error == std::errc{} && end == digits.data() + digits.size() && port != 0) {
-    const auto client = net::Endpoint::parse_address(macro(context, "{client_addr}"), port);
-    if (client) return client;
-  }
-  return net::Endpoint::from(address);
+  const auto client = endpoint_of(context, "{client_addr}", "{client_port}");
+  return client ? client : net::Endpoint::from(address);
 }
 
 // A list of ours replaces Postfix's own, so each names all that is wanted at its step. What is not
@@ -118,7 +125,8 @@ void ask_for_macros(SMFICTX* context) {
     const char* macros;
   };
   constexpr List kLists[] = {
-      {SMFIM_CONNECT, "j {client_addr} {client_port} {daemon_name} {daemon_port} v _"},
+      {SMFIM_CONNECT,
+       "j {client_addr} {client_port} {daemon_name} {daemon_addr} {daemon_port} v _"},
       {SMFIM_HELO, "{tls_version} {cipher}"},
       {SMFIM_ENVFROM, "{auth_authen} {auth_type} {mail_addr} i {tls_version} {cipher}"},
       {SMFIM_EOM, "i {tls_version} {cipher}"},
@@ -135,6 +143,7 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
   // then nobody would know which steps want an answer.
   return seal(SMFIS_REJECT, [&]() -> sfsistat {
     Session& session = session_of(context);
+    session.began = std::chrono::steady_clock::now();
     session.no_reply = steps & kNoReply;
     session.exact = steps & kExact;
     unsigned long wanted = actions & kActions;
@@ -147,6 +156,7 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
     // A body costs as much as the message: not where we could not stop it for mail in clear.
     const bool may_stop = (steps & SMFIP_SKIP) != 0;
     if (!may_stop || !service->settings()->filter.count_body) *want_steps |= steps & SMFIP_NOBODY;
+    session.no_body = (*want_steps & SMFIP_NOBODY) != 0;
     *reserved2 = 0;
     *reserved3 = 0;
     return SMFIS_CONTINUE;
@@ -164,7 +174,9 @@ void note_daemon(SMFICTX* context, Connection& connection) {
 
 sfsistat on_connect(SMFICTX* context, char* name, sockaddr* address) {
   return seal_silent(context, SMFIP_NR_CONN, [&](Session& session) {
-    session.connection.connect(client_of(context, address));
+    session.connection.connect(client_of(context, address),
+                               endpoint_of(context, "{daemon_addr}", "{daemon_port}"),
+                               std::exchange(session.began, std::nullopt));
     session.connection.client_name(text(name));
     note_daemon(context, session.connection);
   });
@@ -186,13 +198,16 @@ char** parameters_of(char** arguments) {
 }
 
 sfsistat on_mail(SMFICTX* context, char** arguments) {
-  return seal_silent(context, SMFIP_NR_MAIL, [&](Session& session) {
+  return seal(SMFIS_CONTINUE, [&]() -> sfsistat {
+    Session& session = session_of(context);
     Connection& connection = session.connection;
     connection.mail(path_of(arguments), macro(context, "{auth_authen}"),
-                    !macro(context, "{tls_version}").empty());
+                    !macro(context, "{tls_version}").empty(), std::chrono::steady_clock::now());
+    if (session.no_body) connection.body_unseen();
     for (char** at = parameters_of(arguments); *at != nullptr; ++at) {
       connection.mail_parameter(text(*at));
     }
+    return SMFIS_CONTINUE;
   });
 }
 
@@ -215,8 +230,9 @@ sfsistat on_header(SMFICTX* context, char* name, char* value) {
 sfsistat on_body(SMFICTX* context, unsigned char* bytes, std::size_t size) {
   return seal(SMFIS_CONTINUE, [&]() -> sfsistat {
     Session& session = session_of(context);
-    if (session.connection.wants_body(*service->settings())) {
-      session.connection.body({reinterpret_cast<const char*>(bytes), size});
+    session.connection.body({reinterpret_cast<const char*>(bytes), size});
+    // A part that is not full is the last one, and counts the body at no cost.
+    if (size < Shown::kPart || session.connection.wants_body(*service->settings())) {
       return SMFIS_CONTINUE;
     }
     session.connection.body_unseen();

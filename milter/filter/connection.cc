@@ -52,42 +52,53 @@ bool strips(Exemption exemption) {
 
 }  // namespace
 
-void Connection::mail(std::string_view path, std::string_view login, bool tls) {
-  begin_message();
-  shown_.mail(path);
-  authenticated_ = !login.empty();
-  tls_ = tls;
+void Connection::mail(std::string_view path, std::string_view login, bool tls,
+                      std::optional<steady_clock::time_point> now) {
+  message_ = {};
+  message_.mail_at = now;
+  message_.shown.mail(path);
+  message_.authenticated = !login.empty();
+  message_.tls = tls;
 }
 
 void Connection::mail_parameter(std::string_view parameter) {
-  shown_.parameter(parameter);
-  classifier::note_mail_parameter(parameter, parameters_);
+  message_.shown.mail_parameter(parameter);
+  classifier::note_mail_parameter(parameter, message_.parameters);
 }
 
 void Connection::header(std::string_view name, std::string_view value, bool blank_taken) {
-  if (is_own_header(name) && ++own_ <= kMostSeals && value.size() <= seal::kMostValue) {
-    own_values_.resize(own_);
-    own_values_.back() = value;
+  const bool own = is_own_header(name);
+  if (own && ++message_.own <= kMostSeals && value.size() <= seal::kMostValue) {
+    message_.own_values.resize(message_.own);
+    message_.own_values.back() = value;
   }
-  identity_.field(name, value);
-  shown_.header(name, value, blank_taken);
+  message_.identity.field(name, value);
+  message_.shown.header(name, value, blank_taken);
   if (!blank_taken && value.starts_with(' ')) value.remove_prefix(1);
-  claims_.header(name, value);
+  message_.claims.header(name, value);
 }
 
 bool Connection::wants_body(const config::Config& settings) const {
-  return settings.filter.count_body && (tls_ || !settings.wire.ports.empty());
+  return settings.filter.count_body && (message_.tls || !settings.wire.ports.empty());
 }
 
-void Connection::begin_message() {
-  authenticated_ = false;
-  tls_ = false;
-  own_ = 0;
-  own_values_.clear();
-  identity_ = {};
-  claims_ = {};
-  shown_ = {};
-  parameters_ = {};
+// Where the window is just what was shown, or what is left of it without the fields that Postfix or
+// a policy service has added, the places of the text are known to the byte. Else they are known
+// about: by how much is in `miss`, and the classifier reckons with it.
+void Connection::place_text(const Shown& shown, classifier::Trace& trace) {
+  using classifier::Window;
+  const classifier::ShownSizes sizes = shown.sizes();
+  if (!sizes.body) return;
+  const auto added = trace.hello.slack == 0 ? classifier::explain(sizes, trace.size, trace.transfer)
+                                            : std::nullopt;
+  if (added) {
+    trace.window = Window::Exact;
+    trace.miss = 0;
+    trace.landmarks = shown.landmarks(trace.transfer, *added);
+  } else {
+    trace.window = Window::Near;
+    trace.landmarks = shown.landmarks(trace.transfer);
+  }
 }
 
 // On the wire the commands were read and the message's end was seen, but not the text: whether it
@@ -97,25 +108,23 @@ void Connection::fit_to_shown(const Shown& shown, classifier::Trace& trace) {
   const auto size = shown.size(trace.transfer);
   if (!size) return;
   trace.miss = std::max(trace.size, *size) - std::min(trace.size, *size);
-  if (trace.miss == 0) {
-    trace.window = classifier::Window::Exact;
-    trace.landmarks = shown.landmarks(trace.transfer);
-  } else if (trace.miss > classifier::most_miss(*size)) {
+  place_text(shown, trace);
+  if (trace.miss > classifier::most_miss(*size)) {
     trace = classifier::unobserved(classifier::Reason::Lost, trace.message);
   }
 }
 
-// Under TLS nobody but the milter has read the commands and the text. Where the message was not
-// placed to the byte its landmarks would be beside the mark, and a cut beside a mark looks like a
-// template.
-void Connection::add_what_was_shown(const Shown& shown, const classifier::Dialogue& parameters,
-                                    classifier::Trace& trace) {
+// Under TLS and on the wire nobody but the milter has read the text.
+void Connection::add_what_was_shown(const Message& message, classifier::Trace& trace) {
+  const Shown& shown = message.shown;
+  const classifier::Dialogue& parameters = message.parameters;
   const bool seen = trace.state != classifier::State::Unobserved;
   if (trace.via == classifier::Via::Wire && !trace.tls && seen) return fit_to_shown(shown, trace);
   if (!trace.tls || trace.records.empty()) return;
-  if (trace.window == classifier::Window::Exact) {
-    trace.landmarks = shown.landmarks(trace.transfer);
-  }
+  // What is near by QUIT alone has its place all the same, or six bytes in front of it.
+  const bool sure =
+      trace.window == classifier::Window::Exact || trace.transfer == classifier::Transfer::Data;
+  if (sure) place_text(shown, trace);
   trace.dialogue.blank_end = trace.transfer == classifier::Transfer::Data && shown.blank_end();
   trace.dialogue.declared = parameters.declared;
   trace.dialogue.eight_bit = parameters.eight_bit;
@@ -125,17 +134,18 @@ void Connection::add_what_was_shown(const Shown& shown, const classifier::Dialog
 }
 
 // The first header from above that a relay on the list has sealed for this message.
-void Connection::check_seals(const config::Seal& settings, seal::Seconds now,
-                             Judgement& result) const {
+void Connection::check_seals(const Message& message, const config::Seal& settings,
+                             seal::Seconds now, Judgement& result) const {
   const auto& list = settings.believe_from;
   result.from_relay = client_ && std::any_of(list.begin(), list.end(), [this](const auto& network) {
                         return network.contains(*client_);
                       });
   if (!result.from_relay) return;
   result.exempt = Exemption::Relay;
-  for (std::size_t i = 0; i < own_values_.size(); ++i) {
+  const auto& values = message.own_values;
+  for (std::size_t i = 0; i < values.size(); ++i) {
     const auto verdict =
-        seal::check(own_values_[i], identity_.digest(), settings.keys, now, settings.max_age);
+        seal::check(values[i], message.identity.digest(), settings.keys, now, settings.max_age);
     if (i == 0 || verdict == seal::Result::Good) result.seal = verdict;
     if (verdict != seal::Result::Good) continue;
     result.kept = static_cast<unsigned>(i) + 1;
@@ -144,8 +154,8 @@ void Connection::check_seals(const config::Seal& settings, seal::Seconds now,
   }
 }
 
-Exemption Connection::exemption(const config::Exempt& settings) const {
-  if (settings.authenticated && authenticated_) return Exemption::Authenticated;
+Exemption Connection::exemption(const Message& message, const config::Exempt& settings) const {
+  if (settings.authenticated && message.authenticated) return Exemption::Authenticated;
   if (!client_) return Exemption::None;
   if (settings.loopback && client_->is_loopback()) return Exemption::Loopback;
   const bool own = std::any_of(settings.networks.begin(), settings.networks.end(),
@@ -171,20 +181,25 @@ const classifier::Policy& Connection::policy(const config::Config& settings) con
 }
 
 // Asks, and classifies what came.
-void Connection::judge(const config::Config& settings, EvidenceSource& source, const Shown& shown,
-                       const classifier::Dialogue& parameters, const classifier::Claims& claims,
-                       Judgement& result) {
+void Connection::judge(const Message& message, const config::Config& settings,
+                       EvidenceSource& source, Judgement& result) {
   // Each end of message is one message of the session, also when no evidence came for it: without
   // this count the next question would be answered with the trace of the one before.
   const std::uint32_t after = judged_++;
-  // In clear the observer has read the message itself.
-  const classifier::ShownSizes sizes = result.tls ? shown.sizes() : classifier::ShownSizes{};
-  result.trace = client_ ? source.ask(*client_, after, sizes)
-                         : classifier::unobserved(classifier::Reason::NoSession, after + 1);
-  add_what_was_shown(shown, parameters, result.trace);
+  if (client_) {
+    result.trace = source.ask({.client = *client_,
+                               .server = server_,
+                               .began = began_,
+                               .mail_at = message.mail_at,
+                               .after = after,
+                               .shown = message.shown.sizes()});
+  } else {
+    result.trace = classifier::unobserved(classifier::Reason::NoSession, after + 1);
+  }
+  add_what_was_shown(message, result.trace);
   // The observer also counts messages that Postfix refused and never showed to us.
   judged_ = std::max(judged_, result.trace.message);
-  result.verdict = classifier::classify(result.trace, policy(settings), &claims);
+  result.verdict = classifier::classify(result.trace, policy(settings), &message.claims);
 }
 
 void Connection::decide_on(const config::Config& settings, Judgement& result) const {
@@ -198,18 +213,15 @@ void Connection::decide_on(const config::Config& settings, Judgement& result) co
 
 Judgement Connection::end_of_message(const config::Config& settings, EvidenceSource& source,
                                      seal::Seconds now) {
+  Message message = std::exchange(message_, {});
+  message.claims.helo = helo_.substr(0, classifier::Claims::kLongest);
   Judgement result;
-  check_seals(settings.seal, now, result);
-  if (result.exempt == Exemption::None) result.exempt = exemption(settings.exempt);
+  check_seals(message, settings.seal, now, result);
+  if (result.exempt == Exemption::None) result.exempt = exemption(message, settings.exempt);
   result.strip = strips(result.exempt);
-  result.identity = identity_.digest();
-  result.tls = tls_;
-  result.own = own_;
-  classifier::Claims claims = std::move(claims_);
-  claims.helo = helo_.substr(0, classifier::Claims::kLongest);
-  const Shown shown = std::move(shown_);
-  const classifier::Dialogue parameters = parameters_;
-  begin_message();
+  result.identity = message.identity.digest();
+  result.tls = message.tls;
+  result.own = message.own;
   if (result.exempt != Exemption::None) {
     ++judged_;
     return result;
@@ -217,7 +229,7 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
   // An exception here (memory, for one) costs the label, and not the headers that are to be
   // deleted.
   try {
-    judge(settings, source, shown, parameters, claims, result);
+    judge(message, settings, source, result);
   } catch (const std::exception& error) {
     result.failure = error.what();
     result.verdict = {};

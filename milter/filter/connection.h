@@ -18,6 +18,7 @@
 #include "classifier/classify.h"
 #include "classifier/trace.h"
 #include "milter/config/config.h"
+#include "milter/evidence/question.h"
 #include "milter/filter/decision.h"
 #include "milter/filter/shown.h"
 #include "milter/net/address.h"
@@ -26,13 +27,14 @@
 
 namespace filter {
 
+using std::chrono::steady_clock;
+
 // Whom the filter asks what was seen.
 class EvidenceSource {
  public:
   virtual ~EvidenceSource() = default;
   // As evidence::Client::ask.
-  virtual classifier::Trace ask(const net::Endpoint& client, std::uint32_t after,
-                                const classifier::ShownSizes& sizes) = 0;
+  virtual classifier::Trace ask(const evidence::Question& question) = 0;
 };
 
 enum class Exemption : std::uint8_t {
@@ -71,7 +73,13 @@ struct Judgement {
 
 class Connection {
  public:
-  void connect(std::optional<net::Endpoint> client) { client_ = client; }
+  // `now`: when Postfix turned to us for this session, by the steady clock.
+  void connect(std::optional<net::Endpoint> client, std::optional<net::Endpoint> server,
+               std::optional<steady_clock::time_point> now) {
+    client_ = client;
+    server_ = server;
+    began_ = now;
+  }
   // As Postfix confirmed it; "unknown" or an address in brackets where it could not.
   void client_name(std::string_view name) { client_name_ = name; }
   // Where the client connected to: Postfix's milter_macro_daemon_name, and the port; 0: not told.
@@ -81,20 +89,24 @@ class Connection {
   }
   void helo(std::string_view name) { helo_ = name; }
   // `path` as MAIL has it, in angle brackets. `login`: the SASL login name, empty if there is none.
-  void mail(std::string_view path, std::string_view login, bool tls);
+  // `now`: by the steady clock; Postfix waits for us before it answers the command. Nothing: it
+  // does not.
+  void mail(std::string_view path, std::string_view login, bool tls,
+            std::optional<steady_clock::time_point> now = {});
   // A parameter of MAIL: "SIZE=5112", "BODY=8BITMIME". RFC 5321, 4.1.1.11.
   void mail_parameter(std::string_view parameter);
   // A recipient that Postfix took, and each parameter of its command.
-  void rcpt(std::string_view path) { shown_.rcpt(path); }
-  void rcpt_parameter(std::string_view parameter) { shown_.parameter(parameter); }
+  void rcpt(std::string_view path) { message_.shown.rcpt(path); }
+  void rcpt_parameter(std::string_view parameter) { message_.shown.rcpt_parameter(parameter); }
   // `blank_taken`: Postfix has taken the blank behind the colon away.
   void header(std::string_view name, std::string_view value = {}, bool blank_taken = true);
   // Whether body() is to be called to the message's end: where the observer does not read the text,
-  // under TLS and on the wire, and the count is asked for.
+  // under TLS and on the wire, and the count is asked for. Else the first part is enough.
   bool wants_body(const config::Config& settings) const;
-  void body(std::string_view bytes) { shown_.body(bytes); }
-  void body_unseen() { shown_.body_unseen(); }
-  void abort() { begin_message(); }
+  void body(std::string_view bytes) { message_.shown.body(bytes); }
+  // More of it is not shown, behind a part that may not be the last.
+  void body_unseen() { message_.shown.body_unseen(); }
+  void abort() { message_ = {}; }
   // Asks and classifies; may wait for the evidence timeout. `now`: for the age of seals.
   Judgement end_of_message(const config::Config& settings, EvidenceSource& source,
                            seal::Seconds now);
@@ -106,34 +118,39 @@ class Connection {
   // A relay's header is its only one; who sends more does not get more work done.
   static constexpr unsigned kMostSeals = 8;
 
-  void begin_message();
-  void check_seals(const config::Seal& settings, seal::Seconds now, Judgement& result) const;
+  struct Message {
+    bool authenticated = false;
+    bool tls = false;
+    unsigned own = 0;
+    std::vector<std::string> own_values;  // of the first of them, for their seals
+    seal::Identity identity;
+    classifier::Claims claims;
+    Shown shown;
+    std::optional<steady_clock::time_point> mail_at;
+    classifier::Dialogue parameters;  // what MAIL said
+  };
+
+  void check_seals(const Message& message, const config::Seal& settings, seal::Seconds now,
+                   Judgement& result) const;
+  static void place_text(const Shown& shown, classifier::Trace& trace);
   static void fit_to_shown(const Shown& shown, classifier::Trace& trace);
-  static void add_what_was_shown(const Shown& shown, const classifier::Dialogue& parameters,
-                                 classifier::Trace& trace);
-  Exemption exemption(const config::Exempt& settings) const;
+  static void add_what_was_shown(const Message& message, classifier::Trace& trace);
+  Exemption exemption(const Message& message, const config::Exempt& settings) const;
   const classifier::Policy& policy(const config::Config& settings) const;
-  void judge(const config::Config& settings, EvidenceSource& source, const Shown& shown,
-             const classifier::Dialogue& parameters, const classifier::Claims& claims,
+  void judge(const Message& message, const config::Config& settings, EvidenceSource& source,
              Judgement& result);
   void decide_on(const config::Config& settings, Judgement& result) const;
 
   std::optional<net::Endpoint> client_;
+  std::optional<net::Endpoint> server_;
+  std::optional<steady_clock::time_point> began_;
   std::string client_name_;
   std::string daemon_name_;
   std::uint16_t daemon_port_ = 0;
   std::string helo_;
   std::uint32_t judged_ = 0;  // no message up to this number is waiting to be judged
 
-  // Of the current message.
-  bool authenticated_ = false;
-  bool tls_ = false;
-  unsigned own_ = 0;
-  std::vector<std::string> own_values_;  // of the first of them, for their seals
-  seal::Identity identity_;
-  classifier::Claims claims_;
-  Shown shown_;
-  classifier::Dialogue parameters_;  // what MAIL said
+  Message message_;  // the current one
 };
 
 }  // namespace filter

@@ -183,12 +183,11 @@ void Service::failed(std::string_view what) noexcept try {
   // Out of memory while telling of it: there is nothing left to do, and mail must flow.
 }
 
-classifier::Trace BoundedEvidence::ask(const net::Endpoint& client, std::uint32_t after,
-                                       const classifier::ShownSizes& sizes) {
+classifier::Trace BoundedEvidence::ask(const evidence::Question& question) {
   const Place place(service_.in_flight_, settings_.filter.max_in_flight);
-  if (!place) return classifier::unobserved(classifier::Reason::Busy, after + 1);
+  if (!place) return classifier::unobserved(classifier::Reason::Busy, question.after + 1);
   const evidence::Client observer(settings_.evidence.socket, settings_.filter.evidence_timeout);
-  return observer.ask(client, after, sizes);
+  return observer.ask(question);
 }
 
 }  // namespace filter

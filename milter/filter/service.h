@@ -74,8 +74,7 @@ class BoundedEvidence : public EvidenceSource {
  public:
   BoundedEvidence(Service& service, const config::Config& settings)
       : service_(service), settings_(settings) {}
-  classifier::Trace ask(const net::Endpoint& client, std::uint32_t after,
-                        const classifier::ShownSizes& sizes) override;
+  classifier::Trace ask(const evidence::Question& question) override;
 
  private:
   Service& service_;

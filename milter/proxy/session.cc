@@ -41,7 +41,7 @@ Session::Session(Worker& worker, net::Fd client, const net::Endpoint& address, b
       client_(std::move(client)),
       address_(address),
       last_active_(worker.now()),
-      watch_(worker, client_.get(), address) {
+      watch_(worker, client_.get()) {
   if (introduced) return;
   introduction_ = std::make_unique<Introduction>();
   introduction_->since = worker.now();
@@ -57,7 +57,7 @@ Session::~Session() {
 void Session::start() {
   local_ = watch_.learn_syn();
   if (introduced()) {
-    watch_.begin(address_);
+    watch_.begin(address_, local_);
     connect_upstream();
   }
   update_interest();
@@ -123,7 +123,7 @@ void Session::introduce(const net::ProxyHeader& header) {
   const auto segments = std::move(introduction_->segments);
   introduction_.reset();
   enter(State::Connecting);
-  watch_.begin_behind_balancer(address_, header.size);
+  watch_.begin_behind_balancer(address_, local_, header.size);
   for (const auto& event : segments) watch_.segment(event);
   connect_upstream();
 }

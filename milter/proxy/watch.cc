@@ -36,10 +36,9 @@ std::optional<tcp_info> info_of(int fd) {
 
 }  // namespace
 
-Watch::Watch(Worker& worker, int client, const net::Endpoint& address)
+Watch::Watch(Worker& worker, int client)
     : worker_(worker),
       client_(client),
-      address_(address),
       cookie_(cookie_of(client)),
       began_(worker.now()),
       share_(worker.shared().table.budget()) {}
@@ -81,21 +80,28 @@ void Watch::learn_path() {
   observer_->set_path(path_);
 }
 
-void Watch::begin(const net::Endpoint& address) {
-  address_ = address;
+void Watch::begin(const net::Endpoint& client, const net::Endpoint& server) {
+  open(client, server);
   judge(Via::Kernel);
 }
 
-void Watch::begin_behind_balancer(const net::Endpoint& address, std::size_t header) {
-  address_ = address;
+void Watch::begin_behind_balancer(const net::Endpoint& client, const net::Endpoint& server,
+                                  std::size_t header) {
+  open(client, server);
   if (first_seq_) *first_seq_ += static_cast<std::uint32_t>(header);
   segments_seen_ = 1;  // the header's
   worker_.config().proxy.balancer_transparent ? judge(Via::Balancer) : follow_only();
 }
 
+void Watch::open(const net::Endpoint& client, const net::Endpoint& server) {
+  session_ = {client, server, cookie_, began_};
+  open_ = worker_.shared().table.open(session_);
+}
+
 // `via`: where the kernel filter sees the segments.
 void Watch::judge(Via via) {
   const auto& capture = worker_.config().capture;
+  if (!open_) return stop(Reason::Overload);  // the reason has no place either
   if (capture.method == config::Capture::Method::Off) return stop(Reason::NoCapture);
   if (worker_.too_busy_to_observe(client_)) return stop(Reason::Overload);
   // Without the sequence number of the SYN, segments have no place in the stream.
@@ -137,12 +143,19 @@ void Watch::client(std::span<const char> bytes) {
 }
 
 void Watch::server(std::span<const char> bytes) {
-  if (observer_) observe([&] { observer_->server(bytes); });
+  if (!observer_) return;
+  observe([&] {
+    observer_->server(bytes);
+    if (greeted_ || !observer_->greeted()) return;
+    greeted_ = true;
+    // The worker's time is that of the turn of its loop, and may be from before the greeting.
+    worker_.shared().table.greeted(session_, steady_clock::now());
+  });
 }
 
 void Watch::close() {
   share_.set(0);  // what is left is the table's
-  worker_.shared().table.close(address_, cookie_, worker_.now());
+  if (open_) worker_.shared().table.close(session_, worker_.now());
 }
 
 void Watch::segment(const capture::SegmentEvent& event) {
@@ -224,31 +237,31 @@ void Watch::account() {
   stop(Reason::Overload);
 }
 
-void Watch::message(classifier::Trace&& trace) {
+void Watch::message(classifier::ObservedMessage&& message) {
   if (!judged_) return;
   auto& counters = worker_.shared().counters;
   counters.messages.fetch_add(1, std::memory_order_relaxed);
-  if (trace.state != classifier::State::Complete) {
+  if (message.trace.state != classifier::State::Complete) {
     counters.partial.fetch_add(1, std::memory_order_relaxed);
   }
-  worker_.shared().table.publish(address_, cookie_, std::move(trace));
+  worker_.shared().table.publish(session_, std::move(message));
 }
 
 void Watch::answered(std::uint32_t ordinal) {
-  worker_.shared().table.answered(address_, cookie_, ordinal);
+  worker_.shared().table.answered(session_, ordinal);
 }
 
 std::shared_ptr<classifier::SealedStream> Watch::seal(classifier::SealedLog::Start&& start,
                                                       classifier::ArrivalLog&& arrivals) {
   if (!judged_) return nullptr;
   start.sha256 = capture::sha256;
-  return worker_.shared().table.follow(address_, cookie_, std::move(start), std::move(arrivals));
+  return worker_.shared().table.follow(session_, std::move(start), std::move(arrivals));
 }
 
 void Watch::lost(classifier::Reason reason) {
   if (!judged_) return;  // the reason is known
   worker_.shared().counters.lost.fetch_add(1, std::memory_order_relaxed);
-  worker_.shared().table.lost(address_, cookie_, reason);
+  worker_.shared().table.lost(session_, reason);
 }
 
 }  // namespace proxy

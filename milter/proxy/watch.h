@@ -22,7 +22,7 @@
 
 #include "classifier/observer.h"
 #include "milter/capture/kernel_filter.h"
-#include "milter/evidence/budget.h"
+#include "milter/evidence/table.h"
 #include "milter/net/address.h"
 
 namespace proxy {
@@ -34,7 +34,7 @@ class Worker;
 class Watch final : private classifier::Observer::Sink {
  public:
   // `client`: the session's socket, borrowed. `worker` outlives this.
-  Watch(Worker& worker, int client, const net::Endpoint& address);
+  Watch(Worker& worker, int client);
   ~Watch() override = default;
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
@@ -43,9 +43,10 @@ class Watch final : private classifier::Observer::Sink {
   // client called. To be called once, first.
   net::Endpoint learn_syn();
   // The client's stream begins: with the connection, or `header` bytes into it, where a balancer
-  // has said that `address` is the client.
-  void begin(const net::Endpoint& address);
-  void begin_behind_balancer(const net::Endpoint& address, std::size_t header);
+  // has said who `client` is and whom it called. Before Postfix is connected to.
+  void begin(const net::Endpoint& client, const net::Endpoint& server);
+  void begin_behind_balancer(const net::Endpoint& client, const net::Endpoint& server,
+                             std::size_t header);
 
   // One segment of this client, from the kernel filter.
   void segment(const capture::SegmentEvent& event);
@@ -61,12 +62,13 @@ class Watch final : private classifier::Observer::Sink {
   std::uint64_t cookie() const { return cookie_; }
 
  private:
-  void message(classifier::Trace&& trace) override;
+  void message(classifier::ObservedMessage&& message) override;
   void answered(std::uint32_t ordinal) override;
   void lost(classifier::Reason reason) override;
   std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
                                                  classifier::ArrivalLog&& arrivals) override;
 
+  void open(const net::Endpoint& client, const net::Endpoint& server);
   void judge(classifier::Via via);
   void follow_only();
   void learn_path();
@@ -84,8 +86,10 @@ class Watch final : private classifier::Observer::Sink {
 
   Worker& worker_;
   const int client_;
-  net::Endpoint address_;
   const std::uint64_t cookie_;
+  evidence::SessionKey session_;
+  bool open_ = false;     // the table has it
+  bool greeted_ = false;  // and knows that Postfix has greeted
   const steady_clock::time_point began_;
   std::optional<std::uint32_t> first_seq_;  // of the first payload byte; nothing: not by the kernel
   std::uint32_t segments_seen_ = 0;         // tcpi_data_segs_in at the last read

@@ -19,6 +19,10 @@ constexpr char kFiller = 'x';
 // RFC 7323, appendix A: with its padding.
 constexpr std::uint32_t kTimestampOption = 12;
 
+std::chrono::steady_clock::time_point at(std::uint64_t ns) {
+  return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(ns));
+}
+
 std::optional<capture::Syn> syn_of(const WirePacket& packet) {
   return capture::parse_syn(
       {reinterpret_cast<const std::uint8_t*>(packet.head.data()), packet.head.size()});
@@ -28,8 +32,7 @@ std::optional<capture::Syn> syn_of(const WirePacket& packet) {
 
 Flow::Flow(const WirePacket& syn, std::uint64_t session, const Shared& shared)
     : shared_(shared),
-      address_(syn.client),
-      session_(session),
+      session_{syn.client, syn.server, session, at(syn.time_ns)},
       isn_(syn.seq),
       began_ns_(syn.time_ns),
       share_(shared.table.budget()) {
@@ -39,6 +42,7 @@ Flow::Flow(const WirePacket& syn, std::uint64_t session, const Shared& shared)
     client_timestamps_ = seen->timestamps;
     path_.syn = std::move(seen->signature);
   }
+  if (!shared.table.open(session_)) return;
   if (shared.table.budget().exceeded()) {
     ++shared.counters.overload;
     lost(Reason::Overload);
@@ -87,6 +91,10 @@ void Flow::packet(const WirePacket& packet) {
     lose(Reason::Expired);
   }
   if (packet.size != 0) payload(direction, packet);
+  if (observer_ && !greeted_ && observer_->greeted()) {
+    greeted_ = true;
+    shared_.table.greeted(session_, at(packet.time_ns));
+  }
   account();
   if ((packet.tcp_flags & WirePacket::kFin) != 0) {
     if (const auto offset = place(direction, packet.seq)) direction.end = *offset + packet.size;
@@ -230,7 +238,7 @@ void Flow::missed(std::uint64_t end) {
 void Flow::close() {
   if (std::exchange(over_, true)) return;
   share_.set(0);
-  shared_.table.close(address_, session_, std::chrono::steady_clock::now());
+  shared_.table.close(session_, std::chrono::steady_clock::now());
 }
 
 void Flow::account() {
@@ -251,31 +259,31 @@ void Flow::forget() {
   client_.waiting.clear();
 }
 
-// --- what the observer tells
-// ----------------------------------------------------------------------
+// --- what the observer tells ---------------------------------------------------------------------
 
-void Flow::message(classifier::Trace&& trace) {
+void Flow::message(classifier::ObservedMessage&& message) {
   ++shared_.counters.messages;
   // Nobody has read the text.
-  const auto terminator = trace.landmarks.terminator;
-  trace.landmarks = {};
-  trace.landmarks.terminator = terminator;
-  shared_.table.publish(address_, session_, std::move(trace));
+  auto& landmarks = message.trace.landmarks;
+  const auto terminator = landmarks.terminator;
+  landmarks = {};
+  landmarks.terminator = terminator;
+  shared_.table.publish(session_, std::move(message));
 }
 
 void Flow::answered(std::uint32_t ordinal) {
-  shared_.table.answered(address_, session_, ordinal);
+  shared_.table.answered(session_, ordinal);
 }
 
 void Flow::lost(Reason reason) {
   ++shared_.counters.lost;
-  shared_.table.lost(address_, session_, reason);
+  shared_.table.lost(session_, reason);
 }
 
 std::shared_ptr<classifier::SealedStream> Flow::seal(classifier::SealedLog::Start&& start,
                                                      classifier::ArrivalLog&& arrivals) {
   start.sha256 = capture::sha256;
-  return shared_.table.follow(address_, session_, std::move(start), std::move(arrivals));
+  return shared_.table.follow(session_, std::move(start), std::move(arrivals));
 }
 
 }  // namespace wire

@@ -89,15 +89,14 @@ class Flow final : private classifier::Observer::Sink {
   static std::optional<std::uint64_t> place(const Direction& direction, std::uint32_t seq);
   static std::vector<Known> known_of(const capture::WirePacket& packet, std::uint64_t offset);
 
-  void message(classifier::Trace&& trace) override;
+  void message(classifier::ObservedMessage&& message) override;
   void answered(std::uint32_t ordinal) override;
   void lost(classifier::Reason reason) override;
   std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
                                                  classifier::ArrivalLog&& arrivals) override;
 
   const Shared shared_;
-  const net::Endpoint address_;
-  const std::uint64_t session_;
+  const evidence::SessionKey session_;
   const std::uint32_t isn_;
   const std::uint64_t began_ns_;
   Direction client_;
@@ -107,6 +106,7 @@ class Flow final : private classifier::Observer::Sink {
   std::uint64_t asked_ns_ = 0;                    // when SYN-ACK went out; 0: answered, or not sent
   std::optional<classifier::Observer> observer_;  // none: nothing more can be told
   evidence::Budget::Share share_;
+  bool greeted_ = false;  // the table knows that Postfix has greeted
   bool over_ = false;
 };
 

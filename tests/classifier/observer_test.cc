@@ -29,7 +29,9 @@ struct Collector final : Observer::Sink {
   std::vector<Trace> traces;
   std::vector<std::uint32_t> answers;
   std::vector<Reason> losses;
-  void message(Trace&& trace) override { traces.push_back(std::move(trace)); }
+  void message(classifier::ObservedMessage&& message) override {
+    traces.push_back(std::move(message.trace));
+  }
   void answered(std::uint32_t ordinal) override { answers.push_back(ordinal); }
   void lost(Reason reason) override { losses.push_back(reason); }
 };

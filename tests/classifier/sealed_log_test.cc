@@ -2,6 +2,7 @@
 #include "classifier/sealed_log.h"
 
 #include <catch2/catch.hpp>
+#include <optional>
 #include <string>
 
 #include "tests/support/tls_stream.h"
@@ -37,6 +38,14 @@ struct Session {
     }
   }
   void answer() { log.server(tls.plain(20)); }
+  std::optional<Trace> trace(const ShownSizes& shown, std::uint32_t ordinal = 1,
+                             std::uint64_t mail_ns = 0) {
+    auto found = log.trace(shown, ordinal, mail_ns);
+    auto* trace = std::get_if<Trace>(&found);
+    reason = trace != nullptr ? Reason::None : std::get<Reason>(found);
+    return trace != nullptr ? std::optional(std::move(*trace)) : std::nullopt;
+  }
+  Reason reason = Reason::None;  // of the last trace that was not found
   void turn(std::initializer_list<std::size_t> sizes) {
     client(tls.plain(sizes));
     answer();
@@ -50,7 +59,7 @@ TEST_CASE("asked in the middle of a message's answer, the log gives its records 
   session.turn({31});
   session.turn({28, 6});
   session.client(session.tls.plain({4096, 1019}));
-  const auto trace = session.log.trace({.header = 300, .body = 4812, .dots = 0}, 1);
+  const auto trace = session.trace({.header = 300, .body = 4812});
   REQUIRE(trace);
   CHECK(trace->window == Window::Exact);
   CHECK(trace->state == State::Complete);
@@ -73,7 +82,7 @@ TEST_CASE("each message of a session is placed by its own sizes and its own tran
     session.turn({28});
     session.turn({6});
     session.client(session.tls.plain({1000 + number}));
-    const auto trace = session.log.trace({.header = 200, .body = 797 + number, .dots = 0}, number);
+    const auto trace = session.trace({.header = 200, .body = 797 + number}, number);
     REQUIRE(trace);
     CHECK(trace->window == Window::Exact);
     CHECK(trace->message == number);
@@ -88,12 +97,12 @@ TEST_CASE("a long session keeps to its limit, and a message that is longer says 
   Session session(16);
   for (int i = 0; i < 50; ++i) session.turn({700, 700});  // nobody asks
   session.client(session.tls.plain({4000}));
-  const auto fits = session.log.trace({.header = 200, .body = 3797, .dots = 0}, 1);
+  const auto fits = session.trace({.header = 200, .body = 3797});
   REQUIRE(fits);
   CHECK(fits->state == State::Complete);
   session.answer();
   session.client(session.tls.plain({16384, 16384}));
-  const auto longer = session.log.trace({.header = 200, .body = 32565, .dots = 0}, 2);
+  const auto longer = session.trace({.header = 200, .body = 32565}, 2);
   REQUIRE(longer);
   CHECK(longer->state == State::Partial);
   CHECK(longer->reason == Reason::Full);
@@ -104,10 +113,53 @@ TEST_CASE("behind its answer, and in a stream that is no TLS, there is no messag
   session.turn({31});
   session.client(session.tls.plain({900}));
   session.answer();
-  CHECK_FALSE(session.log.trace({.header = 200, .body = 697, .dots = 0}, 1)
-                  .value_or(Trace{.window = Window::Near})
-                  .window == Window::Exact);
+  CHECK_FALSE(session.trace({.header = 200, .body = 697}));
   session.client("MAIL FROM:<a@example.net>\r\n");
   CHECK(session.log.lost());
-  CHECK_FALSE(session.log.trace({.header = 200, .body = 697, .dots = 0}, 1));
+  CHECK_FALSE(session.trace({.header = 200, .body = 697}));
+}
+
+namespace {
+
+// 25 + 32 bytes of commands.
+ShownSizes shown(std::uint64_t header, std::uint64_t body) {
+  ShownSizes sizes{.header = header, .body = body};
+  sizes.envelope.add_mail(13);
+  sizes.envelope.add_rcpt(22);
+  REQUIRE(sizes.envelope.total == 57);
+  return sizes;
+}
+
+}  // namespace
+
+TEST_CASE("what may hold the message in question hides it, until it is known to be over") {
+  Session session;
+  session.log.now(100);
+  session.turn({25 + 32 + 6});
+  session.log.now(200);
+  session.turn({3000});  // a message that was refused, and nobody asked about it
+  session.log.now(300);
+  session.turn({25 + 32 + 6});
+  session.log.now(400);
+  session.client(session.tls.plain({1000}));
+  SECTION("nobody knows when the transaction began") {
+    CHECK_FALSE(session.trace(shown(200, 797)));
+    CHECK(session.reason == Reason::Ambiguous);
+  }
+  SECTION("it began with the second MAIL") {
+    const auto trace = session.trace(shown(200, 797), 2, 310);
+    REQUIRE(trace);
+    CHECK(trace->window == Window::Exact);
+    CHECK(trace->size == 1000);
+  }
+  SECTION("a later message is not taken for the first") {
+    CHECK_FALSE(session.trace(shown(200, 797), 1, 110));
+    CHECK(session.reason == Reason::Ambiguous);
+  }
+}
+
+TEST_CASE("records of turns that nobody asks about are kept up to the limit of one message") {
+  Session session(64);
+  for (int i = 0; i < 40; ++i) session.turn(std::initializer_list<std::size_t>{9, 9, 9, 9});
+  CHECK(session.log.held() < 64 * 2 * 64);
 }

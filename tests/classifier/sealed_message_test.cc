@@ -4,13 +4,17 @@
 
 #include <catch2/catch.hpp>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "tests/support/tls_stream.h"
 
 using classifier::place_message;
+using classifier::Reason;
 using classifier::Record;
 using classifier::SealedMessage;
+using classifier::ShownSizes;
 using classifier::TlsSession;
 using classifier::Turn;
 using classifier::TurnJudge;
@@ -232,9 +236,9 @@ TEST_CASE("what is no TLS is lost, and nothing is told") {
 namespace {
 
 // The turns of a session; the last one is in hand.
-struct Turns {
+struct Said {
   std::vector<Turn> turns;
-  explicit Turns(std::initializer_list<std::initializer_list<std::uint32_t>> sizes) {
+  explicit Said(std::initializer_list<std::initializer_list<std::uint32_t>> sizes) {
     std::uint64_t at = 0;
     for (const auto& records : sizes) {
       Turn& turn = turns.emplace_back();
@@ -246,97 +250,153 @@ struct Turns {
       }
     }
   }
-  SealedMessage place(std::uint64_t header, std::optional<std::uint64_t> body,
-                      std::uint64_t dots = 0) const {
-    std::deque<const Turn*> all;
-    for (const Turn& turn : turns) all.push_back(&turn);
-    const auto found = place_message(all, {header, body, dots});
-    REQUIRE(found);
-    return *found;
+  std::variant<SealedMessage, Reason> look(const ShownSizes& shown, std::uint32_t slack = 0,
+                                           bool answered = false) const {
+    classifier::Turns all{.answered = answered};
+    for (const Turn& turn : turns) all.kept.push_back(&turn);
+    return place_message(all, shown, slack);
+  }
+  SealedMessage place(const ShownSizes& shown, std::uint32_t slack = 0,
+                      bool answered = false) const {
+    const auto found = look(shown, slack, answered);
+    REQUIRE(std::holds_alternative<SealedMessage>(found));
+    return std::get<SealedMessage>(found);
+  }
+  Reason reason(const ShownSizes& shown, std::uint32_t slack = 0, bool answered = false) const {
+    const auto found = look(shown, slack, answered);
+    const auto* why = std::get_if<Reason>(&found);
+    return why != nullptr ? *why : Reason::None;
   }
 };
+
+// MAIL and RCPT with 64 bytes in all.
+ShownSizes shown(std::uint64_t header, std::optional<std::uint64_t> body, std::uint64_t dots = 0,
+                 std::vector<std::uint32_t> fields = {}) {
+  ShownSizes sizes{.header = header, .fields = std::move(fields), .body = body, .dots = dots};
+  sizes.envelope.add_mail(22);
+  sizes.envelope.add_rcpt(20);
+  REQUIRE(sizes.envelope.total == 64);
+  return sizes;
+}
 
 }  // namespace
 
 TEST_CASE("what the milter was shown places a message by DATA to the byte") {
   // 304 bytes of header, 4808 of body, two doubled dots, the dot.
-  const SealedMessage whole = Turns({{92}, {4096, 1021}}).place(304, 4808, 2);
+  const SealedMessage whole = Said({{70}, {4096, 1021}}).place(shown(304, 4808, 2));
   CHECK(whole.window == Window::Exact);
   CHECK(whole.transfer == classifier::Transfer::Data);
   CHECK(sizes(whole) == Sizes{4096, 1021});
-  const SealedMessage quit = Turns({{92}, {4096, 1027}}).place(304, 4808, 2);
+  const SealedMessage quit = Said({{70}, {4096, 1027}}).place(shown(304, 4808, 2));
   CHECK(quit.window == Window::Exact);
   CHECK(quit.quit_with_dot);
   CHECK(sizes(quit) == Sizes{4096, 1021});
   CHECK(quit.records.back().after == 6);
   // The next transaction without waiting: a record of its own.
-  const SealedMessage next = Turns({{92}, {4096, 1021, 70}}).place(304, 4808, 2);
+  const SealedMessage next = Said({{70}, {4096, 1021, 70}}).place(shown(304, 4808, 2));
   CHECK(next.window == Window::Exact);
   CHECK(sizes(next) == Sizes{4096, 1021});
 }
 
+TEST_CASE("fields that Postfix or a policy service has added are no part of what was sent") {
+  struct Row {
+    const char* label;
+    std::vector<std::uint32_t> fields;  // as shown
+    std::uint32_t sent;
+  };
+  // 2 bytes of blank line, 4808 of body, the dot.
+  const Row rows[] = {
+      {"in front", {50, 100, 120, 84}, 100 + 120 + 84},
+      {"at the end", {100, 120, 84, 37, 61}, 100 + 120 + 84},
+      {"both", {50, 100, 120, 84, 61}, 100 + 120 + 84},
+      {"in front of another", {100, 33, 120, 84}, 100 + 120 + 84},
+  };
+  for (const Row& row : rows) {
+    INFO(row.label);
+    std::uint64_t header = 2;
+    for (const std::uint32_t size : row.fields) header += size;
+    const Said said({{70}, {row.sent + 2 + 4808 + 3}});
+    const SealedMessage found = said.place(shown(header, 4808, 0, row.fields));
+    CHECK(found.window == Window::Exact);
+    CHECK(found.records[0].size == row.sent + 2 + 4808 + 3);
+  }
+}
+
+TEST_CASE("a message without a blank line is as long as it is") {
+  CHECK(Said({{70}, {302 + 3}}).place(shown(304, 0)).window == Window::Exact);
+  CHECK(Said({{70}, {3}}).place(shown(2, 0)).window == Window::Exact);
+}
+
+TEST_CASE("text that came with DATA begins behind the commands") {
+  const SealedMessage all = Said({{64 + 6, 4096, 1019}}).place(shown(304, 4808));
+  CHECK(all.window == Window::Exact);
+  CHECK(all.early);
+  CHECK(sizes(all) == Sizes{4096, 1019});
+  const SealedMessage joined = Said({{64}, {6 + 399, 4716}}).place(shown(304, 4808));
+  CHECK(joined.early);
+  CHECK(sizes(joined) == Sizes{399, 4716});
+  CHECK(joined.records[0].before == 6);
+}
+
 TEST_CASE("sizes that do not fit leave the turn, and by how much") {
-  const SealedMessage missed = Turns({{92}, {4096, 1000}}).place(304, 4808, 2);
+  const SealedMessage missed = Said({{70}, {4096, 1000}}).place(shown(304, 4808, 2));
   CHECK(missed.window == Window::Near);
   CHECK(missed.miss == 21);
   CHECK(sizes(missed) == Sizes{4096, 1000});
-  const SealedMessage uncounted = Turns({{92}, {4096, 1000}}).place(304, std::nullopt);
+  const SealedMessage uncounted = Said({{70}, {4096, 1000}}).place(shown(304, std::nullopt));
   CHECK(uncounted.window == Window::Near);
   CHECK(uncounted.miss == 0);
   // A client that ends its lines with LF alone: shorter than what is shown.
-  CHECK(Turns({{92}, {4096, 960}}).place(304, 4808).window == Window::Near);
+  CHECK(Said({{67}, {4096, 960}}).place(shown(304, 4808)).window == Window::Near);
 }
 
 TEST_CASE("a turn of quite another size is not the message") {
-  const Turns other({{92}, {1000}});
-  std::deque<const Turn*> all{&other.turns[0], &other.turns[1]};
-  CHECK_FALSE(place_message(all, {304, 4808, 0}));
+  CHECK(Said({{70}, {1000}}).reason(shown(304, 4808)) == Reason::Lost);
+  CHECK(Said({{70}, {9000}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
 TEST_CASE("sizes that are known to a block place nothing to the byte") {
-  const Turns turns({{92}, {4111, 1030}});
-  std::deque<const Turn*> all{&turns.turns[0], &turns.turns[1]};
-  const auto found = place_message(all, {304, 4808, 0}, 15);
-  REQUIRE(found);
-  CHECK(found->window == Window::Near);
-  CHECK(found->transfer == classifier::Transfer::Data);
+  const SealedMessage found = Said({{79}, {4111, 1030}}).place(shown(304, 4808), 15);
+  CHECK(found.window == Window::Near);
+  CHECK(found.transfer == classifier::Transfer::Data);
 }
 
 TEST_CASE("DATA on its own is known by its size, or the block that holds it") {
-  const Turns turns({{6}, {15}, {16}, {3, 3}, {5}});
-  CHECK(classifier::is_four_letters(turns.turns[0], 0));
-  CHECK_FALSE(classifier::is_four_letters(turns.turns[1], 0));
-  CHECK(classifier::is_four_letters(turns.turns[1], 9));
-  CHECK(classifier::is_four_letters(turns.turns[1], 15));
-  CHECK_FALSE(classifier::is_four_letters(turns.turns[1], 8));
-  CHECK_FALSE(classifier::is_four_letters(turns.turns[3], 15));
-  CHECK_FALSE(classifier::is_four_letters(turns.turns[4], 15));
+  const Said said({{6}, {15}, {16}, {3, 3}, {5}});
+  CHECK(classifier::is_four_letters(said.turns[0], 0));
+  CHECK_FALSE(classifier::is_four_letters(said.turns[1], 0));
+  CHECK(classifier::is_four_letters(said.turns[1], 9));
+  CHECK(classifier::is_four_letters(said.turns[1], 15));
+  CHECK_FALSE(classifier::is_four_letters(said.turns[1], 8));
+  CHECK_FALSE(classifier::is_four_letters(said.turns[3], 15));
+  CHECK_FALSE(classifier::is_four_letters(said.turns[4], 15));
 }
 
 TEST_CASE("a message by BDAT is found from its end backwards") {
-  // MAIL and RCPT with 64 bytes, "BDAT 5112 LAST" with 16, in one record with the text: QUIT may be
-  // behind it or not.
-  const SealedMessage one = Turns({{23}, {64 + 16 + 5112}}).place(304, 4808);
+  // "BDAT 5112 LAST" has 16 bytes.
+  const SealedMessage one = Said({{64 + 16 + 5112}}).place(shown(304, 4808));
   CHECK(one.transfer == classifier::Transfer::Bdat);
-  CHECK(one.window == Window::Near);
-  CHECK(one.miss == 6);
+  CHECK(one.window == Window::Exact);
   CHECK(sizes(one) == Sizes{5112});
   CHECK(one.records[0].before == 80);
   CHECK(one.rcpt_ahead);
   CHECK(one.chunk_begins.empty());
-  const SealedMessage apart = Turns({{23}, {80, 4096, 1016}}).place(304, 4808);
+  const SealedMessage apart = Said({{80, 4096, 1016}}).place(shown(304, 4808));
   CHECK(apart.window == Window::Exact);
   CHECK(sizes(apart) == Sizes{4096, 1016});
-  const SealedMessage waited = Turns({{23}, {64}, {16, 5112}}).place(304, 4808);
+  const SealedMessage waited = Said({{64}, {16, 5112}}).place(shown(304, 4808));
   CHECK(waited.window == Window::Exact);
   CHECK_FALSE(waited.rcpt_ahead);
-  const SealedMessage quit = Turns({{23}, {80, 5112, 6}}).place(304, 4808);
+  const SealedMessage half = Said({{38}, {26 + 16 + 5112}}).place(shown(304, 4808));
+  CHECK(half.window == Window::Exact);
+  CHECK(sizes(half) == Sizes{5112});
+  const SealedMessage quit = Said({{80, 5112, 6}}).place(shown(304, 4808));
   CHECK(quit.window == Window::Exact);
   CHECK(quit.quit_with_dot);
   CHECK(sizes(quit) == Sizes{5112});
   // Exim: the header in a chunk of its own, "BDAT 2719"; then "BDAT 18188 LAST" and QUIT.
   const SealedMessage two =
-      Turns({{23}, {70 + 11 + 2719}, {17 + 8191, 8191, 1806 + 6}}).place(2719, 18188);
+      Said({{64 + 11 + 2719}, {17 + 8191, 8191, 1806 + 6}}).place(shown(2719, 18188));
   CHECK(two.window == Window::Exact);
   CHECK(two.chunk_begins == std::vector<std::uint32_t>{2719});
   CHECK(sizes(two) == Sizes{2719, 8191, 8191, 1806});
@@ -344,52 +404,51 @@ TEST_CASE("a message by BDAT is found from its end backwards") {
   CHECK(two.quit_with_dot);
 }
 
+TEST_CASE("fields that were added are no part of a chunk either") {
+  const SealedMessage one =
+      Said({{64 + 16 + 5112}}).place(shown(304 + 57, 4808, 0, {57, 100, 202}));
+  CHECK(one.transfer == classifier::Transfer::Bdat);
+  CHECK(one.window == Window::Exact);
+  CHECK(sizes(one) == Sizes{5112});
+}
+
 TEST_CASE("the envelope's length tells whether QUIT is behind a chunk") {
-  const auto place = [](std::uint32_t bytes) {
-    const Turns turns({{23}, {bytes}});
-    return place_message({&turns.turns[0], &turns.turns[1]}, {304, 4808, 0, 64});
-  };
-  const auto alone = place(64 + 16 + 5112);
-  REQUIRE(alone);
-  CHECK(alone->window == Window::Exact);
-  CHECK_FALSE(alone->quit_with_dot);
-  const auto quit = place(64 + 16 + 5112 + 6);
-  REQUIRE(quit);
-  CHECK(quit->window == Window::Exact);
-  CHECK(quit->quit_with_dot);
-  CHECK(sizes(*quit) == Sizes{5112});
-  // A recipient that was refused: nothing fits, and it is not said to be exact.
-  const auto refused = place(64 + 28 + 16 + 5112);
-  REQUIRE(refused);
-  CHECK(refused->window == Window::Near);
+  const SealedMessage alone = Said({{64 + 16 + 5112}}).place(shown(304, 4808));
+  CHECK_FALSE(alone.quit_with_dot);
+  const SealedMessage quit = Said({{64 + 16 + 5112 + 6}}).place(shown(304, 4808));
+  CHECK(quit.window == Window::Exact);
+  CHECK(quit.quit_with_dot);
+  CHECK(sizes(quit) == Sizes{5112});
+}
+
+TEST_CASE("a turn with something else in it is not explained, and holds no message") {
+  // A recipient that was refused, or a small message: nobody knows.
+  CHECK(Said({{64 + 28 + 16 + 5112}}).reason(shown(304, 4808)) == Reason::Ambiguous);
+  // Two messages of one size in one go, asked for the first.
+  CHECK(Said({{64 + 16 + 5112, 64 + 16 + 5112}}).reason(shown(304, 4808)) == Reason::Ambiguous);
+  // The server has answered the first one's commands, and not its text.
+  CHECK(Said({{64 + 16 + 5112}, {64 + 16 + 5112}}).reason(shown(304, 4808)) == Reason::Ambiguous);
+  CHECK(Said({{70, 5115, 70}, {5115}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
 TEST_CASE("commands that are answered while their chunk still comes do not hide it") {
   // Answered behind all of it: the turn is over when the milter asks.
-  const Turns over({{23}, {64 + 16 + 5112}});
-  const std::deque<const Turn*> all{&over.turns[0], &over.turns[1]};
-  const auto found = place_message(all, {304, 4808, 0, 64}, 0, true);
-  REQUIRE(found);
-  CHECK(found->window == Window::Exact);
-  CHECK(sizes(*found) == Sizes{5112});
+  const SealedMessage over = Said({{64 + 16 + 5112}}).place(shown(304, 4808), 0, true);
+  CHECK(over.window == Window::Exact);
+  CHECK(sizes(over) == Sizes{5112});
   // By DATA such a turn is no message.
-  const Turns data({{92}, {5115}});
-  CHECK_FALSE(place_message({&data.turns[0], &data.turns[1]}, {304, 4808, 0}, 0, true));
+  CHECK(Said({{70}, {5115}}).reason(shown(304, 4808), 0, true) == Reason::Lost);
   // Answered in its middle: the chunk is in two turns.
-  const Turns spread({{23}, {64 + 16 + 4096}, {1016 + 6}});
-  const auto parts =
-      place_message({&spread.turns[0], &spread.turns[1], &spread.turns[2]}, {304, 4808, 0, 64});
-  REQUIRE(parts);
-  CHECK(parts->window == Window::Exact);
-  CHECK(parts->transfer == classifier::Transfer::Bdat);
-  CHECK(parts->quit_with_dot);
-  CHECK(sizes(*parts) == Sizes{4096, 1016});
-  CHECK(parts->chunk_begins.empty());
-  CHECK(parts->spans.size() == 2);
+  const SealedMessage parts = Said({{64 + 16 + 4096}, {1016 + 6}}).place(shown(304, 4808));
+  CHECK(parts.window == Window::Exact);
+  CHECK(parts.transfer == classifier::Transfer::Bdat);
+  CHECK(parts.quit_with_dot);
+  CHECK(sizes(parts) == Sizes{4096, 1016});
+  CHECK(parts.chunk_begins.empty());
+  CHECK(parts.spans.size() == 2);
 }
 
 TEST_CASE("where nothing was said there is no message") {
-  CHECK_FALSE(place_message({}, {10, 10, 0}));
-  const Turn empty;
-  CHECK_FALSE(place_message({&empty}, {10, 10, 0}));
+  CHECK(Said({}).reason(shown(10, 10)) == Reason::Lost);
+  CHECK(Said({{}}).reason(shown(10, 10)) == Reason::Lost);
 }

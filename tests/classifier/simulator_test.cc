@@ -230,7 +230,9 @@ namespace {
 
 struct Collector final : Observer::Sink {
   std::vector<Trace> traces;
-  void message(Trace&& trace) override { traces.push_back(std::move(trace)); }
+  void message(classifier::ObservedMessage&& message) override {
+    traces.push_back(std::move(message.trace));
+  }
   void answered(std::uint32_t) override {}
   void lost(Reason) override {}
 };

@@ -190,7 +190,8 @@ class SegmentChecker final : public Observer::Sink {
   }
 
  private:
-  void message(Trace&& trace) override {
+  void message(classifier::ObservedMessage&& message) override {
+    const Trace& trace = message.trace;
     // Beyond the limit a copy may stand for a first arrival that was not kept, and is late.
     const bool full = trace.state == State::Partial && trace.reason == Reason::Full;
     std::uint64_t size = 0;

@@ -78,7 +78,8 @@ std::vector<classifier::Trace> follow(const std::vector<Piece>& pieces, std::siz
     }
     if (!ask) continue;
     for (const std::uint64_t body : {0, 90, 5000}) {
-      if (auto trace = log.trace({.header = 300, .body = body, .dots = 1}, 1)) {
+      auto found = log.trace({.header = 300, .body = body, .dots = 1}, 1);
+      if (auto* trace = std::get_if<classifier::Trace>(&found)) {
         check(*trace);
         told.traces.push_back(std::move(*trace));
       }

@@ -76,7 +76,7 @@ class Packets {
 
 void check(const evidence::Table& table, const net::Endpoint& client) {
   for (const std::uint64_t body : {0, 100, 3000}) {
-    const auto found = table.find(client, 0, {.header = 100, .body = body, .dots = 0});
+    const auto found = table.find({.client = client, .shown = {.header = 100, .body = body}});
     const auto* trace = std::get_if<classifier::Trace>(&found);
     if (trace == nullptr) continue;
     require(trace->via == classifier::Via::Wire);

@@ -1,16 +1,18 @@
 """A second filter that is shown what the first one is, without Postfix knowing: what one adds to a message is
 never seen by the other, as it would be if Postfix asked them one after the other.
 
-Packets of the milter protocol go to both; the answers of the first go back, those of the witness are thrown away. At
-the end of a message the witness is first, so that it asks while the message is still unanswered.
+Packets of the milter protocol go to both; the answers of the first go back, those of the witness are thrown away. What
+Postfix waits for (the negotiation, MAIL, the end of a message) is the witness's first: so that for both it lies in front
+of Postfix's own answer to the client, and the witness asks while the message is still unanswered.
 """
+import queue
 import socket
 import threading
 from pathlib import Path
 
 from .milter import Between, filter_at, packet
 
-END_OF_MESSAGE = b"E"           # SMFIC_BODYEOB
+NEGOTIATE, MAIL, END_OF_MESSAGE = b"O", b"M", b"E"  # SMFIC_OPTNEG, SMFIC_MAIL, SMFIC_BODYEOB
 INSERT, CONTINUE = b"i", b"c"   # SMFIR_INSHEADER, which comes before the final answer; SMFIR_CONTINUE
 SKIP = b"s"                     # SMFIR_SKIP: no more of the body, of which the witness wants all
 
@@ -24,13 +26,12 @@ class Tee(Between):
 
     def serve(self, postfix: socket.socket) -> None:
         first, witness = filter_at(self.first), filter_at(self.witness)
-        judged = threading.Semaphore(0)
+        answers: queue.Queue = queue.Queue()
         threading.Thread(target=self._back, args=(first, postfix), daemon=True).start()
-        threading.Thread(target=self._witness, args=(witness, judged), daemon=True).start()
+        threading.Thread(target=self._read, args=(witness, answers), daemon=True).start()
         while said := packet(postfix):
             witness.sendall(said)
-            if said[4:5] == END_OF_MESSAGE:
-                judged.acquire(timeout=10)
+            self._await(said[4:5], answers)
             first.sendall(said)
         for stream in (first, witness):
             stream.shutdown(socket.SHUT_WR)
@@ -45,9 +46,17 @@ class Tee(Between):
             pass  # Postfix has gone
 
     @staticmethod
-    def _witness(witness: socket.socket, judged: threading.Semaphore) -> None:
-        inserted = False
+    def _read(witness: socket.socket, answers: queue.Queue) -> None:
         while answer := packet(witness):
-            if inserted and answer[4:5] == CONTINUE:
-                judged.release()
-            inserted = answer[4:5] == INSERT
+            answers.put(answer[4:5])
+
+    @staticmethod
+    def _await(command: bytes, answers: queue.Queue) -> None:
+        """Until the witness has answered `command`. Parts of the body are answered too, in front of the message's end."""
+        wanted = {NEGOTIATE: [NEGOTIATE], MAIL: [CONTINUE], END_OF_MESSAGE: [INSERT, CONTINUE]}.get(command, [])
+        try:
+            while wanted:
+                if answers.get(timeout=10) == wanted[0]:
+                    wanted.pop(0)
+        except queue.Empty:
+            pass  # judged without the witness: the comparison will say so

@@ -94,7 +94,7 @@ classifier::Trace asked(const std::string& answer, std::uint32_t after = 0) {
   Place place;
   Server server(place.socket(), [answer](int fd) { say(fd, answer); });
   return evidence::Client(place.socket(), milliseconds(2000))
-      .ask(endpoint("192.0.2.7:40112"), after);
+      .ask({.client = endpoint("192.0.2.7:40112"), .after = after});
 }
 
 }  // namespace
@@ -102,8 +102,9 @@ classifier::Trace asked(const std::string& answer, std::uint32_t after = 0) {
 TEST_CASE("the question names the client and the last message that was judged") {
   Place place;
   Server server(place.socket(), [](int fd) { say(fd, "none no-session\n"); });
-  evidence::Client(place.socket(), milliseconds(2000)).ask(endpoint("[2001:db8::1]:25"), 3);
-  CHECK(server.question() == "get [2001:db8::1]:25 after=3\n");
+  evidence::Client(place.socket(), milliseconds(2000))
+      .ask({.client = endpoint("[2001:db8::1]:25"), .after = 3});
+  CHECK(server.question() == "get client=[2001:db8::1]:25 after=3\n");
 }
 
 TEST_CASE("a trace comes through as it was printed") {
@@ -117,8 +118,8 @@ TEST_CASE("a trace that comes byte by byte is put together") {
   Server server(place.socket(), [&](int fd) {
     for (const char c : answer) say(fd, std::string_view(&c, 1));
   });
-  CHECK(evidence::Client(place.socket(), milliseconds(5000)).ask(endpoint("192.0.2.7:1"), 0) ==
-        sample(1));
+  CHECK(evidence::Client(place.socket(), milliseconds(5000))
+            .ask({.client = endpoint("192.0.2.7:1")}) == sample(1));
 }
 
 TEST_CASE("the observer's reason is the trace's reason") {
@@ -153,12 +154,12 @@ TEST_CASE("an answer without an end is given up at its limit") {
 TEST_CASE("a socket that is missing is an error") {
   Place place;
   const evidence::Client client(place.socket(), milliseconds(100));
-  CHECK(client.ask(endpoint("192.0.2.7:1"), 0).reason == Reason::Error);
+  CHECK(client.ask({.client = endpoint("192.0.2.7:1")}).reason == Reason::Error);
 }
 
 TEST_CASE("a path that no unix socket can have is an error") {
   const evidence::Client client("/" + std::string(200, 'x'), milliseconds(100));
-  CHECK(client.ask(endpoint("192.0.2.7:1"), 0).reason == Reason::Error);
+  CHECK(client.ask({.client = endpoint("192.0.2.7:1")}).reason == Reason::Error);
 }
 
 TEST_CASE("an observer that says nothing costs the time limit and not more") {
@@ -166,7 +167,7 @@ TEST_CASE("an observer that says nothing costs the time limit and not more") {
   const auto listener = listen_at(place.socket());
   const auto begin = std::chrono::steady_clock::now();
   const evidence::Client client(place.socket(), milliseconds(100));
-  CHECK(client.ask(endpoint("192.0.2.7:1"), 0).reason == Reason::Timeout);
+  CHECK(client.ask({.client = endpoint("192.0.2.7:1")}).reason == Reason::Timeout);
   const auto took = std::chrono::steady_clock::now() - begin;
   CHECK(took >= milliseconds(100));
   CHECK(took < milliseconds(1500));
@@ -178,7 +179,7 @@ TEST_CASE("an observer whose backlog is full costs the time limit and not more")
   const evidence::Client client(place.socket(), milliseconds(50));
   for (int i = 0; i < 4; ++i) {
     const auto begin = std::chrono::steady_clock::now();
-    CHECK(client.ask(endpoint("192.0.2.7:1"), 0).reason == Reason::Timeout);
+    CHECK(client.ask({.client = endpoint("192.0.2.7:1")}).reason == Reason::Timeout);
     CHECK(std::chrono::steady_clock::now() - begin < milliseconds(1500));
   }
 }
@@ -194,6 +195,6 @@ TEST_CASE("an observer that trickles cannot outlast the time limit") {
   });
   const evidence::Client client(place.socket(), milliseconds(100));
   const auto begin = std::chrono::steady_clock::now();
-  CHECK(client.ask(endpoint("192.0.2.7:1"), 0).reason == Reason::Timeout);
+  CHECK(client.ask({.client = endpoint("192.0.2.7:1")}).reason == Reason::Timeout);
   CHECK(std::chrono::steady_clock::now() - begin < milliseconds(1500));
 }

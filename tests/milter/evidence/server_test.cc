@@ -70,18 +70,20 @@ struct Bed {
 TEST_CASE("the client gets the trace that was published, or the reason") {
   Bed bed;
   const evidence::Client client(bed.settings.socket, std::chrono::milliseconds(5000));
-  CHECK(client.ask(kClient, 0).reason == Reason::NoSession);
+  CHECK(client.ask({.client = kClient}).reason == Reason::NoSession);
   classifier::Trace trace{.message = 1, .size = 12};
   trace.segments.push_back({.size = 12, .push = true, .line_end = true});
-  bed.table.publish(kClient, 1, classifier::Trace(trace));
-  CHECK(client.ask(kClient, 0) == trace);
-  CHECK(client.ask(kClient, 1).reason == Reason::Lost);
+  const evidence::SessionKey session{.client = kClient, .number = 1};
+  bed.table.open(session);
+  bed.table.publish(session, {.trace = trace});
+  CHECK(client.ask({.client = kClient}) == trace);
+  CHECK(client.ask({.client = kClient, .after = 1}).reason == Reason::Lost);
 }
 
 TEST_CASE("a question may come in pieces; one that is too long or without an end is cut") {
   Bed bed;
   auto slow = bed.connect();
-  for (const char* piece : {"get 192.0.2.", "7:40112 af", "ter=0", "\n"}) {
+  for (const char* piece : {"get client=192.0.2.", "7:40112 af", "ter=0", "\n"}) {
     support::send_all(slow.get(), piece);
   }
   CHECK(support::read_to_end(slow.get()) == "none no-session\n");
@@ -96,7 +98,7 @@ TEST_CASE("one client that asks nothing does not keep others from asking") {
   std::vector<net::Fd> idle;
   for (int i = 0; i < 100; ++i) idle.push_back(bed.connect());
   const evidence::Client client(bed.settings.socket, std::chrono::milliseconds(5000));
-  CHECK(client.ask(kClient, 0).reason == Reason::NoSession);
+  CHECK(client.ask({.client = kClient}).reason == Reason::NoSession);
 }
 
 TEST_CASE("the socket has its configured mode and replaces one that was left behind") {

@@ -1,4 +1,5 @@
-// Tests milter/evidence/table: which trace a question gets, and when evidence goes.
+// Tests milter/evidence/table: which session and which message a question is about, and when
+// evidence goes.
 #include "milter/evidence/table.h"
 
 #include <catch2/catch.hpp>
@@ -8,105 +9,308 @@
 #include "milter/evidence/server.h"
 #include "tests/support/tls_stream.h"
 
+using classifier::ObservedMessage;
 using classifier::Reason;
 using classifier::Trace;
+using evidence::Question;
+using evidence::SessionKey;
 using evidence::Table;
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 namespace {
 
-const net::Endpoint kClient = *net::Endpoint::parse("192.0.2.7:40112");
-const net::Endpoint kOther = *net::Endpoint::parse("[2001:db8::7]:40112");
-const evidence::steady_clock::time_point kNow{};
+net::Endpoint endpoint(std::string_view text) {
+  return *net::Endpoint::parse(text);
+}
 
-Trace message(std::uint32_t ordinal) {
-  return Trace{.message = ordinal, .size = ordinal * 100};
+const net::Endpoint kClient = endpoint("192.0.2.7:40112");
+const net::Endpoint kServer = endpoint("198.51.100.25:25");
+const net::Endpoint kOtherServer = endpoint("198.51.100.26:25");
+const evidence::steady_clock::time_point kNow{seconds(1000)};
+
+SessionKey session(std::uint64_t number, const net::Endpoint& server = kServer,
+                   evidence::steady_clock::time_point opened = kNow) {
+  return {kClient, server, number, opened};
+}
+const SessionKey kSession = session(1);
+
+// A message whose header has fields of these sizes, and whose body has as many bytes as it says.
+ObservedMessage message(std::uint32_t ordinal, std::vector<std::uint32_t> fields = {},
+                        std::uint32_t body = 100) {
+  ObservedMessage made{.trace = {.message = ordinal}};
+  classifier::Landmarks& marks = made.trace.landmarks;
+  for (const std::uint32_t size : fields) {
+    marks.header_end += size;
+    marks.fields.push_back({.end = marks.header_end});
+  }
+  marks.body_begin = marks.header_end + 2;
+  marks.terminator = 3;
+  made.trace.size = marks.body_begin + body + 3;
+  made.envelope.add_mail(12);
+  made.envelope.add_rcpt(15);
+  return made;
+}
+
+Question question(std::uint32_t after = 0) {
+  return {.client = kClient, .server = kServer, .after = after};
+}
+
+Question about(std::vector<std::uint32_t> fields, std::uint64_t body, std::uint32_t after = 0) {
+  Question asked = question(after);
+  asked.shown.header = 2;
+  for (const std::uint32_t size : fields) asked.shown.header += size;
+  asked.shown.fields = std::move(fields);
+  asked.shown.body = body;
+  asked.shown.envelope.add_mail(12);
+  asked.shown.envelope.add_rcpt(15);
+  return asked;
 }
 
 // 0 where there is none.
-std::uint32_t found(const Table& table, std::uint32_t after = 0) {
-  const auto answer = table.find(kClient, after);
+std::uint32_t found(const Table& table, const Question& asked = question()) {
+  const auto answer = table.find(asked);
   const auto* trace = std::get_if<Trace>(&answer);
   return trace != nullptr ? trace->message : 0;
 }
 
-Reason missing(const Table& table, const net::Endpoint& client, std::uint32_t after = 0) {
-  const auto answer = table.find(client, after);
+Reason missing(const Table& table, const Question& asked = question()) {
+  const auto answer = table.find(asked);
   const auto* reason = std::get_if<Reason>(&answer);
   return reason != nullptr ? *reason : Reason::None;
 }
 
+struct OneSession {
+  Table table{10, seconds(60)};
+  OneSession() { table.open(kSession); }
+};
+
 }  // namespace
 
-TEST_CASE("a question gets the first unanswered message that was not judged yet") {
-  Table table(10, seconds(60));
-  table.publish(kClient, 1, message(1));
-  table.publish(kClient, 1, message(2));  // pipelined: both are at the server
-  CHECK(found(table) == 1);
-  CHECK(found(table, 1) == 2);
-  CHECK(found(table, 2) == 0);
+TEST_CASE("the one message that is not answered is the one in question") {
+  OneSession bed;
+  bed.table.publish(kSession, message(1));
+  CHECK(found(bed.table) == 1);
+  CHECK(found(bed.table, question(1)) == 0);
+  bed.table.answered(kSession, 1);
+  CHECK(found(bed.table) == 0);
+  bed.table.publish(kSession, message(2));
+  CHECK(found(bed.table) == 2);
 }
 
-TEST_CASE("an answered message is not given again") {
-  Table table(10, seconds(60));
-  table.publish(kClient, 1, message(1));
-  table.answered(kClient, 1, 1);
-  CHECK(found(table) == 0);
-  table.publish(kClient, 1, message(2));
-  CHECK(found(table) == 2);
+TEST_CASE("of several messages in one go that gets the question which was shown") {
+  OneSession bed;
+  bed.table.publish(kSession, message(1, {40, 60, 25}, 3000));
+  bed.table.publish(kSession, message(2, {40, 61, 25}, 700));
+  bed.table.publish(kSession, message(3, {90, 130, 44, 51}, 700));
+  CHECK(found(bed.table, about({40, 60, 25}, 3000)) == 1);
+  CHECK(found(bed.table, about({90, 130, 44, 51}, 700, 1)) == 3);
+  // The first was refused, and nobody asked about it.
+  CHECK(found(bed.table, about({40, 61, 25}, 700)) == 2);
 }
 
-TEST_CASE("an unknown client has no session, a known one without a message is lost") {
-  Table table(10, seconds(60));
-  CHECK(missing(table, kOther) == Reason::NoSession);
-  table.lost(kClient, 1, Reason::Encrypted);
-  CHECK(missing(table, kClient) == Reason::Encrypted);
+TEST_CASE("of several messages that may be the one in question none is") {
+  OneSession bed;
+  bed.table.publish(kSession, message(1, {40, 60, 25}, 700));
+  bed.table.publish(kSession, message(2, {40, 60, 25}, 700));
+  CHECK(missing(bed.table, about({40, 60, 25}, 700)) == Reason::Ambiguous);
+  // Nor where nothing was shown.
+  CHECK(missing(bed.table) == Reason::Ambiguous);
+  // The first one is judged: only the second is left.
+  CHECK(found(bed.table, about({40, 60, 25}, 700, 1)) == 2);
+  bed.table.answered(kSession, 1);
+  CHECK(found(bed.table, about({40, 60, 25}, 700)) == 2);
+}
+
+TEST_CASE("what Postfix changes in a message does not make another one of it") {
+  struct Row {
+    const char* label;
+    std::vector<std::uint32_t> shown;
+    std::uint64_t body;
+  };
+  const Row rows[] = {
+      {"a policy service put a field in front", {80, 40, 60, 25, 31}, 700},
+      {"what was missing was added", {40, 60, 25, 31, 37, 64}, 700},
+      {"header_checks took one out", {40, 25, 31}, 700},
+      {"header_checks replaced one", {40, 77, 25, 31}, 700},
+      {"bare LF in header and body", {40, 61, 25, 31}, 723},
+  };
+  for (const Row& row : rows) {
+    INFO(row.label);
+    OneSession bed;
+    bed.table.publish(kSession, message(1, {40, 60, 25, 31}, 700));
+    bed.table.publish(kSession, message(2, {90, 130, 44}, 2500));
+    CHECK(found(bed.table, about(row.shown, row.body)) == 1);
+  }
+}
+
+TEST_CASE("what fits none of the messages belongs to none") {
+  OneSession bed;
+  bed.table.publish(kSession, message(1, {40, 60, 25}, 700));
+  // In one respect Postfix may have been told to change much.
+  CHECK(found(bed.table, about({40, 60, 25}, 9000)) == 1);
+  CHECK(missing(bed.table, about({90, 130, 44}, 9000)) == Reason::Ambiguous);
+  bed.table.publish(kSession, message(2, {41, 62, 27}, 1700));
+  CHECK(missing(bed.table, about({40, 60, 25}, 9000)) == Reason::Ambiguous);
+}
+
+TEST_CASE("recipients tell messages apart") {
+  OneSession bed;
+  ObservedMessage first = message(1);
+  first.envelope.add_rcpt(30);  // refused
+  bed.table.publish(kSession, std::move(first));
+  ObservedMessage second = message(2);
+  second.envelope.add_rcpt(20);
+  bed.table.publish(kSession, std::move(second));
+  Question asked = question();
+  asked.shown.envelope.add_mail(12);
+  asked.shown.envelope.add_rcpt(20);
+  CHECK(found(bed.table, asked) == 2);
+  asked.shown.envelope = {};
+  asked.shown.envelope.add_rcpt(15);
+  CHECK(missing(bed.table, asked) == Reason::Ambiguous);
+}
+
+TEST_CASE("a session without a message is lost, one that nobody knows is none") {
+  OneSession bed;
+  CHECK(missing(bed.table) == Reason::Lost);
+  CHECK(missing(bed.table, {.client = endpoint("[2001:db8::7]:40112")}) == Reason::NoSession);
+  bed.table.lost(kSession, Reason::Encrypted);
+  CHECK(missing(bed.table) == Reason::Encrypted);
+}
+
+TEST_CASE("a lost session takes its unanswered messages with it") {
+  // When they are answered is not seen any more: a later message would be taken for them.
+  OneSession bed;
+  bed.table.publish(kSession, message(1));
+  bed.table.lost(kSession, Reason::Ambiguous);
+  CHECK(missing(bed.table) == Reason::Ambiguous);
+  bed.table.lost(kSession, Reason::Lost);
+  bed.table.publish(kSession, message(2));
+  CHECK(missing(bed.table) == Reason::Ambiguous);
 }
 
 TEST_CASE("a client that left with an unanswered message lingers, then goes") {
-  Table table(10, seconds(60));
-  table.publish(kClient, 1, message(1));
-  table.close(kClient, 1, kNow);
-  CHECK(found(table) == 1);
-  table.expire(kNow + seconds(59));
-  CHECK(found(table) == 1);
-  table.expire(kNow + seconds(60));
-  CHECK(missing(table, kClient) == Reason::NoSession);
-  CHECK(table.size() == 0);
+  OneSession bed;
+  bed.table.publish(kSession, message(1));
+  bed.table.close(kSession, kNow);
+  CHECK(found(bed.table) == 1);
+  bed.table.expire(kNow + seconds(59));
+  CHECK(found(bed.table) == 1);
+  bed.table.expire(kNow + seconds(60));
+  CHECK(missing(bed.table) == Reason::NoSession);
+  CHECK(bed.table.size() == 0);
 }
 
 TEST_CASE("a client that left with all answered is forgotten at once") {
-  Table table(10, seconds(60));
-  table.publish(kClient, 1, message(1));
-  table.answered(kClient, 1, 1);
-  table.close(kClient, 1, kNow);
+  OneSession bed;
+  bed.table.publish(kSession, message(1));
+  bed.table.answered(kSession, 1);
+  bed.table.close(kSession, kNow);
+  CHECK(bed.table.size() == 0);
+}
+
+TEST_CASE("two sessions of one client port to two of our addresses are two") {
+  OneSession bed;
+  const SessionKey other = session(2, kOtherServer);
+  bed.table.open(other);
+  bed.table.publish(kSession, message(1));
+  bed.table.publish(other, message(7));
+  CHECK(found(bed.table) == 1);
+  CHECK(found(bed.table, {.client = kClient, .server = kOtherServer}) == 7);
+  // A server that does not say which of its addresses it was.
+  CHECK(missing(bed.table, {.client = kClient}) == Reason::Ambiguous);
+  bed.table.close(other, kNow);
+  bed.table.expire(kNow + seconds(60));
+  CHECK(found(bed.table, {.client = kClient}) == 1);
+}
+
+TEST_CASE("two sessions of one client port behind each other are told apart by when they began") {
+  OneSession bed;
+  bed.table.greeted(kSession, kNow + milliseconds(20));
+  bed.table.publish(kSession, message(1));
+  bed.table.close(kSession, kNow + milliseconds(50));
+  const SessionKey next = session(2, kServer, kNow + milliseconds(60));
+  bed.table.open(next);
+  bed.table.publish(next, message(1, {}, 900));
+  const auto asked = [](int ms) {
+    Question one = question();
+    one.began = kNow + milliseconds(ms);
+    return one;
+  };
+  const auto size = [&](int ms) {
+    const auto answer = bed.table.find(asked(ms));
+    const auto* trace = std::get_if<Trace>(&answer);
+    return trace != nullptr ? trace->size : 0;
+  };
+  CHECK(size(10) == 105);
+  CHECK(size(70) == 905);  // it has not been greeted yet
+  CHECK(missing(bed.table, asked(40)) == Reason::NoSession);
+  CHECK(missing(bed.table) == Reason::Ambiguous);  // where nobody says when it began
+  bed.table.greeted(next, kNow + milliseconds(80));
+  CHECK(size(70) == 905);
+  CHECK(missing(bed.table, asked(90)) == Reason::NoSession);
+  bed.table.answered(kSession, 1);  // late news of the old one
+  CHECK(size(70) == 905);
+}
+
+TEST_CASE("sessions that were not greeted before the next one came are not told apart") {
+  OneSession bed;
+  bed.table.publish(kSession, message(1));
+  bed.table.close(kSession, kNow + milliseconds(5));
+  bed.table.open(session(2, kServer, kNow + milliseconds(10)));
+  Question asked = question();
+  asked.began = kNow + milliseconds(20);
+  CHECK(missing(bed.table, asked) == Reason::Ambiguous);
+}
+
+TEST_CASE("a port that is used again and again costs a bounded number of sessions") {
+  Table table(1000, seconds(60));
+  for (std::uint64_t i = 1; i <= 100; ++i) {
+    const SessionKey one = session(i, kServer, kNow + milliseconds(10 * i));
+    table.open(one);
+    table.greeted(one, one.opened + milliseconds(5));
+    table.publish(one, message(1));
+    table.close(one, kNow + seconds(2));
+  }
+  CHECK(table.size() == Table::kMostOfPort);
+  Question asked = question();
+  asked.began = kNow + milliseconds(1002);
+  CHECK(missing(table, asked) == Reason::Ambiguous);
+  table.expire(kNow + seconds(62));
   CHECK(table.size() == 0);
-}
-
-TEST_CASE("a new session on the same port does not get the old one's evidence") {
-  Table table(10, seconds(60));
-  table.publish(kClient, 1, message(1));
-  table.close(kClient, 1, kNow);
-  table.publish(kClient, 2, message(1));
-  table.answered(kClient, 1, 1);  // late news of the old one
-  table.close(kClient, 1, kNow);
-  CHECK(found(table) == 1);
-  table.expire(kNow + seconds(600));
+  table.open(kSession);
+  table.publish(kSession, message(1));
   CHECK(found(table) == 1);
 }
 
-TEST_CASE("a full table refuses evidence and counts it") {
+TEST_CASE("a full table refuses a session, and nothing that is said of it counts") {
   Table table(1, seconds(60));
-  table.publish(kOther, 1, message(1));
-  table.publish(kClient, 2, message(1));
-  CHECK(missing(table, kClient) == Reason::NoSession);
+  CHECK(table.open({endpoint("192.0.2.8:1"), kServer, 2, kNow}));
+  CHECK_FALSE(table.open(kSession));
+  table.publish(kSession, message(1));
+  table.greeted(kSession, kNow);
+  table.answered(kSession, 1);
+  table.lost(kSession, Reason::Lost);
+  table.close(kSession, kNow);
+  CHECK(missing(table) == Reason::NoSession);
   CHECK(table.refused() == 1);
+  CHECK(table.size() == 1);
 }
 
-TEST_CASE("a client that pipelines many messages costs a bounded number of traces") {
-  Table table(10, seconds(60));
-  for (std::uint32_t i = 1; i <= 100; ++i) table.publish(kClient, 1, message(i));
-  CHECK(found(table) == 85);
+TEST_CASE("a client that pipelines many messages costs a bounded number of traces, and markers") {
+  OneSession bed;
+  const auto most = static_cast<std::uint32_t>(Table::kMostTraces);
+  for (std::uint32_t i = 1; i <= 100; ++i)
+    bed.table.publish(kSession, message(i, {9 * i, 9 * i}, i * 999));
+  CHECK(found(bed.table, about({45, 45}, 5 * 999)) == 5);
+  const auto answer = bed.table.find(about({9 * most + 9, 9 * most + 9}, (most + 1) * 999));
+  REQUIRE(std::holds_alternative<Trace>(answer));
+  CHECK(std::get<Trace>(answer) == classifier::unobserved(Reason::Full, most + 1));
+  // Once some are answered there is room for the next ones.
+  bed.table.answered(kSession, 100);
+  bed.table.publish(kSession, message(101));
+  CHECK(found(bed.table) == 101);
 }
 
 TEST_CASE("threads share a table") {
@@ -115,12 +319,13 @@ TEST_CASE("threads share a table") {
   for (std::uint16_t t = 0; t < 4; ++t) {
     threads.emplace_back([&table, t] {
       for (std::uint16_t i = 1; i < 500; ++i) {
-        const auto client =
-            *net::Endpoint::parse_address("192.0.2.7", static_cast<std::uint16_t>(t * 1000 + i));
-        table.publish(client, i, message(1));
-        if (i % 2 == 0) table.answered(client, i, 1);
-        table.close(client, i, kNow);
-        table.find(client, 0);
+        const auto port = static_cast<std::uint16_t>(t * 1000 + i);
+        const SessionKey key{*net::Endpoint::parse_address("192.0.2.7", port), kServer, i, kNow};
+        table.open(key);
+        table.publish(key, message(1));
+        if (i % 2 == 0) table.answered(key, 1);
+        table.close(key, kNow);
+        table.find({.client = key.client});
       }
       table.expire(kNow + seconds(1));
     });
@@ -129,51 +334,23 @@ TEST_CASE("threads share a table") {
   CHECK(table.size() == 4 * 250);  // the unanswered half lingers
 }
 
-TEST_CASE("questions are read strictly") {
-  Table table(10, seconds(60));
-  table.publish(kClient, 1, message(1));
-  CHECK(evidence::answer(table, "get 192.0.2.7:40112 after=0").substr(0, 6) == "trace ");
-  struct Row {
-    const char* question;
-    const char* reply;
-  };
-  const Row rows[] = {
-      {"get 192.0.2.7:40113 after=0", "none no-session"},
-      {"get 192.0.2.7:40112 after=1", "none lost"},
-      {"", "none error"},
-      {"get", "none error"},
-      {"get 192.0.2.7 after=0", "none error"},
-      {"get 192.0.2.7:40112", "none error"},
-      {"get 192.0.2.7:40112 after=", "none error"},
-      {"get 192.0.2.7:40112 after=-1", "none error"},
-      {"get 192.0.2.7:40112 after=0 ", "none error"},
-      {"get 192.0.2.7:40112 after=4294967296", "none error"},
-      {"put 192.0.2.7:40112 after=0", "none error"},
-  };
-  for (const auto& row : rows) {
-    INFO(row.question);
-    CHECK(evidence::answer(table, row.question) == row.reply);
-  }
-}
-
-TEST_CASE("what turned out to be ambiguous is taken back, what was told before stays") {
-  Table table(10, seconds(60));
-  table.publish(kClient, 1, message(1));
-  table.publish(kClient, 1, message(2));
-  table.lost(kClient, 1, Reason::Ambiguous);
-  CHECK(found(table) == 1);
-  CHECK(missing(table, kClient, 1) == Reason::Ambiguous);
-  table.lost(kClient, 1, Reason::Lost);
-  CHECK(found(table) == 1);
+TEST_CASE("answers are a trace or the reason for none") {
+  OneSession bed;
+  bed.table.publish(kSession, message(1));
+  CHECK(evidence::answer(bed.table, "get client=192.0.2.7:40112 after=0").starts_with("trace "));
+  CHECK(evidence::answer(bed.table, "get client=192.0.2.7:40113 after=0") == "none no-session");
+  CHECK(evidence::answer(bed.table, "get client=192.0.2.7:40112 after=1") == "none lost");
+  CHECK(evidence::answer(bed.table, "put client=192.0.2.7:40112 after=0") == "none error");
 }
 
 namespace {
 
 // A session whose client has just sent a message of 900 bytes.
-std::shared_ptr<evidence::Sealed> sealed_message() {
+void send_under_tls(Table& table, std::shared_ptr<evidence::Sealed>& sealed) {
   const support::Tls13 tls;
-  auto sealed = std::make_shared<evidence::Sealed>(classifier::SealedLog::Start{},
-                                                   classifier::ArrivalLog(64));
+  table.open(kSession);
+  sealed = table.follow(kSession, {.offset = 30}, classifier::ArrivalLog(64).from(30));
+  REQUIRE(sealed != nullptr);
   sealed->client(tls.client_hello());
   sealed->server(tls.server_flight());
   sealed->client(tls.client_finished());
@@ -181,127 +358,102 @@ std::shared_ptr<evidence::Sealed> sealed_message() {
     sealed->client(tls.plain(command));
     sealed->server(tls.plain(20));
   }
-  const std::string message = tls.plain(900);
+  const std::string text = tls.plain(900);
   sealed->segment(
-      {.offset = sealed->client_offset(), .size = static_cast<std::uint32_t>(message.size())});
-  sealed->client(message);
-  return sealed;
+      {.offset = sealed->client_offset(), .size = static_cast<std::uint32_t>(text.size())});
+  sealed->client(text);
 }
 
-const classifier::ShownSizes kSizes{.header = 200, .body = 697, .dots = 0};
+Question of_900_bytes() {
+  Question asked = question();
+  asked.shown = {.header = 200, .body = 697};
+  return asked;
+}
 
 }  // namespace
 
 TEST_CASE("a session under TLS is asked by sizes, also when it has just closed") {
   Table table(10, seconds(60));
-  table.seal(kClient, 1, sealed_message());
-  const auto during = table.find(kClient, 0, kSizes);
+  std::shared_ptr<evidence::Sealed> sealed;
+  send_under_tls(table, sealed);
+  const auto during = table.find(of_900_bytes());
   REQUIRE(std::holds_alternative<Trace>(during));
   CHECK(std::get<Trace>(during).window == classifier::Window::Exact);
   CHECK(std::get<Trace>(during).message == 1);
-  table.close(kClient, 1, kNow);
-  CHECK(std::holds_alternative<Trace>(table.find(kClient, 0, kSizes)));
+  table.close(kSession, kNow);
+  CHECK(std::holds_alternative<Trace>(table.find(of_900_bytes())));
   table.expire(kNow + seconds(61));
-  CHECK(missing(table, kClient) == Reason::NoSession);
+  CHECK(missing(table) == Reason::NoSession);
   CHECK(table.size() == 0);
 }
 
 TEST_CASE("TLS behind a session in clear is followed, TLS from the first byte on is not") {
-  Table table(10, seconds(60));
-  CHECK(table.follow(kClient, 1, {.offset = 30}, classifier::ArrivalLog(16)) != nullptr);
-  CHECK(table.size() == 1);
-  CHECK(table.follow(kOther, 2, {.offset = 0}, classifier::ArrivalLog(16)) == nullptr);
-  CHECK(table.size() == 1);
+  OneSession bed;
+  CHECK(bed.table.follow(kSession, {.offset = 30}, classifier::ArrivalLog(16)) != nullptr);
+  CHECK(bed.table.follow(kSession, {.offset = 0}, classifier::ArrivalLog(16)) == nullptr);
+  CHECK(bed.table.follow(session(2), {.offset = 30}, classifier::ArrivalLog(16)) == nullptr);
 }
 
 TEST_CASE("a session under TLS that was lost says why") {
   Table table(10, seconds(60));
-  table.seal(kClient, 1, sealed_message());
-  table.lost(kClient, 1, Reason::Encrypted);
-  CHECK(missing(table, kClient) == Reason::Encrypted);
-}
-
-TEST_CASE("questions are read as they are written, and nearly right ones refused") {
-  Table table(10, seconds(60));
-  table.seal(kClient, 1, sealed_message());
-  CHECK(evidence::answer(table, "get 192.0.2.7:40112 after=0 header=200 body=697 dots=0")
-            .find("window=exact") != std::string::npos);
-  CHECK(evidence::answer(table, "get 192.0.2.7:40112 header=200 body=697 after=0")
-            .find("window=exact") != std::string::npos);
-  const char* refused[] = {
-      "get 192.0.2.7:40112",
-      "get 192.0.2.7:40112 after",
-      "get 192.0.2.7:40112 after=",
-      "get 192.0.2.7:40112 after=-1",
-      "get 192.0.2.7:40112 after=4294967296",
-      "get 192.0.2.7:40112  after=0",
-      "get 192.0.2.7:40112 after=0 body=18446744073709551616",
-      "get 192.0.2.7:40112 after=0 body=1x",
-      "get 192.0.2.7:40112 after=0 size=1",
-      "put 192.0.2.7:40112 after=0",
-      "get 192.0.2.7 after=0",
-  };
-  for (const char* question : refused) {
-    CAPTURE(question);
-    CHECK(evidence::answer(table, question) == "none error");
-  }
+  std::shared_ptr<evidence::Sealed> sealed;
+  send_under_tls(table, sealed);
+  table.lost(kSession, Reason::Encrypted);
+  CHECK(missing(table) == Reason::Encrypted);
+  CHECK(sealed.use_count() == 1);
 }
 
 TEST_CASE("traces count against the budget; beyond it a message is told of without one") {
   Table table(10, seconds(60), 10'000);
-  Trace large = message(1);
-  large.segments.resize(400);
-  table.publish(kClient, 1, Trace(large));
-  const auto used = table.budget().used();
-  CHECK(used >= 400 * sizeof(classifier::Segment));
+  table.open(kSession);
+  ObservedMessage large = message(1, {10}, 50'000);
+  large.trace.segments.resize(400);
+  table.publish(kSession, std::move(large));
+  CHECK(table.budget().used() >= 400 * sizeof(classifier::Segment));
   CHECK(table.budget().exceeded());
-  table.publish(kClient, 1, message(2));
+  table.publish(kSession, message(2, {20}, 3000));
   // Not passed over: the third message would be taken for the second.
-  auto answer = table.find(kClient, 1);
+  const auto answer = table.find(about({20}, 3000));
   REQUIRE(std::holds_alternative<Trace>(answer));
   CHECK(std::get<Trace>(answer) == classifier::unobserved(Reason::Overload, 2));
-  CHECK(evidence::answer(table, "get 192.0.2.7:40112 after=1").find("overload") !=
-        std::string::npos);
-  table.answered(kClient, 1, 1);
+  table.answered(kSession, 1);
   CHECK_FALSE(table.budget().exceeded());
-  table.publish(kClient, 1, message(3));
-  CHECK(found(table, 2) == 3);
-  table.answered(kClient, 1, 3);
+  table.publish(kSession, message(3));
+  CHECK(found(table, question(2)) == 3);
+  table.answered(kSession, 3);
   CHECK(table.budget().used() == 0);
 }
 
 TEST_CASE("the budget is given back whatever way a trace goes") {
   Table table(10, seconds(60), 1'000'000);
+  std::shared_ptr<evidence::Sealed> sealed;
   SECTION("its session lingers, and is forgotten") {
-    table.publish(kClient, 1, message(1));
-    table.close(kClient, 1, kNow);
+    table.open(kSession);
+    table.publish(kSession, message(1));
+    table.close(kSession, kNow);
     CHECK(table.budget().used() > 0);
     table.expire(kNow + seconds(61));
   }
-  SECTION("another session has the same address and port") {
-    table.publish(kClient, 1, message(1));
-    table.lost(kClient, 2, Reason::Lost);
-  }
-  SECTION("it turned out to be ambiguous") {
-    table.publish(kClient, 1, message(1));
-    table.lost(kClient, 1, Reason::Ambiguous);
+  SECTION("its session was lost") {
+    table.open(kSession);
+    table.publish(kSession, message(1));
+    table.lost(kSession, Reason::Ambiguous);
   }
   SECTION("it was under TLS: when its observer has gone, what is kept of it counts here") {
-    table.seal(kClient, 1, sealed_message());
-    table.close(kClient, 1, kNow);
+    send_under_tls(table, sealed);
+    table.close(kSession, kNow);
     CHECK(table.budget().used() > 0);
     table.expire(kNow + seconds(61));
   }
   SECTION("it was under TLS, and nothing more is told of it") {
-    const auto sealed = sealed_message();
-    table.seal(kClient, 1, sealed);
-    table.lost(kClient, 1, Reason::Overload);
-    CHECK(sealed.use_count() == 1);
-    table.close(kClient, 1, kNow);
+    send_under_tls(table, sealed);
+    table.lost(kSession, Reason::Overload);
+    table.close(kSession, kNow);
   }
   SECTION("too many were unanswered") {
-    for (std::uint32_t i = 1; i <= 100; ++i) table.publish(kClient, 1, message(i));
-    table.answered(kClient, 1, 100);
+    table.open(kSession);
+    for (std::uint32_t i = 1; i <= 100; ++i) table.publish(kSession, message(i));
+    table.answered(kSession, 100);
   }
   CHECK(table.budget().used() == 0);
 }

@@ -20,18 +20,17 @@ struct Question {
 // Answers as told, else with message `after` + 1; remembers the questions.
 class Script : public filter::EvidenceSource {
  public:
-  classifier::Trace ask(const net::Endpoint& client, std::uint32_t after,
-                        const classifier::ShownSizes& sizes) override {
-    asked_sizes = sizes;
-    questions.push_back({client.print(), after});
+  classifier::Trace ask(const evidence::Question& question) override {
+    asked = question;
+    questions.push_back({question.client.print(), question.after});
     classifier::Trace trace;
-    trace.message = after + 1;
+    trace.message = question.after + 1;
     if (questions.size() <= answers.size()) trace = answers[questions.size() - 1];
     return trace;
   }
   std::vector<Question> questions;
   std::vector<classifier::Trace> answers;
-  classifier::ShownSizes asked_sizes;  // of the last question
+  evidence::Question asked;  // the last one
 };
 
 classifier::Trace numbered(std::uint32_t message) {
@@ -48,9 +47,12 @@ classifier::Trace without(Reason reason, std::uint32_t message) {
   return trace;
 }
 
+const filter::steady_clock::time_point kBegan{std::chrono::seconds(5)};
+
 Connection from(std::string_view client) {
   Connection connection;
-  connection.connect(net::Endpoint::parse(client));
+  connection.connect(net::Endpoint::parse(client), net::Endpoint::parse("198.51.100.25:25"),
+                     kBegan);
   connection.helo("client.example");
   return connection;
 }
@@ -311,10 +313,7 @@ namespace {
 
 class Broken : public filter::EvidenceSource {
  public:
-  classifier::Trace ask(const net::Endpoint&, std::uint32_t,
-                        const classifier::ShownSizes&) override {
-    throw std::bad_alloc();
-  }
+  classifier::Trace ask(const evidence::Question&) override { throw std::bad_alloc(); }
 };
 
 }  // namespace
@@ -358,7 +357,7 @@ TEST_CASE("a login holds for the message it was given with") {
 TEST_CASE("a client whose address nobody knows is unobserved and not asked about") {
   Script script;
   Connection connection;
-  connection.connect(std::nullopt);
+  connection.connect(std::nullopt, std::nullopt, kBegan);
   connection.mail("<a@sender.example>", "", false);
   const auto judgement = connection.end_of_message(kDefaults, script, kNow);
   CHECK(judgement.exempt == Exemption::None);
@@ -406,21 +405,45 @@ TEST_CASE("under TLS what Postfix shows goes with the question and into the trac
   connection.header("X-Other", " yes", false);
   connection.body(".text\r\n");
   const auto result = connection.end_of_message(kDefaults, script, kNow);
-  CHECK(script.asked_sizes.header == 25 + 14 + 2);
-  CHECK(script.asked_sizes.body == 7U);
-  CHECK(script.asked_sizes.dots == 1);
+  CHECK(script.asked.shown.header == 25 + 14 + 2);
+  CHECK(script.asked.shown.body == 7U);
+  CHECK(script.asked.shown.dots == 1);
   CHECK(result.trace.landmarks.header_end == 39);
   CHECK(result.trace.landmarks.folds == std::vector<std::uint32_t>{16});
   CHECK(result.trace.dialogue.declared == 1234);
   CHECK(result.trace.dialogue.body_first);
 
-  // The next message begins anew, and in clear nothing is counted.
+  // The next message begins anew.
   connection.mail("<a@sender.example>", "", false);
   CHECK_FALSE(connection.wants_body(kDefaults));
   connection.body_unseen();
   (void)connection.end_of_message(kDefaults, script, kNow);
-  CHECK(script.asked_sizes.header == 0);
-  CHECK_FALSE(script.asked_sizes.body);
+  CHECK(script.asked.shown.header == 2);
+  CHECK(script.asked.shown.fields.empty());
+  CHECK_FALSE(script.asked.shown.body);
+}
+
+TEST_CASE("a question says which session and which message is meant") {
+  Script script;
+  Connection connection = from("192.0.2.7:40112");
+  const auto now = kBegan + std::chrono::milliseconds(40);
+  connection.mail("<a@sender.example>", "", false, now);
+  connection.mail_parameter("SIZE=1234");
+  connection.rcpt("<b@example>");
+  connection.rcpt("<cc@example>");
+  connection.rcpt_parameter("NOTIFY=NEVER");
+  connection.header("Subject", " hello", false);
+  connection.body("text\r\n");
+  (void)connection.end_of_message(kDefaults, script, kNow);
+  CHECK(script.asked.server == net::Endpoint::parse("198.51.100.25:25"));
+  CHECK(script.asked.began == kBegan);
+  CHECK(script.asked.mail_at == now);
+  const auto& envelope = script.asked.shown.envelope;
+  CHECK(envelope.mail == std::vector<std::uint32_t>{40});  // MAIL FROM:<a@sender.example> SIZE=1234
+  CHECK(envelope.rcpt == std::vector<std::uint32_t>{21, 35});
+  CHECK(envelope.total == 96);
+  CHECK(script.asked.shown.fields == std::vector<std::uint32_t>{16});
+  CHECK(script.asked.shown.body == 6U);
 }
 
 namespace {
@@ -466,11 +489,26 @@ TEST_CASE(
   CHECK(judgement.trace.landmarks.terminator == 3);
 }
 
-TEST_CASE("a message seen on the wire whose size misses by a little has no landmarks") {
+TEST_CASE("where the size misses by a little the landmarks are known about, and by how much") {
   const auto judgement = judge_from_the_wire(18 + 7 + 1 + 3 - 2);
   CHECK(judgement.trace.window == classifier::Window::Near);
   CHECK(judgement.trace.miss == 2);
-  CHECK(judgement.trace.landmarks.header_end == 0);
+  CHECK(judgement.trace.landmarks.header_end == 16);
+}
+
+TEST_CASE("a field that was added on the way is no part of the message seen on the wire") {
+  Script script;
+  script.answers = {from_the_wire(16 + 2 + 6 + 3)};
+  Connection connection = from("192.0.2.7:40112");
+  connection.mail("<a@sender.example>", "", false);
+  connection.header("Received-SPF", " pass", false);
+  connection.header("Subject", " hello", false);
+  connection.body("text\r\n");
+  const auto judgement = connection.end_of_message(kDefaults, script, kNow);
+  CHECK(judgement.trace.window == classifier::Window::Exact);
+  CHECK(judgement.trace.miss == 0);
+  CHECK(judgement.trace.landmarks.fields == std::vector<classifier::HeaderField>{{16, false}});
+  CHECK(judgement.trace.landmarks.body_begin == 18);
 }
 
 TEST_CASE("a message seen on the wire of quite another size is not this one") {

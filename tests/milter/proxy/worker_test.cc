@@ -105,7 +105,7 @@ std::variant<classifier::Trace, classifier::Reason> message(Bed& bed, const net:
                                                             const net::Fd& server,
                                                             std::uint32_t after = 0) {
   say(client, server, "Subject: hello\r\n\r\ntext\r\n.\r\n");
-  return bed.table.find(support::local_address(client.get()), after);
+  return bed.table.find({.client = support::local_address(client.get()), .after = after});
 }
 
 bool observed(const std::variant<classifier::Trace, classifier::Reason>& found) {
@@ -310,7 +310,7 @@ TEST_CASE("a worker whose kernel filter is another's carries its sessions to the
   talk_to_data(client, server);
   bed.worker->hand_over();
   say(client, server, "Subject: x\r\n\r\ntext\r\n.\r\n");
-  const auto found = bed.table.find(self, 0);
+  const auto found = bed.table.find({.client = self});
   REQUIRE(std::holds_alternative<classifier::Trace>(found));
   CHECK(std::get<classifier::Trace>(found).state == classifier::State::Partial);
   support::send_all(server.get(), std::string("250 queued\r\n"));
@@ -362,10 +362,10 @@ TEST_CASE(
   auto server = bed.accept_session(client);
   const auto self = support::local_address(client.get());
   talk_to_data(client, server);
-  CHECK(std::get<classifier::Reason>(bed.table.find(self, 0)) == classifier::Reason::NoSession);
+  CHECK(std::get<classifier::Reason>(bed.table.find({.client = self})) == classifier::Reason::Lost);
   say(client, server, "Subject: hello\r\n\r\n");
   say(client, server, "text\r\n.\r\n");
-  const auto found = bed.table.find(self, 0);
+  const auto found = bed.table.find({.client = self});
   REQUIRE(std::holds_alternative<classifier::Trace>(found));
   const auto& trace = std::get<classifier::Trace>(found);
   CHECK(trace.via == (kernel ? classifier::Via::Kernel : classifier::Via::Read));
@@ -378,7 +378,7 @@ TEST_CASE(
   CHECK(trace.path.mss > 1000);
   CHECK(trace.path.syn.substr(0, 2) == "4:");
   say(server, client, "250 queued\r\n");
-  CHECK(std::holds_alternative<classifier::Reason>(bed.table.find(self, 0)));
+  CHECK(std::holds_alternative<classifier::Reason>(bed.table.find({.client = self})));
 }
 
 TEST_CASE("the kernel filter sees the segments that one read has joined") {
@@ -396,7 +396,7 @@ TEST_CASE("the kernel filter sees the segments that one read has joined") {
     all += write;
   }
   REQUIRE(support::read_exactly(server.get(), all.size()) == all);
-  const auto found = bed.table.find(self, 0);
+  const auto found = bed.table.find({.client = self});
   REQUIRE(std::holds_alternative<classifier::Trace>(found));
   std::vector<std::uint32_t> seen;
   for (const auto& segment : std::get<classifier::Trace>(found).segments) {
@@ -618,7 +618,7 @@ TEST_CASE("whom a balancer's header names is the client, in whatever pieces it c
   say(server, balancer, "220 mx ESMTP\r\n");
   say(balancer, server, "QUIT\r\n");
   // Not the client's segments, and nobody has said that they are.
-  CHECK(std::get<classifier::Reason>(bed.table.find(kClient, 0)) == classifier::Reason::Balancer);
+  CHECK(std::get<classifier::Reason>(bed.table.find({.client = kClient})) == classifier::Reason::Balancer);
 }
 
 TEST_CASE("a draining worker knows where a transaction ends behind a balancer too") {
@@ -629,7 +629,7 @@ TEST_CASE("a draining worker knows where a transaction ends behind a balancer to
   talk_to_data(client, server);
   bed.worker->drain();
   say(client, server, "Subject: x\r\n\r\ntext\r\n.\r\n");
-  const auto found = bed.table.find(kClient, 0);
+  const auto found = bed.table.find({.client = kClient});
   REQUIRE(std::holds_alternative<classifier::Reason>(found));
   CHECK(std::get<classifier::Reason>(found) == classifier::Reason::Balancer);
   support::send_all(server.get(), "250 queued\r\n");
@@ -671,7 +671,7 @@ TEST_CASE("a transparent balancer's segments are the client's, and its header is
   }
   say(client, server, "Subject: hello\r\n\r\n");
   say(client, server, "text\r\n.\r\n");
-  const auto found = bed.table.find(kClient, 0);
+  const auto found = bed.table.find({.client = kClient});
   REQUIRE(std::holds_alternative<classifier::Trace>(found));
   const auto& trace = std::get<classifier::Trace>(found);
   CHECK(trace.via == (kernel ? classifier::Via::Balancer : classifier::Via::Read));

@@ -55,12 +55,12 @@ struct Bed {
   }
 
   std::optional<Trace> trace(std::uint32_t after = 0, const classifier::ShownSizes& sizes = {}) {
-    auto found = table.find(script.client_address(), after, sizes);
+    auto found = table.find({.client = script.client_address(), .after = after, .shown = sizes});
     auto* trace = std::get_if<Trace>(&found);
     return trace != nullptr ? std::optional(std::move(*trace)) : std::nullopt;
   }
   Reason reason(const classifier::ShownSizes& sizes = {}) {
-    const auto found = table.find(script.client_address(), 0, sizes);
+    const auto found = table.find({.client = script.client_address(), .shown = sizes});
     const auto* reason = std::get_if<Reason>(&found);
     return reason != nullptr ? *reason : Reason::None;
   }
@@ -87,7 +87,7 @@ TEST_CASE("a message is told of when its end was passed, though its text was not
   const std::string body = text(3000);
   bed.script.client(body.substr(0, 1448), Passed::Ends);
   bed.script.client(body.substr(1448, 1448), Passed::Ends);
-  CHECK(bed.reason() == Reason::NoSession);
+  CHECK(bed.reason() == Reason::Lost);
   bed.script.client(body.substr(2896) + "\r\n.\r\nQUIT\r\n", Passed::Ends);
 
   const auto trace = bed.trace();
@@ -296,7 +296,7 @@ TEST_CASE("when evidence takes its memory, connections are not followed, until i
   wire::Flows flows(table, counters, 100, 4096);
   evidence::Budget::Share others(table.budget());
   const auto reason = [&](const net::Endpoint& client) {
-    const auto found = table.find(client, 0);
+    const auto found = table.find({.client = client});
     const auto* missing = std::get_if<Reason>(&found);
     return missing != nullptr ? *missing : Reason::None;
   };
@@ -339,11 +339,11 @@ TEST_CASE("a connection is followed for a time; a message under way is finished"
   script.client(text(100), Passed::Ends);
   script.now_ns += 3'700'000'000'000;
   script.client(text(100) + "\r\n.\r\n", Passed::Ends);
-  CHECK(std::holds_alternative<Trace>(table.find(script.client_address(), 0)));
+  CHECK(std::holds_alternative<Trace>(table.find({.client = script.client_address()})));
   script.server("250 queued\r\n");
   ask();
   script.client(text(100) + "\r\n.\r\n", Passed::Ends);
-  const auto found = table.find(script.client_address(), 1);
+  const auto found = table.find({.client = script.client_address(), .after = 1});
   REQUIRE(std::holds_alternative<Reason>(found));
   CHECK(std::get<Reason>(found) == Reason::Expired);
 }
