@@ -268,11 +268,12 @@ WriterReading read_writer(const Trace& trace, const Writes& writes, const Featur
     doubt += kRepairDoubt * std::min(1.0, features.repaired_share());
     why.add(Because::Repaired, features.repaired, features.segments);
   }
-  if (trace.window == Window::Inferred) {
+  const bool near = trace.window == Window::Near;
+  if (trace.window == Window::Inferred || (near && trace.hello.slack != 0)) {
     doubt += sealed_doubt(result.writer, features);
     why.add(Because::Sealed);
   }
-  if (trace.window == Window::Near) {
+  if (near) {
     doubt += kNearDoubt;
     why.add(Because::Near, to_u32(trace.miss));
   }

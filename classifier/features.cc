@@ -272,7 +272,7 @@ struct Range {
 };
 
 // By what the milter has told of the text's lines. Nothing: the cut may be at the end of a line or
-// beside it.
+// beside it, and tells of neither.
 std::optional<Place> shown_place(const Landmarks& marks, const Range& range, std::uint32_t run) {
   if (ends_buffer(run)) return Place::Grid;
   if (range.has(marks.header_end) || range.has(marks.body_begin)) return Place::HeaderEnd;
@@ -302,17 +302,43 @@ Range range_of(const Trace& trace, std::uint32_t offset, std::size_t records) {
   return {offset - std::min(miss, offset), offset + std::min(miss, UINT32_MAX - offset)};
 }
 
-// Where cuts may be at line ends or beside them, so many of them that never surely are in the
-// middle of a line are a line writer's.
+// So many cuts, each of which may be at a line's end and none surely in the middle of a line, are a
+// line writer's.
 constexpr std::size_t kManyLines = 10;
 
-bool writes_lines(const Trace& trace, const Writes& writes, SealedShape shape) {
-  if (shape != SealedShape::Lines || writes.boundaries.size() < kManyLines) return false;
-  return std::none_of(
-      writes.boundaries.begin(), writes.boundaries.end(), [&](const Boundary& boundary) {
-        const Range range = range_of(trace, boundary.offset, boundary.segment + 1);
-        return shown_place(trace.landmarks, range, boundary.offset) == Place::HeaderMiddle;
-      });
+// Whether what the milter was shown bears out the shape that the sizes have, as far as they are
+// known.
+bool bears_out(const Trace& trace, const Writes& writes, SealedShape shape) {
+  const Landmarks& marks = trace.landmarks;
+  const auto range_at = [&](const Boundary& boundary) {
+    return range_of(trace, boundary.offset, boundary.segment + 1);
+  };
+  const auto ends_header = [&](const Boundary& boundary) {
+    const Range range = range_at(boundary);
+    return range.has(marks.header_end) || range.has(marks.body_begin);
+  };
+  if (writes.boundaries.empty()) return true;
+  switch (shape) {
+    case SealedShape::OneWrite:
+    case SealedShape::Segments:
+    case SealedShape::Blocks:
+    case SealedShape::LineBuffer:
+      return true;
+    case SealedShape::Lines:
+      return writes.boundaries.size() >= kManyLines &&
+             std::none_of(writes.boundaries.begin(), writes.boundaries.end(),
+                          [&](const Boundary& boundary) {
+                            return shown_place(marks, range_at(boundary), boundary.offset) ==
+                                   Place::HeaderMiddle;
+                          });
+    case SealedShape::HeadersApart:
+      return ends_header(writes.boundaries.front());
+    case SealedShape::Template:
+      return !ends_header(writes.boundaries.front());
+    case SealedShape::Unknown:
+      break;
+  }
+  return false;
 }
 
 // The writes of the chunk that has the most: between chunks the protocol cuts, and Exim's header is
@@ -343,21 +369,15 @@ void extract_sealed(const Trace& trace, const Writes& writes, Features& features
   if (!trace.chunk_begins.empty()) sizes = longest_chunk(trace, sizes);
   features.shape = shape_of(sizes, writes.full, trace.hello.slack);
   features.line_buffer = features.shape == SealedShape::LineBuffer;
-  // Sizes alone tell some shapes, although they are not known to the byte.
-  const bool sized = features.shape == SealedShape::Blocks ||
-                     features.shape == SealedShape::LineBuffer ||
-                     features.shape == SealedShape::Segments;
-  const bool shown = trace.landmarks.header_end != 0 && (trace.hello.slack == 0 || !sized);
-  const bool guessed = trace.window != Window::Near || sized;
-  const bool lines = shown && writes_lines(trace, writes, features.shape);
-  const auto place_at = [&](std::size_t i, std::uint32_t run) {
-    const Boundary& boundary = writes.boundaries[i];
-    if (shown) {
-      const Range range = range_of(trace, boundary.offset, boundary.segment + 1);
-      const auto place = shown_place(trace.landmarks, range, run);
-      return place.value_or(lines ? Place::HeaderLine : Place::BodyMiddle);
-    }
-    return guessed ? sealed_place(features.shape, i, boundary.offset) : Place::BodyMiddle;
+  // Sizes that are known to a block each are too coarse for the text's lines.
+  const bool shown = trace.landmarks.header_end != 0;
+  const bool by_shape = trace.hello.slack != 0 ? !shown || bears_out(trace, writes, features.shape)
+                                               : !shown && trace.window != Window::Near;
+  const auto place_at = [&](const Boundary& boundary, std::size_t index, std::uint32_t run) {
+    if (by_shape) return std::optional(sealed_place(features.shape, index, boundary.offset));
+    if (!shown) return std::optional(ends_buffer(run) ? Place::Grid : Place::BodyMiddle);
+    const Range range = range_of(trace, boundary.offset, boundary.segment + 1);
+    return shown_place(trace.landmarks, range, run);
   };
   BufferStart start{.lead = trace.records.front().before};
   for (std::size_t i = 0; i < writes.boundaries.size(); ++i) {
@@ -368,10 +388,13 @@ void extract_sealed(const Trace& trace, const Writes& writes, Features& features
     if (!terminator && features.shape == SealedShape::Segments) continue;
     const bool chunk =
         std::binary_search(trace.chunk_begins.begin(), trace.chunk_begins.end(), boundary.offset);
-    const Place place = terminator ? Place::Terminator : chunk ? Place::Chunk : place_at(i, run);
+    const std::optional<Place> place = terminator ? Place::Terminator
+                                       : chunk    ? Place::Chunk
+                                                  : place_at(boundary, i, run);
     if (chunk) start = {boundary.offset, trace.records[boundary.segment + 1].before};
-    features.cuts.push_back({boundary.offset, place, boundary.confidence, run});
-    ++features.places[static_cast<int>(place)];
+    if (!place) continue;  // nobody knows what it is the end of
+    features.cuts.push_back({boundary.offset, *place, boundary.confidence, run});
+    ++features.places[static_cast<int>(*place)];
   }
   if (trace.hello.slack == 0 || features.shape != SealedShape::Blocks) return find_block(features);
   // Offsets are sums of sizes that are known to a block each: the first one tells.

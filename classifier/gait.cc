@@ -265,7 +265,9 @@ void observe_sealed(const Trace& trace, const Writes& writes, const Features& fe
   steps.first = sealed_first(features.shape);
   const bool cut = !features.cuts.empty() && tells_writer(features.cuts.front().place);
   if (cut) steps.offset = features.cuts.front().offset;
-  if (cut && read && features.shape != SealedShape::LineBuffer) {
+  // A place that is known about is none.
+  const bool placed = read && trace.window != Window::Near;
+  if (cut && placed && features.shape != SealedShape::LineBuffer) {
     steps.first =
         places_of(steps.offset, features.cuts.front().place == Place::HeaderLine, trace.landmarks);
   }
@@ -318,7 +320,9 @@ Steps observe(const Trace& trace, const Writes& writes, const Features& features
     steps.offset = first->offset;
     steps.line_end =
         boundary != writes.boundaries.end() && trace.segments[boundary->segment].line_end;
-    steps.first = places_of(first->offset, steps.line_end, trace.landmarks);
+    if (trace.window != Window::Near) {
+      steps.first = places_of(first->offset, steps.line_end, trace.landmarks);
+    }
   } else if (first == features.cuts.end() || !features.hidden_first) {
     // Nothing was cut: that says something once there was room for a cut.
     if (features.segments >= 3 && trace.state == State::Complete) steps.first = kFirstNone;

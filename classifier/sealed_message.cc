@@ -255,6 +255,16 @@ std::uint64_t distance(std::uint64_t a, std::uint64_t b) {
   return a < b ? b - a : a - b;
 }
 
+// Where DATA was not said in front, the turn begins with it or with BDAT, which is the more usual.
+std::optional<SealedMessage> place_data_or_chunks(const Search& search, bool may_be_data,
+                                                  bool data_said) {
+  std::optional<SealedMessage> found;
+  if (may_be_data && data_said) found = place_data(search);
+  if (!found) found = place_chunks(search);
+  if (!found && may_be_data && !data_said) found = place_data(search);
+  return found;
+}
+
 // All of the last turn is the message, and its size is about right.
 std::variant<SealedMessage, Reason> place_near(const Search& search, std::uint32_t slack) {
   const Turn& last = search.last();
@@ -286,11 +296,12 @@ std::variant<SealedMessage, Reason> place_message(const Turns& turns, const Show
   if (turns.kept.empty() || turns.kept.back()->empty()) return Reason::Lost;
   const Search search{turns, shown};
   if (shown.body && search.last().whole() && slack == 0) {
-    // What was said in front, beside the envelope, may be the message in question.
-    const std::uint64_t commands = search.envelope() + kFourLetters;
-    const bool hidden = search.envelope() != 0 && search.said() >= commands + size_by_bdat(shown);
-    auto found = turns.answered || hidden ? std::nullopt : place_data(search);
-    if (!found) found = place_chunks(search);
+    const std::uint64_t commands = search.envelope() == 0 ? 0 : search.envelope() + kFourLetters;
+    const std::uint64_t said = search.said();
+    // What was said in front, beside the commands, may be the message in question.
+    const bool hidden = commands != 0 && said >= commands + size_by_bdat(shown);
+    const bool data_said = said >= commands;
+    auto found = place_data_or_chunks(search, !turns.answered && !hidden, data_said);
     if (!found && !hidden) found = place_shown_with_more(search);
     if (found) return std::move(*found);
   }
