@@ -72,6 +72,8 @@ class Observer final : private SmtpTracker::Listener {
   void finish();
 
   bool lost() const { return tracker_.lost() && !sealed(); }
+  // A message may have ended that was not told of yet. False under TLS.
+  bool behind() const { return !sealed_ && tracker_.behind(); }
   // The server's greeting has come to its end.
   bool greeted() const { return tracker_.greeted(); }
   // As SmtpTracker. False under TLS.

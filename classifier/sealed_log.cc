@@ -14,7 +14,7 @@ SealedLog::SealedLog(Start start, ArrivalLog&& arrivals, Sink* sink)
 
 std::size_t SealedLog::held() const {
   std::size_t records = tls_.turn().records.capacity();
-  for (const Kept& kept : turns_) records += kept.turn.records.capacity();
+  for (const Turn& turn : turns_) records += turn.records.capacity();
   return arrivals_.held() + records * sizeof(SealedRecord);
 }
 
@@ -25,9 +25,7 @@ void SealedLog::segment(const Arrival& arrival) {
 void SealedLog::client(std::span<const char> bytes) {
   arrivals_.given(bytes);
   if (lost()) return;
-  const bool fresh = tls_.turn().empty();
   tls_.client(bytes);
-  if (fresh && !tls_.turn().empty()) began_ns_ = now_ns_;
   lost() ? arrivals_.forget_all() : forget();
 }
 
@@ -39,23 +37,32 @@ void SealedLog::finish() {
 
 void SealedLog::on_turn(Turn&& turn) {
   if (sink_ != nullptr) return judge_.turn(std::move(turn), tls_.slack());
-  if (std::exchange(placed_, false)) return forget_turns();
+  if (placed_ != 0) {
+    forget_turns();
+    // What came behind the message, before it was answered, may be another one.
+    forgotten_ = turn.bytes - std::exchange(placed_, 0);
+    return;
+  }
   split_command_ = split_command_ || (tls_.slack() == 0 && splits_command(turn));
-  if (!std::exchange(greeted_, true)) return;
+  if (!std::exchange(greeted_, true)) {
+    greeting_ = turn.bytes;
+    return;
+  }
   records_ += turn.records.size();
-  turns_.push_back({std::move(turn), began_ns_});
+  turns_.push_back(std::move(turn));
   while (turns_.size() > kTurns || records_ > start_.segments) forget_oldest_turn();
 }
 
 void SealedLog::forget_oldest_turn() {
-  forgotten_ += turns_.front().turn.bytes;
-  records_ -= turns_.front().turn.records.size();
+  forgotten_ += turns_.front().bytes;
+  records_ -= turns_.front().records.size();
   turns_.pop_front();
 }
 
 void SealedLog::forget_turns() {
   turns_.clear();
   forgotten_ = 0;
+  greeting_ = 0;
   records_ = 0;
 }
 
@@ -74,30 +81,19 @@ void SealedLog::tell(std::optional<SealedMessage>&& message) {
   sink_->sealed_message(std::move(trace));
 }
 
-// What was said since `mail_ns`: a turn that the server had answered by then is over, and so is
-// all in front of it. A turn was answered before the next one began.
-Turns SealedLog::since(std::uint64_t mail_ns) const {
-  Turns turns{.forgotten = forgotten_, .answered = tls_.turn().empty()};
-  for (std::size_t i = 0; i < turns_.size(); ++i) {
-    if (turns_[i].began_ns != 0 && turns_[i].began_ns <= mail_ns) {
-      turns.kept.clear();
-      turns.forgotten = 0;
-    }
-    turns.kept.push_back(&turns_[i].turn);
-  }
-  if (turns.answered) return turns;
-  if (began_ns_ != 0 && began_ns_ <= mail_ns) {
-    turns.kept.clear();
-    turns.forgotten = 0;
-  }
-  turns.kept.push_back(&tls_.turn());
+Turns SealedLog::turns() const {
+  // Postfix answers the commands in front of a chunk as soon as it has to wait for more of it.
+  Turns turns{.forgotten = forgotten_, .greeting = greeting_, .answered = tls_.turn().empty()};
+  for (const Turn& turn : turns_) turns.kept.push_back(&turn);
+  if (!turns.answered) turns.kept.push_back(&tls_.turn());
   return turns;
 }
 
-std::variant<Trace, Reason> SealedLog::trace(const ShownSizes& shown, std::uint32_t ordinal,
-                                             std::uint64_t mail_ns) {
+std::variant<Trace, Reason> SealedLog::trace(const ShownSizes& shown, std::uint32_t ordinal) {
   if (lost()) return Reason::Lost;
-  const Turns turns = since(mail_ns);
+  // One turn ends one message.
+  if (placed_ != 0) return Reason::Ambiguous;
+  const Turns turns = this->turns();
   auto placed = place_message(turns, shown, tls_.slack());
   if (const auto* reason = std::get_if<Reason>(&placed)) return *reason;
   auto& message = std::get<SealedMessage>(placed);
@@ -112,14 +108,14 @@ std::variant<Trace, Reason> SealedLog::trace(const ShownSizes& shown, std::uint3
   if (turns.answered) {
     forget_turns();
   } else {
-    placed_ = true;
+    placed_ = tls_.turn().bytes;
   }
   return trace;
 }
 
 bool SealedLog::answered() const {
   if (lost()) return true;
-  const bool quit = turns_.size() == 1 && is_four_letters(turns_.front().turn, tls_.slack());
+  const bool quit = turns_.size() == 1 && is_four_letters(turns_.front(), tls_.slack());
   return (turns_.empty() || quit) && (tls_.turn().empty() || tls_.closing());
 }
 
@@ -179,7 +175,7 @@ void SealedLog::forget() {
 std::uint64_t SealedLog::kept_from() const {
   std::uint64_t from = tls_.needed_from();
   if (const auto held = judge_.held_from()) from = std::min(from, *held);
-  if (!turns_.empty()) from = std::min(from, turns_.front().turn.records.front().begin);
+  if (!turns_.empty()) from = std::min(from, turns_.front().records.front().begin);
   return from;
 }
 

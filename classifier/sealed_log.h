@@ -71,15 +71,10 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   std::uint64_t client_offset() const override { return arrivals_.offset(); }
   std::size_t held() const override;
 
-  // The time of what is given next, of any monotonic clock; trace() compares it.
-  void now(std::uint64_t ns) { now_ns_ = ns; }
   // The message that has been received and not answered yet, by the sizes of what the milter was
-  // shown. Message number `ordinal` of the session. `mail_ns`: when the server had read the
-  // message's MAIL and had not answered it; 0: not known. What was over by then is no part of it.
-  // Lost: no turn can be it; Ambiguous: more than
-  // this message may lie in its turn.
-  std::variant<Trace, Reason> trace(const ShownSizes& shown, std::uint32_t ordinal,
-                                    std::uint64_t mail_ns = 0);
+  // shown. Message number `ordinal` of the session. Lost: no turn can be it; Ambiguous: more than
+  // this message may lie in its turn, or it in front of it.
+  std::variant<Trace, Reason> trace(const ShownSizes& shown, std::uint32_t ordinal);
   // All that was said has been answered, as far as can be told: no message is under way.
   bool answered() const;
 
@@ -92,13 +87,8 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   void on_more_answers() override;
   void on_next_turn() override;
 
-  struct Kept {
-    Turn turn;
-    std::uint64_t began_ns = 0;
-  };
-
   void tell(std::optional<SealedMessage>&& message);
-  Turns since(std::uint64_t mail_ns) const;
+  Turns turns() const;
   void forget_oldest_turn();
   void forget_turns();
   Trace trace_of(const SealedMessage& message, std::uint32_t ordinal) const;
@@ -114,13 +104,12 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   std::uint32_t told_ = 0;
   mutable std::optional<std::string> ja4_;  // taken once, when a message wants it
   // Without a sink:
-  std::deque<Kept> turns_;       // since the last message that was asked for, the last ones
+  std::deque<Turn> turns_;       // since the last message that was found, the last ones
   std::uint64_t forgotten_ = 0;  // bytes of those in front of them
+  std::uint64_t greeting_ = 0;   // of the first turn
   std::size_t records_ = 0;      // in turns_
-  std::uint64_t began_ns_ = 0;   // of the turn in hand
-  std::uint64_t now_ns_ = 0;
-  bool greeted_ = false;  // the first turn, EHLO, is over
-  bool placed_ = false;   // the turn in hand was found to end a message
+  bool greeted_ = false;         // the first turn, EHLO, is over
+  std::uint64_t placed_ = 0;  // bytes of the turn in hand, when a message was found at its end
   bool split_command_ = false;
 };
 

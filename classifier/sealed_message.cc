@@ -76,6 +76,18 @@ struct Search {
   std::uint64_t envelope() const { return shown.envelope.total; }
   // Bytes in front of the last turn, and of turn number `index`.
   std::uint64_t said() const { return in_front(turns.kept.size() - 1); }
+  // The turn in front of the last one is DATA, if it is a command of four letters.
+  bool data_alone() const {
+    const std::size_t count = turns.kept.size();
+    return count > 1 && is_four_letters(*turns.kept[count - 2], 0);
+  }
+  // Whether the message in question may lie in front of turn number `index`: beside the commands,
+  // as much was said.
+  bool may_be_in_front(std::size_t index) const {
+    const std::uint64_t commands = envelope() + kFourLetters;
+    const std::uint64_t size = shown.body ? size_by_bdat(shown) : shown.header;
+    return envelope() != 0 && in_front(index) + turns.greeting >= commands + size;
+  }
   std::uint64_t in_front(std::size_t index) const {
     std::uint64_t bytes = turns.forgotten;
     for (std::size_t i = 0; i < index; ++i) bytes += turns.kept[i]->bytes;
@@ -91,15 +103,22 @@ struct Chunk {
   bool goes_on = false;  // began in the turn before
 };
 
-// The message begins with the turn; or, where DATA had not been said before, behind the commands in
-// front of it. Behind the message stands nothing, QUIT, or the next transaction (RFC 2920), which
-// then begins a record.
+// Where text that came with DATA, or may have, begins and ends. RFC 5321 has the client wait for
+// 354; then all commands were said in turns in front, and the text begins with the turn. What was
+// said in front beyond the commands may be text, and bytes at the turn's end the next commands
+// then: that is excluded where DATA had a turn of its own.
+//
+//     MAIL,RCPT,DATA │ 399 29 2817              the usual
+//     MAIL,RCPT │ DATA,399 29 2817              nobody waited: `front` is 6
+//     MAIL,RCPT,DATA,399 │ 29 2817,MAIL,RCPT    … and of this message nothing can be told
 std::optional<SealedMessage> place_data(const Search& search) {
   const Turn& turn = search.last();
   const std::uint64_t commands = search.envelope() == 0 ? 0 : search.envelope() + kFourLetters;
   const std::uint64_t said = search.said();
   std::uint64_t front = commands - std::min(commands, said);
   if (front < kFourLetters) front = 0;  // command lines that ended in LF alone
+  const bool more = commands != 0 && said > commands;
+  if (more && !search.data_alone()) return std::nullopt;
   if (turn.bytes <= front) return std::nullopt;
   const std::uint64_t size = turn.bytes - front;
   const std::uint64_t shown = size_by_data(search.shown);
@@ -111,10 +130,8 @@ std::optional<SealedMessage> place_data(const Search& search) {
     message.data_ahead = message.early = front != 0;
     return message;
   };
-  if (size == shown) return place(shown);
-  if (size == shown + kFourLetters) return place(shown);
-  const bool explained = commands == 0 || front != 0 || said < commands + kMostBehind;
-  if (!explained) return std::nullopt;
+  if (size == shown || size == shown + kFourLetters) return place(shown);
+  // The next transaction (RFC 2920), where it begins a record.
   if (size > shown && begins_record(turn, front + shown)) return place(shown);
   const bool quit = size > kFourLetters && turn.records.back().plain == kFourLetters;
   for (const std::uint64_t bytes : {quit ? size - kFourLetters : size, size}) {
@@ -127,8 +144,7 @@ std::optional<SealedMessage> place_data(const Search& search) {
 // command stands the envelope, or the part of it that was not said in a turn of its own.
 std::vector<Chunk> find_chunks(const Search& search, std::uint32_t behind) {
   std::vector<Chunk> chunks;
-  const std::uint64_t size = size_by_bdat(search.shown);
-  std::uint64_t left = size;
+  std::uint64_t left = size_by_bdat(search.shown);
   for (std::size_t i = search.turns.kept.size(); i-- > 0 && left > 0;) {
     const Turn& turn = *search.turns.kept[i];
     const bool last = chunks.empty();
@@ -140,8 +156,10 @@ std::vector<Chunk> find_chunks(const Search& search, std::uint32_t behind) {
       const std::uint64_t envelope = search.envelope();
       const std::uint64_t said = search.in_front(i);
       const bool fits = front == 0 || front == envelope || front + said == envelope;
-      // What else was said in front may be a message of this size, and the one in question.
-      if (!fits || said >= envelope + size) return {};
+      // What was said in front may be all commands of this chunk, and the turn begins with its
+      // text.
+      const bool said_before = envelope != 0 && said + search.turns.greeting >= envelope + command;
+      if (!fits || said_before) return {};
       chunks.push_back({&turn, bytes - left, left});
       return chunks;
     }
@@ -174,7 +192,7 @@ std::vector<Chunk> find_spread_chunk(const Search& search, std::uint32_t behind)
       continue;
     }
     if (turn.bytes - left != commands) return {};
-    if (search.in_front(i) >= size) return {};
+    if (search.in_front(i) + search.turns.greeting >= commands) return {};
     parts.push_back({&turn, commands, left - not_text});
     return parts;
   }
@@ -237,6 +255,7 @@ std::optional<SealedMessage> place_shown_with_more(const Search& search) {
   const std::uint64_t envelope = search.envelope();
   if (envelope == 0 || said > envelope) return std::nullopt;
   const bool quit = turn.bytes > kFourLetters && turn.records.back().plain == kFourLetters;
+  if (said + search.turns.greeting >= envelope + chunk_command(0, true)) return std::nullopt;
   const std::uint64_t front = envelope - said;
   const std::uint64_t taken = front + (quit ? kFourLetters : 0);
   if (turn.bytes <= taken) return std::nullopt;
@@ -276,7 +295,8 @@ std::variant<SealedMessage, Reason> place_near(const Search& search, std::uint32
     // Where DATA was not said in front of it, it has commands in it; and what was said beyond them
     // may be the message in question.
     if (said + kFourLetters <= commands) return Reason::Ambiguous;
-    if (said >= commands + std::max(shown.header, size)) return Reason::Ambiguous;
+    if (said > commands && !search.data_alone()) return Reason::Ambiguous;
+    if (search.may_be_in_front(search.turns.kept.size() - 1)) return Reason::Ambiguous;
   }
   if (shown.body) {
     if (last.bytes > size + kMostBehind + last.count * slack) return Reason::Ambiguous;
@@ -297,10 +317,8 @@ std::variant<SealedMessage, Reason> place_message(const Turns& turns, const Show
   const Search search{turns, shown};
   if (shown.body && search.last().whole() && slack == 0) {
     const std::uint64_t commands = search.envelope() == 0 ? 0 : search.envelope() + kFourLetters;
-    const std::uint64_t said = search.said();
-    // What was said in front, beside the commands, may be the message in question.
-    const bool hidden = commands != 0 && said >= commands + size_by_bdat(shown);
-    const bool data_said = said >= commands;
+    const bool hidden = search.may_be_in_front(turns.kept.size() - 1);
+    const bool data_said = search.said() >= commands;
     auto found = place_data_or_chunks(search, !turns.answered && !hidden, data_said);
     if (!found && !hidden) found = place_shown_with_more(search);
     if (found) return std::move(*found);

@@ -50,6 +50,7 @@ struct SealedMessage {
 struct Turns {
   std::deque<const Turn*> kept;  // oldest first; the last one ends the message
   std::uint64_t forgotten = 0;   // plaintext bytes of earlier ones, which were not kept
+  std::uint64_t greeting = 0;    // of the session's first turn: EHLO, and perhaps more
   // The server has spoken since the last one, which by BDAT may be about the commands in it.
   bool answered = false;
 };

@@ -739,6 +739,10 @@ bool SmtpTracker::between_transactions() const {
   return impl_->between_transactions();
 }
 
+bool SmtpTracker::behind() const {
+  return impl_->held.size() != impl_->held_used;
+}
+
 bool SmtpTracker::greeted() const {
   return impl_->greeted;
 }

@@ -107,6 +107,10 @@ class SmtpTracker {
   // The server's greeting has come to its end.
   bool greeted() const;
 
+  // Bytes of the client wait for a reply that tells what they are: a message may have ended in them,
+  // and the server may have taken it, before on_message() is called.
+  bool behind() const;
+
   // How the client has talked so far; kept when the session is lost.
   const Dialogue& dialogue() const;
 

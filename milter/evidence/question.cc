@@ -50,7 +50,6 @@ bool read_item(std::string_view key, std::string_view value, Question& question)
   if (key == "after") return read_number(value, question.after);
   if (key == "mail") return read_sizes(value, EnvelopeSizes::kMostMail, shown.envelope.mail);
   if (key == "rcpt") return read_sizes(value, EnvelopeSizes::kMostRcpt, shown.envelope.rcpt);
-  if (key == "mail_at") return read_time(value, question.mail_at);
   if (key == "envelope") return read_number(value, shown.envelope.total);
   if (key == "more") return shown.envelope.more = value == "yes";
   if (key == "header") return read_number(value, shown.header);
@@ -75,7 +74,6 @@ std::string print(const Question& question) {
   if (question.server) add("server", question.server->print());
   if (question.began) add("began", question.began->time_since_epoch().count());
   add("after", question.after);
-  if (question.mail_at) add("mail_at", question.mail_at->time_since_epoch().count());
   add_sizes("mail", shown.envelope.mail);
   add_sizes("rcpt", shown.envelope.rcpt);
   if (shown.envelope.more) add("more", "yes");

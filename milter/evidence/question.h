@@ -1,8 +1,7 @@
 // What the filter asks an observing process, and its one text form.
 //
-//     get client=192.0.2.7:40112 server=198.51.100.25:25 began=81234567890 after=0
-//         mail_at=81238123456 mail=38 rcpt=31,33 envelope=102 header=610 fields=70,40,22 body=4808
-//         dots=2
+//     get client=192.0.2.7:40112 server=198.51.100.25:25 began=81234567890 after=0 mail=38
+//         rcpt=31,33 envelope=102 header=610 fields=70,40,22 body=4808 dots=2
 //
 // All in one line, items in any order. Only `client` and `after` must be there; what is missing is
 // not known and is compared with nothing. A question has at most kMostText bytes; a longer list of
@@ -31,8 +30,6 @@ struct Question {
   // When Postfix turned to the filter for this session: between the moment in which Postfix was
   // connected to and its greeting. Of CLOCK_MONOTONIC, which all processes of a machine share.
   std::optional<steady_clock::time_point> began;
-  // When Postfix had read this message's MAIL and had not answered it. Of the same clock.
-  std::optional<steady_clock::time_point> mail_at;
   std::uint32_t after = 0;       // the message has a higher number in its session
   classifier::ShownSizes shown;  // what Postfix has shown of it
 

@@ -82,6 +82,12 @@ void Table::publish(const SessionKey& session, classifier::ObservedMessage&& mes
   entry->messages.push_back(std::move(ended));
 }
 
+void Table::behind(const SessionKey& session, bool is) {
+  Shard& place = shard(session.client);
+  const std::lock_guard lock(place.mutex);
+  if (Entry* entry = find_entry(place, session)) entry->behind = is;
+}
+
 void Table::answered(const SessionKey& session, std::uint32_t ordinal) {
   std::deque<Ended> done;  // freed after the lock
   Shard& place = shard(session.client);
@@ -122,7 +128,7 @@ void Table::lost(const SessionKey& session, Reason reason) {
 
 // Whether nobody will ask about it any more: Postfix asks about messages that have ended.
 bool Table::unasked(const Entry& entry) {
-  return entry.messages.empty() && entry.reason == Reason::None &&
+  return entry.messages.empty() && !entry.behind && entry.reason == Reason::None &&
          (entry.sealed == nullptr || entry.sealed->answered());
 }
 
@@ -161,15 +167,17 @@ std::variant<const Table::Entry*, Reason> Table::session_of(const Port& port,
 }
 
 std::variant<Trace, Reason> Table::message_of(const Entry& entry, const Question& question) {
-  // What contradicts in one respect only is still believed where nothing else can be it: Postfix
-  // may have been told to change much.
+  // What contradicts in one respect only is still believed where nothing else can be it, and its
+  // text was read: Postfix may have been told to change much.
   constexpr unsigned kMostAlone = 1;
+  if (entry.behind && entry.reason == Reason::None) return Reason::Ambiguous;
   const auto end = entry.messages.end();
   const auto first = std::find_if(entry.messages.begin(), end, [&](const Ended& ended) {
     return ended.trace.message > question.after;
   });
   if (first == end) return entry.reason == Reason::None ? Reason::Lost : entry.reason;
-  const unsigned most = std::next(first) == end ? kMostAlone : 0;
+  const bool alone = std::next(first) == end && !classifier::unread(first->trace);
+  const unsigned most = alone ? kMostAlone : 0;
   const Ended* found = nullptr;
   for (auto at = first; at != end; ++at) {
     if (classifier::contradictions(question.shown, at->seen) > most) continue;

@@ -17,7 +17,8 @@
 // many in one go, and Postfix says nothing, and asks nobody, about those that it refuses. What the
 // filter was shown has to fit one of them and contradict the others
 // (classifier/message_sizes.h). For that a trace that there is no room for leaves a marker in its
-// place, and nothing is dropped in silence.
+// place, and nothing is dropped in silence. While the observer has not understood all that Postfix
+// may have read, none is given.
 //
 // Bounded: at its limits it drops evidence, never blocks and never costs a byte of mail.
 // Safe from any thread.
@@ -72,6 +73,9 @@ class Table {
   // Postfix's greeting is over, and has not been passed on yet.
   void greeted(const SessionKey& session, steady_clock::time_point now);
   void publish(const SessionKey& session, classifier::ObservedMessage&& message);
+  // The observer cannot tell yet what the client has said, or can again: in the meantime a message
+  // may have ended that was not published.
+  void behind(const SessionKey& session, bool is);
   // Postfix answered message `ordinal`: it and those before it are not asked for any more.
   void answered(const SessionKey& session, std::uint32_t ordinal);
   // The session is under TLS from here on, and what is returned wants its streams. Null: it was TLS
@@ -105,6 +109,7 @@ class Table {
     SessionKey session;
     steady_clock::time_point greeted = steady_clock::time_point::max();
     std::deque<Ended> messages;  // not answered
+    bool behind = false;
     std::shared_ptr<Sealed> sealed;
     classifier::Reason reason = classifier::Reason::None;
     steady_clock::time_point forget_at = steady_clock::time_point::max();

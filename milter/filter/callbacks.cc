@@ -25,11 +25,12 @@ Service* service = nullptr;
 constexpr unsigned long kActions = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_QUARANTINE;
 // Steps that tell us nothing. Their callbacks are null.
 constexpr unsigned long kUnwanted = SMFIP_NOEOH | SMFIP_NOUNKNOWN | SMFIP_NODATA;
-// Header values as they are, and bodies that we may stop in their middle.
-constexpr unsigned long kExact = SMFIP_HDR_LEADSPC | SMFIP_SKIP;
+// Header values as they are, bodies that we may stop in their middle, and recipients that Postfix
+// refuses: they stand among the commands, which are measured.
+constexpr unsigned long kExact = SMFIP_HDR_LEADSPC | SMFIP_SKIP | SMFIP_RCPT_REJ;
 // Steps whose answer is always "continue": Postfix need not wait for it.
-// MAIL is not among them: when it was read has to be known while it is not answered.
-constexpr unsigned long kNoReply = SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_RCPT | SMFIP_NR_HDR;
+constexpr unsigned long kNoReply =
+    SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_MAIL | SMFIP_NR_RCPT | SMFIP_NR_HDR;
 
 // More forged headers than this are an attack on Postfix's queue file, where each deletion is a
 // search from its beginning. The first ones are deleted (ours then stands above all that are left),
@@ -198,16 +199,14 @@ char** parameters_of(char** arguments) {
 }
 
 sfsistat on_mail(SMFICTX* context, char** arguments) {
-  return seal(SMFIS_CONTINUE, [&]() -> sfsistat {
-    Session& session = session_of(context);
+  return seal_silent(context, SMFIP_NR_MAIL, [&](Session& session) {
     Connection& connection = session.connection;
     connection.mail(path_of(arguments), macro(context, "{auth_authen}"),
-                    !macro(context, "{tls_version}").empty(), std::chrono::steady_clock::now());
+                    !macro(context, "{tls_version}").empty());
     if (session.no_body) connection.body_unseen();
     for (char** at = parameters_of(arguments); *at != nullptr; ++at) {
       connection.mail_parameter(text(*at));
     }
-    return SMFIS_CONTINUE;
   });
 }
 

@@ -52,10 +52,8 @@ bool strips(Exemption exemption) {
 
 }  // namespace
 
-void Connection::mail(std::string_view path, std::string_view login, bool tls,
-                      std::optional<steady_clock::time_point> now) {
+void Connection::mail(std::string_view path, std::string_view login, bool tls) {
   message_ = {};
-  message_.mail_at = now;
   message_.shown.mail(path);
   message_.authenticated = !login.empty();
   message_.tls = tls;
@@ -190,7 +188,6 @@ void Connection::judge(const Message& message, const config::Config& settings,
     result.trace = source.ask({.client = *client_,
                                .server = server_,
                                .began = began_,
-                               .mail_at = message.mail_at,
                                .after = after,
                                .shown = message.shown.sizes()});
   } else {

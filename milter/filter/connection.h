@@ -89,13 +89,10 @@ class Connection {
   }
   void helo(std::string_view name) { helo_ = name; }
   // `path` as MAIL has it, in angle brackets. `login`: the SASL login name, empty if there is none.
-  // `now`: by the steady clock; Postfix waits for us before it answers the command. Nothing: it
-  // does not.
-  void mail(std::string_view path, std::string_view login, bool tls,
-            std::optional<steady_clock::time_point> now = {});
+  void mail(std::string_view path, std::string_view login, bool tls);
   // A parameter of MAIL: "SIZE=5112", "BODY=8BITMIME". RFC 5321, 4.1.1.11.
   void mail_parameter(std::string_view parameter);
-  // A recipient that Postfix took, and each parameter of its command.
+  // A recipient, which Postfix took or refused, and each parameter of its command.
   void rcpt(std::string_view path) { message_.shown.rcpt(path); }
   void rcpt_parameter(std::string_view parameter) { message_.shown.rcpt_parameter(parameter); }
   // `blank_taken`: Postfix has taken the blank behind the colon away.
@@ -126,7 +123,6 @@ class Connection {
     seal::Identity identity;
     classifier::Claims claims;
     Shown shown;
-    std::optional<steady_clock::time_point> mail_at;
     classifier::Dialogue parameters;  // what MAIL said
   };
 

@@ -138,6 +138,7 @@ void Watch::client(std::span<const char> bytes) {
       observe_read(bytes.size());
     }
     observer_->client(bytes);
+    tell_behind();
     account();
   });
 }
@@ -146,11 +147,18 @@ void Watch::server(std::span<const char> bytes) {
   if (!observer_) return;
   observe([&] {
     observer_->server(bytes);
+    tell_behind();
     if (greeted_ || !observer_->greeted()) return;
     greeted_ = true;
     // The worker's time is that of the turn of its loop, and may be from before the greeting.
     worker_.shared().table.greeted(session_, steady_clock::now());
   });
+}
+
+void Watch::tell_behind() {
+  if (!judged_ || observer_->behind() == behind_) return;
+  behind_ = !behind_;
+  worker_.shared().table.behind(session_, behind_);
 }
 
 void Watch::close() {

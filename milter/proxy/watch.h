@@ -73,6 +73,8 @@ class Watch final : private classifier::Observer::Sink {
   void follow_only();
   void learn_path();
   void observe_read(std::size_t size);
+  // Tells the table whether the observer is behind.
+  void tell_behind();
   // Nothing more is told of it.
   void stop(classifier::Reason reason);
   // From here on nothing of it is evidence.
@@ -90,6 +92,7 @@ class Watch final : private classifier::Observer::Sink {
   evidence::SessionKey session_;
   bool open_ = false;     // the table has it
   bool greeted_ = false;  // and knows that Postfix has greeted
+  bool behind_ = false;   // and that the observer is behind
   const steady_clock::time_point began_;
   std::optional<std::uint32_t> first_seq_;  // of the first payload byte; nothing: not by the kernel
   std::uint32_t segments_seen_ = 0;         // tcpi_data_segs_in at the last read

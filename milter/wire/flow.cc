@@ -95,6 +95,10 @@ void Flow::packet(const WirePacket& packet) {
     greeted_ = true;
     shared_.table.greeted(session_, at(packet.time_ns));
   }
+  if (observer_ && behind() != behind_) {
+    behind_ = !behind_;
+    shared_.table.behind(session_, behind_);
+  }
   account();
   if ((packet.tcp_flags & WirePacket::kFin) != 0) {
     if (const auto offset = place(direction, packet.seq)) direction.end = *offset + packet.size;
@@ -105,6 +109,11 @@ void Flow::packet(const WirePacket& packet) {
       place(direction, packet.seq) == direction.next) {
     close();
   }
+}
+
+// What waits for a packet that did not come by here may have reached Postfix whole.
+bool Flow::behind() const {
+  return observer_->behind() || !client_.waiting.empty();
 }
 
 void Flow::handshake(const WirePacket& packet) {

@@ -81,6 +81,8 @@ class Flow final : private classifier::Observer::Sink {
   void give_waiting(Direction& direction);
   void give(Direction& direction, const Piece& piece);
   void missed(std::uint64_t end);
+  // Requires: an observer.
+  bool behind() const;
   void close();
   void account();
   void lose(classifier::Reason reason);
@@ -107,6 +109,7 @@ class Flow final : private classifier::Observer::Sink {
   std::optional<classifier::Observer> observer_;  // none: nothing more can be told
   evidence::Budget::Share share_;
   bool greeted_ = false;  // the table knows that Postfix has greeted
+  bool behind_ = false;   // and that the observer is behind
   bool over_ = false;
 };
 

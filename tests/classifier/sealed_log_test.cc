@@ -17,7 +17,7 @@ struct Session {
   Tls13 tls;
   SealedLog log;
 
-  explicit Session(std::size_t limit = 4096, std::uint64_t offset = 40)
+  explicit Session(std::size_t limit = 4096, std::uint64_t offset = 40, std::size_t greeting = 23)
       : log(
             {.path = {.mss = 1000}, .offset = offset, .segments = limit},
             [&] {
@@ -28,7 +28,7 @@ struct Session {
     client(tls.client_hello());
     log.server(tls.server_flight());
     client(tls.client_finished());
-    turn({23});
+    turn({greeting});
   }
   void client(std::string_view bytes) {
     for (std::size_t at = 0; at < bytes.size(); at += kSegment) {
@@ -38,9 +38,8 @@ struct Session {
     }
   }
   void answer() { log.server(tls.plain(20)); }
-  std::optional<Trace> trace(const ShownSizes& shown, std::uint32_t ordinal = 1,
-                             std::uint64_t mail_ns = 0) {
-    auto found = log.trace(shown, ordinal, mail_ns);
+  std::optional<Trace> trace(const ShownSizes& shown, std::uint32_t ordinal = 1) {
+    auto found = log.trace(shown, ordinal);
     auto* trace = std::get_if<Trace>(&found);
     reason = trace != nullptr ? Reason::None : std::get<Reason>(found);
     return trace != nullptr ? std::optional(std::move(*trace)) : std::nullopt;
@@ -132,34 +131,67 @@ ShownSizes shown(std::uint64_t header, std::uint64_t body) {
 
 }  // namespace
 
-TEST_CASE("what may hold the message in question hides it, until it is known to be over") {
+TEST_CASE("what may be the message in question hides what comes behind it") {
   Session session;
-  session.log.now(100);
-  session.turn({25 + 32 + 6});
-  session.log.now(200);
-  session.turn({3000});  // a message that was refused, and nobody asked about it
-  session.log.now(300);
-  session.turn({25 + 32 + 6});
-  session.log.now(400);
+  SECTION("a message that was refused, and nobody asked about it") {
+    session.turn({25 + 32 + 6});
+    session.turn({3000});
+    session.turn({25 + 32 + 6});
+  }
+  SECTION("it came together with the greeting") {
+    Session hasty(4096, 40, 23 + 25 + 32 + 15 + 1000);
+    hasty.turn({25 + 32 + 6});
+    hasty.client(hasty.tls.plain({1000}));
+    CHECK_FALSE(hasty.trace(shown(200, 797)));
+    return;
+  }
+  SECTION("it came behind another one, before that was answered") {
+    session.turn({25 + 32 + 6});
+    session.client(session.tls.plain({500}));
+    REQUIRE(session.trace(shown(200, 297)));
+    session.client(session.tls.plain({63 + 1000}));
+    CHECK_FALSE(session.trace(shown(200, 797), 2));
+    session.answer();
+    session.turn({25 + 32 + 6});
+  }
   session.client(session.tls.plain({1000}));
-  SECTION("nobody knows when the transaction began") {
-    CHECK_FALSE(session.trace(shown(200, 797)));
-    CHECK(session.reason == Reason::Ambiguous);
-  }
-  SECTION("it began with the second MAIL") {
-    const auto trace = session.trace(shown(200, 797), 2, 310);
-    REQUIRE(trace);
-    CHECK(trace->window == Window::Exact);
-    CHECK(trace->size == 1000);
-  }
-  SECTION("a later message is not taken for the first") {
-    CHECK_FALSE(session.trace(shown(200, 797), 1, 110));
-    CHECK(session.reason == Reason::Ambiguous);
-  }
+  CHECK_FALSE(session.trace(shown(200, 797), 2));
+  CHECK(session.reason == Reason::Ambiguous);
+}
+
+TEST_CASE("what is too short to be the message in question does not hide it") {
+  Session session;
+  session.turn({25 + 32 + 6});
+  session.turn({700});  // refused
+  session.turn({25 + 32 + 6});
+  session.client(session.tls.plain({1000}));
+  CHECK(session.trace(shown(200, 797), 2));
 }
 
 TEST_CASE("records of turns that nobody asks about are kept up to the limit of one message") {
   Session session(64);
   for (int i = 0; i < 40; ++i) session.turn(std::initializer_list<std::size_t>{9, 9, 9, 9});
   CHECK(session.log.held() < 64 * 2 * 64);
+}
+
+TEST_CASE("messages of a session are found one after the other, by DATA and by BDAT") {
+  Session session;
+  for (std::uint32_t number = 1; number <= 3; ++number) {
+    INFO(number);
+    session.turn({25});
+    session.turn({32});
+    session.turn({6});
+    session.client(session.tls.plain({399, 600 + number}));
+    const auto trace = session.trace(shown(200, 796 + number), number);
+    REQUIRE(trace);
+    CHECK(trace->window == Window::Exact);
+    session.answer();
+  }
+  session.turn({25});
+  session.turn({32});
+  session.client(session.tls.plain({15 + 900}));
+  const auto trace = session.trace(shown(200, 700), 4);
+  REQUIRE(trace);
+  CHECK(trace->transfer == Transfer::Bdat);
+  CHECK(trace->window == Window::Exact);
 }

@@ -283,7 +283,7 @@ ShownSizes shown(std::uint64_t header, std::optional<std::uint64_t> body, std::u
 
 TEST_CASE("what the milter was shown places a message by DATA to the byte") {
   // 304 bytes of header, 4808 of body, two doubled dots, the dot.
-  const SealedMessage whole = Said({{70}, {4096, 1021}}).place(shown(304, 4808, 2));
+  const SealedMessage whole = Said({{22}, {42}, {6}, {4096, 1021}}).place(shown(304, 4808, 2));
   CHECK(whole.window == Window::Exact);
   CHECK(whole.transfer == classifier::Transfer::Data);
   CHECK(sizes(whole) == Sizes{4096, 1021});
@@ -336,6 +336,19 @@ TEST_CASE("text that came with DATA begins behind the commands") {
   CHECK(joined.early);
   CHECK(sizes(joined) == Sizes{399, 4716});
   CHECK(joined.records[0].before == 6);
+}
+
+TEST_CASE("what was said beyond the commands may be text, unless DATA had a turn of its own") {
+  // A blank behind a colon, RSET, NOOP.
+  CHECK(Said({{22}, {43}, {6}, {5115}}).place(shown(304, 4808)).window == Window::Exact);
+  CHECK(Said({{6}, {22}, {42}, {6}, {5115}}).place(shown(304, 4808)).window == Window::Exact);
+  // 30 bytes of text came with DATA, and 30 of commands come behind it; or NOOP in front.
+  CHECK(Said({{70 + 30}, {5115}}).reason(shown(304, 4808)) == Reason::Ambiguous);
+}
+
+TEST_CASE("a chunk whose commands may have been said in front is not told from what follows it") {
+  // Its text and the next message's commands, or its commands and its text.
+  CHECK(Said({{64 + 16}, {5112, 64 + 16}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
 TEST_CASE("sizes that do not fit leave the turn, and by how much") {

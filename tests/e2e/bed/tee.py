@@ -2,8 +2,8 @@
 never seen by the other, as it would be if Postfix asked them one after the other.
 
 Packets of the milter protocol go to both; the answers of the first go back, those of the witness are thrown away. What
-Postfix waits for (the negotiation, MAIL, the end of a message) is the witness's first: so that for both it lies in front
-of Postfix's own answer to the client, and the witness asks while the message is still unanswered.
+Postfix waits for (the negotiation, the end of a message) is the witness's first: so that for both it lies in front of
+Postfix's own answer to the client, and the witness asks while the message is still unanswered.
 """
 import queue
 import socket
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .milter import Between, filter_at, packet
 
-NEGOTIATE, MAIL, END_OF_MESSAGE = b"O", b"M", b"E"  # SMFIC_OPTNEG, SMFIC_MAIL, SMFIC_BODYEOB
+NEGOTIATE, END_OF_MESSAGE = b"O", b"E"  # SMFIC_OPTNEG, SMFIC_BODYEOB
 INSERT, CONTINUE = b"i", b"c"   # SMFIR_INSHEADER, which comes before the final answer; SMFIR_CONTINUE
 SKIP = b"s"                     # SMFIR_SKIP: no more of the body, of which the witness wants all
 
@@ -53,7 +53,7 @@ class Tee(Between):
     @staticmethod
     def _await(command: bytes, answers: queue.Queue) -> None:
         """Until the witness has answered `command`. Parts of the body are answered too, in front of the message's end."""
-        wanted = {NEGOTIATE: [NEGOTIATE], MAIL: [CONTINUE], END_OF_MESSAGE: [INSERT, CONTINUE]}.get(command, [])
+        wanted = {NEGOTIATE: [NEGOTIATE], END_OF_MESSAGE: [INSERT, CONTINUE]}.get(command, [])
         try:
             while wanted:
                 if answers.get(timeout=10) == wanted[0]:
