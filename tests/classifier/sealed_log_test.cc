@@ -163,9 +163,17 @@ TEST_CASE("what is too short to be the message in question does not hide it") {
   Session session;
   session.turn({25 + 32 + 6});
   session.turn({700});  // refused
-  session.turn({25 + 32 + 6});
-  session.client(session.tls.plain({1000}));
-  CHECK(session.trace(shown(200, 797), 2));
+  session.turn({25 + 32});
+  SECTION("where DATA has a turn of its own") {
+    session.turn({6});
+    session.client(session.tls.plain({1000}));
+    CHECK(session.trace(shown(200, 797), 2));
+  }
+  SECTION("and else it may have been the message's beginning") {
+    session.client(session.tls.plain({6 + 1000}));
+    CHECK_FALSE(session.trace(shown(200, 797), 2));
+    CHECK(session.reason == Reason::Ambiguous);
+  }
 }
 
 TEST_CASE("records of turns that nobody asks about are kept up to the limit of one message") {
