@@ -1,0 +1,149 @@
+"""All attacks, made and counted."""
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import balanced
+import doors
+import nat
+import oracle
+import refused
+import retries
+import reuse
+import rows
+from attempt import Attempt
+from bed import report
+from ground import Ground, Logs
+
+WAYS = ("proxy", "wire")
+MOST_UNCLEAR = 0.02     # of the judged messages; with more the oracle is blind
+MOST_FAILED = 0.2       # of the attempts
+
+
+@dataclass(frozen=True)
+class Attack:
+    name: str
+    make: Callable[[Attempt], None]
+    at_a_time: int = 12
+    part: float = 1.0          # of the attempts that were asked for; less for what waits long and changes little
+    prepared: Callable = lambda ground: nullcontext()
+    ways: tuple[str, ...] = WAYS
+
+
+ATTACKS = (
+    Attack("bdat-row-template-first", rows.template_first),
+    Attack("bdat-row-mixed", rows.mixed),
+    Attack("refused-in-front-bdat", refused.by_bdat, prepared=refused.prepared),
+    Attack("refused-in-front-data", refused.by_data, prepared=refused.prepared),
+    Attack("one-port-two-addresses", doors.two_addresses, 20),
+    Attack("one-port-two-listeners", doors.two_ports, 20),
+    Attack("port-reuse-reset", reuse.reset_quick),
+    Attack("port-reuse-reset-slow", reuse.reset_slow_service, 40),
+    Attack("port-reuse-close-slow", reuse.close_slow_service, 40),
+    Attack("reset-in-mid-message", reuse.reset_in_mid_message),
+    Attack("half-close", reuse.half_close, 20),
+    Attack("retry-same-session", retries.same_session, prepared=retries.prepared),
+    Attack("retry-other-sessions", retries.other_sessions, prepared=retries.prepared),
+    Attack("balancer-names-one-twice", balanced.named_twice, 20, ways=("proxy",)),
+    Attack("balancer-names-one-to-two", balanced.named_to_two, 20, ways=("proxy",)),
+    Attack("haproxy-one-port", balanced.two_of_haproxy, 20, prepared=balanced.haproxy, ways=("proxy",)),
+    Attack("haproxy-reset", balanced.reset_behind_haproxy, 40, prepared=balanced.haproxy, ways=("proxy",)),
+    Attack("nat-two-clients", nat.two_clients, 20, prepared=nat.prepared),
+)
+
+
+def launch(ground: Ground, attack: Attack, tls: bool, attempts: int) -> oracle.Outcome:
+    outcome = oracle.Outcome(attempts=attempts)
+    seed = f"{ATTACKS.index(attack):02d}{'t' if tls else 'c'}"
+    made: list[Attempt] = []
+
+    def one(number: int) -> Attempt:
+        attempt = Attempt(ground, number, tls, seed)
+        try:
+            attack.make(attempt)
+        except (OSError, EOFError) as error:
+            outcome.failed[f"{type(error).__name__}: {error}"[:100]] += 1
+        return attempt
+
+    with attack.prepared(ground):
+        logs = Logs(ground.bed)
+        with ThreadPoolExecutor(attack.at_a_time) as threads:
+            for done in as_completed([threads.submit(one, number) for number in range(attempts)]):
+                made.append(done.result())
+        logs.wait_for_the_end()
+    said = logs.judged()
+    for attempt in made:
+        for own in attempt.sent:
+            if own.tag in said:
+                outcome.add(own, said[own.tag], [other for other in attempt.sent if other is not own])
+    compare_with_delivered(ground, said, outcome)
+    return outcome
+
+
+def compare_with_delivered(ground: Ground, said: dict, outcome: oracle.Outcome) -> None:
+    box = ground.bed.postfix.mailbox("alice")
+    for message in box.messages():
+        tag, labels = message.value("X-Test-Id"), message.labels()
+        told = said.get(tag)
+        if (len(labels) != (told is not None)) or (labels and not oracle.agree(labels[0], told)):
+            outcome.differ.append(f"{tag}: {[label.fields for label in labels]}, and the log: {told}")
+    outcome.delivered = box.count()
+    box.clear()
+
+
+def faults(outcome: oracle.Outcome) -> list[str]:
+    """Why this row of the table fails the run."""
+    found = []
+    if outcome.verdicts["WRONG"]:
+        found.append(f"{outcome.verdicts['WRONG']} wrong labels")
+    if not outcome.judged or outcome.verdicts["unclear"] > MOST_UNCLEAR * outcome.judged:
+        found.append(f"the oracle is blind: {outcome.judged} judged, {outcome.verdicts['unclear']} unclear")
+    if outcome.failed.total() > MOST_FAILED * outcome.attempts:
+        found.append(f"{outcome.failed.total()} of {outcome.attempts} attempts could not be made: {outcome.failed.most_common(2)}")
+    if outcome.differ:
+        found.append(f"{len(outcome.differ)} delivered headers are not what was logged: {outcome.differ[0]}")
+    return found
+
+
+def run(program: Path, attempts: int, only=None, way=None, tls=None) -> int:
+    chosen = [attack for attack in ATTACKS if not only or any(attack.name.startswith(name) for name in only)]
+    if not chosen:
+        print(f"no attack is called {only}: {', '.join(attack.name for attack in ATTACKS)}")
+        return 64
+    table, failed = [], []
+    for place in WAYS:
+        here = [attack for attack in chosen if place in attack.ways]
+        if way in (None, place) and here:
+            with Ground(program, place) as ground:
+                for attack in here:
+                    for sealed in (False, True):
+                        if tls in (None, sealed):
+                            row, why = told(ground, attack, sealed, max(2, round(attack.part * attempts)))
+                            table.append(row)
+                            failed += why
+    report.table(["attack", "way", "attempts", "s", "messages", "own", "none", "unclear", "WRONG", "none by reason"], table)
+    for why in failed:
+        print(report.bad("failed: ") + why)
+    print(f"{len(table)} rows, {len(failed)} faults")
+    return 1 if failed else 0
+
+
+def told(ground: Ground, attack: Attack, tls: bool, attempts: int) -> tuple[list[str], list[str]]:
+    """The table's row, and what is wrong with it."""
+    began = time.monotonic()
+    outcome = launch(ground, attack, tls, attempts)
+    took = time.monotonic() - began
+    way = f"{ground.way}, {'TLS' if tls else 'clear'}"
+    counts = outcome.verdicts
+    row = [attack.name, way, str(attempts), f"{took:.0f}", str(outcome.judged), str(counts["own"]), str(counts["none"]),
+           str(counts["unclear"]), str(counts["WRONG"]), ", ".join(f"{count} {reason}" for reason, count in outcome.reasons.most_common())]
+    report.step("  ".join(row))
+    for example in outcome.examples[:3]:
+        print(f"    {example}")
+    if outcome.failed:
+        print(f"    not made: {outcome.failed.most_common(3)}")
+    return row, [f"{attack.name}, {way}: {why}" for why in faults(outcome)]

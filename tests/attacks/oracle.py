@@ -1,0 +1,89 @@
+"""Whose bytes is a label of?
+
+A label shows the sizes of the segments of the message that it describes. Each message of an attempt was sent with a size and
+with cuts of its own, so the list shows which message the evidence came from:
+
+    own      the list is that of this very message
+    none     no label: pattern=unobserved with a reason, or no header at all (Postfix did without the filter)
+    WRONG    the list is that of another message of the attempt, or does not even add up to this one
+    unclear  it adds up to this message and to another one, and is cut like neither (the network has cut it anew)
+
+What is asked is what the filter logs for the queue id, which is printed from the same judgement as the header; that
+the two agree is checked where the message was delivered into a maildir.
+"""
+from collections import Counter
+from dataclasses import dataclass, field
+
+from bed.mail import Label
+from speaker import Trail
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One message of an attempt. `recut`: something on the way cuts the stream anew (HAProxy)."""
+    tag: str
+    kind: str
+    trail: Trail
+    recut: bool = False
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the filter logged of it."""
+    pattern: str
+    reason: str
+    size: int | None
+    segments: tuple[int, ...] | None   # None: not shown, or not all of them
+    raw: str
+
+
+def judge(own: Sent, said: Said | None, others: list[Sent]) -> tuple[str, str]:
+    """"own", "none", "WRONG" or "unclear", and for "none" the reason."""
+    if said is None:
+        return "none", "no header"
+    if said.pattern == "unobserved":
+        return "none", said.reason or "no reason"
+    if said.segments is None:
+        return "unclear", ""
+    if not own.recut and said.segments == own.trail.segments:
+        return "own", ""
+    if not own.recut and any(said.segments == other.trail.segments for other in others):
+        return "WRONG", ""
+    if not fits(own, said):
+        return "WRONG", ""
+    return ("unclear" if any(fits(other, said) for other in others) else "own"), ""
+
+
+def fits(message: Sent, said: Said) -> bool:
+    return message.trail.least <= sum(said.segments or ()) <= message.trail.most and \
+        (said.size is None or said.size == message.trail.size)
+
+
+@dataclass
+class Outcome:
+    """Of one attack, one way."""
+    attempts: int = 0
+    failed: Counter = field(default_factory=Counter)    # attempts that could not be made, by their error
+    verdicts: Counter = field(default_factory=Counter)
+    reasons: Counter = field(default_factory=Counter)   # of "none"
+    examples: list[str] = field(default_factory=list)   # of WRONG and of unclear
+    differ: list[str] = field(default_factory=list)     # the delivered header does not say what the log says
+
+    def add(self, own: Sent, said: Said | None, others: list[Sent]) -> None:
+        verdict, reason = judge(own, said, others)
+        self.verdicts[verdict] += 1
+        if verdict == "none":
+            self.reasons[reason] += 1
+        if verdict in ("WRONG", "unclear"):
+            self.examples.append(f"{verdict}: {own.tag} ({own.kind}, {own.trail.size} bytes, sent as {own.trail.segments}): "
+                                 f"{said.raw}")
+
+    @property
+    def judged(self) -> int:
+        return sum(self.verdicts.values())
+
+
+def agree(label: Label, said: Said) -> bool:
+    fields = label.fields
+    return fields.get("pattern") == said.pattern and fields.get("reason", "") == said.reason and \
+        (said.pattern == "unobserved" or tuple(label.segments or ()) == (said.segments or ()))
