@@ -26,11 +26,11 @@ class Attempt:
     # -- sessions
 
     def session(self, port: int | None = None, to: tuple[str, int] | None = None, space=None, preface: bytes = b"",
-                seconds: float = 10) -> Speaker:
-        """By default from the attempt's own port."""
+                seconds: float = 10, greet: bool = True) -> Speaker:
+        """By default from the attempt's own port. `greet` False: not a word is said or read yet, nor is TLS begun."""
         connection = self.ground.connect(self.port if port is None else port, to or self.to, space, seconds)
         try:
-            return Speaker(connection, self.tls, preface)
+            return Speaker(connection, self.tls, preface) if greet else Speaker(connection, None)
         except BaseException:
             connection.close()
             raise
@@ -43,7 +43,8 @@ class Attempt:
     def shapes(self, count: int) -> list[mail.Shape]:
         """All equal, of the same header and some bytes apart, or of any sizes."""
         first = mail.any_shape(self.random)
-        how = self.random.choice(("equal", "near", "any"))
+        # What is cut anew on its way is known by its size alone.
+        how = self.random.choice(("near", "any") if self.recut else ("equal", "near", "any"))
         if how == "any":
             return [mail.any_shape(self.random) for _ in range(count)]
         return [first.larger(number if how == "near" else 0) for number in range(count)]

@@ -1,6 +1,5 @@
 """All attacks, made and counted."""
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
@@ -11,6 +10,7 @@ import balanced
 import doors
 import nat
 import oracle
+import plain
 import refused
 import retries
 import reuse
@@ -22,6 +22,7 @@ from ground import Ground, Logs
 WAYS = ("proxy", "wire")
 MOST_UNCLEAR = 0.02     # of the judged messages; with more the oracle is blind
 MOST_FAILED = 0.2       # of the attempts
+EXAMPLES = 3            # shown of each row
 
 
 @dataclass(frozen=True)
@@ -32,22 +33,26 @@ class Attack:
     part: float = 1.0          # of the attempts that were asked for; less for what waits long and changes little
     prepared: Callable = lambda ground: nullcontext()
     ways: tuple[str, ...] = WAYS
+    least_own: float = 0.0     # of the judged messages: where there is nothing to mistake, no label is a fault too
 
 
 ATTACKS = (
+    Attack("no-attack", plain.session, least_own=0.99),
     Attack("bdat-row-template-first", rows.template_first),
     Attack("bdat-row-mixed", rows.mixed),
-    Attack("refused-in-front-bdat", refused.by_bdat, prepared=refused.prepared),
-    Attack("refused-in-front-data", refused.by_data, prepared=refused.prepared),
+    Attack("data-row-ahead", rows.data_ahead),
+    Attack("refused-in-front-bdat", refused.by_bdat),
+    Attack("refused-in-front-data", refused.by_data),
     Attack("one-port-two-addresses", doors.two_addresses, 20),
     Attack("one-port-two-listeners", doors.two_ports, 20),
+    Attack("port-reuse-quit", reuse.quit_and_again, 30, least_own=0.99),
     Attack("port-reuse-reset", reuse.reset_quick),
     Attack("port-reuse-reset-slow", reuse.reset_slow_service, 40),
     Attack("port-reuse-close-slow", reuse.close_slow_service, 40),
     Attack("reset-in-mid-message", reuse.reset_in_mid_message),
     Attack("half-close", reuse.half_close, 20),
-    Attack("retry-same-session", retries.same_session, prepared=retries.prepared),
-    Attack("retry-other-sessions", retries.other_sessions, prepared=retries.prepared),
+    Attack("retry-same-session", retries.same_session, prepared=retries.prepared, least_own=0.99),
+    Attack("retry-other-sessions", retries.other_sessions, prepared=retries.prepared, least_own=0.99),
     Attack("balancer-names-one-twice", balanced.named_twice, 20, ways=("proxy",)),
     Attack("balancer-names-one-to-two", balanced.named_to_two, 20, ways=("proxy",)),
     Attack("haproxy-one-port", balanced.two_of_haproxy, 20, prepared=balanced.haproxy, ways=("proxy",)),
@@ -69,12 +74,11 @@ def launch(ground: Ground, attack: Attack, tls: bool, attempts: int) -> oracle.O
             outcome.failed[f"{type(error).__name__}: {error}"[:100]] += 1
         return attempt
 
-    with attack.prepared(ground):
-        logs = Logs(ground.bed)
-        with ThreadPoolExecutor(attack.at_a_time) as threads:
-            for done in as_completed([threads.submit(one, number) for number in range(attempts)]):
-                made.append(done.result())
-        logs.wait_for_the_end()
+    logs = Logs(ground.bed)
+    with ThreadPoolExecutor(attack.at_a_time) as threads:
+        for done in as_completed([threads.submit(one, number) for number in range(attempts)]):
+            made.append(done.result())
+    logs.wait_for_the_end()
     said = logs.judged()
     for attempt in made:
         for own in attempt.sent:
@@ -95,13 +99,17 @@ def compare_with_delivered(ground: Ground, said: dict, outcome: oracle.Outcome) 
     box.clear()
 
 
-def faults(outcome: oracle.Outcome) -> list[str]:
+def faults(attack: Attack, outcome: oracle.Outcome) -> list[str]:
     """Why this row of the table fails the run."""
     found = []
     if outcome.verdicts["WRONG"]:
-        found.append(f"{outcome.verdicts['WRONG']} wrong labels")
+        found.append(f"{outcome.verdicts['WRONG']} labels of other messages' bytes")
+    if outcome.verdicts["mixed"]:
+        found.append(f"{outcome.verdicts['mixed']} labels of records that hold text of another message too")
     if not outcome.judged or outcome.verdicts["unclear"] > MOST_UNCLEAR * outcome.judged:
         found.append(f"the oracle is blind: {outcome.judged} judged, {outcome.verdicts['unclear']} unclear")
+    if outcome.verdicts["own"] < attack.least_own * outcome.judged:
+        found.append(f"{outcome.verdicts['own']} of {outcome.judged} messages have their label")
     if outcome.failed.total() > MOST_FAILED * outcome.attempts:
         found.append(f"{outcome.failed.total()} of {outcome.attempts} attempts could not be made: {outcome.failed.most_common(2)}")
     if outcome.differ:
@@ -115,17 +123,18 @@ def run(program: Path, attempts: int, only=None, way=None, tls=None) -> int:
         print(f"no attack is called {only}: {', '.join(attack.name for attack in ATTACKS)}")
         return 64
     table, failed = [], []
-    for place in WAYS:
+    for place in [place for place in WAYS if way in (None, place)]:
         here = [attack for attack in chosen if place in attack.ways]
-        if way in (None, place) and here:
-            with Ground(program, place) as ground:
-                for attack in here:
-                    for sealed in (False, True):
-                        if tls in (None, sealed):
-                            row, why = told(ground, attack, sealed, max(2, round(attack.part * attempts)))
-                            table.append(row)
-                            failed += why
-    report.table(["attack", "way", "attempts", "s", "messages", "own", "none", "unclear", "WRONG", "none by reason"], table)
+        if not here:
+            continue
+        with Ground(program, place) as ground:
+            for attack in here:
+                with attack.prepared(ground):
+                    for sealed in [sealed for sealed in (False, True) if tls in (None, sealed)]:
+                        row, why = told(ground, attack, sealed, max(2, round(attack.part * attempts)))
+                        table.append(row)
+                        failed += why
+    report.table(["attack", "way", "attempts", "s", "messages", *oracle.VERDICTS, "none by reason"], table)
     for why in failed:
         print(report.bad("failed: ") + why)
     print(f"{len(table)} rows, {len(failed)} faults")
@@ -138,12 +147,13 @@ def told(ground: Ground, attack: Attack, tls: bool, attempts: int) -> tuple[list
     outcome = launch(ground, attack, tls, attempts)
     took = time.monotonic() - began
     way = f"{ground.way}, {'TLS' if tls else 'clear'}"
-    counts = outcome.verdicts
-    row = [attack.name, way, str(attempts), f"{took:.0f}", str(outcome.judged), str(counts["own"]), str(counts["none"]),
-           str(counts["unclear"]), str(counts["WRONG"]), ", ".join(f"{count} {reason}" for reason, count in outcome.reasons.most_common())]
+    row = [attack.name, way, str(attempts), f"{took:.0f}", str(outcome.judged),
+           *(str(outcome.verdicts[verdict]) for verdict in oracle.VERDICTS),
+           ", ".join(f"{count} {reason}" for reason, count in outcome.reasons.most_common())]
     report.step("  ".join(row))
-    for example in outcome.examples[:3]:
-        print(f"    {example}")
+    for verdict in ("WRONG", "mixed", "unclear"):
+        for example in [one for one in outcome.examples if one.startswith(verdict)][:EXAMPLES]:
+            print(f"    {example}")
     if outcome.failed:
         print(f"    not made: {outcome.failed.most_common(3)}")
-    return row, [f"{attack.name}, {way}: {why}" for why in faults(outcome)]
+    return row, [f"{attack.name}, {way}: {why}" for why in faults(attack, outcome)]

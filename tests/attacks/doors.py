@@ -8,7 +8,7 @@ from bed.link import SERVER4
 from ground import SECOND4, SECOND_PORT
 from speaker import Speaker
 
-LARGE = 2_000_000
+LARGE = 700_000
 
 
 def together(attempt: Attempt, speakers: list[Speaker], large: float = 0) -> None:
@@ -16,7 +16,7 @@ def together(attempt: Attempt, speakers: list[Speaker], large: float = 0) -> Non
     `large`: the part of the attempts whose messages are."""
     shapes = attempt.shapes(2)
     if attempt.chance(large):
-        shapes = [shape.larger(LARGE) for shape in shapes]
+        shapes = [shape.larger(LARGE + number) for number, shape in enumerate(shapes)]
     wait = attempt.random.choice((0, 0, 100, 200))
     kinds = attempt.random.sample(["template", "nice"], 2)
     begun = [attempt.say_but_dot(*row, wait) for row in zip(speakers, kinds, shapes)]

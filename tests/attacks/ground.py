@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from bed.link import CLIENT4, ROUTER4S, SERVER4
+from bed.link import ROUTER4S, ROUTER6S, SERVER4
 from bed.process import wait_until
 from bed.testbed import Bed
 from oracle import Said
@@ -19,13 +19,15 @@ from oracle import Said
 SECOND4 = "198.51.100.26"      # the server's second address
 OUTSIDE4 = "198.51.100.2"      # of the router: what clients behind its NAT look like
 SECOND_PORT = 2526
-SIZE_LIMIT = 100_000           # of a message, where an attack asks for it
+SIZE_LIMIT = 1_000_000         # of a message
+REFUSED_IN_HEADER, REFUSED_IN_BODY = b"X-Refuse-Me: yes\r\n", b"refuse this line\r\n"
 
 POSTFIX = [
     "enable_long_queue_ids = yes",  # a queue id is not used twice
     "transport_maps = inline:{ bob@example.org=discard: }",
     "smtpd_restriction_classes = waits",
     "smtpd_end_of_data_restrictions = check_sender_access inline:{ slow.example=waits }",
+    f"message_size_limit = {SIZE_LIMIT}",
     "smtpd_hard_error_limit = 1000", "smtpd_soft_error_limit = 1000", "smtpd_junk_command_limit = 1000",
 ]
 
@@ -74,10 +76,10 @@ class Ground:
 
     def __init__(self, program: Path, way: str):
         common = {"header": {"max_runs": 1000}, "breaker": {"enabled": False},
-                  "policy": {"mode": "monitor", "tempfail": 3.0, "quarantine": 100.0, "reject": 100.0}}
+                  "policy": {"mode": "monitor", "tempfail": 2.5, "quarantine": 100.0, "reject": 100.0}}
         settings = {"proxy": {"proxy": {"listen": ["0.0.0.0:25", "[::]:25", f"0.0.0.0:{SECOND_PORT}"],
                                         "max_sessions_per_address": 1000,
-                                        "balancers": [ROUTER4S], "balancer_transparent": True}},
+                                        "balancers": [ROUTER4S, ROUTER6S], "balancer_transparent": True}},
                     "wire": {"wire": {"ports": [25, SECOND_PORT]}}}[way]
         services = f"{SECOND_PORT} inet n - n - - smtpd\n" if way == "wire" else ""
         self.way = way
@@ -89,7 +91,11 @@ class Ground:
         self.bed.__enter__()
         try:
             self._policy = WaitingPolicy(self.bed)
-            self.set_postfix(*POSTFIX, f"waits = check_policy_service inet:127.0.0.1:{self._policy.port}")
+            tables = self.bed.root
+            (tables / "header_checks").write_text("/^X-Refuse-Me:/ REJECT for its header\n")
+            (tables / "body_checks").write_text("/^refuse this line/ REJECT for its body\n")
+            self.set_postfix(*POSTFIX, *(f"{name} = regexp:{tables / name}" for name in ("header_checks", "body_checks")),
+                             f"waits = check_policy_service inet:127.0.0.1:{self._policy.port}")
             link = self.bed.link
             link.server.ip("addr", "add", f"{SECOND4}/24", "dev", "eth0")
             # A port that was closed a second ago may be used towards the same server again.
@@ -173,7 +179,7 @@ class Logs:
 
 def _said(line: str) -> Said:
     facts = dict(re.findall(r'(\w+)=("[^"]*"|\S*)', line))
-    return Said(facts.get("pattern", "?"), facts.get("reason", ""), int(facts["size"]) if "size" in facts else None,
+    return Said(facts.get("pattern", "?"), facts.get("reason", ""), int(facts.get("size", 0)), facts.get("window") != "near",
                 sizes(facts.get("segments", "").strip('"')), line)
 
 

@@ -6,6 +6,7 @@ with cuts of its own, so the list shows which message the evidence came from:
     own      the list is that of this very message
     none     no label: pattern=unobserved with a reason, or no header at all (Postfix did without the filter)
     WRONG    the list is that of another message of the attempt, or does not even add up to this one
+    mixed    under TLS: it is that of records of which some hold text of this message and of another one
     unclear  it adds up to this message and to another one, and is cut like neither (the network has cut it anew)
 
 What is asked is what the filter logs for the queue id, which is printed from the same judgement as the header; that
@@ -16,6 +17,9 @@ from dataclasses import dataclass, field
 
 from bed.mail import Label
 from speaker import Trail
+
+
+VERDICTS = ("own", "none", "unclear", "mixed", "WRONG")
 
 
 @dataclass(frozen=True)
@@ -32,31 +36,40 @@ class Said:
     """What the filter logged of it."""
     pattern: str
     reason: str
-    size: int | None
+    size: int                          # of the text; 0: not shown
+    exact: bool                        # whether that is claimed to be right to the byte
     segments: tuple[int, ...] | None   # None: not shown, or not all of them
     raw: str
 
 
 def judge(own: Sent, said: Said | None, others: list[Sent]) -> tuple[str, str]:
-    """"own", "none", "WRONG" or "unclear", and for "none" the reason."""
+    """One of the words above, and for "none" the reason."""
     if said is None:
         return "none", "no header"
     if said.pattern == "unobserved":
         return "none", said.reason or "no reason"
+    return _whose(own, said, others), ""
+
+
+def _whose(own: Sent, said: Said, others: list[Sent]) -> str:
     if said.segments is None:
-        return "unclear", ""
-    if not own.recut and said.segments == own.trail.segments:
-        return "own", ""
-    if not own.recut and any(said.segments == other.trail.segments for other in others):
-        return "WRONG", ""
+        return "unclear"
+    shared = any(own.trail.shares_with(other.trail) for other in others)
+    if not shared and said.segments == own.trail.segments:
+        return "own"
+    if not shared and not own.recut:
+        if any(said.segments == other.trail.segments for other in others):
+            return "WRONG"
     if not fits(own, said):
-        return "WRONG", ""
-    return ("unclear" if any(fits(other, said) for other in others) else "own"), ""
+        return "WRONG"
+    if shared:
+        return "mixed"
+    return "unclear" if any(fits(other, said) for other in others) else "own"
 
 
 def fits(message: Sent, said: Said) -> bool:
-    return message.trail.least <= sum(said.segments or ()) <= message.trail.most and \
-        (said.size is None or said.size == message.trail.size)
+    return message.trail.least <= sum(said.segments) <= message.trail.most and \
+        (not said.exact or said.size == message.trail.size)
 
 
 @dataclass
@@ -66,7 +79,8 @@ class Outcome:
     failed: Counter = field(default_factory=Counter)    # attempts that could not be made, by their error
     verdicts: Counter = field(default_factory=Counter)
     reasons: Counter = field(default_factory=Counter)   # of "none"
-    examples: list[str] = field(default_factory=list)   # of WRONG and of unclear
+    examples: list[str] = field(default_factory=list)   # of WRONG, mixed, unclear
+    delivered: int = 0                                  # into a maildir
     differ: list[str] = field(default_factory=list)     # the delivered header does not say what the log says
 
     def add(self, own: Sent, said: Said | None, others: list[Sent]) -> None:
@@ -74,8 +88,8 @@ class Outcome:
         self.verdicts[verdict] += 1
         if verdict == "none":
             self.reasons[reason] += 1
-        if verdict in ("WRONG", "unclear"):
-            self.examples.append(f"{verdict}: {own.tag} ({own.kind}, {own.trail.size} bytes, sent as {own.trail.segments}): "
+        if verdict not in ("own", "none"):
+            self.examples.append(f"{verdict}: {own.tag} ({own.kind}, {own.trail.size} bytes, sent as {own.trail.segments[:12]}): "
                                  f"{said.raw}")
 
     @property

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from attempt import Attempt
 from ground import Ground
 
+DEFERRED = 451
 
 @contextmanager
 def prepared(ground: Ground):
@@ -17,9 +18,11 @@ def prepared(ground: Ground):
 def same_session(attempt: Attempt) -> None:
     """Again as a template, which is deferred again, and then in one write."""
     speaker = attempt.session()
-    for kind, shape in zip(attempt.random.sample(["template", "template", "nice"], 3), attempt.shapes(3)):
-        attempt.data(speaker, kind, shape)
+    answers = [attempt.data(speaker, kind, shape) for kind, shape in
+               zip(attempt.random.sample(["template", "template", "nice"], 3), attempt.shapes(3))]
     speaker.quit()
+    if DEFERRED not in answers:
+        raise ConnectionError(f"no template was deferred: {answers}")
 
 
 def other_sessions(attempt: Attempt) -> None:

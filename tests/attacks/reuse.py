@@ -1,38 +1,32 @@
 """A client that goes away and comes again at once from the same port, while Postfix is still at its first session."""
-import array
-import fcntl
 import time
 
+import talk
 from attempt import Attempt
 from speaker import Speaker
 
-SIOCOUTQ = 0x5411   # linux/sockios.h: bytes that the other side has not acknowledged
-
-
-def arrived(speaker: Speaker, seconds: float = 5) -> bool:
-    """Waits until the server's TCP has all that was sent: a reset takes back what it has not."""
-    left, deadline = array.array("i", [1]), time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        fcntl.ioctl(speaker.socket.fileno(), SIOCOUTQ, left)
-        if left[0] == 0:
-            return True
-        time.sleep(0.0005)
-    return False
+LONG = 200_000
 
 
 def again(attempt: Attempt, kind: str, shape, wait: int = 0) -> None:
-    """From the attempt's port, as soon as it can be had, a message and another one."""
+    """From the attempt's port, as soon as it can be had, a message and another one. In a hurry, all of the first one is sent
+    before the server has said a word."""
+    hurry = attempt.chance(0.5)
     deadline = time.monotonic() + 10
     while True:
         try:
-            speaker = attempt.session(seconds=4)
+            speaker = attempt.session(seconds=4, greet=attempt.tls or not hurry)
             break
         except OSError:
             # The server still has the connection before; TCP lets the port go within a second or two.
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
-    attempt.data(speaker, kind, shape, wait)
+    if hurry:
+        tag, content = attempt.message(shape)
+        talk.by_data_ahead(attempt, speaker, [talk.Letter(tag, kind, attempt.envelope(wait), content)], greeted=attempt.tls)
+    else:
+        attempt.data(speaker, kind, shape, wait)
     attempt.data(speaker, kind, attempt.shapes(1)[0])
     speaker.quit()
 
@@ -41,6 +35,8 @@ def _first(attempt: Attempt, wait: int) -> tuple[Speaker, str, list]:
     """A session whose message has ended and is not answered; the other kind, and shapes."""
     kinds = attempt.random.sample(["template", "nice"], 2)
     shapes = attempt.shapes(2)
+    if not wait and attempt.chance(0.5):  # Postfix is at it for a while by itself
+        shapes[0] = shapes[0].larger(LONG)
     speaker = attempt.session()
     attempt.say(speaker, kinds[0], shapes[0], wait)
     return speaker, kinds[1], shapes
@@ -48,7 +44,7 @@ def _first(attempt: Attempt, wait: int) -> tuple[Speaker, str, list]:
 
 def _reset_and_again(attempt: Attempt, wait: int, pause: float) -> None:
     speaker, kind, shapes = _first(attempt, wait)
-    arrived(speaker)
+    speaker.settle()
     # The proxy has to read the dot before the reset is known to it; how soon it does is chance.
     time.sleep(attempt.random.choice((0, 0.001, 0.003, 0.01)))
     speaker.reset()
@@ -58,6 +54,16 @@ def _reset_and_again(attempt: Attempt, wait: int, pause: float) -> None:
 
 def reset_quick(attempt: Attempt) -> None:
     _reset_and_again(attempt, 0, 0)
+
+
+def quit_and_again(attempt: Attempt) -> None:
+    """Nothing is left open; only the port is the same."""
+    kinds = attempt.random.sample(["template", "nice"], 2)
+    for kind, shape in zip(kinds, attempt.shapes(2)):
+        speaker = attempt.session()
+        attempt.data(speaker, kind, shape)
+        speaker.quit()
+        time.sleep(attempt.random.choice((0, 0, 0.01, 0.5, 1.5)))
 
 
 def reset_slow_service(attempt: Attempt) -> None:
@@ -81,7 +87,7 @@ def reset_in_mid_message(attempt: Attempt) -> None:
         attempt.data(speaker, kinds[0], attempt.shapes(1)[0])
     attempt.say_but_dot(speaker, kinds[0], shapes[0])
     if attempt.chance(0.5):
-        arrived(speaker)
+        speaker.settle()
     speaker.reset()
     again(attempt, kinds[1], shapes[1])
 
@@ -93,6 +99,6 @@ def half_close(attempt: Attempt) -> None:
     if attempt.chance(0.5):
         speaker.reply()
     else:
-        arrived(speaker)
+        speaker.settle()
     speaker.reset()
     again(attempt, kind, shapes[1])

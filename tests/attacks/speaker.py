@@ -2,13 +2,17 @@
 
 The server's replies are read by hand: a row of pipelined commands has as many replies as it has commands.
 """
+import array
+import fcntl
 import socket
 import ssl
 import struct
+import time
 from dataclasses import dataclass
 
 MSS = 1448              # of the bed's link, with timestamps
 RECORD = 16_384         # plaintext of a full TLS record
+SIOCOUTQ = 0x5411       # linux/sockios.h: bytes that the other side has not acknowledged
 RECORD_OVERHEAD = 22    # TLS 1.3 with AES-GCM: 5 of the record's header, 1 of its type, 16 of the tag
 
 
@@ -24,25 +28,36 @@ CONTEXT = _context()
 
 @dataclass(frozen=True)
 class Trail:
-    """How a message's bytes were sent. In clear `least` = `most` = `size`, and `segments` are those of the window. Under TLS
-    they are segments of ciphertext: `least` of the records that hold nothing else, `most` of all that hold some of it;
-    `segments` are known when the two agree."""
+    """How a message was sent: `size` bytes from `begin` of the plaintext of `session`, and the segments that they came in. Under
+    TLS these are segments of ciphertext, of all records (`first` to `last` of the plaintext) that hold some of the message;
+    `least` are the bytes of those that hold nothing else, `most` of all. In clear both are `size`."""
+    session: int
+    begin: int
     size: int
-    segments: tuple[int, ...] | None
+    first: int
+    last: int
+    segments: tuple[int, ...]
     least: int
     most: int
 
+    def shares_with(self, other: "Trail") -> bool:
+        """Some record holds text of both."""
+        return self.session == other.session and self.first < other.begin + other.size and other.begin < self.last
+
 
 class Speaker:
-    """One session on a connected socket. `preface`: bytes in front of the client's stream, which a balancer sends."""
+    """One session on a connected socket. `tls`: under STARTTLS, or in clear; None: nothing is said yet. `preface`: bytes in front
+    of the client's stream, which a balancer sends."""
 
-    def __init__(self, connection: socket.socket, tls: bool, preface: bytes = b""):
+    def __init__(self, connection: socket.socket, tls: bool | None, preface: bytes = b""):
         self.socket, self._buffer, self._tls = connection, b"", False
         self._writes: list[tuple[int, int]] = []  # of plaintext: begin and end in the stream
         connection.settimeout(20)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if preface:
             connection.sendall(preface)
+        if tls is None:
+            return
         self.reply()
         self.expect(b"EHLO client.example\r\n", 250)
         if tls:
@@ -60,6 +75,17 @@ class Speaker:
         begin = self.offset
         self._writes.append((begin, begin + len(data)))
         self.socket.sendall(data)
+
+    def settle(self, seconds: float = 5) -> bool:
+        """Waits until the server's TCP has all that was sent. What is written then goes out as it is written (TCP joins what
+        waits for acknowledgements), and a reset does not take back what is in front of it."""
+        left, deadline = array.array("i", [1]), time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            fcntl.ioctl(self.socket.fileno(), SIOCOUTQ, left)
+            if left[0] == 0:
+                return True
+            time.sleep(0.0003)
+        return False
 
     def reply(self) -> tuple[int, str]:
         while True:
@@ -86,18 +112,17 @@ class Speaker:
         touching = [write for write in self._writes if write[0] < end and write[1] > begin]
         return self._sealed(touching, begin, end) if self._tls else self._clear(touching, begin, end)
 
-    @staticmethod
-    def _clear(writes, begin: int, end: int) -> Trail:
+    def _clear(self, writes, begin: int, end: int) -> Trail:
         segments = []
         for first, last in writes:
             for at in range(first, last, MSS):
                 size = min(at + MSS, last, end) - max(at, begin)
                 if size > 0:
                     segments.append(size)
-        return Trail(end - begin, tuple(segments), end - begin, end - begin)
+        size = end - begin
+        return Trail(id(self), begin, size, begin, end, tuple(segments), size, size)
 
-    @staticmethod
-    def _sealed(writes, begin: int, end: int) -> Trail:
+    def _sealed(self, writes, begin: int, end: int) -> Trail:
         records = [(at, min(at + RECORD, last)) for first, last in writes for at in range(first, last, RECORD)]
         touching = [record for record in records if record[0] < end and record[1] > begin]
         inside = [record for record in touching if record[0] >= begin and record[1] <= end]
@@ -108,7 +133,8 @@ class Speaker:
 
         def sealed_size(some) -> int:
             return sum(last - first + RECORD_OVERHEAD for first, last in some)
-        return Trail(end - begin, tuple(segments) if inside == touching else None, sealed_size(inside), sealed_size(touching))
+        return Trail(id(self), begin, end - begin, touching[0][0], touching[-1][1], tuple(segments),
+                     sealed_size(inside), sealed_size(touching))
 
     def half_close(self) -> None:
         """FIN; answers can still be read, under TLS too."""
