@@ -9,14 +9,18 @@ from oracle import Sent
 from speaker import Speaker
 
 FIRST_PORT, PORTS = 10_000, 20_000   # of the client; each attempt has one for itself
+PORT_STEP = 1_013   # from one row of the table to the next, so that a port is not used again at once by chance
 SAMPLED = 20          # one attempt of so many sends to alice, whose mail is delivered
 
 
 class Attempt:
-    def __init__(self, ground: Ground, number: int, tls: bool, seed: str):
+    """`number`: of the attempt among those of its attack; `row`: of the attack among those of the run. `seed`: letters and
+    digits, with which the tags begin; the same seed and number give the same attempt."""
+
+    def __init__(self, ground: Ground, number: int, tls: bool, seed: str, row: int):
         self.ground, self.number, self.tls = ground, number, tls
         self.random = Random(f"{seed}/{number}")
-        self.port = FIRST_PORT + number % PORTS
+        self.port = FIRST_PORT + (number + row * PORT_STEP) % PORTS
         self.sent: list[Sent] = []
         self.recut = False                # by what stands between the client and us
         self.to = (SERVER4, 25)

@@ -21,6 +21,7 @@ from ground import Ground, Logs
 
 WAYS = ("proxy", "wire")
 MOST_UNCLEAR = 0.02     # of the judged messages; with more the oracle is blind
+MOST_BLIND = 0.02       # of the labels that were exchanged on purpose
 MOST_FAILED = 0.2       # of the attempts
 EXAMPLES = 3            # shown of each row
 
@@ -30,7 +31,6 @@ class Attack:
     name: str
     make: Callable[[Attempt], None]
     at_a_time: int = 12
-    part: float = 1.0          # of the attempts that were asked for; less for what waits long and changes little
     prepared: Callable = lambda ground: nullcontext()
     ways: tuple[str, ...] = WAYS
     least_own: float = 0.0     # of the judged messages: where there is nothing to mistake, no label is a fault too
@@ -61,13 +61,13 @@ ATTACKS = (
 )
 
 
-def launch(ground: Ground, attack: Attack, tls: bool, attempts: int) -> oracle.Outcome:
+def launch(ground: Ground, attack: Attack, tls: bool, attempts: int, row: int) -> oracle.Outcome:
     outcome = oracle.Outcome(attempts=attempts)
     seed = f"{ATTACKS.index(attack):02d}{'t' if tls else 'c'}"
     made: list[Attempt] = []
 
     def one(number: int) -> Attempt:
-        attempt = Attempt(ground, number, tls, seed)
+        attempt = Attempt(ground, number, tls, seed, row)
         try:
             attack.make(attempt)
         except (OSError, EOFError) as error:
@@ -81,11 +81,21 @@ def launch(ground: Ground, attack: Attack, tls: bool, attempts: int) -> oracle.O
     logs.wait_for_the_end()
     said = logs.judged()
     for attempt in made:
-        for own in attempt.sent:
-            if own.tag in said:
-                outcome.add(own, said[own.tag], [other for other in attempt.sent if other is not own])
+        judge(attempt.sent, said, outcome)
     compare_with_delivered(ground, said, outcome)
     return outcome
+
+
+def judge(sent: list[oracle.Sent], said: dict, outcome: oracle.Outcome) -> None:
+    """The messages of one attempt."""
+    before = None
+    for own in sent:
+        if own.tag in said:
+            others = [other for other in sent if other is not own]
+            verdict = outcome.add(own, said[own.tag], others)
+            if before and before.kind != own.kind:
+                outcome.exchange(said[before.tag], own, others)
+            before = own if verdict == "own" else None
 
 
 def compare_with_delivered(ground: Ground, said: dict, outcome: oracle.Outcome) -> None:
@@ -106,9 +116,12 @@ def faults(attack: Attack, outcome: oracle.Outcome) -> list[str]:
         found.append(f"{outcome.verdicts['WRONG']} labels of other messages' bytes")
     if outcome.verdicts["mixed"]:
         found.append(f"{outcome.verdicts['mixed']} labels of records that hold text of another message too")
-    if not outcome.judged or outcome.verdicts["unclear"] > MOST_UNCLEAR * outcome.judged:
+    if not outcome.judged or outcome.verdicts["unclear"] > max(2, MOST_UNCLEAR * outcome.judged):
         found.append(f"the oracle is blind: {outcome.judged} judged, {outcome.verdicts['unclear']} unclear")
-    if outcome.verdicts["own"] < attack.least_own * outcome.judged:
+    if outcome.exchanged["own"] > MOST_BLIND * outcome.exchanged.total():
+        found.append(f"the oracle is blind: of labels that were exchanged on purpose it says {dict(outcome.exchanged)}")
+    asked = outcome.judged - sum(outcome.reasons[reason] for reason in oracle.SLOW)
+    if outcome.verdicts["own"] < attack.least_own * asked:
         found.append(f"{outcome.verdicts['own']} of {outcome.judged} messages have their label")
     if outcome.failed.total() > MOST_FAILED * outcome.attempts:
         found.append(f"{outcome.failed.total()} of {outcome.attempts} attempts could not be made: {outcome.failed.most_common(2)}")
@@ -131,7 +144,7 @@ def run(program: Path, attempts: int, only=None, way=None, tls=None) -> int:
             for attack in here:
                 with attack.prepared(ground):
                     for sealed in [sealed for sealed in (False, True) if tls in (None, sealed)]:
-                        row, why = told(ground, attack, sealed, max(2, round(attack.part * attempts)))
+                        row, why = told(ground, attack, sealed, attempts, len(table))
                         table.append(row)
                         failed += why
     report.table(["attack", "way", "attempts", "s", "messages", *oracle.VERDICTS, "none by reason"], table)
@@ -141,10 +154,10 @@ def run(program: Path, attempts: int, only=None, way=None, tls=None) -> int:
     return 1 if failed else 0
 
 
-def told(ground: Ground, attack: Attack, tls: bool, attempts: int) -> tuple[list[str], list[str]]:
+def told(ground: Ground, attack: Attack, tls: bool, attempts: int, number: int) -> tuple[list[str], list[str]]:
     """The table's row, and what is wrong with it."""
     began = time.monotonic()
-    outcome = launch(ground, attack, tls, attempts)
+    outcome = launch(ground, attack, tls, attempts, number)
     took = time.monotonic() - began
     way = f"{ground.way}, {'TLS' if tls else 'clear'}"
     row = [attack.name, way, str(attempts), f"{took:.0f}", str(outcome.judged),

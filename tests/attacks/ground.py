@@ -75,7 +75,7 @@ class Ground:
     """with Ground(program, way) as ground: …   `way` is "proxy" or "wire"."""
 
     def __init__(self, program: Path, way: str):
-        common = {"header": {"max_runs": 1000}, "breaker": {"enabled": False},
+        common = {"header": {"max_runs": 1000}, "breaker": {"enabled": False}, "filter": {"evidence_timeout": "4s"},
                   "policy": {"mode": "monitor", "tempfail": 2.5, "quarantine": 100.0, "reject": 100.0}}
         settings = {"proxy": {"proxy": {"listen": ["0.0.0.0:25", "[::]:25", f"0.0.0.0:{SECOND_PORT}"],
                                         "max_sessions_per_address": 1000,

@@ -19,6 +19,8 @@ from bed.mail import Label
 from speaker import Trail
 
 
+# The machine was too slow for a label; nothing was mistaken.
+SLOW = ("overload", "timeout", "busy")
 VERDICTS = ("own", "none", "unclear", "mixed", "WRONG")
 
 
@@ -61,7 +63,8 @@ def _whose(own: Sent, said: Said, others: list[Sent]) -> str:
         if any(said.segments == other.trail.segments for other in others):
             return "WRONG"
     if not fits(own, said):
-        return "WRONG"
+        # Evidence that says that it lacks something does not add up.
+        return "unclear" if said.reason and sum(said.segments) < own.trail.least else "WRONG"
     if shared:
         return "mixed"
     return "unclear" if any(fits(other, said) for other in others) else "own"
@@ -81,9 +84,11 @@ class Outcome:
     reasons: Counter = field(default_factory=Counter)   # of "none"
     examples: list[str] = field(default_factory=list)   # of WRONG, mixed, unclear
     delivered: int = 0                                  # into a maildir
+    exchanged: Counter = field(default_factory=Counter)  # verdicts on labels that were exchanged on purpose
     differ: list[str] = field(default_factory=list)     # the delivered header does not say what the log says
 
-    def add(self, own: Sent, said: Said | None, others: list[Sent]) -> None:
+    def add(self, own: Sent, said: Said | None, others: list[Sent]) -> str:
+        """Counts the verdict, and returns it."""
         verdict, reason = judge(own, said, others)
         self.verdicts[verdict] += 1
         if verdict == "none":
@@ -91,6 +96,11 @@ class Outcome:
         if verdict not in ("own", "none"):
             self.examples.append(f"{verdict}: {own.tag} ({own.kind}, {own.trail.size} bytes, sent as {own.trail.segments[:12]}): "
                                  f"{said.raw}")
+        return verdict
+
+    def exchange(self, said: Said, other: Sent, others: list[Sent]) -> None:
+        """The oracle's own test: the right label of one message, as if it had been said of another, of the other kind."""
+        self.exchanged[judge(other, said, others)[0]] += 1
 
     @property
     def judged(self) -> int:

@@ -8,20 +8,23 @@ from speaker import Speaker
 LONG = 200_000
 
 
+def come_again(attempt: Attempt, greet: bool = True) -> Speaker:
+    """A session from the attempt's port. While one of the two sides still has the connection before, TCP does not give it."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return attempt.session(seconds=4, greet=greet)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
 def again(attempt: Attempt, kind: str, shape, wait: int = 0) -> None:
     """From the attempt's port, as soon as it can be had, a message and another one. In a hurry, all of the first one is sent
     before the server has said a word."""
     hurry = attempt.chance(0.5)
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            speaker = attempt.session(seconds=4, greet=attempt.tls or not hurry)
-            break
-        except OSError:
-            # The server still has the connection before; TCP lets the port go within a second or two.
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+    speaker = come_again(attempt, greet=attempt.tls or not hurry)
     if hurry:
         tag, content = attempt.message(shape)
         talk.by_data_ahead(attempt, speaker, [talk.Letter(tag, kind, attempt.envelope(wait), content)], greeted=attempt.tls)
@@ -60,7 +63,7 @@ def quit_and_again(attempt: Attempt) -> None:
     """Nothing is left open; only the port is the same."""
     kinds = attempt.random.sample(["template", "nice"], 2)
     for kind, shape in zip(kinds, attempt.shapes(2)):
-        speaker = attempt.session()
+        speaker = come_again(attempt)
         attempt.data(speaker, kind, shape)
         speaker.quit()
         time.sleep(attempt.random.choice((0, 0, 0.01, 0.5, 1.5)))
