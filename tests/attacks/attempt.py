@@ -10,7 +10,7 @@ from speaker import Speaker
 
 FIRST_PORT, PORTS = 10_000, 20_000   # of the client; each attempt has one for itself
 PORT_STEP = 1_013   # from one row of the table to the next, so that a port is not used again at once by chance
-SAMPLED = 20          # one attempt of so many sends to alice, whose mail is delivered
+SAMPLED = 20   # one attempt of so many sends to alice, whose mail is delivered
 
 
 class Attempt:
@@ -22,6 +22,7 @@ class Attempt:
         self.random = Random(f"{seed}/{number}")
         self.port = FIRST_PORT + (number + row * PORT_STEP) % PORTS
         self.sent: list[Sent] = []
+        self._speakers: list[Speaker] = []
         self.recut = False                # by what stands between the client and us
         self.to = (SERVER4, 25)
         self._seed, self._count = seed, 0
@@ -34,10 +35,17 @@ class Attempt:
         """By default from the attempt's own port. `greet` False: not a word is said or read yet, nor is TLS begun."""
         connection = self.ground.connect(self.port if port is None else port, to or self.to, space, seconds)
         try:
-            return Speaker(connection, self.tls, preface) if greet else Speaker(connection, None)
+            speaker = Speaker(connection, self.tls, preface) if greet else Speaker(connection, None)
         except BaseException:
             connection.close()
             raise
+        self._speakers.append(speaker)
+        return speaker
+
+    def close(self) -> None:
+        """Whatever way it ended, nothing of it stays open."""
+        for speaker in self._speakers:
+            speaker.close()
 
     # -- messages
 
@@ -71,9 +79,9 @@ class Attempt:
         self.say(speaker, kind, shape, wait)
         return speaker.reply()[0]
 
-    def say(self, speaker: Speaker, kind: str, shape: mail.Shape, wait: int = 0, behind: bytes = b"") -> None:
-        """The same, without waiting for the last answer; `behind` goes out in the write that has the dot."""
-        self.dot(speaker, self.say_but_dot(speaker, kind, shape, wait), behind)
+    def say(self, speaker: Speaker, kind: str, shape: mail.Shape, wait: int = 0) -> None:
+        """The same, without waiting for the last answer."""
+        self.dot(speaker, self.say_but_dot(speaker, kind, shape, wait))
 
     def say_but_dot(self, speaker: Speaker, kind: str, shape: mail.Shape, wait: int = 0) -> "Open":
         for line in self.envelope(wait).splitlines(keepends=True):
@@ -86,9 +94,9 @@ class Attempt:
             speaker.write(piece)
         return Open(tag, kind, begin, last)
 
-    def dot(self, speaker: Speaker, message: "Open", behind: bytes = b"") -> None:
-        speaker.write(message.rest + b".\r\n" + behind)
-        self.note(speaker, message.tag, message.kind, message.begin, speaker.offset - len(behind))
+    def dot(self, speaker: Speaker, message: "Open") -> None:
+        speaker.write(message.rest + b".\r\n")
+        self.note(speaker, message.tag, message.kind, message.begin, speaker.offset)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,8 @@ def launch(ground: Ground, attack: Attack, tls: bool, attempts: int, row: int) -
             attack.make(attempt)
         except (OSError, EOFError) as error:
             outcome.failed[f"{type(error).__name__}: {error}"[:100]] += 1
+        finally:
+            attempt.close()
         return attempt
 
     logs = Logs(ground.bed)

@@ -159,8 +159,8 @@ class Logs:
         def over() -> bool:
             text = self._since(self._bed.postfix, self._postfix)
             return text.count(": connect from ") == text.count(": disconnect from ")
-        wait_until(over, 60, "all sessions to end", every=0.2)
-        wait_until(lambda: not self._alice_waits(), 60, "mail to be delivered", every=0.2)
+        wait_until(over, 150, "all sessions to end", every=0.3)
+        wait_until(lambda: not self._alice_waits(), 150, "mail to be delivered", every=0.3)
 
     def _alice_waits(self) -> bool:
         text = self._since(self._bed.postfix, self._postfix)

@@ -43,8 +43,8 @@ def _letters(attempt: Attempt, too_large: float) -> list[talk.Letter]:
 
 
 def by_bdat(attempt: Attempt) -> None:
-    """A message that is too large comes once, and last: Postfix 3.7.11's smtpd dies at a refused envelope with BDAT somewhere
-    behind it."""
+    """A message that is too large comes once, and as the last refused one: where BDAT with a refused envelope follows it, smtpd of
+    Postfix 3.7.11 dies (signal 11), with segmilter or without."""
     speaker = attempt.session()
     for too_large in (0, 0.2):
         talk.by_bdat(attempt, speaker, _letters(attempt, too_large), pipelined=attempt.chance(0.7))

@@ -6,6 +6,7 @@ from ground import Ground
 
 DEFERRED = 451
 
+
 @contextmanager
 def prepared(ground: Ground):
     ground.set_policy(mode="enforce")

@@ -4,6 +4,7 @@ The server's replies are read by hand: a row of pipelined commands has as many r
 """
 import array
 import fcntl
+import itertools
 import socket
 import ssl
 import struct
@@ -24,6 +25,7 @@ def _context() -> ssl.SSLContext:
 
 
 CONTEXT = _context()
+_numbers = itertools.count()   # of sessions
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Speaker:
 
     def __init__(self, connection: socket.socket, tls: bool | None, preface: bytes = b""):
         self.socket, self._buffer, self._tls = connection, b"", False
+        self._number = next(_numbers)
         self._writes: list[tuple[int, int]] = []  # of plaintext: begin and end in the stream
         connection.settimeout(20)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -120,7 +123,7 @@ class Speaker:
                 if size > 0:
                     segments.append(size)
         size = end - begin
-        return Trail(id(self), begin, size, begin, end, tuple(segments), size, size)
+        return Trail(self._number, begin, size, begin, end, tuple(segments), size, size)
 
     def _sealed(self, writes, begin: int, end: int) -> Trail:
         records = [(at, min(at + RECORD, last)) for first, last in writes for at in range(first, last, RECORD)]
@@ -133,7 +136,7 @@ class Speaker:
 
         def sealed_size(some) -> int:
             return sum(last - first + RECORD_OVERHEAD for first, last in some)
-        return Trail(id(self), begin, end - begin, touching[0][0], touching[-1][1], tuple(segments),
+        return Trail(self._number, begin, end - begin, touching[0][0], touching[-1][1], tuple(segments),
                      sealed_size(inside), sealed_size(touching))
 
     def half_close(self) -> None:

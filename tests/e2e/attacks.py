@@ -10,11 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bed.testbed import stop_on_signals
+
 RUN = Path(__file__).resolve().parents[1] / "attacks/run"
 ATTEMPTS = 20
 
 
 def main() -> int:
+    stop_on_signals()  # the two go with us
     started = [subprocess.Popen(["/usr/bin/python3", RUN, f"--attempts={ATTEMPTS}", f"--way={way}", sys.argv[1]],
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for way in ("proxy", "wire")]
     try:
