@@ -6,6 +6,7 @@ with cuts of its own, so the list shows which message the evidence came from:
     own      the list is that of this very message
     none     no label: pattern=unobserved with a reason, or no header at all (Postfix did without the filter)
     WRONG    the list is that of another message of the attempt, or does not even add up to this one
+    part     under TLS: it is that of some of this message's records, of which the first ones or the last ones are missing
     mixed    under TLS: it is that of records of which some hold text of this message and of another one
     unclear  it adds up to this message and to another one, and is cut like neither (the network has cut it anew)
 
@@ -18,10 +19,9 @@ from dataclasses import dataclass, field
 from bed.mail import Label
 from speaker import Trail
 
-
 # The machine was too slow for a label; nothing was mistaken.
 SLOW = ("overload", "timeout", "busy")
-VERDICTS = ("own", "none", "unclear", "mixed", "WRONG")
+VERDICTS = ("own", "none", "part", "unclear", "mixed", "WRONG")
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,20 @@ def _whose(own: Sent, said: Said, others: list[Sent]) -> str:
     if not shared and not own.recut:
         if any(said.segments == other.trail.segments for other in others):
             return "WRONG"
+        if own.trail.sealed and holds(own.trail.segments, said.segments):
+            return "part"
     if not fits(own, said):
         # Evidence that says that it lacks something does not add up.
         return "unclear" if said.reason and sum(said.segments) < own.trail.least else "WRONG"
     if shared:
         return "mixed"
     return "unclear" if any(fits(other, said) for other in others) else "own"
+
+
+def holds(all_of_them: tuple[int, ...], some: tuple[int, ...]) -> bool:
+    """Neighbours in the same order; one alone proves nothing."""
+    count = len(some)
+    return count >= 2 and any(all_of_them[at:at + count] == some for at in range(len(all_of_them) - count + 1))
 
 
 def fits(message: Sent, said: Said) -> bool:
@@ -93,7 +101,7 @@ class Outcome:
         self.verdicts[verdict] += 1
         if verdict == "none":
             self.reasons[reason] += 1
-        if verdict not in ("own", "none"):
+        if verdict not in ("own", "none", "part"):
             self.examples.append(f"{verdict}: {own.tag} ({own.kind}, {own.trail.size} bytes, sent as {own.trail.segments[:12]}): "
                                  f"{said.raw}")
         return verdict

@@ -23,7 +23,8 @@ def come_again(attempt: Attempt, greet: bool = True) -> Speaker:
 def again(attempt: Attempt, kind: str, shape, wait: int = 0) -> None:
     """From the attempt's port, as soon as it can be had, a message and another one. In a hurry, all of the first one is sent
     before the server has said a word."""
-    hurry = attempt.chance(0.5)
+    # Under TLS behind HAProxy neither sizes nor cuts would tell what shares a record with commands.
+    hurry = attempt.chance(0.5) and not (attempt.recut and attempt.tls)
     speaker = come_again(attempt, greet=attempt.tls or not hurry)
     if hurry:
         tag, content = attempt.message(shape)

@@ -41,6 +41,7 @@ class Trail:
     segments: tuple[int, ...]
     least: int
     most: int
+    sealed: bool
 
     def shares_with(self, other: "Trail") -> bool:
         """Some record holds text of both."""
@@ -123,7 +124,7 @@ class Speaker:
                 if size > 0:
                     segments.append(size)
         size = end - begin
-        return Trail(self._number, begin, size, begin, end, tuple(segments), size, size)
+        return Trail(self._number, begin, size, begin, end, tuple(segments), size, size, sealed=False)
 
     def _sealed(self, writes, begin: int, end: int) -> Trail:
         records = [(at, min(at + RECORD, last)) for first, last in writes for at in range(first, last, RECORD)]
@@ -137,7 +138,7 @@ class Speaker:
         def sealed_size(some) -> int:
             return sum(last - first + RECORD_OVERHEAD for first, last in some)
         return Trail(self._number, begin, end - begin, touching[0][0], touching[-1][1], tuple(segments),
-                     sealed_size(inside), sealed_size(touching))
+                     sealed_size(inside), sealed_size(touching), sealed=True)
 
     def half_close(self) -> None:
         """FIN; answers can still be read, under TLS too."""

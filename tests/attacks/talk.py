@@ -6,6 +6,9 @@ from attempt import Attempt
 from speaker import Speaker
 
 
+LARGE = 100_000
+
+
 @dataclass(frozen=True)
 class Letter:
     tag: str
@@ -41,6 +44,10 @@ class Writer:
         for piece in most:
             self.speaker.write(piece)
         self.add(last)
+        if len(last) > LARGE:
+            # Such a write waits for room in between, and then TCP cuts where it happens to be: what follows begins anew.
+            self.flush()
+            self.speaker.settle()
 
     def finish(self) -> None:
         self.flush()
