@@ -13,6 +13,7 @@ from .netns import Namespace
 CLIENT4, CLIENT6 = "192.0.2.7", "2001:db8:1::7"
 SERVER4, SERVER6 = "198.51.100.25", "2001:db8:2::25"
 PRIMARY4, PRIMARY6 = "203.0.113.25", "2001:db8:3::25"    # a second server, where a test attaches one
+NEIGHBOUR4, NEIGHBOUR6 = "198.18.0.7", "2001:db8:4::7"   # a second client, where a test attaches one
 ROUTER4, ROUTER6 = "192.0.2.1", "2001:db8:1::1"          # as the client sees it
 ROUTER4S, ROUTER6S = "198.51.100.1", "2001:db8:2::1"     # as the server sees it
 
@@ -31,7 +32,7 @@ class Condition:
 
 class Link:
     def __init__(self, tag: str):
-        self.client = self.router = self.server = self.primary = None
+        self.client = self.router = self.server = self.primary = self.neighbour = None
         self._tag = tag
         try:
             self.client = Namespace(f"{tag}-client")
@@ -66,8 +67,16 @@ class Link:
         self._wire(self.primary, PRIMARY4, PRIMARY6, "primary", "203.0.113.1", "2001:db8:3::1")
         return self.primary
 
+    def attach_neighbour(self) -> Namespace:
+        """Another client, of another network."""
+        self.neighbour = Namespace(f"{self._tag}-neighbour")
+        self._wire(self.neighbour, NEIGHBOUR4, NEIGHBOUR6, "neighbour", "198.18.0.1", "2001:db8:4::1")
+        self._offload(self.neighbour, "eth0", False)
+        return self.neighbour
+
     def spaces(self) -> list[Namespace]:
-        return [space for space in (self.client, self.router, self.server, self.primary) if space]
+        return [space for space in
+                (self.client, self.router, self.server, self.primary, self.neighbour) if space]
 
     def delete(self) -> None:
         for space in self.spaces():
