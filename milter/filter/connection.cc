@@ -189,7 +189,7 @@ void Connection::judge(const config::Config& settings, EvidenceSource& source, c
 
 void Connection::decide_on(const config::Config& settings, Judgement& result) const {
   const unsigned place = rollout_place(client_ ? &*client_ : nullptr, settings.acting.percent_key);
-  result.footing = footing(result.trace);
+  result.footing = footing(result.trace, result.verdict.pattern);
   result.decision =
       decide(result.verdict, result.footing, policy(settings), settings.acting, place);
   result.verdict.action = result.decision.action;

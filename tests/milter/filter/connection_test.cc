@@ -334,6 +334,23 @@ TEST_CASE("a failure while a message is judged is an error, and its forged heade
   CHECK(judgement.forged() == 1);
 }
 
+TEST_CASE("evidence that is partial and empty does not escape what is done with unobserved mail") {
+  config::Config settings;
+  settings.policy.mode = classifier::Policy::Mode::Enforce;
+  settings.acting.on_unobserved = config::Acting::Fallback::Tempfail;
+  for (const auto reason : {Reason::Full, Reason::Dropped}) {
+    Script script;
+    classifier::Trace empty = without(reason, 1);
+    empty.state = State::Partial;
+    script.answers = {empty};
+    auto connection = from("192.0.2.7:1");
+    connection.mail("<a@sender.example>", "", false);
+    const auto judgement = connection.end_of_message(settings, script, kNow);
+    CHECK(judgement.footing == filter::Footing::Unobserved);
+    CHECK(judgement.decision.action == classifier::Action::Tempfail);
+  }
+}
+
 TEST_CASE("exemptions can be switched off") {
   config::Config settings;
   settings.exempt.authenticated = false;
