@@ -65,8 +65,10 @@ void Connection::mail_parameter(std::string_view parameter) {
 }
 
 void Connection::header(std::string_view name, std::string_view value, bool blank_taken) {
-  if (is_own_header(name) && ++own_ <= kMostSeals && value.size() <= seal::kMostValue) {
-    own_values_.resize(own_);
+  own_.field(name, value);
+  const unsigned own = own_.count();
+  if (is_own_header(name) && own <= kMostSeals && value.size() <= seal::kMostValue) {
+    own_values_.resize(own);
     own_values_.back() = value;
   }
   identity_.field(name, value);
@@ -82,7 +84,7 @@ bool Connection::wants_body(const config::Config& settings) const {
 void Connection::begin_message() {
   authenticated_ = false;
   tls_ = false;
-  own_ = 0;
+  own_ = {};
   own_values_.clear();
   identity_ = {};
   claims_ = {};
@@ -182,6 +184,7 @@ void Connection::judge(const config::Config& settings, EvidenceSource& source, c
   result.trace = client_ ? source.ask(*client_, after, sizes)
                          : classifier::unobserved(classifier::Reason::NoSession, after + 1);
   add_what_was_shown(shown, parameters, result.trace);
+  result.in_front = fields_in_front(shown.landmarks(result.trace.transfer), result.trace.landmarks);
   // The observer also counts messages that Postfix refused and never showed to us.
   judged_ = std::max(judged_, result.trace.message);
   result.verdict = classifier::classify(result.trace, policy(settings), &claims);
@@ -204,13 +207,14 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
   result.strip = strips(result.exempt);
   result.identity = identity_.digest();
   result.tls = tls_;
-  result.own = own_;
+  result.own = own_.count();
+  result.flood = result.strip && own_.too_many();
   classifier::Claims claims = std::move(claims_);
   claims.helo = helo_.substr(0, classifier::Claims::kLongest);
   const Shown shown = std::move(shown_);
   const classifier::Dialogue parameters = parameters_;
   begin_message();
-  if (result.exempt != Exemption::None) {
+  if (result.exempt != Exemption::None || result.flood) {
     ++judged_;
     return result;
   }
@@ -222,6 +226,13 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
     result.failure = error.what();
     result.verdict = {};
     result.trace = classifier::unobserved(classifier::Reason::Error, judged_);
+  }
+  // Mail that a content filter brings back over loopback has its label from when it came; local
+  // mail never was anywhere else.
+  if (client_ && client_->is_loopback() && result.trace.reason == classifier::Reason::NoSession) {
+    result.exempt = Exemption::Loopback;
+    result.strip = false;
+    return result;
   }
   decide_on(settings, result);
   return result;

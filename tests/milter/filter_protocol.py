@@ -469,13 +469,42 @@ class Header(WithOneFilter):
         self.assertEqual(deleted(edits), [3, 2, 1])
         self.assertEqual(self.filter.messages("4FORGED")[0]["forged"], 3)
 
-    def test_a_flood_of_forged_headers_is_bounded(self):
+    def test_thousands_of_forged_headers_are_deleted(self):
         with self.filter.milter() as milter:
             milter.connect()
-            edits, answer, _ = milter.message(headers=[NAME] * 3000)
+            edits, answer, _ = milter.message(headers=[NAME] * 4400, queue_id="4MANY")
         self.assertEqual(answer, b"c")
-        self.assertEqual(deleted(edits), list(range(500, 0, -1)))
+        self.assertEqual(deleted(edits), list(range(4400, 0, -1)))
         inserted(edits)
+        line = self.filter.messages("4MANY")[0]
+        self.assertEqual(line["forged"], 4400)
+        self.assertNotIn("deleted", line)
+
+    def test_a_message_with_more_forged_headers_than_can_be_deleted_is_refused_in_monitor_mode_too(self):
+        with self.filter.milter() as milter:
+            milter.connect()
+            edits, answer, data = milter.message(headers=[NAME] * 4500, queue_id="4FLOOD")
+            self.assertEqual((edits, answer), ([], b"y"))
+            self.assertEqual(data, b"550 5.7.1 Too many X-Protocol-Pattern header fields\0")
+            line = self.filter.messages("4FLOOD")[0]
+            self.assertEqual((line["forged"], line["deleted"]), (4500, 0))
+            self.assertNotIn("pattern", line)
+            milter.message(queue_id="4NEXT")
+            self.assertEqual(self.observer.questions, ["get 192.0.2.7:40112 after=1"])
+
+    def test_the_header_goes_below_postfixs_own_received_also_where_fields_were_put_in_front(self):
+        # What was sent has fields that end at 60, 600 and 800.
+        sent = [(b"Received", b"x" * 48), (b"X-Long", b"x" * 530), (b"X-Other", b"x" * 189)]
+        for front in (0, 1, 3):
+            with self.subTest(front=front), self.filter.milter() as milter:
+                milter.connect()
+                milter.mail()
+                for number in range(front):
+                    milter.header(b"X-Policy", b" %d" % number)
+                for name, value in sent:
+                    milter.header(name, b" " + value)
+                edits, _, _ = milter.end()
+                self.assertEqual(inserted(edits)[0], 1 + front)
 
     def test_forged_headers_of_one_message_are_not_those_of_the_next(self):
         with self.filter.milter() as milter:

@@ -362,6 +362,43 @@ TEST_CASE("exemptions can be switched off") {
   CHECK(script.questions.size() == 1);
 }
 
+TEST_CASE("mail over loopback that no observer saw is exempt even where loopback is judged") {
+  config::Config settings;
+  settings.exempt.loopback = false;
+  for (const std::string client : {"127.0.0.1:1", "[::1]:1", "192.0.2.7:1"}) {
+    INFO(client);
+    Script script;
+    script.answers = {without(Reason::NoSession, 1)};
+    auto connection = from(client);
+    connection.mail("<a@sender.example>", "", false);
+    connection.header("X-Protocol-Pattern");  // of its first way through Postfix
+    const auto judgement = connection.end_of_message(settings, script, kNow);
+    const bool outside = client == "192.0.2.7:1";
+    CHECK(judgement.exempt == (outside ? Exemption::None : Exemption::Loopback));
+    CHECK(judgement.strip == outside);
+  }
+}
+
+TEST_CASE("a message with more headers of our name than can be deleted is not judged") {
+  Script script;
+  auto connection = from("192.0.2.7:1");
+  connection.mail("<a@sender.example>", "", false);
+  for (int i = 0; i < 5000; ++i) connection.header("X-Protocol-Pattern", "forged", false);
+  CHECK(connection.end_of_message(kDefaults, script, kNow).flood);
+  CHECK(script.questions.empty());
+  connection.mail("<a@sender.example>", "", false);
+  CHECK_FALSE(connection.end_of_message(kDefaults, script, kNow).flood);
+  CHECK(script.questions == std::vector<Question>{{"192.0.2.7:1", 1}});
+}
+
+TEST_CASE("one's own clients may bring as many headers of our name as they like") {
+  Script script;
+  auto connection = from("127.0.0.1:1");
+  connection.mail("<a@sender.example>", "", false);
+  for (int i = 0; i < 5000; ++i) connection.header("X-Protocol-Pattern", "x", false);
+  CHECK_FALSE(connection.end_of_message(kDefaults, script, kNow).flood);
+}
+
 TEST_CASE("a login holds for the message it was given with") {
   Script script;
   auto connection = from("192.0.2.7:1");

@@ -32,8 +32,8 @@ TEST_CASE("each message is counted once, and once is enough for the breaker to t
     threads.emplace_back([&] {
       for (int j = 0; j < 500; ++j) {
         Judgement judgement = asked_to(Action::Reject);
-        judgement.own = 1;
         service.settle(*settings, judgement, now);
+        service.deleted(2);
       }
     });
   }
@@ -42,10 +42,27 @@ TEST_CASE("each message is counted once, and once is enough for the breaker to t
   });
   for (auto& thread : threads) thread.join();
   CHECK(counts.messages == 2000);
-  CHECK(counts.forged == 2000);
+  CHECK(counts.forged == 4000);
   CHECK(counts.reject == 49);  // the 50th trips it, and is suspended
   CHECK(counts.held_breaker == 1951);
   CHECK(counts.breaker_trips == 1);
+}
+
+TEST_CASE("a message that is refused for its forged headers is no part of any share") {
+  auto settings = std::make_shared<config::Config>();
+  settings->breaker.min_messages = 2;
+  filter::Counters counts;
+  Service service(settings, counts);
+  const auto now = std::chrono::steady_clock::now();
+  for (int i = 0; i < 100; ++i) {
+    Judgement judgement = asked_to(Action::Reject);
+    judgement.flood = true;
+    service.settle(*settings, judgement, now);
+  }
+  CHECK(counts.messages == 100);
+  CHECK(counts.flooded == 100);
+  CHECK(counts.reject == 0);
+  CHECK(counts.breaker_trips == 0);
 }
 
 TEST_CASE("an exempt message is no part of any share") {
