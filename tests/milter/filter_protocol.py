@@ -46,7 +46,7 @@ class Milter:
 
     def __init__(self, path, offered_steps=ALL_STEPS):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(20)
+        self.socket.settimeout(120)
         try:
             self.socket.connect(path)
         except OSError:
@@ -242,16 +242,17 @@ class Observer:
 class Filter:
     """A running filter process with its own directory, observer and control line."""
 
-    def __init__(self, policy="", extra="", filter_lines="", observer=True, supervised=True):
+    def __init__(self, policy="", extra="", filter_lines="", observer=True, supervised=True, evidence_timeout="5s"):
         self.directory = tempfile.mkdtemp(prefix="segmilter-")
         self.socket = self.directory + "/milter.sock"
         self.policy = policy
         self.extra = extra
         self.filter_lines = filter_lines
+        self.evidence_timeout = evidence_timeout  # short only where the observer is to be too late
         self.observer = Observer(self.directory + "/evidence.sock") if observer else None
         self.log_path = self.directory + "/log"
         self.control, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.control.settimeout(20)
+        self.control.settimeout(120)
         with open(self.directory + "/segmilter.toml", "w") as file:
             file.write(self.config())
         command = [PROGRAM, self.directory + "/segmilter.toml"]
@@ -284,7 +285,7 @@ socket = "{self.directory}/evidence.sock"
 [filter]
 socket = "unix:{self.socket}"
 socket_group = ""
-evidence_timeout = "400ms"
+evidence_timeout = "{self.evidence_timeout}"
 {self.filter_lines if filter_lines is None else filter_lines}
 [policy]
 {self.policy if policy is None else policy}
@@ -311,7 +312,7 @@ evidence_timeout = "400ms"
     def stop(self):
         self.control.close()
         try:
-            return self.process.wait(20)
+            return self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
@@ -332,7 +333,7 @@ evidence_timeout = "400ms"
         self.close()
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -698,7 +699,7 @@ class Evidence(unittest.TestCase):
             milter.connect()
             begin = time.monotonic()
             edits, answer, _ = milter.message()
-            self.assertLess(time.monotonic() - begin, 3)
+            self.assertLess(time.monotonic() - begin, 30)
         self.assertEqual(answer, b"c")
         found = fields(inserted(edits)[1])[1]
         self.assertEqual(found["pattern"], "unobserved")
@@ -709,7 +710,7 @@ class Evidence(unittest.TestCase):
             self.assertEqual(self.reason(running), "error")
 
     def test_an_observer_that_hangs_is_a_timeout(self):
-        with Filter() as running:
+        with Filter(evidence_timeout="400ms") as running:
             running.observer.answer = lambda question: None
             self.assertEqual(self.reason(running), "timeout")
 
@@ -789,7 +790,7 @@ class Actions(unittest.TestCase):
 
 class Policy(unittest.TestCase):
     def test_the_breaker_suspends_rejects_and_closes_by_itself(self):
-        breaker = '[breaker]\nwindow = "1s"\nmin_messages = 3\nhold = "1s"\n'
+        breaker = '[breaker]\nwindow = "5s"\nmin_messages = 3\nhold = "5s"\n'
         with Filter(policy=REJECT, extra=breaker) as filter_:
             answers = []
             for port in range(1, 6):
@@ -912,7 +913,7 @@ class Process(unittest.TestCase):
     def test_a_second_filter_does_not_take_the_socket_away(self):
         with Filter() as running:
             command = [PROGRAM, running.directory + "/segmilter.toml"]
-            second = subprocess.run(command, capture_output=True, text=True, timeout=20)
+            second = subprocess.run(command, capture_output=True, text=True, timeout=120)
             self.assertEqual(second.returncode, 78)
             self.assertIn("another process listens there", second.stderr)
             running.milter().close()
@@ -944,7 +945,7 @@ class Process(unittest.TestCase):
     def test_without_a_supervisor_sigterm_ends_it(self):
         with Filter(supervised=False) as running:
             running.process.send_signal(signal.SIGTERM)
-            self.assertEqual(running.process.wait(20), 0)
+            self.assertEqual(running.process.wait(120), 0)
 
     def test_reload_changes_the_policy_of_open_sessions(self):
         with Filter() as running, running.milter() as milter:
@@ -982,7 +983,7 @@ class Process(unittest.TestCase):
                 self.assertEqual(milter.message()[1], b"c")
                 self.assertIsNone(running.process.poll())
             begin = time.monotonic()
-            self.assertEqual(running.process.wait(20), 0)
+            self.assertEqual(running.process.wait(120), 0)
             self.assertLess(time.monotonic() - begin, 4)
 
     def test_drain_ends_at_its_limit(self):
@@ -990,7 +991,7 @@ class Process(unittest.TestCase):
             shorter = running.config().replace('drain_timeout = "5s"', 'drain_timeout = "1s"')
             running.control.send(b"reload\n" + shorter.encode())
             running.control.send(b"drain")
-            self.assertEqual(running.process.wait(20), 0)
+            self.assertEqual(running.process.wait(120), 0)
             self.assertTrue(running.logged("drain timeout"))
             del milter
 
@@ -1000,14 +1001,14 @@ class Process(unittest.TestCase):
             successor = socket.socket(socket.AF_UNIX)
             successor.bind(running.socket)
             running.control.send(b"drain")
-            self.assertEqual(running.process.wait(20), 0)
+            self.assertEqual(running.process.wait(120), 0)
             self.assertTrue(os.path.exists(running.socket))
             successor.close()
 
     def test_a_supervisor_that_is_gone_means_drain(self):
         with Filter() as running:
             running.control.close()
-            self.assertEqual(running.process.wait(20), 0)
+            self.assertEqual(running.process.wait(120), 0)
 
 
 class Load(unittest.TestCase):
@@ -1022,7 +1023,7 @@ class Load(unittest.TestCase):
                     with running.milter() as milter:
                         milter.connect(port=port)
                         milter.helo()
-                        barrier.wait(30)
+                        barrier.wait(120)
                         for i in range(messages):
                             edits, answer, _ = milter.message(queue_id=f"4P{port}N{i}")
                             inserted(edits)
@@ -1033,7 +1034,7 @@ class Load(unittest.TestCase):
 
             Observer.trace(1, "0"), Observer.trace(2, "0"), Observer.trace(3, "0")
             running.observer.answer = running.observer.saw
-            threads = [threading.Thread(target=one, args=(2000 + i,)) for i in range(sessions)]
+            threads = [threading.Thread(target=one, args=(2000 + i,), daemon=True) for i in range(sessions)]
             for thread in threads:
                 thread.start()
             for thread in threads:
