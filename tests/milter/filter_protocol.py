@@ -31,6 +31,8 @@ import time
 import unittest
 
 PROGRAM = ""
+# Under tests/coverage the filter writes files.
+GENERAL = "[general]\nseccomp = false" if os.environ.get("SEGMILTER_COVERAGE") else ""
 
 ALL_ACTIONS = 0x1FF
 ALL_STEPS = 0x1FFFFF
@@ -275,6 +277,7 @@ class Filter:
 
     def config(self, policy=None, filter_lines=None):
         return f"""
+{GENERAL}
 [log]
 format = "json"
 level = "debug"
