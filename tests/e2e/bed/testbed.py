@@ -134,7 +134,7 @@ class Bed:
     def _installed(self, program: Path) -> Path:
         """Where its user can read it, as an installed one: at an upgrade the program starts itself again. A checkout may
         lie in a folder that only root may enter."""
-        place = self.root / "bin"
+        place = self.root / "installed"
         place.mkdir()
         return Path(shutil.copy2(program, place))
 
