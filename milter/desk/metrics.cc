@@ -149,6 +149,8 @@ void add_filter(Page& page, const filter::Counters& counts) {
   page.one(kCounter, "breaker_trips_total", counts.breaker_trips, "How often it opened.");
   page.one(kCounter, "headers_forged_total", counts.forged,
            "Headers of our name from outside that were deleted.");
+  page.one(kCounter, "headers_flood_refused_total", counts.flooded,
+           "Messages refused because they brought more of them than can be deleted.");
   page.one(kCounter, "headers_sealed_total", counts.sealed,
            "Messages with a header that another host had sealed, and that was believed.");
   page.one(kCounter, "headers_seal_refused_total", counts.seal_refused,

@@ -74,6 +74,9 @@ Findings check_open_relay(const Patient&);  // RCPT to a stranger's domain; no D
 Finding judge_rules(const Patient& patient, std::string_view rules);
 Findings check_own_port(const Patient& patient);
 
+// Part of check_milters: what a content filter has to do with the smtpd that asks the milter.
+void judge_filters(const Patient& patient, const Service& smtpd, Findings& findings);
+
 // What they share.
 Finding ok(std::string found);
 Finding skip(std::string looked_at, std::string found);

@@ -172,6 +172,7 @@ void judge_milters(const Patient& patient, const Service& smtpd, Findings& findi
         warn(looked, fmt::format("milter_protocol is {}: the filter needs 6", protocol),
              {patient.postconf("-e 'milter_protocol = 6'"), patient.postfix_command("reload")}));
   }
+  judge_filters(patient, smtpd, findings);
   if (findings.size() == before) {
     findings.push_back(ok(fmt::format("{}: {} is the first, accepts when it is gone", smtpd.key(),
                                       milters.ours->address)));

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <chrono>
@@ -31,11 +30,6 @@ constexpr unsigned long kExact = SMFIP_HDR_LEADSPC | SMFIP_SKIP | SMFIP_RCPT_REJ
 // Steps whose answer is always "continue": Postfix need not wait for it.
 constexpr unsigned long kNoReply =
     SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_MAIL | SMFIP_NR_RCPT | SMFIP_NR_HDR;
-
-// More forged headers than this are an attack on Postfix's queue file, where each deletion is a
-// search from its beginning. The first ones are deleted (ours then stands above all that are left),
-// and the log says how many came.
-constexpr unsigned kMaxDeleted = 500;
 
 struct Session {
   Session() { service->session_begins(); }
@@ -260,20 +254,21 @@ void warn(SMFICTX* context, std::string_view what) {
 
 // From the last one down: each deletion renumbers those behind it. Before the insertion, because
 // ours would be number 1 from then on.
-void delete_forged(SMFICTX* context, const Judgement& judgement) {
+void delete_forged(SMFICTX* context, Judgement& judgement) {
   if (!judgement.strip) return;
-  for (unsigned i = std::min(judgement.own, kMaxDeleted); i > 0; --i) {
+  for (unsigned i = judgement.own; i > 0; --i) {
     if (i == judgement.kept) continue;
     if (smfi_chgheader(context, c_string(kHeaderName), static_cast<int>(i), nullptr) !=
         MI_SUCCESS) {
       warn(context, "a forged header could not be deleted");
-      return;
+      break;
     }
+    ++judgement.deleted;
   }
-  if (judgement.own > kMaxDeleted) warn(context, "too many forged headers, the last ones stay");
+  service->deleted(judgement.deleted);
 }
 
-void label(SMFICTX* context, const config::Config& settings, const Judgement& judgement) {
+void label(SMFICTX* context, const config::Config& settings, Judgement& judgement) {
   delete_forged(context, judgement);
   std::optional<Signing> signing;
   if (settings.seal.sign) {
@@ -285,11 +280,16 @@ void label(SMFICTX* context, const config::Config& settings, const Judgement& ju
       (blank ? " " : "") + header_value(hostname(context, settings), judgement.trace,
                                         judgement.verdict, judgement.tls, settings.header.max_runs,
                                         signing ? &*signing : nullptr);
-  if (smfi_insheader(context, settings.header.index, c_string(kHeaderName),
-                     c_string(value.c_str())) != MI_SUCCESS) {
+  // At 1 and further down it is meant to stand below Postfix's own Received.
+  const int index = settings.header.index;
+  const int place = index == 0 ? 0 : index + static_cast<int>(judgement.in_front);
+  if (smfi_insheader(context, place, c_string(kHeaderName), c_string(value.c_str())) !=
+      MI_SUCCESS) {
     warn(context, "the header could not be inserted");
   }
 }
+
+constexpr std::string_view kFlood = "5.7.1 Too many X-Protocol-Pattern header fields";
 
 struct Reply {
   std::string status;  // "5.7.1", RFC 3463
@@ -335,8 +335,12 @@ void set_reply(SMFICTX* context, const char* code, std::string_view configured) 
 }
 
 // A refused message keeps no edits, so none are made.
-sfsistat act(SMFICTX* context, const config::Config& settings, const Judgement& judgement) {
+sfsistat act(SMFICTX* context, const config::Config& settings, Judgement& judgement) {
   using classifier::Action;
+  if (judgement.flood) {
+    set_reply(context, "550", kFlood);
+    return SMFIS_REJECT;
+  }
   if (judgement.exempt != Exemption::None) {
     delete_forged(context, judgement);
     return SMFIS_CONTINUE;

@@ -65,9 +65,10 @@ void Connection::mail_parameter(std::string_view parameter) {
 }
 
 void Connection::header(std::string_view name, std::string_view value, bool blank_taken) {
-  const bool own = is_own_header(name);
-  if (own && ++message_.own <= kMostSeals && value.size() <= seal::kMostValue) {
-    message_.own_values.resize(message_.own);
+  message_.own.field(name, value);
+  const unsigned own = message_.own.count();
+  if (is_own_header(name) && own <= kMostSeals && value.size() <= seal::kMostValue) {
+    message_.own_values.resize(own);
     message_.own_values.back() = value;
   }
   message_.identity.field(name, value);
@@ -194,6 +195,8 @@ void Connection::judge(const Message& message, const config::Config& settings,
     result.trace = classifier::unobserved(classifier::Reason::NoSession, after + 1);
   }
   add_what_was_shown(message, result.trace);
+  result.in_front =
+      fields_in_front(message.shown.landmarks(result.trace.transfer), result.trace.landmarks);
   // The observer also counts messages that Postfix refused and never showed to us.
   judged_ = std::max(judged_, result.trace.message);
   result.verdict = classifier::classify(result.trace, policy(settings), &message.claims);
@@ -201,7 +204,7 @@ void Connection::judge(const Message& message, const config::Config& settings,
 
 void Connection::decide_on(const config::Config& settings, Judgement& result) const {
   const unsigned place = rollout_place(client_ ? &*client_ : nullptr, settings.acting.percent_key);
-  result.footing = footing(result.trace);
+  result.footing = footing(result.trace, result.verdict.pattern);
   result.decision =
       decide(result.verdict, result.footing, policy(settings), settings.acting, place);
   result.verdict.action = result.decision.action;
@@ -218,8 +221,9 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
   result.strip = strips(result.exempt);
   result.identity = message.identity.digest();
   result.tls = message.tls;
-  result.own = message.own;
-  if (result.exempt != Exemption::None) {
+  result.own = message.own.count();
+  result.flood = result.strip && message.own.too_many();
+  if (result.exempt != Exemption::None || result.flood) {
     ++judged_;
     return result;
   }
@@ -231,6 +235,13 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
     result.failure = error.what();
     result.verdict = {};
     result.trace = classifier::unobserved(classifier::Reason::Error, judged_);
+  }
+  // Mail that a content filter brings back over loopback has its label from when it came; local
+  // mail never was anywhere else.
+  if (client_ && client_->is_loopback() && result.trace.reason == classifier::Reason::NoSession) {
+    result.exempt = Exemption::Loopback;
+    result.strip = false;
+    return result;
   }
   decide_on(settings, result);
   return result;

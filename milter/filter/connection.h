@@ -20,6 +20,7 @@
 #include "milter/config/config.h"
 #include "milter/evidence/question.h"
 #include "milter/filter/decision.h"
+#include "milter/filter/edits.h"
 #include "milter/filter/shown.h"
 #include "milter/net/address.h"
 #include "milter/seal/identity.h"
@@ -58,11 +59,16 @@ struct Judgement {
   Decision decision;
   std::string failure;  // what an exception said while it was judged; else empty
   bool tls = false;
-  unsigned own = 0;  // headers of our name that came with the message
+  unsigned own = 0;       // headers of our name that came with the message
+  unsigned in_front = 0;  // fields that were put above Postfix's own Received
   // They are deleted, or are none of our business: one's own networks may have a filter of their
   // own, from anywhere else anybody may have written them.
   bool strip = true;
-  unsigned kept = 0;  // the number of the one with a good seal, from 1; 0: none
+  // More of them than Postfix can delete: no honest program sends such a message. It is refused in
+  // every mode, since what would stay could be taken for ours, and it is not judged.
+  bool flood = false;
+  unsigned deleted = 0;  // that Postfix was told to delete
+  unsigned kept = 0;     // the number of the one with a good seal, from 1; 0: none
   seal::Result seal = seal::Result::None;  // of a relay on the list: of its first header
   bool from_relay = false;                 // a relay on that list
   seal::Digest identity{};                 // what a seal of ours is for
@@ -118,7 +124,7 @@ class Connection {
   struct Message {
     bool authenticated = false;
     bool tls = false;
-    unsigned own = 0;
+    OwnHeaders own;
     std::vector<std::string> own_values;  // of the first of them, for their seals
     seal::Identity identity;
     classifier::Claims claims;

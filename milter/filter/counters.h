@@ -22,9 +22,10 @@ struct Counters {
   std::atomic<std::uint64_t> held_percent{0};
   std::atomic<std::uint64_t> held_breaker{0};
   std::atomic<std::uint64_t> breaker_trips{0};
-  std::atomic<bool> breaker_open{false};       // at the moment
-  std::atomic<std::uint64_t> forged{0};        // headers of our name that were deleted
-  std::atomic<std::uint64_t> sealed{0};        // messages with a header that was believed
+  std::atomic<bool> breaker_open{false};  // at the moment
+  std::atomic<std::uint64_t> forged{0};   // headers of our name that were deleted
+  std::atomic<std::uint64_t> flooded{0};  // messages refused, because they had too many to delete
+  std::atomic<std::uint64_t> sealed{0};   // messages with a header that was believed
   std::atomic<std::uint64_t> seal_refused{0};  // of a relay that is believed, and none was good
   std::atomic<std::uint64_t> callback_failures{0};  // exceptions at the C boundary
 };

@@ -20,9 +20,13 @@ std::string_view name(Held held) {
   return "none";
 }
 
-Footing footing(const classifier::Trace& trace) {
+Footing footing(const classifier::Trace& trace, classifier::Pattern pattern) {
+  using classifier::Pattern;
   using classifier::Reason;
-  if (trace.state != classifier::State::Unobserved) return Footing::Evidence;
+  const bool partial = trace.state == classifier::State::Partial;
+  const bool judged =
+      pattern != Pattern::Unobserved && !(partial && pattern == Pattern::Indistinct);
+  if (judged) return Footing::Evidence;
   switch (trace.reason) {
     case Reason::Timeout:
     case Reason::Busy:

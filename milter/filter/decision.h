@@ -30,10 +30,13 @@ struct Decision {
 // What evidence there was.
 enum class Footing : std::uint8_t {
   Evidence,    // judged
-  Unobserved,  // nobody saw the message
+  Unobserved,  // nobody saw the message, or so little of it that it could not be judged
   Failed,      // somebody may have, but asking or judging failed: timeout, busy, error
 };
-Footing footing(const classifier::Trace& trace);
+// `pattern`: what the trace was judged to be. It decides and not the trace's state: a sender that
+// can make observers lose its segments must not escape what is done with unobserved mail. So
+// partial evidence from which nothing could be told (no segment, or one) is none.
+Footing footing(const classifier::Trace& trace, classifier::Pattern pattern);
 
 // Rejects and deferrals: what a breaker counts and suspends. A message on hold can be released.
 bool is_refusal(classifier::Action action);

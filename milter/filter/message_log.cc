@@ -64,6 +64,7 @@ void add_headers(Facts& facts, const Judgement& judgement) {
   if (judgement.from_relay) facts.text("seal", seal::name(judgement.seal));
   const unsigned forged = judgement.forged();
   if (forged != 0) facts.number("forged", std::to_string(forged));
+  if (judgement.deleted < forged) facts.number("deleted", std::to_string(judgement.deleted));
 }
 
 std::string joined(const std::vector<std::string>& reasons) {
@@ -90,6 +91,12 @@ void log_message(std::string_view queue_id, const Connection& connection,
                  const Judgement& judgement, std::size_t max_runs) {
   Facts facts;
   add_client(facts, connection);
+  if (judgement.flood) {
+    facts.text("refused", "too many forged headers");
+    add_headers(facts, judgement);
+    logging::event(logging::Level::Info, queue_id, "message", facts.list());
+    return;
+  }
   if (judgement.exempt != Exemption::None) {
     facts.text("exempt", name(judgement.exempt));
     add_headers(facts, judgement);

@@ -56,7 +56,7 @@ bool Service::wait_until_idle(std::chrono::steady_clock::time_point deadline) {
 
 void Service::settle(const config::Config& settings, Judgement& judgement,
                      std::chrono::steady_clock::time_point now) {
-  if (judgement.exempt == Exemption::None) {
+  if (judgement.exempt == Exemption::None && !judgement.flood) {
     std::lock_guard lock(breaker_mutex_);
     const bool refused = is_refusal(judgement.decision.action);
     tell(breaker_.count(refused, settings.breaker, now), settings.breaker);
@@ -107,7 +107,10 @@ void Service::count(const Judgement& judgement) {
   using classifier::Action;
   Counters& counts = counters_;
   ++counts.messages;
-  counts.forged += judgement.forged();
+  if (judgement.flood) {
+    ++counts.flooded;
+    return;
+  }
   if (judgement.exempt == Exemption::Sealed) ++counts.sealed;
   if (judgement.from_relay && judgement.own != 0 && judgement.kept == 0) ++counts.seal_refused;
   if (judgement.exempt != Exemption::None) {
@@ -159,6 +162,7 @@ void Service::log_counters() {
       {"held_breaker", counters_.held_breaker},
       {"breaker_trips", counters_.breaker_trips},
       {"forged", counters_.forged},
+      {"flooded", counters_.flooded},
       {"sealed", counters_.sealed},
       {"seal_refused", counters_.seal_refused},
   };

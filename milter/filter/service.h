@@ -39,6 +39,8 @@ class Service {
   // open. Then what was done is counted.
   void settle(const config::Config& settings, Judgement& judgement,
               std::chrono::steady_clock::time_point now);
+  // So many headers of our name were deleted of a message.
+  void deleted(unsigned headers) { counters_.forged += headers; }
   // Time passes: the breaker may close, and every five minutes the counters are logged.
   void tick(std::chrono::steady_clock::time_point now);
   // One line, if anything was counted since the last one.

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -201,10 +201,10 @@ TEST_CASE("the largest trace with the most sizes is judged in bounded time") {
   for (std::uint32_t i = 0; i < TraceLimits::kSegments / 2; ++i) {
     trace.segments.insert(trace.segments.end(), 2, Segment{.size = 300 + i, .push = i % 7 == 0});
   }
-  const auto begin = std::chrono::steady_clock::now();
+  const std::clock_t begin = std::clock();
   classify(trace, Policy{});
   // Milliseconds without sanitizers; a pass for each size would take minutes.
-  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(5));
+  CHECK((std::clock() - begin) / CLOCKS_PER_SEC < 5);
 }
 
 TEST_CASE("any trace gets a verdict in its bounds") {

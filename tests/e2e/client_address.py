@@ -64,7 +64,7 @@ def refusals(bed: Bed, checks: report.Checks) -> None:
         checks.that(done.returncode == EX_CONFIG and str(bed.segmilter.config) in words,
                     f"check refuses {what}: {done.returncode} {words.splitlines()[:1]}")
         started = bed.link.server.run(bed.program, "run", "-c", bed.segmilter.config, check=False,
-                                      capture_output=True, text=True, timeout=20)
+                                      capture_output=True, text=True, timeout=120)
         checks.that(started.returncode == EX_CONFIG, f"run refuses {what}: {started.returncode}")
 
 

@@ -333,6 +333,18 @@ def faults_of_milters(ward: Ward) -> None:
     fault(ward, "a service with milters of its own", lambda: ward.master_cf(("-P", f"{UPSTREAM}/smtpd_milters=inet:127.0.0.1:11332")),
           [("smtpd_milters", "FAIL", "does not name")])
 
+    back = "127.0.0.1:10026/inet"
+
+    def before_queue() -> None:
+        ward.postconf("-M", f"{back}=127.0.0.1:10026 inet n - n - - smtpd -o smtpd_milters=")
+        ward.master_cf(("-P", f"{UPSTREAM}/smtpd_proxy_filter=127.0.0.1:10026"))
+
+    def behind_queue() -> None:
+        ward.postconf("-M", f"{back}=127.0.0.1:10026 inet n - n - - smtpd")
+        ward.master_cf(("-P", f"{UPSTREAM}/content_filter=smtp:[127.0.0.1]:10026"))
+    fault(ward, "a filter before the queue", before_queue, [("smtpd_milters", "FAIL", "shows milters no message")])
+    fault(ward, "milters behind a content filter", behind_queue, [("smtpd_milters", "warn", "a second time")])
+
     def jail() -> None:
         ward.main_cf(f"smtpd_milters = {{ unix:{ward.socket}, default_action=accept, connect_timeout=2s, command_timeout=5s }}")
         ward.master_cf(("-F", f"{UPSTREAM}/chroot=y"))

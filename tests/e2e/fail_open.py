@@ -51,7 +51,11 @@ def struck(name: str, child: str, number: int, **options) -> Row:
 
 
 def supervisor(number: int):
-    return lambda bed: bed.segmilter.process.send_signal(number)
+    def strike(bed: Bed) -> None:
+        if number == signal.SIGKILL:
+            bed.segmilter.let_go()
+        bed.segmilter.process.send_signal(number)
+    return strike
 
 
 def start_again(bed: Bed) -> None:

@@ -1,44 +1,121 @@
 #!/usr/bin/python3
-"""Whatever X-Protocol-Pattern headers a client sends, the message ends with exactly one: ours.
+"""Whatever X-Protocol-Pattern headers a client sends, the message ends with exactly one, ours, below Postfix's own Received;
+or it is refused.
 
     forged_header.py PROGRAM
+
+Where fields are put in front of the message (PREPEND), where a header check takes Received away, and where a content filter
+brings the message back over loopback: there the label of its first way stays.
 """
 import sys
+import time
 from pathlib import Path
 
 from bed import report
+from bed.smtp import Refused
 from bed.testbed import Bed
 
-FORGED = (b"X-Protocol-Pattern: mx1.example.org; pattern=official-mta; score=-9; action=none; v=1\r\n"
-          b"x-protocol-pattern: mx1.example.org; pattern=relay;\r\n\tscore=-9; v=1\r\n"
+ONE = b"X-Protocol-Pattern: mx1.example.org; pattern=official-mta; score=-9; action=none; v=1\r\n"
+FORGED = (ONE + b"x-protocol-pattern: mx1.example.org; pattern=relay;\r\n\tscore=-9; v=1\r\n"
           b"Subject: forged\r\n"
           b"X-PROTOCOL-PATTERN: forged.example; pattern=none-such\r\n")
+BODY = b"text\r\n" * 400
+BACK = "127.0.0.1:10026 inet n - n - - smtpd -o content_filter=\n"
+RULES = "smtpd_recipient_restrictions"
+PREPEND = (f"{RULES} = check_client_access inline:{{{{192.0.2.7=PREPEND X-One: 1}}}}, "
+           "check_sender_access inline:{{sender.example=PREPEND X-Two: 2}}")
+HEADER_CHECK = "header_checks = regexp:{{{{/^Received:.*by mx1/ {}}}}}"
+
+
+def names(message) -> list[str]:
+    """The fields' names, without those of delivery."""
+    lines = message.head().decode().splitlines()
+    found = [line.split(":")[0] for line in lines if line[:1] not in " \t" and ":" in line]
+    return found[found.index("Delivered-To") + 1:]
+
+
+class Sender:
+    def __init__(self, bed: Bed, checks: report.Checks):
+        self.bed, self.checks, self.count = bed, checks, 0
+
+    def send(self, what: str, head: bytes):
+        """The message as delivered, which has one header, and that is ours."""
+        client = self.bed.smtp()
+        client.envelope("a@sender.example", "alice@example.org")
+        wire = head + b"\r\n" + BODY + b".\r\n"
+        client.data(wire)
+        client.quit()
+        self.count += 1
+        messages = self.bed.postfix.wait_delivered("alice", self.count, 60)
+        if not self.checks.that(len(messages) == self.count, f"{what}: delivered"):
+            return None
+        labels = messages[-1].labels()
+        ours = len(labels) == 1 and labels[0].host == "mx1.example.org" and sum(labels[0].segments or [0]) == len(wire)
+        self.checks.that(ours, f"{what}: one header of {len(labels)}, and its segments add up to the message")
+        return messages[-1]
+
+    def placed(self, what: str, head: bytes, wanted: list[str]) -> None:
+        message = self.send(what, head)
+        if message:
+            self.checks.that(names(message) == wanted, f"{what}: {names(message)}")
+
+
+def in_one_session(bed: Bed, sender: Sender, checks: report.Checks) -> None:
+    client = bed.smtp()
+    for number in range(2):
+        client.envelope("a@sender.example", "alice@example.org")
+        client.data(FORGED + b"\r\n" + BODY + b".\r\n")
+        sender.count += 1
+        message = bed.postfix.wait_delivered("alice", sender.count, 60)[-1]
+        labels = message.labels()
+        checks.that(len(labels) == 1 and labels[0].raw.startswith("X-Protocol-Pattern: mx1"),
+                    f"message {number + 1} of a session: one header of {len(labels)}, with one blank behind its colon")
+        checks.that(names(message) == ["Received", "X-Protocol-Pattern", "Subject"], f"below Postfix's own Received: {names(message)}")
+    client.quit()
+
+
+def thousands(bed: Bed, sender: Sender, checks: report.Checks) -> None:
+    began = time.monotonic()
+    sender.send("4000 forged headers", ONE * 4000 + b"Subject: many\r\n")
+    print(f"  {time.monotonic() - began:.1f} s until it was delivered")
+    client = bed.smtp()
+    client.envelope("a@sender.example", "alice@example.org")
+    try:
+        answer = client.data(ONE * 5000 + b"\r\n" + BODY + b".\r\n")
+    except Refused as refused:
+        answer = str(refused)
+    checks.that(answer == "550 5.7.1 Too many X-Protocol-Pattern header fields", f"5000 are refused, in monitor mode: {answer}")
+    client.envelope("a@sender.example", "alice@example.org")
+    client.data(b"Subject: next\r\n\r\n" + BODY + b".\r\n")
+    client.quit()
+    sender.count += 1
+    label = bed.postfix.wait_delivered("alice", sender.count, 60)[-1].labels()[0]
+    checks.that(sum(label.segments or [0]) == len(b"Subject: next\r\n\r\n" + BODY + b".\r\n"),
+                "the next message of that session has a label of its own")
 
 
 def main() -> int:
     checks = report.Checks()
-    with Bed(Path(sys.argv[1]), tag="forge") as bed:
-        client = bed.smtp()
-        for number in range(2):  # the second in the same session
-            client.envelope("a@sender.example", "alice@example.org")
-            client.data(FORGED + b"\r\n" + b"text\r\n" * 400 + b".\r\n")
-            messages = bed.postfix.wait_delivered("alice", number + 1, 10)
-            if not checks.that(len(messages) == number + 1, f"message {number + 1} delivered"):
-                continue
-            labels = messages[-1].labels()
-            checks.that(len(labels) == 1, f"exactly one header of {len(labels)}")
-            label = labels[0] if labels else None
-            print("  " + (label.raw if label else "none"))
-            checks.that(label and label.raw.startswith("X-Protocol-Pattern: mx1"), "with one blank behind its colon")
-            checks.that(label and label.host == "mx1.example.org" and label.segments
-                        and sum(label.segments) == len(FORGED) + 2 + 6 * 400 + 3,
-                        "and it is ours: its segments add up to the message")
-            head = messages[-1].head().decode().splitlines()
-            names = [line.split(":")[0] for line in head if line[:1] not in " \t" and ":" in line]
-            at = names.index("X-Protocol-Pattern") if "X-Protocol-Pattern" in names else -1
-            checks.that(at > 0 and names[at - 1] == "Received", f"below Postfix's own Received: {names}")
-            checks.that("Subject" in names, "the other headers are still there")
-        client.quit()
+    # A content filter's mail comes back over loopback, and is not to be taken for mail from outside.
+    with Bed(Path(sys.argv[1]), tag="forge", services=BACK, settings={"exempt": {"loopback": False}}) as bed:
+        sender = Sender(bed, checks)
+        in_one_session(bed, sender, checks)
+        thousands(bed, sender, checks)
+        sent = b"Received: from x by y; now\r\n" + FORGED
+        seen = ["Received", "X-Protocol-Pattern", "Received", "Subject"]
+        bed.postfix.set(PREPEND)
+        sender.placed("a policy service puts fields in front", sent, ["X-One", "X-Two", *seen])
+        bed.postfix.set(f"{RULES} =")
+        bed.postfix.set(HEADER_CHECK.format("PREPEND X-Check: 1"))
+        sender.placed("a header check puts a field in front", sent, ["X-Check", *seen])
+        bed.postfix.set(HEADER_CHECK.format("IGNORE"))
+        sender.placed("a header check takes Received away", FORGED, ["Subject", "X-Protocol-Pattern"])
+        bed.postfix.set("header_checks =")
+        bed.postfix.set("content_filter = smtp:[127.0.0.1]:10026")
+        message = sender.send("brought back by a content filter", FORGED)
+        if message:
+            place = names(message)[:3]
+            checks.that(place == ["Received", "Received", "X-Protocol-Pattern"], f"it stays where it was: {place}")
         if checks.failed:
             bed.show_logs()
     return checks.finish()

@@ -144,7 +144,7 @@ def upgrade(checks: report.Checks, bed: Bed) -> None:
     def ask():
         while not over.is_set():
             answers.append(bool(fetch(bed, PAGE)))
-    asking = threading.Thread(target=ask)
+    asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     ready = bed.segmilter.log().count(" ready: ")
     bed.segmilter.process.send_signal(signal.SIGUSR2)
@@ -156,8 +156,7 @@ def upgrade(checks: report.Checks, bed: Bed) -> None:
                 "answered (one may be cut)")
     checks.that(read(bed)["messages_total"] == 0 and bot(bed, "upgraded").startswith("550") and read(bed)["messages_total"] == 1,
                 "the counts begin anew")
-    bed.segmilter.process.kill()
-    bed.segmilter.process.wait()
+    bed.segmilter.kill()
     wait_until(lambda: not fetch(bed, PAGE), 10, "the port to be free")
     checks.that(True, "the supervisor is killed: nobody listens any more, so that a new start finds the port free")
     bed.segmilter.start()

@@ -42,7 +42,7 @@ class Probe:
     def __init__(self, bed: Bed):
         self.longest, self.asked, self.failed, self._over = 0.0, 0, "", threading.Event()
         self._bed = bed
-        self._thread = threading.Thread(target=self._ask)
+        self._thread = threading.Thread(target=self._ask, daemon=True)
         self._thread.start()
 
     def _ask(self) -> None:

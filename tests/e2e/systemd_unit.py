@@ -207,7 +207,7 @@ def stop(checks: report.Checks, house: House) -> None:
     client.envelope(FROM, TO)
     client.expect("DATA", 354)
     client.send(b"Message-Id: <open@sender.example>\r\nX-Test-Id: open\r\nSubject: x\r\n\r\n")
-    stopping = threading.Thread(target=lambda: machine.systemctl("stop", UNIT))
+    stopping = threading.Thread(target=lambda: machine.systemctl("stop", UNIT), daemon=True)
     stopping.start()
     wait_until(lambda: house.count("draining") > 0 and machine.systemctl("is-active", UNIT, check=False) == "deactivating", 10, "the drain")
     pattern = house.label("meanwhile").get("pattern")

@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -140,8 +139,8 @@ def main() -> int:
 
         between, open_session = bed.smtp(), bed.smtp()
         open_session.envelope(FROM, TO)
-        stopping = threading.Thread(target=bed.segmilter.process.terminate)
-        stopping.start()
+        bed.segmilter.let_go()
+        bed.segmilter.process.terminate()
         wait_until(lambda: "draining" in bed.segmilter.log(), 10, "the drain")
         time.sleep(0.3)
         unlabelled(checks, bed, "while it drains")

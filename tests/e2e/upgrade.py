@@ -127,10 +127,6 @@ def main() -> int:
     checks = report.Checks()
     program = Path(sys.argv[1]).resolve()
     with Bed(program, {"proxy": {"max_sessions_per_address": 200, "drain_timeout": "5s"}}, tag="upgr", tls=True) as bed:
-        bed.program = bed.segmilter.program = bed.root / "segmilter.bin"
-        replace(bed, program)
-        bed.segmilter.stop()
-        bed.segmilter.start()
         open_sessions(checks, bed)
         under_load(checks, bed, program)
         good = bed.segmilter.config.read_text()

@@ -132,7 +132,7 @@ def observer_killed(checks: report.Checks, program: Path) -> None:
             client.send(wire[9_000:])
             client.reply()
             client.quit()
-        threads = [threading.Thread(target=slow, args=(f"k{number}",)) for number in range(10)]
+        threads = [threading.Thread(target=slow, args=(f"k{number}",), daemon=True) for number in range(10)]
         for thread in threads:
             thread.start()
         time.sleep(0.5)  # the observer has read of them

@@ -31,6 +31,8 @@ import time
 import unittest
 
 PROGRAM = ""
+# Under tests/coverage the filter writes files.
+GENERAL = "[general]\nseccomp = false" if os.environ.get("SEGMILTER_COVERAGE") else ""
 
 ALL_ACTIONS = 0x1FF
 ALL_STEPS = 0x1FFFFF
@@ -46,7 +48,7 @@ class Milter:
 
     def __init__(self, path, offered_steps=ALL_STEPS):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(20)
+        self.socket.settimeout(120)
         try:
             self.socket.connect(path)
         except OSError:
@@ -242,16 +244,17 @@ class Observer:
 class Filter:
     """A running filter process with its own directory, observer and control line."""
 
-    def __init__(self, policy="", extra="", filter_lines="", observer=True, supervised=True):
+    def __init__(self, policy="", extra="", filter_lines="", observer=True, supervised=True, evidence_timeout="5s"):
         self.directory = tempfile.mkdtemp(prefix="segmilter-")
         self.socket = self.directory + "/milter.sock"
         self.policy = policy
         self.extra = extra
         self.filter_lines = filter_lines
+        self.evidence_timeout = evidence_timeout  # short only where the observer is to be too late
         self.observer = Observer(self.directory + "/evidence.sock") if observer else None
         self.log_path = self.directory + "/log"
         self.control, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.control.settimeout(20)
+        self.control.settimeout(120)
         with open(self.directory + "/segmilter.toml", "w") as file:
             file.write(self.config())
         command = [PROGRAM, self.directory + "/segmilter.toml"]
@@ -274,6 +277,7 @@ class Filter:
 
     def config(self, policy=None, filter_lines=None):
         return f"""
+{GENERAL}
 [log]
 format = "json"
 level = "debug"
@@ -284,7 +288,7 @@ socket = "{self.directory}/evidence.sock"
 [filter]
 socket = "unix:{self.socket}"
 socket_group = ""
-evidence_timeout = "400ms"
+evidence_timeout = "{self.evidence_timeout}"
 {self.filter_lines if filter_lines is None else filter_lines}
 [policy]
 {self.policy if policy is None else policy}
@@ -311,7 +315,7 @@ evidence_timeout = "400ms"
     def stop(self):
         self.control.close()
         try:
-            return self.process.wait(20)
+            return self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
@@ -332,7 +336,7 @@ evidence_timeout = "400ms"
         self.close()
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -482,13 +486,42 @@ class Header(WithOneFilter):
         self.assertEqual(deleted(edits), [3, 2, 1])
         self.assertEqual(self.filter.messages("4FORGED")[0]["forged"], 3)
 
-    def test_a_flood_of_forged_headers_is_bounded(self):
+    def test_thousands_of_forged_headers_are_deleted(self):
         with self.filter.milter() as milter:
             milter.connect()
-            edits, answer, _ = milter.message(headers=[NAME] * 3000)
+            edits, answer, _ = milter.message(headers=[NAME] * 4400, queue_id="4MANY")
         self.assertEqual(answer, b"c")
-        self.assertEqual(deleted(edits), list(range(500, 0, -1)))
+        self.assertEqual(deleted(edits), list(range(4400, 0, -1)))
         inserted(edits)
+        line = self.filter.messages("4MANY")[0]
+        self.assertEqual(line["forged"], 4400)
+        self.assertNotIn("deleted", line)
+
+    def test_a_message_with_more_forged_headers_than_can_be_deleted_is_refused_in_monitor_mode_too(self):
+        with self.filter.milter() as milter:
+            milter.connect()
+            edits, answer, data = milter.message(headers=[NAME] * 4500, queue_id="4FLOOD")
+            self.assertEqual((edits, answer), ([], b"y"))
+            self.assertEqual(data, b"550 5.7.1 Too many X-Protocol-Pattern header fields\0")
+            line = self.filter.messages("4FLOOD")[0]
+            self.assertEqual((line["forged"], line["deleted"]), (4500, 0))
+            self.assertNotIn("pattern", line)
+            milter.message(queue_id="4NEXT")
+            self.assertEqual([asked(q)["after"] for q in self.observer.questions], ["1"])
+
+    def test_the_header_goes_below_postfixs_own_received_also_where_fields_were_put_in_front(self):
+        # What was sent has fields that end at 60, 600 and 800.
+        sent = [(b"Received", b"x" * 48), (b"X-Long", b"x" * 530), (b"X-Other", b"x" * 189)]
+        for front in (0, 1, 3):
+            with self.subTest(front=front), self.filter.milter() as milter:
+                milter.connect()
+                milter.mail()
+                for number in range(front):
+                    milter.header(b"X-Policy", b" %d" % number)
+                for name, value in sent:
+                    milter.header(name, b" " + value)
+                edits, _, _ = milter.end()
+                self.assertEqual(inserted(edits)[0], 1 + front)
 
     def test_forged_headers_of_one_message_are_not_those_of_the_next(self):
         with self.filter.milter() as milter:
@@ -682,7 +715,7 @@ class Evidence(unittest.TestCase):
             milter.connect()
             begin = time.monotonic()
             edits, answer, _ = milter.message()
-            self.assertLess(time.monotonic() - begin, 3)
+            self.assertLess(time.monotonic() - begin, 30)
         self.assertEqual(answer, b"c")
         found = fields(inserted(edits)[1])[1]
         self.assertEqual(found["pattern"], "unobserved")
@@ -693,7 +726,7 @@ class Evidence(unittest.TestCase):
             self.assertEqual(self.reason(running), "error")
 
     def test_an_observer_that_hangs_is_a_timeout(self):
-        with Filter() as running:
+        with Filter(evidence_timeout="400ms") as running:
             running.observer.answer = lambda question: None
             self.assertEqual(self.reason(running), "timeout")
 
@@ -773,7 +806,7 @@ class Actions(unittest.TestCase):
 
 class Policy(unittest.TestCase):
     def test_the_breaker_suspends_rejects_and_closes_by_itself(self):
-        breaker = '[breaker]\nwindow = "1s"\nmin_messages = 3\nhold = "1s"\n'
+        breaker = '[breaker]\nwindow = "5s"\nmin_messages = 3\nhold = "5s"\n'
         with Filter(policy=REJECT, extra=breaker) as filter_:
             answers = []
             for port in range(1, 6):
@@ -896,7 +929,7 @@ class Process(unittest.TestCase):
     def test_a_second_filter_does_not_take_the_socket_away(self):
         with Filter() as running:
             command = [PROGRAM, running.directory + "/segmilter.toml"]
-            second = subprocess.run(command, capture_output=True, text=True, timeout=20)
+            second = subprocess.run(command, capture_output=True, text=True, timeout=120)
             self.assertEqual(second.returncode, 78)
             self.assertIn("another process listens there", second.stderr)
             running.milter().close()
@@ -928,7 +961,7 @@ class Process(unittest.TestCase):
     def test_without_a_supervisor_sigterm_ends_it(self):
         with Filter(supervised=False) as running:
             running.process.send_signal(signal.SIGTERM)
-            self.assertEqual(running.process.wait(20), 0)
+            self.assertEqual(running.process.wait(120), 0)
 
     def test_reload_changes_the_policy_of_open_sessions(self):
         with Filter() as running, running.milter() as milter:
@@ -966,7 +999,7 @@ class Process(unittest.TestCase):
                 self.assertEqual(milter.message()[1], b"c")
                 self.assertIsNone(running.process.poll())
             begin = time.monotonic()
-            self.assertEqual(running.process.wait(20), 0)
+            self.assertEqual(running.process.wait(120), 0)
             self.assertLess(time.monotonic() - begin, 4)
 
     def test_drain_ends_at_its_limit(self):
@@ -974,7 +1007,7 @@ class Process(unittest.TestCase):
             shorter = running.config().replace('drain_timeout = "5s"', 'drain_timeout = "1s"')
             running.control.send(b"reload\n" + shorter.encode())
             running.control.send(b"drain")
-            self.assertEqual(running.process.wait(20), 0)
+            self.assertEqual(running.process.wait(120), 0)
             self.assertTrue(running.logged("drain timeout"))
             del milter
 
@@ -984,14 +1017,14 @@ class Process(unittest.TestCase):
             successor = socket.socket(socket.AF_UNIX)
             successor.bind(running.socket)
             running.control.send(b"drain")
-            self.assertEqual(running.process.wait(20), 0)
+            self.assertEqual(running.process.wait(120), 0)
             self.assertTrue(os.path.exists(running.socket))
             successor.close()
 
     def test_a_supervisor_that_is_gone_means_drain(self):
         with Filter() as running:
             running.control.close()
-            self.assertEqual(running.process.wait(20), 0)
+            self.assertEqual(running.process.wait(120), 0)
 
 
 class Load(unittest.TestCase):
@@ -1006,7 +1039,7 @@ class Load(unittest.TestCase):
                     with running.milter() as milter:
                         milter.connect(port=port)
                         milter.helo()
-                        barrier.wait(30)
+                        barrier.wait(120)
                         for i in range(messages):
                             edits, answer, _ = milter.message(queue_id=f"4P{port}N{i}")
                             inserted(edits)
@@ -1017,7 +1050,7 @@ class Load(unittest.TestCase):
 
             Observer.trace(1, "0"), Observer.trace(2, "0"), Observer.trace(3, "0")
             running.observer.answer = running.observer.saw
-            threads = [threading.Thread(target=one, args=(2000 + i,)) for i in range(sessions)]
+            threads = [threading.Thread(target=one, args=(2000 + i,), daemon=True) for i in range(sessions)]
             for thread in threads:
                 thread.start()
             for thread in threads:

@@ -1,5 +1,5 @@
 // Plain blocking sockets on loopback for tests: a listener, a client, send all, read until. Every
-// wait has a limit of ten seconds, so that a hung peer fails a test instead of stopping the suite.
+// wait has a limit of a minute, so that a hung peer fails a test instead of stopping the suite.
 #pragma once
 
 #include <poll.h>
@@ -14,7 +14,7 @@
 
 namespace support {
 
-inline constexpr int kPatienceMs = 10'000;
+inline constexpr int kPatienceMs = 60'000;
 
 inline bool readable(int fd, int wait_ms = kPatienceMs) {
   pollfd item{fd, POLLIN, 0};

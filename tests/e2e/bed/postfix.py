@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .mail import Mailbox
 from .netns import Namespace
-from .process import alive, end_pids, wait_until
+from .process import PATIENCE, alive, check_needed, children, end_pids, need_alive, not_needed, title, wait_until
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples/postfix"
 EXAMPLE = EXAMPLES / "listen"
@@ -57,6 +57,7 @@ class Postfix:
         self.space, self.root, self.conf = space, root, root / "conf"
         self.resolver = ""  # address of a name server; empty: the machine's own settings, and no look-ups
         self.log_file = root / "mail.log"
+        self._name = f"Postfix of {root}"
         for folder in (self.conf, root / "queue", root / "data", root / "mail"):
             folder.mkdir(parents=True)
         shutil.chown(root / "data", "postfix")
@@ -87,9 +88,12 @@ class Postfix:
     def start(self) -> None:
         self._control("start")
         wait_until(lambda: "daemon started" in self.log(), 20, "Postfix to start")
+        pid = self.master_pid()
+        need_alive(self._name, lambda: "" if alive(pid) else "has ended")
 
     def stop(self) -> None:
         """Stops at once: `postfix stop` would let sessions finish."""
+        not_needed(self._name)
         pid = self.master_pid()
         if pid and alive(pid):
             self._control("abort", check=False)
@@ -124,20 +128,31 @@ class Postfix:
     def wait_delivered(self, name: str, count: int, seconds: float = 60) -> list:
         """Waits for `count` messages in NAME's maildir, or until the queue stood still."""
         box = self.mailbox(name)
-        deadline, last, since = time.monotonic() + seconds, -1, time.monotonic()
+        deadline, last, since = time.monotonic() + PATIENCE * seconds, -1, time.monotonic()
         while box.count() < count and time.monotonic() < deadline:
             if box.count() != last:
                 last, since = box.count(), time.monotonic()
             if not self.queued() and time.monotonic() - since > 8:
                 break
+            check_needed(f"{count} messages for {name}")
             time.sleep(0.1)
         return box.messages()
 
     def set(self, line: str) -> None:
-        """Changes main.cf of the running instance."""
+        """Changes main.cf of the running instance. Who comes next is served by the new settings."""
         self.space.run("postconf", "-c", self.conf, "-e", line)
+        before = [pid for pid in children(self.master_pid()) if re.search("smtpd|cleanup", title(pid))]
         self._control("reload")
-        time.sleep(0.5)  # services that are up take it with their next client
+        # A server that has a client goes on with the old settings, and takes no other.
+        wait_until(lambda: not self._idle(before), 20, "Postfix's old servers to end")
+
+    def _idle(self, pids: list[int]) -> list[int]:
+        """Those that are alive without a client. Where there are clients, their messages need cleanup."""
+        listing = self.space.run("ss", "-Htnp", "state", "established", capture_output=True, text=True).stdout
+        busy = {int(pid) for pid in re.findall(r"pid=(\d+)", listing)}
+        if busy.intersection(pids):
+            pids = [pid for pid in pids if "cleanup" not in title(pid)]
+        return [pid for pid in pids if alive(pid) and pid not in busy]
 
     def flush(self) -> None:
         self.space.run("postqueue", "-c", self.conf, "-f", check=False)

@@ -1,4 +1,8 @@
-"""Child processes of the bed: started, waited for, ended by their own ids."""
+"""Child processes of the bed: started, waited for, ended by their own ids.
+
+A wait ends when its condition holds. It fails at once when a process has died that the bed needs, and in the end at its
+limit. The limit says when a test hangs; it measures nothing, so it is far above what a slow or shared machine takes.
+"""
 import os
 import signal
 import subprocess
@@ -6,15 +10,44 @@ import time
 from pathlib import Path
 
 
+PATIENCE = 6  # a machine may be so many times slower than one that is fast
+
+_needed = {}
+
+
+class Died(Exception):
+    """A process has ended without which nothing that is waited for will happen."""
+
+
+def need_alive(name: str, ended) -> None:
+    """From now on no wait goes on when ended() gives a reason, until not_needed(name)."""
+    _needed[name] = ended
+
+
+def not_needed(name: str) -> None:
+    _needed.pop(name, None)
+
+
+def check_needed(what: str) -> None:
+    """Raises Died when a process has ended that is needed for `what`."""
+    for name, ended in list(_needed.items()):
+        if reason := ended():
+            not_needed(name)  # told once
+            raise Died(f"{name} {reason} while the test waited for {what}")
+
+
 def wait_until(condition, seconds: float, what: str, every: float = 0.05):
-    """Polls condition() until it is true and returns its value; TimeoutError names what was awaited."""
-    deadline = time.monotonic() + seconds
+    """Polls condition() until it is true and returns its value; TimeoutError names what was awaited. `seconds`: what a
+    fast machine may take at most."""
+    limit = PATIENCE * seconds
+    deadline = time.monotonic() + limit
     while True:
         value = condition()
         if value:
             return value
+        check_needed(what)
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds:g} s for {what}")
+            raise TimeoutError(f"waited {limit:g} s for {what}")
         time.sleep(every)
 
 

@@ -1,4 +1,5 @@
 """One running segmilter: its configuration (the example's, with other paths), its processes, its log."""
+import os
 import re
 import shutil
 import signal
@@ -6,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from .netns import Namespace
-from .process import children, end, end_pids, title, wait_until
+from .process import children, end, end_pids, need_alive, not_needed, title, wait_until
 from .postfix import EXAMPLES
 
 USER = "nobody"  # any account without rights; packages make one called segmilter
@@ -24,6 +25,7 @@ class Segmilter:
         self.space, self.program, self.root, self.queue = space, program, root, queue
         self.config, self.log_file = root / "segmilter.toml", root / "segmilter.log"
         self.process: subprocess.Popen | None = None
+        self._name = f"segmilter of {root}"
         root.mkdir(parents=True)
         shutil.chown(root, USER)
         sockets = queue / "segmilter"
@@ -51,11 +53,16 @@ class Segmilter:
         text = text.replace("/etc/segmilter", str(self.root))
         # Programs that send thousands of messages do so from one address.
         text = overlay(text, {} if self.observer == "wire" else {"proxy": {"max_rate_per_address": 0}})
+        # A proxy that has to wait for its processor is not one that hangs.
+        text = overlay(text, {"filter": {"evidence_timeout": "3s"}})
+        if os.environ.get("SEGMILTER_COVERAGE"):
+            text = overlay(text, {"general": {"seccomp": False}})  # counts are written to files
         self.config.write_text(overlay(text, settings or {}))
 
     def start(self, log: Path | None = None, without: tuple[str, ...] = ()) -> None:
         """`log`: another place to write it to; `without`: capabilities that root does not have this time."""
         begin = len(self.log()) if log is None else None
+        not_needed(self._name)
         bounds = ["setpriv", "--bounding-set", ",".join(f"-{name}" for name in without)] if without else []
         with open(log or self.log_file, "ab") as log:
             self.process = subprocess.Popen(
@@ -65,6 +72,21 @@ class Segmilter:
             wait_until(lambda: self._ready() and (begin is None or " ready: " in self.log()[begin:]), 20, "segmilter to be ready")
         except (TimeoutError, RuntimeError) as error:
             raise RuntimeError(f"{error}; its log:\n{self.log()[-3000:]}") from None
+        need_alive(self._name, self._ended)
+
+    def _ended(self) -> str:
+        status = self.process.poll()
+        return "" if status is None else f"ended with status {status}"
+
+    def let_go(self) -> None:
+        """It will end, and is meant to."""
+        not_needed(self._name)
+
+    def kill(self) -> None:
+        """The supervisor; its children find out."""
+        self.let_go()
+        self.process.kill()
+        self.process.wait()
 
     def _ready(self) -> bool:
         if self.process.poll() is not None:
@@ -103,6 +125,7 @@ class Segmilter:
 
     def stop(self) -> int | None:
         """TERM; a second one, which means "at once", when open sessions keep it."""
+        self.let_go()
         if not self.process:
             return None
         family = children(self.process.pid)

@@ -108,6 +108,8 @@ class Bed:
             self.root = Path(tempfile.mkdtemp(prefix="segmilter-bed-"))
             self.root.chmod(0o755)
             stack.callback(shutil.rmtree, self.root, ignore_errors=True)
+            if self.program:
+                self.program = self._installed(self.program)
             self.link = Link(self._tag)
             stack.callback(self.link.delete)
             stack.callback(self._end_strays)
@@ -128,6 +130,13 @@ class Bed:
                 self.segmilter.start()
             self._stack = stack.pop_all()
         return self
+
+    def _installed(self, program: Path) -> Path:
+        """Where its user can read it, as an installed one: at an upgrade the program starts itself again. A checkout may
+        lie in a folder that only root may enter."""
+        place = self.root / "installed"
+        place.mkdir()
+        return Path(shutil.copy2(program, place))
 
     def __exit__(self, kind, *_):
         if kind and not issubclass(kind, (KeyboardInterrupt, SystemExit)):

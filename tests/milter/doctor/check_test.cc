@@ -115,6 +115,64 @@ TEST_CASE("smtpd_milters: what is wrong, and one line that mends it") {
   }
 }
 
+TEST_CASE("a filter before the queue hides the message from milters, and may stand behind it") {
+  const auto findings = check_milters(patient({.main = "smtpd_proxy_filter = 127.0.0.1:10026\n"}));
+  REQUIRE(found(findings, State::Fail, "shows milters no message"));
+  CHECK(findings[0].mend ==
+        std::vector<std::string>{
+            "postconf -P 127.0.0.1:10025/inet/smtpd_proxy_filter=",
+            "postconf -P '127.0.0.1:10025/inet/content_filter=smtp:[127.0.0.1]:10026'",
+            "postfix reload"});
+  for (const char* value : {"inet:[::1]:10026", "inet:scanner.example:10026"}) {
+    INFO(value);
+    const auto other =
+        check_milters(patient({.main = fmt::format("smtpd_proxy_filter = {}\n", value)}));
+    REQUIRE(found(other, State::Fail, "shows milters no message"));
+    CHECK(other[0].mend.size() == 3);
+  }
+  const auto socket = check_milters(patient({.main = "smtpd_proxy_filter = unix:private/scan\n"}));
+  REQUIRE(found(socket, State::Fail, "shows milters no message"));
+  CHECK(socket[0].mend.empty());
+}
+
+TEST_CASE("what a content filter brings back over loopback need not come by the milters again") {
+  const std::string services =
+      "127.0.0.1:10025 inet n - n - - smtpd\n127.0.0.1:10026 inet n - n - - smtpd\n";
+  const std::string filter = "content_filter = scan:[127.0.0.1]:10024\n";
+  const auto proxy = Case{}.overrides;
+  const auto look = [&](const std::string& main, const std::string& overrides) {
+    return check_milters(
+        patient({.main = main, .services = services, .overrides = proxy + overrides}));
+  };
+  const std::string back = "127.0.0.1:10026/inet/";
+  const auto findings = look(filter, "");
+  REQUIRE(found(findings, State::Warn, "a second time"));
+  CHECK(findings[0].mend ==
+        std::vector<std::string>{"postconf -P " + back + "receive_override_options=no_milters",
+                                 "postfix reload"});
+  const auto more = look(filter, back +
+                                     "receive_override_options = no_address_mappings, "
+                                     "no_unknown_recipient_checks\n");
+  REQUIRE(found(more, State::Warn, "a second time"));
+  CHECK(more[0].mend[0].find("no_address_mappings,no_unknown_recipient_checks,no_milters") !=
+        std::string::npos);
+  CHECK(look(filter, back + "receive_override_options = no_milters\n")[0].state == State::Ok);
+  CHECK(look(filter, back + "smtpd_milters = \n")[0].state == State::Ok);
+  CHECK(look("", "")[0].state == State::Ok);
+  CHECK(look("content_filter = pipe:\n", "")[0].state == State::Ok);
+}
+
+TEST_CASE("the host of a content filter is one whose mail is not judged") {
+  const std::string main = "content_filter = smtp:[192.0.2.99]:10024\n";
+  const auto findings = check_milters(
+      patient({.toml = kListen + "[exempt]\nnetworks = [\"198.51.100.0/24\"]\n", .main = main}));
+  REQUIRE(found(findings, State::Warn, "192.0.2.99 is not in exempt.networks"));
+  CHECK(findings[0].setting == "[exempt] networks = [\"198.51.100.0/24\", \"192.0.2.99\"]");
+  const auto exempt = check_milters(
+      patient({.toml = kListen + "[exempt]\nnetworks = [\"192.0.2.0/24\"]\n", .main = main}));
+  CHECK(exempt[0].state == State::Ok);
+}
+
 TEST_CASE("the same socket has several spellings") {
   for (const char* address :
        {"unix:segmilter/milter.sock", "unix:/var/spool/postfix/segmilter/milter.sock",

@@ -162,6 +162,9 @@ TEST_CASE("a path that no unix socket can have is an error") {
   CHECK(client.ask({.client = endpoint("192.0.2.7:1")}).reason == Reason::Error);
 }
 
+// Than the time limits of these questions, also on a machine with other work.
+constexpr milliseconds kMuchLonger(20'000);
+
 TEST_CASE("an observer that says nothing costs the time limit and not more") {
   Place place;
   const auto listener = listen_at(place.socket());
@@ -170,7 +173,7 @@ TEST_CASE("an observer that says nothing costs the time limit and not more") {
   CHECK(client.ask({.client = endpoint("192.0.2.7:1")}).reason == Reason::Timeout);
   const auto took = std::chrono::steady_clock::now() - begin;
   CHECK(took >= milliseconds(100));
-  CHECK(took < milliseconds(1500));
+  CHECK(took < kMuchLonger);
 }
 
 TEST_CASE("an observer whose backlog is full costs the time limit and not more") {
@@ -180,7 +183,7 @@ TEST_CASE("an observer whose backlog is full costs the time limit and not more")
   for (int i = 0; i < 4; ++i) {
     const auto begin = std::chrono::steady_clock::now();
     CHECK(client.ask({.client = endpoint("192.0.2.7:1")}).reason == Reason::Timeout);
-    CHECK(std::chrono::steady_clock::now() - begin < milliseconds(1500));
+    CHECK(std::chrono::steady_clock::now() - begin < kMuchLonger);
   }
 }
 
@@ -188,7 +191,7 @@ TEST_CASE("an observer that trickles cannot outlast the time limit") {
   Place place;
   Server server(place.socket(), [](int fd) {
     char byte = 0;
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < 6000; ++i) {  // a minute
       if (send(fd, "x", 1, MSG_NOSIGNAL) < 0 || recv(fd, &byte, 1, MSG_DONTWAIT) == 0) return;
       usleep(10'000);
     }
@@ -196,5 +199,5 @@ TEST_CASE("an observer that trickles cannot outlast the time limit") {
   const evidence::Client client(place.socket(), milliseconds(100));
   const auto begin = std::chrono::steady_clock::now();
   CHECK(client.ask({.client = endpoint("192.0.2.7:1")}).reason == Reason::Timeout);
-  CHECK(std::chrono::steady_clock::now() - begin < milliseconds(1500));
+  CHECK(std::chrono::steady_clock::now() - begin < kMuchLonger);
 }

@@ -333,6 +333,23 @@ TEST_CASE("a failure while a message is judged is an error, and its forged heade
   CHECK(judgement.forged() == 1);
 }
 
+TEST_CASE("evidence that is partial and empty does not escape what is done with unobserved mail") {
+  config::Config settings;
+  settings.policy.mode = classifier::Policy::Mode::Enforce;
+  settings.acting.on_unobserved = config::Acting::Fallback::Tempfail;
+  for (const auto reason : {Reason::Full, Reason::Dropped}) {
+    Script script;
+    classifier::Trace empty = without(reason, 1);
+    empty.state = State::Partial;
+    script.answers = {empty};
+    auto connection = from("192.0.2.7:1");
+    connection.mail("<a@sender.example>", "", false);
+    const auto judgement = connection.end_of_message(settings, script, kNow);
+    CHECK(judgement.footing == filter::Footing::Unobserved);
+    CHECK(judgement.decision.action == classifier::Action::Tempfail);
+  }
+}
+
 TEST_CASE("exemptions can be switched off") {
   config::Config settings;
   settings.exempt.authenticated = false;
@@ -342,6 +359,43 @@ TEST_CASE("exemptions can be switched off") {
   connection.mail("<a@sender.example>", "alice", false);
   CHECK(connection.end_of_message(settings, script, kNow).exempt == Exemption::None);
   CHECK(script.questions.size() == 1);
+}
+
+TEST_CASE("mail over loopback that no observer saw is exempt even where loopback is judged") {
+  config::Config settings;
+  settings.exempt.loopback = false;
+  for (const std::string client : {"127.0.0.1:1", "[::1]:1", "192.0.2.7:1"}) {
+    INFO(client);
+    Script script;
+    script.answers = {without(Reason::NoSession, 1)};
+    auto connection = from(client);
+    connection.mail("<a@sender.example>", "", false);
+    connection.header("X-Protocol-Pattern");  // of its first way through Postfix
+    const auto judgement = connection.end_of_message(settings, script, kNow);
+    const bool outside = client == "192.0.2.7:1";
+    CHECK(judgement.exempt == (outside ? Exemption::None : Exemption::Loopback));
+    CHECK(judgement.strip == outside);
+  }
+}
+
+TEST_CASE("a message with more headers of our name than can be deleted is not judged") {
+  Script script;
+  auto connection = from("192.0.2.7:1");
+  connection.mail("<a@sender.example>", "", false);
+  for (int i = 0; i < 5000; ++i) connection.header("X-Protocol-Pattern", "forged", false);
+  CHECK(connection.end_of_message(kDefaults, script, kNow).flood);
+  CHECK(script.questions.empty());
+  connection.mail("<a@sender.example>", "", false);
+  CHECK_FALSE(connection.end_of_message(kDefaults, script, kNow).flood);
+  CHECK(script.questions == std::vector<Question>{{"192.0.2.7:1", 1}});
+}
+
+TEST_CASE("one's own clients may bring as many headers of our name as they like") {
+  Script script;
+  auto connection = from("127.0.0.1:1");
+  connection.mail("<a@sender.example>", "", false);
+  for (int i = 0; i < 5000; ++i) connection.header("X-Protocol-Pattern", "x", false);
+  CHECK_FALSE(connection.end_of_message(kDefaults, script, kNow).flood);
 }
 
 TEST_CASE("a login holds for the message it was given with") {

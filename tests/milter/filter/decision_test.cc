@@ -6,6 +6,7 @@
 #include <set>
 
 using classifier::Action;
+using classifier::Pattern;
 using classifier::Policy;
 using classifier::Reason;
 using filter::Decision;
@@ -123,17 +124,46 @@ TEST_CASE("an open breaker suspends rejects and deferrals, and nothing else") {
 }
 
 TEST_CASE("what kind of footing each reason is") {
-  classifier::Trace trace;
-  CHECK(filter::footing(trace) == Footing::Evidence);
-  trace.state = classifier::State::Partial;
-  trace.reason = Reason::Dropped;
-  CHECK(filter::footing(trace) == Footing::Evidence);
   const std::set<Reason> failures{Reason::Timeout, Reason::Busy, Reason::Error};
   for (const auto reason :
        {Reason::NoSession, Reason::Lost, Reason::Ambiguous, Reason::Encrypted, Reason::NoCapture,
         Reason::NotMail, Reason::Timeout, Reason::Busy, Reason::Error}) {
     const auto expected = failures.count(reason) != 0 ? Footing::Failed : Footing::Unobserved;
-    CHECK(filter::footing(classifier::unobserved(reason, 1)) == expected);
+    CHECK(filter::footing(classifier::unobserved(reason, 1), Pattern::Unobserved) == expected);
+  }
+}
+
+TEST_CASE("partial evidence from which nothing could be told is none") {
+  using classifier::State;
+  struct Row {
+    const char* label;
+    State state;
+    Reason reason;
+    std::vector<std::uint32_t> segments;
+    Footing expected;
+  };
+  const Row rows[] = {
+      {"whole", State::Complete, Reason::None, {1448, 1448, 200}, Footing::Evidence},
+      {"whole, in one segment", State::Complete, Reason::None, {600}, Footing::Evidence},
+      {"a part, enough to judge",
+       State::Partial,
+       Reason::Dropped,
+       {1448, 1448, 1448, 200},
+       Footing::Evidence},
+      {"full, and no segment", State::Partial, Reason::Full, {}, Footing::Unobserved},
+      {"dropped, and no segment", State::Partial, Reason::Dropped, {}, Footing::Unobserved},
+      {"dropped, and one segment", State::Partial, Reason::Dropped, {7}, Footing::Unobserved},
+  };
+  for (const Row& row : rows) {
+    INFO(row.label);
+    classifier::Trace trace;
+    trace.state = row.state;
+    trace.reason = row.reason;
+    trace.path.mss = 1448;
+    trace.size = 6000;
+    for (const auto size : row.segments) trace.segments.push_back({.size = size});
+    const auto verdict = classifier::classify(trace, {}, nullptr);
+    CHECK(filter::footing(trace, verdict.pattern) == row.expected);
   }
 }
 

@@ -9,30 +9,11 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "milter/net/fd.h"
+#include "tests/support/captured_stderr.h"
 
 namespace {
 
-// Everything written to stderr while it lives.
-class Captured {
- public:
-  Captured() : before_(dup(STDERR_FILENO)), file_(std::tmpfile()) {
-    dup2(fileno(file_), STDERR_FILENO);
-  }
-  ~Captured() {
-    dup2(before_.get(), STDERR_FILENO);
-    std::fclose(file_);
-  }
-  std::string text() {
-    std::string result(static_cast<std::size_t>(lseek(fileno(file_), 0, SEEK_END)), '\0');
-    REQUIRE(pread(fileno(file_), result.data(), result.size(), 0) >= 0);
-    return result;
-  }
-
- private:
-  net::Fd before_;
-  std::FILE* file_;
-};
+using Captured = support::CapturedStderr;
 
 config::Log text_log(std::string level = "info") {
   return {config::Log::Target::Stderr, config::Log::Format::Text, std::move(level)};

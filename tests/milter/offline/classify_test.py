@@ -19,7 +19,7 @@ KEYS = {"file", "client", "server", "message", "pattern", "writer", "path", "con
 
 
 def classify(*arguments, stdin=b""):
-    done = subprocess.run([PROGRAM, "classify", *map(str, arguments)], input=stdin, capture_output=True, timeout=60)
+    done = subprocess.run([PROGRAM, "classify", *map(str, arguments)], input=stdin, capture_output=True, timeout=300)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 

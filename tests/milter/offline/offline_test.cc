@@ -3,7 +3,7 @@
 #include <unistd.h>
 #include <catch2/catch.hpp>
 
-#include <chrono>
+#include <ctime>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -172,9 +172,9 @@ TEST_CASE("a thousand mutated captures are read to an end, each in bounded time"
     }
     file.write(bytes);
     INFO("round " << round);
-    const auto began = std::chrono::steady_clock::now();
+    const std::clock_t began = std::clock();
     const Read got = classify(file.path());
-    CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(5));
+    CHECK((std::clock() - began) / CLOCKS_PER_SEC < 5);
     CHECK((got.outcome.kind == Outcome::Kind::Good || !got.outcome.warning.empty()));
   }
 }

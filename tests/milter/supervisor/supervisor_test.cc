@@ -2,6 +2,7 @@
 // by tests/milter/cli/run_test.py.
 #include "milter/supervisor/supervisor.h"
 
+#include <poll.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -32,7 +33,7 @@ std::string end_of(Child& child) {
 
 // The supervisor's end does not block, so wait for the word.
 void hear_ready(Child& child) {
-  for (int tries = 0; tries < 5000 && !child.hear(supervisor::Clock::now()); ++tries) usleep(1000);
+  for (int tries = 0; tries < 60'000 && !child.hear(supervisor::Clock::now()); ++tries) usleep(1000);
 }
 
 }  // namespace
@@ -95,7 +96,8 @@ TEST_CASE("a child that does not answer for long is noticed, one that answers is
   CHECK_FALSE(child.ping(now + 10s));
   hear_ready(child);
   CHECK(child.ping(now + 1s));
-  usleep(100'000);
+  pollfd word{child.control_fd(), POLLIN, 0};
+  REQUIRE(poll(&word, 1, 60'000) == 1);
   CHECK_FALSE(child.hear(now + 9s));  // a word, and not that it is ready
   CHECK(child.ping(now + 18s));
   CHECK_FALSE(child.ping(now + 19s));

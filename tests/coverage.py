@@ -1,0 +1,51 @@
+"""The table of tests/coverage: lines run, by folder and file, and the reason for each file of the data path below 90 %.
+
+    coverage.py SUMMARY.json      as gcovr --json-summary writes it
+"""
+import json
+import sys
+from collections import defaultdict
+
+WANTED = 90.0
+# What a message's bytes, its evidence and its verdict pass through. Beside it stand the commands, doctor, the desk and the
+# supervisor.
+DATA_PATH = ("classifier/", "milter/capture/", "milter/evidence/", "milter/filter/", "milter/log/", "milter/net/",
+             "milter/proxy/", "milter/seal/", "milter/wire/")
+# Why a file of the data path may be below, in a sentence. Nothing else may.
+REASONS = {
+}
+
+
+def share(covered: int, total: int) -> float:
+    return 100.0 * covered / total if total else 100.0
+
+
+def main() -> int:
+    with open(sys.argv[1], encoding="utf-8") as file:
+        files = {one["filename"]: (one["line_covered"], one["line_total"]) for one in json.load(file)["files"]}
+    folders, path = defaultdict(list), [0, 0]
+    for name, lines in files.items():
+        folders[name.rsplit("/", 1)[0]].append((name, *lines))
+        if name.startswith(DATA_PATH):
+            path = [path[0] + lines[0], path[1] + lines[1]]
+    if not path[1]:
+        print("no file of the data path was run", file=sys.stderr)
+        return 1
+    unexplained = []
+    for folder, rows in sorted(folders.items()):
+        print(f"{folder:34}{sum(row[2] for row in rows):8} lines {share(sum(r[1] for r in rows), sum(r[2] for r in rows)):6.1f} %")
+        for name, covered, total in sorted(rows):
+            if share(covered, total) >= WANTED:
+                continue
+            reason = REASONS.get(name, "")
+            if name.startswith(DATA_PATH) and not reason:
+                unexplained.append(name)
+            print(f"    {name.rsplit('/', 1)[1]:30}{total:8} lines {share(covered, total):6.1f} %  {reason}")
+    print(f"{'data path':34}{path[1]:8} lines {share(*path):6.1f} %")
+    for name in unexplained:
+        print(f"below {WANTED:g} % and without a reason: {name}", file=sys.stderr)
+    return 1 if unexplained or share(*path) < WANTED else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

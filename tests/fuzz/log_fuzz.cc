@@ -1,0 +1,107 @@
+// A line of the log quotes what strangers said: it stays one line of printable ASCII, and each
+// value can be read back from it, in both formats. Input: three texts, each with its length in
+// front: queue id, and the values of two facts.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "milter/log/log.h"
+#include "milter/net/fd.h"
+#include "tests/fuzz/fuzz_input.h"
+
+namespace {
+
+using fuzz::require;
+
+// What is written to stderr while `write` runs. The fuzzer itself writes there too.
+template <typename Write>
+std::string captured(Write write) {
+  static const net::Fd file(memfd_create("log", MFD_CLOEXEC));
+  require(ftruncate(file.get(), 0) == 0 && lseek(file.get(), 0, SEEK_SET) == 0);
+  const net::Fd before(dup(STDERR_FILENO));
+  dup2(file.get(), STDERR_FILENO);
+  write();
+  dup2(before.get(), STDERR_FILENO);
+  std::string text(static_cast<std::size_t>(lseek(file.get(), 0, SEEK_END)), '\0');
+  require(pread(file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+  return text;
+}
+
+std::string line_of(config::Log::Format format, std::string_view id, std::string_view first,
+                    std::string_view second) {
+  const config::Log settings{config::Log::Target::Stderr, format, "info"};
+  auto line = captured([&] {
+    logging::open(settings, "filter");
+    logging::event(logging::Level::Info, id, "message",
+                   {{"helo", std::string(first)}, {"name", std::string(second)}});
+  });
+  require(!line.empty() && line.back() == '\n');
+  line.pop_back();
+  for (const char c : line) require(c >= ' ' && c < 0x7f);
+  return line;
+}
+
+// Takes a value as the text format has it from the front of `text`.
+std::string value_from(std::string_view& text) {
+  std::string value;
+  if (!text.starts_with('"')) {
+    const auto end = text.find(' ');
+    value = text.substr(0, end);
+    require(!value.empty());
+    text.remove_prefix(value.size());
+    return value;
+  }
+  text.remove_prefix(1);
+  while (!text.starts_with('"')) {
+    require(!text.empty());
+    if (text.starts_with("\\x")) {
+      value.push_back(static_cast<char>(std::stoi(std::string(text.substr(2, 2)), nullptr, 16)));
+      text.remove_prefix(4);
+      continue;
+    }
+    if (text.starts_with('\\')) text.remove_prefix(1);
+    value.push_back(text.front());
+    text.remove_prefix(1);
+  }
+  text.remove_prefix(1);
+  return value;
+}
+
+void expect(std::string_view& text, std::string_view word) {
+  require(text.starts_with(word));
+  text.remove_prefix(word.size());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  fuzz::Input input(data, size);
+  const auto id = input.text();
+  const auto first = input.text();
+  const auto second = input.text();
+  const auto text = line_of(config::Log::Format::Text, id, first, second);
+  std::string_view rest(text);
+  const auto at = rest.rfind("message helo=");
+  require(at != rest.npos);
+  // The value may have these words in it: the first ones behind the level are the line's own, but
+  // for a queue id that has them.
+  if (id.find("message") == id.npos) rest.remove_prefix(rest.find("message helo="));
+  if (id.find("message") == id.npos) {
+    expect(rest, "message helo=");
+    require(value_from(rest) == first);
+    expect(rest, " name=");
+    require(value_from(rest) == second && rest.empty());
+  }
+  const auto json =
+      nlohmann::json::parse(line_of(config::Log::Format::Json, id, first, second), nullptr, false);
+  require(json.is_object() && json["event"] == "message" && json["process"] == "filter");
+  require(json["helo"].is_string() && json["name"].is_string());
+  const auto ascii = [](std::string_view value) {
+    return std::all_of(value.begin(), value.end(), [](char c) { return c >= 0; });
+  };
+  if (ascii(first)) require(json["helo"] == first);
+  if (ascii(second)) require(json["name"] == second);
+  return 0;
+}

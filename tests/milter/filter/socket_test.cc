@@ -1,0 +1,138 @@
+// The socket on which Postfix is awaited: how it is spelled, what may lie at its place, its rights,
+// and how it is taken away.
+#include "milter/filter/socket.h"
+
+#include <libmilter/mfapi.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "milter/filter/callbacks.h"
+#include "tests/support/captured_stderr.h"
+
+using filter::MilterSocket;
+using filter::parse_socket;
+using filter::SocketName;
+
+namespace {
+
+// A folder of its own, and the path of a socket in it.
+class Place {
+ public:
+  Place() { REQUIRE(mkdtemp(folder_.data()) != nullptr); }
+  ~Place() { std::filesystem::remove_all(folder_); }
+  std::string path() const { return folder_ + "/milter.sock"; }
+  SocketName name() const { return {"unix:" + path(), path()}; }
+
+ private:
+  std::string folder_ = "/tmp/segmilter-socket-XXXXXX";
+};
+
+net::Fd bound_at(const std::string& path, bool listens) {
+  net::Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  REQUIRE(path.size() < sizeof address.sun_path);
+  std::memcpy(address.sun_path, path.data(), path.size());
+  REQUIRE(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  if (listens) REQUIRE(listen(fd.get(), 1) == 0);
+  return fd;
+}
+
+mode_t mode_of(const std::string& path) {
+  struct stat status {};
+  REQUIRE(lstat(path.c_str(), &status) == 0);
+  return status.st_mode & 07777;
+}
+
+// libmilter wants to know the filter before it opens a socket.
+void register_filter() {
+  static filter::Counters counters;
+  static filter::Service service(std::make_shared<config::Config>(), counters);
+  REQUIRE(smfi_register(filter::describe(service)) == MI_SUCCESS);
+}
+
+config::Filter at(const Place& place) {
+  config::Filter settings;
+  settings.socket = "unix:" + place.path();
+  settings.socket_group = "no-such-group-here";
+  settings.socket_mode = 0640;
+  return settings;
+}
+
+}  // namespace
+
+TEST_CASE("a socket is spelled as libmilter spells it") {
+  CHECK(parse_socket("unix:/run/a.sock") == SocketName{"unix:/run/a.sock", "/run/a.sock"});
+  CHECK(parse_socket("local:/run/a.sock") == SocketName{"unix:/run/a.sock", "/run/a.sock"});
+  for (const auto* text : {"inet:8890@127.0.0.1", "inet6:8890@[::1]", "inet:8890"}) {
+    CHECK(parse_socket(text) == SocketName{text, ""});
+  }
+}
+
+TEST_CASE("another spelling is an error that names the setting") {
+  for (const auto* text : {"", "unix:", "unix:milter.sock", "/run/a.sock", "inet:", "inet:0@::1",
+                           "inet:65536@127.0.0.1", "inet:x@127.0.0.1", "inet:8890@", "tcp:8890"}) {
+    INFO(text);
+    CHECK_THROWS_WITH(parse_socket(text), Catch::StartsWith("filter.socket: "));
+  }
+  CHECK_THROWS_WITH(parse_socket("inet:127.0.0.1:8890"), Catch::Contains("inet:8890@127.0.0.1"));
+}
+
+TEST_CASE("a place is good where nothing is, or a socket that nobody serves") {
+  const Place place;
+  CHECK_NOTHROW(filter::check_place(place.name()));
+  (void)bound_at(place.path(), false);
+  CHECK_NOTHROW(filter::check_place(place.name()));
+  CHECK_NOTHROW(filter::check_place({"inet:8890@127.0.0.1", ""}));
+}
+
+TEST_CASE("a place that cannot be taken is an error that says why") {
+  const Place place;
+  SECTION("a file that is no socket") {
+    std::ofstream(place.path()) << "x";
+    CHECK_THROWS_WITH(filter::check_place(place.name()), Catch::Contains("is not a socket"));
+  }
+  SECTION("somebody listens there") {
+    const auto listener = bound_at(place.path(), true);
+    CHECK_THROWS_WITH(filter::check_place(place.name()), Catch::Contains("another process"));
+  }
+  SECTION("no such folder") {
+    const auto path = place.path() + "/a.sock";
+    CHECK_THROWS_WITH(filter::check_place({"unix:" + path, path}),
+                      Catch::Contains("directory of filter.socket"));
+  }
+  SECTION("a path that is too long") {
+    const auto path = "/tmp/" + std::string(200, 'x');
+    CHECK_THROWS_WITH(filter::check_place({"unix:" + path, path}), Catch::Contains("longer than"));
+  }
+}
+
+// One test, because libmilter opens one socket a process.
+TEST_CASE("the socket has its mode from the beginning, and goes when it is hidden, if it is ours") {
+  const Place place;
+  register_filter();
+  const support::CapturedStderr captured;
+  MilterSocket socket(at(place));
+  CHECK(mode_of(place.path()) == 0640);
+  // A group that is not there costs a warning, and not the start.
+  CHECK(captured.text().find("there is no group no-such-group-here") != std::string::npos);
+
+  const auto aside = place.path() + ".aside";
+  std::filesystem::rename(place.path(), aside);
+  {
+    const auto successor = bound_at(place.path(), true);
+    socket.hide();
+    CHECK(std::filesystem::exists(place.path()));
+  }
+  std::filesystem::rename(aside, place.path());
+  socket.hide();
+  CHECK_FALSE(std::filesystem::exists(place.path()));
+  CHECK_NOTHROW(socket.hide());
+}
