@@ -55,7 +55,8 @@ struct Proxy {
   unsigned max_sessions_per_address = 50;  // per IPv4 address or IPv6 /64
   unsigned max_rate_per_address = 300;     // new sessions a minute, of the same; 0: any number
   seconds connect_timeout{10};
-  seconds idle_timeout{330};  // not below Postfix's smtpd_timeout, 300 s
+  seconds idle_timeout{330};     // the client's silence; not below Postfix's smtpd_timeout, 300 s
+  seconds answer_timeout{3600};  // silence while Postfix may owe an answer
   seconds drain_timeout{60};
   std::size_t buffer_bytes = 64 * 1024;  // per direction, used only when a side is slow
 };

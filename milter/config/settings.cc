@@ -89,6 +89,7 @@ std::vector<Setting> proxy() {
       in("max_rate_per_address", &Proxy::max_rate_per_address, Number{0, 1'000'000}),
       in("connect_timeout", &Proxy::connect_timeout, whole_seconds(1s, 5min)),
       in("idle_timeout", &Proxy::idle_timeout, whole_seconds(1s, 1h)),
+      in("answer_timeout", &Proxy::answer_timeout, whole_seconds(1s, 24h)),
       in("drain_timeout", &Proxy::drain_timeout, whole_seconds(0s, 1h)),
       in("buffer_bytes", &Proxy::buffer_bytes, Size{4 << 10, 16 << 20}),
   };

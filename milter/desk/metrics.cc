@@ -90,6 +90,8 @@ void add_proxy(Page& page, const proxy::Counters& counts) {
            "Connections of balancers that were closed for want of a good PROXY header.");
   page.one(kCounter, "proxy_upstream_failures_total", counts.upstream_failed,
            "Clients told 421 because Postfix did not answer.");
+  page.one(kCounter, "proxy_unanswered_total", counts.unanswered,
+           "Sessions closed because Postfix said nothing for proxy.answer_timeout.");
   page.one(kCounter, "proxy_accept_errors_total", counts.accept_errors,
            "Failures to accept, for lack of descriptors or memory.");
   page.one(kCounter, "proxy_drained_total", counts.drained,

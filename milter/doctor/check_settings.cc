@@ -1,5 +1,5 @@
 // What can be told from segmilter.toml and from Postfix's settings alone: nothing is opened, nobody
-// is spoken to. smtpd_milters is in check_milters.cc.
+// is spoken to. smtpd_milters is in check_milters.cc, who waits for whom in check_timeouts.cc.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -102,6 +102,7 @@ Findings check_configuration(const Patient& patient) {
   for (const auto& warning : config::warnings(patient.config)) {
     // check_timeouts compares with this Postfix's own value.
     if (patient.postfix && warning.starts_with("proxy.idle_timeout:")) continue;
+    if (patient.postfix && warning.starts_with("proxy.answer_timeout:")) continue;
     findings.push_back(warn("segmilter.toml", warning));
   }
   const auto& config = patient.config;
@@ -202,34 +203,6 @@ Findings check_ports(const Patient& patient) {
     findings.push_back(ok(patient.config.proxy.listen.empty()
                               ? "Postfix has the port that is watched"
                               : "master.cf leaves proxy.listen's port to segmilter"));
-  }
-  return findings;
-}
-
-Findings check_timeouts(const Patient& patient) {
-  Findings findings;
-  if (!has_proxy(patient)) return findings;
-  const auto idle = patient.config.proxy.idle_timeout;
-  for (const Service* entry : mail_services(patient)) {
-    const Service* smtpd = patient.postfix->smtpd_behind(*entry);
-    if (smtpd == nullptr) continue;
-    const auto value = patient.postfix->value(*smtpd, "smtpd_timeout");
-    const auto limit = parse_time(value);
-    if (!limit) {
-      findings.push_back(skip(fmt::format("smtpd_timeout of {}", smtpd->key()),
-                              fmt::format("\"{}\" is not a plain time", value)));
-    } else if (idle < *limit) {
-      findings.push_back(
-          warn(fmt::format("proxy.idle_timeout {} s, smtpd_timeout of {}: {}", idle.count(),
-                           smtpd->key(), value),
-               "the proxy hangs up before Postfix would: slow and honest clients are cut", {},
-               fmt::format("[proxy] idle_timeout = \"{}s\"", limit->count() + 30)));
-    } else {
-      findings.push_back(
-          ok(fmt::format("Postfix hangs up first (smtpd_timeout {}, "
-                         "proxy.idle_timeout {} s)",
-                         value, idle.count())));
-    }
   }
   return findings;
 }

@@ -76,6 +76,7 @@ struct Shared {
   Counters& counters;
   Admission admission;
   logging::Sometimes introductions_word{};
+  logging::Sometimes unanswered_word{};
 };
 
 class Worker final : private capture::KernelFilter::Sink {

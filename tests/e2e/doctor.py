@@ -394,6 +394,7 @@ def faults_of_postscreen(ward: Ward) -> None:
 def faults_of_segmilter(ward: Ward) -> None:
     bed = ward.bed
     fault(ward, "idle_timeout is short", lambda: ward.settings({"proxy": {"idle_timeout": "100s"}}), [("timeouts", "warn", "hangs up before")])
+    fault(ward, "answer_timeout is short", lambda: ward.settings({"proxy": {"answer_timeout": "100s"}}), [("timeouts", "warn", "arrives twice")])
     fault(ward, "capture is off", lambda: ward.settings({"capture": {"method": "off"}}),
           [("capture", "warn", "nobody observes"), ("same-port", "warn", "capture is off")])
     fault(ward, "capture by reads", lambda: ward.settings({"capture": {"method": "read"}}), [("capture", "warn", "via=read")])

@@ -236,6 +236,41 @@ TEST_CASE("who hangs up first") {
               State::Skip, "not a plain time"));
 }
 
+TEST_CASE("how long Postfix may take for one answer, and whether the proxy waits for it") {
+  const std::string three =
+      kOurs + ", inet:127.0.0.1:11332, { inet:127.0.0.1:8891, content_timeout=20m }";
+  const struct {
+    const char* name;
+    Case values;
+    std::string answer_timeout;
+    State state;
+    const char* words;
+    const char* setting;
+  } rows[] = {
+      {"one milter", {}, "1h", State::Ok, "may take 300 s for an answer (for the end of a message: 1 milter 300 s)", ""},
+      {"milters, one with a time of its own", {.milters = three}, "1h", State::Ok, "the end of a message: 3 milters 1800 s", ""},
+      {"more milters than time", {.milters = three}, "1000s", State::Warn, "arrives twice", "[proxy] answer_timeout = \"1830s\""},
+      {"less than a client waits", {}, "500s", State::Warn, "arrives twice", "[proxy] answer_timeout = \"630s\""},
+      {"less than smtpd_timeout", {.main = "smtpd_timeout = 2h\n"}, "1h", State::Warn, "hangs up", "[proxy] answer_timeout = \"7230s\""},
+      {"policy services, in a class too",
+       {.main = "smtpd_restriction_classes = grey\ngrey = check_policy_service unix:private/grey, grey\n"
+                "smtpd_sender_restrictions = check_policy_service { inet:127.0.0.1:1, timeout=1000s, try_limit=1 }\n"
+                "smtpd_recipient_restrictions = reject_unauth_destination, grey\n"},
+       "1200s", State::Warn, "arrives twice", "[proxy] answer_timeout = \"1236s\""},
+      {"the end of data", {.main = "smtpd_end_of_data_restrictions = check_policy_service unix:private/p\nsmtpd_proxy_filter = 127.0.0.1:10026\n"},
+       "1h", State::Ok, "1 milter 300 s, 1 policy service 201 s, 1 smtpd_proxy_filter 100 s", ""},
+  };
+  for (auto row : rows) {
+    INFO(row.name);
+    row.values.toml = kListen + "answer_timeout = \"" + row.answer_timeout + "\"\n";
+    const auto findings = check_timeouts(patient(row.values));
+    REQUIRE(findings.size() == 2);
+    INFO(findings[1].found);
+    CHECK(found({findings[1]}, row.state, row.words));
+    CHECK(findings[1].setting == row.setting);
+  }
+}
+
 TEST_CASE("one client and all processes") {
   CHECK(found(check_limits(patient({.services = "127.0.0.1:10025 inet n - n - 50 smtpd\n"})),
               State::Warn, "all smtpd processes"));
