@@ -11,6 +11,7 @@
 #include <csignal>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "milter/evidence/server.h"
 #include "milter/log/log.h"
@@ -101,8 +102,11 @@ class Process final : private supervisor::Orders::Listener {
 
   // The next program's workers read the rings and accept from the same sockets.
   void hand_over() override {
+    server_.close();  // before the next proxy looks whether its place is free
     for (const auto& worker : workers_) worker->hand_over();
   }
+
+  void serve_at(net::Fd listener) override { server_.serve_at(std::move(listener)); }
 
   // No more clients; those that are here may finish until the deadline. Asked twice: now.
   void drain() override {
@@ -129,6 +133,7 @@ class Process final : private supervisor::Orders::Listener {
     table_.tell(shared_.counters.evidence);
     shared_.counters.sessions.store(sessions, std::memory_order_relaxed);
     tell_of_overload(now);
+    if (server_.lost()) orders_.report_lost_socket(now);
     if (!draining_) return;
     if (sessions != 0 && now < deadline_) return;
     if (sessions != 0) logging::warning(std::to_string(sessions) + " sessions cut: drain_timeout");

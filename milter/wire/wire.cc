@@ -61,6 +61,7 @@ class Process final : private supervisor::Orders::Listener {
   }
 
   void drain() override { event_base_loopbreak(base_.get()); }
+  void serve_at(net::Fd listener) override { server_.serve_at(std::move(listener)); }
 
   void on_ring() { tap_.drain(flows_); }
 
@@ -74,6 +75,7 @@ class Process final : private supervisor::Orders::Listener {
                                    dropped - counters_.ring_full.exchange(dropped)));
     }
     const auto now = std::chrono::steady_clock::now();
+    if (server_.lost()) orders_.report_lost_socket(now);
     if (const auto more = overload_word_.more(counters_.overload, now)) {
       logging::warning(
           fmt::format("overload: {} connections not observed: evidence.max_bytes", more));

@@ -362,13 +362,81 @@ socket_group = ""
         self.assertEqual(code, 69, err)
         self.assertIn(f"proxy.listen: bind 127.0.0.1:{self.port}: Address already in use", err)
 
+    def second(self, change):
+        """`run` with this configuration, changed, while the first one serves."""
+        other = self.folder / "second.toml"
+        other.write_text(change(self.file.read_text()))
+        return run("run", "-c", other)
+
+    def talks(self, name):
+        """Whether the socket's process answers: the filter a negotiation, the proxy a question."""
+        path, word = {"filter": ("milter/milter.sock", bytes.fromhex("0000000d4f00000006000001ff001fffff")),
+                      "proxy": ("run/evidence.sock", b"get 192.0.2.7:1 after=0\n")}[name]
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            try:
+                client.connect(str(self.folder / path))
+                client.sendall(word)
+                return len(client.recv(100)) > 4
+            except (FileNotFoundError, ConnectionRefusedError):
+                return False
+
+    def test_a_second_one_takes_no_socket_from_the_first(self):
+        self.start()
+        elsewhere = (f"127.0.0.1:{self.port}", f"127.0.0.1:{free_port()}")
+        for path, setting in (("run/evidence.sock", "evidence.socket"), ("milter/milter.sock", "filter.socket")):
+            code, _, err = self.second(lambda text: text.replace(*elsewhere).replace(
+                f"{self.folder}/{'milter/milter' if 'evidence' in path else 'run/evidence'}.sock", f"{self.folder}/second.sock"))
+            self.assertEqual(code, 69, err)
+            self.assertIn(f"{setting}: {self.folder}/{path}: another process listens there", err)
+            self.assertIn("another segmilter runs", err)
+        self.assertTrue(self.talks("proxy") and self.talks("filter"))
+        self.assertNotIn("bound anew", self.log.read_text())
+
+    def test_a_socket_whose_path_is_gone_is_bound_anew(self):
+        self.start()
+        before = self.children()
+        for name, path, setting in (("proxy", "run/evidence.sock", "evidence.socket"),
+                                    ("filter", "milter/milter.sock", "filter.socket")):
+            (self.folder / path).unlink()
+            self.wait_for(f"{setting}: {self.folder}/{path} was removed or replaced; it is bound anew")
+            self.assertTrue(self.talks(name))
+        self.assertEqual(self.children(), before)
+
+    def test_a_socket_whose_path_is_another_ones_is_said_and_taken_back_when_that_is_gone(self):
+        self.start()
+        # One that answers us, and one that we may not even connect to (as root; then its path has to be removed).
+        for name, path, mode in (("proxy", "run/evidence.sock", 0o666), ("filter", "milter/milter.sock", 0o600)):
+            with socket.socket(socket.AF_UNIX) as thief:
+                self.process.send_signal(signal.SIGSTOP)  # else it may be faster
+                (self.folder / path).unlink()
+                thief.bind(str(self.folder / path))
+                (self.folder / path).chmod(mode)
+                thief.listen()
+                self.process.send_signal(signal.SIGCONT)
+                self.wait_for(f"{path} no longer leads to this {name}")
+                self.assertIn("another process listens there", self.log.read_text())
+                self.assertEqual(os.stat(self.folder / path).st_uid, os.geteuid())
+            if mode == 0o600:
+                (self.folder / path).unlink()
+            self.wait_for(f"{path} was removed or replaced; it is bound anew")
+            self.assertTrue(self.talks(name))
+
     def test_a_child_that_cannot_begin_ends_the_program(self):
+        self.write()
+        (self.folder / "milter").mkdir(exist_ok=True)
+        (self.folder / "milter").chmod(0o500 if os.geteuid() else 0o755)  # root's folder: the filter may not write there
+        code, _, err = run("run", "-c", self.file)
+        self.assertGreaterEqual(code, 64, err)
+        self.assertRegex(err, r"filter \(pid \d+\) ended with status \d+ before it was ready")
+
+    def test_a_socket_is_not_bound_over_another_file(self):
         self.write()
         (self.folder / "milter").mkdir(exist_ok=True)
         (self.folder / "milter/milter.sock").mkdir()
         code, _, err = run("run", "-c", self.file)
-        self.assertGreaterEqual(code, 64, err)
-        self.assertRegex(err, r"filter \(pid \d+\) ended with status \d+ before it was ready")
+        self.assertEqual(code, 69, err)
+        self.assertIn(f"filter.socket: {self.folder}/milter/milter.sock: is there and is not a socket", err)
 
     @unittest.skipIf(os.geteuid() != 0, "only root becomes another user")
     def test_a_user_that_is_not_there_is_78(self):
