@@ -53,7 +53,8 @@ struct Proxy {
   unsigned workers = 0;               // threads; 0: one a core, at most 8
   unsigned max_sessions = 10000;
   unsigned max_sessions_per_address = 50;  // per IPv4 address or IPv6 /64
-  unsigned max_rate_per_address = 300;     // new sessions a minute, of the same; 0: any number
+  unsigned max_sessions_per_network = 0;   // per IPv4 /24 or IPv6 /48; 0: half of max_sessions
+  unsigned max_rate_per_address = 0;       // new sessions a minute of an address; 0: any number
   seconds connect_timeout{10};
   seconds idle_timeout{330};     // the client's silence; not below Postfix's smtpd_timeout, 300 s
   seconds answer_timeout{3600};  // silence while Postfix may owe an answer

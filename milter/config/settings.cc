@@ -86,6 +86,7 @@ std::vector<Setting> proxy() {
       in("workers", &Proxy::workers, Number{0, 64}, kRestart),
       in("max_sessions", &Proxy::max_sessions, Number{1, 1'000'000}),
       in("max_sessions_per_address", &Proxy::max_sessions_per_address, Number{1, 1'000'000}),
+      in("max_sessions_per_network", &Proxy::max_sessions_per_network, Number{0, 1'000'000}),
       in("max_rate_per_address", &Proxy::max_rate_per_address, Number{0, 1'000'000}),
       in("connect_timeout", &Proxy::connect_timeout, whole_seconds(1s, 5min)),
       in("idle_timeout", &Proxy::idle_timeout, whole_seconds(1s, 1h)),

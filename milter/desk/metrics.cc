@@ -84,6 +84,7 @@ void add_proxy(Page& page, const proxy::Counters& counts) {
   page.family(kCounter, "proxy_refused_total", "limit",
               {{"max_sessions", counts.refused_full},
                {"max_sessions_per_address", counts.refused_address},
+               {"max_sessions_per_network", counts.refused_network},
                {"max_rate_per_address", counts.refused_rate}},
               "Clients told 421, by the limit they met.");
   page.one(kCounter, "proxy_introductions_refused_total", counts.introductions_refused,

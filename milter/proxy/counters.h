@@ -13,6 +13,7 @@ struct Counters {
   std::atomic<std::uint64_t> accepted{0};
   std::atomic<std::uint64_t> refused_full{0};           // max_sessions
   std::atomic<std::uint64_t> refused_address{0};        // max_sessions_per_address
+  std::atomic<std::uint64_t> refused_network{0};        // max_sessions_per_network
   std::atomic<std::uint64_t> refused_rate{0};           // max_rate_per_address
   std::atomic<std::uint64_t> introductions_refused{0};  // balancers without a good PROXY header
   std::atomic<std::uint64_t> upstream_failed{0};

@@ -43,6 +43,24 @@ net::EventBase make_base() {
   return base;
 }
 
+using Tally = std::unordered_map<net::Endpoint, unsigned>;
+
+bool has(const Tally& tally, const net::Endpoint& who, unsigned most) {
+  const auto found = tally.find(who);
+  return found != tally.end() && found->second >= most;
+}
+
+void take_one(Tally& tally, const net::Endpoint& who) {
+  const auto found = tally.find(who);
+  if (found != tally.end() && --found->second == 0) tally.erase(found);
+}
+
+// By default no network can have all sessions, and none is refused while half of them are free.
+unsigned most_of_network(const config::Proxy& limits) {
+  return limits.max_sessions_per_network != 0 ? limits.max_sessions_per_network
+                                              : std::max(1U, limits.max_sessions / 2);
+}
+
 bool is_balancer(const net::Endpoint& address, const config::Proxy& settings) {
   return std::any_of(settings.balancers.begin(), settings.balancers.end(),
                      [&](const net::Network& network) { return network.contains(address); });
@@ -54,6 +72,8 @@ Refusal refusal(Admission::Answer answer, Counters& counters) {
   switch (answer) {
     case Admission::Answer::TooManyOfAddress:
       return {kTooMany, counters.refused_address};
+    case Admission::Answer::TooManyOfNetwork:
+      return {kTooManyOfNetwork, counters.refused_network};
     case Admission::Answer::TooFast:
       return {kTooFast, counters.refused_rate};
     case Admission::Answer::Admitted:  // is not refused
@@ -75,12 +95,12 @@ Admission::Answer Admission::enter(const net::Endpoint& client, const config::Pr
 Admission::Answer Admission::count(const net::Endpoint& client, const config::Proxy& limits,
                                    steady_clock::time_point now) {
   const net::Endpoint site = client.site();
-  const auto found = of_address_.find(site);
-  if (found != of_address_.end() && found->second >= limits.max_sessions_per_address) {
-    return Answer::TooManyOfAddress;
-  }
+  const net::Endpoint network = client.network();
+  if (has(of_address_, site, limits.max_sessions_per_address)) return Answer::TooManyOfAddress;
+  if (has(of_network_, network, most_of_network(limits))) return Answer::TooManyOfNetwork;
   if (too_fast(site, limits.max_rate_per_address, now)) return Answer::TooFast;
   ++of_address_[site];
+  ++of_network_[network];
   return Answer::Admitted;
 }
 
@@ -129,8 +149,8 @@ void Admission::leave_unnamed() {
 void Admission::leave(const net::Endpoint& client) {
   const std::lock_guard lock(mutex_);
   --sessions_;
-  const auto found = of_address_.find(client.site());
-  if (found != of_address_.end() && --found->second == 0) of_address_.erase(found);
+  take_one(of_address_, client.site());
+  take_one(of_network_, client.network());
 }
 
 std::size_t Admission::sessions() const {

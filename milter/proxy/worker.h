@@ -25,16 +25,19 @@ inline constexpr std::string_view kTooFast =
     "421 4.7.0 Too many new connections from your address\r\n";
 inline constexpr std::string_view kTooMany = "421 4.7.0 Too many connections from your address\r\n";
 
+inline constexpr std::string_view kTooManyOfNetwork =
+    "421 4.7.0 Too many connections from your network\r\n";
+
 // Who may come in: how many sessions in all, how many of one client (an IPv4 address or an IPv6
-// /64, because a host is given a /64), and how many new ones of a client in a minute. Safe from any
-// thread.
+// /64, because a host is given a /64), how many of one network (an IPv4 /24 or an IPv6 /48, which
+// has 65,536 times a /64), and how many new ones of a client in a minute. Safe from any thread.
 class Admission {
  public:
   // Clients whose rate is known. Beyond, those that are new are let in uncounted: a full table is
   // not to be a way to lock others out.
   static constexpr std::size_t kMostRates = 65536;
 
-  enum class Answer { Admitted, Full, TooManyOfAddress, TooFast };
+  enum class Answer { Admitted, Full, TooManyOfAddress, TooManyOfNetwork, TooFast };
   Answer enter(const net::Endpoint& client, const config::Proxy& limits,
                steady_clock::time_point now);
   void leave(const net::Endpoint& client);
@@ -55,6 +58,7 @@ class Admission {
 
   mutable std::mutex mutex_;
   std::unordered_map<net::Endpoint, unsigned> of_address_;
+  std::unordered_map<net::Endpoint, unsigned> of_network_;
   // When the sessions of a site so far would have come at the even rate. A site may be a minute
   // ahead; one that is behind may be forgotten.
   std::unordered_map<net::Endpoint, steady_clock::time_point> even_;

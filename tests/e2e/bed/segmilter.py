@@ -49,8 +49,6 @@ class Segmilter:
                 raise RuntimeError(f"{self._example} no longer has {old}")
             text = text.replace(old, new)
         text = text.replace("/etc/segmilter", str(self.root))
-        # Programs that send thousands of messages do so from one address.
-        text = overlay(text, {} if self.observer == "wire" else {"proxy": {"max_rate_per_address": 0}})
         self.config.write_text(overlay(text, settings or {}))
 
     def start(self, log: Path | None = None, without: tuple[str, ...] = ()) -> None:

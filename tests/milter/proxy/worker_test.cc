@@ -507,6 +507,43 @@ TEST_CASE("a client's new sessions are let in at a rate, a burst of a minute's a
   CHECK(enter(one) == Answer::Admitted);
 }
 
+TEST_CASE("by default the number of new sessions of a client is not limited, as in Postfix") {
+  using Answer = proxy::Admission::Answer;
+  proxy::Admission admission;
+  const proxy::steady_clock::time_point now{1h};
+  const auto client = *net::Endpoint::parse("192.0.2.7:40112");
+  for (int i = 0; i < 10'000; ++i) {
+    REQUIRE(admission.enter(client, {}, now) == Answer::Admitted);
+    admission.leave(client);
+  }
+  CHECK(admission.rates() == 0);
+}
+
+TEST_CASE("one network cannot have all sessions, however many addresses it has") {
+  using Answer = proxy::Admission::Answer;
+  const auto [inside, outside] =
+      GENERATE(std::pair("[2001:db8:7:{:x}::1]:25", "[2001:db8:8::1]:25"),
+               std::pair("192.0.2.{}:25", "192.0.3.1:25"));
+  INFO(inside);
+  proxy::Admission admission;
+  config::Proxy limits;
+  limits.max_sessions = 100;
+  const proxy::steady_clock::time_point now{1h};
+  const auto client = [&, pattern = inside](int i) {
+    return *net::Endpoint::parse(fmt::format(fmt::runtime(pattern), i));
+  };
+  const int half = 50;
+  for (int i = 0; i < half; ++i) CHECK(admission.enter(client(i), limits, now) == Answer::Admitted);
+  CHECK(admission.enter(client(half), limits, now) == Answer::TooManyOfNetwork);
+  const auto stranger = *net::Endpoint::parse(outside);
+  CHECK(admission.enter(stranger, limits, now) == Answer::Admitted);
+  admission.leave(client(0));
+  CHECK(admission.enter(client(half), limits, now) == Answer::Admitted);
+  limits.max_sessions_per_network = 2;
+  CHECK(admission.enter(stranger, limits, now) == Answer::Admitted);
+  CHECK(admission.enter(stranger, limits, now) == Answer::TooManyOfNetwork);
+}
+
 TEST_CASE("so many clients' rates are known; beyond, clients are let in") {
   using Answer = proxy::Admission::Answer;
   proxy::Admission admission;
