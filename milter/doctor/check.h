@@ -27,6 +27,7 @@ struct Patient {
   std::string postfix_error;       // why
   std::vector<TcpSocket> tcp;
   std::vector<net::Endpoint> addresses;  // the machine's own
+  bool ipv6 = true;                      // it is not switched off
   bool root = false;
 
   // Lines that mend: "postconf -c DIR ARGUMENTS", "postfix -c DIR WORD".

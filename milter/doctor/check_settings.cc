@@ -68,6 +68,39 @@ std::string new_service(const net::Endpoint& upstream) {
                      kHeader);
 }
 
+// Clients can come by an address of that family: the machine has one.
+bool can_be_reached(const Patient& patient, const net::Endpoint& listen) {
+  return std::any_of(patient.addresses.begin(), patient.addresses.end(),
+                     [&](const auto& own) { return own.is_v4() == listen.is_v4(); });
+}
+
+// Postfix takes a PROXY header of an address family that it does not speak for a broken one, and
+// hangs up: the proxy has no server for that client, and says 421 for as long as it stays so.
+void judge_families(const Patient& patient, const Service& entry, Findings& findings) {
+  constexpr std::string_view kSetting = "inet_protocols";
+  const auto value = patient.postfix->value(entry, kSetting);
+  const auto speaks = [value](std::string_view protocol) {
+    return value.empty() || value.find("all") != value.npos || value.find(protocol) != value.npos;
+  };
+  // postfix(1): a reload does not change main.cf's.
+  const auto mend =
+      entry.overrides.contains(kSetting)
+          ? std::vector{patient.postconf(fmt::format(
+                            "-PX {}", shell_word(fmt::format("{}/{}", entry.key(), kSetting)))),
+                        patient.postfix_command("reload")}
+          : std::vector{patient.postconf("-e 'inet_protocols = all'"),
+                        patient.postfix_command("stop"), patient.postfix_command("start")};
+  for (const auto& listen : patient.config.proxy.listen) {
+    if (speaks(listen.is_v4() ? "ipv4" : "ipv6") || !can_be_reached(patient, listen)) continue;
+    findings.push_back(fail(
+        fmt::format("{} of {}: {}, and proxy.listen {}", kSetting, entry.key(), value,
+                    listen.print()),
+        fmt::format("Postfix hangs up on each client that comes by {}: it is told 421, for ever",
+                    listen.is_v4() ? "IPv4" : "IPv6"),
+        mend));
+  }
+}
+
 // --- who may relay ------------------------------------------------------------------------------
 
 // A network so large that it cannot be somebody's own.
@@ -153,6 +186,7 @@ Findings check_proxy_protocol(const Patient& patient) {
            patient.postfix_command("reload")}));
     }
     judge_others(patient, *entry, findings);
+    judge_families(patient, *entry, findings);
     if (entry->command == "postscreen") judge_pass(patient, *entry, findings);
     if (findings.empty()) {
       auto timeout = parameter;

@@ -63,12 +63,13 @@ std::string monotonic_usec() {
   return fmt::format("MONOTONIC_USEC={}", now.tv_sec * 1'000'000LL + now.tv_nsec / 1000);
 }
 
-std::string describe(const config::Config& config) {
+// `listening`: on these of proxy.listen.
+std::string describe(const config::Config& config, const std::vector<net::Endpoint>& listening) {
   std::string text;
   if (!config.wire.ports.empty()) {
     text = fmt::format("wire observer on port {}", fmt::join(config.wire.ports, ", "));
   }
-  for (const auto& listen : config.proxy.listen) {
+  for (const auto& listen : listening) {
     text += (text.empty() ? "proxy on " : ", ") + listen.print();
   }
   return text + (text.empty() ? "no observer; filter on " : "; filter on ") + config.filter.socket;
@@ -325,7 +326,8 @@ class Supervisor {
       if (child->state() != Child::State::Ready) return;
     }
     state_ = State::Serving;
-    const auto what = describe(config_);
+    const auto what =
+        describe(config_, parts_ ? parts_->addresses() : std::vector<net::Endpoint>());
     logging::info("ready: " + what);
     notify("READY=1\nSTATUS=" + what);
   }
@@ -506,7 +508,7 @@ class Supervisor {
     logging::Sometimes word;
   };
   Attempts attempts_[2];
-  std::vector<pid_t> leftovers_;      // of the program before: they drain, and are waited for
+  std::vector<pid_t> leftovers_;  // of the program before: they drain, and are waited for
   State state_ = State::Starting;
   std::size_t draining_ = 0;
   Clock::time_point deadline_;

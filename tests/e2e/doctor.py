@@ -373,6 +373,16 @@ def faults_of_postfix(ward: Ward) -> None:
     fault(ward, "Postfix logs no ports", lambda: ward.main_cf("smtpd_client_port_logging = no"), [("same-port", "warn", "no port")])
     fault(ward, "one client may have all processes", lambda: ward.master_cf(("-F", f"{UPSTREAM}/process_limit=20")),
           [("limits", "warn", "one client can have all")])
+
+    def first_word(v6: bool) -> bytes:
+        with bed.connect(v6=v6) as client:
+            return client.recv(100)[:3]
+
+    def ipv4_only() -> None:
+        ward.master_cf(("-P", f"{UPSTREAM}/inet_protocols=ipv4"))
+        ward.checks.that(first_word(v6=True) == b"421", "Postfix speaks IPv4 only: a client by IPv6 is told 421")
+    fault(ward, "Postfix speaks IPv4 only", ipv4_only,
+          [("proxy-protocol", "FAIL", "each client that comes by IPv6")])
     fault(ward, "Postfix wants port 25 too", lambda: ward.postconf("-M", "smtp/inet=smtp inet n - n - - smtpd"),
           [("ports", "FAIL", "both want port 25")])
 
