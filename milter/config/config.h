@@ -133,6 +133,8 @@ struct Breaker {
   bool enabled = true;
   seconds window{300};
   unsigned min_messages = 100;  // in the window; with fewer no share is worth a name
+  // Of one IPv4 address or IPv6 /48 so many count a window: else one sender could open it.
+  unsigned max_per_address = 20;
   double max_share = 0.5;       // of the judged messages that may be rejected or deferred
   double jump = 5.0;            // times the long-term share; infinity: does not count
   seconds hold{600};            // how long they are suspended, at least

@@ -200,6 +200,7 @@ std::vector<Setting> breaker() {
       in("enabled", &Breaker::enabled, Flag{}),
       in("window", &Breaker::window, whole_seconds(1s, 1h)),
       in("min_messages", &Breaker::min_messages, Number{1, 1'000'000}),
+      in("max_per_address", &Breaker::max_per_address, Number{1, 1'000'000}),
       in("max_share", &Breaker::max_share, Real{0, 1}),
       in("jump", &Breaker::jump, Threshold{1, 1000}),
       in("hold", &Breaker::hold, whole_seconds(1s, 24h)),

@@ -19,7 +19,6 @@ namespace desk {
 namespace {
 
 constexpr int kBacklog = 64;
-constexpr unsigned kMostConnections = 64;
 
 class Process final : private supervisor::Orders::Listener {
  public:
@@ -35,7 +34,7 @@ class Process final : private supervisor::Orders::Listener {
   }
 
   int run() {
-    limit_connections(kMostConnections);
+    limit_connections(Server::kMostConnections);
     supervisor::confine(supervisor::Part::Desk, config_);
     orders_.ready();
     for (const auto& listener : listeners_) {

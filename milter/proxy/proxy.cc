@@ -95,8 +95,9 @@ class Process final : private supervisor::Orders::Listener {
   }
 
   // The supervisor's copies of the listeners are gone, ours would keep the backlog open for clients
-  // whom nobody will take: let them be refused, and a new start find the port free.
+  // whom nobody will take: let them be refused, and a new start find the port and the path free.
   void abandoned() override {
+    server_.close();
     for (const int listener : listeners_) ::shutdown(listener, SHUT_RDWR);
   }
 

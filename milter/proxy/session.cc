@@ -309,7 +309,8 @@ void Session::on_tick(steady_clock::time_point now) {
       }
       break;
     case State::Refusing:
-      if (idle >= kRefusingTime) enter(State::Ended);
+      // Since the 421: a client that sends a byte now and then does not stay.
+      if (now - entered_ >= kRefusingTime) enter(State::Ended);
       break;
     case State::Ended:
       break;
@@ -378,6 +379,7 @@ void Session::refuse(std::string_view line) {
 
 void Session::enter(State state) {
   state_ = state;
+  entered_ = worker_.now();
   if (state == State::Ended) watch_.close();
 }
 

@@ -126,6 +126,7 @@ class Session {
   short client_interest_ = 0;  // what the events are registered for
   short upstream_interest_ = 0;
   State state_ = State::Connecting;
+  steady_clock::time_point entered_;  // the state, where it is not the first one
   Relay inbound_;             // client → Postfix
   Relay outbound_;            // Postfix → client
   std::string proxy_header_;  // not yet sent to Postfix

@@ -98,34 +98,18 @@ Admission::Answer Admission::count(const net::Endpoint& client, const config::Pr
   const net::Endpoint network = client.network();
   if (has(of_address_, site, limits.max_sessions_per_address)) return Answer::TooManyOfAddress;
   if (has(of_network_, network, most_of_network(limits))) return Answer::TooManyOfNetwork;
-  if (too_fast(site, limits.max_rate_per_address, now)) return Answer::TooFast;
+  const unsigned a_minute = limits.max_rate_per_address;
+  if (a_minute != 0 && rates_.exceeded(site, a_minute, std::chrono::minutes(1), now)) {
+    return Answer::TooFast;
+  }
   ++of_address_[site];
   ++of_network_[network];
   return Answer::Admitted;
 }
 
-bool Admission::too_fast(const net::Endpoint& site, unsigned per_minute,
-                         steady_clock::time_point now) {
-  if (per_minute == 0) return false;
-  constexpr steady_clock::duration kMinute = std::chrono::minutes(1);
-  if (even_.size() >= kMostRates && now - swept_ >= std::chrono::seconds(1)) {
-    swept_ = now;
-    std::erase_if(even_, [now](const auto& item) { return item.second <= now; });
-  }
-  auto found = even_.find(site);
-  if (found == even_.end()) {
-    if (even_.size() >= kMostRates) return false;
-    found = even_.emplace(site, now).first;
-  }
-  const auto even = std::max(found->second, now) + kMinute / per_minute;
-  if (even > now + kMinute) return true;
-  found->second = even;
-  return false;
-}
-
 std::size_t Admission::rates() const {
   const std::lock_guard lock(mutex_);
-  return even_.size();
+  return rates_.size();
 }
 
 Admission::Answer Admission::enter_unnamed(const config::Proxy& limits) {

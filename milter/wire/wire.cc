@@ -60,6 +60,7 @@ class Process final : private supervisor::Orders::Listener {
     event_add(event.get(), time);
   }
 
+  void abandoned() override { server_.close(); }
   void drain() override { event_base_loopbreak(base_.get()); }
   void serve_at(net::Fd listener) override { server_.serve_at(std::move(listener)); }
 

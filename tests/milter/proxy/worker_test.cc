@@ -233,6 +233,20 @@ TEST_CASE("without a server the client hears 421 and an orderly close") {
   CHECK(eventually([&] { return bed.worker->sessions() == 0; }));
 }
 
+TEST_CASE("a refused client that sends a byte now and then is closed in time all the same") {
+  Bed bed;
+  bed.server.fd.reset();
+  auto client = support::connect_to(bed.address);
+  CHECK(support::read_to_end(client.get()) ==
+        "421 4.3.2 Service not available, try again later\r\n");
+  const auto began = std::chrono::steady_clock::now();
+  CHECK(eventually([&] {
+    support::send_all(client.get(), "N");
+    return bed.worker->sessions() == 0;
+  }));
+  CHECK(std::chrono::steady_clock::now() - began > 3s);  // it has had its time to read the 421
+}
+
 TEST_CASE("a server that closes without a word is no server") {
   Bed bed;
   auto client = support::connect_to(bed.address);
@@ -554,10 +568,10 @@ TEST_CASE("so many clients' rates are known; beyond, clients are let in") {
   const auto client = [](std::size_t i) {
     return *net::Endpoint::parse(fmt::format("[2001:db8:{:x}:{:x}::1]:25", i >> 16, i & 0xffff));
   };
-  for (std::size_t i = 0; i < proxy::Admission::kMostRates + 100; ++i) {
+  for (std::size_t i = 0; i < net::Pace::kMost + 100; ++i) {
     REQUIRE(admission.enter(client(i), limits, now) == Answer::Admitted);
   }
-  CHECK(admission.rates() == proxy::Admission::kMostRates);
+  CHECK(admission.rates() == net::Pace::kMost);
   CHECK(admission.enter(client(0), limits, now) == Answer::TooFast);
   now += 61s;  // all of them are behind: they go
   CHECK(admission.enter(client(1'000'000), limits, now) == Answer::Admitted);
