@@ -26,7 +26,7 @@ class Process final : private supervisor::Orders::Listener {
           const std::vector<net::Fd>& listeners, const Counts& counts, int control_fd)
       : config_(config),
         listeners_(listeners),
-        base_(event_base_new()),
+        base_(net::make_loop()),
         server_(base_.get(), numbers(listeners)),
         orders_(base_.get(), control_fd, config_file,
                 std::make_shared<const config::Config>(config), *this) {

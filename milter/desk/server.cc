@@ -43,10 +43,10 @@ Server::Server(event_base* base, const std::vector<int>& listeners)
     : http_(evhttp_new(base)), connections_(listeners, kMostKept) {
   if (!http_) throw std::bad_alloc();
   constexpr timeval kTick{1, 0};
-  tick_.reset(event_new(
+  tick_ = net::make_event(
       base, -1, EV_PERSIST,
-      [](evutil_socket_t, short, void* self) { static_cast<Server*>(self)->look_after(); }, this));
-  if (!tick_ || event_add(tick_.get(), &kTick) < 0) throw std::bad_alloc();
+      [](evutil_socket_t, short, void* self) { static_cast<Server*>(self)->look_after(); }, this,
+      &kTick);
   evhttp_set_allowed_methods(http_.get(), EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
   evhttp_set_max_headers_size(http_.get(), kMostHeader);
   evhttp_set_max_body_size(http_.get(), 0);

@@ -81,10 +81,9 @@ Server::Server(event_base* base, const config::Evidence& settings, const Table& 
 }
 
 void Server::serve_at(net::Fd listener) {
-  net::Event readable(event_new(
+  auto readable = net::make_event(
       base_, listener.get(), EV_READ | EV_PERSIST,
-      [](evutil_socket_t, short, void* self) { static_cast<Server*>(self)->accept(); }, this));
-  if (!readable || event_add(readable.get(), nullptr) < 0) throw std::bad_alloc();
+      [](evutil_socket_t, short, void* self) { static_cast<Server*>(self)->accept(); }, this);
   again_.reset();
   readable_ = std::move(readable);
   listener_ = std::move(listener);
@@ -129,16 +128,20 @@ void Server::accept() {
   bufferevent_enable(connection.stream.get(), EV_READ | EV_WRITE);
 }
 
-void Server::pause() {
-  again_.reset(event_new(
-      base_, -1, 0,
-      [](evutil_socket_t, short, void* self) {
-        event_add(static_cast<Server*>(self)->readable_.get(), nullptr);
-      },
-      this));
+void Server::pause() try {
   constexpr timeval kPause{0, 100'000};
-  // Without memory for a pause it asks on, which is dear, and better than no answers any more.
-  if (again_ && event_add(again_.get(), &kPause) == 0) event_del(readable_.get());
+  again_ = net::make_event(
+      base_, -1, EV_PERSIST,
+      [](evutil_socket_t, short, void* self) { static_cast<Server*>(self)->resume(); }, this,
+      &kPause);
+  event_del(readable_.get());
+} catch (const std::bad_alloc&) {
+  // It asks on, which is expensive, and better than no answers any more.
+}
+
+// Without memory for it, the next time has some.
+void Server::resume() {
+  if (event_add(readable_.get(), nullptr) == 0) event_del(again_.get());
 }
 
 void Server::on_read(bufferevent* stream, void* context) {

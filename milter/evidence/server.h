@@ -60,6 +60,7 @@ class Server {
 
   void accept();
   void pause();
+  void resume();
   static void on_read(bufferevent* stream, void* context);
   static void on_written(bufferevent* stream, void* context);
   static void on_event(bufferevent* stream, short what, void* context);

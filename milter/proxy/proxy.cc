@@ -53,7 +53,7 @@ class Process final : private supervisor::Orders::Listener {
         shared_{.config = std::make_shared<const config::Config>(config),
                 .table = table_,
                 .counters = counters},
-        base_(event_base_new()),
+        base_(net::make_loop()),
         server_(base_.get(), config.evidence, table_),
         orders_(base_.get(), control_fd, config_file, shared_.config.load(), *this) {
     for (const auto& input : inputs) {
@@ -84,10 +84,10 @@ class Process final : private supervisor::Orders::Listener {
   }
 
   void start_tick() {
-    tick_.reset(event_new(
+    tick_ = net::make_event(
         base_.get(), -1, EV_PERSIST,
-        [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_tick(); }, this));
-    event_add(tick_.get(), &kTick);
+        [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_tick(); }, this,
+        &kTick);
   }
 
   void reloaded(std::shared_ptr<const config::Config> config) override {

@@ -92,8 +92,8 @@ void Session::read_introduction() {
   if (!header.local) return introduce(header);
   introduction_->pause.reset(
       event_new(worker_.base(), -1, 0, &Worker::on_session<&Session::on_pause>, this));
-  if (!introduction_->pause) return introduce(header);
-  event_add(introduction_->pause.get(), &kLocalPause);
+  auto* pause = introduction_->pause.get();
+  if (pause == nullptr || event_add(pause, &kLocalPause) < 0) return introduce(header);
   read_introduction();  // it may have gone already
 }
 

@@ -152,24 +152,21 @@ Worker::Worker(Shared& shared, const WorkerInput& input)
       tick_(
           net::check(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "make a timer")),
       now_(steady_clock::now()) {
-  wake_event_.reset(event_new(
+  wake_event_ = net::make_event(
       base_.get(), wake_.get(), EV_READ | EV_PERSIST,
-      [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_order(); }, this));
-  event_add(wake_event_.get(), nullptr);
-  tick_event_.reset(event_new(
+      [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_order(); }, this);
+  tick_event_ = net::make_event(
       base_.get(), tick_.get(), EV_READ | EV_PERSIST,
-      [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_tick(); }, this));
-  event_add(tick_event_.get(), nullptr);
+      [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_tick(); }, this);
   for (const int fd : input.listeners) {
     listener_contexts_.push_back(std::make_unique<ListenerContext>(ListenerContext{this, fd}));
-    listeners_.emplace_back(event_new(
+    listeners_.push_back(net::make_event(
         base_.get(), fd, EV_READ | EV_PERSIST,
         [](evutil_socket_t, short, void* context) {
           auto* listener = static_cast<ListenerContext*>(context);
           listener->worker->accept(listener->fd);
         },
         listener_contexts_.back().get()));
-    event_add(listeners_.back().get(), nullptr);
   }
 }
 
@@ -235,7 +232,10 @@ void Worker::on_tick() {
   config_ = shared_.config.load();
   scratch_.resize(config_->proxy.buffer_bytes);  // nobody reads into it now
   if (std::exchange(accept_paused_, false)) {
-    for (const auto& listener : listeners_) event_add(listener.get(), nullptr);
+    for (const auto& listener : listeners_) {
+      // Without memory for it, the next tick has some.
+      if (event_add(listener.get(), nullptr) < 0) accept_paused_ = true;
+    }
   }
   for (auto at = sessions_.begin(); at != sessions_.end();) {
     Session& session = *at++;  // the session may go

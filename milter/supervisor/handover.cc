@@ -58,6 +58,13 @@ bool listens_on(int fd, const net::Endpoint& address) {
   return net::bound_to(fd) == address;
 }
 
+std::vector<int> descriptors(const Handover& handover) {
+  std::vector<int> all = handover.rings;
+  all.insert(all.end(), handover.desk.begin(), handover.desk.end());
+  for (const auto& row : handover.listeners) all.insert(all.end(), row.begin(), row.end());
+  return all;
+}
+
 }  // namespace
 
 std::string print(const Handover& handover) {
@@ -93,13 +100,15 @@ std::optional<Handover> parse_handover(std::string_view text) {
 }
 
 void leave_handover(const Handover& handover) {
-  const auto keep = [](int fd) { net::check(fcntl(fd, F_SETFD, 0), "let a descriptor pass exec"); };
-  for (const auto& row : handover.listeners) {
-    for (const int fd : row) keep(fd);
+  for (const int fd : descriptors(handover)) {
+    net::check(fcntl(fd, F_SETFD, 0), "let a descriptor pass exec");
   }
-  for (const int fd : handover.rings) keep(fd);
-  for (const int fd : handover.desk) keep(fd);
   net::check(setenv(kVariable, print(handover).c_str(), 1), "setenv");
+}
+
+void take_back_handover(const Handover& handover) {
+  for (const int fd : descriptors(handover)) (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+  unsetenv(kVariable);
 }
 
 std::optional<Handover> take_handover() {

@@ -37,6 +37,9 @@ std::optional<Handover> parse_handover(std::string_view text);
 // Throws std::system_error.
 void leave_handover(const Handover& handover);
 
+// Undoes leave_handover(), where there is no next program after all.
+void take_back_handover(const Handover& handover);
+
 // What the program before left, if any; taken away, so that no child inherits it.
 std::optional<Handover> take_handover();
 

@@ -41,8 +41,7 @@ void Orders::sealed(void* self) {
 }
 
 void Orders::add(int fd, short what, event_callback_fn callback) {
-  events_.emplace_back(event_new(base_, fd, static_cast<short>(what | EV_PERSIST), callback, this));
-  event_add(events_.back().get(), nullptr);
+  events_.push_back(net::make_event(base_, fd, what | EV_PERSIST, callback, this));
 }
 
 void Orders::ready() const {

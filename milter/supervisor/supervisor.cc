@@ -419,6 +419,7 @@ class Supervisor {
     } catch (const std::system_error& error) {
       why = error.what();
     }
+    take_back_handover(handover);
     // The children have let go; new ones are started as they end.
     logging::error(fmt::format("upgrade failed: {}", why));
     for (const auto& child : children_) child->kill(SIGKILL);

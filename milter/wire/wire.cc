@@ -35,7 +35,7 @@ class Process final : private supervisor::Orders::Listener {
         table_(config.evidence.max_sessions, config.evidence.linger, config.evidence.max_bytes),
         flows_(table_, counters, config.wire.max_sessions, config.capture.max_segments,
                config.capture.max_session_time),
-        base_(event_base_new()),
+        base_(net::make_loop()),
         server_(base_.get(), config.evidence, table_, [this] { tap_.drain(flows_); }),
         orders_(base_.get(), control_fd, config_file,
                 std::make_shared<const config::Config>(config), *this) {}
@@ -56,8 +56,7 @@ class Process final : private supervisor::Orders::Listener {
 
  private:
   void add(net::Event& event, int fd, short what, const timeval* time, event_callback_fn callback) {
-    event.reset(event_new(base_.get(), fd, what, callback, this));
-    event_add(event.get(), time);
+    event = net::make_event(base_.get(), fd, what, callback, this, time);
   }
 
   void abandoned() override { server_.close(); }

@@ -84,3 +84,14 @@ TEST_CASE("it passes by the environment, once, and with its descriptors") {
   CHECK(supervisor::take_handover() == handover);
   CHECK_FALSE(supervisor::take_handover());
 }
+
+TEST_CASE("where there is no next program it is taken back") {
+  const net::Fd socket(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const net::Fd ring(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const net::Fd desk(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const Handover handover{{{socket.get()}}, {ring.get()}, {desk.get()}, {}};
+  supervisor::leave_handover(handover);
+  supervisor::take_back_handover(handover);
+  for (const auto* fd : {&socket, &ring, &desk}) CHECK(fcntl(fd->get(), F_GETFD) == FD_CLOEXEC);
+  CHECK(getenv("SEGMILTER_HANDOVER") == nullptr);
+}
