@@ -77,6 +77,7 @@ class Observer final : private SmtpTracker::Listener {
   // The server's greeting has come to its end.
   bool greeted() const { return tracker_.greeted(); }
   // As SmtpTracker. False under TLS.
+  bool all_answered() const { return !sealed_ && tracker_.all_answered(); }
   bool between_transactions() const { return !sealed_ && tracker_.between_transactions(); }
   // The streams are TLS, and followed.
   bool sealed() const { return sealed_ && !sealed_->lost(); }

@@ -654,6 +654,8 @@ struct SmtpTracker::Impl {
     listener.on_lost(reason);
   }
 
+  bool all_answered() const { return phase != Phase::Lost && greeted && outstanding.empty(); }
+
   bool between_transactions() const {
     return phase == Phase::Command && greeted && outstanding.empty() && line_size == 0 && !open;
   }
@@ -733,6 +735,10 @@ void SmtpTracker::server(std::span<const char> bytes) {
 
 bool SmtpTracker::lost() const {
   return impl_->phase == Phase::Lost;
+}
+
+bool SmtpTracker::all_answered() const {
+  return impl_->all_answered();
 }
 
 bool SmtpTracker::between_transactions() const {

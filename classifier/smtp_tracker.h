@@ -99,6 +99,10 @@ class SmtpTracker {
   // Whether on_lost() was called; then both calls above return at once.
   bool lost() const;
 
+  // The server has greeted and has answered every command and message: it says nothing more before
+  // the client does. False where that cannot be told any more.
+  bool all_answered() const;
+
   // The server has greeted and answered all that was said, and no transaction is open: none was
   // begun, or its message or RSET came after MAIL. Then a server may close with 421 and nothing is
   // lost (RFC 5321, 3.8).

@@ -53,9 +53,11 @@ struct Proxy {
   unsigned workers = 0;               // threads; 0: one a core, at most 8
   unsigned max_sessions = 10000;
   unsigned max_sessions_per_address = 50;  // per IPv4 address or IPv6 /64
-  unsigned max_rate_per_address = 300;     // new sessions a minute, of the same; 0: any number
+  unsigned max_sessions_per_network = 0;   // per IPv4 /24 or IPv6 /48; 0: half of max_sessions
+  unsigned max_rate_per_address = 0;       // new sessions a minute of an address; 0: any number
   seconds connect_timeout{10};
-  seconds idle_timeout{330};  // not below Postfix's smtpd_timeout, 300 s
+  seconds idle_timeout{330};     // the client's silence; not below Postfix's smtpd_timeout, 300 s
+  seconds answer_timeout{3600};  // silence while Postfix may owe an answer
   seconds drain_timeout{60};
   std::size_t buffer_bytes = 64 * 1024;  // per direction, used only when a side is slow
 };
@@ -131,6 +133,8 @@ struct Breaker {
   bool enabled = true;
   seconds window{300};
   unsigned min_messages = 100;  // in the window; with fewer no share is worth a name
+  // Of one IPv4 address or IPv6 /48 so many count a window: else one sender could open it.
+  unsigned max_per_address = 20;
   double max_share = 0.5;       // of the judged messages that may be rejected or deferred
   double jump = 5.0;            // times the long-term share; infinity: does not count
   seconds hold{600};            // how long they are suspended, at least

@@ -396,6 +396,12 @@ std::vector<std::string> warnings(const Config& config) {
         "proxy.idle_timeout: {}s is below Postfix's smtpd_timeout (300s): slow clients will be cut",
         config.proxy.idle_timeout.count()));
   }
+  if (config.proxy.answer_timeout < seconds(600)) {
+    lines.push_back(fmt::format(
+        "proxy.answer_timeout: {}s is below the 600s that a server may take for its answer to a "
+        "message (RFC 5321): clients that are cut there send the message again",
+        config.proxy.answer_timeout.count()));
+  }
   if (config.general.user == "root") {
     lines.emplace_back("general.user: \"root\": the processes keep all rights");
   }

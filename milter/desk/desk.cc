@@ -19,7 +19,6 @@ namespace desk {
 namespace {
 
 constexpr int kBacklog = 64;
-constexpr unsigned kMostConnections = 64;
 
 class Process final : private supervisor::Orders::Listener {
  public:
@@ -27,7 +26,7 @@ class Process final : private supervisor::Orders::Listener {
           const std::vector<net::Fd>& listeners, const Counts& counts, int control_fd)
       : config_(config),
         listeners_(listeners),
-        base_(event_base_new()),
+        base_(net::make_loop()),
         server_(base_.get(), numbers(listeners)),
         orders_(base_.get(), control_fd, config_file,
                 std::make_shared<const config::Config>(config), *this) {
@@ -35,11 +34,12 @@ class Process final : private supervisor::Orders::Listener {
   }
 
   int run() {
-    limit_connections(kMostConnections);
+    limit_connections(Server::kMostConnections);
     supervisor::confine(supervisor::Part::Desk, config_);
     orders_.ready();
-    for (const auto& listen : config_.desk.listen) {
-      logging::info(fmt::format("metrics on http://{}/metrics", listen.print()));
+    for (const auto& listener : listeners_) {
+      const auto address = net::bound_to(listener.get());
+      if (address) logging::info(fmt::format("metrics on http://{}/metrics", address->print()));
     }
     event_base_dispatch(base_.get());
     return EX_OK;
@@ -72,9 +72,16 @@ std::vector<net::Fd> open_listeners(const config::Desk& config) {
   std::vector<net::Fd> listeners;
   for (const auto& address : config.listen) {
     const auto attempt = "desk.listen: bind " + address.print();
-    listeners.push_back(net::server_socket(address, attempt));
-    net::bind(listeners.back(), address, attempt);
-    net::check(listen(listeners.back().get(), kBacklog), attempt);
+    try {
+      auto listener = net::server_socket(address, attempt);
+      net::bind(listener, address, attempt);
+      net::check(listen(listener.get(), kBacklog), attempt);
+      listeners.push_back(std::move(listener));
+    } catch (const std::system_error& error) {
+      if (!net::is_family_missing(error.code(), address)) throw;
+      logging::warning(error.what() +
+                       std::string(": this machine does not have that address family"));
+    }
   }
   return listeners;
 }

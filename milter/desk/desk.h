@@ -11,7 +11,8 @@
 
 namespace desk {
 
-// Binds and listens on every address of config.listen. Throws std::system_error "desk.listen: bind
+// Binds and listens on every address of config.listen; one whose family this machine does not have
+// is left out, with a warning. Throws std::system_error "desk.listen: bind
 // 127.0.0.1:9125: …".
 std::vector<net::Fd> open_listeners(const config::Desk& config);
 

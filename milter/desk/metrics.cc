@@ -84,12 +84,15 @@ void add_proxy(Page& page, const proxy::Counters& counts) {
   page.family(kCounter, "proxy_refused_total", "limit",
               {{"max_sessions", counts.refused_full},
                {"max_sessions_per_address", counts.refused_address},
+               {"max_sessions_per_network", counts.refused_network},
                {"max_rate_per_address", counts.refused_rate}},
               "Clients told 421, by the limit they met.");
   page.one(kCounter, "proxy_introductions_refused_total", counts.introductions_refused,
            "Connections of balancers that were closed for want of a good PROXY header.");
   page.one(kCounter, "proxy_upstream_failures_total", counts.upstream_failed,
            "Clients told 421 because Postfix did not answer.");
+  page.one(kCounter, "proxy_unanswered_total", counts.unanswered,
+           "Sessions closed because Postfix said nothing for proxy.answer_timeout.");
   page.one(kCounter, "proxy_accept_errors_total", counts.accept_errors,
            "Failures to accept, for lack of descriptors or memory.");
   page.one(kCounter, "proxy_drained_total", counts.drained,

@@ -39,12 +39,18 @@ void limit_connections(unsigned most) {
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-Server::Server(event_base* base, const std::vector<int>& listeners) : http_(evhttp_new(base)) {
+Server::Server(event_base* base, const std::vector<int>& listeners)
+    : http_(evhttp_new(base)), connections_(listeners, kMostKept) {
   if (!http_) throw std::bad_alloc();
+  constexpr timeval kTick{1, 0};
+  tick_ = net::make_event(
+      base, -1, EV_PERSIST,
+      [](evutil_socket_t, short, void* self) { static_cast<Server*>(self)->look_after(); }, this,
+      &kTick);
   evhttp_set_allowed_methods(http_.get(), EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
   evhttp_set_max_headers_size(http_.get(), kMostHeader);
   evhttp_set_max_body_size(http_.get(), 0);
-  evhttp_set_timeout(http_.get(), static_cast<int>(kPatience.count()));
+  evhttp_set_timeout(http_.get(), static_cast<int>(Connections::kPatience.count()));
   evhttp_set_default_content_type(http_.get(), nullptr);
   evhttp_set_gencb(http_.get(), answer, this);
   for (const int listener : listeners) listen(base, listener);
@@ -66,6 +72,12 @@ void Server::listen(event_base* base, int fd) {
 }
 
 Server::~Server() = default;
+
+// Without memory to look, the next second may have some.
+void Server::look_after() try {
+  connections_.look_after(Connections::Clock::now());
+} catch (const std::bad_alloc&) {
+}
 
 void Server::serve(std::string path, std::string type, std::function<std::string()> make) {
   pages_.push_back({std::move(path), std::move(type), std::move(make)});

@@ -27,6 +27,7 @@ struct Patient {
   std::string postfix_error;       // why
   std::vector<TcpSocket> tcp;
   std::vector<net::Endpoint> addresses;  // the machine's own
+  bool ipv6 = true;                      // it is not switched off
   bool root = false;
 
   // Lines that mend: "postconf -c DIR ARGUMENTS", "postfix -c DIR WORD".
@@ -48,7 +49,7 @@ Findings check_postconf(const Patient&);        // are Postfix's settings readab
 Findings check_milters(const Patient&);         // smtpd_milters and what goes with it
 Findings check_proxy_protocol(const Patient&);  // does Postfix expect to be told who the client is
 Findings check_ports(const Patient&);           // who is to have port 25, by master.cf
-Findings check_timeouts(const Patient&);
+Findings check_timeouts(const Patient&);        // who hangs up first, by smtpd's settings
 Findings check_mynetworks(const Patient&);
 Findings check_limits(const Patient&);
 

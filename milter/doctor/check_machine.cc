@@ -80,6 +80,9 @@ Finding judge_listen(const Patient& patient, const Post& post, const net::Endpoi
   if (listener.somebody) {
     return skip(looked, "somebody listens; who that is, only root may see");
   }
+  if (!address.is_v4() && !patient.ipv6) {
+    return warn(looked, "this machine has no IPv6: the address is left out");
+  }
   return post.found_otherwise(looked, fmt::format("nobody listens there: {}", post.cost_of_nobody),
                               {std::string(post.start)}, {});
 }

@@ -1,5 +1,5 @@
 // What can be told from segmilter.toml and from Postfix's settings alone: nothing is opened, nobody
-// is spoken to. smtpd_milters is in check_milters.cc.
+// is spoken to. smtpd_milters is in check_milters.cc, who waits for whom in check_timeouts.cc.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -68,6 +68,39 @@ std::string new_service(const net::Endpoint& upstream) {
                      kHeader);
 }
 
+// Clients can come by an address of that family: the machine has one.
+bool can_be_reached(const Patient& patient, const net::Endpoint& listen) {
+  return std::any_of(patient.addresses.begin(), patient.addresses.end(),
+                     [&](const auto& own) { return own.is_v4() == listen.is_v4(); });
+}
+
+// Postfix takes a PROXY header of an address family that it does not speak for a broken one, and
+// hangs up: the proxy has no server for that client, and says 421 for as long as it stays so.
+void judge_families(const Patient& patient, const Service& entry, Findings& findings) {
+  constexpr std::string_view kSetting = "inet_protocols";
+  const auto value = patient.postfix->value(entry, kSetting);
+  const auto speaks = [value](std::string_view protocol) {
+    return value.empty() || value.find("all") != value.npos || value.find(protocol) != value.npos;
+  };
+  // postfix(1): a reload does not change main.cf's.
+  const auto mend =
+      entry.overrides.contains(kSetting)
+          ? std::vector{patient.postconf(fmt::format(
+                            "-PX {}", shell_word(fmt::format("{}/{}", entry.key(), kSetting)))),
+                        patient.postfix_command("reload")}
+          : std::vector{patient.postconf("-e 'inet_protocols = all'"),
+                        patient.postfix_command("stop"), patient.postfix_command("start")};
+  for (const auto& listen : patient.config.proxy.listen) {
+    if (speaks(listen.is_v4() ? "ipv4" : "ipv6") || !can_be_reached(patient, listen)) continue;
+    findings.push_back(fail(
+        fmt::format("{} of {}: {}, and proxy.listen {}", kSetting, entry.key(), value,
+                    listen.print()),
+        fmt::format("Postfix hangs up on each client that comes by {}: it is told 421, for ever",
+                    listen.is_v4() ? "IPv4" : "IPv6"),
+        mend));
+  }
+}
+
 // --- who may relay ------------------------------------------------------------------------------
 
 // A network so large that it cannot be somebody's own.
@@ -102,6 +135,7 @@ Findings check_configuration(const Patient& patient) {
   for (const auto& warning : config::warnings(patient.config)) {
     // check_timeouts compares with this Postfix's own value.
     if (patient.postfix && warning.starts_with("proxy.idle_timeout:")) continue;
+    if (patient.postfix && warning.starts_with("proxy.answer_timeout:")) continue;
     findings.push_back(warn("segmilter.toml", warning));
   }
   const auto& config = patient.config;
@@ -152,6 +186,7 @@ Findings check_proxy_protocol(const Patient& patient) {
            patient.postfix_command("reload")}));
     }
     judge_others(patient, *entry, findings);
+    judge_families(patient, *entry, findings);
     if (entry->command == "postscreen") judge_pass(patient, *entry, findings);
     if (findings.empty()) {
       auto timeout = parameter;
@@ -202,34 +237,6 @@ Findings check_ports(const Patient& patient) {
     findings.push_back(ok(patient.config.proxy.listen.empty()
                               ? "Postfix has the port that is watched"
                               : "master.cf leaves proxy.listen's port to segmilter"));
-  }
-  return findings;
-}
-
-Findings check_timeouts(const Patient& patient) {
-  Findings findings;
-  if (!has_proxy(patient)) return findings;
-  const auto idle = patient.config.proxy.idle_timeout;
-  for (const Service* entry : mail_services(patient)) {
-    const Service* smtpd = patient.postfix->smtpd_behind(*entry);
-    if (smtpd == nullptr) continue;
-    const auto value = patient.postfix->value(*smtpd, "smtpd_timeout");
-    const auto limit = parse_time(value);
-    if (!limit) {
-      findings.push_back(skip(fmt::format("smtpd_timeout of {}", smtpd->key()),
-                              fmt::format("\"{}\" is not a plain time", value)));
-    } else if (idle < *limit) {
-      findings.push_back(
-          warn(fmt::format("proxy.idle_timeout {} s, smtpd_timeout of {}: {}", idle.count(),
-                           smtpd->key(), value),
-               "the proxy hangs up before Postfix would: slow and honest clients are cut", {},
-               fmt::format("[proxy] idle_timeout = \"{}s\"", limit->count() + 30)));
-    } else {
-      findings.push_back(
-          ok(fmt::format("Postfix hangs up first (smtpd_timeout {}, "
-                         "proxy.idle_timeout {} s)",
-                         value, idle.count())));
-    }
   }
   return findings;
 }

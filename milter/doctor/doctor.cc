@@ -10,6 +10,7 @@
 #include "milter/doctor/check.h"
 #include "milter/doctor/command.h"
 #include "milter/doctor/report.h"
+#include "milter/net/server_socket.h"
 
 namespace doctor {
 namespace {
@@ -75,6 +76,7 @@ int examine(const config::Config& config, const Options& options) {
                   .postfix_error = {},
                   .tcp = tcp_sockets(),
                   .addresses = own_addresses(),
+                  .ipv6 = net::has_ipv6(),
                   .root = geteuid() == 0};
   read_postfix(patient);
   Findings all;

@@ -28,13 +28,22 @@ std::string paint(std::string_view text, State state, bool colours) {
   return colours ? fmt::format("\033[{}m{}\033[0m", colour(state), text) : std::string(text);
 }
 
-// What a peer said may stand in a finding: it writes no escape sequence on a terminal and no line
-// of its own.
-std::string printable(std::string_view text) {
-  std::string clean(text);
+// A line stays a line.
+std::string one_line(std::string_view text) {
+  std::string line(text);
   std::replace_if(
-      clean.begin(), clean.end(),
+      line.begin(), line.end(),
       [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+  return line;
+}
+
+// What a peer said may stand in a finding: it writes no escape sequence on a terminal and no line
+// of its own. To a terminal of 8 bits 0x9b begins one too, and it may stand inside of UTF-8, so
+// nothing above ASCII stays.
+std::string printable(std::string_view text) {
+  auto clean = one_line(text);
+  std::replace_if(
+      clean.begin(), clean.end(), [](char c) { return static_cast<unsigned char>(c) > 0x7f; }, '?');
   return clean;
 }
 
@@ -53,9 +62,11 @@ std::string details(const Finding& finding) {
   constexpr std::string_view kIndent = "        ";
   std::string text;
   const auto add = [&](std::string_view label, std::string_view line) {
-    text += fmt::format("{}{:<10} {}\n", kIndent, label, printable(line));
+    text += fmt::format("{}{:<10} {}\n", kIndent, label, one_line(line));
   };
-  if (!finding.looked_at.empty()) add("looked at", finding.looked_at);
+  if (!finding.looked_at.empty()) add("looked at", printable(finding.looked_at));
+  // These two are for a shell and a file, so the names in them stay as they are; no peer has a say
+  // in them.
   for (const auto& line : finding.mend) add("mend", line);
   if (!finding.setting.empty()) add("setting", finding.setting);
   return text;
@@ -129,7 +140,7 @@ std::string report_json(const std::vector<Finding>& findings) {
     all[state == State::Fail ? "fail" : std::string(word(state))] = count(findings, state);
   }
   // A server's greeting need not be UTF-8.
-  return all.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return all.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 int exit_code(const std::vector<Finding>& findings) {

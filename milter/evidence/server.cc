@@ -2,10 +2,7 @@
 
 #include <event2/buffer.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
-#include <cstring>
 #include <memory>
 #include <new>
 #include <utility>
@@ -13,28 +10,6 @@
 #include "classifier/trace_text.h"
 
 namespace evidence {
-namespace {
-
-net::Fd listen_on(const config::Evidence& settings) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string attempt = "listen on evidence.socket " + settings.socket;
-  if (settings.socket.size() >= sizeof address.sun_path) {
-    errno = ENAMETOOLONG;
-    net::check(-1, attempt);
-  }
-  std::memcpy(address.sun_path, settings.socket.c_str(), settings.socket.size() + 1);
-  net::Fd listener(
-      net::check(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), attempt));
-  ::unlink(settings.socket.c_str());
-  // The mode is set before anyone can connect: listen() comes last.
-  net::check(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), attempt);
-  net::check(chmod(settings.socket.c_str(), settings.socket_mode), attempt);
-  net::check(listen(listener.get(), 512), attempt);
-  return listener;
-}
-
-}  // namespace
 
 std::string answer(const Table& table, std::string_view text) {
   const auto question = parse_question(text);
@@ -48,15 +23,25 @@ std::string answer(const Table& table, std::string_view text) {
 
 Server::Server(event_base* base, const config::Evidence& settings, const Table& table,
                std::function<void()> look)
-    : base_(base),
-      table_(table),
-      look_(std::move(look)),
-      path_(settings.socket),
-      listener_(listen_on(settings)) {
-  readable_.reset(event_new(
-      base_, listener_.get(), EV_READ | EV_PERSIST,
-      [](evutil_socket_t, short, void* self) { static_cast<Server*>(self)->accept(); }, this));
-  event_add(readable_.get(), nullptr);
+    : base_(base), table_(table), look_(std::move(look)), path_text_(settings.socket) {
+  serve_at(net::listen_unix(path_text_, settings.socket_mode, kBacklog,
+                            "listen on evidence.socket " + path_text_));
+}
+
+void Server::serve_at(net::Fd listener) {
+  auto readable = net::make_event(
+      base_, listener.get(), EV_READ | EV_PERSIST,
+      [](evutil_socket_t, short, void* self) { static_cast<Server*>(self)->accept(); }, this);
+  again_.reset();
+  readable_ = std::move(readable);
+  listener_ = std::move(listener);
+  path_ = net::BoundPath(path_text_);
+}
+
+void Server::close() {
+  again_.reset();
+  readable_.reset();
+  listener_.reset();
 }
 
 Server::~Server() = default;  // The path stays: a restarted process puts its own socket there.
@@ -91,16 +76,20 @@ void Server::accept() {
   bufferevent_enable(connection.stream.get(), EV_READ | EV_WRITE);
 }
 
-void Server::pause() {
-  event_del(readable_.get());
-  again_.reset(event_new(
-      base_, -1, 0,
-      [](evutil_socket_t, short, void* self) {
-        event_add(static_cast<Server*>(self)->readable_.get(), nullptr);
-      },
-      this));
+void Server::pause() try {
   constexpr timeval kPause{0, 100'000};
-  event_add(again_.get(), &kPause);
+  again_ = net::make_event(
+      base_, -1, EV_PERSIST,
+      [](evutil_socket_t, short, void* self) { static_cast<Server*>(self)->resume(); }, this,
+      &kPause);
+  event_del(readable_.get());
+} catch (const std::bad_alloc&) {
+  // It asks on, which is expensive, and better than no answers any more.
+}
+
+// Without memory for it, the next time has some.
+void Server::resume() {
+  if (event_add(readable_.get(), nullptr) == 0) event_del(again_.get());
 }
 
 void Server::on_read(bufferevent* stream, void* context) {

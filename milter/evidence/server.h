@@ -18,6 +18,7 @@
 #include "milter/evidence/table.h"
 #include "milter/net/event.h"
 #include "milter/net/fd.h"
+#include "milter/net/unix_socket.h"
 
 namespace evidence {
 
@@ -28,15 +29,24 @@ class Server {
  public:
   static constexpr std::size_t kMaxConnections = 512;
   static constexpr std::chrono::seconds kPatience{5};
+  static constexpr int kBacklog = 512;
 
-  // Binds the socket (an old one at the path is removed) with the configured mode. `look`: called
-  // in front of each answer, brings what was seen into the table; may be empty. Throws
-  // std::system_error. Requires: `base` and `table` outlive the server.
+  // Binds the socket with the configured mode, in the place of one that nobody serves any more.
+  // `look`: called in front of each answer, brings what was seen into the table; may be empty.
+  // Throws std::system_error, with EADDRINUSE where another process listens at the path. Requires:
+  // `base` and `table` outlive the server.
   Server(event_base* base, const config::Evidence& settings, const Table& table,
          std::function<void()> look = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
+
+  // Whether questions no longer reach this server, because its path is gone or is another's.
+  bool lost() const { return listener_ && !path_.intact(); }
+  // Goes on with this socket, which listens at the configured path. Throws std::bad_alloc.
+  void serve_at(net::Fd listener);
+  // Takes no more questions: the path is to be another process's.
+  void close();
 
  private:
   struct Connection {
@@ -47,6 +57,7 @@ class Server {
 
   void accept();
   void pause();
+  void resume();
   static void on_read(bufferevent* stream, void* context);
   static void on_written(bufferevent* stream, void* context);
   static void on_event(bufferevent* stream, short what, void* context);
@@ -55,7 +66,8 @@ class Server {
   event_base* base_;
   const Table& table_;
   const std::function<void()> look_;
-  std::string path_;
+  const std::string path_text_;
+  net::BoundPath path_;
   net::Fd listener_;
   net::Event readable_;
   net::Event again_;  // ends a pause

@@ -372,7 +372,8 @@ sfsistat on_end_of_message(SMFICTX* context) {
     BoundedEvidence source(*service, *settings);
     Judgement judgement = session.connection.end_of_message(*settings, source, unix_time());
     if (!judgement.failure.empty()) service->failed(judgement.failure);
-    service->settle(*settings, judgement, std::chrono::steady_clock::now());
+    service->settle(*settings, session.connection.client(), judgement,
+                    std::chrono::steady_clock::now());
     const sfsistat answer = act(context, *settings, judgement);
     log_message(macro(context, "i"), session.connection, judgement, settings->header.max_runs);
     return answer;

@@ -86,6 +86,15 @@ int start_milter() {
   return ended;
 }
 
+// Not more often than each tick, though it is looked for after each word of the supervisor's.
+void report_lost_socket(int control_fd) {
+  static std::chrono::steady_clock::time_point again;
+  const auto now = std::chrono::steady_clock::now();
+  if (now < again) return;
+  again = now + std::chrono::milliseconds(kTickMs);
+  (void)supervisor::send_control(control_fd, {ControlMessage::Kind::SocketLost, {}});
+}
+
 // Until the supervisor wants us to drain (true) or libmilter gave up (false).
 bool serve(Service& service, int control_fd, int ended_fd, Reloader& reloader,
            MilterSocket& socket) {
@@ -93,10 +102,11 @@ bool serve(Service& service, int control_fd, int ended_fd, Reloader& reloader,
     pollfd entries[] = {{control_fd, POLLIN, 0}, {ended_fd, POLLIN, 0}};
     const int ready = poll(entries, 2, kTickMs);
     service.tick(std::chrono::steady_clock::now());
+    if (socket.lost()) report_lost_socket(control_fd);
     if (ready <= 0) continue;  // time, or EINTR
     if (entries[1].revents != 0) return false;
     if (entries[0].revents == 0) continue;
-    const auto message = supervisor::receive_control(control_fd);
+    auto message = supervisor::receive_control(control_fd);
     if (!message) continue;
     switch (message->kind) {
       case ControlMessage::Kind::Reload:
@@ -113,9 +123,13 @@ bool serve(Service& service, int control_fd, int ended_fd, Reloader& reloader,
       case ControlMessage::Kind::Ping:
         (void)supervisor::send_control(control_fd, {ControlMessage::Kind::Pong, {}});
         break;
+      case ControlMessage::Kind::Socket:
+        if (message->socket && socket.lost()) socket.serve_at(std::move(message->socket));
+        break;
       case ControlMessage::Kind::Ready:
       case ControlMessage::Kind::Pong:
       case ControlMessage::Kind::HandedOver:
+      case ControlMessage::Kind::SocketLost:
         break;
     }
   }

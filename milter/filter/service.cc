@@ -27,6 +27,13 @@ class Place {
 
 constexpr std::chrono::minutes kCountersEvery{5};
 
+// What one sender has: an IPv4 address; of IPv6 a /48, in which there are 65,536 times a /64.
+// Messages without an address are one sender's.
+net::Endpoint sender(const std::optional<net::Endpoint>& client) {
+  if (!client) return {};
+  return client->is_v4() ? client->site() : client->network();
+}
+
 }  // namespace
 
 std::shared_ptr<const config::Config> Service::settings() const {
@@ -54,12 +61,16 @@ bool Service::wait_until_idle(std::chrono::steady_clock::time_point deadline) {
   return idle_.wait_until(lock, deadline, [this] { return sessions_ == 0; });
 }
 
-void Service::settle(const config::Config& settings, Judgement& judgement,
-                     std::chrono::steady_clock::time_point now) {
+void Service::settle(const config::Config& settings, const std::optional<net::Endpoint>& client,
+                     Judgement& judgement, std::chrono::steady_clock::time_point now) {
   if (judgement.exempt == Exemption::None && !judgement.flood) {
     std::lock_guard lock(breaker_mutex_);
+    const auto& breaker = settings.breaker;
     const bool refused = is_refusal(judgement.decision.action);
-    tell(breaker_.count(refused, settings.breaker, now), settings.breaker);
+    const bool counts =
+        !breaker.enabled ||
+        !counted_.exceeded(sender(client), breaker.max_per_address, breaker.window, now);
+    tell(counts ? breaker_.count(refused, breaker, now) : breaker_.tick(breaker, now), breaker);
     if (breaker_.open()) judgement.decision = suspended(judgement.decision);
     judgement.verdict.action = judgement.decision.action;
   }
@@ -84,8 +95,9 @@ void Service::tell(Breaker::Change change, const config::Breaker& settings) {
   const Breaker::Shares shares = breaker_.shares(settings);
   const auto against = shares.long_term < 0 ? std::string("not known yet")
                                             : fmt::format("{:.1f}%", 100 * shares.long_term);
-  const auto facts = fmt::format("{} of {} messages in the window ({:.1f}%; long-term share {})",
-                                 shares.refused, shares.messages, 100 * shares.now, against);
+  const auto facts =
+      fmt::format("{} of {} counted messages in the window ({:.1f}%; long-term share {})",
+                  shares.refused, shares.messages, 100 * shares.now, against);
   switch (change) {
     case Breaker::Change::Tripped:
       ++counters_.breaker_trips;

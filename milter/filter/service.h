@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "milter/filter/breaker.h"
 #include "milter/filter/connection.h"
 #include "milter/filter/counters.h"
+#include "milter/net/pace.h"
 
 namespace filter {
 
@@ -35,10 +37,10 @@ class Service {
   // True when no session is left, false when some are at the deadline.
   bool wait_until_idle(std::chrono::steady_clock::time_point deadline);
 
-  // The last word on a message: the breaker counts what was decided, and suspends it while it is
-  // open. Then what was done is counted.
-  void settle(const config::Config& settings, Judgement& judgement,
-              std::chrono::steady_clock::time_point now);
+  // The last word on a message of `client`: the breaker counts what was decided, up to
+  // breaker.max_per_address, and suspends it while it is open. Then what was done is counted.
+  void settle(const config::Config& settings, const std::optional<net::Endpoint>& client,
+              Judgement& judgement, std::chrono::steady_clock::time_point now);
   // So many headers of our name were deleted of a message.
   void deleted(unsigned headers) { counters_.forged += headers; }
   // Time passes: the breaker may close, and every five minutes the counters are logged.
@@ -59,6 +61,7 @@ class Service {
   mutable std::mutex mutex_;
   std::mutex breaker_mutex_;
   Breaker breaker_;
+  net::Pace counted_;  // by the breaker, of each sender
   Counters& counters_;
   std::mutex log_mutex_;
   std::vector<std::uint64_t> logged_;  // counts of the last line

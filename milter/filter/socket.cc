@@ -19,8 +19,6 @@
 namespace filter {
 namespace {
 
-constexpr int kBacklog = 512;  // Postfix opens one connection a client, all at once after a pause
-
 bool is_port(std::string_view text) {
   unsigned port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
@@ -33,25 +31,6 @@ std::string directory_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-sockaddr_un unix_address(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) {
-    throw std::runtime_error("filter.socket: " + path +
-                             ": longer than a unix socket's path may be");
-  }
-  std::memcpy(address.sun_path, path.data(), path.size());
-  return address;
-}
-
-bool can_connect(const std::string& path) {
-  const sockaddr_un address = unix_address(path);
-  const net::Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const int result =
-      connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  return result == 0 || errno == EAGAIN;  // EAGAIN: its backlog is full, so somebody has it
-}
-
 std::optional<gid_t> group_named(const std::string& name) {
   std::vector<char> buffer(16 * 1024);
   group entry{};
@@ -60,20 +39,21 @@ std::optional<gid_t> group_named(const std::string& name) {
   return found != nullptr ? std::optional<gid_t>(found->gr_gid) : std::nullopt;
 }
 
-// Without the group Postfix may not reach the socket; but whether it must be that group only the
-// administrator knows, so this warns and goes on.
-void give_to_group(const std::string& path, const std::string& name) {
-  if (name.empty()) return;
-  const auto group = group_named(name);
-  if (!group) {
-    logging::warning("filter.socket_group: there is no group " + name + "; " + path +
-                     " keeps the one it has");
-    return;
+// The descriptor that libmilter listens on at `path`: it does not tell which.
+int libmilters_listener(const std::string& path) {
+  constexpr int kMost = 256;  // this early few are open
+  for (int fd = 0; fd < kMost; ++fd) {
+    int listening = 0;
+    socklen_t size = sizeof listening;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || listening == 0)
+      continue;
+    sockaddr_un address{};
+    size = sizeof address;
+    auto* bound = reinterpret_cast<sockaddr*>(&address);
+    if (getsockname(fd, bound, &size) < 0 || address.sun_family != AF_UNIX) continue;
+    if (path == address.sun_path) return fd;
   }
-  if (lchown(path.c_str(), static_cast<uid_t>(-1), *group) < 0) {
-    logging::warning("give " + path + " to group " + name + ": " + std::strerror(errno) +
-                     " (the user of segmilter must be in that group)");
-  }
+  return -1;
 }
 
 class Umask {
@@ -88,6 +68,20 @@ class Umask {
 };
 
 }  // namespace
+
+void give_to_group(const std::string& path, const std::string& name) {
+  if (name.empty()) return;
+  const auto group = group_named(name);
+  if (!group) {
+    logging::warning("filter.socket_group: there is no group " + name + "; " + path +
+                     " keeps the one it has");
+    return;
+  }
+  if (lchown(path.c_str(), static_cast<uid_t>(-1), *group) < 0) {
+    logging::warning("give " + path + " to group " + name + ": " + std::strerror(errno) +
+                     " (the user of segmilter must be in that group)");
+  }
+}
 
 SocketName parse_socket(const std::string& text) {
   const auto colon = text.find(':');
@@ -120,20 +114,14 @@ void check_place(const SocketName& name) {
   net::check(stat(directory.c_str(), &status), "directory of filter.socket, " + directory);
   net::check(faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS),
              "write to the directory of filter.socket, " + directory);
-  (void)unix_address(name.path);
-  if (lstat(name.path.c_str(), &status) < 0) return;
-  if (!S_ISSOCK(status.st_mode)) {
-    throw std::runtime_error("filter.socket: " + name.path + ": is there and is not a socket");
-  }
-  // libmilter would take the path away from it without a word.
-  if (can_connect(name.path)) {
-    throw std::runtime_error("filter.socket: " + name.path + ": another process listens there");
-  }
+  // libmilter would take the path away from whoever listens there, without a word.
+  net::check_unclaimed(name.path, "filter.socket: " + name.path);
 }
 
 MilterSocket::MilterSocket(const config::Filter& settings) : name_(parse_socket(settings.socket)) {
   check_place(name_);
-  if (smfi_setconn(name_.spec.data()) != MI_SUCCESS || smfi_setbacklog(kBacklog) != MI_SUCCESS) {
+  if (smfi_setconn(name_.spec.data()) != MI_SUCCESS ||
+      smfi_setbacklog(kMilterBacklog) != MI_SUCCESS) {
     throw std::runtime_error("filter.socket: libmilter refuses " + name_.spec);
   }
   const Umask umask(~settings.socket_mode & 0777u);
@@ -143,15 +131,21 @@ MilterSocket::MilterSocket(const config::Filter& settings) : name_(parse_socket(
   }
   if (name_.path.empty()) return;
   give_to_group(name_.path, settings.socket_group);
-  file_ = net::Fd(::open(name_.path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  path_ = net::BoundPath(name_.path);
+  listener_ = libmilters_listener(name_.path);
 }
 
-void MilterSocket::hide() {
-  // Only while the path is still ours: a successor may have put its own socket there.
-  struct stat ours {};
-  struct stat there {};
-  if (!file_ || fstat(file_.get(), &ours) < 0 || lstat(name_.path.c_str(), &there) < 0) return;
-  if (ours.st_dev == there.st_dev && ours.st_ino == there.st_ino) unlink(name_.path.c_str());
+bool MilterSocket::lost() const {
+  return listener_ >= 0 && !path_.intact();
+}
+
+void MilterSocket::serve_at(net::Fd listener) {
+  // libmilter has no way to be given another socket, and opens none twice. Its thread waits on the
+  // old one, under the same number, until that one says that it is over.
+  const net::Fd old(fcntl(listener_, F_DUPFD_CLOEXEC, 0));
+  net::check(dup3(listener.get(), listener_, O_CLOEXEC), "serve at " + name_.path);
+  path_ = net::BoundPath(name_.path);
+  (void)shutdown(old.get(), SHUT_RDWR);
 }
 
 }  // namespace filter

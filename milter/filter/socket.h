@@ -6,6 +6,7 @@
 
 #include "milter/config/config.h"
 #include "milter/net/fd.h"
+#include "milter/net/unix_socket.h"
 
 namespace filter {
 
@@ -23,6 +24,13 @@ SocketName parse_socket(const std::string& text);
 // there if nobody answers on it. Throws std::system_error or std::runtime_error.
 void check_place(const SocketName& name);
 
+// Without the group Postfix may not reach the socket; but whether it must be that group only the
+// administrator knows, so this warns and goes on. `name`: empty leaves the socket alone.
+void give_to_group(const std::string& path, const std::string& name);
+
+// Postfix opens one connection a client, all at once after a pause.
+inline constexpr int kMilterBacklog = 512;
+
 class MilterSocket {
  public:
   // Opens it through libmilter (smfi_register comes first), with the configured mode from its first
@@ -31,11 +39,18 @@ class MilterSocket {
   explicit MilterSocket(const config::Filter& settings);
 
   // New clients find no socket from here on; those that are connected stay. Only for unix sockets.
-  void hide();
+  void hide() { path_.remove(); }
+
+  // Whether Postfix no longer finds the socket, because its path is gone or is another's.
+  bool lost() const;
+  // Goes on with this socket, which listens at the configured path. Connections that there are
+  // stay. Throws std::system_error. Requires: lost().
+  void serve_at(net::Fd listener);
 
  private:
   SocketName name_;
-  net::Fd file_;  // O_PATH: knows the socket again when another may be at its path
+  net::BoundPath path_;  // of a unix socket
+  int listener_ = -1;    // libmilter's, of a unix socket
 };
 
 }  // namespace filter

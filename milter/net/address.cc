@@ -137,6 +137,14 @@ Endpoint Endpoint::site() const {
   return site;
 }
 
+Endpoint Endpoint::network() const {
+  Endpoint network = *this;
+  network.port_ = 0;
+  const std::size_t kept = is_v4() ? 15 : 6;
+  std::fill(network.bytes_.begin() + static_cast<std::ptrdiff_t>(kept), network.bytes_.end(), 0);
+  return network;
+}
+
 socklen_t Endpoint::fill(sockaddr_storage& storage) const {
   std::memset(&storage, 0, sizeof storage);
   if (is_v4()) {

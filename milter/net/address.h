@@ -41,6 +41,8 @@ class Endpoint {
   // Whom a limit per client counts: the IPv4 address, or the IPv6 /64 that one host is given. Port
   // 0.
   Endpoint site() const;
+  // The network that somebody may have many sites in: the IPv4 /24, the IPv6 /48; port 0.
+  Endpoint network() const;
 
   // Fills `storage` for bind, connect and PROXY v2: AF_INET for IPv4, else AF_INET6.
   socklen_t fill(sockaddr_storage& storage) const;

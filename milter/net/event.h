@@ -6,6 +6,7 @@
 #include <event2/event.h>
 
 #include <memory>
+#include <new>
 
 namespace net {
 
@@ -20,5 +21,19 @@ using EventBase = std::unique_ptr<event_base, EventDeleter>;
 using EventConfig = std::unique_ptr<event_config, EventDeleter>;
 using Event = std::unique_ptr<event, EventDeleter>;
 using BufferEvent = std::unique_ptr<bufferevent, EventDeleter>;
+
+// For set-up: both throw std::bad_alloc where libevent has no memory.
+inline EventBase make_loop() {
+  EventBase base(event_base_new());
+  if (!base) throw std::bad_alloc();
+  return base;
+}
+// The event is waited for already; `after`: the time of a timer.
+inline Event make_event(event_base* base, evutil_socket_t fd, int what, event_callback_fn callback,
+                        void* context, const timeval* after = nullptr) {
+  Event ev(event_new(base, fd, static_cast<short>(what), callback, context));
+  if (!ev || event_add(ev.get(), after) < 0) throw std::bad_alloc();
+  return ev;
+}
 
 }  // namespace net

@@ -3,6 +3,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <fstream>
+
 namespace net {
 
 Fd server_socket(const Endpoint& address, const std::string& attempt) {
@@ -16,10 +18,28 @@ Fd server_socket(const Endpoint& address, const std::string& attempt) {
   return fd;
 }
 
+bool has_ipv6() {
+  std::ifstream addresses("/proc/net/if_inet6");
+  return addresses.peek() != std::ifstream::traits_type::eof();
+}
+
+bool is_family_missing(const std::error_code& error, const Endpoint& address) {
+  if (error == std::errc::address_family_not_supported) return true;
+  return error == std::errc::address_not_available && !address.is_v4() && !has_ipv6();
+}
+
 void bind(const Fd& socket, const Endpoint& address, const std::string& attempt) {
   sockaddr_storage storage;
   const socklen_t length = address.fill(storage);
   check(::bind(socket.get(), reinterpret_cast<sockaddr*>(&storage), length), attempt);
+}
+
+std::optional<Endpoint> bound_to(int fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (getsockname(fd, address, &length) < 0) return std::nullopt;
+  return Endpoint::from(address);
 }
 
 }  // namespace net

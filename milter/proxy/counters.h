@@ -13,9 +13,11 @@ struct Counters {
   std::atomic<std::uint64_t> accepted{0};
   std::atomic<std::uint64_t> refused_full{0};           // max_sessions
   std::atomic<std::uint64_t> refused_address{0};        // max_sessions_per_address
+  std::atomic<std::uint64_t> refused_network{0};        // max_sessions_per_network
   std::atomic<std::uint64_t> refused_rate{0};           // max_rate_per_address
   std::atomic<std::uint64_t> introductions_refused{0};  // balancers without a good PROXY header
   std::atomic<std::uint64_t> upstream_failed{0};
+  std::atomic<std::uint64_t> unanswered{0};  // sessions closed by answer_timeout
   std::atomic<std::uint64_t> drained{0};   // sessions that were told 421 between two transactions
   std::atomic<std::uint64_t> messages{0};  // traces published
   std::atomic<std::uint64_t> partial{0};

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "milter/evidence/server.h"
 #include "milter/log/log.h"
@@ -52,7 +53,7 @@ class Process final : private supervisor::Orders::Listener {
         shared_{.config = std::make_shared<const config::Config>(config),
                 .table = table_,
                 .counters = counters},
-        base_(event_base_new()),
+        base_(net::make_loop()),
         server_(base_.get(), config.evidence, table_),
         orders_(base_.get(), control_fd, config_file, shared_.config.load(), *this) {
     for (const auto& input : inputs) {
@@ -83,10 +84,10 @@ class Process final : private supervisor::Orders::Listener {
   }
 
   void start_tick() {
-    tick_.reset(event_new(
+    tick_ = net::make_event(
         base_.get(), -1, EV_PERSIST,
-        [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_tick(); }, this));
-    event_add(tick_.get(), &kTick);
+        [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_tick(); }, this,
+        &kTick);
   }
 
   void reloaded(std::shared_ptr<const config::Config> config) override {
@@ -94,15 +95,19 @@ class Process final : private supervisor::Orders::Listener {
   }
 
   // The supervisor's copies of the listeners are gone, ours would keep the backlog open for clients
-  // whom nobody will take: let them be refused, and a new start find the port free.
+  // whom nobody will take: let them be refused, and a new start find the port and the path free.
   void abandoned() override {
+    server_.close();
     for (const int listener : listeners_) ::shutdown(listener, SHUT_RDWR);
   }
 
   // The next program's workers read the rings and accept from the same sockets.
   void hand_over() override {
+    server_.close();  // before the next proxy looks whether its place is free
     for (const auto& worker : workers_) worker->hand_over();
   }
+
+  void serve_at(net::Fd listener) override { server_.serve_at(std::move(listener)); }
 
   // No more clients; those that are here may finish until the deadline. Asked twice: now.
   void drain() override {
@@ -129,6 +134,7 @@ class Process final : private supervisor::Orders::Listener {
     table_.tell(shared_.counters.evidence);
     shared_.counters.sessions.store(sessions, std::memory_order_relaxed);
     tell_of_overload(now);
+    if (server_.lost()) orders_.report_lost_socket(now);
     if (!draining_) return;
     if (sessions != 0 && now < deadline_) return;
     if (sessions != 0) logging::warning(std::to_string(sessions) + " sessions cut: drain_timeout");

@@ -92,8 +92,8 @@ void Session::read_introduction() {
   if (!header.local) return introduce(header);
   introduction_->pause.reset(
       event_new(worker_.base(), -1, 0, &Worker::on_session<&Session::on_pause>, this));
-  if (!introduction_->pause) return introduce(header);
-  event_add(introduction_->pause.get(), &kLocalPause);
+  auto* pause = introduction_->pause.get();
+  if (pause == nullptr || event_add(pause, &kLocalPause) < 0) return introduce(header);
   read_introduction();  // it may have gone already
 }
 
@@ -209,6 +209,7 @@ void Session::client_to_upstream() {
     if (inbound_.read(client_.get(), worker_.scratch(), bytes) != Relay::Read::Bytes) return;
     // Observed before it is sent: when Postfix has a message's end, its evidence is in the table.
     watch_.client(bytes);
+    server_spoke_last_ = false;
     inbound_.write(upstream_.get(), bytes);
     if (bytes.size() < worker_.scratch().size()) return;
   }
@@ -219,6 +220,7 @@ void Session::upstream_to_client() {
     std::span<const char> bytes;
     if (outbound_.read(upstream_.get(), worker_.scratch(), bytes) != Relay::Read::Bytes) return;
     watch_.server(bytes);
+    server_spoke_last_ = true;
     outbound_.write(client_.get(), bytes);
     if (bytes.size() < worker_.scratch().size()) return;
   }
@@ -300,17 +302,51 @@ void Session::on_tick(steady_clock::time_point now) {
       if (idle >= limits.connect_timeout) give_up();
       break;
     case State::Relaying:
-      if (idle >= limits.idle_timeout || (outbound_.over() && idle >= kClosingTime)) {
+      if (outbound_.over() && idle >= kClosingTime) {
         enter(State::Ended);
+      } else if (idle >= (clients_turn() ? limits.idle_timeout : limits.answer_timeout)) {
+        end_silence();
       }
       break;
     case State::Refusing:
-      if (idle >= kRefusingTime) enter(State::Ended);
+      // Since the 421: a client that sends a byte now and then does not stay.
+      if (now - entered_ >= kRefusingTime) enter(State::Ended);
       break;
     case State::Ended:
       break;
   }
   update_interest();
+}
+
+// A session that is cut while Postfix still works on a message makes the client send that message
+// again: it is delivered twice. So silence counts by idle_timeout only where it is certain that
+// Postfix waits for the client, and everywhere else by answer_timeout, which is longer than Postfix
+// may take (RFC 5321, 4.5.3.2.6, gives it 600 s behind the final dot, and each milter may add 300).
+//
+// Who spoke last does not make it certain. The client spoke last: Postfix owes an answer, or waits
+// for the rest of a command or message, and then its own smtpd_timeout ends the session. Postfix
+// spoke last: with PIPELINING and BDAT it may have answered only the first of several commands, and
+// be busy with the others. The dialogue tells, where it can be read. Under TLS, and where nothing
+// is observed, nobody can tell, and smtpd_timeout alone ends idle sessions: it counts only while
+// Postfix really waits for the client.
+bool Session::clients_turn() const {
+  // Postfix has said its last word, or the client does not take what was said.
+  if (outbound_.state() != Relay::State::Open || outbound_.wants_write()) return true;
+  return server_spoke_last_ && watch_.all_answered();
+}
+
+void Session::end_silence() {
+  const bool owed = !clients_turn();
+  enter(State::Ended);
+  if (!owed) return;
+  auto& shared = worker_.shared();
+  const auto count = shared.counters.unanswered.fetch_add(1, std::memory_order_relaxed) + 1;
+  const auto more = shared.unanswered_word.more(count, worker_.now());
+  if (more == 0) return;
+  logging::warning(fmt::format(
+      "proxy.answer_timeout: {} sessions are closed in which Postfix has said nothing for {} s; a "
+      "client that waited for its answer sends the message again",
+      more, worker_.config().proxy.answer_timeout.count()));
 }
 
 void Session::cut() {
@@ -343,6 +379,7 @@ void Session::refuse(std::string_view line) {
 
 void Session::enter(State state) {
   state_ = state;
+  entered_ = worker_.now();
   if (state == State::Ended) watch_.close();
 }
 

@@ -102,6 +102,10 @@ class Session {
   void begin_relaying();
   void client_to_upstream();
   void upstream_to_client();
+  // Whether the client has to act next: only then does idle_timeout count its silence.
+  bool clients_turn() const;
+  // No byte has passed for as long as is allowed: ends the session.
+  void end_silence();
   // Passes ends on, and ends the session when there is nothing left to relay.
   void settle();
   void update_interest();
@@ -122,10 +126,12 @@ class Session {
   short client_interest_ = 0;  // what the events are registered for
   short upstream_interest_ = 0;
   State state_ = State::Connecting;
+  steady_clock::time_point entered_;  // the state, where it is not the first one
   Relay inbound_;             // client → Postfix
   Relay outbound_;            // Postfix → client
   std::string proxy_header_;  // not yet sent to Postfix
   steady_clock::time_point last_active_;
+  bool server_spoke_last_ = false;  // of the bytes that were passed on
   Watch watch_;
 };
 

@@ -57,7 +57,9 @@ class Watch final : private classifier::Observer::Sink {
   // The session is over: what it has told stays in the table for a while.
   void close();
 
-  // False where that is not known.
+  // Whether Postfix has answered all that the client has said; whether no transaction is open. Both
+  // are false where that is not known.
+  bool all_answered() const { return observer_ && observer_->all_answered(); }
   bool between_transactions() const { return observer_ && observer_->between_transactions(); }
   std::uint64_t cookie() const { return cookie_; }
 

@@ -43,6 +43,24 @@ net::EventBase make_base() {
   return base;
 }
 
+using Tally = std::unordered_map<net::Endpoint, unsigned>;
+
+bool has(const Tally& tally, const net::Endpoint& who, unsigned most) {
+  const auto found = tally.find(who);
+  return found != tally.end() && found->second >= most;
+}
+
+void take_one(Tally& tally, const net::Endpoint& who) {
+  const auto found = tally.find(who);
+  if (found != tally.end() && --found->second == 0) tally.erase(found);
+}
+
+// By default no network can have all sessions, and none is refused while half of them are free.
+unsigned most_of_network(const config::Proxy& limits) {
+  return limits.max_sessions_per_network != 0 ? limits.max_sessions_per_network
+                                              : std::max(1U, limits.max_sessions / 2);
+}
+
 bool is_balancer(const net::Endpoint& address, const config::Proxy& settings) {
   return std::any_of(settings.balancers.begin(), settings.balancers.end(),
                      [&](const net::Network& network) { return network.contains(address); });
@@ -54,6 +72,8 @@ Refusal refusal(Admission::Answer answer, Counters& counters) {
   switch (answer) {
     case Admission::Answer::TooManyOfAddress:
       return {kTooMany, counters.refused_address};
+    case Admission::Answer::TooManyOfNetwork:
+      return {kTooManyOfNetwork, counters.refused_network};
     case Admission::Answer::TooFast:
       return {kTooFast, counters.refused_rate};
     case Admission::Answer::Admitted:  // is not refused
@@ -75,37 +95,21 @@ Admission::Answer Admission::enter(const net::Endpoint& client, const config::Pr
 Admission::Answer Admission::count(const net::Endpoint& client, const config::Proxy& limits,
                                    steady_clock::time_point now) {
   const net::Endpoint site = client.site();
-  const auto found = of_address_.find(site);
-  if (found != of_address_.end() && found->second >= limits.max_sessions_per_address) {
-    return Answer::TooManyOfAddress;
+  const net::Endpoint network = client.network();
+  if (has(of_address_, site, limits.max_sessions_per_address)) return Answer::TooManyOfAddress;
+  if (has(of_network_, network, most_of_network(limits))) return Answer::TooManyOfNetwork;
+  const unsigned a_minute = limits.max_rate_per_address;
+  if (a_minute != 0 && rates_.exceeded(site, a_minute, std::chrono::minutes(1), now)) {
+    return Answer::TooFast;
   }
-  if (too_fast(site, limits.max_rate_per_address, now)) return Answer::TooFast;
   ++of_address_[site];
+  ++of_network_[network];
   return Answer::Admitted;
-}
-
-bool Admission::too_fast(const net::Endpoint& site, unsigned per_minute,
-                         steady_clock::time_point now) {
-  if (per_minute == 0) return false;
-  constexpr steady_clock::duration kMinute = std::chrono::minutes(1);
-  if (even_.size() >= kMostRates && now - swept_ >= std::chrono::seconds(1)) {
-    swept_ = now;
-    std::erase_if(even_, [now](const auto& item) { return item.second <= now; });
-  }
-  auto found = even_.find(site);
-  if (found == even_.end()) {
-    if (even_.size() >= kMostRates) return false;
-    found = even_.emplace(site, now).first;
-  }
-  const auto even = std::max(found->second, now) + kMinute / per_minute;
-  if (even > now + kMinute) return true;
-  found->second = even;
-  return false;
 }
 
 std::size_t Admission::rates() const {
   const std::lock_guard lock(mutex_);
-  return even_.size();
+  return rates_.size();
 }
 
 Admission::Answer Admission::enter_unnamed(const config::Proxy& limits) {
@@ -129,8 +133,8 @@ void Admission::leave_unnamed() {
 void Admission::leave(const net::Endpoint& client) {
   const std::lock_guard lock(mutex_);
   --sessions_;
-  const auto found = of_address_.find(client.site());
-  if (found != of_address_.end() && --found->second == 0) of_address_.erase(found);
+  take_one(of_address_, client.site());
+  take_one(of_network_, client.network());
 }
 
 std::size_t Admission::sessions() const {
@@ -148,24 +152,21 @@ Worker::Worker(Shared& shared, const WorkerInput& input)
       tick_(
           net::check(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "make a timer")),
       now_(steady_clock::now()) {
-  wake_event_.reset(event_new(
+  wake_event_ = net::make_event(
       base_.get(), wake_.get(), EV_READ | EV_PERSIST,
-      [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_order(); }, this));
-  event_add(wake_event_.get(), nullptr);
-  tick_event_.reset(event_new(
+      [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_order(); }, this);
+  tick_event_ = net::make_event(
       base_.get(), tick_.get(), EV_READ | EV_PERSIST,
-      [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_tick(); }, this));
-  event_add(tick_event_.get(), nullptr);
+      [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_tick(); }, this);
   for (const int fd : input.listeners) {
     listener_contexts_.push_back(std::make_unique<ListenerContext>(ListenerContext{this, fd}));
-    listeners_.emplace_back(event_new(
+    listeners_.push_back(net::make_event(
         base_.get(), fd, EV_READ | EV_PERSIST,
         [](evutil_socket_t, short, void* context) {
           auto* listener = static_cast<ListenerContext*>(context);
           listener->worker->accept(listener->fd);
         },
         listener_contexts_.back().get()));
-    event_add(listeners_.back().get(), nullptr);
   }
 }
 
@@ -231,7 +232,10 @@ void Worker::on_tick() {
   config_ = shared_.config.load();
   scratch_.resize(config_->proxy.buffer_bytes);  // nobody reads into it now
   if (std::exchange(accept_paused_, false)) {
-    for (const auto& listener : listeners_) event_add(listener.get(), nullptr);
+    for (const auto& listener : listeners_) {
+      // Without memory for it, the next tick has some.
+      if (event_add(listener.get(), nullptr) < 0) accept_paused_ = true;
+    }
   }
   for (auto at = sessions_.begin(); at != sessions_.end();) {
     Session& session = *at++;  // the session may go

@@ -14,6 +14,7 @@
 #include "milter/config/config.h"
 #include "milter/evidence/table.h"
 #include "milter/log/log.h"
+#include "milter/net/pace.h"
 #include "milter/proxy/counters.h"
 #include "milter/proxy/proxy.h"
 #include "milter/proxy/session.h"
@@ -25,16 +26,15 @@ inline constexpr std::string_view kTooFast =
     "421 4.7.0 Too many new connections from your address\r\n";
 inline constexpr std::string_view kTooMany = "421 4.7.0 Too many connections from your address\r\n";
 
+inline constexpr std::string_view kTooManyOfNetwork =
+    "421 4.7.0 Too many connections from your network\r\n";
+
 // Who may come in: how many sessions in all, how many of one client (an IPv4 address or an IPv6
-// /64, because a host is given a /64), and how many new ones of a client in a minute. Safe from any
-// thread.
+// /64, because a host is given a /64), how many of one network (an IPv4 /24 or an IPv6 /48, which
+// has 65,536 times a /64), and how many new ones of a client in a minute. Safe from any thread.
 class Admission {
  public:
-  // Clients whose rate is known. Beyond, those that are new are let in uncounted: a full table is
-  // not to be a way to lock others out.
-  static constexpr std::size_t kMostRates = 65536;
-
-  enum class Answer { Admitted, Full, TooManyOfAddress, TooFast };
+  enum class Answer { Admitted, Full, TooManyOfAddress, TooManyOfNetwork, TooFast };
   Answer enter(const net::Endpoint& client, const config::Proxy& limits,
                steady_clock::time_point now);
   void leave(const net::Endpoint& client);
@@ -48,17 +48,14 @@ class Admission {
   std::size_t rates() const;
 
  private:
-  // Both require the lock.
+  // Requires the lock.
   Answer count(const net::Endpoint& client, const config::Proxy& limits,
                steady_clock::time_point now);
-  bool too_fast(const net::Endpoint& site, unsigned per_minute, steady_clock::time_point now);
 
   mutable std::mutex mutex_;
   std::unordered_map<net::Endpoint, unsigned> of_address_;
-  // When the sessions of a site so far would have come at the even rate. A site may be a minute
-  // ahead; one that is behind may be forgotten.
-  std::unordered_map<net::Endpoint, steady_clock::time_point> even_;
-  steady_clock::time_point swept_;
+  std::unordered_map<net::Endpoint, unsigned> of_network_;
+  net::Pace rates_;
   std::size_t sessions_ = 0;
 };
 
@@ -76,6 +73,7 @@ struct Shared {
   Counters& counters;
   Admission admission;
   logging::Sometimes introductions_word{};
+  logging::Sometimes unanswered_word{};
 };
 
 class Worker final : private capture::KernelFilter::Sink {

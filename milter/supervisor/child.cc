@@ -77,7 +77,7 @@ void Child::live(int control_fd) {
     code = body_(control_fd);
   } catch (const std::system_error& error) {
     logging::error(error.what());
-    code = EX_OSERR;
+    code = error.code() == std::errc::address_in_use ? EX_UNAVAILABLE : EX_OSERR;
   } catch (const std::exception& error) {
     logging::error(error.what());
   }
@@ -105,6 +105,7 @@ bool Child::hear(Clock::time_point now) {
   if (!message) return false;
   heard_ = now;
   if (message->kind == ControlMessage::Kind::Gone) control_.reset();  // SIGCHLD will tell the rest
+  if (message->kind == ControlMessage::Kind::SocketLost) socket_lost_ = true;
   if (message->kind != ControlMessage::Kind::Ready || state_ != State::Starting) return false;
   state_ = State::Ready;
   life_.serves = true;

@@ -15,6 +15,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "milter/net/fd.h"
@@ -55,8 +56,11 @@ class Child {
   bool send(const ControlMessage& message);
   void kill(int signal);
 
-  // The control line became readable. True when the child has just said that it serves.
+  // The control line became readable. True when the child has just said that it serves. A request
+  // for another socket is kept for take_socket_request().
   bool hear(Clock::time_point now);
+  // Whether it has said that its unix socket has lost its path, since the last call.
+  bool take_socket_request() { return std::exchange(socket_lost_, false); }
   // Asks whether it goes on. False when it has not answered, or not become ready, for kSilence:
   // stopped, or stuck.
   static constexpr std::chrono::seconds kSilence{10};
@@ -81,6 +85,7 @@ class Child {
   State state_ = State::Down;
   pid_t pid_ = 0;
   net::Fd control_;
+  bool socket_lost_ = false;
   Clock::time_point started_;
   Clock::time_point heard_;  // when it last said a word, or was started
   std::optional<Clock::time_point> next_start_;

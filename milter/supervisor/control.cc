@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cstring>
 #include <string_view>
+#include <utility>
 
 namespace supervisor {
 namespace {
@@ -17,6 +19,8 @@ constexpr std::string_view kPing = "ping";
 constexpr std::string_view kHandover = "handover";
 constexpr std::string_view kPong = "pong";
 constexpr std::string_view kHandedOver = "handed over";
+constexpr std::string_view kSocket = "socket";
+constexpr std::string_view kSocketLost = "socket lost";
 
 std::string packet(const ControlMessage& message) {
   switch (message.kind) {
@@ -34,6 +38,10 @@ std::string packet(const ControlMessage& message) {
       return std::string(kPong);
     case ControlMessage::Kind::HandedOver:
       return std::string(kHandedOver);
+    case ControlMessage::Kind::Socket:
+      return std::string(kSocket);
+    case ControlMessage::Kind::SocketLost:
+      return std::string(kSocketLost);
     case ControlMessage::Kind::Gone:
       return {};  // never sent: closing says it
   }
@@ -41,16 +49,30 @@ std::string packet(const ControlMessage& message) {
 }
 
 std::optional<ControlMessage> parse(std::string_view text) {
-  if (text == kDrain) return ControlMessage{ControlMessage::Kind::Drain, {}};
-  if (text == kReady) return ControlMessage{ControlMessage::Kind::Ready, {}};
-  if (text == kPing) return ControlMessage{ControlMessage::Kind::Ping, {}};
-  if (text == kHandover) return ControlMessage{ControlMessage::Kind::Handover, {}};
-  if (text == kPong) return ControlMessage{ControlMessage::Kind::Pong, {}};
-  if (text == kHandedOver) return ControlMessage{ControlMessage::Kind::HandedOver, {}};
-  if (text.starts_with(kReload)) {
-    return ControlMessage{ControlMessage::Kind::Reload, std::string(text.substr(kReload.size()))};
+  using Kind = ControlMessage::Kind;
+  constexpr std::pair<std::string_view, Kind> kWords[] = {
+      {kDrain, Kind::Drain},   {kReady, Kind::Ready},
+      {kPing, Kind::Ping},     {kHandover, Kind::Handover},
+      {kPong, Kind::Pong},     {kHandedOver, Kind::HandedOver},
+      {kSocket, Kind::Socket}, {kSocketLost, Kind::SocketLost}};
+  for (const auto& [word, kind] : kWords) {
+    if (text == word) return ControlMessage{kind, {}, {}};
   }
-  return std::nullopt;
+  if (!text.starts_with(kReload)) return std::nullopt;
+  return ControlMessage{Kind::Reload, std::string(text.substr(kReload.size())), {}};
+}
+
+// Room for one descriptor beside a message.
+using Beside = std::array<char, CMSG_SPACE(sizeof(int))>;
+
+net::Fd take_descriptor(msghdr& packet) {
+  for (auto* part = CMSG_FIRSTHDR(&packet); part != nullptr; part = CMSG_NXTHDR(&packet, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(part), sizeof fd);
+    return net::Fd(fd);
+  }
+  return {};
 }
 
 // A packet must fit into the send buffer whole. The kernel doubles the value for its own overhead
@@ -71,11 +93,25 @@ std::pair<net::Fd, net::Fd> control_pair() {
 }
 
 bool send_control(int fd, const ControlMessage& message) {
-  const std::string text = packet(message);
+  std::string text = packet(message);
   if (text.empty() || text.size() > kMaxControlMessage) return false;
+  iovec bytes{text.data(), text.size()};
+  msghdr out{};
+  out.msg_iov = &bytes;
+  out.msg_iovlen = 1;
+  alignas(cmsghdr) Beside beside{};
+  if (const int socket = message.socket.get(); socket >= 0) {
+    out.msg_control = beside.data();
+    out.msg_controllen = beside.size();
+    auto* part = CMSG_FIRSTHDR(&out);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof socket);
+    std::memcpy(CMSG_DATA(part), &socket, sizeof socket);
+  }
   ssize_t sent;
   do {
-    sent = send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+    sent = sendmsg(fd, &out, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
   return sent == static_cast<ssize_t>(text.size());
 }
@@ -85,13 +121,24 @@ std::optional<ControlMessage> receive_control(int fd) {
   // thread of a process reads control lines.
   static std::array<char, kMaxControlMessage + 1> buffer;
   for (;;) {
-    const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
+    iovec bytes{buffer.data(), buffer.size()};
+    alignas(cmsghdr) Beside beside{};
+    msghdr in{};
+    in.msg_iov = &bytes;
+    in.msg_iovlen = 1;
+    in.msg_control = beside.data();
+    in.msg_controllen = beside.size();
+    const ssize_t got = recvmsg(fd, &in, MSG_CMSG_CLOEXEC);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::nullopt;
-    if (got <= 0) return ControlMessage{ControlMessage::Kind::Gone, {}};
+    if (got <= 0) return ControlMessage{};
+    net::Fd socket = take_descriptor(in);
     const auto size = static_cast<std::size_t>(got);
     if (size > kMaxControlMessage) continue;  // cut off by recv: not a message of ours
-    if (auto message = parse({buffer.data(), size})) return message;
+    if (auto message = parse({buffer.data(), size})) {
+      message->socket = std::move(socket);
+      return message;
+    }
   }
 }
 

@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "milter/capture/kernel_filter.h"
+#include "milter/net/server_socket.h"
 #include "milter/supervisor/setup_error.h"
 
 namespace supervisor {
@@ -54,10 +55,14 @@ bool listens_on(int fd, const net::Endpoint& address) {
   if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || listening == 0) {
     return false;
   }
-  sockaddr_storage storage{};
-  socklen_t length = sizeof storage;
-  auto* bound = reinterpret_cast<sockaddr*>(&storage);
-  return getsockname(fd, bound, &length) == 0 && net::Endpoint::from(bound) == address;
+  return net::bound_to(fd) == address;
+}
+
+std::vector<int> descriptors(const Handover& handover) {
+  std::vector<int> all = handover.rings;
+  all.insert(all.end(), handover.desk.begin(), handover.desk.end());
+  for (const auto& row : handover.listeners) all.insert(all.end(), row.begin(), row.end());
+  return all;
 }
 
 }  // namespace
@@ -95,13 +100,15 @@ std::optional<Handover> parse_handover(std::string_view text) {
 }
 
 void leave_handover(const Handover& handover) {
-  const auto keep = [](int fd) { net::check(fcntl(fd, F_SETFD, 0), "let a descriptor pass exec"); };
-  for (const auto& row : handover.listeners) {
-    for (const int fd : row) keep(fd);
+  for (const int fd : descriptors(handover)) {
+    net::check(fcntl(fd, F_SETFD, 0), "let a descriptor pass exec");
   }
-  for (const int fd : handover.rings) keep(fd);
-  for (const int fd : handover.desk) keep(fd);
   net::check(setenv(kVariable, print(handover).c_str(), 1), "setenv");
+}
+
+void take_back_handover(const Handover& handover) {
+  for (const int fd : descriptors(handover)) (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+  unsetenv(kVariable);
 }
 
 std::optional<Handover> take_handover() {
@@ -115,15 +122,20 @@ std::optional<Handover> take_handover() {
 std::vector<net::Fd> adopt_listeners(const std::vector<int>& fds,
                                      const std::vector<net::Endpoint>& addresses,
                                      std::string_view key) {
-  if (!std::equal(fds.begin(), fds.end(), addresses.begin(), addresses.end(), listens_on)) {
+  // The program before has left out the addresses whose family this machine does not have.
+  auto fd = fds.begin();
+  for (const auto& address : addresses) {
+    if (fd != fds.end() && listens_on(*fd, address)) ++fd;
+  }
+  if (fd != fds.end()) {
     throw SetupError(EX_UNAVAILABLE, fmt::format("{}: the sockets that the program before has left "
                                                  "are others: a restart is needed",
                                                  key));
   }
   std::vector<net::Fd> listeners;
-  for (const int fd : fds) {
-    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    listeners.emplace_back(fd);
+  for (const int left : fds) {
+    (void)fcntl(left, F_SETFD, FD_CLOEXEC);
+    listeners.emplace_back(left);
   }
   return listeners;
 }

@@ -16,7 +16,8 @@
 namespace supervisor {
 
 struct Handover {
-  // Of each worker: its listening sockets, in the order of proxy.listen.
+  // Of each worker: its listening sockets, in the order of proxy.listen, of which some may be left
+  // out.
   std::vector<std::vector<int>> listeners;
   std::vector<int> rings;  // of each worker's kernel filter; empty: fallback capture
   std::vector<int> desk;   // listening sockets, in the order of desk.listen
@@ -36,11 +37,15 @@ std::optional<Handover> parse_handover(std::string_view text);
 // Throws std::system_error.
 void leave_handover(const Handover& handover);
 
+// Undoes leave_handover(), where there is no next program after all.
+void take_back_handover(const Handover& handover);
+
 // What the program before left, if any; taken away, so that no child inherits it.
 std::optional<Handover> take_handover();
 
-// The listening sockets `fds`, which have to be those of `addresses`, one each. `key`: the setting
-// with these addresses. Throws SetupError (EX_UNAVAILABLE).
+// The listening sockets `fds`, which have to be those of `addresses`, in their order, one each or
+// none (server_socket.h: is_family_missing). `key`: the setting with these addresses. Throws
+// SetupError (EX_UNAVAILABLE).
 std::vector<net::Fd> adopt_listeners(const std::vector<int>& fds,
                                      const std::vector<net::Endpoint>& addresses,
                                      std::string_view key);

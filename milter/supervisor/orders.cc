@@ -41,17 +41,22 @@ void Orders::sealed(void* self) {
 }
 
 void Orders::add(int fd, short what, event_callback_fn callback) {
-  events_.emplace_back(event_new(base_, fd, static_cast<short>(what | EV_PERSIST), callback, this));
-  event_add(events_.back().get(), nullptr);
+  events_.push_back(net::make_event(base_, fd, what | EV_PERSIST, callback, this));
 }
 
 void Orders::ready() const {
   if (control_fd_ >= 0) (void)send_control(control_fd_, {ControlMessage::Kind::Ready, {}});
 }
 
+void Orders::report_lost_socket(std::chrono::steady_clock::time_point now) {
+  if (control_fd_ < 0 || handed_over_ || now < ask_again_) return;
+  ask_again_ = now + kAskAgain;
+  (void)send_control(control_fd_, {ControlMessage::Kind::SocketLost, {}});
+}
+
 void Orders::on_control() {
   using Kind = ControlMessage::Kind;
-  const auto message = receive_control(control_fd_);
+  auto message = receive_control(control_fd_);
   if (!message) return;
   switch (message->kind) {
     case Kind::Reload:
@@ -72,12 +77,16 @@ void Orders::on_control() {
       listener_.drain();
       (void)send_control(control_fd_, {Kind::HandedOver, {}});
       break;
+    case Kind::Socket:
+      if (message->socket && !handed_over_) listener_.serve_at(std::move(message->socket));
+      break;
     case Kind::Ping:
       if (listener_.alive()) (void)send_control(control_fd_, {Kind::Pong, {}});
       break;
     case Kind::Ready:
     case Kind::Pong:
     case Kind::HandedOver:
+    case Kind::SocketLost:
       break;
   }
 }

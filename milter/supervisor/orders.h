@@ -2,12 +2,14 @@
 // it runs alone, by signals (TERM and INT drain, HUP reads the file again). One thread, the loop's.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "milter/config/config.h"
 #include "milter/net/event.h"
+#include "milter/net/fd.h"
 
 namespace supervisor {
 
@@ -24,6 +26,8 @@ class Orders {
     virtual void reloaded(std::shared_ptr<const config::Config> config) { (void)config; }
     // The supervisor is gone; drain() follows.
     virtual void abandoned() {}
+    // The supervisor has made another socket at the path of the one that was reported lost.
+    virtual void serve_at(net::Fd listener) { (void)listener; }
     // Another program takes over what this process inherited: let go of it; drain() follows.
     virtual void hand_over() {}
   };
@@ -35,6 +39,10 @@ class Orders {
 
   // Tells the supervisor that the process serves.
   void ready() const;
+  // Asks the supervisor for another socket in the place of the one whose path is lost; not more
+  // often than each kAskAgain. Without a supervisor, and once handed over, it does nothing.
+  void report_lost_socket(std::chrono::steady_clock::time_point now);
+  static constexpr std::chrono::seconds kAskAgain{2};
 
  private:
   void add(int fd, short what, event_callback_fn callback);
@@ -51,6 +59,7 @@ class Orders {
   Listener& listener_;
   std::vector<net::Event> events_;  // the control line's is the last
   bool handed_over_ = false;
+  std::chrono::steady_clock::time_point ask_again_;
 };
 
 }  // namespace supervisor

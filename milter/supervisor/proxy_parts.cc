@@ -24,9 +24,32 @@ void refuse_taken(const net::Endpoint& address) {
   net::bind(net::server_socket(address, attempt), address, attempt);
 }
 
-std::vector<std::vector<net::Fd>> open_listeners(const config::Proxy& config) {
+// The examples listen on 0.0.0.0 and on [::]. On a machine without IPv6 mail comes by IPv4 all the
+// same, so an address whose family is missing is left out as long as another one is there.
+std::vector<net::Endpoint> bindable(const std::vector<net::Endpoint>& wanted) {
+  std::vector<net::Endpoint> found;
+  std::vector<std::string> missing;
+  for (const auto& address : wanted) {
+    try {
+      refuse_taken(address);
+      found.push_back(address);
+    } catch (const std::system_error& error) {
+      if (!net::is_family_missing(error.code(), address)) throw;
+      missing.emplace_back(error.what());
+      if (found.empty() && missing.size() == wanted.size()) throw;
+    }
+  }
+  for (const auto& what : missing) {
+    logging::warning(what +
+                     ": this machine does not have that address family; the other addresses "
+                     "of proxy.listen are served");
+  }
+  return found;
+}
+
+std::vector<std::vector<net::Fd>> open_listeners(config::Proxy config) {
   try {
-    for (const auto& address : config.listen) refuse_taken(address);
+    config.listen = bindable(config.listen);
     return proxy::open_listeners(config);
   } catch (const std::system_error& error) {
     const bool forbidden = error.code() == std::errc::permission_denied;
@@ -106,6 +129,14 @@ Handover ProxyParts::hand_over() const {
   }
   for (const auto& filter : filters_) handover.rings.push_back(filter->ring_fd());
   return handover;
+}
+
+std::vector<net::Endpoint> ProxyParts::addresses() const {
+  std::vector<net::Endpoint> addresses;
+  for (const auto& listener : listeners_.front()) {
+    if (const auto address = net::bound_to(listener.get())) addresses.push_back(*address);
+  }
+  return addresses;
 }
 
 std::vector<proxy::WorkerInput> ProxyParts::inputs() const {

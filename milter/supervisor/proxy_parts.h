@@ -16,11 +16,15 @@ namespace supervisor {
 
 class ProxyParts {
  public:
-  // Throws SetupError (EX_UNAVAILABLE) where an address cannot be bound, or capture.method is
+  // Throws SetupError (EX_UNAVAILABLE) where an address cannot be bound (one whose family this
+  // machine does not have is left out, with a warning, while another one can), or capture.method is
   // "kernel" and the filter cannot be had; with "auto" that is a warning in the log.
   explicit ProxyParts(const config::Config& config);
   // What another program made, for the same proxy.listen. Throws as above where it does not fit.
   ProxyParts(const config::Config& config, const Handover& handover);
+
+  // Those of proxy.listen that are listened on: all, but for an address family that is missing.
+  std::vector<net::Endpoint> addresses() const;
 
   // For the next program; `children` are not known here.
   Handover hand_over() const;

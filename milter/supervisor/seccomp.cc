@@ -68,8 +68,8 @@ constexpr Names kEverybody = {
     "readlink", "readlinkat", "getcwd",
 };
 
-// Its socket's path goes when it is stopped.
-constexpr Names kFilter = {"unlink", "unlinkat"};
+// Its socket's path goes when it is stopped; another socket may come in its place.
+constexpr Names kFilter = {"unlink", "unlinkat", "dup2", "dup3"};
 
 // Setting up children: sockets with their modes, groups and folders, names and accounts; starting
 // and ending them; starting the program anew, in which the dynamic loader runs first.

@@ -15,7 +15,9 @@
 #include "milter/capture/wire_tap.h"
 #include "milter/config/load.h"
 #include "milter/desk/desk.h"
+#include "milter/evidence/server.h"
 #include "milter/filter/filter.h"
+#include "milter/filter/socket.h"
 #include "milter/log/log.h"
 #include "milter/proxy/proxy.h"
 #include "milter/supervisor/child.h"
@@ -39,6 +41,8 @@ constexpr seconds kGrace{5};
 // sessions of other services, and default_action=accept lets their mail through.
 constexpr seconds kFilterDrain{10};
 
+constexpr const char* kFilter = "filter";
+
 net::Fd open_signals() {
   sigset_t set;
   sigemptyset(&set);
@@ -59,12 +63,13 @@ std::string monotonic_usec() {
   return fmt::format("MONOTONIC_USEC={}", now.tv_sec * 1'000'000LL + now.tv_nsec / 1000);
 }
 
-std::string describe(const config::Config& config) {
+// `listening`: on these of proxy.listen.
+std::string describe(const config::Config& config, const std::vector<net::Endpoint>& listening) {
   std::string text;
   if (!config.wire.ports.empty()) {
     text = fmt::format("wire observer on port {}", fmt::join(config.wire.ports, ", "));
   }
-  for (const auto& listen : config.proxy.listen) {
+  for (const auto& listen : listening) {
     text += (text.empty() ? "proxy on " : ", ") + listen.print();
   }
   return text + (text.empty() ? "no observer; filter on " : "; filter on ") + config.filter.socket;
@@ -93,6 +98,28 @@ std::vector<net::Fd> open_desk(const config::Desk& config) {
   }
 }
 
+bool observes(const config::Config& config) {
+  return !config.proxy.listen.empty() || !config.wire.ports.empty();
+}
+
+// Where another segmilter answers on a socket of ours, this one is not to begin: looked at before
+// anything is bound. `observer`, `filter`: what is to be started.
+void refuse_second(const config::Config& config, bool observer, bool filter) {
+  try {
+    const auto& socket = config.evidence.socket;
+    if (observer) net::check_unclaimed(socket, "evidence.socket: " + socket);
+    const auto milter = filter::parse_socket(config.filter.socket).path;
+    if (filter && !milter.empty()) net::check_unclaimed(milter, "filter.socket: " + milter);
+  } catch (const std::system_error& error) {
+    const bool taken = error.code() == std::errc::address_in_use;
+    throw SetupError(
+        EX_UNAVAILABLE,
+        error.what() + std::string(taken ? " (another segmilter runs: stop it, or give "
+                                           "this one sockets of its own)"
+                                         : ""));
+  }
+}
+
 // systemd's watchdog (WatchdogSec) wants a word twice in its time; zero: there is none.
 std::chrono::microseconds watchdog_period() {
   std::uint64_t usec = 0;
@@ -108,8 +135,9 @@ class Supervisor {
     if (handover) {
       leftovers_ = handover->children;
       parts_ = std::make_unique<ProxyParts>(config, *handover);
-    } else if (!config.proxy.listen.empty()) {
-      parts_ = std::make_unique<ProxyParts>(config);
+    } else {
+      refuse_second(config, observes(config), true);
+      if (!config.proxy.listen.empty()) parts_ = std::make_unique<ProxyParts>(config);
     }
     if (!config.wire.ports.empty()) tap_ = open_tap(config);
     const bool left = handover && !handover->desk.empty();
@@ -124,7 +152,7 @@ class Supervisor {
     };
     if (parts_) add("proxy", lives.proxy, proxy_body());
     if (tap_) add("wire", lives.wire, wire_body());
-    add("filter", lives.filter, filter_body());
+    add(kFilter, lives.filter, filter_body());
     if (!desk_.empty()) add("desk", lives.desk, desk_body());
   }
 
@@ -241,9 +269,34 @@ class Supervisor {
     for (const auto& child : children_) entries.push_back({child->control_fd(), POLLIN, 0});
     if (poll(entries.data(), entries.size(), timeout()) <= 0) return;
     for (std::size_t i = 0; i < children_.size(); ++i) {
-      if (entries[i + 1].revents != 0 && children_[i]->hear(Clock::now())) on_ready();
+      if (entries[i + 1].revents == 0) continue;
+      if (children_[i]->hear(Clock::now())) on_ready();
+      if (children_[i]->take_socket_request()) renew_socket(*children_[i]);
     }
     if (entries[0].revents != 0) on_signals();
+  }
+
+  // A child may not bind (seccomp.h), so its socket is made here and sent to it.
+  void renew_socket(Child& child) {
+    const bool filter = child.name() == kFilter;
+    const auto path =
+        filter ? filter::parse_socket(config_.filter.socket).path : config_.evidence.socket;
+    const std::string setting = filter ? "filter.socket" : "evidence.socket";
+    try {
+      auto socket = filter ? net::listen_unix(path, config_.filter.socket_mode,
+                                              filter::kMilterBacklog, "bind it anew")
+                           : net::listen_unix(path, config_.evidence.socket_mode,
+                                              evidence::Server::kBacklog, "bind it anew");
+      if (filter) filter::give_to_group(path, config_.filter.socket_group);
+      if (!child.send({ControlMessage::Kind::Socket, {}, std::move(socket)})) return;
+      logging::warning(
+          fmt::format("{}: {} was removed or replaced; it is bound anew", setting, path));
+    } catch (const std::system_error& error) {
+      auto& attempts = attempts_[filter];
+      if (attempts.word.more(++attempts.failed, Clock::now()) == 0) return;
+      logging::error(fmt::format("{}: {} no longer leads to this {}, and mail is not labelled: {}",
+                                 setting, path, child.name(), error.what()));
+    }
   }
 
   void on_signals() {
@@ -273,7 +326,8 @@ class Supervisor {
       if (child->state() != Child::State::Ready) return;
     }
     state_ = State::Serving;
-    const auto what = describe(config_);
+    const auto what =
+        describe(config_, parts_ ? parts_->addresses() : std::vector<net::Endpoint>());
     logging::info("ready: " + what);
     notify("READY=1\nSTATUS=" + what);
   }
@@ -365,6 +419,7 @@ class Supervisor {
     } catch (const std::system_error& error) {
       why = error.what();
     }
+    take_back_handover(handover);
     // The children have let go; new ones are started as they end.
     logging::error(fmt::format("upgrade failed: {}", why));
     for (const auto& child : children_) child->kill(SIGKILL);
@@ -448,6 +503,12 @@ class Supervisor {
   std::unique_ptr<ProxyParts> parts_;      // null: no proxy
   std::unique_ptr<capture::WireTap> tap_;  // null: no wire observer
   std::vector<std::unique_ptr<Child>> children_;
+  // Attempts to bind a socket anew that failed: the observer's, the filter's.
+  struct Attempts {
+    std::uint64_t failed = 0;
+    logging::Sometimes word;
+  };
+  Attempts attempts_[2];
   std::vector<pid_t> leftovers_;  // of the program before: they drain, and are waited for
   State state_ = State::Starting;
   std::size_t draining_ = 0;
@@ -476,6 +537,7 @@ int run_proxy(const config::Config& config, const std::string& config_file) {
                      config_file + ": proxy.listen: names no address, so there is no proxy");
   }
   begin(config, "proxy");
+  refuse_second(config, true, false);
   const ProxyParts parts(config);
   drop(config);
   proxy::Counters counters;
@@ -488,6 +550,7 @@ int run_wire(const config::Config& config, const std::string& config_file) {
                      config_file + ": wire.ports: names no port, so there is nothing to observe");
   }
   begin(config, "wire");
+  refuse_second(config, true, false);
   const auto tap = open_tap(config);
   drop(config);
   wire::Counters counters;
@@ -496,6 +559,7 @@ int run_wire(const config::Config& config, const std::string& config_file) {
 
 int run_filter(const config::Config& config, const std::string& config_file) {
   begin(config, "filter");
+  refuse_second(config, false, true);
   drop(config);
   filter::Counters counters;
   return filter::run(config, config_file, counters, -1);

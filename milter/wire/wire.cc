@@ -35,7 +35,7 @@ class Process final : private supervisor::Orders::Listener {
         table_(config.evidence.max_sessions, config.evidence.linger, config.evidence.max_bytes),
         flows_(table_, counters, config.wire.max_sessions, config.capture.max_segments,
                config.capture.max_session_time),
-        base_(event_base_new()),
+        base_(net::make_loop()),
         server_(base_.get(), config.evidence, table_, [this] { tap_.drain(flows_); }),
         orders_(base_.get(), control_fd, config_file,
                 std::make_shared<const config::Config>(config), *this) {}
@@ -56,11 +56,12 @@ class Process final : private supervisor::Orders::Listener {
 
  private:
   void add(net::Event& event, int fd, short what, const timeval* time, event_callback_fn callback) {
-    event.reset(event_new(base_.get(), fd, what, callback, this));
-    event_add(event.get(), time);
+    event = net::make_event(base_.get(), fd, what, callback, this, time);
   }
 
+  void abandoned() override { server_.close(); }
   void drain() override { event_base_loopbreak(base_.get()); }
+  void serve_at(net::Fd listener) override { server_.serve_at(std::move(listener)); }
 
   void on_ring() { tap_.drain(flows_); }
 
@@ -74,6 +75,7 @@ class Process final : private supervisor::Orders::Listener {
                                    dropped - counters_.ring_full.exchange(dropped)));
     }
     const auto now = std::chrono::steady_clock::now();
+    if (server_.lost()) orders_.report_lost_socket(now);
     if (const auto more = overload_word_.more(counters_.overload, now)) {
       logging::warning(
           fmt::format("overload: {} connections not observed: evidence.max_bytes", more));

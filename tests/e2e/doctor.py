@@ -220,7 +220,7 @@ def look_at_good(ward: Ward) -> None:
     began = time.monotonic()
     plain = ward.doctor()
     print(re.sub(r"(?m)^", "  ", plain.stdout.replace(str(bed.root), "…")))
-    ward.checks.that(plain.returncode == 0 and "\n21 ok, 0 to look at, 0 failed, 0 skipped" in plain.stdout,
+    ward.checks.that(plain.returncode == 0 and "\n22 ok, 0 to look at, 0 failed, 0 skipped" in plain.stdout,
                      f"all is well: exit {plain.returncode} in {time.monotonic() - began:.2f} s")
     ward.checks.that("\033" not in plain.stdout, "no colours, as it is no terminal")
     seen = ward.examine()
@@ -314,7 +314,17 @@ def faults_of_sockets(ward: Ward) -> None:
     fault(ward, "milter folder closed", lambda: socket_path.parent.chmod(0o700), [("milter-socket", "FAIL", "0700 postfix")])
     fault(ward, "milter socket configured 0600", lambda: ward.settings({"filter": {"socket_mode": "0600"}}),
           [("milter-socket", "FAIL", "0600 postfix")])
-    fault(ward, "evidence socket is gone", ward.evidence.unlink, [("evidence-socket", "FAIL", "unobserved")])
+    report.step("evidence socket is gone")
+    bed.segmilter.process.send_signal(signal.SIGSTOP)  # it would bind another one
+    try:
+        ward.evidence.unlink()
+        seen = ward.examine()
+    finally:
+        bed.segmilter.process.send_signal(signal.SIGCONT)
+    found = seen.find("evidence-socket", "FAIL", "unobserved")
+    ward.checks.that(found and seen.code == 1, f"evidence socket is gone: {found and found['found']}")
+    wait_until(lambda: "bound anew" in bed.segmilter.log(), 10, "the supervisor to bind another socket")
+    content(ward, "evidence socket is there again")
     fault(ward, "evidence socket mode 0000", lambda: ward.evidence.chmod(0), [("evidence-socket", "FAIL", "0000")])
 
 
@@ -375,6 +385,16 @@ def faults_of_postfix(ward: Ward) -> None:
     fault(ward, "Postfix logs no ports", lambda: ward.main_cf("smtpd_client_port_logging = no"), [("same-port", "warn", "no port")])
     fault(ward, "one client may have all processes", lambda: ward.master_cf(("-F", f"{UPSTREAM}/process_limit=20")),
           [("limits", "warn", "one client can have all")])
+
+    def first_word(v6: bool) -> bytes:
+        with bed.connect(v6=v6) as client:
+            return client.recv(100)[:3]
+
+    def ipv4_only() -> None:
+        ward.master_cf(("-P", f"{UPSTREAM}/inet_protocols=ipv4"))
+        ward.checks.that(first_word(v6=True) == b"421", "Postfix speaks IPv4 only: a client by IPv6 is told 421")
+    fault(ward, "Postfix speaks IPv4 only", ipv4_only,
+          [("proxy-protocol", "FAIL", "each client that comes by IPv6")])
     fault(ward, "Postfix wants port 25 too", lambda: ward.postconf("-M", "smtp/inet=smtp inet n - n - - smtpd"),
           [("ports", "FAIL", "both want port 25")])
 
@@ -406,6 +426,7 @@ def faults_of_postscreen(ward: Ward) -> None:
 def faults_of_segmilter(ward: Ward) -> None:
     bed = ward.bed
     fault(ward, "idle_timeout is short", lambda: ward.settings({"proxy": {"idle_timeout": "100s"}}), [("timeouts", "warn", "hangs up before")])
+    fault(ward, "answer_timeout is short", lambda: ward.settings({"proxy": {"answer_timeout": "100s"}}), [("timeouts", "warn", "arrives twice")])
     fault(ward, "capture is off", lambda: ward.settings({"capture": {"method": "off"}}),
           [("capture", "warn", "nobody observes"), ("same-port", "warn", "capture is off")])
     fault(ward, "capture by reads", lambda: ward.settings({"capture": {"method": "read"}}), [("capture", "warn", "via=read")])

@@ -948,6 +948,21 @@ class Process(unittest.TestCase):
                 second.wait()
             running.process = subprocess.Popen(["true"])
 
+    def test_a_filter_whose_path_is_gone_asks_for_another_socket_and_keeps_its_sessions(self):
+        with Filter() as running, running.milter() as milter:
+            milter.connect()
+            os.unlink(running.socket)
+            self.assertEqual(running.control.recv(1000), b"socket lost")
+            with socket.socket(socket.AF_UNIX) as fresh:
+                fresh.bind(running.socket)
+                fresh.listen(16)
+                socket.send_fds(running.control, [b"socket"], [fresh.fileno()])
+            begin = time.monotonic()
+            running.milter().close()
+            self.assertLess(time.monotonic() - begin, 4)  # it does not wait for libmilter's next look
+            self.assertEqual(milter.message()[1], b"c")
+            running.milter().close()
+
     def test_signals_that_libmilter_would_take_do_not_end_a_supervised_filter(self):
         with Filter() as running, running.milter() as milter:
             milter.connect()

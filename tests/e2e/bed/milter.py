@@ -1,7 +1,10 @@
-"""Standing between Postfix and a filter: the milter protocol's packets, and a socket on which Postfix is awaited."""
+"""Standing between Postfix and a filter: the milter protocol's packets, a socket on which Postfix is awaited, and a
+filter that takes its time."""
 import os
 import socket
+import struct
 import threading
+import time
 from pathlib import Path
 
 
@@ -50,3 +53,28 @@ def filter_at(path: Path) -> socket.socket:
     stream = socket.socket(socket.AF_UNIX)
     stream.connect(str(path))
     return stream
+
+
+class SlowMilter(Between):
+    """A filter that accepts every message, `seconds` after Postfix has shown it the end. It asks for no other event."""
+
+    # SMFIP_NOCONNECT, NOHELO, NOMAIL, NORCPT, NOBODY, NOHDRS, NOEOH, NOUNKNOWN and NODATA of libmilter/mfdef.h.
+    _ONLY_END = 0x37F
+
+    def __init__(self, path: Path, seconds: float):
+        self._seconds = seconds
+        super().__init__(path)
+
+    def serve(self, postfix: socket.socket) -> None:
+        with postfix:
+            while command := packet(postfix)[4:5]:
+                if command == b"O":
+                    answer = b"O" + struct.pack(">III", 6, 0, self._ONLY_END)
+                elif command == b"E":
+                    time.sleep(self._seconds)
+                    answer = b"c"
+                elif command == b"Q":
+                    return
+                else:
+                    continue  # macros and aborts have no answer
+                postfix.sendall(struct.pack(">I", len(answer)) + answer)

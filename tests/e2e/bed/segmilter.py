@@ -51,8 +51,6 @@ class Segmilter:
                 raise RuntimeError(f"{self._example} no longer has {old}")
             text = text.replace(old, new)
         text = text.replace("/etc/segmilter", str(self.root))
-        # Programs that send thousands of messages do so from one address.
-        text = overlay(text, {} if self.observer == "wire" else {"proxy": {"max_rate_per_address": 0}})
         # A proxy that has to wait for its processor is not one that hangs.
         text = overlay(text, {"filter": {"evidence_timeout": "3s"}})
         if os.environ.get("SEGMILTER_COVERAGE"):

@@ -4,11 +4,14 @@
 
 Needs no rights and no Postfix: where it is root it becomes nobody. Ports and folders are its own.
 """
+import ctypes
+import errno
 import json
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -33,6 +36,24 @@ def wait_until(condition, what, seconds=120):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds} s for {what}")
         time.sleep(0.02)
+
+
+def forbid_ipv6():
+    """From here on, in this process and those that it starts, socket(AF_INET6, …) fails with EAFNOSUPPORT."""
+    number = {"x86_64": 41, "aarch64": 198}[os.uname().machine]
+    def step(code, yes, no, value):
+        return struct.pack("=HBBI", code, yes, no, value)
+    load, equal, end = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K of linux/bpf_common.h
+    program = b"".join((
+        step(load, 0, 0, 0), step(equal, 0, 3, number),  # seccomp_data.nr
+        step(load, 0, 0, 16), step(equal, 0, 1, socket.AF_INET6),  # its first argument
+        step(end, 0, 0, 0x00050000 | errno.EAFNOSUPPORT),  # SECCOMP_RET_ERRNO
+        step(end, 0, 0, 0x7fff0000)))  # SECCOMP_RET_ALLOW
+    code = ctypes.create_string_buffer(program, len(program))
+    rules = ctypes.create_string_buffer(struct.pack("@HP", len(program) // 8, ctypes.addressof(code)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0) != 0 or libc.prctl(22, 2, rules, 0, 0) != 0:  # PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP
+        raise OSError(ctypes.get_errno(), "seccomp")
 
 
 def free_port():
@@ -365,13 +386,134 @@ socket_group = ""
         self.assertEqual(code, 69, err)
         self.assertIn(f"proxy.listen: bind 127.0.0.1:{self.port}: Address already in use", err)
 
+    def second(self, change):
+        """`run` with this configuration, changed, while the first one serves."""
+        other = self.folder / "second.toml"
+        other.write_text(change(self.file.read_text()))
+        return run("run", "-c", other)
+
+    def talks(self, name):
+        """Whether the socket's process answers: the filter a negotiation, the proxy a question."""
+        path, word = {"filter": ("milter/milter.sock", bytes.fromhex("0000000d4f00000006000001ff001fffff")),
+                      "proxy": ("run/evidence.sock", b"get 192.0.2.7:1 after=0\n")}[name]
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            try:
+                client.connect(str(self.folder / path))
+                client.sendall(word)
+                return len(client.recv(100)) > 4
+            except (FileNotFoundError, ConnectionRefusedError):
+                return False
+
+    def test_a_second_one_takes_no_socket_from_the_first(self):
+        self.start()
+        elsewhere = (f"127.0.0.1:{self.port}", f"127.0.0.1:{free_port()}")
+        for path, setting in (("run/evidence.sock", "evidence.socket"), ("milter/milter.sock", "filter.socket")):
+            code, _, err = self.second(lambda text: text.replace(*elsewhere).replace(
+                f"{self.folder}/{'milter/milter' if 'evidence' in path else 'run/evidence'}.sock", f"{self.folder}/second.sock"))
+            self.assertEqual(code, 69, err)
+            self.assertIn(f"{setting}: {self.folder}/{path}: another process listens there", err)
+            self.assertIn("another segmilter runs", err)
+        self.assertTrue(self.talks("proxy") and self.talks("filter"))
+        self.assertNotIn("bound anew", self.log.read_text())
+
+    def test_a_socket_whose_path_is_gone_is_bound_anew(self):
+        self.start()
+        before = self.children()
+        for name, path, setting in (("proxy", "run/evidence.sock", "evidence.socket"),
+                                    ("filter", "milter/milter.sock", "filter.socket")):
+            (self.folder / path).unlink()
+            self.wait_for(f"{setting}: {self.folder}/{path} was removed or replaced; it is bound anew")
+            self.assertTrue(self.talks(name))
+        self.assertEqual(self.children(), before)
+
+    def test_a_socket_whose_path_is_another_ones_is_said_and_taken_back_when_that_is_gone(self):
+        self.start()
+        # One that answers us, and one that we may not even connect to (as root; then its path has to be removed).
+        for name, path, mode in (("proxy", "run/evidence.sock", 0o666), ("filter", "milter/milter.sock", 0o600)):
+            with socket.socket(socket.AF_UNIX) as thief:
+                self.process.send_signal(signal.SIGSTOP)  # else it may be faster
+                (self.folder / path).unlink()
+                thief.bind(str(self.folder / path))
+                (self.folder / path).chmod(mode)
+                thief.listen()
+                self.process.send_signal(signal.SIGCONT)
+                self.wait_for(f"{path} no longer leads to this {name}")
+                self.assertIn("another process listens there", self.log.read_text())
+                self.assertEqual(os.stat(self.folder / path).st_uid, os.geteuid())
+            if mode == 0o600:
+                (self.folder / path).unlink()
+            self.wait_for(f"{path} was removed or replaced; it is bound anew")
+            self.assertTrue(self.talks(name))
+
+    def without_ipv6(self, listen, desk=""):
+        """The start of `run` in which the kernel knows no IPv6 (ipv6.disable=1): socket() says EAFNOSUPPORT."""
+        self.write(more=f'[desk]\nlisten = [{desk}]\n' if desk else "")
+        self.file.write_text(re.sub("(?m)^listen = .*$", f"listen = [{listen}]", self.file.read_text(), count=1))
+        self.log = self.folder / "log"
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([PROGRAM, "run", "-c", self.file], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env={**os.environ, "NOTIFY_SOCKET": str(self.folder / "notify")}, preexec_fn=forbid_ipv6)
+        self.addCleanup(self.end)
+
+    def test_without_ipv6_the_other_address_is_served_and_handed_over(self):
+        desk = free_port()
+        self.without_ipv6(f'"127.0.0.1:{self.port}", "[::]:{self.port}"', f'"127.0.0.1:{desk}", "[::1]:{desk}"')
+        self.notice("READY=1")
+        self.wait_for(f"warning: proxy.listen: bind [::]:{self.port}: Address family not supported")
+        self.wait_for(f"ready: proxy on 127.0.0.1:{self.port}; ")
+        self.wait_for(f"warning: desk.listen: bind [::1]:{desk}: Address family not supported")
+        self.process.send_signal(signal.SIGUSR2)
+        self.wait_for(f"ready: proxy on 127.0.0.1:{self.port}; ", 2)
+        with socket.create_connection(("127.0.0.1", self.port), 10) as client:
+            self.assertTrue(client.recv(100).startswith(b"421 "))
+        with socket.create_connection(("127.0.0.1", desk), 10) as client:
+            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            self.assertIn(b" 200 ", client.recv(100))
+
+    def test_without_ipv6_and_another_address_it_is_69(self):
+        self.without_ipv6(f'"[::]:{self.port}"')
+        self.assertEqual(self.process.wait(20), 69)
+        self.assertRegex(self.log.read_text(), r"segmilter: proxy.listen: bind \[::\]:\d+: Address family not supported by protocol\n$")
+
+    @unittest.skipIf(os.geteuid() != 0, "only root makes a network namespace")
+    def test_with_ipv6_switched_off_its_addresses_are_left_out(self):
+        self.write()
+        self.log = self.folder / "log"
+        self.file.write_text(re.sub("(?m)^listen = .*$", f'listen = ["[::1]:{self.port}", "[::]:{self.port + 1}", '
+                                    f'"127.0.0.1:{self.port}"]', self.file.read_text(), count=1))
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                ["unshare", "--net", "sh", "-ec", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; ip link set lo up; "
+                 'exec "$0" run -c "$1"', PROGRAM, self.file], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, "NOTIFY_SOCKET": str(self.folder / "notify")})
+        self.addCleanup(self.end)
+        self.notice("READY=1")
+        self.wait_for(f"warning: proxy.listen: bind [::1]:{self.port}: Cannot assign requested address")
+        self.wait_for(f"ready: proxy on [::]:{self.port + 1}, 127.0.0.1:{self.port}; ")
+
+    def test_an_address_that_this_machine_does_not_have_is_69(self):
+        self.write()
+        self.file.write_text(self.file.read_text().replace(f'["127.0.0.1:{self.port}"]', f'["127.0.0.1:{self.port}", "192.0.2.99:{self.port}"]'))
+        code, _, err = run("run", "-c", self.file)
+        self.assertEqual(code, 69, err)
+        self.assertIn(f"proxy.listen: bind 192.0.2.99:{self.port}: Cannot assign requested address", err)
+
     def test_a_child_that_cannot_begin_ends_the_program(self):
+        self.write()
+        (self.folder / "milter").mkdir(exist_ok=True)
+        (self.folder / "milter").chmod(0o500 if os.geteuid() else 0o755)  # root's folder: the filter may not write there
+        code, _, err = run("run", "-c", self.file)
+        self.assertGreaterEqual(code, 64, err)
+        self.assertRegex(err, r"filter \(pid \d+\) ended with status \d+ before it was ready")
+
+    def test_a_socket_is_not_bound_over_another_file(self):
         self.write()
         (self.folder / "milter").mkdir(exist_ok=True)
         (self.folder / "milter/milter.sock").mkdir()
         code, _, err = run("run", "-c", self.file)
-        self.assertGreaterEqual(code, 64, err)
-        self.assertRegex(err, r"filter \(pid \d+\) ended with status \d+ before it was ready")
+        self.assertEqual(code, 69, err)
+        self.assertIn(f"filter.socket: {self.folder}/milter/milter.sock: is there and is not a socket", err)
 
     @unittest.skipIf(os.geteuid() != 0, "only root becomes another user")
     def test_a_user_that_is_not_there_is_78(self):

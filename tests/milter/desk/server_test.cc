@@ -4,7 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <csignal>
 #include <stdexcept>
 #include <thread>
@@ -116,6 +118,36 @@ TEST_CASE("what is not served is refused, and the next request is answered") {
     CHECK(bed.ask(request).substr(0, expected.size()) == expected);
     CHECK(bed.ask(get("/page")).starts_with("HTTP/1.1 200"));
   }
+}
+
+TEST_CASE("clients that drip, more than there are places, keep nobody out, and go in time") {
+  const Bed bed;
+  std::vector<net::Fd> slow;
+  for (std::size_t i = 0; i < desk::Server::kMostConnections; ++i) slow.push_back(bed.connect());
+  const auto drip = [&slow] {
+    for (const auto& client : slow) support::send_all(client.get(), "G");
+  };
+  // Whether so many of them have been closed.
+  const auto closed = [&slow] {
+    return static_cast<std::size_t>(std::count_if(slow.begin(), slow.end(), [](const auto& client) {
+      return support::readable(client.get(), 0);
+    }));
+  };
+  drip();
+  const auto began = std::chrono::steady_clock::now();
+  const auto lasted = [began] { return std::chrono::steady_clock::now() - began; };
+  const std::size_t over = desk::Server::kMostConnections - desk::Server::kMostKept;
+  while (closed() < over && lasted() < std::chrono::seconds(8)) usleep(50'000);
+  CHECK(closed() == over);
+  CHECK(support::readable(slow.front().get(), 0));  // the oldest
+  CHECK_FALSE(support::readable(slow.back().get(), 0));
+  CHECK(bed.ask(get("/page")).starts_with("HTTP/1.1 200"));
+  while (closed() < slow.size() && lasted() < std::chrono::seconds(20)) {
+    drip();
+    usleep(500'000);
+  }
+  CHECK(closed() == slow.size());
+  CHECK(lasted() > desk::Connections::kPatience - std::chrono::seconds(1));
 }
 
 TEST_CASE("with all descriptors taken clients wait, and nothing spins") {

@@ -45,6 +45,7 @@ Patient patient(const Case& values) {
           .postfix_error = {},
           .tcp = {},
           .addresses = {*net::Endpoint::parse("192.0.2.25:0")},
+          .ipv6 = true,
           .root = false};
 }
 
@@ -233,6 +234,24 @@ TEST_CASE("the upstream service has to expect the PROXY protocol, and no other b
   CHECK(global[0].mend[1] == "postconf -X smtpd_upstream_proxy_protocol");
 }
 
+TEST_CASE("a family that Postfix does not speak, and clients come by") {
+  auto four = patient({.main = "inet_protocols = ipv4\n"});
+  CHECK(found(check_proxy_protocol(four), State::Ok, "expects it"));  // nobody comes by IPv6
+  four.addresses.push_back(*net::Endpoint::parse("[2001:db8::25]:0"));
+  const auto findings = check_proxy_protocol(four);
+  REQUIRE(found(findings, State::Fail, "each client that comes by IPv6"));
+  CHECK(findings.size() == 1);
+  CHECK(findings[0].mend == std::vector<std::string>{"postconf -e 'inet_protocols = all'",
+                                                     "postfix stop", "postfix start"});
+  for (const char* both : {"all", "ipv4, ipv6", "ipv6, ipv4"}) {
+    auto well = patient({.main = std::string("inet_protocols = ") + both + "\n"});
+    well.addresses = four.addresses;
+    CHECK(found(check_proxy_protocol(well), State::Ok, "expects it"));
+  }
+  auto six = patient({.main = "inet_protocols = ipv6\n"});
+  CHECK(found(check_proxy_protocol(six), State::Fail, "each client that comes by IPv4"));
+}
+
 TEST_CASE("postscreen has a setting of its own, and smtpd behind it none") {
   const std::string services =
       "127.0.0.1:10025 inet n - n - 1 postscreen\nsmtpd pass - - n - - smtpd\n";
@@ -292,6 +311,76 @@ TEST_CASE("who hangs up first") {
   CHECK(findings[0].setting == "[proxy] idle_timeout = \"630s\"");
   CHECK(found(check_timeouts(patient({.main = "smtpd_timeout = ${stress?{10}:{300}}s\n"})),
               State::Skip, "not a plain time"));
+}
+
+TEST_CASE("how long Postfix may take for one answer, and whether the proxy waits for it") {
+  const std::string three =
+      kOurs + ", inet:127.0.0.1:11332, { inet:127.0.0.1:8891, content_timeout=20m }";
+  const struct {
+    const char* name;
+    Case values;
+    std::string answer_timeout;
+    State state;
+    const char* words;
+    const char* setting;
+  } rows[] = {
+      {"one milter",
+       {},
+       "1h",
+       State::Ok,
+       "may take 300 s for an answer (for the end of a message: 1 milter 300 s)",
+       ""},
+      {"milters, one with a time of its own",
+       {.milters = three},
+       "1h",
+       State::Ok,
+       "the end of a message: 3 milters 1800 s",
+       ""},
+      {"more milters than time",
+       {.milters = three},
+       "1000s",
+       State::Warn,
+       "arrives twice",
+       "[proxy] answer_timeout = \"1830s\""},
+      {"less than a client waits",
+       {},
+       "500s",
+       State::Warn,
+       "arrives twice",
+       "[proxy] answer_timeout = \"630s\""},
+      {"less than smtpd_timeout",
+       {.main = "smtpd_timeout = 2h\n"},
+       "1h",
+       State::Warn,
+       "hangs up",
+       "[proxy] answer_timeout = \"7230s\""},
+      {"policy services, in a class too",
+       {.main = "smtpd_restriction_classes = grey\ngrey = check_policy_service unix:private/grey, "
+                "grey\n"
+                "smtpd_sender_restrictions = check_policy_service { inet:127.0.0.1:1, "
+                "timeout=1000s, try_limit=1 }\n"
+                "smtpd_recipient_restrictions = reject_unauth_destination, grey\n"},
+       "1200s",
+       State::Warn,
+       "arrives twice",
+       "[proxy] answer_timeout = \"1236s\""},
+      {"the end of data",
+       {.main = "smtpd_end_of_data_restrictions = check_policy_service "
+                "unix:private/p\nsmtpd_proxy_filter = 127.0.0.1:10026\n"},
+       "1h",
+       State::Ok,
+       "1 milter 300 s, 1 policy service 201 s, 1 smtpd_proxy_filter 100 s",
+       ""},
+  };
+  for (auto row : rows) {
+    INFO(row.name);
+    row.values.toml = kListen + "answer_timeout = \"" + row.answer_timeout + "\"\n";
+    const auto findings = check_timeouts(patient(row.values));
+    REQUIRE(findings.size() == 2);
+    INFO(findings[1].found);
+    CHECK(found({findings[1]}, row.state, row.words));
+    CHECK(findings[1].setting == row.setting);
+  }
 }
 
 TEST_CASE("one client and all processes") {

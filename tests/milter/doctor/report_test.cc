@@ -47,6 +47,30 @@ TEST_CASE("colours only where they are asked for") {
   CHECK(report_text(kFindings, true).starts_with("\033[32mok  \033[0m  listen"));
 }
 
+TEST_CASE("what a peer said writes no escape sequence, of 7 bits or of 8, alone or in UTF-8") {
+  const std::vector<Finding> findings = {{"upstream",
+                                          State::Warn,
+                                          "a\x9b"
+                                          "2J",
+                                          "220 \x1b[2J \x9b"
+                                          "2J \xc2\x9b"
+                                          "2J \xd0\x9b"
+                                          "2J \x7f",
+                                          {"cat '/etc/postf\xc3\xadx'"},
+                                          ""}};
+  for (const auto& text : {report_text(findings, false), report_json(findings)}) {
+    INFO(text);
+    CHECK(text.find('\033') == text.npos);
+    CHECK(text.find('\x9b') == text.npos);
+    CHECK(text.find('\x7f') == text.npos);
+  }
+  CHECK(report_text(findings, false) ==
+        "warn  upstream  220  [2J ?2J ??2J ??2J  \n"
+        "        looked at  a?2J\n"
+        "        mend       cat '/etc/postf\xc3\xadx'\n"
+        "0 ok, 1 to look at, 0 failed, 0 skipped\n");
+}
+
 TEST_CASE("the same as JSON") {
   const auto json = nlohmann::json::parse(report_json(kFindings));
   REQUIRE(json["findings"].size() == 4);

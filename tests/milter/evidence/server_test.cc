@@ -67,6 +67,48 @@ struct Bed {
 
 }  // namespace
 
+TEST_CASE("a second server does not take the path, and the first one goes on") {
+  Bed bed;
+  const net::EventBase base(event_base_new());
+  try {
+    const evidence::Server second(base.get(), bed.settings, bed.table);
+    FAIL("it has taken the path");
+  } catch (const std::system_error& error) {
+    CHECK(error.code() == std::errc::address_in_use);
+  }
+  const evidence::Client client(bed.settings.socket, std::chrono::milliseconds(5000));
+  CHECK(client.ask({.client = kClient}).reason == Reason::NoSession);
+}
+
+TEST_CASE("a server whose path is gone knows it, and serves at another socket") {
+  char name[] = "/tmp/segmilter-test-XXXXXX";
+  const std::filesystem::path directory = mkdtemp(name);
+  config::Evidence settings;
+  settings.socket = (directory / "evidence.sock").string();
+  const evidence::Table table(100, std::chrono::seconds(60));
+  const net::EventBase base(event_base_new());
+  evidence::Server server(base.get(), settings, table);
+  CHECK_FALSE(server.lost());
+  std::filesystem::remove(settings.socket);
+  CHECK(server.lost());
+  server.serve_at(net::listen_unix(settings.socket, 0600, 8, "listen"));
+  CHECK_FALSE(server.lost());
+  bool answered = false;
+  std::thread asks([&] {
+    const evidence::Client client(settings.socket, std::chrono::milliseconds(5000));
+    answered = client.ask({.client = kClient}).reason == Reason::NoSession;
+    event_base_loopbreak(base.get());
+  });
+  const timeval limit{10, 0};
+  event_base_loopexit(base.get(), &limit);
+  event_base_dispatch(base.get());
+  asks.join();
+  CHECK(answered);
+  server.close();
+  CHECK_FALSE(server.lost());  // it is no longer its own
+  std::filesystem::remove_all(directory);
+}
+
 TEST_CASE("the client gets the trace that was published, or the reason") {
   Bed bed;
   const evidence::Client client(bed.settings.socket, std::chrono::milliseconds(5000));
@@ -103,6 +145,7 @@ TEST_CASE("one client that asks nothing does not keep others from asking") {
 
 TEST_CASE("the socket has its configured mode and replaces one that was left behind") {
   Bed bed;
+  bed.server->close();
   struct stat info {};
   REQUIRE(stat(bed.settings.socket.c_str(), &info) == 0);
   CHECK((info.st_mode & 0777) == 0660);

@@ -1,6 +1,8 @@
 // What all milter sessions share, from many threads at once.
 #include "milter/filter/service.h"
 
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -24,6 +26,10 @@ Judgement asked_to(Action action) {
   return judgement;
 }
 
+net::Endpoint sender(int number) {
+  return *net::Endpoint::parse(fmt::format("10.0.{}.{}:25", number / 256, number % 256));
+}
+
 }  // namespace
 
 TEST_CASE("each message is counted once, and once is enough for the breaker to trip") {
@@ -34,10 +40,10 @@ TEST_CASE("each message is counted once, and once is enough for the breaker to t
   const auto now = std::chrono::steady_clock::now();
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] {
+    threads.emplace_back([&, i] {
       for (int j = 0; j < 500; ++j) {
         Judgement judgement = asked_to(Action::Reject);
-        service.settle(*settings, judgement, now);
+        service.settle(*settings, sender(i * 500 + j), judgement, now);
         service.deleted(2);
       }
     });
@@ -62,7 +68,7 @@ TEST_CASE("a message that is refused for its forged headers is no part of any sh
   for (int i = 0; i < 100; ++i) {
     Judgement judgement = asked_to(Action::Reject);
     judgement.flood = true;
-    service.settle(*settings, judgement, now);
+    service.settle(*settings, sender(1), judgement, now);
   }
   CHECK(counts.messages == 100);
   CHECK(counts.flooded == 100);
@@ -79,13 +85,13 @@ TEST_CASE("an exempt message is no part of any share") {
   for (int i = 0; i < 100; ++i) {
     Judgement judgement;
     judgement.exempt = filter::Exemption::OwnNetwork;
-    service.settle(*settings, judgement, now);
+    service.settle(*settings, sender(i), judgement, now);
   }
   Judgement first = asked_to(Action::Reject);
-  service.settle(*settings, first, now);
+  service.settle(*settings, sender(1), first, now);
   CHECK(first.verdict.action == Action::Reject);
   Judgement second = asked_to(Action::Reject);
-  service.settle(*settings, second, now);  // two of two
+  service.settle(*settings, sender(2), second, now);  // two of two
   CHECK(second.verdict.action == Action::None);
   CHECK(counts.exempt == 100);
 }
@@ -98,7 +104,7 @@ TEST_CASE("mail on hold neither trips the breaker nor is let go by it") {
   const auto now = std::chrono::steady_clock::now();
   for (int i = 0; i < 10; ++i) {
     Judgement judgement = asked_to(Action::Quarantine);
-    service.settle(*settings, judgement, now);
+    service.settle(*settings, sender(i), judgement, now);
     CHECK(judgement.verdict.action == Action::Quarantine);
   }
   CHECK(counts.quarantine == 10);
@@ -126,7 +132,7 @@ TEST_CASE("what was done, what held it, and on which footing is counted each in 
   filter::Counters counts;
   Service service(settings, counts);
   const auto now = std::chrono::steady_clock::now();
-  const auto settle = [&](Judgement judgement) { service.settle(*settings, judgement, now); };
+  const auto settle = [&](Judgement judgement) { service.settle(*settings, sender(1), judgement, now); };
   for (const auto action : {Action::None, Action::Tempfail, Action::Quarantine, Action::Reject}) {
     settle(asked_to(action));
   }
@@ -169,14 +175,14 @@ TEST_CASE("counters are logged when they have changed, and every five minutes") 
   const std::chrono::steady_clock::time_point start{1h};
   CHECK(logged([&] { service.log_counters(); }).empty());  // nothing has come
   Judgement judgement;
-  service.settle(*settings, judgement, start);
+  service.settle(*settings, sender(1), judgement, start);
   auto lines = logged([&] { service.log_counters(); });
   REQUIRE(lines.size() == 1);
   CHECK(lines[0]["event"] == "counters");
   CHECK(lines[0]["messages"] == 1);
   CHECK(logged([&] { service.log_counters(); }).empty());
   CHECK(logged([&] { service.tick(start); }).empty());
-  service.settle(*settings, judgement, start);
+  service.settle(*settings, sender(1), judgement, start);
   CHECK(logged([&] { service.tick(start + 299s); }).empty());
   lines = logged([&] { service.tick(start + 300s); });
   REQUIRE(lines.size() == 1);
@@ -193,7 +199,7 @@ TEST_CASE("the breaker says when it opens, that it stays open, and when it close
   const std::chrono::steady_clock::time_point start{1h};
   const auto refuse = [&](std::chrono::seconds at) {
     Judgement judgement = asked_to(Action::Reject);
-    service.settle(*settings, judgement, start + at);
+    service.settle(*settings, sender(1), judgement, start + at);
   };
   auto lines = logged([&] {
     refuse(0s);
@@ -261,4 +267,40 @@ TEST_CASE("beyond the limit of messages at a time nobody is asked") {
   const auto trace = source.ask({.client = client, .after = 4});
   CHECK(trace.reason == classifier::Reason::Busy);
   CHECK(trace.message == 5);
+}
+
+TEST_CASE("one sender alone does not open the breaker, whatever it sends") {
+  auto settings = std::make_shared<config::Config>();
+  settings->breaker.min_messages = 50;
+  const auto now = std::chrono::steady_clock::now();
+  const auto sends = [&](const char* pattern) {
+    filter::Counters counts;
+    Service service(settings, counts);
+    for (int i = 0; i < 1000; ++i) {
+      Judgement judgement = asked_to(Action::Reject);
+      const auto client = net::Endpoint::parse(fmt::format(fmt::runtime(pattern), i % 256));
+      service.settle(*settings, client, judgement, now);
+    }
+    CHECK(counts.messages == 1000);
+    return counts.breaker_trips.load();
+  };
+  CHECK(sends("192.0.2.7:{}") == 0);
+  CHECK(sends("[2001:db8:7:{:x}::1]:25") == 0);  // a /48 has many a /64
+  CHECK(sends("no address {}") == 0);
+  CHECK(sends("192.0.2.{}:25") == 1);
+  settings->breaker.max_per_address = 50;
+  CHECK(sends("192.0.2.7:{}") == 1);
+}
+
+TEST_CASE("a sender counts again as time passes") {
+  auto settings = std::make_shared<config::Config>();
+  settings->breaker.min_messages = 30;
+  filter::Counters counts;
+  Service service(settings, counts);
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 200; ++i) {
+    Judgement judgement = asked_to(Action::Reject);
+    service.settle(*settings, sender(1), judgement, begin + i * 3s);  // 600 s: two windows
+  }
+  CHECK(counts.breaker_trips == 1);
 }

@@ -233,6 +233,20 @@ TEST_CASE("without a server the client hears 421 and an orderly close") {
   CHECK(eventually([&] { return bed.worker->sessions() == 0; }));
 }
 
+TEST_CASE("a refused client that sends a byte now and then is closed in time all the same") {
+  Bed bed;
+  bed.server.fd.reset();
+  auto client = support::connect_to(bed.address);
+  CHECK(support::read_to_end(client.get()) ==
+        "421 4.3.2 Service not available, try again later\r\n");
+  const auto began = std::chrono::steady_clock::now();
+  CHECK(eventually([&] {
+    support::send_all(client.get(), "N");
+    return bed.worker->sessions() == 0;
+  }));
+  CHECK(std::chrono::steady_clock::now() - began > 3s);  // it has had its time to read the 421
+}
+
 TEST_CASE("a server that closes without a word is no server") {
   Bed bed;
   auto client = support::connect_to(bed.address);
@@ -281,8 +295,82 @@ TEST_CASE("an idle session is closed") {
           [](config::Config& c) { c.proxy.idle_timeout = std::chrono::seconds(1); });
   auto client = support::connect_to(bed.address);
   auto server = bed.accept_session(client);
+  say(server, client, "220 mx ESMTP\r\n");
+  SECTION("after the greeting") {}
+  SECTION("after an answer") {
+    say(client, server, "EHLO client.example\r\n");
+    say(server, client, "250 mx\r\n");
+  }
+  SECTION("after the answers to commands in a row") {
+    say(client, server, "RSET\r\nNOOP\r\n");
+    say(server, client, "250 ok\r\n250 ok\r\n");
+  }
+  SECTION("after the server's go for a message") {
+    say(client, server, "MAIL FROM:<a@example>\r\nRCPT TO:<b@example>\r\nDATA\r\n");
+    say(server, client, "250 ok\r\n250 ok\r\n354 go on\r\n");
+  }
   CHECK(support::read_to_end(client.get()).empty());
   CHECK(support::read_to_end(server.get()).empty());
+  CHECK(bed.counters.unanswered == 0);
+}
+
+TEST_CASE("a session in which the server may owe an answer is not idle") {
+  const struct {
+    const char* name;
+    std::vector<std::string> server_first;  // then in turn: the client's words, the server's
+    std::vector<std::string> client_then;
+  } rows[] = {
+      {"the greeting", {}, {}},
+      {"a command", {"220 mx\r\n"}, {"EHLO client.example\r\n"}},
+      {"a message", {"220 mx\r\n", "354 go on\r\n"}, {"DATA\r\n", "text\r\n.\r\n"}},
+      {"part of a message", {"220 mx\r\n", "354 go on\r\n"}, {"DATA\r\n", "text\r\n"}},
+      {"the last of three commands in a row",
+       {"220 mx\r\n", "250 ok\r\n250 ok\r\n"},
+       {"MAIL FROM:<a@example>\r\nRCPT TO:<b@example>\r\nBDAT 6 LAST\r\ntext\r\n"}},
+      {"what was asked under TLS, perhaps",
+       {"220 mx\r\n", "220 go\r\n", std::string("\x16\x03\x03\x00\x01\x02", 6)},
+       {"STARTTLS\r\n", std::string("\x16\x03\x01\x00\x01\x01", 6)}},
+      {"what cannot be told", {"220 mx\r\n", "250 ok\r\n", "250 ok\r\n"}, {"NOOP\r\n"}},
+  };
+  Bed bed("127.0.0.1", false, [](config::Config& c) { c.proxy.idle_timeout = 1s; });
+  std::vector<std::pair<net::Fd, net::Fd>> sessions;
+  for (const auto& row : rows) {
+    INFO(row.name);
+    auto client = support::connect_to(bed.address);
+    auto server = bed.accept_session(client);
+    for (std::size_t i = 0; i < row.server_first.size() || i < row.client_then.size(); ++i) {
+      if (i < row.server_first.size()) say(server, client, row.server_first[i]);
+      if (i < row.client_then.size()) say(client, server, row.client_then[i]);
+    }
+    sessions.emplace_back(std::move(client), std::move(server));
+  }
+  // A session that is idle from now on is closed in the meantime.
+  auto idle = support::connect_to(bed.address);
+  auto greeter = bed.accept_session(idle);
+  say(greeter, idle, "220 mx\r\n");
+  CHECK(support::read_to_end(idle.get()).empty());
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    INFO(rows[i].name);
+    say(sessions[i].second, sessions[i].first, "250 at last\r\n");
+  }
+}
+
+TEST_CASE("an answer that is owed is waited for without an observer too") {
+  Bed bed("127.0.0.1", false, [](config::Config& c) {
+    c.proxy.idle_timeout = 1s;
+    c.proxy.answer_timeout = 4s;
+    c.capture.method = config::Capture::Method::Off;
+  });
+  auto client = support::connect_to(bed.address);
+  auto server = bed.accept_session(client);
+  talk_to_data(client, server);
+  say(client, server, "text\r\n.\r\n");
+  CHECK_FALSE(support::readable(client.get(), 2500));
+  say(server, client, "250 queued\r\n");
+  // Nobody can tell that this was all: the session ends by the longer limit.
+  CHECK_FALSE(support::readable(client.get(), 2500));
+  CHECK(support::read_to_end(client.get()).empty());
+  CHECK(bed.counters.unanswered == 1);
 }
 
 TEST_CASE("a draining worker takes nobody new, and lets an open transaction come to its end") {
@@ -433,6 +521,43 @@ TEST_CASE("a client's new sessions are let in at a rate, a burst of a minute's a
   CHECK(enter(one) == Answer::Admitted);
 }
 
+TEST_CASE("by default the number of new sessions of a client is not limited, as in Postfix") {
+  using Answer = proxy::Admission::Answer;
+  proxy::Admission admission;
+  const proxy::steady_clock::time_point now{1h};
+  const auto client = *net::Endpoint::parse("192.0.2.7:40112");
+  for (int i = 0; i < 10'000; ++i) {
+    REQUIRE(admission.enter(client, {}, now) == Answer::Admitted);
+    admission.leave(client);
+  }
+  CHECK(admission.rates() == 0);
+}
+
+TEST_CASE("one network cannot have all sessions, however many addresses it has") {
+  using Answer = proxy::Admission::Answer;
+  const auto [inside, outside] =
+      GENERATE(std::pair("[2001:db8:7:{:x}::1]:25", "[2001:db8:8::1]:25"),
+               std::pair("192.0.2.{}:25", "192.0.3.1:25"));
+  INFO(inside);
+  proxy::Admission admission;
+  config::Proxy limits;
+  limits.max_sessions = 100;
+  const proxy::steady_clock::time_point now{1h};
+  const auto client = [&, pattern = inside](int i) {
+    return *net::Endpoint::parse(fmt::format(fmt::runtime(pattern), i));
+  };
+  const int half = 50;
+  for (int i = 0; i < half; ++i) CHECK(admission.enter(client(i), limits, now) == Answer::Admitted);
+  CHECK(admission.enter(client(half), limits, now) == Answer::TooManyOfNetwork);
+  const auto stranger = *net::Endpoint::parse(outside);
+  CHECK(admission.enter(stranger, limits, now) == Answer::Admitted);
+  admission.leave(client(0));
+  CHECK(admission.enter(client(half), limits, now) == Answer::Admitted);
+  limits.max_sessions_per_network = 2;
+  CHECK(admission.enter(stranger, limits, now) == Answer::Admitted);
+  CHECK(admission.enter(stranger, limits, now) == Answer::TooManyOfNetwork);
+}
+
 TEST_CASE("so many clients' rates are known; beyond, clients are let in") {
   using Answer = proxy::Admission::Answer;
   proxy::Admission admission;
@@ -443,10 +568,10 @@ TEST_CASE("so many clients' rates are known; beyond, clients are let in") {
   const auto client = [](std::size_t i) {
     return *net::Endpoint::parse(fmt::format("[2001:db8:{:x}:{:x}::1]:25", i >> 16, i & 0xffff));
   };
-  for (std::size_t i = 0; i < proxy::Admission::kMostRates + 100; ++i) {
+  for (std::size_t i = 0; i < net::Pace::kMost + 100; ++i) {
     REQUIRE(admission.enter(client(i), limits, now) == Answer::Admitted);
   }
-  CHECK(admission.rates() == proxy::Admission::kMostRates);
+  CHECK(admission.rates() == net::Pace::kMost);
   CHECK(admission.enter(client(0), limits, now) == Answer::TooFast);
   now += 61s;  // all of them are behind: they go
   CHECK(admission.enter(client(1'000'000), limits, now) == Answer::Admitted);
@@ -466,8 +591,10 @@ TEST_CASE("a client that comes too often is told 421") {
 
 TEST_CASE("a byte now and then is not silence") {
   CHECK(config::Proxy{}.idle_timeout > 300s);  // Postfix's smtpd_timeout
-  Bed bed("127.0.0.1", false,
-          [](config::Config& c) { c.proxy.idle_timeout = std::chrono::seconds(2); });
+  Bed bed("127.0.0.1", false, [](config::Config& c) {
+    c.proxy.idle_timeout = 2s;
+    c.proxy.answer_timeout = 2s;
+  });
   auto client = support::connect_to(bed.address);
   auto server = bed.accept_session(client);
   for (int i = 0; i < 8; ++i) {

@@ -7,6 +7,8 @@
 #include <cstdlib>
 
 #include "milter/net/fd.h"
+#include "milter/supervisor/setup_error.h"
+#include "tests/support/loopback.h"
 
 using supervisor::Handover;
 using supervisor::parse_handover;
@@ -50,6 +52,26 @@ TEST_CASE("what is nearly a handover is none") {
   }
 }
 
+TEST_CASE("sockets are adopted in the order of their addresses, of which some may be missing") {
+  const auto first = support::listen_on();
+  const auto second = support::listen_on();
+  const auto none = *net::Endpoint::parse("[::1]:25");
+  const std::vector<net::Endpoint> addresses = {none, first.address, none, second.address};
+  const auto copy = [](const support::Listener& listener) { return dup(listener.fd.get()); };
+  const auto adopted =
+      supervisor::adopt_listeners({copy(first), copy(second)}, addresses, "proxy.listen");
+  REQUIRE(adopted.size() == 2);
+  CHECK((fcntl(adopted[0].get(), F_GETFD) & FD_CLOEXEC) != 0);
+  const int one = first.fd.get();
+  const int two = second.fd.get();
+  CHECK_THROWS_AS(supervisor::adopt_listeners({two, one}, addresses, "proxy.listen"),
+                  supervisor::SetupError);
+  CHECK_THROWS_AS(supervisor::adopt_listeners({one, one}, addresses, "proxy.listen"),
+                  supervisor::SetupError);
+  CHECK_THROWS_AS(supervisor::adopt_listeners({one}, {none}, "proxy.listen"),
+                  supervisor::SetupError);
+}
+
 TEST_CASE("it passes by the environment, once, and with its descriptors") {
   const net::Fd socket(open("/dev/null", O_RDONLY | O_CLOEXEC));
   const net::Fd ring(open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -61,4 +83,15 @@ TEST_CASE("it passes by the environment, once, and with its descriptors") {
   CHECK(fcntl(desk.get(), F_GETFD) == 0);
   CHECK(supervisor::take_handover() == handover);
   CHECK_FALSE(supervisor::take_handover());
+}
+
+TEST_CASE("where there is no next program it is taken back") {
+  const net::Fd socket(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const net::Fd ring(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const net::Fd desk(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const Handover handover{{{socket.get()}}, {ring.get()}, {desk.get()}, {}};
+  supervisor::leave_handover(handover);
+  supervisor::take_back_handover(handover);
+  for (const auto* fd : {&socket, &ring, &desk}) CHECK(fcntl(fd->get(), F_GETFD) == FD_CLOEXEC);
+  CHECK(getenv("SEGMILTER_HANDOVER") == nullptr);
 }

@@ -24,6 +24,25 @@ TEST_CASE("each kind of message arrives as it was sent") {
   CHECK(message->text == "[proxy]\nworkers = 2\n");
 }
 
+TEST_CASE("a socket comes with the message that it was sent with, and with no other") {
+  const auto [parent, child] = control_pair();
+  int ends[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+  const net::Fd here(ends[0]);
+  REQUIRE(send_control(parent.get(), {Kind::Ping, ""}));
+  REQUIRE(send_control(parent.get(), {Kind::Socket, "", net::Fd(ends[1])}));
+  REQUIRE(send_control(child.get(), {Kind::SocketLost, ""}));
+  CHECK_FALSE(receive_control(child.get())->socket);
+  const auto message = receive_control(child.get());
+  REQUIRE(message->kind == Kind::Socket);
+  REQUIRE(message->socket);
+  CHECK((fcntl(message->socket.get(), F_GETFD) & FD_CLOEXEC) != 0);
+  REQUIRE(write(message->socket.get(), "x", 1) == 1);
+  char byte = 0;
+  CHECK((read(here.get(), &byte, 1) == 1 && byte == 'x'));
+  CHECK(receive_control(parent.get())->kind == Kind::SocketLost);
+}
+
 TEST_CASE("messages keep their bounds when several wait") {
   const auto [parent, child] = control_pair();
   REQUIRE(send_control(parent.get(), {Kind::Reload, "one"}));
