@@ -37,7 +37,10 @@ void SealedLog::finish() {
 
 void SealedLog::on_turn(Turn&& turn) {
   if (sink_ != nullptr) return judge_.turn(std::move(turn), tls_.slack());
-  if (std::exchange(placed_, false)) return turns_.clear();
+  if (std::exchange(placed_, false)) {
+    arrivals_.message_told();
+    return turns_.clear();
+  }
   split_command_ = split_command_ || (tls_.slack() == 0 && splits_command(turn));
   if (!std::exchange(greeted_, true)) return;
   if (turns_.size() == kTurns) turns_.pop_front();

@@ -94,6 +94,7 @@ void Flow::packet(const WirePacket& packet) {
   if (packet.from_server) {
     if (const auto acked = place(client_, packet.ack)) {
       missed(std::min(*acked, client_.end.value_or(*acked)));
+      forget_given(*acked);
     }
   }
   if (observer_ && packet.time_ns - began_ns_ >= shared_.max_session_ns && observer_->idle()) {
@@ -212,12 +213,17 @@ void Flow::payload(Direction& direction, const WirePacket& packet) {
   if (!fresh && at->second.end < end) at->second = std::move(piece);
 }
 
-// Whether other packets over the same bytes have come that are not like it, and of which none was
-// acknowledged up to `taken` when this one came.
-bool Flow::contradicted(std::uint64_t begin, const Piece& piece, std::uint64_t taken) {
+// What was acknowledged is beyond doubt.
+void Flow::forget_given(std::uint64_t taken) {
   while (!client_.given.empty() && client_.given.begin()->second.end <= taken) {
     client_.given.erase(client_.given.begin());
   }
+}
+
+// Whether other packets over the same bytes have come that are not like it, and of which none was
+// acknowledged up to `taken` when this one came.
+bool Flow::contradicted(std::uint64_t begin, const Piece& piece, std::uint64_t taken) {
+  forget_given(taken);
   const auto unlike = [&](std::uint64_t other_begin, const Piece& other) {
     if (other.end <= begin || other_begin >= piece.end) return false;
     if (!same_segments(other_begin, other.end, other.unit, begin, piece.end) &&

@@ -90,6 +90,7 @@ class Flow final : private classifier::Observer::Sink {
   void note(Direction& direction, const capture::WirePacket& packet);
   void arrivals(const capture::WirePacket& packet, std::uint64_t offset);
   void payload(Direction& direction, const capture::WirePacket& packet);
+  void forget_given(std::uint64_t taken);
   bool contradicted(std::uint64_t begin, const Piece& piece, std::uint64_t taken);
   static void take_notes(Direction& direction, std::uint64_t begin, Piece& piece);
   void give_waiting(Direction& direction);
