@@ -1,6 +1,7 @@
 #include "classifier/arrivals.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -16,167 +17,211 @@ std::uint32_t gap_us(std::uint64_t before_ns, std::uint64_t ns) {
   return ns <= before_ns ? 0 : to_u32((ns - before_ns) / kNsPerUs);
 }
 
+void enclose(Span& all, Span one) {
+  const bool none = all.begin == all.end;
+  all.begin = none ? one.begin : std::min(all.begin, one.begin);
+  all.end = none ? one.end : std::max(all.end, one.end);
+}
+
+bool overlap(Span a, Span b) {
+  return a.begin < b.end && b.begin < a.end;
+}
+
 }  // namespace
 
 void ArrivalLog::keep(const Arrival& arrival) {
-  const std::uint64_t end = arrival.offset + arrival.size;
-  if (kept_.size() >= limit_) {
-    const bool none = unkept_.begin == unkept_.end;
-    unkept_.begin = none ? arrival.offset : std::min(unkept_.begin, arrival.offset);
-    unkept_.end = none ? end : std::max(unkept_.end, end);
-    return;
+  add({.offset = arrival.offset,
+       .time_ns = arrival.time_ns,
+       .size = arrival.size,
+       .count = arrival.count,
+       .order = order_++,
+       .push = arrival.push});
+}
+
+void ArrivalLog::add(Kept kept) {
+  ++work_;
+  if (kept.offset < offset_) {
+    kept.read = to_u32(std::min<std::uint64_t>(kept.size, offset_ - kept.offset));
+    if (copies_.size() < limit_) copies_.push_back({kept.offset, kept.begin()});
+    if (kept.read == kept.size) return;
   }
-  kept_.push_back({.arrival = arrival});
-  if (arrival.offset == offset_) kept_.back().front = given_tail_;
+  if (ahead() >= std::max(limit_, kLeastAhead)) {
+    enclose(over_ahead_, {kept.begin(), kept.end()});
+  } else if (ahead_.empty() || ahead_.back().begin() <= kept.begin()) {
+    ahead_.push_back(kept);
+  } else {
+    strays_.push_back(kept);
+    std::push_heap(strays_.begin(), strays_.end(), std::mem_fn(&Kept::behind));
+  }
 }
 
 void ArrivalLog::given(std::span<const char> bytes) {
   if (bytes.empty()) return;
-  const std::uint64_t begin = offset_;
-  const std::uint64_t end = begin + bytes.size();
-  const auto mark = [&](std::uint64_t offset, Tail& tail) {  // the byte in front of `offset`
-    if (offset > begin && offset <= end) tail = tail_of(bytes[offset - begin - 1]);
-  };
-  for (std::size_t i = marked_; i < kept_.size(); ++i) {
-    mark(kept_[i].arrival.offset, kept_[i].front);
-    mark(kept_[i].end(), kept_[i].last);
+  // Now, and not when they came: what came with a message's last bytes may be the next one's.
+  for (; read_.size() > limit_; read_.pop_back()) {
+    enclose(over_limit_, {read_.back().begin(), read_.back().end()});
   }
-  while (marked_ < kept_.size() && kept_[marked_].end() <= end) ++marked_;
-  given_tail_ = tail_of(bytes.back());
-  offset_ = end;
+  offset_ += bytes.size();
+  for (Kept next; take_ahead(next);) compare(next, bytes);
+  if (open_ && open_->end <= offset_) settle(bytes);
+}
+
+// The next arrival of which something was given now, if there is one.
+bool ArrivalLog::take_ahead(Kept& kept) {
+  const bool stray = !strays_.empty() && (ahead_.empty() || ahead_.front().behind(strays_.front()));
+  if (!stray && ahead_.empty()) return false;
+  kept = stray ? strays_.front() : ahead_.front();
+  if (kept.begin() >= offset_) return false;
+  if (!stray) {
+    ahead_.pop_front();
+    return true;
+  }
+  std::pop_heap(strays_.begin(), strays_.end(), std::mem_fn(&Kept::behind));
+  strays_.pop_back();
+  if (strays_.empty()) strays_ = std::vector<Kept>();
+  return true;
+}
+
+void ArrivalLog::compare(const Kept& kept, std::span<const char> bytes) {
+  ++work_;
+  if (open_ && kept.begin() < open_->end) {
+    const bool alike = kept.alike(open_->first);
+    open_->first.resent = open_->first.resent || alike;
+    open_->unlike = open_->unlike || !alike;
+    open_->end = std::max(open_->end, kept.end());
+    return;
+  }
+  // Whatever comes from here on begins behind it.
+  if (open_) settle(bytes);
+  open_ = Open{kept, kept.end()};
+}
+
+// Requires: open, and the last byte of it is among `bytes`, which end at offset_.
+void ArrivalLog::settle(std::span<const char> bytes) {
+  Open open = *std::exchange(open_, std::nullopt);
+  if (open.unlike) return;
+  open.first.last = tail_of(bytes[bytes.size() - 1 - (offset_ - open.end)]);
+  read_.push_back(open.first);
 }
 
 ArrivalLog ArrivalLog::from(std::uint64_t offset) const {
   ArrivalLog log(limit_);
   log.offset_ = offset;
+  log.order_ = order_;
   log.missed_ = missed_;
-  for (const Kept& kept : kept_) {
-    if (kept.end() > offset) log.kept_.push_back({.arrival = kept.arrival});
-  }
+  const auto take = [&](const Kept& kept) {
+    if (kept.end() <= offset) return;
+    Kept again = kept;
+    again.read = 0;
+    log.add(again);
+  };
+  for (const Kept& kept : read_) take(kept);
+  if (open_ && !open_->unlike) take(open_->first);
+  for (const Kept& kept : ahead_) take(kept);
+  for (const Kept& kept : strays_) take(kept);
   return log;
 }
 
 void ArrivalLog::forget_all() {
-  kept_ = std::vector<Kept>();
-  marked_ = 0;
-  unkept_ = {};
+  read_.clear();
+  ahead_.clear();
+  strays_ = std::vector<Kept>();
+  open_.reset();
+  copies_ = std::vector<Span>();
+  over_limit_ = over_ahead_ = {};
 }
 
 void ArrivalLog::forget_before(std::uint64_t offset) {
-  if (unkept_.end <= offset) unkept_ = {};
-  if (kept_.empty() || kept_.front().end() > offset) return;
-  const auto old = [&](const Kept& kept) { return kept.end() <= offset; };
-  const auto marked_end = kept_.begin() + static_cast<std::ptrdiff_t>(marked_);
-  marked_ -= static_cast<std::size_t>(std::count_if(kept_.begin(), marked_end, old));
-  std::erase_if(kept_, old);
+  if (over_limit_.end <= offset) over_limit_ = {};
+  if (over_ahead_.end <= offset) over_ahead_ = {};
+  while (!read_.empty() && read_.front().end() <= offset) read_.pop_front();
+  if (read_.empty()) copies_ = std::vector<Span>();
 }
 
-// Whether one arrival brought all of `span`, as almost every command comes.
-bool ArrivalLog::whole(Span span) const {
-  const auto first = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& kept) {
-    return kept.arrival.offset < span.end && kept.end() > span.begin;
-  });
-  return first == kept_.end() || (first->arrival.offset <= span.begin && first->end() >= span.end);
+std::size_t ArrivalLog::held() const {
+  return read_.held() + ahead_.held() + strays_.capacity() * sizeof(Kept) +
+         copies_.capacity() * sizeof(Span);
+}
+
+// Shows `visit` each arrival that brought bytes of `span`, in stream order.
+template <typename Visit>
+void ArrivalLog::visit(Span span, Visit visit) const {
+  auto at =
+      std::upper_bound(read_.begin(), read_.end(), span.begin,
+                       [](std::uint64_t offset, const Kept& kept) { return offset < kept.end(); });
+  for (; at != read_.end() && at->begin() < span.end; ++at) visit(*at);
+  if (!open_ || open_->unlike) return;
+  if (overlap({open_->first.begin(), open_->end}, span)) visit(open_->first);
 }
 
 bool ArrivalLog::cut_by_sender(Span line, std::uint32_t mss) const {
-  if (whole(line)) return false;
   const std::uint32_t full = mss != 0 ? mss : kSmallestFullSegment;
-  const std::vector<Piece> pieces = cover({&line, 1});
-  return std::any_of(pieces.begin(), pieces.end(), [&](const Piece& piece) {
-    return piece.end < line.end && kept_[piece.kept].arrival.size < full;
-  });
+  bool cut = false;
+  visit(line, [&](const Kept& kept) { cut = cut || (kept.end() < line.end && kept.size < full); });
+  return cut;
 }
 
 void ArrivalLog::fill(std::span<const Span> spans, std::span<const Tail> tails,
                       Trace& trace) const {
-  std::vector<Piece> pieces = cover(spans);
-  set_tails(pieces, spans, tails);
-  append(pieces, spans, trace);
+  append(spans, tails, trace);
   judge(spans, trace);
 }
 
-// The pieces in stream order. The common case, arrivals in order and once, only appends; an arrival
-// out of order costs a search and an insertion.
-std::vector<ArrivalLog::Piece> ArrivalLog::cover(std::span<const Span> spans) const {
-  std::vector<Piece> pieces;
-  const auto lay = [&](std::uint64_t begin, std::uint64_t end, std::uint32_t kept) {
-    auto at = std::upper_bound(pieces.begin(), pieces.end(), begin,
-                               [](std::uint64_t offset, const Piece& p) { return offset < p.end; });
-    while (begin < end) {
-      const std::uint64_t free_end = at == pieces.end() ? end : std::min(end, at->begin);
-      if (begin < free_end) {
-        at = pieces.insert(at, {.begin = begin, .end = free_end, .kept = kept}) + 1;
-        begin = free_end;
-      } else {
-        at->resent = true;
-        begin = at->end;
-        ++at;
-      }
-    }
-  };
-  for (std::uint32_t i = 0; i < kept_.size(); ++i) {
-    const Kept& kept = kept_[i];
-    auto span =
-        std::upper_bound(spans.begin(), spans.end(), kept.arrival.offset,
-                         [](std::uint64_t offset, const Span& s) { return offset < s.end; });
-    for (; span != spans.end() && span->begin < kept.end(); ++span) {
-      lay(std::max(span->begin, kept.arrival.offset), std::min(span->end, kept.end()), i);
-    }
-  }
-  return pieces;
-}
-
-// A piece ends with its span, with its arrival, or where a piece begins that came earlier.
-void ArrivalLog::set_tails(std::vector<Piece>& pieces, std::span<const Span> spans,
-                           std::span<const Tail> tails) const {
-  std::size_t span = 0;
-  for (std::size_t i = 0; i < pieces.size(); ++i) {
-    Piece& piece = pieces[i];
-    while (spans[span].end < piece.end) ++span;
-    if (piece.end == spans[span].end) {
-      piece.tail = tails[span];
-    } else if (piece.end == kept_[piece.kept].end()) {
-      piece.tail = kept_[piece.kept].last;
-    } else {
-      piece.tail = kept_[pieces[i + 1].kept].front;
-    }
-  }
-}
-
-void ArrivalLog::append(const std::vector<Piece>& pieces, std::span<const Span> spans,
+void ArrivalLog::append(std::span<const Span> spans, std::span<const Tail> tails,
                         Trace& trace) const {
-  const std::size_t count = std::min(pieces.size(), limit_);
-  trace.segments.reserve(count);
+  if (spans.empty()) return;
+  const Span all{spans.front().begin, spans.back().end};
+  std::size_t count = 0;
+  visit(all, [&](const Kept&) { ++count; });
+  trace.segments.reserve(std::min(count, limit_));
+  std::vector<Span> copies = copies_;
+  std::sort(copies.begin(), copies.end(),
+            [](const Span& a, const Span& b) { return a.begin < b.begin; });
+  auto copy = copies.begin();
+  std::uint64_t copied_to = 0;  // the furthest end of the copies that begin in front
+  std::vector<std::uint32_t> orders;
   std::size_t span = 0;
-  std::uint64_t next = spans.empty() ? 0 : spans.front().begin;
-  for (std::size_t i = 0; i < count; ++i) {
-    const Piece& piece = pieces[i];
-    const Arrival& arrival = kept_[piece.kept].arrival;
-    bool hole = false;
-    while (piece.begin >= spans[span].end) {
+  std::uint64_t next = spans.front().begin;
+  std::uint64_t before_ns = 0;
+  bool hole = false;
+  const auto piece = [&](const Kept& kept, Span part) {
+    hole = hole || next < part.begin;
+    for (; copy != copies.end() && copy->begin < part.end; ++copy) {
+      copied_to = std::max(copied_to, copy->end);
+    }
+    const bool at_end = part.end == spans[span].end;
+    const Tail tail = at_end ? tails[span] : kept.last;
+    trace.segments.push_back({
+        .size = to_u32(part.end - part.begin),
+        .before = to_u32(part.begin - kept.offset),
+        .after = to_u32(kept.end() - part.end),
+        .count = kept.count,
+        .gap_us = trace.segments.empty() ? 0 : gap_us(before_ns, kept.time_ns),
+        .push = kept.push,
+        .resent = kept.resent || copied_to > part.begin,
+        .hole = std::exchange(hole, false),
+        .line_end = tail == Tail::Lf,
+        .cr_end = tail == Tail::Cr,
+    });
+    orders.push_back(kept.order);
+    before_ns = kept.time_ns;
+    next = part.end;
+  };
+  visit(all, [&](const Kept& kept) {
+    ++work_;
+    while (trace.segments.size() < limit_) {
+      const Span part{std::max(spans[span].begin, kept.begin()),
+                      std::min(spans[span].end, kept.end())};
+      if (part.begin < part.end) piece(kept, part);
+      if (kept.end() < spans[span].end || span + 1 == spans.size()) return;
       hole = hole || next < spans[span].end;
       next = spans[++span].begin;
     }
-    hole = hole || next < piece.begin;
-    next = piece.end;
-    trace.segments.push_back({
-        .size = to_u32(piece.end - piece.begin),
-        .before = to_u32(piece.begin - arrival.offset),
-        .after = to_u32(arrival.offset + arrival.size - piece.end),
-        .count = arrival.count,
-        .gap_us = i == 0 ? 0 : gap_us(kept_[pieces[i - 1].kept].arrival.time_ns, arrival.time_ns),
-        .push = arrival.push,
-        .resent = piece.resent,
-        .hole = hole,
-        .line_end = piece.tail == Tail::Lf,
-        .cr_end = piece.tail == Tail::Cr,
-    });
-  }
+  });
   std::uint32_t earliest = std::numeric_limits<std::uint32_t>::max();
-  for (std::size_t i = count; i-- > 0;) {
-    trace.segments[i].late = pieces[i].kept > earliest;
-    earliest = std::min(earliest, pieces[i].kept);
+  for (std::size_t i = orders.size(); i-- > 0;) {
+    trace.segments[i].late = orders[i] > earliest;
+    earliest = std::min(earliest, orders[i]);
   }
 }
 
@@ -192,7 +237,8 @@ void ArrivalLog::judge(std::span<const Span> spans, Trace& trace) const {
   for (const Span& span : spans) size += span.end - span.begin;
   // An arrival that was not kept may have been the first copy of bytes that a kept one repeats: the
   // bytes are there then, but their segments are not the sender's.
-  const bool unkept = unkept_.begin < spans.back().end && unkept_.end > spans.front().begin;
+  const Span all{spans.front().begin, spans.back().end};
+  const bool unkept = overlap(over_limit_, all) || overlap(over_ahead_, all);
   const bool cut_short = covered < size && trace.segments.size() == limit_;
   if (unkept || cut_short) {
     trace.state = State::Partial;

@@ -1,20 +1,41 @@
 // What a capture saw of the client's stream, kept until it is known which bytes are a message: then
 // the segments of exactly those bytes.
 //
-// How arrivals become segments: the first copy of a byte counts, in the order of the calls. An
-// arrival is one Segment where its bytes of the message are new and lie together; it is two where a
-// BDAT command, or bytes that came earlier, lie between them, and then `before` and `after` of each
-// count all that the arrival holds around it, so that payload() is always the arrival's size. An
-// arrival that brings nothing new is no segment; it marks those it repeats as resent.
+//     keep() ──► ahead: not read yet ──given()──► read, each byte in one arrival ──fill()──► Trace
 //
-// What is missing is marked (Segment::hole, State::Partial), never invented. Not thread-safe.
+// Whom to believe. A capture sees packets before TCP does, and TCP refuses some of them: a wrong
+// checksum, an old timestamp, a place outside of the window. Anybody can send such packets, with
+// other boundaries than the true segments have. What the receiver has read is the one thing that
+// is certain, and this is what follows from it:
+//
+//   * Bytes that only one arrival brought before they were read came in that arrival.
+//   * An arrival of bytes that had been read already is a copy. It tells of the path
+//     (Segment::resent), and of no boundary.
+//   * Arrivals that overlap, and came before their bytes were read: if they are alike, the second
+//     is a copy. If they are not, one of them was refused, and nothing here tells which. Their
+//     bytes are as if nobody had seen them: a hole. (The kernel does not say which of two packets
+//     it took, and counts of what it refused can be evened out by whoever sends both.)
+//
+// An honest sender hardly meets the last case: it sends bytes again when it has waited for their
+// acknowledgement, which is longer than the receiver waits until it reads; and what waits behind a
+// gap is sent again with the same boundaries. A program that probes a closed window with one byte
+// of new data (not Linux) can lose a segment by it.
+//
+// An arrival is one Segment where its bytes of the message are new and lie together; it is two
+// where a BDAT command lies between them, and then `before` and `after` of each count all that the
+// arrival holds around it, so that payload() is always the arrival's size.
+//
+// What is missing is marked (Segment::hole, State::Partial), never invented. Work is bounded: each
+// arrival costs a logarithm of those that wait, whatever the order. Not thread-safe.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "classifier/fifo.h"
 #include "classifier/stream.h"
 #include "classifier/trace.h"
 
@@ -32,12 +53,19 @@ struct Arrival {
 
 class ArrivalLog {
  public:
-  // At most `limit` arrivals are kept; a message that has more is State::Partial, Reason::Full.
+  // So many that are not read yet are kept at least: more segments than a receive buffer of Linux'
+  // default size holds (tcp_rmem).
+  static constexpr std::size_t kLeastAhead = 4096;
+
+  // At most `limit` arrivals of a message are kept; one that has more is State::Partial,
+  // Reason::Full. Those of bytes that were not given yet have a limit of their own, since nobody
+  // knows yet whose they are.
   explicit ArrivalLog(std::size_t limit) : limit_(limit) {}
 
   // Requires: called before given() with the bytes it carries.
   void keep(const Arrival& arrival);
-  // The stream's next bytes; with them each arrival learns how it ends.
+  // The stream's next bytes, which the receiver has read; with them each arrival learns how it
+  // ends.
   void given(std::span<const char> bytes);
   // The stream from `offset` on, at which the next byte given will be: what came of it is kept.
   ArrivalLog from(std::uint64_t offset) const;
@@ -47,9 +75,11 @@ class ArrivalLog {
   // The capture knows that it missed something: the next message says Partial, Dropped.
   void missed_some() { missed_ = true; }
 
-  std::size_t size() const { return kept_.size(); }
+  std::size_t size() const { return read_.size() + (open_ ? 1 : 0) + ahead(); }
   // Bytes of memory.
-  std::size_t held() const { return kept_.capacity() * sizeof(Kept); }
+  std::size_t held() const;
+  // Arrivals that were looked at so far, each time one was: what the work is bounded by.
+  std::uint64_t work() const { return work_; }
   // Stream bytes given so far; the offset of the next one.
   std::uint64_t offset() const { return offset_; }
   // Whether the sender itself cut `line`: it came in two arrivals, the first of which was not
@@ -64,35 +94,54 @@ class ArrivalLog {
 
  private:
   struct Kept {
-    Arrival arrival;
-    Tail front = Tail::Other;  // the byte in front of it
-    Tail last = Tail::Other;   // its last byte
-    std::uint64_t end() const { return arrival.offset + arrival.size; }
-  };
-
-  // Bytes of a message that one arrival brought first.
-  struct Piece {
-    std::uint64_t begin = 0;
-    std::uint64_t end = 0;
-    std::uint32_t kept = 0;  // which arrival; the order of arrival, too
+    std::uint64_t offset = 0;
+    std::uint64_t time_ns = 0;
+    std::uint32_t size = 0;
+    std::uint32_t count = 1;
+    std::uint32_t order = 0;  // of arrival
+    std::uint32_t read = 0;   // so many of its bytes had been read when it came
+    bool push = false;
     bool resent = false;
-    Tail tail = Tail::Other;
+    Tail last = Tail::Other;  // its last byte
+    // What it brought that was not read yet.
+    std::uint64_t begin() const { return offset + read; }
+    std::uint64_t end() const { return offset + size; }
+    bool behind(const Kept& other) const {
+      return begin() != other.begin() ? begin() > other.begin() : order > other.order;
+    }
+    bool alike(const Kept& other) const { return offset == other.offset && size == other.size; }
+  };
+  // Arrivals that overlap, the last of which ends where nothing was given yet, or is still to be
+  // compared with the next one.
+  struct Open {
+    Kept first;
+    std::uint64_t end = 0;  // of all
+    bool unlike = false;    // they are not all alike: nothing is known of their bytes
   };
 
-  bool whole(Span span) const;
-  std::vector<Piece> cover(std::span<const Span> spans) const;
-  void set_tails(std::vector<Piece>& pieces, std::span<const Span> spans,
-                 std::span<const Tail> tails) const;
-  void append(const std::vector<Piece>& pieces, std::span<const Span> spans, Trace& trace) const;
+  std::size_t ahead() const { return ahead_.size() + strays_.size(); }
+  void add(Kept kept);
+  bool take_ahead(Kept& kept);
+  void compare(const Kept& kept, std::span<const char> bytes);
+  void settle(std::span<const char> bytes);
+  template <typename Visit>
+  void visit(Span span, Visit visit) const;
+  void append(std::span<const Span> spans, std::span<const Tail> tails, Trace& trace) const;
   void judge(std::span<const Span> spans, Trace& trace) const;
 
   const std::size_t limit_;
-  std::vector<Kept> kept_;         // in arrival order
-  std::size_t marked_ = 0;         // kept_[0, marked_) have their tails
-  Tail given_tail_ = Tail::Other;  // the last byte that was given
+  Fifo<Kept> read_;           // ascending, no two overlap
+  std::optional<Open> open_;  // behind them
+  Fifo<Kept> ahead_;          // not read yet: ascending, as almost all of them come
+  std::vector<Kept> strays_;  // not read yet: those that came out of order; a heap, first on top
+  std::vector<Span> copies_;  // bytes that came again after they were read
   std::uint64_t offset_ = 0;
-  Span unkept_;  // encloses the arrivals that were not kept: the limit
+  std::uint32_t order_ = 0;
+  // What encloses the arrivals that were not kept: more than a message's, more than may wait.
+  Span over_limit_;
+  Span over_ahead_;
   bool missed_ = false;
+  mutable std::uint64_t work_ = 0;
 };
 
 }  // namespace classifier

@@ -225,6 +225,20 @@ WriterReading decide_writer(const Findings& f, Reasons& why) {
   return by_first_cut(f, why);
 }
 
+// Whether nothing is missing up to the header's end; where that is not known, up to the message's.
+// Under TLS the records tell of the writes, and they are read from the stream.
+bool header_seen(const Trace& trace) {
+  if (trace.state == State::Complete || !trace.records.empty()) return true;
+  const Landmarks& marks = trace.landmarks;
+  const std::uint64_t header = std::max(marks.header_end, marks.body_begin);
+  std::uint64_t seen = 0;
+  for (const Segment& segment : trace.segments) {
+    if (segment.hole) return header != 0 && seen >= header;
+    seen += segment.size;
+  }
+  return seen >= (header != 0 ? header : trace.size);
+}
+
 double sealed_doubt(Writer writer, const Features& features) {
   switch (writer) {
     case Writer::Lines:
@@ -257,6 +271,12 @@ WriterReading read_writer(const Trace& trace, const Writes& writes, const Featur
     break;
   }
   WriterReading result = decide_writer(findings, why);
+  // The first cuts tell most. Where a program cut inside its header lines is seen in what is there;
+  // that it did not is not.
+  if (result.writer != Writer::Template && !header_seen(trace)) {
+    why.add(Because::HeaderHole);
+    return {};
+  }
   if (features.at(Place::Terminator) != 0) why.add(Because::Terminator);
   if (result.writer == Writer::Unknown) return result;
   double doubt = 1 - result.strength;

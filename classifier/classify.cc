@@ -27,6 +27,7 @@ struct Match {
 
 // One segment is cut by nobody: neither axis has anything to go by, and that is sure.
 constexpr Match kOneSegment{Pattern::Indistinct, 0.98};
+constexpr Match kNotSeen{Pattern::Unobserved, 0};
 
 // As if new, but the memory is kept.
 void reset(Verdict& verdict) {
@@ -164,7 +165,9 @@ void classify(const Trace& trace, const Policy& policy, Scratch& scratch, Verdic
   const WriterReading writer = read_writer(trace, writes, features, verdict.reasons);
   const PathReading path = read_path(writes, features, writer.writer, verdict.reasons);
   const bool one = features.segments < 2 && trace.records.empty();
-  const Match found = one ? kOneSegment : match(writer, path);
+  Match found = one ? kOneSegment : match(writer, path);
+  // Of a part nobody can say that the whole tells nothing.
+  if (trace.state == State::Partial && found.pattern == Pattern::Indistinct) found = kNotSeen;
 
   verdict.pattern = found.pattern;
   verdict.confidence = found.confidence;

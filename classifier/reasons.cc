@@ -9,7 +9,7 @@ namespace classifier {
 namespace {
 
 // {0} {1} {2}: the numbers; {3}: "s" unless the first is one; {4}: the text; {5}: the weight.
-constexpr std::array<std::string_view, 28> kSentences = {
+constexpr std::array<std::string_view, 29> kSentences = {
     "{4}",
     "{4} {5:+.1f}",
     "{0} of {1} write ends are multiples of {2}",
@@ -28,6 +28,7 @@ constexpr std::array<std::string_view, 28> kSentences = {
     "one write, then the end",
     "{0} full segment{3} and a tail",
     "write ends at line ends below a buffer's size",
+    "not all of the header was seen",
     "terminator apart",
     "encrypted: segments do not show the writes",
     "under TLS: told by the sizes of the records",

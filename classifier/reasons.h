@@ -34,6 +34,7 @@ enum class Because : std::uint8_t {
   OneWrite,      // one write, then the end
   FullThenTail,  // a full segments and a tail
   LineBuffer,
+  HeaderHole,  // not all of the header was seen
   Terminator,  // the terminator came apart
   Encrypted,
   Sealed,         // under TLS, by records

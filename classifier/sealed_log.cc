@@ -38,6 +38,7 @@ void SealedLog::finish() {
 void SealedLog::on_turn(Turn&& turn) {
   if (sink_ != nullptr) return judge_.turn(std::move(turn), tls_.slack());
   if (placed_ != 0) {
+    arrivals_.message_told();
     forget_turns();
     // What came behind the message, before it was answered, may be another one.
     forgotten_ = turn.bytes - std::exchange(placed_, 0);

@@ -136,10 +136,12 @@ enum class Reason : std::uint8_t {
   None,
   NoSession,  // no observer saw this client address and port
   Lost,       // tracker and stream were out of step
-  Ambiguous,  // an end of data that servers read differently (a bare LF or CR around the dot)
+  Ambiguous,  // an end of data that servers read differently (a bare LF or CR around the dot), or
+              // two packets over the same bytes, of which the server took one
   Encrypted,  // after STARTTLS or inside implicit TLS
   Full,       // more segments than the limit
-  Dropped,    // the kernel's ring overflowed or a segment was missed
+  Dropped,    // a segment was not seen: the kernel's ring overflowed; or it could not be told from
+              // another one over the same bytes
   NoCapture,  // capture was off for this session
   NotMail,    // the stream is not SMTP
   Timeout,    // evidence did not come in time

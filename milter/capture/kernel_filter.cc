@@ -41,6 +41,7 @@ std::unique_ptr<KernelFilter> KernelFilter::load(std::size_t ring_bytes) {
   impl->skeleton = segments_bpf__open();
   if (impl->skeleton == nullptr) bpf_failed("open the kernel filter", errno);
   bpf_map__set_max_entries(impl->skeleton->maps.events, static_cast<__u32>(ring_bytes));
+  impl->skeleton->rodata->wake_bytes = ring_bytes / 4;
   if (const int error = segments_bpf__load(impl->skeleton))
     bpf_failed("load the kernel filter", -error);
   impl->open_ring();
@@ -53,10 +54,6 @@ std::unique_ptr<KernelFilter> KernelFilter::adopt(net::Fd ring) {
   impl->adopted = std::move(ring);
   impl->open_ring();
   return std::unique_ptr<KernelFilter>(new KernelFilter(std::move(impl)));
-}
-
-std::uint64_t KernelFilter::dropped() const {
-  return __atomic_load_n(&impl_->skeleton->bss->dropped, __ATOMIC_RELAXED);
 }
 
 int KernelFilter::ring_fd() const {
@@ -76,6 +73,10 @@ void KernelFilter::ignore(int socket) {
 
 void KernelFilter::drain(Sink& sink) {
   impl_->ring.drain(sink);
+}
+
+int KernelFilter::fd() const {
+  return impl_->ring.fd();
 }
 
 }  // namespace capture

@@ -1,6 +1,7 @@
 // The kernel socket filter: an eBPF program that runs for every segment before the kernel joins
-// them, and a ring buffer that carries what it saw. One program and one ring a worker: no locks, no
-// wake-ups; the worker drains its ring when its own sockets become readable.
+// them, and a ring buffer that carries what it saw. One program and one ring a worker: no locks;
+// the worker drains its ring when its own sockets become readable, and is woken where the ring
+// fills meanwhile.
 //
 // Loading needs CAP_BPF (and CAP_NET_ADMIN on some kernels); reading does not: a process forked
 // after load() keeps using it without rights.
@@ -13,20 +14,26 @@
 
 namespace capture {
 
-// One segment, as the program saw it. A GRO or TSO super-packet is one event: the segments are
-// gso_size bytes each, the last what is left.
+// One segment, as the program saw it, before TCP has looked at it: anybody who knows the connection
+// may have sent it. A GRO or TSO super-packet is one event: the segments are gso_size bytes each,
+// the last what is left.
 struct SegmentEvent {
+  static constexpr std::uint8_t kPsh = 0x08;
+  static constexpr std::uint8_t kUrg = 0x20;
+
   std::uint64_t cookie;    // SO_COOKIE of the socket
   std::uint64_t time_ns;   // CLOCK_MONOTONIC
   std::uint32_t seq;       // TCP sequence number of the first payload byte
+  std::uint32_t ack;       // what it acknowledges of the server's stream
   std::uint32_t size;      // payload bytes, at least 1
+  std::uint32_t dropped;   // events that found the ring full, since load()
   std::uint16_t gso_size;  // 0: one segment
-  std::uint8_t flags;      // TCP flags byte: 0x08 PSH
+  std::uint8_t flags;      // TCP flags byte, RFC 9293, 3.1
   std::uint8_t pad[5];
 };
-static_assert(sizeof(SegmentEvent) == 32);
+static_assert(sizeof(SegmentEvent) == 40);
 // Changes with SegmentEvent: a program that takes over the ring of an older one must read it alike.
-inline constexpr int kSegmentEventVersion = 1;
+inline constexpr int kSegmentEventVersion = 2;
 
 class KernelFilter {
  public:
@@ -54,9 +61,8 @@ class KernelFilter {
   };
   // Hands every event that is in the ring to `sink`. Not thread-safe: one caller at a time.
   void drain(Sink& sink);
-
-  // Events that found the ring full, since load(). Requires: loaded here.
-  std::uint64_t dropped() const;
+  // Becomes readable (epoll) when a quarter of the ring is full.
+  int fd() const;
 
  private:
   struct Impl;

@@ -5,6 +5,16 @@
  *
  * A SOCKET_FILTER on a TCP socket sees the packet from the TCP header on. Attached to a listening
  * socket it is inherited by the sockets that are accepted from it.
+ *
+ * The kernel runs it before TCP has looked at the packet: checksum, sequence number and timestamp
+ * may all be wrong, and such a packet makes an event like any other. What of the events the stream
+ * really consists of is found out behind the ring (proxy/watch.h, classifier/arrivals.h).
+ *
+ * On the listening socket itself it runs for every packet of nobody's connection. Those make no
+ * event, or anybody could fill the ring without a connection. Two packets of a true client are
+ * passed by with them, because there is no socket yet that they could belong to: a SYN with data
+ * (TCP Fast Open, RFC 7413), and a handshake's last ACK with data. Either is the first segment of
+ * its stream, and no event stands for its bytes; so the watcher knows of it (Watch::client).
  */
 #include <linux/bpf.h>
 
@@ -17,7 +27,9 @@ struct segment_event {
   __u64 cookie;
   __u64 time_ns;
   __u32 seq;
+  __u32 ack;
   __u32 size;
+  __u32 dropped;
   __u16 gso_size;
   __u8 flags;
   __u8 pad[5];
@@ -28,31 +40,48 @@ struct {
   __uint(max_entries, 4096); /* set before load */
 } events SEC(".maps");
 
-__u64 dropped = 0;
+const volatile __u64 wake_bytes = 0; /* that wait in the ring before the worker is woken */
+
+__u32 dropped = 0;
+
+static __always_inline __u32 number(const __u8* bytes) {
+  return (__u32)bytes[0] << 24 | (__u32)bytes[1] << 16 | (__u32)bytes[2] << 8 | bytes[3];
+}
+
+/* The worker reads the ring when a socket of its own becomes readable, and needs no wake-up for
+ * that. It is woken where the ring fills although nothing becomes readable: somebody sends packets
+ * to a connection that TCP throws away. */
+static __always_inline __u64 wake_up(void) {
+  return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wake_bytes ? BPF_RB_FORCE_WAKEUP
+                                                                     : BPF_RB_NO_WAKEUP;
+}
 
 SEC("socket")
-int see_segment(struct __sk_buff *skb) {
+int see_segment(struct __sk_buff* skb) {
+  if (skb->sk && skb->sk->state == BPF_TCP_LISTEN) return PASS;
   __u8 tcp[TCP_HEADER_FIXED];
   if (bpf_skb_load_bytes(skb, 0, tcp, sizeof tcp) < 0) return PASS;
   __u32 header = (tcp[12] >> 4) * 4;
   if (skb->len <= header) return PASS;
 
-  struct segment_event *event = bpf_ringbuf_reserve(&events, sizeof *event, 0);
+  struct segment_event* event = bpf_ringbuf_reserve(&events, sizeof *event, 0);
   if (!event) {
     __sync_fetch_and_add(&dropped, 1);
     return PASS;
   }
   event->cookie = bpf_get_socket_cookie(skb);
   event->time_ns = bpf_ktime_get_ns();
-  event->seq = (__u32)tcp[4] << 24 | (__u32)tcp[5] << 16 | (__u32)tcp[6] << 8 | tcp[7];
+  event->seq = number(tcp + 4);
+  event->ack = number(tcp + 8);
   event->size = skb->len - header;
+  event->dropped = dropped;
   event->gso_size = (__u16)skb->gso_size;
   event->flags = tcp[13];
   __builtin_memset(event->pad, 0, sizeof event->pad);
-  /* Nobody sleeps on the ring: the worker looks when its socket becomes readable. */
-  bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+  bpf_ringbuf_submit(event, wake_up());
   return PASS;
 }
 
-/* Some helpers are open to GPL-compatible programs only; BSD with GPL is the kernel's word for it. */
+/* Some helpers are open to GPL-compatible programs only; BSD with GPL is the kernel's word for it.
+ */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

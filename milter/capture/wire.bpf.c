@@ -15,6 +15,13 @@
  * whatever fills the hole later is passed whole as well.
  *
  * A connection is known from its SYN on; one whose SYN was not seen is not followed.
+ *
+ * Here a packet has not been looked at by TCP, which may refuse it, and anybody may have sent it.
+ * What the server says is our own machine's word: it begins a connection (a SYN alone may be a
+ * stranger's), says how far it has taken the client's stream, and how much there is to acknowledge.
+ * A client's packet that fits to neither is passed by: who knows no number of the connection would
+ * have to guess both. What is left is for wire/flow.h, which is told with each packet how far the
+ * server was.
  */
 #include <linux/bpf.h>
 
@@ -38,6 +45,9 @@
 #define SYN 0x02
 #define RST 0x04
 #define ACK 0x10
+
+#define FAR_SEGMENT (16 << 20) /* more than the largest receive window by default (tcp_rmem) */
+#define FAR_ACK (1 << 20)      /* replies that a client has not acknowledged yet */
 
 #define PACKET_HOST 0
 #define PACKET_OUTGOING 4
@@ -63,7 +73,8 @@ struct wire_event {
   __u8 server[16];
   __u32 seq;
   __u32 ack;
-  __u32 size; /* payload */
+  __u32 taken; /* sequence number up to which the server has acknowledged the client's stream */
+  __u32 size;  /* payload */
   __u16 client_port;
   __u16 server_port;
   __u16 gso_size;
@@ -111,8 +122,12 @@ struct walk_state {
 };
 
 struct flow {
-  __u32 ifindex;
+  __u32 ifindex;     /* where the client's packets come in */
+  __u32 syn_ifindex; /* where its last SYN did */
+  __u32 taken;       /* by the server: sequence number of the next byte that it wants */
+  __u32 said;        /* by the server: sequence number behind its last byte */
   __u8 mode;
+  __u8 answered;             /* the server has taken the SYN */
   __u8 acked;                /* the handshake's third packet was seen */
   struct walk_state walk[2]; /* client, server */
 };
@@ -138,6 +153,7 @@ struct packet {
   struct key key;
   __u32 seq;
   __u32 ack;
+  __u32 taken;
   __u32 payload; /* offset */
   __u32 size;
   __u16 gso_size;
@@ -221,6 +237,7 @@ static __always_inline void describe(const struct packet* packet, struct wire_ev
   __builtin_memcpy(event->server, packet->key.server, 16);
   event->seq = packet->seq;
   event->ack = packet->ack;
+  event->taken = packet->taken;
   event->size = packet->size;
   event->client_port = packet->key.client_port;
   event->server_port = packet->key.server_port;
@@ -252,6 +269,36 @@ static __always_inline __u16 load(struct __sk_buff* skb, __u32 from, __u8* to, _
 
 static __always_inline void lost_one(void) {
   __sync_fetch_and_add(&dropped, 1);
+}
+
+/* --- connections: what the server says of them ---------------------------------------------------
+ */
+
+static __always_inline void server_speaks(struct flow* flow, const struct packet* packet) {
+  const __u32 end = packet->seq + packet->size + (packet->tcp_flags & (SYN | FIN) ? 1 : 0);
+  if (packet->tcp_flags & SYN) {
+    const struct flow fresh = {.ifindex = flow->syn_ifindex,
+                               .syn_ifindex = flow->syn_ifindex,
+                               .taken = packet->ack,
+                               .said = end,
+                               .answered = 1};
+    *flow = fresh;
+    return;
+  }
+  if ((__s32)(end - flow->said) > 0) flow->said = end;
+  if ((packet->tcp_flags & ACK) && (__s32)(packet->ack - flow->taken) > 0) {
+    flow->taken = packet->ack;
+  }
+}
+
+/* Whether TCP might take a packet of the client. A reset need not acknowledge anything. */
+static __always_inline int credible(const struct flow* flow, const struct packet* packet) {
+  const __s32 ahead = (__s32)(packet->seq - flow->taken);
+  const __s32 unsaid = (__s32)(packet->ack - flow->said);
+  if (!flow->answered || ahead > FAR_SEGMENT || ahead + (__s32)packet->size < -FAR_SEGMENT)
+    return 0;
+  if (packet->tcp_flags & RST) return 1;
+  return (packet->tcp_flags & ACK) && unsaid <= 0 && unsaid > -FAR_ACK;
 }
 
 /* --- super-packets: how each of their segments ends ---------------------------------------------
@@ -448,14 +495,22 @@ int see_packet(struct __sk_buff* skb) {
   if (!read_headers(skb, &packet)) return NOTHING;
   const int from_server = packet.flags & FROM_SERVER;
   const int syn = packet.tcp_flags & SYN;
-  if (syn && !from_server) {
-    struct flow fresh = {.ifindex = skb->ifindex};
-    bpf_map_update_elem(&flows, &packet.key, &fresh, BPF_ANY);
-  }
   struct flow* flow = bpf_map_lookup_elem(&flows, &packet.key);
+  if (!flow && syn && !from_server) {
+    const struct flow fresh = {.ifindex = skb->ifindex};
+    bpf_map_update_elem(&flows, &packet.key, &fresh, BPF_ANY);
+    flow = bpf_map_lookup_elem(&flows, &packet.key);
+  }
   if (!flow) return NOTHING;
-  /* A bridge and its port both see what comes in. */
-  if (!from_server && flow->ifindex != skb->ifindex) return NOTHING;
+  if (from_server) {
+    server_speaks(flow, &packet);
+  } else if (syn) {
+    flow->syn_ifindex = skb->ifindex;
+  } else {
+    /* A bridge and its port both see what comes in. */
+    if (flow->ifindex != skb->ifindex || !credible(flow, &packet)) return NOTHING;
+    packet.taken = flow->taken;
+  }
   const int handshake = !flow->acked && !from_server && !syn && (packet.tcp_flags & ACK);
   if (handshake) flow->acked = 1;
   if (packet.size == 0 && !handshake && !(packet.tcp_flags & (SYN | FIN | RST))) return NOTHING;

@@ -34,6 +34,7 @@ struct WireEvent {
   std::array<std::uint8_t, 16> server;
   std::uint32_t seq;
   std::uint32_t ack;
+  std::uint32_t taken;
   std::uint32_t size;
   std::uint16_t client_port;
   std::uint16_t server_port;
@@ -47,7 +48,7 @@ struct WireEvent {
   std::array<WireRecord, kRecords> record;
 };
 static_assert(sizeof(WireRecord) == 8);
-static_assert(offsetof(WireEvent, tail) == 80 && sizeof(WireEvent) == 224);
+static_assert(offsetof(WireEvent, tail) == 84 && sizeof(WireEvent) == 232);
 
 void give(WireTap::Sink& sink, const void* data, std::size_t size) {
   if (size < sizeof(WireEvent)) return;
@@ -62,6 +63,7 @@ void give(WireTap::Sink& sink, const void* data, std::size_t size) {
       .tcp_flags = event.tcp_flags,
       .seq = event.seq,
       .ack = event.ack,
+      .taken = event.taken,
       .size = event.size,
       .gso_size = event.gso_size,
       .time_ns = event.time_ns,

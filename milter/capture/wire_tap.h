@@ -24,13 +24,16 @@ struct WireRecord {
   std::uint8_t minor = 0;  // of the version 3.x
 };
 
-// What is passed of one packet, or, as a note in front of it, more of the packet that follows it in
-// its direction. The spans are valid during the call that hands it over.
+// What is passed of one packet, before TCP has looked at it: of a client's, only that it lies near
+// what the server has acknowledged, and acknowledges what the server has said. Or, as a note in
+// front of it, more of the packet that follows it in its direction. The spans are valid during the
+// call that hands it over.
 struct WirePacket {
   static constexpr std::uint8_t kFin = 0x01;
   static constexpr std::uint8_t kSyn = 0x02;
   static constexpr std::uint8_t kRst = 0x04;
   static constexpr std::uint8_t kPsh = 0x08;
+  static constexpr std::uint8_t kUrg = 0x20;
   static constexpr std::size_t kMostMarked = 64;
 
   net::Endpoint client;
@@ -40,6 +43,9 @@ struct WirePacket {
   std::uint8_t tcp_flags = 0;  // RFC 9293, 3.1
   std::uint32_t seq = 0;       // of the first payload byte (of a SYN: of the SYN)
   std::uint32_t ack = 0;
+  // Of a client's packet that is no SYN: up to which sequence number the server had acknowledged
+  // its stream when the packet came.
+  std::uint32_t taken = 0;
   std::uint32_t size = 0;      // payload
   std::uint16_t gso_size = 0;  // of the segments of a super-packet; 0: one segment
   std::uint64_t time_ns = 0;   // CLOCK_MONOTONIC

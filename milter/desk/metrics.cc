@@ -103,6 +103,8 @@ void add_proxy(Page& page, const proxy::Counters& counts) {
            "Of these, not seen from beginning to end.");
   page.one(kCounter, "proxy_sessions_lost_total", counts.lost,
            "Sessions that could not be followed to their end.");
+  page.one(kCounter, "proxy_ring_full_total", counts.ring_full,
+           "Segments that found the ring full (capture.ring_bytes).");
   page.family(kCounter, "proxy_overload_total", "short_of",
               {{"descriptors", counts.overload_descriptors},
                {"time", counts.overload_time},

@@ -23,6 +23,7 @@ struct Counters {
   std::atomic<std::uint64_t> partial{0};
   std::atomic<std::uint64_t> lost{0};  // sessions that could not be followed
   std::atomic<std::uint64_t> accept_errors{0};
+  std::atomic<std::uint64_t> ring_full{0};  // events that found capture.ring_bytes full
   // Sessions relayed without an observer (any more), by what there was too little of.
   std::atomic<std::uint64_t> overload_descriptors{0};
   std::atomic<std::uint64_t> overload_time{0};

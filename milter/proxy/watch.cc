@@ -20,6 +20,18 @@ namespace {
 using classifier::Reason;
 using classifier::Via;
 
+// Further from where the stream is no segment is taken: more than the largest receive window that
+// Linux gives by default (tcp_rmem, 6 MB).
+constexpr std::int64_t kFarSegment = 16 << 20;
+// By so much the client may be behind with acknowledging the server's replies, or be ahead of what
+// its last segment said.
+constexpr std::int32_t kFarAck = 1 << 20;
+
+std::uint64_t nanoseconds_of(steady_clock::time_point time) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
+}
+
 std::uint64_t cookie_of(int fd) {
   std::uint64_t cookie = 0;
   socklen_t size = sizeof cookie;
@@ -41,6 +53,7 @@ Watch::Watch(Worker& worker, int client)
       client_(client),
       cookie_(cookie_of(client)),
       began_(worker.now()),
+      losses_(worker.losses()),
       share_(worker.shared().table.budget()) {}
 
 net::Endpoint Watch::learn_syn() {
@@ -90,6 +103,7 @@ void Watch::begin_behind_balancer(const net::Endpoint& client, const net::Endpoi
   open(client, server);
   if (first_seq_) *first_seq_ += static_cast<std::uint32_t>(header);
   segments_seen_ = 1;  // the header's
+  behind_header_ = true;
   worker_.config().proxy.balancer_transparent ? judge(Via::Balancer) : follow_only();
 }
 
@@ -133,7 +147,9 @@ void Watch::client(std::span<const char> bytes) {
     if (!path_known_ && judged_) learn_path();
     if (first_seq_) {
       worker_.drain_ring();
-      if (!observer_) return;  // among the segments was one of ours, and no memory for it
+      if (!observer_) return;  // among the segments was one of ours that ended it
+      notice_losses();
+      if (observer_->client_offset() == 0) add_first_segment(bytes.size());
     } else if (judged_) {
       observe_read(bytes.size());
     }
@@ -166,17 +182,40 @@ void Watch::close() {
   if (open_) worker_.shared().table.close(session_, worker_.now());
 }
 
-void Watch::segment(const capture::SegmentEvent& event) {
-  if (!observer_ || !first_seq_) return;
-  // Unwrapped around where the stream is: a segment lies within 2 GB of what was read last.
+// Unwrapped around where the stream is: a segment lies within 2 GB of what was read last.
+std::int64_t Watch::place(const capture::SegmentEvent& event) const {
   const std::uint64_t here = observer_->client_offset();
   const auto low = static_cast<std::uint32_t>(event.seq - *first_seq_);
-  const std::int64_t place = static_cast<std::int64_t>(here) +
-                             static_cast<std::int32_t>(low - static_cast<std::uint32_t>(here));
-  std::int64_t offset = place;
+  return static_cast<std::int64_t>(here) +
+         static_cast<std::int32_t>(low - static_cast<std::uint32_t>(here));
+}
+
+bool Watch::credible(const capture::SegmentEvent& event, std::int64_t place) {
+  const auto here = static_cast<std::int64_t>(observer_->client_offset());
+  const std::int64_t end = place + event.size;
+  if (place > here + kFarSegment || end < here - kFarSegment) return false;
+  if (acked_) {
+    const auto away = static_cast<std::int32_t>(event.ack - *acked_);
+    if (away > kFarAck || away < -kFarAck) return false;
+  }
+  next_ = std::max(next_, observer_->client_offset());
+  const auto next = static_cast<std::int64_t>(next_);
+  if (place > next || end <= next) return true;
+  next_ = static_cast<std::uint64_t>(end);
+  acked_ = event.ack;
+  return true;
+}
+
+void Watch::segment(const capture::SegmentEvent& event) {
+  if (!observer_ || !first_seq_) return;
+  std::int64_t offset = place(event);
+  if (!credible(event, offset)) return;
+  // Urgent data has a place in the sequence and none in what recv returns, neither here nor in
+  // Postfix: from here on the two do not fit together. No mail program sends any.
+  if ((event.flags & capture::SegmentEvent::kUrg) != 0) return stop(Reason::Lost);
+  if (offset >= 0) first_event_ = std::min(first_event_, static_cast<std::uint64_t>(offset));
   std::uint32_t left = event.size;
   const std::uint32_t unit = event.gso_size != 0 ? event.gso_size : left;
-  constexpr std::uint8_t kPsh = 0x08;
   observe([&] {
     while (left > 0) {
       const std::uint32_t size = left < unit ? left : unit;
@@ -189,9 +228,27 @@ void Watch::segment(const capture::SegmentEvent& event) {
       observer_->segment({.offset = static_cast<std::uint64_t>(offset - own),
                           .size = static_cast<std::uint32_t>(own),
                           .time_ns = event.time_ns,
-                          .push = left == 0 && (event.flags & kPsh) != 0});
+                          .push = left == 0 && (event.flags & capture::SegmentEvent::kPsh) != 0});
     }
   });
+}
+
+// Events were dropped while a message was under way: one of them may have been a true segment of
+// it, and another packet may stand in its place.
+void Watch::notice_losses() {
+  if (std::exchange(losses_, worker_.losses()) == worker_.losses()) return;
+  if (observer_->sealed() || !observer_->idle()) observer_->missed_some();
+}
+
+// The listener's packets make no events (capture/segments.bpf.c). So what the stream begins with,
+// and no event brought, came in one segment: with the SYN, or with the handshake's last ACK.
+void Watch::add_first_segment(std::size_t read) {
+  const std::uint64_t size = std::min<std::uint64_t>(first_event_, read);
+  const bool one_segment = path_.mss == 0 || size <= path_.mss;
+  const bool known = worker_.kernel_capture() && !behind_header_;
+  if (size == 0 || !one_segment || !known) return;
+  observer_->segment(
+      {.offset = 0, .size = static_cast<std::uint32_t>(size), .time_ns = nanoseconds_of(began_)});
 }
 
 void Watch::observe_read(std::size_t size) {
@@ -199,13 +256,10 @@ void Watch::observe_read(std::size_t size) {
   const std::uint32_t seen = info ? info->tcpi_data_segs_in : segments_seen_ + 1;
   const std::uint32_t count = seen > segments_seen_ ? seen - segments_seen_ : 1;
   segments_seen_ = seen;
-  observer_->segment(
-      {.offset = observer_->client_offset(),
-       .size = static_cast<std::uint32_t>(size),
-       .count = count,
-       .time_ns = static_cast<std::uint64_t>(
-           std::chrono::duration_cast<std::chrono::nanoseconds>(worker_.now().time_since_epoch())
-               .count())});
+  observer_->segment({.offset = observer_->client_offset(),
+                      .size = static_cast<std::uint32_t>(size),
+                      .count = count,
+                      .time_ns = nanoseconds_of(worker_.now())});
 }
 
 template <typename Look>

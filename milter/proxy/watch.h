@@ -11,6 +11,12 @@
 //     Followed  nothing is evidence; only where transactions end is known, for a drain
 //     Off       no observer
 //
+// The kernel filter shows every packet that names this connection, and a stranger may have sent it
+// (capture/segments.bpf.c). One that TCP cannot take is passed by here: it lies megabytes from
+// where the stream is, or acknowledges what was not sent. Who knows neither number of the
+// connection would have to guess both. What is left of that kind is for classifier/arrivals.h to
+// tell.
+//
 // One worker's thread.
 #pragma once
 
@@ -71,6 +77,12 @@ class Watch final : private classifier::Observer::Sink {
                                                  classifier::ArrivalLog&& arrivals) override;
 
   void open(const net::Endpoint& client, const net::Endpoint& server);
+  // Where the stream of the client has the event's first byte; in front of 0 lies a balancer's
+  // header.
+  std::int64_t place(const capture::SegmentEvent& event) const;
+  bool credible(const capture::SegmentEvent& event, std::int64_t place);
+  void notice_losses();
+  void add_first_segment(std::size_t read);
   void judge(classifier::Via via);
   void follow_only();
   void learn_path();
@@ -98,6 +110,11 @@ class Watch final : private classifier::Observer::Sink {
   const steady_clock::time_point began_;
   std::optional<std::uint32_t> first_seq_;  // of the first payload byte; nothing: not by the kernel
   std::uint32_t segments_seen_ = 0;         // tcpi_data_segs_in at the last read
+  std::uint64_t first_event_ = UINT64_MAX;  // the lowest offset of an event; the maximum: none yet
+  std::uint64_t next_ = 0;                  // offset behind what came without a gap
+  std::optional<std::uint32_t> acked_;      // by the client, in the last segment without a gap
+  std::uint32_t losses_;                    // Worker::losses() when it was looked at
+  bool behind_header_ = false;              // a balancer's
   classifier::Path path_;
   bool path_known_ = false;
   std::optional<classifier::Observer> observer_;

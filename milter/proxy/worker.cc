@@ -158,6 +158,11 @@ Worker::Worker(Shared& shared, const WorkerInput& input)
   tick_event_ = net::make_event(
       base_.get(), tick_.get(), EV_READ | EV_PERSIST,
       [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_tick(); }, this);
+  if (kernel_filter_ != nullptr) {
+    ring_event_ = net::make_event(
+        base_.get(), kernel_filter_->fd(), EV_READ | EV_PERSIST,
+        [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->drain_ring(); }, this);
+  }
   for (const int fd : input.listeners) {
     listener_contexts_.push_back(std::make_unique<ListenerContext>(ListenerContext{this, fd}));
     listeners_.push_back(net::make_event(
@@ -211,6 +216,7 @@ void Worker::on_order() {
   }
   draining_ = true;
   if (order == Order::HandOver) {
+    ring_event_.reset();
     kernel_filter_ = nullptr;
     handed_over_.store(true);
     handed_over_.notify_all();
@@ -229,6 +235,7 @@ void Worker::on_tick() {
   if (ticks > 1) late_until_ = now_ + kCalm;
   many_descriptors_ = many_descriptors();
   ticked_.store(now_, std::memory_order_relaxed);
+  drain_ring();
   config_ = shared_.config.load();
   scratch_.resize(config_->proxy.buffer_bytes);  // nobody reads into it now
   if (std::exchange(accept_paused_, false)) {
@@ -346,6 +353,10 @@ void Worker::drain_ring() {
 }
 
 void Worker::segment(const capture::SegmentEvent& event) {
+  // What a program before this one had dropped is no news.
+  const std::uint32_t more =
+      event.dropped - std::exchange(losses_, event.dropped).value_or(event.dropped);
+  if (more != 0) shared_.counters.ring_full.fetch_add(more, std::memory_order_relaxed);
   const auto found = by_cookie_.find(event.cookie);
   if (found != by_cookie_.end()) {
     found->second->segment(event);

@@ -112,6 +112,8 @@ class Worker final : private capture::KernelFilter::Sink {
   // Brings what the kernel filter saw to the sessions. Before bytes are observed: the segments they
   // came in are in the ring by then.
   void drain_ring();
+  // Events that found the ring full, so far; wraps.
+  std::uint32_t losses() const { return losses_.value_or(0); }
 
  private:
   enum class Order { Run, Drain, HandOver, Stop };
@@ -133,6 +135,7 @@ class Worker final : private capture::KernelFilter::Sink {
   Shared& shared_;
   std::shared_ptr<const config::Config> config_;  // refreshed at each tick
   capture::KernelFilter* kernel_filter_;
+  std::optional<std::uint32_t> losses_;  // nothing: no event was seen yet
   std::vector<char> scratch_;
   net::EventBase base_;
   net::Fd wake_;  // eventfd: an order has come
@@ -140,6 +143,7 @@ class Worker final : private capture::KernelFilter::Sink {
   // A timer of the loop's own would make it set and cancel a kernel timer at every wait.
   net::Fd tick_;
   net::Event tick_event_;
+  net::Event ring_event_;  // the ring fills, and nothing of ours becomes readable
   std::vector<net::Event> listeners_;
   struct ListenerContext {
     Worker* worker;

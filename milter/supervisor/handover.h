@@ -25,7 +25,7 @@ struct Handover {
   bool operator==(const Handover&) const = default;
 };
 
-// "1 listeners=7,8/9,10 rings=11,12 desk=13 children=4711,4712". The first number changes when what
+// "2 listeners=7,8/9,10 rings=11,12 desk=13 children=4711,4712". The first number changes when what
 // the kernel filter writes into its ring does (capture::kSegmentEventVersion).
 std::string print(const Handover& handover);
 

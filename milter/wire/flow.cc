@@ -23,6 +23,13 @@ std::chrono::steady_clock::time_point at(std::uint64_t ns) {
   return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(ns));
 }
 
+// Whether `inner` is a run of `outer`'s segments, by its ends.
+bool same_segments(std::uint64_t outer_begin, std::uint64_t outer_end, std::uint32_t unit,
+                   std::uint64_t begin, std::uint64_t end) {
+  if (begin < outer_begin || end > outer_end) return false;
+  return (begin - outer_begin) % unit == 0 && (end == outer_end || (end - outer_begin) % unit == 0);
+}
+
 std::optional<capture::Syn> syn_of(const WirePacket& packet) {
   return capture::parse_syn(
       {reinterpret_cast<const std::uint8_t*>(packet.head.data()), packet.head.size()});
@@ -37,6 +44,10 @@ Flow::Flow(const WirePacket& syn, std::uint64_t session, const Shared& shared)
       began_ns_(syn.time_ns),
       share_(shared.table.budget()) {
   client_.first = syn.seq + 1;
+  if (syn.size != 0 && syn.head.size() > syn.size) {
+    const auto data = syn.head.last(syn.size);
+    syn_data_.assign(data.begin(), data.end());
+  }
   if (auto seen = syn_of(syn)) {
     path_.mss = seen->mss;
     client_timestamps_ = seen->timestamps;
@@ -75,6 +86,8 @@ void Flow::packet(const WirePacket& packet) {
   Direction& direction = packet.from_server ? server_ : client_;
   if (!direction.first) return;
   if (packet.note) return note(direction, packet);
+  const bool urgent = !packet.from_server && (packet.tcp_flags & WirePacket::kUrg) != 0;
+  if (urgent && observer_) lose(Reason::Lost);
   if (!packet.from_server && asked_ns_ != 0) {
     const std::uint64_t rtt_us = (packet.time_ns - asked_ns_) / 1000;
     path_.rtt_us = classifier::to_u32(std::max<std::uint64_t>(rtt_us, 1));
@@ -85,6 +98,7 @@ void Flow::packet(const WirePacket& packet) {
   if (packet.from_server) {
     if (const auto acked = place(client_, packet.ack)) {
       missed(std::min(*acked, client_.end.value_or(*acked)));
+      forget_given(*acked);
     }
   }
   if (observer_ && packet.time_ns - began_ns_ >= shared_.max_session_ns && observer_->idle()) {
@@ -118,14 +132,32 @@ bool Flow::behind() const {
 
 void Flow::handshake(const WirePacket& packet) {
   if (!packet.from_server || server_.first) return;
+  const std::uint32_t taken = packet.ack - *client_.first;
+  if (taken != 0 && taken != syn_data_.size()) return;  // it answers another SYN
   server_.first = packet.seq + 1;
   asked_ns_ = packet.time_ns;
-  const auto seen = syn_of(packet);
+  learn_path(packet);
+  if (taken != 0) take_syn_data(packet.time_ns);
+}
+
+void Flow::learn_path(const WirePacket& syn_ack) {
+  const auto seen = syn_of(syn_ack);
   if (!seen) return;
   if (seen->mss != 0 && (path_.mss == 0 || seen->mss < path_.mss)) path_.mss = seen->mss;
   path_.timestamps = client_timestamps_ && seen->timestamps;
   if (path_.timestamps && path_.mss > kTimestampOption) path_.mss -= kTimestampOption;
   if (observer_) observer_->set_path(path_);
+}
+
+// RFC 7413: the server has taken what came with the SYN.
+void Flow::take_syn_data(std::uint64_t time_ns) {
+  const std::string data = std::exchange(syn_data_, {});
+  WirePacket packet;
+  packet.seq = packet.taken = *client_.first;
+  packet.size = static_cast<std::uint32_t>(data.size());
+  packet.time_ns = time_ns;
+  packet.head = data;
+  payload(client_, packet);
 }
 
 void Flow::note(Direction& direction, const WirePacket& packet) {
@@ -177,13 +209,17 @@ void Flow::payload(Direction& direction, const WirePacket& packet) {
   if (!observer_) return;
   const auto offset = place(direction, packet.seq);
   if (!offset) return;
-  if (&direction == &client_) arrivals(packet, *offset);
   const std::uint64_t end = *offset + packet.size;
+  Piece piece{end, packet.gso_size != 0 ? packet.gso_size : packet.size, known_of(packet, *offset)};
+  if (&direction == &client_) {
+    const auto taken = place(client_, packet.taken).value_or(0);
+    if (end > taken && contradicted(*offset, piece, taken)) return lose(Reason::Ambiguous);
+    arrivals(packet, *offset);
+  }
   if (end <= direction.next) return;
-  Piece piece{end, known_of(packet, *offset)};
   take_notes(direction, *offset, piece);
   if (*offset <= direction.next) {
-    give(direction, piece);
+    give(direction, *offset, std::move(piece));
     return give_waiting(direction);
   }
   // What our own machine sends comes in order: a gap there is one of the tap's.
@@ -192,6 +228,52 @@ void Flow::payload(Direction& direction, const WirePacket& packet) {
   }
   const auto [at, fresh] = direction.waiting.try_emplace(*offset, std::move(piece));
   if (!fresh && at->second.end < end) at->second = std::move(piece);
+}
+
+// What was acknowledged is beyond doubt.
+void Flow::forget_given(std::uint64_t taken) {
+  while (!client_.given.empty() && client_.given.begin()->second.end <= taken) {
+    client_.given.erase(client_.given.begin());
+  }
+}
+
+// Whether other packets over the same bytes have come that are not like it, and of which none was
+// acknowledged up to `taken` when this one came.
+bool Flow::contradicted(std::uint64_t begin, const Piece& piece, std::uint64_t taken) {
+  forget_given(taken);
+  const auto unlike = [&](std::uint64_t other_begin, const Piece& other) {
+    if (other.end <= begin || other_begin >= piece.end) return false;
+    if (!same_segments(other_begin, other.end, other.unit, begin, piece.end) &&
+        !same_segments(begin, piece.end, piece.unit, other_begin, other.end)) {
+      return true;
+    }
+    return !read_alike(piece.known, other.known);
+  };
+  for (const Pieces* pieces : {&client_.given, &client_.waiting}) {
+    for (const auto& [other_begin, other] : *pieces) {
+      if (unlike(other_begin, other)) return true;
+    }
+  }
+  return false;
+}
+
+// Whether the bytes that are known of both are the same. Of many records the first are enough:
+// those behind them are ciphertext, and say nothing that the sizes of the packets do not.
+bool Flow::read_alike(const std::vector<Known>& left, const std::vector<Known>& right) {
+  constexpr std::size_t kMost = 64;
+  for (std::size_t i = 0; i < std::min(left.size(), kMost); ++i) {
+    for (std::size_t j = 0; j < std::min(right.size(), kMost); ++j) {
+      const Known& a = left[i];
+      const Known& b = right[j];
+      const std::uint64_t from = std::max(a.offset, b.offset);
+      const std::uint64_t to = std::min(a.offset + a.bytes.size(), b.offset + b.bytes.size());
+      if (from >= to) continue;
+      if (a.bytes.compare(from - a.offset, to - from, b.bytes, from - b.offset, to - from) != 0) {
+        return false;
+      }
+    }
+  }
+  return true;
 }
 
 // Another packet may stand between a packet and its notes: two processors were at work on them.
@@ -208,24 +290,27 @@ void Flow::take_notes(Direction& direction, std::uint64_t begin, Piece& piece) {
 void Flow::give_waiting(Direction& direction) {
   while (observer_ && !direction.waiting.empty() &&
          direction.waiting.begin()->first <= direction.next) {
-    const auto node = direction.waiting.extract(direction.waiting.begin());
-    if (node.mapped().end > direction.next) give(direction, node.mapped());
+    auto node = direction.waiting.extract(direction.waiting.begin());
+    if (node.mapped().end > direction.next) give(direction, node.key(), std::move(node.mapped()));
   }
 }
 
-// The stream from `direction.next` to the piece's end.
-void Flow::give(Direction& direction, const Piece& piece) {
-  const std::uint64_t begin = direction.next;
+// The stream from `direction.next` to the end of the piece, which begins at `begin`.
+void Flow::give(Direction& direction, std::uint64_t begin, Piece&& piece) {
+  const std::uint64_t here = direction.next;
   std::vector<char>& bytes = shared_.scratch;
-  bytes.assign(static_cast<std::size_t>(piece.end - begin), kFiller);
+  bytes.assign(static_cast<std::size_t>(piece.end - here), kFiller);
   for (const Known& known : piece.known) {
-    const std::uint64_t from = std::max(known.offset, begin);
+    const std::uint64_t from = std::max(known.offset, here);
     const std::uint64_t to = std::min(known.offset + known.bytes.size(), piece.end);
     if (from >= to) continue;
-    std::memcpy(bytes.data() + (from - begin), known.bytes.data() + (from - known.offset),
+    std::memcpy(bytes.data() + (from - here), known.bytes.data() + (from - known.offset),
                 static_cast<std::size_t>(to - from));
   }
   direction.next = piece.end;
+  if (&direction == &client_ && client_.given.size() < kMostWaiting) {
+    client_.given.insert_or_assign(begin, std::move(piece));
+  }
   &direction == &client_ ? observer_->client(bytes) : observer_->server(bytes);
   if (observer_->lost()) forget();
 }
@@ -239,7 +324,7 @@ void Flow::missed(std::uint64_t end) {
         client_.waiting.empty() ? end : std::min(end, client_.waiting.begin()->first);
     if (until - client_.next > (1U << 20)) return lose(Reason::Dropped);
     observer_->missed_some();
-    give(client_, {until, {}});
+    give(client_, client_.next, {until, 1, {}});
     give_waiting(client_);
   }
 }
@@ -266,6 +351,7 @@ void Flow::forget() {
   observer_.reset();
   share_.set(0);
   client_.waiting.clear();
+  client_.given.clear();
 }
 
 // --- what the observer tells ---------------------------------------------------------------------

@@ -10,6 +10,13 @@
 // filter. Should an end lie where nobody looked, the server's answer to it is one that nobody asked
 // for: the session is lost, and no message is told of wrongly.
 //
+// Packets may be forged, and TCP refuses some that are not. Each packet says how far the server had
+// acknowledged the stream when it came. What was acknowledged by then is a copy. Two packets over
+// the same bytes that were not: if they end and read alike, the second is a copy; else one of them
+// was refused, nothing here tells which, and the connection is not followed any more. Urgent data
+// takes a place in the sequence and none in the stream; no mail program sends any, and the
+// connection is not followed any more either.
+//
 // Not thread-safe.
 #pragma once
 
@@ -42,7 +49,8 @@ class Flow final : private classifier::Observer::Sink {
     std::uint64_t max_session_ns;
   };
 
-  // Requires: `syn` is the client's SYN. `session`: a number that no other flow of the table has.
+  // Requires: `syn` is the client's SYN; it counts when the server has answered it. `session`: a
+  // number that no other flow of the table has.
   Flow(const capture::WirePacket& syn, std::uint64_t session, const Shared& shared);
   ~Flow() override;
   Flow(const Flow&) = delete;
@@ -50,7 +58,7 @@ class Flow final : private classifier::Observer::Sink {
 
   // Requires: of this connection.
   void packet(const capture::WirePacket& packet);
-  // Whether `syn` begins another connection between the same ends.
+  // Whether `syn` would begin another connection between the same ends, if the server takes it.
   bool reused_by(const capture::WirePacket& syn) const;
   // Both ends have ended it.
   bool over() const { return over_; }
@@ -63,23 +71,30 @@ class Flow final : private classifier::Observer::Sink {
   };
   struct Piece {
     std::uint64_t end;
+    std::uint32_t unit;  // of its segments, but the last
     std::vector<Known> known;
   };
+  using Pieces = std::map<std::uint64_t, Piece>;  // by their first byte
   struct Direction {
-    std::optional<std::uint32_t> first;      // sequence number of the first payload byte
-    std::uint64_t next = 0;                  // offset up to which bytes were given
-    std::map<std::uint64_t, Piece> waiting;  // by their first byte
-    std::vector<Known> notes;                // on packets that are still to come
-    std::optional<std::uint64_t> end;        // of the stream: FIN was seen
+    std::optional<std::uint32_t> first;  // sequence number of the first payload byte
+    std::uint64_t next = 0;              // offset up to which bytes were given
+    Pieces waiting;                      // for what is in front of them
+    Pieces given;                        // not acknowledged yet: to compare with what follows
+    std::vector<Known> notes;            // on packets that are still to come
+    std::optional<std::uint64_t> end;    // of the stream: FIN was seen
   };
 
   void handshake(const capture::WirePacket& packet);
+  void learn_path(const capture::WirePacket& syn_ack);
+  void take_syn_data(std::uint64_t time_ns);
   void note(Direction& direction, const capture::WirePacket& packet);
   void arrivals(const capture::WirePacket& packet, std::uint64_t offset);
   void payload(Direction& direction, const capture::WirePacket& packet);
+  void forget_given(std::uint64_t taken);
+  bool contradicted(std::uint64_t begin, const Piece& piece, std::uint64_t taken);
   static void take_notes(Direction& direction, std::uint64_t begin, Piece& piece);
   void give_waiting(Direction& direction);
-  void give(Direction& direction, const Piece& piece);
+  void give(Direction& direction, std::uint64_t begin, Piece&& piece);
   void missed(std::uint64_t end);
   // Requires: an observer.
   bool behind() const;
@@ -89,6 +104,7 @@ class Flow final : private classifier::Observer::Sink {
   void forget();
 
   static std::optional<std::uint64_t> place(const Direction& direction, std::uint32_t seq);
+  static bool read_alike(const std::vector<Known>& left, const std::vector<Known>& right);
   static std::vector<Known> known_of(const capture::WirePacket& packet, std::uint64_t offset);
 
   void message(classifier::ObservedMessage&& message) override;
@@ -100,6 +116,7 @@ class Flow final : private classifier::Observer::Sink {
   const Shared shared_;
   const evidence::SessionKey session_;
   const std::uint32_t isn_;
+  std::string syn_data_;  // TCP Fast Open: what came with the SYN, until it was answered
   const std::uint64_t began_ns_;
   Direction client_;
   Direction server_;

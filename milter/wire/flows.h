@@ -1,10 +1,15 @@
 // The connections that are followed, at most so many: beyond, the one that was silent for longest
 // goes, and its later messages are unobserved. One thread.
+//
+// A SYN ends no connection: anybody can send one with the addresses and ports of another. It waits
+// until the server answers it, which it does where the old connection is over.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <list>
+#include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -41,6 +46,11 @@ class Flows final : public capture::WireTap::Sink {
   struct Hash {
     std::size_t operator()(const Key& key) const noexcept;
   };
+  // A SYN between the ends of a connection that is followed.
+  struct Waiting {
+    capture::WirePacket packet;
+    std::string head;  // what the packet's points to
+  };
   struct Entry {
     Entry(const Key& k, const capture::WirePacket& syn, std::uint64_t session,
           const Flow::Shared& shared)
@@ -48,10 +58,13 @@ class Flows final : public capture::WireTap::Sink {
     Key key;
     Flow flow;
     std::uint64_t seen_ns;
+    std::unique_ptr<Waiting> next;  // the last one; takes this connection's place if it is answered
   };
   using Entries = std::list<Entry>;  // the one seen last is in front
 
   void begin(const Key& key, const capture::WirePacket& syn);
+  static void wait_for_answer(Entry& entry, const capture::WirePacket& syn);
+  static bool answers_next(const Entry& entry, const capture::WirePacket& packet);
   void erase(Entries::iterator entry);
 
   const std::size_t most_;

@@ -113,6 +113,26 @@ TEST_CASE("strength falls with repairs, with reads and with what is missing") {
   CHECK(of("state=partial reason=full " + clean).writer.strength < best);
 }
 
+TEST_CASE("a header that was not seen whole tells of no writer but a template") {
+  const std::string partial = std::string(kHeader) + "state=partial reason=dropped size=9000 ";
+  const auto writer = [&](const char* segments) { return writer_of(partial + segments); };
+  CHECK(writer("seg=1448x5,1760h") == Writer::Stream);  // missing in the body
+  CHECK(writer("seg=1448x5") == Writer::Stream);        // at the end
+  CHECK(writer("seg=1448h,1448x4,1760") == Writer::Unknown);
+  CHECK(writer("seg=200,1448h,1448x4,1560") == Writer::Unknown);
+  CHECK(writer("seg=200") == Writer::Unknown);
+  CHECK(writer("seg=40pn,1448h,1448x4,1720n") == Writer::Unknown);
+  CHECK(writer("seg=20p,30p,1448h,1448x4,1710n") == Writer::Template);
+  // Where the header ends is not known.
+  CHECK(writer_of("mss=1448 state=partial reason=dropped size=9000 seg=1448x5,1760h") ==
+        Writer::Unknown);
+  // Under TLS the records are read from the stream, whatever the capture missed.
+  CHECK(
+      writer_of(
+          "tls=yes mss=1448 header=302 body=304 state=partial reason=dropped seg=1448h,1448x4,900 "
+          "rec=8000") == Writer::Stream);
+}
+
 TEST_CASE("more cuts of the same kind make the writer surer") {
   const auto strength = [](const char* segments) {
     return of(std::string(kHeader) + segments).writer.strength;

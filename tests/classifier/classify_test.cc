@@ -122,6 +122,18 @@ TEST_CASE("one segment is indistinct, whatever it holds") {
   CHECK(verdict.confidence > 0.9);  // that there is no more to see
 }
 
+TEST_CASE("of a message that was seen in part and tells nothing, nothing was observed") {
+  const std::string whole = "mss=1448 line1=40 header=302 body=304 dot=3 fields=40,302 ";
+  const std::string part = whole + "state=partial reason=dropped size=9000 ";
+  for (const char* segments : {"seg=900n", "seg=1448h", "seg=1448h,1448x2,700h"}) {
+    const Verdict verdict = judge(part + segments);
+    CHECK(verdict.pattern == Pattern::Unobserved);
+    CHECK(verdict.confidence == 0);
+  }
+  CHECK(judge(whole + "seg=900n").pattern == Pattern::Indistinct);
+  CHECK(judge(part + "seg=1448x4,200h").pattern == Pattern::OfficialMta);
+}
+
 TEST_CASE("what a bot does shows through a small or moving path") {
   CHECK(
       judge("line1=40 header=302 body=304 dot=3 fields=40,302 seg=86p,948,948p,948,7pn").pattern ==

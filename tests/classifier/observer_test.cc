@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -127,10 +128,17 @@ TEST_CASE("arrivals in any order cover the message and say what happened to them
       {"repeated whole", {{0, 10}, {0, 10}, {10, 21}}, "10r 21$"},
       {"two swapped", {{0, 10}, {20, 11}, {10, 10}}, "10 10l 11$"},
       {"all reversed", {{20, 11}, {10, 10}, {0, 10}}, "10l 10l 11$"},
-      {"repeated in part, and more", {{0, 10}, {5, 15}, {20, 11}}, "10r 5<10 11$"},
-      {"one copy over two", {{0, 10}, {10, 10}, {0, 20}, {20, 11}}, "10r 10r 11$"},
-      {"one around an earlier one", {{8, 9}, {0, 31}}, "8>23l$ 9r$ 17<14$"},
-      {"a copy behind the hole it fills", {{0, 8}, {17, 14}, {0, 31}}, "8r$ 8<9>14l$ 14r$"},
+      {"repeated twice, the second late", {{0, 10}, {10, 21}, {0, 10}, {0, 10}}, "10r 21$"},
+      // Two arrivals over the same bytes, and only one of them can be what the receiver took.
+      {"repeated in part, and more", {{0, 10}, {5, 15}, {20, 11}}, "_11$", State::Partial},
+      {"one copy over two", {{0, 10}, {10, 10}, {0, 20}, {20, 11}}, "_11$", State::Partial},
+      {"two over one", {{0, 20}, {0, 10}, {10, 10}, {20, 11}}, "_11$", State::Partial},
+      {"one around an earlier one", {{8, 9}, {0, 31}}, "", State::Partial},
+      {"one that begins within another", {{0, 10}, {10, 21}, {30, 9}}, "10", State::Partial},
+      {"unlike ones in the middle",
+       {{0, 10}, {10, 5}, {10, 10}, {20, 11}},
+       "10 _11$",
+       State::Partial},
       {"one missing", {{0, 10}, {20, 11}}, "10 _11$", State::Partial},
       {"the first missing", {{10, 21}}, "_21$", State::Partial},
       {"the last missing", {{0, 10}, {10, 10}}, "10 10", State::Partial},
@@ -147,6 +155,117 @@ TEST_CASE("arrivals in any order cover the message and say what happened to them
     CHECK(trace.state == row.state);
     CHECK(trace.reason == (row.state == State::Complete ? Reason::None : Reason::Dropped));
   }
+}
+
+TEST_CASE("bytes that come again after they were read are a copy, however they are cut") {
+  struct Row {
+    std::string_view label;
+    std::uint64_t offset;
+    std::uint32_t size;
+    std::string_view expect;
+  };
+  const std::vector<Row> rows = {
+      {"alike", 0, 10, "10r 10 11$"},
+      {"less", 2, 5, "10r 10 11$"},
+      {"both", 0, 20, "10r 10r 11$"},
+      {"and more, which had not come", 0, 31, "10r 10r 20<11$"},
+      {"and more, cut otherwise than what came", 15, 10, "10 10r"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.label);
+    Session session;
+    const std::uint64_t begin = session.open();
+    const std::string_view mail = "From: a\nSubject:\n\r\nbody!!!\r\n.\r\n";
+    session.client(mail.substr(0, 10));
+    session.client(mail.substr(10, 10));
+    session.arrive(begin + row.offset, row.size);
+    if (row.offset + row.size < mail.size()) session.arrive(begin + 20, 11);
+    session.observer.client(mail.substr(20));
+    CHECK(sizes(session.trace()) == row.expect);
+  }
+}
+
+TEST_CASE("packets that cover the true segments leave no label by them") {
+  // 30 bytes in three writes, and over them what looks like one.
+  const auto run = [](bool covered) {
+    Session session;
+    const std::uint64_t begin = session.open();
+    if (covered) session.arrive(begin, 40);
+    for (const std::uint32_t at : {0, 10, 20}) session.arrive(begin + at, 10);
+    session.observer.client(kMail);
+    return session.trace();
+  };
+  CHECK(sizes(run(false)) == "10 10 10$");
+  CHECK(run(true).segments.empty());
+  CHECK(run(true).reason == Reason::Dropped);
+}
+
+TEST_CASE("a large message pipelined in front leaves room for the next one's segments") {
+  Session session({.segments = 100});
+  for (const test::Turn& turn : test::opened()) {
+    turn.client ? session.client(turn.bytes) : session.observer.server(turn.bytes);
+  }
+  const std::string first = "BDAT 3000 LAST\r\n" + std::string(3000, 'x');
+  const std::string second =
+      "MAIL FROM:<>\r\nRCPT TO:<x>\r\nBDAT 600 LAST\r\n" + std::string(600, 'y');
+  // All of it arrives before the first byte is read.
+  const std::string stream = first + second;
+  const std::uint64_t begin = session.observer.client_offset();
+  for (std::uint64_t at = 0; at < stream.size(); at += 10) {
+    const std::uint64_t size = std::min<std::uint64_t>(10, stream.size() - at);
+    session.arrive(begin + at, static_cast<std::uint32_t>(size));
+  }
+  for (std::size_t at = 0; at < stream.size(); at += 500) {
+    session.observer.client(std::string_view(stream).substr(at, 500));
+  }
+  REQUIRE(session.sink.traces.size() == 2);
+  CHECK(session.sink.traces[0].reason == Reason::Full);
+  CHECK(session.sink.traces[0].segments.size() == 100);
+  CHECK(session.sink.traces[1].state == State::Complete);
+  CHECK(session.sink.traces[1].segments.size() == 61);
+}
+
+TEST_CASE("what an idle session keeps does not grow with the messages that it has sent") {
+  Session session;
+  session.open();
+  for (int i = 0; i < 3000; ++i) session.client("x: y\r\n");
+  CHECK(session.observer.held() > 100'000);
+  session.client(".\r\n");
+  session.server("250 queued");
+  CHECK(session.observer.held() <= classifier::Fifo<std::uint64_t>::kKept * 40 * 2);
+}
+
+TEST_CASE("arrivals cost as much in any order as in theirs") {
+  // The work is what is looked at, not time. 65,536 segments of a byte, and what comes with them.
+  constexpr std::uint32_t kMany = 65'536;
+  const auto work = [](const std::function<void(classifier::ArrivalLog&)>& arrive,
+                       std::size_t chunk) {
+    classifier::ArrivalLog log(kMany);
+    arrive(log);
+    const std::string bytes(chunk, 'x');
+    for (std::uint32_t at = 0; at < kMany; at += static_cast<std::uint32_t>(chunk))
+      log.given(bytes);
+    const std::vector<classifier::Span> spans = {{0, kMany}};
+    const std::vector<classifier::Tail> tails = {classifier::Tail::Other};
+    Trace trace;
+    log.fill(spans, tails, trace);
+    return log.work();
+  };
+  const auto each = [](std::uint32_t step) {
+    return [step](classifier::ArrivalLog& log) {
+      for (std::uint32_t i = 0; i < kMany; ++i) log.keep({.offset = i * step % kMany, .size = 1});
+    };
+  };
+  const std::uint64_t in_order = work(each(1), kMany);
+  CHECK(in_order == 3 * kMany);  // when it came, when it was read, when the message ended
+  CHECK(work(each(1), 1) == in_order);
+  CHECK(work(each(kMany - 1), kMany) == in_order);  // last first
+  CHECK(work(each(40'503), 16) == in_order);        // anyhow
+  const auto covered = [](classifier::ArrivalLog& log) {
+    for (std::uint32_t i = 0; i < kMany; ++i)
+      log.keep({.offset = i / 2, .size = i % 2 == 0 ? kMany : 1});
+  };
+  CHECK(work(covered, 1) <= in_order);
 }
 
 TEST_CASE("times run from the segment before in the stream, not below nothing") {

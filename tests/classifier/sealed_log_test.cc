@@ -107,6 +107,24 @@ TEST_CASE("a long session keeps to its limit, and a message that is longer says 
   CHECK(longer->reason == Reason::Full);
 }
 
+TEST_CASE("what the capture missed makes the next message partial, and none behind it") {
+  Session session;
+  const auto state = [&](std::uint32_t number) {
+    session.turn({31});
+    session.turn({28});
+    session.turn({6});
+    session.client(session.tls.plain({1000}));
+    const auto trace = session.trace({.header = 200, .body = 797}, number);
+    REQUIRE(trace);
+    session.answer();
+    return trace->state;
+  };
+  CHECK(state(1) == State::Complete);
+  session.log.missed_some();
+  CHECK(state(2) == State::Partial);
+  CHECK(state(3) == State::Complete);
+}
+
 TEST_CASE("behind its answer, and in a stream that is no TLS, there is no message") {
   Session session;
   session.turn({31});

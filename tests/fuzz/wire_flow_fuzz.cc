@@ -51,6 +51,12 @@ class Packets {
     packet.seq = (what & 16) != 0 ? sent + static_cast<std::uint32_t>(place) : sent;
     if ((what & 16) == 0 && !packet.note) sent += packet.size;
     packet.ack = (what & 32) != 0 ? static_cast<std::uint32_t>(place) : sent_[0];
+    if ((packet.tcp_flags & capture::WirePacket::kSyn) != 0) {
+      if (!packet.from_server) isn_ = packet.seq;
+      if (packet.from_server && (what & 32) == 0) packet.ack = isn_ + 1;
+    }
+    if (packet.from_server) taken_ = packet.ack;
+    packet.taken = taken_;
     packet.gso_size = static_cast<std::uint16_t>((shape & 2) != 0 ? 100 : 0);
     packet.time_ns = ++time_;
     packet.line_feeds = shape;
@@ -69,6 +75,8 @@ class Packets {
   std::size_t size_;
   std::size_t at_ = 0;
   std::uint32_t sent_[2] = {1, 1};
+  std::uint32_t isn_ = 0;    // of the client's last SYN
+  std::uint32_t taken_ = 0;  // what the server's last packet acknowledged
   std::uint64_t time_ = 0;
   std::string bytes_;
   capture::WireRecord record_;

@@ -959,7 +959,7 @@ class Process(unittest.TestCase):
                 socket.send_fds(running.control, [b"socket"], [fresh.fileno()])
             begin = time.monotonic()
             running.milter().close()
-            self.assertLess(time.monotonic() - begin, 4)  # it does not wait for libmilter's next look
+            self.assertLess(time.monotonic() - begin, 30)  # it does not wait for libmilter's next look
             self.assertEqual(milter.message()[1], b"c")
             running.milter().close()
 

@@ -26,9 +26,20 @@ class WireScript {
     client_first_ = first;
     give(false, first - 1, {}, Passed::Whole, capture::WirePacket::kSyn);
   }
+  // With bytes of the stream: TCP Fast Open. What the tap passes of a SYN begins with its headers.
+  void syn_with(std::string_view bytes) {
+    const std::string head = std::string(40, '\0') + std::string(bytes);
+    capture::WirePacket packet = packet_of(false, 0, bytes.size());
+    packet.seq = client_first_ - 1;
+    packet.tcp_flags = capture::WirePacket::kSyn;
+    packet.head = head;
+    now_ns += 1'000'000;
+    sink_.packet(packet);
+  }
+  void syn_ack() { give(true, kServerFirst - 1, {}, Passed::Whole, capture::WirePacket::kSyn); }
   void handshake() {
     syn();
-    give(true, kServerFirst - 1, {}, Passed::Whole, capture::WirePacket::kSyn);
+    syn_ack();
     give(false, client_first_, {}, Passed::Whole, 0);
   }
 
@@ -41,10 +52,18 @@ class WireScript {
     give(true, kServerFirst + static_cast<std::uint32_t>(server_sent_), bytes, passed, 0);
     server_sent_ += bytes.size();
   }
+  // The next bytes in one super-packet, of segments of `unit` bytes.
+  void client_super(std::string_view bytes, std::uint16_t unit) {
+    unit_ = unit;
+    client(bytes, Passed::Ends);
+    unit_ = 0;
+  }
   // At another place of the stream: late, or again.
   void client_at(std::uint64_t offset, std::string_view bytes, Passed passed = Passed::Whole) {
     give(false, client_first_ + static_cast<std::uint32_t>(offset), bytes, passed, 0);
   }
+  // The server has taken what was sent so far, and says nothing.
+  void acknowledge() { acknowledged_ = client_sent_; }
   // Bytes that the tap had no room for.
   void client_unseen(std::size_t size) { client_sent_ += size; }
   void client_flags(std::uint8_t flags, std::uint64_t offset) {
@@ -76,7 +95,9 @@ class WireScript {
     packet.seq = client_first_ + static_cast<std::uint32_t>(offset);
     packet.size = static_cast<std::uint32_t>(size);
     packet.time_ns = now_ns;
+    if (from_server) acknowledged_ = client_sent_;
     packet.ack = client_first_ + static_cast<std::uint32_t>(client_sent_);
+    packet.taken = client_first_ + static_cast<std::uint32_t>(acknowledged_);
     return packet;
   }
 
@@ -106,6 +127,7 @@ class WireScript {
     packet.head = head;
     packet.tail = tail;
     packet.records = records;
+    packet.gso_size = unit_;
     now_ns += 1'000'000;
     sink_.packet(packet);
   }
@@ -114,6 +136,8 @@ class WireScript {
   const net::Endpoint client_;
   std::uint32_t client_first_ = kClientFirst;
   std::uint64_t client_sent_ = 0;
+  std::uint64_t acknowledged_ = 0;
+  std::uint16_t unit_ = 0;
   std::uint64_t server_sent_ = 0;
 };
 

@@ -106,16 +106,26 @@ TEST_CASE("bytes that come twice count once, and the first copy is the one that 
   std::fill(copy.payload.begin(), copy.payload.end(), '\n');
   copy.payload.replace(10, 5, "\r\n.\r\n");
   s.talk.packets.insert(s.talk.packets.begin() + s.first_text + 2, copy);
-  // And one that overlaps what is still to come, before its turn.
-  Packet early = s.talk.packets[s.first_text + 4];
-  early.seq -= 100;
-  early.payload.insert(0, std::string(100, 'z'));
-  s.talk.packets.insert(s.talk.packets.begin() + s.first_text + 3, early);
   const auto traces = assemble(s.talk.packets);
   REQUIRE(traces.size() == 1);
   CHECK(traces[0].state == State::Complete);
   CHECK(traces[0].size == message_of(4000).size());
   CHECK(traces[0].segments[1].resent);
+}
+
+TEST_CASE("of packets that overlap ahead of the stream nobody knows which one was taken") {
+  Session s = session(message_of(4000), 1000);
+  Packet early = s.talk.packets[s.first_text + 3];
+  early.seq -= 100;
+  early.payload.insert(0, std::string(100, 'z'));
+  s.talk.packets.insert(s.talk.packets.begin() + s.first_text + 2, early);
+  const auto traces = assemble(s.talk.packets);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Partial);
+  CHECK(traces[0].reason == Reason::Dropped);
+  CHECK(traces[0].size == message_of(4000).size());
+  REQUIRE(traces[0].segments.size() == 3);
+  CHECK(traces[0].segments[2].hole);
 }
 
 TEST_CASE("sequence numbers wrap around within a message") {

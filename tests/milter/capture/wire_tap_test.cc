@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <catch2/catch.hpp>
 #include <string>
@@ -154,6 +155,77 @@ TEST_CASE("other ports and our own connections to others are not passed") {
   REQUIRE(support::read_exactly(accepted.get(), 15).size() == 15);
   pair.look();
   CHECK(pair.seen.all.empty());
+}
+
+namespace {
+
+// By somebody who knows the ends of the connection. TCP refuses it: it has no checksum.
+void forge(const Pair& pair, std::uint32_t seq, std::uint32_t ack, bool syn = false) {
+  const net::Fd raw(net::check(socket(AF_INET, SOCK_RAW, IPPROTO_TCP), "raw socket"));
+  sockaddr_storage to{};
+  const socklen_t size = pair.listener.address.fill(to);
+  tcphdr header{};
+  header.source = htons(support::local_address(pair.client.get()).port());
+  header.dest = htons(pair.listener.address.port());
+  header.seq = htonl(seq);
+  header.ack_seq = htonl(ack);
+  header.doff = 5;
+  header.ack = !syn;
+  header.syn = syn;
+  const std::string packet =
+      std::string(reinterpret_cast<const char*>(&header), sizeof header) + "x";
+  net::check(static_cast<int>(sendto(raw.get(), packet.data(), packet.size(), 0,
+                                     reinterpret_cast<sockaddr*>(&to), size)),
+             "send a forged packet");
+}
+
+}  // namespace
+
+TEST_CASE("a client's packets are passed where the server's numbers let them be taken") {
+  Pair pair;
+  pair.server_says("220 mx\r\n");
+  pair.client_says("EHLO client.example\r\n");
+  pair.look();
+  const auto said = pair.seen.said(false);
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].packet.taken == said[0].packet.seq);
+  const std::uint32_t seq = said[0].packet.seq + 21;
+  const std::uint32_t ack = said[0].packet.ack;
+  struct Row {
+    const char* label;
+    std::uint32_t seq, ack;
+    bool passed;
+  };
+  const Row rows[] = {
+      {"in its place", seq, ack, true},
+      {"a little ahead", seq + (1U << 20), ack, true},
+      {"far ahead", seq + (17U << 20), ack, false},
+      {"far behind", seq - (17U << 20), ack, false},
+      {"acknowledges less", seq, ack - 8, true},
+      {"acknowledges what was not said", seq, ack + 1, false},
+      {"acknowledges what was said long ago", seq, ack - (2U << 20), false},
+  };
+  for (const Row& row : rows) {
+    INFO(row.label);
+    pair.seen.all.clear();
+    forge(pair, row.seq, row.ack);
+    pair.look();
+    CHECK(pair.seen.said(false).size() == (row.passed ? 1 : 0));
+  }
+}
+
+TEST_CASE("a stranger's SYN is passed, and the connection goes on as before") {
+  Pair pair;
+  pair.client_says("DATA\r\n");
+  pair.server_says("354 End data\r\n");
+  pair.client_says(std::string(50, 'a'));
+  forge(pair, 4711, 0, true);
+  pair.client_says(std::string(50, 'b'));
+  pair.look();
+  const auto said = pair.seen.said(false);
+  REQUIRE(said.size() == 3);
+  CHECK(said[1].head.size() == 32);
+  CHECK(said[2].head.size() == 32);  // still of a message
 }
 
 TEST_CASE("a connection that began before is not passed") {

@@ -42,7 +42,8 @@ struct Bed {
   net::Endpoint address;
 
   explicit Bed(const std::string& host = "127.0.0.1", bool with_kernel = false,
-               void (*change)(config::Config&) = nullptr, std::size_t max_bytes = SIZE_MAX)
+               void (*change)(config::Config&) = nullptr, std::size_t max_bytes = SIZE_MAX,
+               std::size_t ring_bytes = 1 << 16, bool start = true)
       : table(100, std::chrono::seconds(60), max_bytes), server(support::listen_on(host)) {
     settings.proxy.listen = {*net::Endpoint::parse(host + ":0")};
     settings.proxy.upstream = server.address;
@@ -51,12 +52,12 @@ struct Bed {
     listeners = proxy::open_listeners(settings.proxy);
     address = support::local_address(listeners[0][0].get());
     if (with_kernel) {
-      filter = capture::KernelFilter::load(1 << 16);
+      filter = capture::KernelFilter::load(ring_bytes);
       filter->attach(listeners[0][0].get());
     }
     shared.emplace(std::make_shared<const config::Config>(settings), table, counters);
     worker.emplace(*shared, proxy::WorkerInput{{listeners[0][0].get()}, filter.get()});
-    worker->start();
+    if (start) worker->start();
   }
 
   // The server's end of a new session, its PROXY header read and checked.
@@ -491,6 +492,75 @@ TEST_CASE("the kernel filter sees the segments that one read has joined") {
     seen.push_back(segment.size);
   }
   CHECK(seen == sizes);
+}
+
+TEST_CASE("what comes with the handshake's last ACK is the stream's first segment") {
+  Bed bed("127.0.0.1", true);
+  const net::Fd client(socket(AF_INET, SOCK_STREAM, 0));
+  const int seconds = 1;  // of a client: its ACK waits for data
+  REQUIRE(setsockopt(client.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds) == 0);
+  sockaddr_storage to{};
+  const socklen_t size = bed.address.fill(to);
+  REQUIRE(connect(client.get(), reinterpret_cast<sockaddr*>(&to), size) == 0);
+  no_delay(client);
+  const std::string talk = "EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
+  support::send_all(client.get(), talk + "Subject: he");
+  const auto server = bed.accept_session(client);
+  REQUIRE(support::read_exactly(server.get(), talk.size() + 11) == talk + "Subject: he");
+  say(client, server, "llo\r\n\r\ntext\r\n.\r\n");
+  say(server, client, "220 mx\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go on\r\n");
+  const auto found = bed.table.find({.client = support::local_address(client.get())});
+  REQUIRE(observed(found));
+  const auto& trace = std::get<classifier::Trace>(found);
+  CHECK(trace.state == classifier::State::Complete);
+  REQUIRE(trace.segments.size() == 2);
+  CHECK(trace.segments[0].before == talk.size());
+  CHECK(trace.segments[0].size == 11);
+}
+
+TEST_CASE("urgent data ends the observing, and the stream is as it is without us") {
+  for (const bool in_text : {true, false}) {
+    Bed bed("127.0.0.1", true);
+    const auto client = support::connect_to(bed.address);
+    const auto server = bed.accept_session(client);
+    no_delay(client);
+    if (!in_text) REQUIRE(send(client.get(), "!", 1, MSG_OOB) == 1);
+    talk_to_data(client, server);
+    if (in_text) REQUIRE(send(client.get(), "!", 1, MSG_OOB) == 1);
+    CHECK(reason(message(bed, client, server)) == classifier::Reason::Lost);
+  }
+}
+
+TEST_CASE("events that found the ring full are counted, and make a message under way partial") {
+  Bed bed("127.0.0.1", true, nullptr, SIZE_MAX, 4096, false);
+  // Nobody reads the ring yet, and it has room for some eighty events.
+  std::vector<net::Fd> others;
+  for (int i = 0; i < 20; ++i) {
+    others.push_back(support::connect_to(bed.address));
+    no_delay(others.back());
+    for (int segment = 0; segment < 8; ++segment) support::send_all(others.back().get(), "x");
+  }
+  const auto client = support::connect_to(bed.address);
+  bed.worker->start();
+  for (const net::Fd& other : others) bed.accept_session(other);
+  const auto server = bed.accept_session(client);
+  CHECK(bed.counters.ring_full == 0);  // the next event says it
+  talk_to_data(client, server);
+  const auto found = message(bed, client, server);
+  CHECK(bed.counters.ring_full > 0);
+  REQUIRE(observed(found));
+  CHECK(std::get<classifier::Trace>(found).state == classifier::State::Partial);
+  CHECK(std::get<classifier::Trace>(found).reason == classifier::Reason::Dropped);
+  say(server, client, "250 queued\r\n");
+  say(client, server, "MAIL FROM:<a@b>\r\n");
+  say(server, client, "250 ok\r\n");
+  say(client, server, "RCPT TO:<c@d>\r\n");
+  say(server, client, "250 ok\r\n");
+  say(client, server, "DATA\r\n");
+  say(server, client, "354 go on\r\n");
+  const auto next = message(bed, client, server, 1);
+  REQUIRE(observed(next));
+  CHECK(std::get<classifier::Trace>(next).state == classifier::State::Complete);
 }
 
 TEST_CASE("a client's new sessions are let in at a rate, a burst of a minute's at once") {

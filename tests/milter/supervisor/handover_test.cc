@@ -23,28 +23,28 @@ TEST_CASE("what is handed over is read as it is written") {
     INFO(print(row));
     CHECK(parse_handover(print(row)) == row);
   }
-  CHECK(print(rows[1]) == "1 listeners=7,8/9,10 rings=11,12 desk=13 children=4711,4712");
+  CHECK(print(rows[1]) == "2 listeners=7,8/9,10 rings=11,12 desk=13 children=4711,4712");
 }
 
 TEST_CASE("what is nearly a handover is none") {
   const char* rows[] = {
       "",
       "1",
-      "2 listeners=7 rings= desk= children=",            // of another version
-      "1 listeners= rings= desk= children=",             // nothing to listen on
-      "1 listeners=7 rings= desk=",                      // cut off
-      "1 listeners=7 rings= children=",                  // without a desk
-      "1 listeners=7 children= rings= desk=",            // another order
-      "1 listeners=7 rings= desk= children= more",       // and more
-      "1 listeners=7/ rings= desk= children=,",          // no number
-      "1 listeners=7//8 rings= desk= children=",         // a worker without a socket
-      "1 listeners=7,x rings= desk= children=",          //
-      "1 listeners=-7 rings= desk= children=",           //
-      "1 listeners=0 rings= desk= children=",            // standard input
-      "1 listeners=99999999999 rings= desk= children=",  //
-      "1 listeners=7/8 rings=9 desk= children=",         // fewer rings than workers
-      "1 listeners=7 rings= desk=0 children=",           // standard input
-      "1  listeners=7 rings= desk= children=",           //
+      "9 listeners=7 rings= desk= children=",            // of another version
+      "2 listeners= rings= desk= children=",             // nothing to listen on
+      "2 listeners=7 rings= desk=",                      // cut off
+      "2 listeners=7 rings= children=",                  // without a desk
+      "2 listeners=7 children= rings= desk=",            // another order
+      "2 listeners=7 rings= desk= children= more",       // and more
+      "2 listeners=7/ rings= desk= children=,",          // no number
+      "2 listeners=7//8 rings= desk= children=",         // a worker without a socket
+      "2 listeners=7,x rings= desk= children=",          //
+      "2 listeners=-7 rings= desk= children=",           //
+      "2 listeners=0 rings= desk= children=",            // standard input
+      "2 listeners=99999999999 rings= desk= children=",  //
+      "2 listeners=7/8 rings=9 desk= children=",         // fewer rings than workers
+      "2 listeners=7 rings= desk=0 children=",           // standard input
+      "2  listeners=7 rings= desk= children=",           //
   };
   for (const char* row : rows) {
     INFO(row);

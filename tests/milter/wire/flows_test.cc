@@ -242,15 +242,135 @@ TEST_CASE("a reset where the stream is ends a connection") {
   CHECK(bed.flows.size() == 0);
 }
 
-TEST_CASE("a SYN with another number begins another session between the same ends") {
+TEST_CASE("a SYN with another number begins another session when the server answers it") {
   Bed bed;
   bed.ask_for_text();
   bed.script.client(text(100) + "\r\n.\r\n", Passed::Ends);
   REQUIRE(bed.trace());
   support::WireScript next(bed.flows);
+  next.syn(1);  // a stranger's
   next.syn(4711);
+  CHECK(bed.counters.connections == 1);
+  next.syn_ack();
   CHECK(bed.flows.size() == 1);
   CHECK(bed.counters.connections == 2);
+  next.server("220 mx\r\n");
+  next.client("EHLO next.example\r\n");
+  CHECK(bed.flows.size() == 1);
+}
+
+TEST_CASE("a SYN that the server does not answer changes nothing") {
+  Bed bed;
+  bed.ask_for_text();
+  const std::string body = text(100) + "\r\n.\r\n";
+  bed.script.client(body.substr(0, 50), Passed::Ends);
+  support::WireScript stranger(bed.flows);
+  stranger.syn(4711);
+  bed.script.client(body.substr(50), Passed::Ends);
+  const auto trace = bed.trace();
+  REQUIRE(trace);
+  CHECK(sizes_of(*trace) == std::vector<std::uint32_t>{50, 55});
+  // Nor does an answer to yet another one.
+  support::WireScript other(bed.flows);
+  other.handshake();
+  CHECK(bed.counters.connections == 1);
+}
+
+TEST_CASE("what came with the SYN belongs to the stream if the server took it") {
+  for (const bool taken : {true, false}) {
+    CAPTURE(taken);
+    Bed bed;
+    const std::string first = "EHLO client.example\r\n";
+    bed.script.syn_with(first);
+    if (taken) bed.script.client_unseen(first.size());
+    bed.script.syn_ack();
+    if (!taken) bed.script.client(first);
+    bed.script.server("220 mx\r\n250 mx\r\n");
+    bed.envelope();
+    bed.script.client(text(100) + "\r\n.\r\n", Passed::Ends);
+    CHECK(bed.reason() == Reason::None);
+    const auto trace = bed.trace();
+    REQUIRE(trace);
+    CHECK(trace->state == State::Complete);
+    CHECK(trace->dialogue.greeting == classifier::Dialogue::Greeting::Ehlo);
+    CHECK(trace->dialogue.early_talker);
+  }
+}
+
+TEST_CASE("packets that contradict each other lose the session, and the message they made") {
+  struct Row {
+    std::string_view label;
+    std::uint64_t offset;  // from where the message begins
+    std::size_t size;
+    char text;
+    bool acknowledged;
+    bool contradicts;
+  };
+  const std::string body = text(2000) + "\r\n.\r\n";
+  const Row rows[] = {
+      {"the same again", 0, 1000, 0, false, false},
+      {"again, and acknowledged", 0, 1000, 0, true, false},
+      {"cut otherwise, when it was acknowledged", 0, 900, 0, true, false},
+      {"other text, when it was acknowledged", 0, 1000, 'z', true, false},
+      {"cut otherwise", 0, 900, 0, false, true},
+      {"more", 0, 1100, 0, false, true},
+      {"from its middle", 500, 1000, 0, false, true},
+      {"other text", 0, 1000, 'z', false, true},
+      {"all of the message, with its end", 0, body.size(), 0, false, true},
+  };
+  for (const Row& row : rows) {
+    INFO(row.label);
+    Bed bed;
+    bed.ask_for_text();
+    const std::uint64_t begin = bed.script.client_sent();
+    bed.script.client(body.substr(0, 1000), Passed::Ends);
+    if (row.acknowledged) bed.script.acknowledge();
+    std::string again = body.substr(row.offset, row.size);
+    if (row.text != 0) again.assign(row.size, row.text);
+    bed.script.client_at(begin + row.offset, again, Passed::Ends);
+    bed.script.client(body.substr(1000), Passed::Ends);
+    if (row.contradicts) {
+      CHECK(bed.reason() == Reason::Ambiguous);
+    } else {
+      const auto trace = bed.trace();
+      REQUIRE(trace);
+      CHECK(sizes_of(*trace) == std::vector<std::uint32_t>{1000, 1005});
+    }
+  }
+}
+
+TEST_CASE("a forged message in front of the true one is not told of") {
+  Bed bed;
+  bed.ask_for_text();
+  const std::string body = text(2000) + "\r\n.\r\n";
+  bed.script.client_at(bed.script.client_sent(), body, Passed::Ends);
+  REQUIRE(bed.trace());  // so far nothing speaks against it
+  bed.script.client(body.substr(0, 399), Passed::Ends);
+  bed.script.client(body.substr(399), Passed::Ends);
+  CHECK(bed.reason() == Reason::Ambiguous);
+}
+
+TEST_CASE("one segment of a super-packet may come again") {
+  Bed bed;
+  bed.ask_for_text();
+  const std::uint64_t begin = bed.script.client_sent();
+  const std::string body = text(4000) + "\r\n.\r\n";
+  bed.script.client_super(body, 1000);
+  bed.script.client_at(begin + 1000, body.substr(1000, 1000), Passed::Ends);
+  const auto trace = bed.trace();
+  REQUIRE(trace);
+  CHECK(trace->segments.size() == 5);
+  bed.script.client_at(begin + 1000, body.substr(1000, 999), Passed::Ends);
+  CHECK(bed.reason() == Reason::Ambiguous);
+}
+
+TEST_CASE("urgent data loses the session") {
+  Bed bed;
+  bed.ask_for_text();
+  bed.script.client_flags(capture::WirePacket::kUrg, bed.script.client_sent());
+  bed.script.client(text(100) + "\r\n.\r\n", Passed::Ends);
+  CHECK(bed.reason() == Reason::Lost);
+  CHECK(bed.counters.lost == 1);
 }
 
 TEST_CASE("the connection that was silent for longest goes when there is no room") {
