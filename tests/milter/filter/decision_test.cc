@@ -189,3 +189,10 @@ TEST_CASE("clients are spread evenly, and by the key") {
   CHECK(below < 1150);
   CHECK(moved > 9'500);
 }
+
+TEST_CASE("what kept an action from being done has a word") {
+  CHECK(filter::name(Held::None) == "none");
+  CHECK(filter::name(Held::Monitor) == "monitor");
+  CHECK(filter::name(Held::Percent) == "percent");
+  CHECK(filter::name(Held::Breaker) == "breaker");
+}
