@@ -126,15 +126,14 @@ int dispatch(const std::string& command, const Options& options) {
   if (command == "classify") return classify(options.classify);
   if (command == "evaluate") return evaluate(options.evaluate);
   if (command == "gait") return run_gait(options);
-  const auto config =
-      config::parse(config::read_file(options.file), options.file, config::Secrets::Read);
+  auto config = config::parse(config::read_file(options.file), options.file, config::Secrets::Read);
   if (command == "check") return check(config, options);
   if (command == "nft") return nft(config, options.nft);
   if (command == "doctor") return examine(config, options.file, options.doctor);
-  if (command == "proxy") return supervisor::run_proxy(config, options.file);
-  if (command == "wire") return supervisor::run_wire(config, options.file);
+  if (command == "proxy") return supervisor::run_proxy(std::move(config), options.file);
+  if (command == "wire") return supervisor::run_wire(std::move(config), options.file);
   if (command == "filter") return supervisor::run_filter(config, options.file);
-  return supervisor::run(config, options.file);
+  return supervisor::run(std::move(config), options.file);
 }
 
 int complain(int code, const std::string& what) {

@@ -357,6 +357,13 @@ Config parse(std::string_view text, const std::string& file, Secrets secrets) {
   return config;
 }
 
+void forget_secrets(Config& config) {
+  config.seal.keys.clear();
+  auto& percent_key = config.acting.percent_key;
+  explicit_bzero(percent_key.data(), percent_key.size());
+  percent_key.clear();
+}
+
 std::string read_file(const std::string& file) {
   const auto failed = [&] {
     return ConfigError(fmt::format("{}: cannot be read: {}", file, std::strerror(errno)));

@@ -26,6 +26,10 @@ inline constexpr std::size_t kMaxText = 120 * 1024;
 enum class Secrets { Leave, Read };
 Config parse(std::string_view text, const std::string& file, Secrets secrets = Secrets::Leave);
 
+// Overwrites what a process that only moves bytes or counts has no need of: the keys of seals, and
+// policy.percent_key.
+void forget_secrets(Config& config);
+
 // Reads a whole file. Throws ConfigError when it cannot be read.
 std::string read_file(const std::string& file);
 

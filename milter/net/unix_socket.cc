@@ -20,7 +20,9 @@ namespace {
 sockaddr_un address_of(const std::string& path, const std::string& attempt) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) fail(ENAMETOOLONG, attempt);
+  if (path.size() >= sizeof address.sun_path) {
+    fail(ENAMETOOLONG, attempt + ": longer than a unix socket's path may be");
+  }
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;
 }

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "classifier/lines.h"
 #include "milter/net/fd.h"
@@ -33,16 +34,16 @@ int nibble(char c) {
   return -1;
 }
 
-std::optional<std::string> from_hex(std::string_view text) {
+std::optional<Secret> from_hex(std::string_view text) {
   if (text.size() % 2 != 0) return std::nullopt;
-  std::string bytes;
+  SecretBytes bytes;
   for (std::size_t i = 0; i < text.size(); i += 2) {
     const int high = nibble(text[i]);
     const int low = nibble(text[i + 1]);
     if (high < 0 || low < 0) return std::nullopt;
     bytes.push_back(static_cast<char>(high << 4 | low));
   }
-  return bytes;
+  return Secret(std::move(bytes));
 }
 
 // The reason against the line, or nothing and the key.
@@ -100,12 +101,12 @@ std::vector<Key> read_keys(const std::string& file) {
   if ((status.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
     refuse(file, "may be read by others or written by its group: chmod 0640 or less");
   }
-  std::string text(kMostText + 1, '\0');
+  SecretBytes text(kMostText + 1);
   const auto got = ::read(fd.get(), text.data(), text.size());
   if (got < 0) refuse(file, std::string("cannot be read: ") + std::strerror(errno));
   if (static_cast<std::size_t>(got) > kMostText) refuse(file, "longer than 16 KiB");
   text.resize(static_cast<std::size_t>(got));
-  auto result = parse_keys(text);
+  auto result = parse_keys({text.data(), text.size()});
   if (const auto* error = std::get_if<KeyError>(&result)) {
     refuse(file + ":" + std::to_string(error->line), error->message);
   }

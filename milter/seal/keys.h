@@ -12,11 +12,13 @@
 #include <variant>
 #include <vector>
 
+#include "milter/seal/secret.h"
+
 namespace seal {
 
 struct Key {
-  std::string id;      // 1 to 32 letters, digits, '-' and '_'; it stands in the header
-  std::string secret;  // 16 to 64 bytes
+  std::string id;  // 1 to 32 letters, digits, '-' and '_'; it stands in the header
+  Secret secret;   // 16 to 64 bytes
   bool operator==(const Key&) const = default;
 };
 

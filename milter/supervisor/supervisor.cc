@@ -128,8 +128,10 @@ std::chrono::microseconds watchdog_period() {
 
 class Supervisor {
  public:
-  Supervisor(const config::Config& config, std::string file)
-      : config_(config), file_(std::move(file)), signals_(open_signals()) {
+  // `running`: by value, so that a child that forgets its keys has no other copy of them.
+  Supervisor(config::Config running, std::string file)
+      : config_(std::move(running)), file_(std::move(file)), signals_(open_signals()) {
+    const auto& config = config_;
     counts_->supervisor.began = time(nullptr);
     const auto handover = take_handover();
     if (handover) {
@@ -181,6 +183,7 @@ class Supervisor {
   std::function<int(int)> proxy_body() {
     return [this](int control_fd) {
       desk_.clear();
+      config::forget_secrets(config_);
       logging::open(config_.log, "proxy");
       return proxy::run(config_, file_, parts_->inputs(), counts_->proxy, control_fd);
     };
@@ -189,6 +192,7 @@ class Supervisor {
   std::function<int(int)> wire_body() {
     return [this](int control_fd) {
       desk_.clear();
+      config::forget_secrets(config_);
       logging::open(config_.log, "wire");
       return wire::run(config_, file_, *tap_, counts_->wire, control_fd);
     };
@@ -208,6 +212,7 @@ class Supervisor {
     return [this](int control_fd) {
       parts_.reset();
       tap_.reset();
+      config::forget_secrets(config_);
       logging::open(config_.log, "desk");
       return desk::run(config_, file_, desk_, *counts_, control_fd);
     };
@@ -526,16 +531,17 @@ void begin(const config::Config& config, std::string_view process) {
 
 }  // namespace
 
-int run(const config::Config& config, const std::string& config_file) {
+int run(config::Config config, const std::string& config_file) {
   begin(config, "supervisor");
-  return Supervisor(config, config_file).run();
+  return Supervisor(std::move(config), config_file).run();
 }
 
-int run_proxy(const config::Config& config, const std::string& config_file) {
+int run_proxy(config::Config config, const std::string& config_file) {
   if (config.proxy.listen.empty()) {
     throw SetupError(EX_CONFIG,
                      config_file + ": proxy.listen: names no address, so there is no proxy");
   }
+  config::forget_secrets(config);
   begin(config, "proxy");
   refuse_second(config, true, false);
   const ProxyParts parts(config);
@@ -544,11 +550,12 @@ int run_proxy(const config::Config& config, const std::string& config_file) {
   return proxy::run(config, config_file, parts.inputs(), counters, -1);
 }
 
-int run_wire(const config::Config& config, const std::string& config_file) {
+int run_wire(config::Config config, const std::string& config_file) {
   if (config.wire.ports.empty()) {
     throw SetupError(EX_CONFIG,
                      config_file + ": wire.ports: names no port, so there is nothing to observe");
   }
+  config::forget_secrets(config);
   begin(config, "wire");
   refuse_second(config, true, false);
   const auto tap = open_tap(config);

@@ -19,12 +19,12 @@ namespace supervisor {
 // Runs until it is told to end. Without proxy.listen only the filter is started. Returns a sysexits
 // code: EX_OK, or that of a child that failed before everything was ready for the first time.
 // Throws SetupError, std::system_error.
-int run(const config::Config& config, const std::string& config_file);
+int run(config::Config config, const std::string& config_file);
 
 // One process alone, in the foreground, without a supervisor: `segmilter proxy`, `segmilter wire`,
 // `segmilter filter`.
-int run_proxy(const config::Config& config, const std::string& config_file);
-int run_wire(const config::Config& config, const std::string& config_file);
+int run_proxy(config::Config config, const std::string& config_file);
+int run_wire(config::Config config, const std::string& config_file);
 int run_filter(const config::Config& config, const std::string& config_file);
 
 }  // namespace supervisor

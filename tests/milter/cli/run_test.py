@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -54,6 +55,21 @@ def forbid_ipv6():
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(38, 1, 0, 0, 0) != 0 or libc.prctl(22, 2, rules, 0, 0) != 0:  # PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP
         raise OSError(ctypes.get_errno(), "seccomp")
+
+
+def memory(pid):
+    """What a process has in its writable memory, part by part."""
+    with open(f"/proc/{pid}/mem", "rb", 0) as file:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, rights, *_ = line.split()
+            if not rights.startswith("rw"):
+                continue
+            begin, end = (int(word, 16) for word in span.split("-"))
+            file.seek(begin)
+            try:
+                yield file.read(end - begin)
+            except OSError:
+                pass  # not a page of its own
 
 
 def free_port():
@@ -364,6 +380,33 @@ socket_group = ""
         self.notice("RELOADING=1")
         self.wait_for("configuration reloaded")
         self.assertEqual(self.children(), before)
+
+    @unittest.skipIf(os.geteuid() != 0, "only root may look into the memory of a process that is not dumpable")
+    def test_only_the_filter_and_the_supervisor_keep_the_keys_of_seals(self):
+        key = os.urandom(32)
+        keys = self.folder / "seal.keys"
+        keys.write_text(f"2026a:{key.hex()}\n")
+        shutil.chown(keys, "nobody")
+        keys.chmod(0o600)
+        self.start(more=f'[seal]\nkey_file = "{keys}"\nsign = true\n[desk]\nlisten = ["127.0.0.1:{free_port()}"]\n'
+                        f'[policy]\npercent_key = "{key.hex()[:30]}-percent"\n')
+        percent = f"{key.hex()[:30]}-percent".encode()
+
+        def holders(wanted):
+            return {name for name, pid in self.children().items() if any(wanted in part for part in memory(pid))}
+        self.assertEqual(set(self.children()), {"proxy", "filter", "desk"})
+        self.assertEqual(holders(key), {"filter"})
+        self.assertEqual(holders(key.hex().encode()[31:]), set())  # the file's text
+        # A reload, and a child that is started after it.
+        self.write(more=self.file.read_text().split('socket_group = ""')[1].replace(percent.decode(), "other-percent"))
+        self.process.send_signal(signal.SIGHUP)
+        self.wait_for("configuration reloaded")
+        before = self.children()["proxy"]
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: self.children().get("proxy", before) != before, "a new proxy")
+        with socket.create_connection(("127.0.0.1", self.port), 10) as client:
+            self.assertTrue(client.recv(100).startswith(b"421 "))
+        self.assertEqual(holders(key), {"filter"})
 
     def test_told_twice_it_ends_at_once(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
