@@ -78,7 +78,6 @@ bool ArrivalLog::take_ahead(Kept& kept) {
   }
   std::pop_heap(strays_.begin(), strays_.end(), std::mem_fn(&Kept::behind));
   strays_.pop_back();
-  if (strays_.empty()) strays_ = std::vector<Kept>();
   return true;
 }
 
@@ -124,10 +123,10 @@ ArrivalLog ArrivalLog::from(std::uint64_t offset) const {
 
 void ArrivalLog::forget_all() {
   read_.clear();
-  ahead_.clear();
-  strays_ = std::vector<Kept>();
   open_.reset();
-  copies_ = std::vector<Span>();
+  ahead_.clear();
+  strays_.clear();
+  give_back();
   over_limit_ = over_ahead_ = {};
 }
 
@@ -135,7 +134,16 @@ void ArrivalLog::forget_before(std::uint64_t offset) {
   if (over_limit_.end <= offset) over_limit_ = {};
   if (over_ahead_.end <= offset) over_ahead_ = {};
   while (!read_.empty() && read_.front().end() <= offset) read_.pop_front();
-  if (read_.empty()) copies_ = std::vector<Span>();
+  if (read_.empty()) copies_.clear();
+  if (size() == 0) give_back();
+}
+
+// Nothing is under way: the session may be quiet for long.
+void ArrivalLog::give_back() {
+  read_.give_back();
+  ahead_.give_back();
+  strays_ = std::vector<Kept>();
+  copies_ = std::vector<Span>();
 }
 
 std::size_t ArrivalLog::held() const {

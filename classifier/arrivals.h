@@ -121,6 +121,7 @@ class ArrivalLog {
 
   std::size_t ahead() const { return ahead_.size() + strays_.size(); }
   void add(Kept kept);
+  void give_back();
   bool take_ahead(Kept& kept);
   void compare(const Kept& kept, std::span<const char> bytes);
   void settle(std::span<const char> bytes);

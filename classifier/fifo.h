@@ -1,5 +1,5 @@
-// A queue in one block of memory, of which its user may look at every item. It gives a large block
-// back when it is empty, so that a quiet session does not keep what a busy moment took.
+// A queue in one block of memory, of which its user may look at every item. The block stays when
+// the queue is empty, until its user has no use for it in the near future.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@ namespace classifier {
 template <typename T>
 class Fifo {
  public:
-  // Of so many items the block is kept for the next ones.
-  static constexpr std::size_t kKept = 64;
+  // A block of so many items is not worth giving back.
+  static constexpr std::size_t kLittle = 8;
 
   bool empty() const { return head_ == items_.size(); }
   std::size_t size() const { return items_.size() - head_; }
@@ -34,14 +34,17 @@ class Fifo {
   void pop_front() {
     ++head_;
     if (empty()) return clear();
-    if (head_ < kKept || head_ * 2 < items_.size()) return;
+    if (head_ * 2 < items_.size()) return;
     items_.erase(items_.begin(), begin());
     head_ = 0;
   }
   void clear() {
     head_ = 0;
     items_.clear();
-    if (items_.capacity() > kKept) items_ = std::vector<T>();
+  }
+  // Requires: empty.
+  void give_back() {
+    if (items_.capacity() > kLittle) items_ = std::vector<T>();
   }
 
  private:

@@ -14,7 +14,7 @@
  * event, or anybody could fill the ring without a connection. Two packets of a true client are
  * passed by with them, because there is no socket yet that they could belong to: a SYN with data
  * (TCP Fast Open, RFC 7413), and a handshake's last ACK with data. Either is the first segment of
- * its stream, and no event stands for its bytes; so the watcher knows of it (Watch::client).
+ * its stream, and no event stands for its bytes: Watch::add_first_segment() knows it by that.
  */
 #include <linux/bpf.h>
 

@@ -12,10 +12,9 @@
 //     Off       no observer
 //
 // The kernel filter shows every packet that names this connection, and a stranger may have sent it
-// (capture/segments.bpf.c). One that TCP cannot take is passed by here: it lies megabytes from
-// where the stream is, or acknowledges what was not sent. Who knows neither number of the
-// connection would have to guess both. What is left of that kind is for classifier/arrivals.h to
-// tell.
+// (capture/segments.bpf.c). One that lies megabytes from where the stream is, or acknowledges
+// megabytes beside what the client's last segment did, is passed by here: who knows neither number
+// of the connection has to guess both. What else TCP refuses is for classifier/arrivals.h to tell.
 //
 // One worker's thread.
 #pragma once
