@@ -182,10 +182,11 @@ class SegmentChecker final : public Observer::Sink {
       const Arrival arrival{
           .offset = observer.client_offset(), .size = size, .time_ns = time += 1000};
       observer.segment(arrival);
+      observer.client(piece.bytes);
+      // Behind its bytes: one that comes in front of them contradicts the first.
       if (repeat && arrival.offset > 3) {
         observer.segment({.offset = arrival.offset - 3, .size = size + 1, .time_ns = time});
       }
-      observer.client(piece.bytes);
     }
   }
 

@@ -161,6 +161,8 @@ TEST_CASE("partial evidence from which nothing could be told is none") {
     trace.reason = row.reason;
     trace.path.mss = 1448;
     trace.size = 6000;
+    trace.landmarks.header_end = 300;
+    trace.landmarks.body_begin = 302;
     for (const auto size : row.segments) trace.segments.push_back({.size = size});
     const auto verdict = classifier::classify(trace, {}, nullptr);
     CHECK(filter::footing(trace, verdict.pattern) == row.expected);
