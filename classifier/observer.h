@@ -85,8 +85,10 @@ class Observer final : private SmtpTracker::Listener {
   std::uint64_t client_offset() const {
     return sealed_ ? sealed_->client_offset() : arrivals_.offset();
   }
-  // Bytes of memory that arrivals and records take.
-  std::size_t held() const { return sealed_ ? sealed_->held() : arrivals_.held(); }
+  // Bytes of memory that arrivals, records and waiting text take.
+  std::size_t held() const {
+    return sealed_ ? sealed_->held() : arrivals_.held() + tracker_.held();
+  }
   // Nothing is kept that a message of later on might need: none is under way. Under TLS nobody
   // knows that here.
   bool idle() const { return sealed_ || arrivals_.size() == 0; }

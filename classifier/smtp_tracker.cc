@@ -262,7 +262,7 @@ struct SmtpTracker::Impl {
     other_end.reset();
     held_used += parse(Bytes(held).subspan(held_used));
     if (phase != Phase::Held || held_used == held.size()) {
-      held.clear();
+      held = {};  // and its room: the session may be silent from here on
       held_used = 0;
     } else {
       doubt(Bytes(held).subspan(held_used));
@@ -743,6 +743,10 @@ bool SmtpTracker::all_answered() const {
 
 bool SmtpTracker::between_transactions() const {
   return impl_->between_transactions();
+}
+
+std::size_t SmtpTracker::held() const {
+  return impl_->held.capacity() + impl_->partial.capacity();
 }
 
 bool SmtpTracker::behind() const {

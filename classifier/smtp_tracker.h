@@ -115,6 +115,9 @@ class SmtpTracker {
   // and the server may have taken it, before on_message() is called.
   bool behind() const;
 
+  // Bytes of memory that the client's text takes, which waits for a reply or a line end.
+  std::size_t held() const;
+
   // How the client has talked so far; kept when the session is lost.
   const Dialogue& dialogue() const;
 

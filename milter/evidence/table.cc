@@ -120,10 +120,14 @@ void Table::lost(const SessionKey& session, Reason reason) {
   const std::lock_guard lock(place.mutex);
   Entry* entry = find_entry(place, session);
   if (entry == nullptr || entry->reason != Reason::None) return;
-  entry->reason = reason;
-  entry->sealed.reset();
-  entry->messages.clear();
-  entry->share.set(0);
+  give_up(*entry, reason);
+}
+
+void Table::give_up(Entry& entry, Reason reason) {
+  entry.reason = reason;
+  entry.sealed.reset();
+  entry.messages.clear();
+  entry.share.set(0);
 }
 
 // Whether nobody will ask about it any more: Postfix asks about messages that have ended.
@@ -210,6 +214,10 @@ void Table::expire(steady_clock::time_point now) {
     const std::lock_guard lock(place.mutex);
     for (auto port = place.ports.begin(); port != place.ports.end();) {
       auto& entries = port->second.entries;
+      for (Entry& entry : entries) {
+        const bool over = entry.forget_at != steady_clock::time_point::max();
+        if (over && budget_.has_to_go(entry.share)) give_up(entry, Reason::Overload);
+      }
       const auto gone =
           entries.remove_if([now](const Entry& entry) { return entry.forget_at <= now; });
       size_.fetch_sub(gone, std::memory_order_relaxed);

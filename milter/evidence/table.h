@@ -91,7 +91,8 @@ class Table {
   // The trace of the message in question, or why there is none.
   std::variant<classifier::Trace, classifier::Reason> find(const Question& question) const;
 
-  // Forgets closed sessions whose linger time is over.
+  // Forgets closed sessions whose linger time is over, and, where the budget is exceeded, what those
+  // keep that keep most.
   void expire(steady_clock::time_point now);
 
   std::size_t size() const { return size_.load(std::memory_order_relaxed); }
@@ -133,6 +134,7 @@ class Table {
   static std::variant<classifier::Trace, classifier::Reason> message_of(const Entry& entry,
                                                                         const Question& question);
   static bool unasked(const Entry& entry);
+  static void give_up(Entry& entry, classifier::Reason reason);
   static std::size_t footprint(const Ended& ended);
 
   const std::size_t max_sessions_;

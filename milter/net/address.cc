@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <sys/random.h>
 
 #include <charconv>
 #include <cstring>
@@ -197,16 +198,32 @@ std::string Network::print() const {
 
 }  // namespace net
 
+namespace {
+
+// Clients choose their addresses and ports, and might choose many that fall into one bucket: so the
+// hash has a secret, of this process, which nobody can compute such addresses without.
+struct Secret {
+  std::uint64_t words[4] = {0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
+                            0x2545f4914f6cdd1d};
+  // Without random numbers, which the kernel has from early in its start, the constants stay.
+  Secret() { (void)!::getrandom(words, sizeof words, GRND_NONBLOCK); }
+};
+
+// Both halves of a 128-bit product, which each bit of both factors has a part in.
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+}  // namespace
+
 std::size_t std::hash<net::Endpoint>::operator()(const net::Endpoint& endpoint) const noexcept {
-  // The port and the low address bytes differ most; a client chooses both, so mix them well.
+  static const Secret secret;
   std::uint64_t high = 0;
   std::uint64_t low = 0;
   std::memcpy(&high, endpoint.bytes().data(), 8);
   std::memcpy(&low, endpoint.bytes().data() + 8, 8);
-  std::uint64_t x = high * 0x9e3779b97f4a7c15ULL ^ low ^ (std::uint64_t{endpoint.port()} << 32);
-  x ^= x >> 30;
-  x *= 0xbf58476d1ce4e5b9ULL;
-  x ^= x >> 27;
-  x *= 0x94d049bb133111ebULL;
-  return static_cast<std::size_t>(x ^ (x >> 31));
+  const auto& word = secret.words;
+  return mix(mix(high ^ word[0], low ^ word[1]) ^ word[2], endpoint.port() ^ word[3]);
 }

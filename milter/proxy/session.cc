@@ -289,6 +289,7 @@ void Session::update_interest() {
 }
 
 void Session::on_tick(steady_clock::time_point now) {
+  watch_.on_tick();
   const auto idle = now - last_active_;
   const auto& limits = worker_.config().proxy;
   switch (state_) {

@@ -291,10 +291,14 @@ void Watch::expire() {
   judged_ = false;
 }
 
+void Watch::on_tick() {
+  if (observer_ && judged_) account();
+}
+
 void Watch::account() {
   share_.set(observer_->held());
   auto& shared = worker_.shared();
-  if (share_.bytes() <= evidence::Budget::kLittle || !shared.table.budget().exceeded()) return;
+  if (!shared.table.budget().has_to_go(share_)) return;
   shared.counters.overload_memory.fetch_add(1, std::memory_order_relaxed);
   stop(Reason::Overload);
 }

@@ -59,6 +59,8 @@ class Watch final : private classifier::Observer::Sink {
   // evidence is in the table.
   void client(std::span<const char> bytes);
   void server(std::span<const char> bytes);
+  // Called about once a second: a client that says nothing may keep too much, too.
+  void on_tick();
   // The session is over: what it has told stays in the table for a while.
   void close();
 

@@ -337,7 +337,7 @@ void Flow::close() {
 
 void Flow::account() {
   share_.set(observer_ ? observer_->held() : 0);
-  if (share_.bytes() <= evidence::Budget::kLittle || !shared_.table.budget().exceeded()) return;
+  if (!shared_.table.budget().has_to_go(share_)) return;
   ++shared_.counters.overload;
   lose(Reason::Overload);
 }

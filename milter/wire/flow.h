@@ -60,6 +60,8 @@ class Flow final : private classifier::Observer::Sink {
   void packet(const capture::WirePacket& packet);
   // Whether `syn` would begin another connection between the same ends, if the server takes it.
   bool reused_by(const capture::WirePacket& syn) const;
+  // Says what it keeps; what is too much for the process goes.
+  void account();
   // Both ends have ended it.
   bool over() const { return over_; }
 
@@ -99,7 +101,6 @@ class Flow final : private classifier::Observer::Sink {
   // Requires: an observer.
   bool behind() const;
   void close();
-  void account();
   void lose(classifier::Reason reason);
   void forget();
 

@@ -82,6 +82,8 @@ void Flows::expire(std::uint64_t now_ns) {
   while (!entries_.empty() && entries_.back().seen_ns + kMost < now_ns) {
     erase(std::prev(entries_.end()));
   }
+  if (!shared_.table.budget().exceeded()) return;
+  for (Entry& entry : entries_) entry.flow.account();
 }
 
 }  // namespace wire

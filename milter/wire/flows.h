@@ -32,7 +32,7 @@ class Flows final : public capture::WireTap::Sink {
                 static_cast<std::uint64_t>(max_session_time.count())} {}
 
   void packet(const capture::WirePacket& packet) override;
-  // Forgets those that said nothing for kMostSilence. `now_ns`: CLOCK_MONOTONIC.
+  // Forgets those that said nothing for kMostSilence, and what is kept beyond the budget. `now_ns`: CLOCK_MONOTONIC.
   void expire(std::uint64_t now_ns);
 
   std::size_t size() const { return index_.size(); }

@@ -435,6 +435,35 @@ TEST_CASE("traces count against the budget; beyond it a message is told of witho
   CHECK(table.budget().used() == 0);
 }
 
+TEST_CASE("beyond the budget the largest shares have to go, and the small ones stay") {
+  evidence::Budget budget(1'000'000);
+  std::vector<evidence::Budget::Share> hoards;
+  for (int i = 0; i < 10; ++i) hoards.emplace_back(budget).set(100'000);
+  evidence::Budget::Share honest(budget);
+  honest.set(20'000);
+  CHECK(budget.exceeded());
+  CHECK_FALSE(budget.has_to_go(honest));
+  CHECK(budget.has_to_go(hoards.front()));
+  hoards.front().set(0);
+  CHECK_FALSE(budget.exceeded());
+  CHECK_FALSE(budget.has_to_go(hoards.back()));
+}
+
+TEST_CASE("beyond the budget a closed session that keeps much is forgotten before its time") {
+  Table table(10, seconds(60), 10'000);
+  table.open(kSession);
+  ObservedMessage large = message(1);
+  large.trace.segments.resize(200);
+  table.publish(kSession, std::move(large));
+  table.close(kSession, kNow);
+  table.expire(kNow);
+  CHECK(found(table) == 1);
+  evidence::Budget::Share others(table.budget());
+  others.set(9'000);
+  table.expire(kNow);
+  CHECK(missing(table) == Reason::Overload);
+}
+
 TEST_CASE("the budget is given back whatever way a trace goes") {
   Table table(10, seconds(60), 1'000'000);
   std::shared_ptr<evidence::Sealed> sealed;
