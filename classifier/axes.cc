@@ -228,7 +228,7 @@ WriterReading decide_writer(const Findings& f, Reasons& why) {
 // Whether nothing is missing up to the header's end; where that is not known, up to the message's.
 // Under TLS the records tell of the writes, and they are read from the stream.
 bool header_seen(const Trace& trace) {
-  if (trace.state == State::Complete || !trace.records.empty()) return true;
+  if (!trace.records.empty()) return true;
   const Landmarks& marks = trace.landmarks;
   const std::uint64_t header = std::max(marks.header_end, marks.body_begin);
   std::uint64_t seen = 0;
@@ -273,7 +273,8 @@ WriterReading read_writer(const Trace& trace, const Writes& writes, const Featur
   WriterReading result = decide_writer(findings, why);
   // The first cuts tell most. Where a program cut inside its header lines is seen in what is there;
   // that it did not is not.
-  if (result.writer != Writer::Template && !header_seen(trace)) {
+  const bool partial = trace.state == State::Partial;
+  if (partial && result.writer != Writer::Template && !header_seen(trace)) {
     why.add(Because::HeaderHole);
     return {};
   }
@@ -299,7 +300,7 @@ WriterReading read_writer(const Trace& trace, const Writes& writes, const Featur
   }
   if (writes.segment.other != 0 && trace.records.empty()) doubt += kMovingDoubt;
   if (trace.via == Via::Read) doubt += kReadDoubt;
-  if (trace.state == State::Partial) doubt += kPartialDoubt;
+  if (partial) doubt += kPartialDoubt;
   result.strength = 1 - std::min(doubt, kMostDoubt);
   return result;
 }

@@ -23,6 +23,8 @@ using classifier::Via;
 // Further from where the stream is no segment is taken: more than the largest receive window that
 // Linux gives by default (tcp_rmem, 6 MB).
 constexpr std::int64_t kFarSegment = 16 << 20;
+// The same as long as the client has not spoken: a window that nobody has scaled yet.
+constexpr std::int64_t kFarFirstSegment = 1 << 16;
 // By so much the client may be behind with acknowledging the server's replies, or be ahead of what
 // its last segment said.
 constexpr std::int32_t kFarAck = 1 << 20;
@@ -193,7 +195,8 @@ std::int64_t Watch::place(const capture::SegmentEvent& event) const {
 bool Watch::credible(const capture::SegmentEvent& event, std::int64_t place) {
   const auto here = static_cast<std::int64_t>(observer_->client_offset());
   const std::int64_t end = place + event.size;
-  if (place > here + kFarSegment || end < here - kFarSegment) return false;
+  const std::int64_t far = acked_ ? kFarSegment : kFarFirstSegment;
+  if (place > here + far || end < here - far) return false;
   if (acked_) {
     const auto away = static_cast<std::int32_t>(event.ack - *acked_);
     if (away > kFarAck || away < -kFarAck) return false;

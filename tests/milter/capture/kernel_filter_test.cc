@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/forged.h"
 #include "tests/support/loopback.h"
 
 namespace {
@@ -87,6 +88,8 @@ TEST_CASE("the events of a large write cover its bytes without gap or overlap") 
   REQUIRE(seen.events.size() > 1);
   std::uint32_t next = seen.events[0].seq;
   for (const auto& event : seen.events) {
+    // On a slow machine a segment may be sent again.
+    if (static_cast<std::int32_t>(event.seq + event.size - next) <= 0) continue;
     CHECK(event.seq == next);
     next += event.size;
   }
@@ -130,22 +133,8 @@ TEST_CASE("a quarter of the ring wakes whoever waits for it") {
 
 TEST_CASE("packets of nobody's connection make no event") {
   Pair pair(1 << 16);
-  const net::Fd raw(socket(AF_INET, SOCK_RAW, IPPROTO_TCP));
-  REQUIRE(raw);
-  sockaddr_storage to{};
-  const socklen_t size = pair.listener.address.fill(to);
-  // An ACK with a byte of payload; the checksum is TCP's to look at, the filter runs before.
-  tcphdr header{};
-  header.source = htons(9);
-  header.dest = htons(pair.listener.address.port());
-  header.doff = 5;
-  header.ack = 1;
-  std::string packet(reinterpret_cast<const char*>(&header), sizeof header);
-  packet += 'x';
-  for (int i = 0; i < 100; ++i) {
-    REQUIRE(sendto(raw.get(), packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&to),
-                   size) == static_cast<ssize_t>(packet.size()));
-  }
+  const auto nobody = *net::Endpoint::parse("127.0.0.1:9");
+  for (int i = 0; i < 100; ++i) support::forge(nobody, pair.listener.address, {});
   support::send_all(pair.client.get(), "NOOP\r\n");
   REQUIRE(support::read_exactly(pair.server.get(), 6).size() == 6);
   Collected seen;

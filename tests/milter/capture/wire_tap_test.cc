@@ -4,12 +4,12 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/socket.h>
 
 #include <catch2/catch.hpp>
 #include <string>
 #include <vector>
 
+#include "tests/support/forged.h"
 #include "tests/support/loopback.h"
 #include "tests/support/tls_stream.h"
 
@@ -157,30 +157,6 @@ TEST_CASE("other ports and our own connections to others are not passed") {
   CHECK(pair.seen.all.empty());
 }
 
-namespace {
-
-// By somebody who knows the ends of the connection. TCP refuses it: it has no checksum.
-void forge(const Pair& pair, std::uint32_t seq, std::uint32_t ack, bool syn = false) {
-  const net::Fd raw(net::check(socket(AF_INET, SOCK_RAW, IPPROTO_TCP), "raw socket"));
-  sockaddr_storage to{};
-  const socklen_t size = pair.listener.address.fill(to);
-  tcphdr header{};
-  header.source = htons(support::local_address(pair.client.get()).port());
-  header.dest = htons(pair.listener.address.port());
-  header.seq = htonl(seq);
-  header.ack_seq = htonl(ack);
-  header.doff = 5;
-  header.ack = !syn;
-  header.syn = syn;
-  const std::string packet =
-      std::string(reinterpret_cast<const char*>(&header), sizeof header) + "x";
-  net::check(static_cast<int>(sendto(raw.get(), packet.data(), packet.size(), 0,
-                                     reinterpret_cast<sockaddr*>(&to), size)),
-             "send a forged packet");
-}
-
-}  // namespace
-
 TEST_CASE("a client's packets are passed where the server's numbers let them be taken") {
   Pair pair;
   pair.server_says("220 mx\r\n");
@@ -208,7 +184,8 @@ TEST_CASE("a client's packets are passed where the server's numbers let them be 
   for (const Row& row : rows) {
     INFO(row.label);
     pair.seen.all.clear();
-    forge(pair, row.seq, row.ack);
+    support::forge(support::local_address(pair.client.get()), pair.listener.address,
+                   {.seq = row.seq, .ack = row.ack});
     pair.look();
     CHECK(pair.seen.said(false).size() == (row.passed ? 1 : 0));
   }
@@ -219,7 +196,8 @@ TEST_CASE("a stranger's SYN is passed, and the connection goes on as before") {
   pair.client_says("DATA\r\n");
   pair.server_says("354 End data\r\n");
   pair.client_says(std::string(50, 'a'));
-  forge(pair, 4711, 0, true);
+  support::forge(support::local_address(pair.client.get()), pair.listener.address,
+                 {.seq = 4711, .syn = true});
   pair.client_says(std::string(50, 'b'));
   pair.look();
   const auto said = pair.seen.said(false);

@@ -23,6 +23,7 @@
 #include <variant>
 
 #include "milter/net/proxy_protocol.h"
+#include "tests/support/forged.h"
 #include "tests/support/loopback.h"
 
 using namespace std::chrono_literals;
@@ -528,6 +529,47 @@ TEST_CASE("urgent data ends the observing, and the stream is as it is without us
     talk_to_data(client, server);
     if (in_text) REQUIRE(send(client.get(), "!", 1, MSG_OOB) == 1);
     CHECK(reason(message(bed, client, server)) == classifier::Reason::Lost);
+  }
+}
+
+TEST_CASE("packets that TCP refuses do no harm by strangers, and hide what they lie over") {
+  struct Row {
+    const char* label;
+    bool greeted;  // the client has spoken
+    std::uint32_t ahead, acknowledges_more;
+    bool urgent;
+    bool harmless;
+  };
+  const Row rows[] = {
+      {"far ahead", true, 17U << 20, 0, false, true},
+      {"far behind", true, -(17U << 20), 0, false, true},
+      {"over the message, but acknowledges anything", true, 0, 1U << 30, false, true},
+      {"urgent, but acknowledges anything", true, 0, 1U << 30, true, true},
+      {"urgent, before the client speaks", false, 1U << 20, 1U << 30, true, true},
+      {"over the message", true, 0, 0, false, false},
+      {"over a part of it", true, 10, 0, false, false},
+      {"behind it", true, 1000, 0, false, true},
+  };
+  for (const Row& row : rows) {
+    INFO(row.label);
+    Bed bed("127.0.0.1", true);
+    const auto client = support::connect_to(bed.address);
+    const auto server = bed.accept_session(client);
+    const auto stranger = [&] {
+      const auto numbers = support::numbers_of(client.get());
+      support::forge(support::local_address(client.get()), bed.address,
+                     {.seq = numbers.sends + row.ahead,
+                      .ack = numbers.takes + row.acknowledges_more,
+                      .urgent = row.urgent});
+    };
+    if (!row.greeted) stranger();
+    talk_to_data(client, server);
+    if (row.greeted) stranger();
+    const auto found = message(bed, client, server);
+    REQUIRE(observed(found));
+    const auto& trace = std::get<classifier::Trace>(found);
+    CHECK(trace.segments.size() == (row.harmless ? 1 : 0));
+    CHECK(trace.reason == (row.harmless ? classifier::Reason::None : classifier::Reason::Dropped));
   }
 }
 
