@@ -103,6 +103,8 @@ Answer exchange(const std::string& path, const std::string& question, millisecon
   return read_line(fd, deadline);
 }
 
+}  // namespace
+
 // A trace of a message that was judged before would put one message's pattern on another: refused.
 Trace read_answer(std::string_view line, std::uint32_t after) {
   constexpr std::string_view kTrace = "trace ";
@@ -117,8 +119,6 @@ Trace read_answer(std::string_view line, std::uint32_t after) {
   }
   return classifier::unobserved(Reason::Error, after + 1);
 }
-
-}  // namespace
 
 Trace Client::ask(const Question& question) const {
   const Answer answer = exchange(socket_, print(question) + '\n', timeout_);

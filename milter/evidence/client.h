@@ -3,12 +3,18 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "classifier/trace.h"
 #include "milter/evidence/question.h"
 
 namespace evidence {
+
+// What an observer's line, without its end, says about a message behind number `after`. Error, where
+// it is no answer, or one about another message.
+classifier::Trace read_answer(std::string_view line, std::uint32_t after);
 
 class Client {
  public:
