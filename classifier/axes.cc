@@ -103,6 +103,12 @@ WriterReading as_blocks(const Findings& f, Reasons& why) {
   return result;
 }
 
+// A cut inside of a header line, or at a buffer's end, is made by a writer of its own, whatever else
+// is cut.
+bool tells_alone(Place place) {
+  return place == Place::HeaderMiddle || place == Place::Grid;
+}
+
 std::uint32_t line_cuts(const Features& features) {
   return features.at(Place::FirstField) + features.at(Place::FirstLine) +
          features.at(Place::HeaderLine) + features.at(Place::BodyLine);
@@ -208,6 +214,8 @@ WriterReading without_cuts(const Findings& f, Reasons& why) {
 }
 
 WriterReading decide_writer(const Findings& f, Reasons& why) {
+  // The first write's end may be one of these, and it is what tells.
+  if (f.features.untold != 0 && (f.first == nullptr || !tells_alone(f.first->place))) return {};
   if (f.first == nullptr) return without_cuts(f, why);
   if (f.features.block != 0 && f.features.on_grid != 0) {
     const bool landmark = f.first->place == Place::HeaderEnd ||

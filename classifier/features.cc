@@ -272,23 +272,25 @@ struct Range {
 };
 
 // By what the milter has told of the text's lines. Nothing: the cut may be at the end of a line or
-// beside it, and tells of neither.
-std::optional<Place> shown_place(const Landmarks& marks, const Range& range, std::uint32_t run) {
+// of the header, or beside it, and tells of neither. What misses is most often in the body; so a
+// cut that is just where a line ends, as it was shown, is there.
+std::optional<Place> shown_place(const Landmarks& marks, std::uint32_t offset, const Range& range,
+                                 std::uint32_t run) {
   if (ends_buffer(run)) return Place::Grid;
-  if (range.has(marks.header_end) || range.has(marks.body_begin)) return Place::HeaderEnd;
-  if (range.begin > marks.header_end) return Place::BodyMiddle;
-  if (!range.exact()) {
-    const Range held_back{range.begin, range.end + kHeldBack};
-    if (held_back.has_end_of_line(marks)) return std::nullopt;
-    return Place::HeaderMiddle;
-  }
-  const std::uint32_t offset = range.begin;
+  if (offset == marks.header_end || offset == marks.body_begin) return Place::HeaderEnd;
+  if (offset > marks.header_end && range.begin > marks.body_begin) return Place::BodyMiddle;
   if (!marks.fields.empty() && marks.fields.front().end == offset) return Place::FirstField;
+  const auto ends_line = [&](std::uint32_t begin, std::uint32_t end) {
+    return Range{begin, end}.has_end_of_line(marks);
+  };
   for (std::uint32_t left = 0; left <= 2; ++left) {
     if (marks.first_line_end == offset + left) return Place::FirstLine;
   }
-  const Range held_back{offset, offset + kHeldBack};
-  return held_back.has_end_of_line(marks) ? Place::HeaderLine : Place::HeaderMiddle;
+  if (ends_line(offset, offset + (range.exact() ? kHeldBack : 0))) return Place::HeaderLine;
+  if (range.exact()) return offset < marks.header_end ? Place::HeaderMiddle : Place::BodyMiddle;
+  const bool header_ends = range.end + kHeldBack >= marks.header_end;
+  if (header_ends || ends_line(range.begin, range.end + kHeldBack)) return std::nullopt;
+  return Place::HeaderMiddle;
 }
 
 // How far a cut behind `records` records may lie from where it seems to.
@@ -328,8 +330,8 @@ bool bears_out(const Trace& trace, const Writes& writes, SealedShape shape) {
       return writes.boundaries.size() >= kManyLines &&
              std::none_of(writes.boundaries.begin(), writes.boundaries.end(),
                           [&](const Boundary& boundary) {
-                            return shown_place(marks, range_at(boundary), boundary.offset) ==
-                                   Place::HeaderMiddle;
+                            return shown_place(marks, boundary.offset, range_at(boundary),
+                                               boundary.offset) == Place::HeaderMiddle;
                           });
     case SealedShape::HeadersApart:
       return ends_header(writes.boundaries.front());
@@ -377,7 +379,7 @@ void extract_sealed(const Trace& trace, const Writes& writes, Features& features
     if (by_shape) return std::optional(sealed_place(features.shape, index, boundary.offset));
     if (!shown) return std::optional(ends_buffer(run) ? Place::Grid : Place::BodyMiddle);
     const Range range = range_of(trace, boundary.offset, boundary.segment + 1);
-    return shown_place(trace.landmarks, range, run);
+    return shown_place(trace.landmarks, boundary.offset, range, run);
   };
   BufferStart start{.lead = trace.records.front().before};
   for (std::size_t i = 0; i < writes.boundaries.size(); ++i) {
@@ -392,7 +394,10 @@ void extract_sealed(const Trace& trace, const Writes& writes, Features& features
                                        : chunk    ? Place::Chunk
                                                   : place_at(boundary, i, run);
     if (chunk) start = {boundary.offset, trace.records[boundary.segment + 1].before};
-    if (!place) continue;  // nobody knows what it is the end of
+    if (!place) {
+      ++features.untold;
+      continue;
+    }
     features.cuts.push_back({boundary.offset, *place, boundary.confidence, run});
     ++features.places[static_cast<int>(*place)];
   }

@@ -24,6 +24,8 @@ constexpr std::uint32_t kFieldMiss = 1;
 // A policy service adds a few fields; cleanup(8) at most From, To, Date and Message-Id, each for
 // the message and for a resent one.
 constexpr std::size_t kMostTop = 8;
+// As likely as two at an end is one in the middle, by a header check.
+constexpr std::size_t kLone = 2;
 constexpr std::size_t kMostEnd = 8;
 
 constexpr std::uint64_t kMailFrom = std::string_view("MAIL FROM:").size() + kCrLf;
@@ -103,7 +105,7 @@ bool body_contradicts(const ShownSizes& shown, const SeenSizes& seen) {
 
 struct Explained {
   Added added;
-  std::size_t fields = SIZE_MAX;  // how many were added
+  std::size_t fields = SIZE_MAX;  // how many were added, or count for as many
   bool twice = false;             // another explanation is as good
 };
 
@@ -211,7 +213,7 @@ std::optional<Added> explain(const ShownSizes& shown, std::uint64_t size, Transf
       if (i < fields.size()) top += fields[i];
     }
     for (std::size_t i = 1; i + 1 < fields.size(); ++i) {
-      if (fields[i] == added) consider({.lone = i, .blank = blank}, 1, best);
+      if (fields[i] == added) consider({.lone = i, .blank = blank}, kLone, best);
     }
   }
   if (best.fields == SIZE_MAX || best.twice) return std::nullopt;

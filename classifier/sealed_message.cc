@@ -81,12 +81,16 @@ struct Search {
     const std::size_t count = turns.kept.size();
     return count > 1 && is_four_letters(*turns.kept[count - 2], 0);
   }
+  // What may have been said with the greeting.
+  std::uint64_t greeting() const {
+    return turns.greeting - std::min(turns.greeting, shown.greeting);
+  }
   // Whether the message in question may lie in front of turn number `index`: beside the commands,
   // as much was said.
   bool may_be_in_front(std::size_t index) const {
     const std::uint64_t commands = envelope() + kFourLetters;
     const std::uint64_t size = shown.body ? size_by_bdat(shown) : shown.header;
-    return envelope() != 0 && in_front(index) + turns.greeting >= commands + size;
+    return envelope() != 0 && in_front(index) + greeting() >= commands + size;
   }
   std::uint64_t in_front(std::size_t index) const {
     std::uint64_t bytes = turns.forgotten;
@@ -130,14 +134,43 @@ std::optional<SealedMessage> place_data(const Search& search) {
     message.data_ahead = message.early = front != 0;
     return message;
   };
-  if (size == shown || size == shown + kFourLetters) return place(shown);
+  // Six bytes behind early text may be QUIT, or the text was a chunk and its command is longer.
+  const bool quit = size > kFourLetters && turn.records.back().plain == kFourLetters;
+  if (size == shown) return place(shown);
+  if (size == shown + kFourLetters && (front == 0 || quit)) return place(shown);
   // The next transaction (RFC 2920), where it begins a record.
   if (size > shown && begins_record(turn, front + shown)) return place(shown);
-  const bool quit = size > kFourLetters && turn.records.back().plain == kFourLetters;
   for (const std::uint64_t bytes : {quit ? size - kFourLetters : size, size}) {
     if (explain(search.shown, bytes, Transfer::Data)) return place(bytes);
   }
   return std::nullopt;
+}
+
+// Text whose first part came with DATA, and the rest when 354 had been said: all that was said
+// since the message before is the envelope, DATA, the text, and perhaps QUIT.
+//
+//     DATA,399 │ 29 2817          DATA,399 │ 29 2817 6
+std::optional<SealedMessage> place_spread_data(const Search& search) {
+  if (search.envelope() == 0 || search.turns.forgotten != 0) return std::nullopt;
+  const std::uint64_t commands = search.envelope() + kFourLetters;
+  const std::uint64_t size = size_by_data(search.shown);
+  const std::uint64_t all = search.said() + search.last().bytes;
+  if (all != commands + size && all != commands + size + kFourLetters) return std::nullopt;
+  SealedMessage message;
+  message.window = Window::Exact;
+  message.data_ahead = message.early = true;
+  message.quit_with_dot = all != commands + size;
+  std::uint64_t skip = commands;
+  std::uint64_t left = size;
+  for (const Turn* turn : search.turns.kept) {
+    if (!turn->whole()) return std::nullopt;
+    const std::uint64_t front = std::min(skip, turn->bytes);
+    const std::uint64_t some = std::min(left, turn->bytes - front);
+    if (some != 0) append(*turn, front, some, message);
+    skip -= front;
+    left -= some;
+  }
+  return message;
 }
 
 // From the end backwards; `behind` bytes of QUIT follow the last chunk. In front of the first one's
@@ -158,7 +191,7 @@ std::vector<Chunk> find_chunks(const Search& search, std::uint32_t behind) {
       const bool fits = front == 0 || front == envelope || front + said == envelope;
       // What was said in front may be all commands of this chunk, and the turn begins with its
       // text.
-      const bool said_before = envelope != 0 && said + search.turns.greeting >= envelope + command;
+      const bool said_before = envelope != 0 && said + search.greeting() >= envelope + command;
       if (!fits || said_before) return {};
       chunks.push_back({&turn, bytes - left, left});
       return chunks;
@@ -192,7 +225,7 @@ std::vector<Chunk> find_spread_chunk(const Search& search, std::uint32_t behind)
       continue;
     }
     if (turn.bytes - left != commands) return {};
-    if (search.in_front(i) + search.turns.greeting >= commands) return {};
+    if (search.in_front(i) + search.greeting() >= commands) return {};
     parts.push_back({&turn, commands, left - not_text});
     return parts;
   }
@@ -255,7 +288,7 @@ std::optional<SealedMessage> place_shown_with_more(const Search& search) {
   const std::uint64_t envelope = search.envelope();
   if (envelope == 0 || said > envelope) return std::nullopt;
   const bool quit = turn.bytes > kFourLetters && turn.records.back().plain == kFourLetters;
-  if (said + search.turns.greeting >= envelope + chunk_command(0, true)) return std::nullopt;
+  if (said + search.greeting() >= envelope + chunk_command(0, true)) return std::nullopt;
   const std::uint64_t front = envelope - said;
   const std::uint64_t taken = front + (quit ? kFourLetters : 0);
   if (turn.bytes <= taken) return std::nullopt;
@@ -281,6 +314,7 @@ std::optional<SealedMessage> place_data_or_chunks(const Search& search, bool may
   if (may_be_data && data_said) found = place_data(search);
   if (!found) found = place_chunks(search);
   if (!found && may_be_data && !data_said) found = place_data(search);
+  if (!found && may_be_data) found = place_spread_data(search);
   return found;
 }
 

@@ -51,6 +51,7 @@ bool read_item(std::string_view key, std::string_view value, Question& question)
   if (key == "mail") return read_sizes(value, EnvelopeSizes::kMostMail, shown.envelope.mail);
   if (key == "rcpt") return read_sizes(value, EnvelopeSizes::kMostRcpt, shown.envelope.rcpt);
   if (key == "envelope") return read_number(value, shown.envelope.total);
+  if (key == "greeting") return read_number(value, shown.greeting);
   if (key == "more") return shown.envelope.more = value == "yes";
   if (key == "header") return read_number(value, shown.header);
   if (key == "fields") return read_sizes(value, ShownSizes::kMostFields, shown.fields);
@@ -74,6 +75,7 @@ std::string print(const Question& question) {
   if (question.server) add("server", question.server->print());
   if (question.began) add("began", question.began->time_since_epoch().count());
   add("after", question.after);
+  if (shown.greeting != 0) add("greeting", shown.greeting);
   add_sizes("mail", shown.envelope.mail);
   add_sizes("rcpt", shown.envelope.rcpt);
   if (shown.envelope.more) add("more", "yes");

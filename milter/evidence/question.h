@@ -1,7 +1,7 @@
 // What the filter asks an observing process, and its one text form.
 //
-//     get client=192.0.2.7:40112 server=198.51.100.25:25 began=81234567890 after=0 mail=38
-//         rcpt=31,33 envelope=102 header=610 fields=70,40,22 body=4808 dots=2
+//     get client=192.0.2.7:40112 server=198.51.100.25:25 began=81234567890 after=0
+//         greeting=22 mail=38 rcpt=31,33 envelope=102 header=610 fields=70,40,22 body=4808 dots=2
 //
 // All in one line, items in any order. Only `client` and `after` must be there; what is missing is
 // not known and is compared with nothing. A question has at most kMostText bytes; a longer list of

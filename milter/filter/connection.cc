@@ -186,11 +186,14 @@ void Connection::judge(const Message& message, const config::Config& settings,
   // this count the next question would be answered with the trace of the one before.
   const std::uint32_t after = judged_++;
   if (client_) {
+    constexpr std::string_view kEhlo = "EHLO \r\n";
+    classifier::ShownSizes shown = message.shown.sizes();
+    if (!helo_.empty()) shown.greeting = kEhlo.size() + helo_.size();
     result.trace = source.ask({.client = *client_,
                                .server = server_,
                                .began = began_,
                                .after = after,
-                               .shown = message.shown.sizes()});
+                               .shown = std::move(shown)});
   } else {
     result.trace = classifier::unobserved(classifier::Reason::NoSession, after + 1);
   }

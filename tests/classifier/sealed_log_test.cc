@@ -140,7 +140,7 @@ namespace {
 
 // 25 + 32 bytes of commands.
 ShownSizes shown(std::uint64_t header, std::uint64_t body) {
-  ShownSizes sizes{.header = header, .body = body};
+  ShownSizes sizes{.header = header, .body = body, .greeting = 23};
   sizes.envelope.add_mail(13);
   sizes.envelope.add_rcpt(22);
   REQUIRE(sizes.envelope.total == 57);
@@ -198,6 +198,17 @@ TEST_CASE("records of turns that nobody asks about are kept up to the limit of o
   Session session(64);
   for (int i = 0; i < 40; ++i) session.turn(std::initializer_list<std::size_t>{9, 9, 9, 9});
   CHECK(session.log.held() < 64 * 2 * 64);
+}
+
+TEST_CASE("the first message of a session may be a chunk, whose command is shorter than EHLO") {
+  Session session;
+  session.turn({25});
+  session.turn({32});
+  session.client(session.tls.plain({15 + 900}));
+  const auto trace = session.trace(shown(200, 700));
+  REQUIRE(trace);
+  CHECK(trace->transfer == Transfer::Bdat);
+  CHECK(trace->size == 900);
 }
 
 TEST_CASE("messages of a session are found one after the other, by DATA and by BDAT") {

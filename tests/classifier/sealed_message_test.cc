@@ -338,6 +338,18 @@ TEST_CASE("text that came with DATA begins behind the commands") {
   CHECK(joined.records[0].before == 6);
 }
 
+TEST_CASE("text that begins with DATA and goes on behind 354 is found where all is explained") {
+  const SealedMessage found = Said({{22}, {42}, {6 + 399}, {4716}}).place(shown(304, 4808));
+  CHECK(found.window == Window::Exact);
+  CHECK(found.early);
+  CHECK(sizes(found) == Sizes{399, 4716});
+  CHECK(found.spans.size() == 2);
+  const SealedMessage quit = Said({{64 + 6, 399}, {4716, 6}}).place(shown(304, 4808));
+  CHECK(quit.quit_with_dot);
+  CHECK(sizes(quit) == Sizes{399, 4716});
+  CHECK(Said({{70, 399}, {4716, 70}}).reason(shown(304, 4808)) == Reason::Ambiguous);
+}
+
 TEST_CASE("what was said beyond the commands may be text, unless DATA had a turn of its own") {
   // A blank behind a colon, RSET, NOOP.
   CHECK(Said({{22}, {43}, {6}, {5115}}).place(shown(304, 4808)).window == Window::Exact);

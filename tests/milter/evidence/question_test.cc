@@ -13,7 +13,7 @@ Question full() {
                     .server = *net::Endpoint::parse("[2001:db8::25]:25"),
                     .began = evidence::steady_clock::time_point(std::chrono::nanoseconds(812345)),
                     .after = 3};
-  question.shown = {.header = 610, .fields = {70, 40, 22}, .body = 4808, .dots = 2};
+  question.shown = {.header = 610, .fields = {70, 40, 22}, .body = 4808, .dots = 2, .greeting = 22};
   question.shown.envelope.add_mail(26);
   question.shown.envelope.add_rcpt(21);
   question.shown.envelope.add_rcpt(23);
@@ -24,7 +24,8 @@ Question full() {
 
 TEST_CASE("a question is read as it was printed") {
   CHECK(print(full()) ==
-        "get client=192.0.2.7:40112 server=[2001:db8::25]:25 began=812345 after=3 mail=38 "
+        "get client=192.0.2.7:40112 server=[2001:db8::25]:25 began=812345 after=3 greeting=22 "
+        "mail=38 "
         "rcpt=31,33 envelope=102 header=610 fields=70,40,22 body=4808 dots=2");
   CHECK(parse_question(print(full())) == full());
   const Question least{.client = *net::Endpoint::parse("[2001:db8::1]:25")};
