@@ -34,7 +34,7 @@ void ArrivalLog::keep(const Arrival& arrival) {
        .time_ns = arrival.time_ns,
        .size = arrival.size,
        .count = arrival.count,
-       .order = order_++,
+       .order = arrival.opening ? 0 : order_++,
        .push = arrival.push});
 }
 

@@ -49,6 +49,7 @@ struct Arrival {
   std::uint32_t count = 1;    // segments joined (Via::Read)
   std::uint64_t time_ns = 0;  // any monotonic clock
   bool push = false;
+  bool opening = false;  // came before all others, whenever it is told of
 };
 
 class ArrivalLog {
@@ -137,7 +138,7 @@ class ArrivalLog {
   std::vector<Kept> strays_;  // not read yet: those that came out of order; a heap, first on top
   std::vector<Span> copies_;  // bytes that came again after they were read
   std::uint64_t offset_ = 0;
-  std::uint32_t order_ = 0;
+  std::uint32_t order_ = 1;  // of the next one; 0 is the opening one's
   // What encloses the arrivals that were not kept: more than a message's, more than may wait.
   Span over_limit_;
   Span over_ahead_;

@@ -107,6 +107,14 @@ struct Chunk {
   bool goes_on = false;  // began in the turn before
 };
 
+// Whether the last turn can also be a chunk with its command, `front` bytes of the envelope before
+// it and QUIT or nothing behind it. `BDAT 900 LAST` is as long as `DATA`, the dot line and QUIT.
+bool may_be_chunk(const Search& search, std::uint64_t front) {
+  const std::uint64_t size = size_by_bdat(search.shown);
+  const std::uint64_t bytes = front + chunk_command(size, true) + size;
+  return search.last().bytes == bytes || search.last().bytes == bytes + kFourLetters;
+}
+
 // Where text that came with DATA, or may have, begins and ends. RFC 5321 has the client wait for
 // 354; then all commands were said in turns in front, and the text begins with the turn. What was
 // said in front beyond the commands may be text, and bytes at the turn's end the next commands
@@ -123,6 +131,7 @@ std::optional<SealedMessage> place_data(const Search& search) {
   if (front < kFourLetters) front = 0;  // command lines that ended in LF alone
   const bool more = commands != 0 && said > commands;
   if (more && !search.data_alone()) return std::nullopt;
+  if (front != 0 && may_be_chunk(search, front - kFourLetters)) return std::nullopt;
   if (turn.bytes <= front) return std::nullopt;
   const std::uint64_t size = turn.bytes - front;
   const std::uint64_t shown = size_by_data(search.shown);

@@ -35,6 +35,7 @@ struct TcpPacket {
   static constexpr std::uint8_t kRst = 0x04;
   static constexpr std::uint8_t kPsh = 0x08;
   static constexpr std::uint8_t kAck = 0x10;
+  static constexpr std::uint8_t kUrg = 0x20;
 
   TcpEnd from;
   TcpEnd to;

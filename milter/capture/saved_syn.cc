@@ -23,6 +23,7 @@ std::uint32_t get32(Bytes bytes, std::size_t at) {
 struct Ip {
   int version = 4;
   std::size_t header = 0;  // bytes in front of the TCP header
+  std::size_t length = 0;  // of the whole packet, as the header says
   int ttl = 0;
   std::size_t options = 0;
   std::string quirks;
@@ -41,6 +42,7 @@ std::optional<Ip> parse_v4(Bytes packet) {
   if (ip.header < 20 || packet.size() < ip.header + 20 || packet[9] != IPPROTO_TCP) {
     return std::nullopt;
   }
+  ip.length = get16(packet, 2);
   ip.ttl = packet[8];
   ip.options = ip.header - 20;
   const bool dont_fragment = packet[6] & 0x40;
@@ -64,6 +66,7 @@ std::optional<Ip> parse_v6(Bytes packet) {
   Ip ip;
   ip.version = 6;
   ip.header = 40;
+  ip.length = ip.header + get16(packet, 4);
   ip.ttl = packet[7];
   if (packet[1] & 0x0f || packet[2] || packet[3]) add(ip.quirks, "flow");
   if (packet[1] & 0x30) add(ip.quirks, "ecn");
@@ -152,7 +155,7 @@ std::optional<Syn> parse_syn(std::span<const std::uint8_t> packet) {
   out.destination = ip->destination;
   out.signature = fmt::format("{}:{}:{}:{}:{},{}:{}:{}:{}", ip->version, ip->ttl, ip->options,
                               options.mss, get16(tcp, 14), options.scale, options.layout,
-                              ip->quirks, tcp.size() > header ? "+" : "0");
+                              ip->quirks, ip->length > ip->header + header ? "+" : "0");
   return out;
 }
 

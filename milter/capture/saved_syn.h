@@ -20,7 +20,8 @@ struct Syn {
   net::Endpoint destination;  // whom the client called
   // version:ttl:olen:mss:window,scale:options:quirks:payload, in the words of p0f's raw_sig, but
   // with the received TTL where p0f guesses the initial one and the distance:
-  // "4:63:0:1460:64240,7:mss,sok,ts,nop,ws:df,id+:0"
+  // "4:63:0:1460:64240,7:mss,sok,ts,nop,ws:df,id+:0". Whether there was payload (TCP Fast Open) the
+  // IP header tells: what is kept of a SYN ends with its headers.
   std::string signature;
 };
 

@@ -108,6 +108,8 @@ void TcpFlow::packet(const TcpPacket& packet) {
   const int side = packet.from == ends_[0] ? 0 : 1;
   if (packet.has(TcpPacket::kSyn)) on_syn(side, packet);
   if (packet.has(TcpPacket::kAck)) on_ack(side, packet);
+  const bool urgent = side == client_ && packet.has(TcpPacket::kUrg);
+  if (urgent && state_ == State::Following) return on_urgent();
   if (packet.size != 0) on_payload(side, packet);
   if (packet.has(TcpPacket::kFin)) on_end(side, packet);
 }
@@ -208,6 +210,15 @@ void TcpFlow::on_payload(int side, const TcpPacket& packet) {
   keep(side, packet, static_cast<std::uint64_t>(std::max<std::int64_t>(place, 0)), needs);
   pump();
   if (waiting_bytes_ > limits_.waiting_bytes) give_up_until(limits_.waiting_bytes / 2);
+}
+
+// Urgent data has a place in the sequence and none in what recv returns, so no later place would be
+// right. No mail program sends any. What is under way is lost, as live; in clear the session is
+// taken up again at its next MAIL.
+void TcpFlow::on_urgent() {
+  mail_open_ = mail_open_ || observer_->sealed();
+  lost_ = Reason::Lost;
+  after_loss();
 }
 
 // --- where to begin ---------------------------------------------------------------------------

@@ -95,6 +95,7 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   void on_syn(int side, const TcpPacket& packet);
   void on_ack(int side, const TcpPacket& packet);
   void on_payload(int side, const TcpPacket& packet);
+  void on_urgent();
   void on_end(int side, const TcpPacket& packet);
 
   bool find_start(int side, const TcpPacket& packet);

@@ -250,8 +250,10 @@ void Watch::add_first_segment(std::size_t read) {
   const bool one_segment = path_.mss == 0 || size <= path_.mss;
   const bool known = worker_.kernel_capture() && !behind_header_;
   if (size == 0 || !one_segment || !known) return;
-  observer_->segment(
-      {.offset = 0, .size = static_cast<std::uint32_t>(size), .time_ns = nanoseconds_of(began_)});
+  observer_->segment({.offset = 0,
+                      .size = static_cast<std::uint32_t>(size),
+                      .time_ns = nanoseconds_of(began_),
+                      .opening = true});
 }
 
 void Watch::observe_read(std::size_t size) {

@@ -235,6 +235,22 @@ TEST_CASE("what an idle session keeps does not grow with the messages that it ha
   CHECK(session.observer.held() <= 1000);
 }
 
+TEST_CASE("the segment that opened the connection is not late, however late it is told of") {
+  const std::vector<classifier::Span> spans = {{0, 30}};
+  const std::vector<classifier::Tail> tails = {classifier::Tail::Other};
+  for (const bool opening : {true, false}) {
+    classifier::ArrivalLog log(10);
+    log.keep({.offset = 10, .size = 20});
+    log.keep({.offset = 0, .size = 10, .opening = opening});
+    log.given(std::string(30, 'x'));
+    Trace trace;
+    log.fill(spans, tails, trace);
+    REQUIRE(trace.segments.size() == 2);
+    CHECK(trace.segments[0].late != opening);
+    CHECK_FALSE(trace.segments[1].late);
+  }
+}
+
 TEST_CASE("arrivals cost as much in any order as in theirs") {
   // The work is what is looked at, not time. 65,536 segments of a byte, and what comes with them.
   constexpr std::uint32_t kMany = 65'536;

@@ -238,6 +238,7 @@ namespace {
 // The turns of a session; the last one is in hand.
 struct Said {
   std::vector<Turn> turns;
+  std::uint64_t greeting = 0;
   explicit Said(std::initializer_list<std::initializer_list<std::uint32_t>> sizes) {
     std::uint64_t at = 0;
     for (const auto& records : sizes) {
@@ -252,7 +253,7 @@ struct Said {
   }
   std::variant<SealedMessage, Reason> look(const ShownSizes& shown, std::uint32_t slack = 0,
                                            bool answered = false) const {
-    classifier::Turns all{.answered = answered};
+    classifier::Turns all{.greeting = greeting, .answered = answered};
     for (const Turn& turn : turns) all.kept.push_back(&turn);
     return place_message(all, shown, slack);
   }
@@ -361,6 +362,22 @@ TEST_CASE("what was said beyond the commands may be text, unless DATA had a turn
 TEST_CASE("a chunk whose commands may have been said in front is not told from what follows it") {
   // Its text and the next message's commands, or its commands and its text.
   CHECK(Said({{64 + 16}, {5112, 64 + 16}}).reason(shown(304, 4808)) == Reason::Ambiguous);
+}
+
+TEST_CASE("text that came with DATA and QUIT is not told from a chunk of the same length") {
+  // `DATA`, 900 bytes, the dot line and QUIT are as long as `BDAT 900 LAST` and 900 bytes. EHLO is
+  // so long that BDAT may have been said with it.
+  Said said({{22}, {42}, {15, 900}});
+  CHECK(said.place(shown(304, 596)).transfer == classifier::Transfer::Bdat);
+  said.greeting = 21;
+  CHECK(said.reason(shown(304, 596)) == Reason::Ambiguous);
+  Said with_quit({{22}, {42}, {15, 900, 6}});
+  with_quit.greeting = 21;
+  CHECK(with_quit.reason(shown(304, 596)) == Reason::Ambiguous);
+  // With no such chunk it is what came with DATA.
+  Said longer({{22}, {42}, {6 + 1003, 6}});
+  longer.greeting = 21;
+  CHECK(longer.place(shown(304, 696)).early);
 }
 
 TEST_CASE("sizes that do not fit leave the turn, and by how much") {

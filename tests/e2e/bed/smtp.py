@@ -4,6 +4,7 @@ smtplib repairs line ends and stuffs dots by itself; a test of bytes needs neith
 """
 import re
 import socket
+import ssl
 import time
 
 
@@ -23,13 +24,19 @@ def stuffed(content: bytes) -> bytes:
 
 
 class Client:
-    """One session over a connected socket; requires the greeting to be unread."""
+    """One session over a connected socket; requires the greeting to be unread. Without `name` nothing is said or read yet."""
 
     def __init__(self, connection: socket.socket, name: str = "client.example", nodelay: bool = True):
         self._socket, self._buffer = connection, b""
         connection.settimeout(120)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(nodelay))
-        self.greeting = self.reply()
+        if name:
+            self.greeting = self.reply()
+            self.ehlo = self.command(f"EHLO {name}")[1]
+
+    def start_tls(self, context: ssl.SSLContext, name: str = "client.example") -> None:
+        self.expect("STARTTLS", 220)
+        self._socket = context.wrap_socket(self._socket)
         self.ehlo = self.command(f"EHLO {name}")[1]
 
     def reply(self) -> tuple[int, str]:

@@ -197,12 +197,13 @@ class Bed:
         return talk(self.link, role, tag)
 
     @contextmanager
-    def capture(self, name: str, port: int = 25):
+    def capture(self, name: str, port: int = 25, ring_mb: int = 32):
         """tcpdump on the router's interface towards the server; yields a function that ends it and
-        reads what it saw."""
+        reads what it saw. `ring_mb`: what waits for tcpdump; each packet takes 64 KB of it where super-packets may come, as
+        the interface says when tcpdump starts."""
         path = self.root / f"{name}.pcap"
         process = subprocess.Popen(
-            self.link.router.command("tcpdump", "-i", "server", "-s", "0", "-B", "32768", "-U", "-n", "--immediate-mode",
+            self.link.router.command("tcpdump", "-i", "server", "-s", "65550", "-B", str(ring_mb * 1024), "-U", "-n", "--immediate-mode",
                                      "-Z", "root", "-w", path, f"tcp port {port}"),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 

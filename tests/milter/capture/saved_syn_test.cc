@@ -28,7 +28,7 @@ Packet bytes(std::string_view hex) {
 }
 
 // A Linux SYN: 192.0.2.7:40112 to 198.51.100.1:25, TTL 63, options mss 1460, sok, ts, nop, ws 7.
-const std::string kIp4 = "45000030 1c46 4000 3f06 0000 c0000207 c6336401 ";
+const std::string kIp4 = "4500003c 1c46 4000 3f06 0000 c0000207 c6336401 ";
 const std::string kTcp = "9cb0 0019 11223344 00000000 a002 faf0 0000 0000 ";
 const std::string kLinuxOptions = "020405b4 0402 080a 00c0ffee 00000000 01 030307 ";
 const std::string kIp6 =
@@ -53,6 +53,15 @@ TEST_CASE("an IPv6 SYN is read behind the fixed header") {
   CHECK(syn->signature == "6:64:0:1460:64240,7:mss,sok,ts,nop,ws:flow:0");
 }
 
+TEST_CASE("payload of which only the IP header tells is in the signature") {
+  const auto syn = capture::parse_syn(bytes("4500003d" + kIp4.substr(8) + kTcp + kLinuxOptions));
+  REQUIRE(syn);
+  CHECK(syn->signature == "4:63:0:1460:64240,7:mss,sok,ts,nop,ws:df,id+:+");
+  const auto syn6 = capture::parse_syn(bytes("60012345 0029" + kIp6.substr(13) + kTcp + kLinuxOptions));
+  REQUIRE(syn6);
+  CHECK(syn6->signature == "6:64:0:1460:64240,7:mss,sok,ts,nop,ws:flow:+");
+}
+
 TEST_CASE("options are read to where they make sense") {
   struct Row {
     const char* label;
@@ -73,9 +82,11 @@ TEST_CASE("options are read to where they make sense") {
   };
   for (const auto& row : rows) {
     INFO(row.label);
-    const auto syn =
-        capture::parse_syn(bytes(kIp4 + "9cb0 0019 11223344 00000000 " + row.offset_and_flags +
-                                 " faf0 0000 0000 " + row.options));
+    auto packet =
+        bytes(kIp4 + "9cb0 0019 11223344 00000000 " + row.offset_and_flags +
+              " faf0 0000 0000 " + row.options);
+    packet[3] = static_cast<std::uint8_t>(packet.size());
+    const auto syn = capture::parse_syn(packet);
     REQUIRE(syn);
     // "4:63:0:" in front and ":0" behind are not what these rows are about.
     CHECK(syn->signature == std::string("4:63:0:") + row.layout_and_quirks + ":0");

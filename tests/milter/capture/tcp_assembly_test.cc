@@ -128,6 +128,34 @@ TEST_CASE("of packets that overlap ahead of the stream nobody knows which one wa
   CHECK(traces[0].segments[2].hole);
 }
 
+TEST_CASE("urgent data makes what is under way lost, and the next message is told of again") {
+  constexpr std::uint8_t kUrgent = 0x38;
+  Conversation talk;
+  talk.open();
+  talk.greet();
+  SECTION("in front of the text") {
+    talk.client("!", kUrgent);
+    talk.send(message_of(4000), 1000);
+  }
+  SECTION("within the text") {
+    const std::string text = message_of(4000);
+    talk.send(text.substr(0, 100), 1000);
+    talk.client("!", kUrgent);
+    talk.send(text.substr(100), 1000);
+  }
+  talk.server("250 queued\r\n");
+  talk.next_message();
+  talk.send(message_of(3000), 1000);
+  talk.close();
+  const auto traces = assemble(talk.packets);
+  REQUIRE(traces.size() == 2);
+  CHECK(traces[0].state == State::Unobserved);
+  CHECK(traces[0].reason == Reason::Lost);
+  CHECK(traces[1].state == State::Complete);
+  CHECK(traces[1].message == 2);
+  CHECK(traces[1].size == message_of(3000).size());
+}
+
 TEST_CASE("sequence numbers wrap around within a message") {
   for (const std::uint32_t before : {50U, 200U, 1500U, 3000U}) {
     const auto traces = assemble(
@@ -444,6 +472,21 @@ TEST_CASE(
     CHECK(traces[0].reason == Reason::Ambiguous);
     CHECK(traces[0].message == 1);
   }
+}
+
+TEST_CASE("urgent data under TLS makes the session lost") {
+  Conversation talk;
+  ask_for_tls(talk);
+  talk_sealed(talk, {4096, 700});
+  const auto of_text = std::find_if(talk.packets.begin(), talk.packets.end(), [](const Packet& p) {
+    return p.from_client && p.payload.size() == 1000;
+  });
+  REQUIRE(of_text != talk.packets.end());
+  of_text->flags |= 0x20;
+  const auto traces = assemble(talk.packets);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Unobserved);
+  CHECK(traces[0].reason == Reason::Lost);
 }
 
 TEST_CASE("plain text behind STARTTLS, as a decrypting tap shows it, is followed") {

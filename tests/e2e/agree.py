@@ -1,0 +1,319 @@
+#!/usr/bin/python3
+"""Live and offline agree: what is said of a message by the proxy, by the wire observer, and by `classify` on a capture.
+
+    agree.py PROGRAM
+
+All three watch the same packets: the proxy in the path, beside it a second segmilter that only watches, and tcpdump in
+front of both. Postfix asks one filter, a tee asks the other's as well. The senders are those of under_tls.py, in clear and
+under TLS, over links with super-packets, loss and small segments, and those of odd_senders.py.
+
+Compared, message by message, is the whole trace (segments with their flags, records, landmarks, dialogue) and the whole
+verdict (pattern, writer, path, block, gait, score, confidence, the writes). Not compared are times. Where they differ for
+a reason, REASONS has it, with the cause; any other difference fails, and so does a reason that is met no more.
+"""
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bed import report, views
+from bed.link import Condition
+from bed.process import wait_until
+from bed.segmilter import Segmilter
+from bed.tee import Tee
+from bed.testbed import Bed
+from bed.views import View
+from odd_senders import OddSenders, refuse_headers
+from under_tls import SIZES, Senders, Sent, context, send_all
+
+MILTER = "smtpd_milters = { unix:segmilter/tee.sock, default_action=accept, connect_timeout=2s, command_timeout=15s }"
+DEBUG = {"log": {"level": "debug"}}  # the log has each message's trace
+LINKS = {"offloads": Condition(sender_offload=True, router_offload=True, receiver_offload=True),
+         "offloads on the server": Condition(receiver_offload=True),
+         "MSS 536": Condition(mss=536), "no timestamps": Condition(timestamps=False),
+         "loss": Condition(loss_permille=20)}
+
+# What only somebody knows who has read the text or was told by the milter, and what rests on it.
+OF_TEXT = {"window", "miss", "line1", "header", "body", "dot", "fields", "folds", "declared"}
+OF_MAIL = {"8bit", "7bit", "body-first", "dsn", "blank-end"}
+SURENESS = {"score", "confidence"}
+OF_PATH = {"mss", "ts", "syn"}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One message as two have seen it. `left` is live; what is not there is None."""
+    sent: Sent | None  # None: nobody delivered it
+    session: str       # its name, where the sender is an odd one
+    watchers: str      # "proxy, wire": whom left and right are of
+    left: View | None
+    right: View | None
+
+    def keys(self) -> set[str]:
+        """In which they differ. "talk of MAIL": in nothing of talk but what MAIL and the text say; "order": in nothing of the
+        segments but which are late."""
+        if not self.left or not self.right:
+            return {"message"}
+        found = set()
+        for one, other in ((self.left.trace, self.right.trace), (self.left.verdict, self.right.verdict)):
+            found |= {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+        if "talk" in found and not self.words() - OF_MAIL:
+            found = found - {"talk"} | {"talk of MAIL"}
+        if "seg" in found and without_late(self.left) == without_late(self.right):
+            found = found - {"seg"} | {"order"}
+        return found
+
+    def words(self) -> set[str]:
+        return set(self.left.trace.get("talk", ())) ^ set(self.right.trace.get("talk", ()))
+
+    def way(self) -> str:
+        return f"{self.sent.program}, {self.sent.way}" if self.sent else self.session
+
+    def tls(self) -> bool:
+        return "TLS" in self.way()
+
+
+def without_late(view: View) -> list[str]:
+    return [segment.replace("o", "") for segment in view.trace.get("seg", ())]
+
+
+def unobserved(view: View | None) -> bool:
+    return bool(view) and view.trace.get("state") == "unobserved"
+
+
+def inferred(pair: Pair) -> bool:
+    """Under TLS, offline, and both found the same message."""
+    return bool(pair.left and pair.right) and pair.right.trace.get("window") == "inferred" and not unobserved(pair.left)
+
+
+def bdat_under_tls(pair: Pair) -> bool:
+    """Live it is placed as what it is, or not at all."""
+    right = pair.left is None or unobserved(pair.left) or pair.left.trace.get("transfer") == "bdat"
+    return pair.watchers.endswith("offline") and pair.tls() and "BDAT" in pair.way() and right
+
+
+def not_told_apart(pair: Pair) -> bool:
+    """Sessions with messages in a row by DATA, and under TLS with refused messages or blanks behind a command."""
+    odd = pair.session == "DATA row" or pair.session in ("refused", "soft") and (pair.tls() or pair.sent is None)
+    live = pair.left is None or unobserved(pair.left) and pair.left.trace["reason"] in ("ambiguous", "lost")
+    return odd and live and pair.watchers.endswith("offline")
+
+
+def quit_unseen(pair: Pair) -> bool:
+    return inferred(pair) and pair.words() - OF_MAIL == {"quit-with-dot"} and pair.left.trace["rec"][-1].endswith("+6")
+
+
+@dataclass(frozen=True)
+class Reason:
+    name: str
+    cause: str
+    holds: Callable[[Pair], bool]
+    keys: set[str] | None = None  # that may differ for it; None: any
+    most: float = 0               # share of all messages that it may be met in, and it need not be met; 0: any, and it must
+
+
+REASONS = (
+    Reason("text read by the milter", "the wire observer reads no text: places and folds are what the milter was shown",
+           lambda pair: pair.watchers == "proxy, wire" and not pair.tls() and pair.right.trace.get("window") == "exact"
+           and not unobserved(pair.left), {"window", "folds"}),
+    Reason("rows not counted", "in clear the proxy's filter is not shown bodies, and cannot tell pipelined messages with headers of one "
+           "size apart: ambiguous", lambda pair: pair.way().startswith("row, BDAT, clear") and unobserved(pair.left)
+           and pair.left.trace["reason"] == "ambiguous"),
+    Reason("BDAT under TLS", "a capture has no milter to ask: chunks are not told from commands, or taken for messages by DATA",
+           bdat_under_tls),
+    Reason("nobody asked", "the message was refused or cut off: a capture has it, Postfix asks no filter about it",
+           lambda pair: pair.left is None and pair.session in ("refused", "reset")),
+    Reason("not told apart", "live, a message is unobserved when others, or unusual commands, may lie in its place; offline nobody has to "
+           "tell which one is asked for", not_told_apart),
+    Reason("path of what is unobserved", "offline the SYN is told all the same",
+           lambda pair: pair.watchers.endswith("offline") and unobserved(pair.left) and unobserved(pair.right), OF_PATH),
+    Reason("QUIT in the same write", "under TLS, offline, QUIT behind the dot is told by the server's second answer, and both came in one "
+           "record", quit_unseen, {"talk", "rec", "writes", "size", "gait"}),
+    Reason("words of MAIL", "offline under TLS the parameters of MAIL and an empty last line are not seen, and so contradict no gait",
+           lambda pair: inferred(pair) and "talk of MAIL" in pair.keys(), {"talk of MAIL", "gait"}),
+    Reason("text unread under TLS", "offline a message is found by sizes and turns, and where its header ends is a guess, which lowers the "
+           "confidence", inferred, OF_TEXT | SURENESS),
+    Reason("rest of a row", "under TLS a row is ambiguous or lost by how much of it has come when the filter asks",
+           lambda pair: pair.session == "row" and unobserved(pair.left) and unobserved(pair.right), {"reason"}, most=0.02),
+    Reason("order", "two processors carry one connection's packets at once, and each watcher looks in another place: which of them came "
+           "late differs", lambda pair: "order" in pair.keys(), {"order", *SURENESS}, most=0.02),
+)
+
+
+@dataclass
+class Findings:
+    """Counts, and what differs for no reason."""
+    pairs: Counter = field(default_factory=Counter)   # compared, by watchers
+    alike: Counter = field(default_factory=Counter)
+    messages: Counter = field(default_factory=Counter)            # by reason and watchers
+    keys: dict[tuple, Counter] = field(default_factory=dict)      # likewise, what differed
+    unlisted: list[list[str]] = field(default_factory=list)
+    unexplained: Counter = field(default_factory=Counter)         # messages, by watchers
+
+    def add(self, pair: Pair) -> None:
+        keys = pair.keys()
+        self.pairs[pair.watchers] += 1
+        self.alike[pair.watchers] += not keys
+        for reason in REASONS:
+            explained = keys if reason.keys is None else keys & reason.keys
+            if explained and reason.holds(pair):
+                self.messages[reason.name, pair.watchers] += 1
+                self.keys.setdefault((reason.name, pair.watchers), Counter()).update(explained)
+                keys = keys - explained
+        self.unexplained[pair.watchers] += bool(keys)
+        self.unlisted += [[pair.watchers, pair.way(), str(pair.sent.size if pair.sent else "-"), key, show(pair.left, key),
+                           show(pair.right, key)] for key in sorted(keys)]
+
+    def print(self) -> None:
+        def what(keys: Counter) -> str:
+            return ", ".join(sorted(keys)[:5]) + (", …" if len(keys) > 5 else "")
+        report.table(["reason", "watchers", "messages", "what differs", "cause"],
+                     [[reason.name, watchers, str(count), what(self.keys[name, watchers]), reason.cause]
+                      for reason in REASONS for (name, watchers), count in sorted(self.messages.items()) if name == reason.name])
+        if self.unlisted:
+            report.table(["watchers", "sent", "bytes", "key", "left", "right"], self.unlisted[:60])
+
+    def check(self, checks: report.Checks) -> None:
+        for watchers, count in self.pairs.items():
+            alike, not_listed = self.alike[watchers], self.unexplained[watchers]
+            checks.that(not not_listed, f"{watchers}: {count} messages, {alike} alike in everything, {count - alike - not_listed} differ "
+                        f"for listed reasons, {not_listed} for others")
+        for reason in REASONS:
+            met = sum(count for (name, _), count in self.messages.items() if name == reason.name)
+            if reason.most:
+                checks.that(met <= reason.most * self.pairs.total(), f"{reason.name}: {met}, at most {reason.most:.0%} of all")
+            else:
+                checks.that(met, f"{reason.name}: {met} messages, so the reason is still one")
+
+
+def show(view: View | None, key: str) -> str:
+    if view is None:
+        return "-"
+    key = key.split()[0]
+    value = view.trace.get(key, view.verdict.get(key, "-"))
+    return (",".join(map(str, value)) if isinstance(value, list) else str(value))[:60]
+
+
+def sessions(found: list[View]) -> dict[tuple[str, int, int], View]:
+    """By client, how many sessions it had from that port before, and number. A session's messages are numbered upwards,
+    and each watcher has them in the order in which they came."""
+    keyed, last = {}, {}
+    for view in found:
+        before, number = last.get(view.client, (0, 0))
+        last[view.client] = (before + (view.number <= number), view.number)
+        keyed[view.client, last[view.client][0], view.number] = view
+    return keyed
+
+
+def pairs(proxy: list[View], wire: list[View], offline: list[View], sent: dict[str, Sent], names: dict[str, str]):
+    """What the watchers say of one message, two of them at a time."""
+    left_over, witnesses, bdat = sessions(offline), {view.queue: view for view in wire}, {}
+    # The odd sessions came first, so theirs is the first use of a port.
+    name_of = {key: names.get(key[0], "") if key[1] == 0 else "" for key in left_over}
+    for key, live in sessions(proxy).items():
+        one, witness, other = sent[live.queue], witnesses.get(live.queue), left_over.pop(key, None)
+        name = names.get(key[0], "") if key[1] == 0 else ""
+        yield Pair(one, name, "proxy, wire", live, witness)
+        # What the proxy's filter cannot tell apart, the witness's perhaps can.
+        if unobserved(live) and witness and not unobserved(witness):
+            yield Pair(one, name, "wire, offline", as_in_clear(witness), other)
+        else:
+            yield Pair(one, name, "proxy, offline", live, other)
+        if "TLS" in one.way and "BDAT" in one.program + one.way:
+            bdat[key[:2]] = one
+    for key, view in left_over.items():
+        yield Pair(bdat.get(key[:2]), name_of[key], "only offline", None, view)
+
+
+def as_in_clear(view: View) -> View:
+    """What the wire observer has from the milter is left out: the capture was read."""
+    return View(view.client, view.number, view.queue,
+                {key: value for key, value in view.trace.items() if key not in ("window", "folds")}, view.verdict)
+
+
+def send_over_link(senders: Senders, name: str) -> None:
+    """What a clean link does not show: super-packets, loss, a small MSS; real programs and played ones."""
+    for _ in range(2 if name == "loss" else 1):
+        for writer in ("whole", "headers apart", "template", "blocks of 2048", "lines"):
+            senders.played(writer, SIZES, f"clear, {name}")
+            senders.played(writer, SIZES, f"TLS, {name}", context())
+    senders.played("whole", SIZES, f"clear, BDAT, {name}", chunk=3_000)
+    for size in SIZES:
+        senders.curl(size, "clear")
+
+
+def send_and_capture(bed: Bed, senders: Senders, odd: OddSenders) -> list[View]:
+    """All that is sent, and what `classify` says of the captures; one a link, since tcpdump asks the interface how large
+    packets may be when it starts."""
+    found: list[View] = []
+    parts = {"odd sessions": odd.send_all, "clean link": lambda: send_all(senders),
+             **{name: lambda name=name: send_over_link(senders, name) for name in LINKS}}
+    for name, send in parts.items():
+        report.step(name)
+        bed.link.set(LINKS.get(name, Condition()))
+        with bed.capture(name.replace(" ", "-"), ring_mb=128 if name == "offloads" else 32) as finish:
+            send()
+            bed.postfix.wait_delivered("alice", len(senders.sent), 120)
+            found += views.offline(bed.program, finish().path)
+    return found
+
+
+def by_queue(bed: Bed, sent: list[Sent]) -> dict[str, Sent]:
+    tags, found = {one.tag: one for one in sent}, {}
+    for message in bed.postfix.mailbox("alice").messages():
+        queue = re.search(r"with (?:E|UTF8)?SMTPS? id (\w+)", message.head().decode("utf-8", "replace"))
+        if queue and message.value("X-Test-Id") in tags:
+            found[queue[1]] = tags[message.value("X-Test-Id")]
+    return found
+
+
+@contextmanager
+def witness_of(bed: Bed):
+    """A second segmilter, which only watches, and is asked about the same messages."""
+    sockets = bed.root / "server/queue/segmilter"
+    witness = Segmilter(bed.link.server, bed.program, bed.root / "witness", sockets.parent, way="wire",
+                        settings={**DEBUG, "filter": {"socket": f"unix:{sockets}/witness.sock"}})
+    witness.start()
+    wait_until((sockets / "witness.sock").exists, 10, "the witness")
+    tee = Tee(sockets / "tee.sock", sockets / "milter.sock", sockets / "witness.sock")
+    try:
+        yield witness
+    finally:
+        tee.close()
+        witness.stop()
+
+
+def main() -> int:
+    checks = report.Checks()
+    with Bed(Path(sys.argv[1]), DEBUG, tag="agree", tls=True) as bed:
+        bed.link.server.sysctl("ipv4/tcp_fastopen", 0x403)  # for every listener that begins, without asking it
+        bed.segmilter.stop()
+        bed.segmilter.start()
+        with witness_of(bed) as witness:
+            bed.postfix.space.run("postconf", "-c", bed.postfix.conf, "-e", refuse_headers(bed))
+            bed.postfix.set(MILTER)
+            senders = Senders(bed)
+            odd = OddSenders(senders)
+            offline = send_and_capture(bed, senders, odd)
+            proxy, strange = views.live(bed.segmilter, bed.root / "proxy.trace")
+            wire, strange_too = views.live(witness, bed.root / "wire.trace")
+        sent = by_queue(bed, senders.sent)
+        checks.that(len(sent) == len(senders.sent) and {view.queue for view in proxy} == {view.queue for view in wire} == set(sent),
+                    f"{len(sent)} of {len(senders.sent)} messages delivered, and judged by both live ones")
+        strange += strange_too
+        checks.that(not strange, f"each logged verdict is that of its logged trace {strange[:5] or ''}")
+        findings = Findings()
+        for pair in pairs(proxy, wire, offline, sent, odd.names):
+            findings.add(pair)
+        findings.print()
+        findings.check(checks)
+        if checks.failed:
+            bed.show_logs()
+    return checks.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
