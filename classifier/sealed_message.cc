@@ -162,6 +162,7 @@ std::optional<SealedMessage> place_data(const Search& search) {
 std::optional<SealedMessage> place_spread_data(const Search& search) {
   if (search.envelope() == 0 || search.turns.forgotten != 0) return std::nullopt;
   const std::uint64_t commands = search.envelope() + kFourLetters;
+  if (search.said() <= commands) return std::nullopt;  // all of it is in the last turn
   const std::uint64_t size = size_by_data(search.shown);
   const std::uint64_t all = search.said() + search.last().bytes;
   if (all != commands + size && all != commands + size + kFourLetters) return std::nullopt;
