@@ -74,7 +74,12 @@ struct Search {
 
   const Turn& last() const { return *turns.kept.back(); }
   std::uint64_t envelope() const { return shown.envelope.total; }
-  // Bytes in front of the last turn, and of turn number `index`.
+  // Bytes in front of turn number `index`, and of the last one.
+  std::uint64_t in_front(std::size_t index) const {
+    std::uint64_t bytes = turns.forgotten;
+    for (std::size_t i = 0; i < index; ++i) bytes += turns.kept[i]->bytes;
+    return bytes;
+  }
   std::uint64_t said() const { return in_front(turns.kept.size() - 1); }
   // The turn in front of the last one is DATA, if it is a command of four letters.
   bool data_alone() const {
@@ -91,11 +96,6 @@ struct Search {
     const std::uint64_t commands = envelope() + kFourLetters;
     const std::uint64_t size = shown.body ? size_by_bdat(shown) : shown.header;
     return envelope() != 0 && in_front(index) + greeting() >= commands + size;
-  }
-  std::uint64_t in_front(std::size_t index) const {
-    std::uint64_t bytes = turns.forgotten;
-    for (std::size_t i = 0; i < index; ++i) bytes += turns.kept[i]->bytes;
-    return bytes;
   }
 };
 
@@ -132,6 +132,8 @@ std::optional<SealedMessage> place_data(const Search& search) {
   const bool more = commands != 0 && said > commands;
   if (more && !search.data_alone()) return std::nullopt;
   if (front != 0 && may_be_chunk(search, front - kFourLetters)) return std::nullopt;
+  // The commands may have been said with the greeting, and text with them.
+  if (front != 0 && search.greeting() >= kFourLetters) return std::nullopt;
   if (turn.bytes <= front) return std::nullopt;
   const std::uint64_t size = turn.bytes - front;
   const std::uint64_t shown = size_by_data(search.shown);
