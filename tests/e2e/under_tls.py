@@ -156,13 +156,17 @@ class Senders:
 
     def played(self, writer: str, sizes, way: str, made: ssl.SSLContext | None = None,
                session: ssl.SSLSession | None = None, chunk: int = 0) -> ssl.SSLSession | None:
-        """One session, a message of each size; `chunk`: by BDAT, and a name of its own."""
+        """One session, a message of each size; `chunk`: by BDAT, and a name of its own. Under TLS one by DATA goes in front: a
+        first message by BDAT, behind commands that were answered, is not told from commands that came with EHLO."""
         program = f"{writer}, BDAT {chunk}" if chunk else writer
         client = Client(self.bed.connect(), name="client.example")
         if made:
             client.expect("STARTTLS", 220)
             client._socket = made.wrap_socket(client._socket, session=session)
             client.command("EHLO client.example")
+            if chunk:
+                client.envelope(FROM, TO)
+                client.data(stuffed(self.note("whole", sizes[0], f"{way}, in front of BDAT")[1].read_bytes()))
         for size in sizes:
             tag, path = self.note(program, size, way)
             content = path.read_bytes()
