@@ -54,7 +54,7 @@ class Pair:
 
     def keys(self) -> set[str]:
         """In which they differ. "talk of MAIL": in nothing of talk but what MAIL and the text say; "order": in nothing of the
-        segments but which are late."""
+        segments but which came late or again."""
         if not self.left or not self.right:
             return {"message"}
         found = set()
@@ -62,7 +62,7 @@ class Pair:
             found |= {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
         if "talk" in found and not self.words() - OF_MAIL:
             found = found - {"talk"} | {"talk of MAIL"}
-        if "seg" in found and without_late(self.left) == without_late(self.right):
+        if "seg" in found and as_if_in_order(self.left) == as_if_in_order(self.right):
             found = found - {"seg"} | {"order"}
         return found
 
@@ -76,8 +76,8 @@ class Pair:
         return "TLS" in self.way()
 
 
-def without_late(view: View) -> list[str]:
-    return [segment.replace("o", "") for segment in view.trace.get("seg", ())]
+def as_if_in_order(view: View) -> list[str]:
+    return [re.sub("[ro]", "", segment) for segment in view.trace.get("seg", ())]
 
 
 def unobserved(view: View | None) -> bool:
@@ -139,7 +139,7 @@ REASONS = (
     Reason("rest of a row", "under TLS a row is ambiguous or lost by how much of it has come when the filter asks",
            lambda pair: pair.session == "row" and unobserved(pair.left) and unobserved(pair.right), {"reason"}, most=0.02),
     Reason("order", "two processors carry one connection's packets at once, and each watcher looks in another place: which of them came "
-           "late differs", lambda pair: "order" in pair.keys(), {"order", *SURENESS}, most=0.02),
+           "late, or again, differs", lambda pair: "order" in pair.keys(), {"order", *SURENESS}, most=0.02),
 )
 
 
@@ -151,6 +151,7 @@ class Findings:
     messages: Counter = field(default_factory=Counter)            # by reason and watchers
     keys: dict[tuple, Counter] = field(default_factory=dict)      # likewise, what differed
     unlisted: list[list[str]] = field(default_factory=list)
+    orders: list[list[str]] = field(default_factory=list)         # segments that came late or again for one of two
     unexplained: Counter = field(default_factory=Counter)         # messages, by watchers
 
     def add(self, pair: Pair) -> None:
@@ -166,6 +167,10 @@ class Findings:
         self.unexplained[pair.watchers] += bool(keys)
         self.unlisted += [[pair.watchers, pair.way(), str(pair.sent.size if pair.sent else "-"), key, show(pair.left, key),
                            show(pair.right, key)] for key in sorted(keys)]
+        if "order" in pair.keys():
+            both = zip(pair.left.trace["seg"], pair.right.trace["seg"])
+            self.orders.append([pair.watchers, pair.way(), str(pair.sent.size),
+                                " ".join(f"{one}:{other}" for one, other in both if one != other)[:100]])
 
     def print(self) -> None:
         def what(keys: Counter) -> str:
@@ -173,6 +178,8 @@ class Findings:
         report.table(["reason", "watchers", "messages", "what differs", "cause"],
                      [[reason.name, watchers, str(count), what(self.keys[name, watchers]), reason.cause]
                       for reason in REASONS for (name, watchers), count in sorted(self.messages.items()) if name == reason.name])
+        if self.orders:
+            report.table(["watchers", "sent", "bytes", "came late (o) or again (r)"], self.orders[:20])
         if self.unlisted:
             report.table(["watchers", "sent", "bytes", "key", "left", "right"], self.unlisted[:60])
 

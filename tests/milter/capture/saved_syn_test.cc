@@ -57,7 +57,8 @@ TEST_CASE("payload of which only the IP header tells is in the signature") {
   const auto syn = capture::parse_syn(bytes("4500003d" + kIp4.substr(8) + kTcp + kLinuxOptions));
   REQUIRE(syn);
   CHECK(syn->signature == "4:63:0:1460:64240,7:mss,sok,ts,nop,ws:df,id+:+");
-  const auto syn6 = capture::parse_syn(bytes("60012345 0029" + kIp6.substr(13) + kTcp + kLinuxOptions));
+  const auto syn6 =
+      capture::parse_syn(bytes("60012345 0029" + kIp6.substr(13) + kTcp + kLinuxOptions));
   REQUIRE(syn6);
   CHECK(syn6->signature == "6:64:0:1460:64240,7:mss,sok,ts,nop,ws:flow:+");
 }
@@ -82,9 +83,8 @@ TEST_CASE("options are read to where they make sense") {
   };
   for (const auto& row : rows) {
     INFO(row.label);
-    auto packet =
-        bytes(kIp4 + "9cb0 0019 11223344 00000000 " + row.offset_and_flags +
-              " faf0 0000 0000 " + row.options);
+    auto packet = bytes(kIp4 + "9cb0 0019 11223344 00000000 " + row.offset_and_flags +
+                        " faf0 0000 0000 " + row.options);
     packet[3] = static_cast<std::uint8_t>(packet.size());
     const auto syn = capture::parse_syn(packet);
     REQUIRE(syn);
