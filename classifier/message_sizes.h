@@ -55,7 +55,7 @@ struct ShownSizes {
   std::vector<std::uint32_t> fields;  // the first kMostFields of them
   std::optional<std::uint64_t> body;  // nothing: not counted
   std::uint64_t dots = 0;             // lines that begin with one: doubled by DATA
-  std::uint64_t greeting = 0;         // EHLO; 0: not told
+  std::uint64_t greeting = 0;         // EHLO, said under TLS; 0: not told, or it was not said
   EnvelopeSizes envelope;             // MAIL and each RCPT, or each that was taken; empty: not told
 
   bool operator==(const ShownSizes&) const = default;

@@ -178,8 +178,10 @@ sfsistat on_connect(SMFICTX* context, char* name, sockaddr* address) {
 }
 
 sfsistat on_helo(SMFICTX* context, char* name) {
-  return seal_silent(context, SMFIP_NR_HELO,
-                     [&](Session& session) { session.connection.helo(text(name)); });
+  return seal_silent(context, SMFIP_NR_HELO, [&](Session& session) {
+    const bool tls = !macro(context, "{tls_version}").empty();
+    session.connection.helo(text(name), tls);
+  });
 }
 
 // What libmilter gives of MAIL and RCPT: the path, then the parameters, then null.

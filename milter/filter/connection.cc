@@ -188,7 +188,8 @@ void Connection::judge(const Message& message, const config::Config& settings,
   if (client_) {
     constexpr std::string_view kEhlo = "EHLO \r\n";
     classifier::ShownSizes shown = message.shown.sizes();
-    if (!helo_.empty()) shown.greeting = kEhlo.size() + helo_.size();
+    // Behind STARTTLS a client may go on without it.
+    if (helo_under_tls_) shown.greeting = kEhlo.size() + helo_.size();
     result.trace = source.ask({.client = *client_,
                                .server = server_,
                                .began = began_,

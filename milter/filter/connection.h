@@ -93,7 +93,11 @@ class Connection {
     daemon_name_ = name;
     daemon_port_ = port;
   }
-  void helo(std::string_view name) { helo_ = name; }
+  // `tls`: it was said under TLS.
+  void helo(std::string_view name, bool tls = false) {
+    helo_ = name;
+    helo_under_tls_ = tls;
+  }
   // `path` as MAIL has it, in angle brackets. `login`: the SASL login name, empty if there is none.
   void mail(std::string_view path, std::string_view login, bool tls);
   // A parameter of MAIL: "SIZE=5112", "BODY=8BITMIME". RFC 5321, 4.1.1.11.
@@ -150,6 +154,7 @@ class Connection {
   std::string daemon_name_;
   std::uint16_t daemon_port_ = 0;
   std::string helo_;
+  bool helo_under_tls_ = false;
   std::uint32_t judged_ = 0;  // no message up to this number is waiting to be judged
 
   Message message_;  // the current one
