@@ -136,8 +136,9 @@ enum class Reason : std::uint8_t {
   None,
   NoSession,  // no observer saw this client address and port
   Lost,       // tracker and stream were out of step
-  Ambiguous,  // an end of data that servers read differently (a bare LF or CR around the dot), or
-              // two packets over the same bytes, of which the server took one
+  Ambiguous,  // which bytes are the message's cannot be told: several messages may be meant, an end
+              // of data was one that servers read differently (a bare LF or CR around the dot), or
+              // two packets came over the same bytes, of which the server took one
   Encrypted,  // after STARTTLS or inside implicit TLS
   Full,       // more segments than the limit
   Dropped,    // a segment was not seen: the kernel's ring overflowed; or it could not be told from
