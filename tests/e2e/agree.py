@@ -133,7 +133,7 @@ REASONS = (
     Reason("QUIT in the same write", "under TLS, offline, QUIT behind the dot is told by the server's second answer, and both came in one "
            "record", quit_unseen, {"talk", "rec", "writes", "size", "gait"}),
     Reason("words of MAIL", "offline under TLS the parameters of MAIL and an empty last line are not seen, and so contradict no gait",
-           lambda pair: inferred(pair) and "talk of MAIL" in pair.keys(), {"talk of MAIL", "gait"}),
+           lambda pair: inferred(pair) and bool({"talk of MAIL", "gait"} & pair.keys()), {"talk of MAIL", "gait"}),
     Reason("text unread under TLS", "offline a message is found by sizes and turns, and where its header ends is a guess, which lowers the "
            "confidence", inferred, OF_TEXT | SURENESS),
     Reason("rest of a row", "under TLS a row is ambiguous or lost by how much of it has come when the filter asks",
