@@ -262,7 +262,7 @@ struct SmtpTracker::Impl {
     other_end.reset();
     held_used += parse(Bytes(held).subspan(held_used));
     if (phase != Phase::Held || held_used == held.size()) {
-      held = {};  // and its room: the session may be silent from here on
+      std::string().swap(held);  // and its room: the session may be silent from here on
       held_used = 0;
     } else {
       doubt(Bytes(held).subspan(held_used));

@@ -52,7 +52,7 @@ void Relay::flush(int sink) {
     }
     sent_ += static_cast<std::size_t>(sent);
   }
-  backlog_ = {};  // and its room: a slow side may be quick again for long
+  std::string().swap(backlog_);  // and its room: a slow side may be quick again for long
   sent_ = 0;
   if (state_ == State::Flushing) {
     ::shutdown(sink, SHUT_WR);

@@ -777,3 +777,24 @@ TEST_CASE("nothing is told of bytes that were said to be no longer needed") {
     CHECK(watcher.fine);
   }
 }
+
+TEST_CASE("text that waited for 354 leaves no room behind, and is told while it waits") {
+  struct Nobody final : SmtpTracker::Listener {
+    void on_command(classifier::Span) override {}
+    void on_message(classifier::Message&&) override {}
+    void on_answer(std::uint32_t) override {}
+    void on_lost(classifier::Reason) override {}
+  } nobody;
+  SmtpTracker tracker(nobody);
+  const auto server = [&](std::string_view bytes) { tracker.server(bytes); };
+  const auto client = [&](std::string_view bytes) { tracker.client(bytes); };
+  server("220 mx\r\n");
+  client("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n");
+  CHECK_FALSE(tracker.behind());
+  client("Subject: x\r\n\r\n" + std::string(60'000, 'x') + "\r\n.\r\n");
+  CHECK(tracker.behind());
+  CHECK(tracker.held() >= 60'000);
+  server("250 ok\r\n250 ok\r\n354 go on\r\n");
+  CHECK_FALSE(tracker.behind());
+  CHECK(tracker.held() < 1000);
+}
