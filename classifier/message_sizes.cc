@@ -45,10 +45,6 @@ std::uint64_t sum(Sizes sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0});
 }
 
-std::uint64_t distance(std::uint64_t a, std::uint64_t b) {
-  return a < b ? b - a : a - b;
-}
-
 // Whether `shown` is what is left of `seen` where any were taken out.
 bool is_part(Sizes shown, Sizes seen) {
   auto at = seen.begin();
@@ -151,6 +147,16 @@ std::uint64_t argument_size(std::string_view text) {
   return size;
 }
 
+std::vector<std::uint32_t> field_sizes(const Landmarks& marks) {
+  std::vector<std::uint32_t> sizes;
+  std::uint32_t begin = 0;
+  for (const HeaderField& field : marks.fields) {
+    sizes.push_back(field.end - begin);
+    begin = field.end;
+  }
+  return sizes;
+}
+
 std::uint64_t size_by_data(const ShownSizes& shown) {
   return size_by_bdat(shown) + shown.dots + kDotLine;
 }
@@ -169,12 +175,10 @@ std::uint64_t most_miss(std::uint64_t size) {
 
 SeenSizes seen_sizes(const Trace& trace, EnvelopeSizes&& envelope) {
   const Landmarks& marks = trace.landmarks;
-  SeenSizes seen{.envelope = std::move(envelope), .size = trace.size, .transfer = trace.transfer};
-  std::uint32_t begin = 0;
-  for (const HeaderField& field : marks.fields) {
-    seen.fields.push_back(field.end - begin);
-    begin = field.end;
-  }
+  SeenSizes seen{.envelope = std::move(envelope),
+                 .fields = field_sizes(marks),
+                 .size = trace.size,
+                 .transfer = trace.transfer};
   const std::uint64_t front = std::uint64_t{marks.body_begin} + marks.terminator;
   if (marks.body_begin != 0 && front <= trace.size) seen.body = trace.size - front;
   return seen;

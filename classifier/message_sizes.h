@@ -47,6 +47,10 @@ struct EnvelopeSizes {
 // words, comments, no angle brackets.
 std::uint64_t argument_size(std::string_view text);
 
+// The header fields that the landmarks tell of, each from its name to its line end; empty where
+// nobody has read the header.
+std::vector<std::uint32_t> field_sizes(const Landmarks& marks);
+
 // What a milter was shown of a message, in bytes as SMTP carries them (CRLF line ends).
 struct ShownSizes {
   static constexpr std::size_t kMostFields = Landmarks::kMaxFields;

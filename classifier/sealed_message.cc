@@ -99,7 +99,7 @@ struct Search {
   }
 };
 
-// One way to read the turns: a chunk, or what DATA brought, behind its command; the last one first.
+// A chunk of one way to read the turns, behind its BDAT command; the last one first.
 struct Chunk {
   const Turn* turn;
   std::uint64_t begin;  // in the turn's plaintext
@@ -313,10 +313,6 @@ std::optional<SealedMessage> place_shown_with_more(const Search& search) {
   message.data_ahead = message.rcpt_ahead = front >= kLeastEnvelope;
   append(turn, front + chunk_command(*size, true), *size, message);
   return message;
-}
-
-std::uint64_t distance(std::uint64_t a, std::uint64_t b) {
-  return a < b ? b - a : a - b;
 }
 
 // Where DATA was not said in front, the turn begins with it or with BDAT, which is the more usual.

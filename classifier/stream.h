@@ -1,4 +1,5 @@
-// Words for places in the client's stream, which tracker and arrivals share. Plain values.
+// Words for places and sizes in the client's stream, which the classifier's parts share. Plain
+// values.
 #pragma once
 
 #include <algorithm>
@@ -23,6 +24,11 @@ inline Tail tail_of(char last) {
 // A size or an offset as traces keep it: what does not fit stands at the largest value.
 inline std::uint32_t to_u32(std::uint64_t value) {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(value, UINT32_MAX));
+}
+
+// How far two sizes, or two offsets, are apart.
+inline std::uint64_t distance(std::uint64_t a, std::uint64_t b) {
+  return a < b ? b - a : a - b;
 }
 
 }  // namespace classifier

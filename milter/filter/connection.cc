@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "classifier/stream.h"
 #include "classifier/words.h"
 #include "milter/filter/header.h"
 #include "milter/filter/names.h"
@@ -106,7 +107,7 @@ void Connection::fit_to_shown(const Shown& shown, classifier::Trace& trace) {
   trace.window = classifier::Window::Near;
   const auto size = shown.size(trace.transfer);
   if (!size) return;
-  trace.miss = std::max(trace.size, *size) - std::min(trace.size, *size);
+  trace.miss = classifier::distance(trace.size, *size);
   place_text(shown, trace);
   if (trace.miss > classifier::most_miss(*size)) {
     trace = classifier::unobserved(classifier::Reason::Lost, trace.message);

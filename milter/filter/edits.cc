@@ -1,24 +1,11 @@
 #include "milter/filter/edits.h"
 
 #include <algorithm>
-#include <vector>
 
+#include "classifier/message_sizes.h"
 #include "milter/filter/header.h"
 
 namespace filter {
-namespace {
-
-std::vector<std::uint32_t> sizes(const classifier::Landmarks& marks) {
-  std::vector<std::uint32_t> list;
-  std::uint32_t begin = 0;
-  for (const auto& field : marks.fields) {
-    list.push_back(field.end - begin);
-    begin = field.end;
-  }
-  return list;
-}
-
-}  // namespace
 
 void OwnHeaders::field(std::string_view name, std::string_view value) {
   lines_ += 1 + static_cast<std::uint64_t>(std::count(value.begin(), value.end(), '\n')) +
@@ -30,8 +17,8 @@ void OwnHeaders::field(std::string_view name, std::string_view value) {
 
 unsigned fields_in_front(const classifier::Landmarks& shown, const classifier::Landmarks& sent) {
   if (sent.fields.empty() || sent.fields.size() > shown.fields.size()) return 0;
-  const auto all = sizes(shown);
-  const auto own = sizes(sent);
+  const auto all = classifier::field_sizes(shown);
+  const auto own = classifier::field_sizes(sent);
   // Of a long header only the first fields are known, of both.
   const bool cut = shown.fields.size() == classifier::Landmarks::kMaxFields;
   const std::size_t most = cut ? all.size() - 1 : all.size() - own.size();

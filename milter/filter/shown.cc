@@ -17,11 +17,7 @@ classifier::ShownSizes Shown::sizes() const {
   classifier::ShownSizes sizes = sizes_;
   if (mail_ != 0) sizes.envelope.add_mail(mail_);
   if (rcpt_ != 0) sizes.envelope.add_rcpt(rcpt_);
-  std::uint32_t begin = 0;
-  for (const classifier::HeaderField& field : marks_.fields) {
-    sizes.fields.push_back(field.end - begin);
-    begin = field.end;
-  }
+  sizes.fields = classifier::field_sizes(marks_);
   return sizes;
 }
 
