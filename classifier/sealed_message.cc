@@ -115,6 +115,15 @@ bool may_be_chunk(const Search& search, std::uint64_t front) {
   return search.last().bytes == bytes || search.last().bytes == bytes + kFourLetters;
 }
 
+// Whether all that was said since the message before can be its envelope, DATA, text that did not
+// wait for 354, and QUIT or nothing.
+bool may_be_early_data(const Search& search) {
+  if (search.envelope() == 0 || search.turns.forgotten != 0) return false;
+  const std::uint64_t all = search.said() + search.last().bytes;
+  const std::uint64_t early = search.envelope() + kFourLetters + size_by_data(search.shown);
+  return all == early || all == early + kFourLetters;
+}
+
 // Where text that came with DATA, or may have, begins and ends. RFC 5321 has the client wait for
 // 354; then all commands were said in turns in front, and the text begins with the turn. What was
 // said in front beyond the commands may be text, and bytes at the turn's end the next commands
@@ -162,12 +171,15 @@ std::optional<SealedMessage> place_data(const Search& search) {
 //
 //     DATA,399 │ 29 2817          DATA,399 │ 29 2817 6
 std::optional<SealedMessage> place_spread_data(const Search& search) {
-  if (search.envelope() == 0 || search.turns.forgotten != 0) return std::nullopt;
+  if (!may_be_early_data(search)) return std::nullopt;
   const std::uint64_t commands = search.envelope() + kFourLetters;
   if (search.said() <= commands) return std::nullopt;  // all of it is in the last turn
   const std::uint64_t size = size_by_data(search.shown);
   const std::uint64_t all = search.said() + search.last().bytes;
-  if (all != commands + size && all != commands + size + kFourLetters) return std::nullopt;
+  // What is not text may be BDAT commands as well: `BDAT 943 LAST` is as long as DATA, dot and
+  // QUIT.
+  const std::uint64_t text = size_by_bdat(search.shown);
+  if (all - search.envelope() - text >= chunk_command(text, true)) return std::nullopt;
   SealedMessage message;
   message.window = Window::Exact;
   message.data_ahead = message.early = true;
@@ -219,8 +231,8 @@ std::vector<Chunk> find_chunks(const Search& search, std::uint32_t behind) {
 // The message in one chunk, whose commands the server answered before all of it had come: the chunk
 // goes on over several turns. Told by the envelope alone, which stands in front of it to the byte.
 //
-//     client   MAIL,RCPT,BDAT n LAST,16384 │ 16384 2210
-//     server                              28           │
+//     client   MAIL,RCPT,BDAT n LAST,16384 │ 16384 2210          MAIL,RCPT,BDAT n LAST │ 2210
+//     server                              28           │                              28    │
 std::vector<Chunk> find_spread_chunk(const Search& search, std::uint32_t behind) {
   std::vector<Chunk> parts;
   const std::uint64_t size = size_by_bdat(search.shown);
@@ -231,14 +243,14 @@ std::vector<Chunk> find_spread_chunk(const Search& search, std::uint32_t behind)
     if (!turn.whole()) return {};
     const std::uint64_t not_text = parts.empty() ? behind : 0;
     if (turn.bytes <= not_text) return {};
-    if (turn.bytes < left) {
+    if (turn.bytes <= left) {
       parts.push_back({&turn, 0, turn.bytes - not_text, true});
       left -= turn.bytes;
       continue;
     }
     if (turn.bytes - left != commands) return {};
     if (search.in_front(i) + search.greeting() >= commands) return {};
-    parts.push_back({&turn, commands, left - not_text});
+    if (left > not_text) parts.push_back({&turn, commands, left - not_text});
     return parts;
   }
   return {};
@@ -264,7 +276,8 @@ Reading read_chunks(const Search& search, std::uint32_t behind) {
   if (begins_record(*first.turn, first.begin)) ++found;  // the text was written apart
   if (!one && first.size == shown.header) ++found;       // Exim: the header in its own chunk
   if (one && first.begin == command) ++found;
-  if (search.envelope() != 0 && first.begin == search.envelope() + command) found += kEnvelopeFits;
+  const bool behind_envelope = search.envelope() != 0 && first.begin == search.envelope() + command;
+  if (first.goes_on || behind_envelope) found += kEnvelopeFits;
   if (behind != 0 && chunks.front().turn->records.back().plain == kFourLetters) ++found;
   return reading;
 }
@@ -277,13 +290,17 @@ std::optional<SealedMessage> place_chunks(const Search& search) {
   const auto& chunks = (quit ? with_quit : alone).chunks;
   const bool sure = one || alone.signs != with_quit.signs;
   if (chunks.empty() || (!sure && chunks.size() > 1)) return std::nullopt;
+  const Chunk& first = chunks.back();
+  // Both readings have all bytes. A chunk's text that begins a record speaks for the chunk: text
+  // that came with DATA began in front of it, and no program writes it apart there.
+  const bool apart = begins_record(*first.turn, first.begin);
+  if (!apart && may_be_early_data(search)) return std::nullopt;
   SealedMessage message;
   message.transfer = Transfer::Bdat;
   message.window = sure ? Window::Exact : Window::Near;
   message.miss = sure ? 0 : kFourLetters;
   message.quit_with_dot = quit;
-  const Chunk& first = chunks.back();
-  message.data_ahead = message.rcpt_ahead = first.begin >= kLeastEnvelope;
+  message.data_ahead = message.rcpt_ahead = first.goes_on || first.begin >= kLeastEnvelope;
   std::uint64_t at = 0;
   for (std::size_t i = chunks.size(); i-- > 0;) {
     if (at != 0 && !chunks[i].goes_on) message.chunk_begins.push_back(to_u32(at));

@@ -3,6 +3,7 @@
 #include "classifier/sealed_message.h"
 
 #include <catch2/catch.hpp>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <variant>
@@ -379,6 +380,23 @@ TEST_CASE("text that came with DATA and QUIT is not told from a chunk of the sam
   CHECK(longer.place(shown(304, 696)).early);
   longer.greeting = 21;
   CHECK(longer.reason(shown(304, 696)) == Reason::Ambiguous);
+}
+
+TEST_CASE("text that goes on behind an answer may have come by DATA with QUIT, or by BDAT") {
+  // `BDAT 943 LAST` is as long as DATA, the dot line and QUIT. A record that begins where a chunk
+  // would have begun tells which of them it was.
+  CHECK(Said({{64 + 15 + 243}, {700}}).reason(shown(304, 639)) == Reason::Ambiguous);
+  CHECK(Said({{64 + 6 + 252}, {694, 6}}).reason(shown(304, 639)) == Reason::Ambiguous);
+  for (const auto& said : {Said({{64 + 15}, {943}}), Said({{64 + 15, 243}, {700}}),
+                           Said({{64 + 15}, {243}, {700}}), Said({{64 + 15}, {243, 700}})}) {
+    const SealedMessage found = said.place(shown(304, 639));
+    CHECK(found.transfer == classifier::Transfer::Bdat);
+    CHECK(found.window == Window::Exact);
+    CHECK(found.data_ahead);
+    CHECK(found.chunk_begins.empty());
+    const Sizes records = sizes(found);
+    CHECK(std::accumulate(records.begin(), records.end(), 0U) == 943);
+  }
 }
 
 TEST_CASE("sizes that do not fit leave the turn, and by how much") {
