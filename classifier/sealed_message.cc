@@ -115,15 +115,6 @@ bool may_be_chunk(const Search& search, std::uint64_t front) {
   return search.last().bytes == bytes || search.last().bytes == bytes + kFourLetters;
 }
 
-// Whether all that was said since the message before can be its envelope, DATA, text that did not
-// wait for 354, and QUIT or nothing.
-bool may_be_early_data(const Search& search) {
-  if (search.envelope() == 0 || search.turns.forgotten != 0) return false;
-  const std::uint64_t all = search.said() + search.last().bytes;
-  const std::uint64_t early = search.envelope() + kFourLetters + size_by_data(search.shown);
-  return all == early || all == early + kFourLetters;
-}
-
 // Where text that came with DATA, or may have, begins and ends. RFC 5321 has the client wait for
 // 354; then all commands were said in turns in front, and the text begins with the turn. What was
 // said in front beyond the commands may be text, and bytes at the turn's end the next commands
@@ -158,8 +149,6 @@ std::optional<SealedMessage> place_data(const Search& search) {
   const bool quit = size > kFourLetters && turn.records.back().plain == kFourLetters;
   if (size == shown) return place(shown);
   if (size == shown + kFourLetters && (front == 0 || quit)) return place(shown);
-  // The next transaction (RFC 2920), where it begins a record.
-  if (size > shown && begins_record(turn, front + shown)) return place(shown);
   for (const std::uint64_t bytes : {quit ? size - kFourLetters : size, size}) {
     if (explain(search.shown, bytes, Transfer::Data)) return place(bytes);
   }
@@ -171,11 +160,12 @@ std::optional<SealedMessage> place_data(const Search& search) {
 //
 //     DATA,399 │ 29 2817          DATA,399 │ 29 2817 6
 std::optional<SealedMessage> place_spread_data(const Search& search) {
-  if (!may_be_early_data(search)) return std::nullopt;
+  if (search.envelope() == 0 || search.turns.forgotten != 0) return std::nullopt;
   const std::uint64_t commands = search.envelope() + kFourLetters;
   if (search.said() <= commands) return std::nullopt;  // all of it is in the last turn
   const std::uint64_t size = size_by_data(search.shown);
   const std::uint64_t all = search.said() + search.last().bytes;
+  if (all != commands + size && all != commands + size + kFourLetters) return std::nullopt;
   // What is not text may be BDAT commands as well: `BDAT 943 LAST` is as long as DATA, dot and
   // QUIT.
   const std::uint64_t text = size_by_bdat(search.shown);
@@ -291,10 +281,6 @@ std::optional<SealedMessage> place_chunks(const Search& search) {
   const bool sure = one || alone.signs != with_quit.signs;
   if (chunks.empty() || (!sure && chunks.size() > 1)) return std::nullopt;
   const Chunk& first = chunks.back();
-  // Both readings have all bytes. A chunk's text that begins a record speaks for the chunk: text
-  // that came with DATA began in front of it, and no program writes it apart there.
-  const bool apart = begins_record(*first.turn, first.begin);
-  if (!apart && may_be_early_data(search)) return std::nullopt;
   SealedMessage message;
   message.transfer = Transfer::Bdat;
   message.window = sure ? Window::Exact : Window::Near;
