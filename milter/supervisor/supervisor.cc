@@ -23,6 +23,7 @@
 #include "milter/supervisor/child.h"
 #include "milter/supervisor/proxy_parts.h"
 #include "milter/supervisor/rights.h"
+#include "milter/supervisor/running_config.h"
 #include "milter/supervisor/seccomp.h"
 #include "milter/supervisor/setup_error.h"
 #include "milter/supervisor/upgrade.h"
@@ -130,8 +131,10 @@ class Supervisor {
  public:
   // `running`: by value, so that a child that forgets its keys has no other copy of them.
   Supervisor(config::Config running, std::string file)
-      : config_(std::move(running)), file_(std::move(file)), signals_(open_signals()) {
-    const auto& config = config_;
+      : config_(std::move(running), file, config::Secrets::Read),
+        file_(std::move(file)),
+        signals_(open_signals()) {
+    const auto& config = *config_;
     counts_->supervisor.began = time(nullptr);
     const auto handover = take_handover();
     if (handover) {
@@ -183,18 +186,18 @@ class Supervisor {
   std::function<int(int)> proxy_body() {
     return [this](int control_fd) {
       desk_.clear();
-      config::forget_secrets(config_);
-      logging::open(config_.log, "proxy");
-      return proxy::run(config_, file_, parts_->inputs(), counts_->proxy, control_fd);
+      config_.forget_secrets();
+      logging::open(config_->log, "proxy");
+      return proxy::run(*config_, file_, parts_->inputs(), counts_->proxy, control_fd);
     };
   }
 
   std::function<int(int)> wire_body() {
     return [this](int control_fd) {
       desk_.clear();
-      config::forget_secrets(config_);
-      logging::open(config_.log, "wire");
-      return wire::run(config_, file_, *tap_, counts_->wire, control_fd);
+      config_.forget_secrets();
+      logging::open(config_->log, "wire");
+      return wire::run(*config_, file_, *tap_, counts_->wire, control_fd);
     };
   }
 
@@ -203,8 +206,8 @@ class Supervisor {
       desk_.clear();
       parts_.reset();
       tap_.reset();
-      logging::open(config_.log, "filter");
-      return filter::run(config_, file_, counts_->filter, control_fd);
+      logging::open(config_->log, "filter");
+      return filter::run(*config_, file_, counts_->filter, control_fd);
     };
   }
 
@@ -212,9 +215,9 @@ class Supervisor {
     return [this](int control_fd) {
       parts_.reset();
       tap_.reset();
-      config::forget_secrets(config_);
-      logging::open(config_.log, "desk");
-      return desk::run(config_, file_, desk_, *counts_, control_fd);
+      config_.forget_secrets();
+      logging::open(config_->log, "desk");
+      return desk::run(*config_, file_, desk_, *counts_, control_fd);
     };
   }
 
@@ -285,14 +288,14 @@ class Supervisor {
   void renew_socket(Child& child) {
     const bool filter = child.name() == kFilter;
     const auto path =
-        filter ? filter::parse_socket(config_.filter.socket).path : config_.evidence.socket;
+        filter ? filter::parse_socket(config_->filter.socket).path : config_->evidence.socket;
     const std::string setting = filter ? "filter.socket" : "evidence.socket";
     try {
-      auto socket = filter ? net::listen_unix(path, config_.filter.socket_mode,
+      auto socket = filter ? net::listen_unix(path, config_->filter.socket_mode,
                                               filter::kMilterBacklog, "bind it anew")
-                           : net::listen_unix(path, config_.evidence.socket_mode,
+                           : net::listen_unix(path, config_->evidence.socket_mode,
                                               evidence::Server::kBacklog, "bind it anew");
-      if (filter) filter::give_to_group(path, config_.filter.socket_group);
+      if (filter) filter::give_to_group(path, config_->filter.socket_group);
       if (!child.send({ControlMessage::Kind::Socket, {}, std::move(socket)})) return;
       logging::warning(
           fmt::format("{}: {} was removed or replaced; it is bound anew", setting, path));
@@ -332,7 +335,7 @@ class Supervisor {
     }
     state_ = State::Serving;
     const auto what =
-        describe(config_, parts_ ? parts_->addresses() : std::vector<net::Endpoint>());
+        describe(*config_, parts_ ? parts_->addresses() : std::vector<net::Endpoint>());
     logging::info("ready: " + what);
     notify("READY=1\nSTATUS=" + what);
   }
@@ -376,14 +379,11 @@ class Supervisor {
   void reload() {
     if (state_ == State::Draining) return;
     notify("RELOADING=1\n" + monotonic_usec());
-    try {
-      const auto text = config::read_file(file_);
-      config_ = config::reloaded(config_, config::parse(text, file_, config::Secrets::Read));
+    if (const auto text = config_.reload_file()) {
       logging::info(fmt::format("reload: {} is read and goes to the children", file_));
-      hand_out(text);
+      hand_out(*text);
       ++counts_->supervisor.reloads;
-    } catch (const config::ConfigError& error) {
-      logging::error(fmt::format("reload refused, the old configuration stays: {}", error.what()));
+    } else {
       ++counts_->supervisor.reloads_refused;
     }
     notify("READY=1");
@@ -404,7 +404,7 @@ class Supervisor {
     std::string why;
     if (state_ != State::Serving) why = "not all children are ready";
     if (why.empty() && !parts_) why = "only a proxy has sockets to hand over: restart instead";
-    if (why.empty()) why = why_no_upgrade(program, config_, file_);
+    if (why.empty()) why = why_no_upgrade(program, *config_, file_);
     if (!why.empty()) {
       logging::error(fmt::format("upgrade refused: {}", why));
       return;
@@ -470,7 +470,7 @@ class Supervisor {
     (void)child.send({ControlMessage::Kind::Drain, {}});
     const bool proxy = is_proxy(child);
     if (proxy) parts_->stop_listening();
-    const auto limit = config_.proxy.drain_timeout;
+    const auto limit = config_->proxy.drain_timeout;
     deadline_ = Clock::now() + (proxy ? limit : std::min(limit, kFilterDrain)) + kGrace;
   }
 
@@ -485,7 +485,7 @@ class Supervisor {
   bool is_desk(const Child& child) const {
     return !desk_.empty() && &child == children_.back().get();
   }
-  bool tproxy() const { return !config_.proxy.tproxy_ports.empty(); }
+  bool tproxy() const { return !config_->proxy.tproxy_ports.empty(); }
 
   void drain_further() {
     if (state_ != State::Draining) return;
@@ -500,7 +500,7 @@ class Supervisor {
     deadline_ = Clock::now() + kGrace;
   }
 
-  config::Config config_;  // what a child that is started now is given
+  RunningConfig config_;  // what a child that is started now is given
   const std::string file_;
   const desk::SharedCounts counts_ = desk::share_counts();
   net::Fd signals_;

@@ -995,12 +995,6 @@ class Process(unittest.TestCase):
             self.assertRegex(line["text"], r"segmilter\.toml:2: policy\.moed: ")
             self.assertEqual(milter.message()[1], b"y")
 
-    def test_a_reload_says_what_needs_a_restart(self):
-        with Filter() as running:
-            changed = running.config(filter_lines='timeout = "77s"')
-            running.control.send(b"reload\n" + changed.encode())
-            wait_for(lambda: running.logged("filter.timeout"))
-
     def test_drain_lets_sessions_end_and_takes_no_new_ones(self):
         with Filter() as running:
             with running.milter() as milter:

@@ -117,7 +117,7 @@ class Segmilter:
         if settings is not None:
             self.write(settings)
         self.hang_up()
-        wait_until(lambda: re.search("filter.*: (configuration reloaded|reload failed)|reload refused", self.log()[begin:]), 10,
+        wait_until(lambda: re.search("filter.*: configuration reloaded|reload refused", self.log()[begin:]), 10,
                    "the reload")
         return self.log()[begin:]
 

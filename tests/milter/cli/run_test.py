@@ -393,6 +393,19 @@ socket_group = ""
         self.wait_for("configuration reloaded")
         self.assertEqual(self.children(), before)
 
+    def test_a_reload_says_once_what_needs_a_restart_and_that_stays(self):
+        self.start()
+        waiting = "capture.method has changed: it takes effect at the next start"
+        self.write(more='[capture]\nmethod = "off"\n')
+        self.process.send_signal(signal.SIGHUP)
+        self.wait_for(waiting)
+        self.wait_for("configuration reloaded")
+        self.assertEqual(self.log.read_text().count(waiting), 1)
+        self.write(more="")  # back to what runs: nothing waits
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.log.read_text().count("configuration reloaded") == 2, "the second reload")
+        self.assertEqual(self.log.read_text().count(waiting), 1)
+
     @unittest.skipIf(os.geteuid() != 0, "only root may look into the memory of a process that is not dumpable")
     def test_only_the_filter_and_the_supervisor_keep_the_keys_of_seals(self):
         key = os.urandom(32)
