@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <cctype>
 #include <charconv>
 #include <chrono>
 #include <exception>
@@ -293,45 +292,17 @@ void label(SMFICTX* context, const config::Config& settings, Judgement& judgemen
 
 constexpr std::string_view kFlood = "5.7.1 Too many X-Protocol-Pattern header fields";
 
-struct Reply {
-  std::string status;  // "5.7.1", RFC 3463
+// `reply`: an enhanced status (RFC 3463) and a text, as the configuration has checked it. '%' is
+// doubled, because the milter protocol's reader halves it.
+void set_reply(SMFICTX* context, const char* code, std::string_view reply) {
+  const auto space = reply.find(' ');
+  std::string status(reply.substr(0, space));
   std::string text;
-};
-
-bool is_status(std::string_view word, char status_class) {
-  int dots = 0;
-  for (const char c : word) {
-    if (c == '.') {
-      ++dots;
-    } else if (std::isdigit(static_cast<unsigned char>(c)) == 0) {
-      return false;
-    }
+  for (const char c : reply.substr(space + 1)) {
+    if (c == '%') text.push_back('%');
+    text.push_back(c);
   }
-  return word.size() >= 5 && word.size() <= 9 && dots == 2 && word[0] == status_class &&
-         word[1] == '.' && word[word.size() - 1] != '.' && word.find("..") == word.npos;
-}
-
-// The configured text, with or without its enhanced status. '%' is doubled, because the milter
-// protocol's reader halves it.
-Reply split_reply(std::string_view configured, char status_class) {
-  Reply reply{std::string(1, status_class) + ".7.1", {}};
-  const auto space = configured.find(' ');
-  if (is_status(configured.substr(0, space), status_class)) {
-    reply.status = configured.substr(0, space);
-    configured = space == configured.npos ? "" : configured.substr(space + 1);
-  }
-  for (const char c : configured.substr(0, 400)) {
-    if (c < ' ' || c >= 0x7f) continue;  // RFC 5321, 4.2: text is printable
-    if (c == '%') reply.text.push_back('%');
-    reply.text.push_back(c);
-  }
-  return reply;
-}
-
-void set_reply(SMFICTX* context, const char* code, std::string_view configured) {
-  Reply reply = split_reply(configured, code[0]);
-  if (smfi_setreply(context, c_string(code), reply.status.data(), reply.text.data()) !=
-      MI_SUCCESS) {
+  if (smfi_setreply(context, c_string(code), status.data(), text.data()) != MI_SUCCESS) {
     warn(context, "the reply text was not taken, Postfix uses its own");
   }
 }

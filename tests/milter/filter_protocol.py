@@ -790,6 +790,11 @@ class Actions(unittest.TestCase):
         (_, _, data), _ = self.outcome(REJECT, extra)
         self.assertEqual(data, b"550 5.7.99 100%% no %%s\0")
 
+    def test_the_longest_reply_that_is_allowed_is_said_whole(self):
+        reply = "5.7.99 " + "x" * 473
+        (_, _, data), _ = self.outcome(REJECT, f'[reply]\nreject = "{reply}"\n')
+        self.assertEqual(data, f"550 {reply}\0".encode())
+
     def test_an_authenticated_client_is_never_refused(self):
         with Filter(policy=REJECT) as running, running.milter() as milter:
             milter.connect()
