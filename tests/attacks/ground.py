@@ -100,6 +100,7 @@ class Ground:
             link.server.ip("addr", "add", f"{SECOND4}/24", "dev", "eth0")
             # A row of messages that fills the server's window is cut at its edge, where the oracle does not expect it.
             link.server.sysctl("ipv4/tcp_rmem", "4096 4194304 16777216")
+            link.client.sysctl("ipv4/tcp_wmem", "4096 4194304 16777216")  # and so is one that has to wait for room
             # A port that was closed a second ago may be used towards the same server again.
             link.client.sysctl("ipv4/tcp_tw_reuse", 1)
             self.neighbour = link.attach_neighbour()
