@@ -15,7 +15,7 @@ class Program:
     npm: tuple[str, ...] = ()        # NAME@VERSION
     start: str = ""                  # shell; leaves a daemon behind
     tree: str = "main"               # programs of one tree may be installed side by side
-    writer: str = "*"                # stream, blocks, lines, headers-apart, template
+    writer: str = "*"                # stream, blocks, lines, received-first, headers-apart, template; several with | between
     block: int = 0
     links: tuple[str, ...] = ("base", "lan")  # of recording.LINKS
     sizes: tuple[str, ...] = ()      # of the messages; empty: all
@@ -37,7 +37,7 @@ PLAIN, BDAT, TLS = ("base", "lan"), ("base-bdat",), ("base-tls",)
 PATHS = ("initcwnd1", "jumbo", "tunnel")  # ways on which boundaries move
 
 FEED = "python3 $S/feed.py"  # gives the message to a server on this machine: PORT [USER PASSWORD]
-MUTT = ('-n -F /dev/null -e "set smtp_url=smtp://$SERVER:25/ from=$FROM ssl_starttls=$TLS ssl_force_tls=no hostname=mail.sender.example '
+MUTT = ('-n -F /dev/null -e "set smtp_url=smtp://$SERVER:25/ from=$FROM ssl_starttls=no ssl_force_tls=no hostname=mail.sender.example '
         'copy=no" -s "$(cat $M.subject)" $([ -s $M.bin ] && echo -a $M.bin --) $TO <$M.text')
 PHP = "php -d error_reporting=8191 -d display_errors=1 $S/"  # all but what is deprecated
 JAVA = "java -cp '/usr/share/java/*' $S/JavaMail.java"
@@ -47,13 +47,15 @@ POSTFIX = "bash $S/postfix_once.sh"
 
 _TABLE = [
     # Relays and servers.
-    *_npm("haraka-forward", "3.0.3 3.1.6", f"{FEED} 2525", npm_name="Haraka", kind="relay", writer="stream",
+    *_npm("haraka-forward", "3.0.3 3.1.6", f"{FEED} 2525", npm_name="Haraka", kind="relay", writer="lines",
           start="bash $S/haraka.sh {at}/Haraka forward"),
-    *_npm("haraka-outbound", "3.0.3 3.1.6", f"{FEED} 2525", npm_name="Haraka", kind="relay", writer="stream",
+    *_npm("haraka-outbound", "3.0.3 3.1.6", f"{FEED} 2525", npm_name="Haraka", kind="relay", writer="blocks", block=65536,
           start="bash $S/haraka.sh {at}/Haraka outbound"),
     Program("dovecot-submission", "relay", f"{FEED} 587 user secret", ("dovecot-submissiond",), start="bash $S/dovecot.sh",
-            tree="dovecot", writer="blocks", block=8192, links=(*PLAIN, *BDAT)),
-    Program("mlmmj", "list-manager", "bash $S/mlmmj.sh", ("mlmmj",), writer="headers-apart"),
+            tree="dovecot", writer="stream", links=(*PLAIN, *BDAT)),
+    Program("mlmmj", "list-manager", "bash $S/mlmmj.sh", ("mlmmj",), writer="headers-apart", sizes=("k1", "k5")),
+    # Above 16 KB (memorymailsize) it reads the message piece by piece.
+    Program("mlmmj-large", "list-manager", "bash $S/mlmmj.sh", ("mlmmj",), writer="*", sizes=("k20", "k100")),
     Program("exim", "official-mta", f"{EXIM} $M.lf plain", ("exim4-daemon-heavy",), tree="exim", writer="blocks", block=8189,
             links=(*PLAIN, *BDAT, *TLS, *PATHS)),
     Program("exim-dkim", "official-mta", f"{EXIM} $M.lf dkim", ("exim4-daemon-heavy",), tree="exim", writer="*", links=(*PLAIN, *BDAT)),
@@ -64,9 +66,9 @@ _TABLE = [
             writer="blocks", block=4096),
     Program("fetchmail", "relay", "bash $S/fetchmail.sh", ("fetchmail",), writer="lines"),
     Program("dma", "null-client", "bash $S/dma.sh", ("dma",), tree="dma", writer="lines"),
-    Program("ssmtp", "null-client", "bash $S/ssmtp.sh", ("ssmtp",), tree="ssmtp", writer="lines"),
+    Program("ssmtp", "null-client", "bash $S/ssmtp.sh", ("ssmtp",), tree="ssmtp", writer="lines|received-first"),
     # Libraries of PHP.
-    Program("php-horde-smtp", "library", f"{PHP}horde.php", ("php-horde-smtp", "php-horde-mail", "php-cli"), writer="stream"),
+    Program("php-horde-smtp", "library", f"{PHP}horde.php", ("php-horde-smtp", "php-horde-mail", "php-cli"), writer="blocks", block=65536),
     Program("php-horde-mime", "library", f"{PHP}horde.php built", ("php-horde-mime", "php-horde-smtp", "php-horde-mail", "php-cli"), writer="*"),
     Program("php-pear-mail", "library", f"{PHP}pear.php", ("php-net-smtp", "php-mail", "php-cli"), writer="headers-apart"),
     Program("phpmailer", "library", f"{PHP}phpmailer.php", ("libphp-phpmailer", "php-cli"), writer="lines", links=(*PLAIN, *TLS)),
@@ -107,13 +109,13 @@ _TABLE = [
             writer="blocks", block=2048),
     Program("s-nail", "mua", 's-nail -:/ -Sv15-compat -Smta=smtp://$SERVER:25 -Ssmtp-auth=none -Shostname=mail.sender.example -Sfrom=$FROM -Ssendwait '
             '-Snosave -s "$(cat $M.subject)" $([ -s $M.bin ] && echo -a $M.bin) $TO <$M.text', ("s-nail",), writer="lines"),
-    Program("mutt", "mua", f"mutt {MUTT}", ("mutt",), writer="lines", links=(*PLAIN, *TLS)),
+    Program("mutt", "mua", f"mutt {MUTT}", ("mutt",), writer="lines"),
     Program("neomutt", "mua", f"neomutt {MUTT}", ("neomutt",), writer="lines"),
     Program("mailutils", "mua", 'mail.mailutils -E "set nosave" -E "set sendmail=smtp://$SERVER:25" -a "From: $FROM" -s "$(cat $M.subject)" '
             '$([ -s $M.bin ] && echo -A $M.bin) $TO <$M.text', ("mailutils",), writer="blocks", block=8192),
-    Program("curl", "cli", "curl -sS --url smtp://$SERVER/mail.sender.example --mail-from $FROM --mail-rcpt $TO -T $M.crlf", ("curl",), writer="stream"),
-    Program("curl-lf", "cli", "curl -sS --url smtp://$SERVER/mail.sender.example --mail-from $FROM --mail-rcpt $TO -T $M.lf", ("curl",), writer="stream"),
-    Program("curl-crlf", "cli", "curl -sS --crlf --url smtp://$SERVER/mail.sender.example --mail-from $FROM --mail-rcpt $TO -T $M.lf", ("curl",), writer="stream"),
+    Program("curl", "cli", "curl -sS --url smtp://$SERVER/mail.sender.example --mail-from $FROM --mail-rcpt $TO -T $M.crlf", ("curl",), writer="blocks", block=65536),
+    Program("curl-lf", "cli", "curl -sS --url smtp://$SERVER/mail.sender.example --mail-from $FROM --mail-rcpt $TO -T $M.lf", ("curl",), writer="blocks", block=65536),
+    Program("curl-crlf", "cli", "curl -sS --crlf --url smtp://$SERVER/mail.sender.example --mail-from $FROM --mail-rcpt $TO -T $M.lf", ("curl",), writer="blocks", block=65536),
     Program("sendemail", "cli", 'sendemail -q -f $FROM -t $TO -s $SERVER:25 -o tls=no -u "$(cat $M.subject)" -o message-file=$M.text '
             '$([ -s $M.bin ] && echo -a $M.bin)', ("sendemail",), writer="headers-apart"),
     Program("swaks", "test-tool", "swaks --silent 2 --server $SERVER --from $FROM --to $TO --data @$M.lf --helo mail.sender.example", ("swaks",),

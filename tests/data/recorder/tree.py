@@ -5,6 +5,7 @@ mail servers that exclude each other have a tree each. npm packages need none: e
 Trees stay below /var/lib/segmilter-test; delete the folder to be rid of them. Mounts are those of this process's mount
 namespace and end with it. Needs overlayfs.
 """
+import fcntl
 import os
 import shutil
 import subprocess
@@ -38,6 +39,9 @@ class Tree:
         self.root = place / "root"
         for folder in ("upper", "work", "root"):
             (place / folder).mkdir(parents=True, exist_ok=True)
+        # A layer that is mounted twice at a time is damaged; another recording waits here. The lock ends with the process.
+        self._lock = open(place / "lock", "w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._mount("-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={place / 'upper'},workdir={place / 'work'}", self.root)
         for folder in ("proc", "sys", "dev"):
             self._mount("--rbind", f"/{folder}", self.root / folder)

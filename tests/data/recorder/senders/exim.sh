@@ -2,7 +2,8 @@
 set -e
 [ -s /tmp/dkim.pem ] || openssl genrsa -out /tmp/dkim.pem 2048 2>/dev/null
 chmod 644 /tmp/dkim.pem
-mkdir -p /tmp/exim
+rm -rf /tmp/exim
+mkdir /tmp/exim
 chown Debian-exim /tmp/exim
 [ "$2" = dkim ] && dkim='dkim_domain = sender.example
   dkim_selector = key

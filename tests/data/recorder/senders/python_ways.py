@@ -25,10 +25,9 @@ def by_aiosmtplib():
     import aiosmtplib
 
     async def send():
+        # It takes STARTTLS by itself where it is offered.
         server = aiosmtplib.SMTP(hostname=SERVER, port=25, validate_certs=False, source_address=NAME)
         await server.connect()
-        if TLS:
-            await server.starttls(validate_certs=False)
         await server.sendmail(FROM, [TO], CONTENT)
         await server.quit()
     asyncio.run(send())

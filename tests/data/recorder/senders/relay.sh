@@ -12,7 +12,7 @@ keys() {
     "$at/host" "$at/allowed" >"$at/sshd"
   /usr/sbin/sshd -f "$at/sshd"
 }
-port=2600
+ports=2600
 case $1 in
   socat) background socat TCP-LISTEN:2600,fork,reuseaddr "TCP:$SERVER:25" ;;
   haproxy)
@@ -30,14 +30,15 @@ case $1 in
     background ssh -N -i "$at/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -p 2222 -L "127.0.0.1:2600:$SERVER:25" 127.0.0.1 ;;
   ssh-socks)
     keys
-    port=1080
+    ports=1080
     background ssh -N -i "$at/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -p 2222 -D 127.0.0.1:1080 127.0.0.1 ;;
-  microsocks) port=1080; background microsocks -i 127.0.0.1 -p 1080 ;;
+  microsocks) ports=1080; background microsocks -i 127.0.0.1 -p 1080 ;;
   dante)
-    port=1080
+    ports=1080
     printf 'logoutput: stderr\ninternal: 127.0.0.1 port = 1080\nexternal: eth0\nsocksmethod: none\nclientmethod: none\nuser.privileged: root\nuser.unprivileged: nobody\nclient pass { from: 0/0 to: 0/0 }\nsocks pass { from: 0/0 to: 0/0 }\n' >"$at/conf"
     background danted -f "$at/conf" ;;
   tinyproxy)
+    ports='8888 2600'
     printf 'Port 8888\nListen 127.0.0.1\nConnectPort 25\nTimeout 60\nMaxClients 20\n' >"$at/conf"
     background tinyproxy -d -c "$at/conf"
     background socat TCP-LISTEN:2600,fork,reuseaddr "PROXY:127.0.0.1:$SERVER:25,proxyport=8888" ;;
@@ -48,9 +49,11 @@ quiet_mode
 [ProxyList]
 socks5 127.0.0.1 1080
 C
-for _ in $(seq 50); do
-  (: <>/dev/tcp/127.0.0.1/$port) 2>/dev/null && exit 0
-  sleep 0.2
+for port in $ports; do
+  for try in $(seq 50); do
+    (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && continue 2
+    sleep 0.2
+  done
+  tail -5 "$at/log"
+  exit 1
 done
-tail -5 "$at/log"
-exit 1
