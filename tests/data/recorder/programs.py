@@ -52,13 +52,13 @@ _TABLE = [
     *_npm("haraka-outbound", "3.0.3 3.1.6", f"{FEED} 2525", npm_name="Haraka", kind="relay", writer="blocks", block=65536,
           start="bash $S/haraka.sh {at}/Haraka outbound"),
     Program("dovecot-submission", "relay", f"{FEED} 587 user secret", ("dovecot-submissiond",), start="bash $S/dovecot.sh",
-            tree="dovecot", writer="stream", links=(*PLAIN, *BDAT)),
+            tree="dovecot", writer="stream", links=(*PLAIN, *BDAT, *TLS)),
     Program("mlmmj", "list-manager", "bash $S/mlmmj.sh", ("mlmmj",), writer="headers-apart", sizes=("k1", "k5")),
     # Above 16 KB (memorymailsize) it reads the message piece by piece.
     Program("mlmmj-large", "list-manager", "bash $S/mlmmj.sh", ("mlmmj",), writer="*", sizes=("k20", "k100")),
     Program("exim", "official-mta", f"{EXIM} $M.lf plain", ("exim4-daemon-heavy",), tree="exim", writer="blocks", block=8189,
             links=(*PLAIN, *BDAT, *TLS, *PATHS)),
-    Program("exim-dkim", "official-mta", f"{EXIM} $M.lf dkim", ("exim4-daemon-heavy",), tree="exim", writer="*", links=(*PLAIN, *BDAT)),
+    Program("exim-dkim", "official-mta", f"{EXIM} $M.lf dkim", ("exim4-daemon-heavy",), tree="exim", writer="*", links=(*PLAIN, *BDAT, *TLS)),
     Program("postfix", "official-mta", POSTFIX, ("postfix",), tree="relays", writer="stream", links=(*PLAIN, *TLS, *PATHS)),
     Program("sendmail", "official-mta", "bash $S/sendmail.sh", ("sendmail-bin", "sendmail-cf", "m4"), tree="sendmail", writer="blocks", block=4096),
     Program("opensmtpd", "official-mta", f"{FEED} 2525", ("opensmtpd",), start="bash $S/opensmtpd.sh", tree="opensmtpd", links=(*PLAIN, *TLS)),
@@ -75,7 +75,7 @@ _TABLE = [
     Program("swiftmailer", "library", f"{PHP}swift.php", ("php-swiftmailer", "php-cli"), writer="headers-apart"),
     Program("symfony-mailer", "library", f"{PHP}symfony.php", ("php-symfony-mailer", "php-cli"), writer="*", links=(*PLAIN, *TLS)),
     # Of Node.
-    *_npm("emailjs", "5.0.3 3.8.0", "node $S/emailjs.mjs {at}", npm_name="emailjs", kind="library", writer="*"),
+    *_npm("emailjs", "5.0.3 3.8.0", "node $S/emailjs.mjs {at}", npm_name="emailjs", kind="library", writer="*", links=(*PLAIN, *TLS)),
     *_npm("nodemailer-raw", "6.10.1 4.7.0 10.6.1", "node $S/nodemailer_modes.js {at} raw", npm_name="nodemailer", kind="library", writer="stream", links=(*PLAIN, *TLS)),
     *_npm("nodemailer-stream", "6.10.1 10.6.1", "node $S/nodemailer_modes.js {at} stream", npm_name="nodemailer", kind="library", writer="*"),
     *_npm("nodemailer-build", "6.10.1 4.7.0 10.6.1", "node $S/nodemailer_modes.js {at} build", npm_name="nodemailer", kind="library", writer="headers-apart", links=(*PLAIN, *TLS)),
@@ -107,20 +107,21 @@ _TABLE = [
     Program("git-send-email", "cli", "bash $S/git.sh", ("git-email",), writer="headers-apart", sizes=("k1", "k5", "k20")),
     Program("esmtp", "null-client", "printf 'hostname=%s:25\\n' $SERVER >/tmp/esmtprc; esmtp -C /tmp/esmtprc -f $FROM $TO <$M.lf", ("esmtp",),
             writer="blocks", block=2048),
-    Program("s-nail", "mua", 's-nail -:/ -Sv15-compat -Smta=smtp://$SERVER:25 -Ssmtp-auth=none -Shostname=mail.sender.example -Sfrom=$FROM -Ssendwait '
-            '-Snosave -s "$(cat $M.subject)" $([ -s $M.bin ] && echo -a $M.bin) $TO <$M.text', ("s-nail",), writer="lines"),
+    Program("s-nail", "mua", 's-nail -:/ -Sv15-compat -Smta=smtp://$SERVER:25 -Ssmtp-auth=none $([ $TLS = no ] || echo -Ssmtp-use-starttls -Stls-verify=ignore) -Shostname=mail.sender.example -Sfrom=$FROM -Ssendwait '
+            '-Snosave -s "$(cat $M.subject)" $([ -s $M.bin ] && echo -a $M.bin) $TO <$M.text', ("s-nail",), writer="lines", links=(*PLAIN, *TLS)),
     Program("mutt", "mua", f"mutt {MUTT}", ("mutt",), writer="lines"),
     Program("neomutt", "mua", f"neomutt {MUTT}", ("neomutt",), writer="lines"),
     Program("mailutils", "mua", 'mail.mailutils -E "set nosave" -E "set sendmail=smtp://$SERVER:25" -a "From: $FROM" -s "$(cat $M.subject)" '
             '$([ -s $M.bin ] && echo -A $M.bin) $TO <$M.text', ("mailutils",), writer="blocks", block=8192),
-    Program("curl", "cli", "curl -sS --url smtp://$SERVER/mail.sender.example --mail-from $FROM --mail-rcpt $TO -T $M.crlf", ("curl",), writer="blocks", block=65536),
+    Program("curl", "cli", "curl -sS $([ $TLS = no ] || echo --ssl-reqd -k) --url smtp://$SERVER/mail.sender.example --mail-from $FROM --mail-rcpt $TO -T $M.crlf", ("curl",), writer="blocks", block=65536, links=(*PLAIN, *TLS)),
     Program("curl-lf", "cli", "curl -sS --url smtp://$SERVER/mail.sender.example --mail-from $FROM --mail-rcpt $TO -T $M.lf", ("curl",), writer="blocks", block=65536),
     Program("curl-crlf", "cli", "curl -sS --crlf --url smtp://$SERVER/mail.sender.example --mail-from $FROM --mail-rcpt $TO -T $M.lf", ("curl",), writer="blocks", block=65536),
     Program("sendemail", "cli", 'sendemail -q -f $FROM -t $TO -s $SERVER:25 -o tls=no -u "$(cat $M.subject)" -o message-file=$M.text '
             '$([ -s $M.bin ] && echo -a $M.bin)', ("sendemail",), writer="headers-apart"),
-    Program("swaks", "test-tool", "swaks --silent 2 --server $SERVER --from $FROM --to $TO --data @$M.lf --helo mail.sender.example", ("swaks",),
-            writer="blocks", block=8192),
-    Program("msmtp", "null-client", "msmtp --host=$SERVER --port=25 --domain=mail.sender.example -f $FROM $TO <$M.lf", ("msmtp",), writer="lines"),
+    Program("swaks", "test-tool", "swaks --silent 2 --server $SERVER --from $FROM --to $TO --data @$M.lf --helo mail.sender.example $([ $TLS = no ] || echo --tls)",
+            ("swaks", "libnet-ssleay-perl"), writer="blocks", block=8192),
+    Program("msmtp", "null-client", "msmtp --host=$SERVER --port=25 --domain=mail.sender.example $([ $TLS = no ] || echo --tls=on --tls-starttls=on "
+            "--tls-certcheck=off) -f $FROM $TO <$M.lf", ("msmtp",), writer="lines", links=(*PLAIN, *TLS)),
     Program("smtpping", "load-tool", "smtpping -c 1 -s $(($(stat -c %s $M.lf) / 1024 + 1)) -S $FROM $TO @$SERVER", ("smtpping",), writer="stream"),
 ]
 

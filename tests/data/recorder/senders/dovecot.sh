@@ -10,6 +10,8 @@ hostname = mail.sender.example
 submission_relay_host = $SERVER
 submission_relay_port = 25
 submission_relay_trusted = no
+submission_relay_ssl = $([ "$TLS" = yes ] && echo starttls || echo no)
+submission_relay_ssl_verify = no
 mail_location = maildir:/tmp/dovecot-mail
 passdb {
   driver = static

@@ -8,5 +8,6 @@ const part = name => readFileSync(`${M}.${name}`, 'utf8');
 const message = { from: FROM, to: TO, subject: part('subject'), text: part('text'), attachment: [] };
 if (part('html')) message.attachment.push({ data: part('html'), alternative: true });
 if (part('bin')) message.attachment.push({ path: `${M}.bin`, type: 'application/octet-stream', name: 'scan.bin' });
-const client = new SMTPClient({ host: SERVER, port: 25, domain: 'mail.sender.example' });
+const client = new SMTPClient({ host: SERVER, port: 25, domain: 'mail.sender.example',
+  tls: process.env.TLS === 'yes' && { rejectUnauthorized: false } });
 client.send(message, error => { if (error) { console.log(error); process.exit(1); } client.smtp.quit?.(); });
