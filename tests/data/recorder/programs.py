@@ -17,6 +17,7 @@ class Program:
     tree: str = "main"               # programs of one tree may be installed side by side
     writer: str = "*"                # stream, blocks, lines, received-first, headers-apart, template; several with | between
     block: int = 0
+    corked: bool = False             # TCP_CORK puts its writes together; under TLS they show
     links: tuple[str, ...] = ("base", "lan")  # of recording.LINKS
     sizes: tuple[str, ...] = ()      # of the messages; empty: all
 
@@ -52,10 +53,10 @@ _TABLE = [
     *_npm("haraka-outbound", "3.0.3 3.1.6", f"{FEED} 2525", npm_name="Haraka", kind="relay", writer="blocks", block=65536,
           start="bash $S/haraka.sh {at}/Haraka outbound"),
     Program("dovecot-submission", "relay", f"{FEED} 587 user secret", ("dovecot-submissiond",), start="bash $S/dovecot.sh",
-            tree="dovecot", writer="stream", links=(*PLAIN, *BDAT, *TLS)),
-    Program("mlmmj", "list-manager", "bash $S/mlmmj.sh", ("mlmmj",), writer="headers-apart", sizes=("k1", "k5")),
-    # Above 16 KB (memorymailsize) it reads the message piece by piece.
-    Program("mlmmj-large", "list-manager", "bash $S/mlmmj.sh", ("mlmmj",), writer="*", sizes=("k20", "k100")),
+            tree="dovecot", writer="stream", corked=True, links=(*PLAIN, *BDAT, *TLS)),
+    Program("mlmmj", "list-manager", "bash $S/mlmmj.sh", ("mlmmj",), writer="headers-apart", sizes=("k1", "k5", "k20")),
+    # Above some 16 KB (memorymailsize) it reads the message line by line.
+    Program("mlmmj-large", "list-manager", "bash $S/mlmmj.sh", ("mlmmj",), writer="*", sizes=("k100",)),
     Program("exim", "official-mta", f"{EXIM} $M.lf plain", ("exim4-daemon-heavy",), tree="exim", writer="blocks", block=8189,
             links=(*PLAIN, *BDAT, *TLS, *PATHS)),
     Program("exim-dkim", "official-mta", f"{EXIM} $M.lf dkim", ("exim4-daemon-heavy",), tree="exim", writer="*", links=(*PLAIN, *BDAT, *TLS)),
@@ -143,7 +144,7 @@ def _relayed() -> list[Program]:
         for relay, needs in forwards.items():
             add(relay, needs, start=f"bash $S/relay.sh {relay}", send=f"export SERVER=127.0.0.1 PORT=2600; {send}")
         for relay, needs in proxies.items():
-            if sender != "postfix":  # its smtp client runs under its own master, which drops what would lead it to the proxy
+            if sender not in ("postfix", "exim"):  # the programs that they start do not load what leads to the proxy
                 add(relay, (*needs, "proxychains4"), start=f"bash $S/relay.sh {relay}", send=f"proxychains4 -q -f /tmp/proxychains.conf {send}")
         for stack, needs in stacks.items():
             add(stack, needs, send=f"bash $S/stack.sh {stack} {send}")

@@ -137,7 +137,7 @@ def truth(program: Program, row: dict) -> dict:
     writer, block, segments = program.writer, program.block, int(row["segments"])
     if writer == "blocks" and int(row["bytes"]) <= block:
         writer = "stream"  # one block is one write
-    elif row["bdat"] == "y":
+    elif row["bdat"] == "y" or (program.corked and row["tls"] == "y"):
         writer = "*"
     elif writer == "blocks" and block > FIRST_FLIGHT:
         writer, block = "stream|blocks", 0
