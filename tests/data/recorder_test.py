@@ -60,6 +60,10 @@ class Writes(unittest.TestCase):
             f'13 sendmsg(5{TO_SERVER}, {{msg_name=NULL}}, 0) = 3',
             '12 write(5<TCP:[192.0.2.7:40000->198.51.100.25:2525]>, "x", 1) = 1'])), [4096, 3])
 
+    def test_a_socket_of_ipv6_may_lead_to_it(self):
+        mapped = "<TCPv6:[[::ffff:192.0.2.7]:40000->[::ffff:198.51.100.25]:25]>"
+        self.assertEqual(writes(f'1 sendto(7{mapped}, "DATA\\r\\n", 6, 0, NULL, 0) = 6\n1 sendto(7{mapped}, "x", 8192, 0, NULL, 0) = 8192'), [8192])
+
     def test_pipelined_commands_and_chunks_end_the_dialogue_too(self):
         for last in ("RCPT TO:<a@b.example>\\r\\nDATA\\r\\n", "BDAT 900 LAST\\r\\nFrom: x"):
             self.assertEqual(writes(f'1 write(3{TO_SERVER}, "{last}", 40) = 40\n1 write(3{TO_SERVER}, "x", 900) = 900'), [900])

@@ -36,7 +36,8 @@ class LinkKind:
     mtu: int = 1500          # of every interface
 
 
-LINKS = {"base": LinkKind(20), "lan": LinkKind(0), "base-bdat": LinkKind(20, hidden=""), "base-tls": LinkKind(20, tls=True),
+LINKS = {"base": LinkKind(20), "lan": LinkKind(0), "base-bare": LinkKind(20, hidden="chunking, pipelining, dsn, 8bitmime, size"),
+         "base-bdat": LinkKind(20, hidden=""), "base-tls": LinkKind(20, tls=True),
          "initcwnd1": LinkKind(20, route=("initcwnd", "1")), "jumbo": LinkKind(20, mtu=9000),
          "tunnel": LinkKind(20, route=("mtu", "1420"))}
 
@@ -165,11 +166,15 @@ def prepare(tree: Tree, program: Program) -> str:
 
 
 
+# A write to it, also by a socket of IPv6 as Java's.
+TO_SERVER = r"\b(?:write|sendto|sendmsg|writev)\(\d+<[^>]*->\[?(?:::ffff:)?" + re.escape(SERVER4) + r"\]?:25\]>"
+
+
 def writes(trace: str) -> list[int]:
     """Sizes of the writes to the server behind DATA or BDAT, from what STRACE says of one session in clear."""
     sizes, seen = [], False
     for line in trace.splitlines():
-        call = re.search(r"\b(?:write|sendto|sendmsg|writev)\(\d+<[^>]*->" + re.escape(SERVER4) + r":25\]>.* = (\d+)$", line)
+        call = re.search(TO_SERVER + r".* = (\d+)$", line)
         if call and seen:
             sizes.append(int(call.group(1)))
         seen = seen or bool(call and re.search(r'(?i)(?:"|\\n)data\\r\\n"|BDAT \d', line))

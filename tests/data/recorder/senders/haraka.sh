@@ -9,6 +9,8 @@ printf 'listen=127.0.0.1:2525\nnodes=0\n' >smtp.ini
 printf '[relay]\nacl=true\n' >relay.ini
 [ ! -f "$1/config/connection.ini" ] || cp "$1/config/connection.ini" . # newer versions do not start without
 echo 127.0.0.1/32 >relay_acl_allow
+printf '[outbound]\nrejectUnauthorized=false\n' >tls.ini
+printf 'enable_tls=%s\n' "${TLS/yes/true}" >outbound.ini
 if [ "$2" = forward ]; then
   printf 'relay\nqueue/smtp_forward\n' >plugins
   printf 'host=%s\nport=25\nenable_outbound=true\nenable_tls=%s\n' "$SERVER" "${TLS/yes/true}" >smtp_forward.ini
