@@ -65,7 +65,7 @@ _TABLE = [
     Program("mlmmj-large", "list-manager", "bash $S/mlmmj.sh", ("mlmmj",), writer="*", sizes=("k100",)),
     Program("exim", "official-mta", f"{EXIM} $M.lf plain", ("exim4-daemon-heavy",), tree="exim", writer="blocks", block=8189,
             links=(*PLAIN, *BARE, *BDAT, *TLS, *PATHS)),
-    Program("exim-dkim", "official-mta", f"{EXIM} $M.lf dkim", ("exim4-daemon-heavy",), tree="exim", writer="*",
+    Program("exim-dkim", "official-mta", f"{EXIM} $M.lf dkim", ("exim4-daemon-heavy",), tree="exim", writer="blocks", block=8189,
             links=(*PLAIN, *BDAT, *TLS)),
     Program("postfix", "official-mta", POSTFIX, ("postfix",), tree="relays", writer="stream", links=(*PLAIN, *BARE, *TLS, *PATHS)),
     Program("sendmail", "official-mta", "bash $S/sendmail.sh", ("sendmail-bin", "sendmail-cf", "m4"), tree="sendmail",
