@@ -78,6 +78,8 @@ class Observer final : private SmtpTracker::Listener {
   std::uint64_t text_ahead() const { return sealed_ ? UINT64_MAX : tracker_.text_ahead(); }
   // The server's greeting has come to its end.
   bool greeted() const { return tracker_.greeted(); }
+  // The name that the client has said in clear. Text: see SmtpTracker::helo().
+  const std::string& helo() const { return tracker_.helo(); }
   // As SmtpTracker. False under TLS.
   bool all_answered() const { return !sealed_ && tracker_.all_answered(); }
   bool between_transactions() const { return !sealed_ && tracker_.between_transactions(); }

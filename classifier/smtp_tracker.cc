@@ -765,6 +765,10 @@ std::uint64_t SmtpTracker::text_ahead() const {
   return impl_->text_ahead();
 }
 
+const std::string& SmtpTracker::helo() const {
+  return impl_->helo;
+}
+
 std::size_t SmtpTracker::held() const {
   return impl_->held.capacity() + impl_->partial.capacity();
 }

@@ -108,6 +108,9 @@ class SmtpTracker {
   // lost (RFC 5321, 3.8).
   bool between_transactions() const;
 
+  // The name that the client greeted with last, at most Claims::kLongest bytes; text, see Claims.
+  const std::string& helo() const;
+
   // The server's greeting has come to its end.
   bool greeted() const;
 

@@ -49,12 +49,22 @@ TcpAssembly::Key TcpAssembly::key_of(const TcpPacket& packet) {
   return less(packet.from, packet.to) ? Key{packet.from, packet.to} : Key{packet.to, packet.from};
 }
 
-void TcpAssembly::add(const Key& key, const TcpPacket& packet) {
-  if (entries_.size() >= limits_.flows) {
-    entries_.back().flow.finish();
-    index_.erase(entries_.back().key);
-    entries_.pop_back();
+void TcpAssembly::end_oldest() {
+  entries_.back().flow.finish();
+  index_.erase(entries_.back().key);
+  entries_.pop_back();
+}
+
+// A clock that goes back makes nothing idle.
+void TcpAssembly::end_idle(std::uint64_t now_ns) {
+  while (!entries_.empty() && now_ns > entries_.back().last_ns &&
+         now_ns - entries_.back().last_ns > limits_.idle_ns) {
+    end_oldest();
   }
+}
+
+void TcpAssembly::add(const Key& key, const TcpPacket& packet) {
+  if (entries_.size() >= limits_.flows) end_oldest();
   entries_.emplace_front(key, packet, *this);
   index_.emplace(key, entries_.begin());
 }
@@ -74,6 +84,7 @@ TcpAssembly::Entry& TcpAssembly::entry_for(const TcpPacket& packet) {
 
 void TcpAssembly::packet(const TcpPacket& packet) {
   if (packet.from == packet.to) return;
+  end_idle(packet.time_ns);
   Entry* entry = &entry_for(packet);
   if (entry->flow.reused_by(packet)) {
     entry->flow.finish();
@@ -83,6 +94,7 @@ void TcpAssembly::packet(const TcpPacket& packet) {
     add(key, packet);
     entry = &entries_.front();
   }
+  entry->last_ns = packet.time_ns;
   entry->flow.packet(packet);
   if (waiting_ > limits_.waiting_bytes) entry->flow.give_up_until(0);
 }

@@ -1,5 +1,6 @@
 // The connections of a capture: gives each packet to its flow (tcp_flow.h) and bounds how many are
-// kept. Beyond the bound the one that was silent for longest is finished, as at the capture's end.
+// kept. Beyond the bound the one that was silent for longest is finished, as at the capture's end,
+// and so is one that was silent for too long.
 // Traces come out in the order in which messages end. One thread.
 #pragma once
 
@@ -17,6 +18,9 @@ class TcpAssembly {
   struct Limits {
     std::size_t flows = 8192;
     std::size_t waiting_bytes = 64 * 1024 * 1024;  // out of order, of all flows
+    // A connection that was silent for so long, by the capture's clock, has ended: the longest that
+    // RFC 5321, 4.5.3.2 lets anybody wait is ten minutes.
+    std::uint64_t idle_ns = 15 * 60 * std::uint64_t{1'000'000'000};
     FlowLimits flow;
   };
 
@@ -47,12 +51,15 @@ class TcpAssembly {
         : key(k), flow(first.from, first.to, owner.sink_, owner.limits_.flow, owner.waiting_) {}
     Key key;
     TcpFlow flow;
+    std::uint64_t last_ns = 0;  // of its last packet
   };
   using Entries = std::list<Entry>;  // the one used last is in front
 
   static Key key_of(const TcpPacket& packet);
   Entry& entry_for(const TcpPacket& packet);
   void add(const Key& key, const TcpPacket& packet);
+  void end_oldest();
+  void end_idle(std::uint64_t now_ns);
 
   TraceSink& sink_;
   const Limits limits_;

@@ -105,6 +105,7 @@ TcpFlow::~TcpFlow() {
 
 void TcpFlow::packet(const TcpPacket& packet) {
   if (state_ == State::Over) return;
+  now_ns_ = packet.time_ns;
   const int side = packet.from == ends_[0] ? 0 : 1;
   if (packet.has(TcpPacket::kSyn)) on_syn(side, packet);
   if (packet.has(TcpPacket::kAck)) on_ack(side, packet);
@@ -634,7 +635,14 @@ void TcpFlow::unobserved(Reason reason) {
   trace.via = classifier::Via::Pcap;
   trace.tls = reason == Reason::Encrypted;
   trace.path = observer_ ? observer_->path() : path_;
-  sink_.message({ends_[client_], ends_[1 - client_]}, std::move(trace));
+  sink_.message(connection(), std::move(trace));
+}
+
+Connection TcpFlow::connection() const {
+  return {.client = ends_[client_],
+          .server = ends_[1 - client_],
+          .helo = observer_ ? observer_->helo() : std::string(),
+          .time_ns = now_ns_};
 }
 
 std::shared_ptr<classifier::SealedStream> TcpFlow::seal(classifier::SealedLog::Start&& start,
@@ -664,12 +672,13 @@ void TcpFlow::take(classifier::Trace&& trace) {
   messages_ = trace.message;
   tell();
   held_ = std::move(trace);
+  held_for_ = connection();
 }
 
 void TcpFlow::tell() {
   if (!held_) return;
   sink_.claimed(std::exchange(claims_, {}));
-  sink_.message({ends_[client_], ends_[1 - client_]}, *std::exchange(held_, std::nullopt));
+  sink_.message(held_for_, *std::exchange(held_, std::nullopt));
 }
 
 // The capture or the connection ended inside a message. What was seen of it is told, as partial;

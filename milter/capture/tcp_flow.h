@@ -25,10 +25,12 @@
 
 namespace capture {
 
-// Whose message it was.
+// Whose message it was, and when it ended.
 struct Connection {
   TcpEnd client;
   TcpEnd server;
+  std::string helo;  // the name that the client said in clear; at most 256 bytes, any bytes
+  std::uint64_t time_ns = 0;  // since 1970, of the packet with which the message was complete
 };
 
 class TraceSink {
@@ -133,10 +135,14 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
     take(std::move(message.trace));
   }
   void take(classifier::Trace&& trace);
+  Connection connection() const;
   void answered(std::uint32_t) override { tell(); }
   std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
                                                  classifier::ArrivalLog&& arrivals) override;
-  void sealed_message(classifier::Trace&& trace) override { take(std::move(trace)); }
+  void sealed_message(classifier::Trace&& trace) override {
+    take(std::move(trace));
+    tell();  // it was answered
+  }
   void lost(classifier::Reason reason) override { lost_ = reason; }
 
   const TcpEnd ends_[2];
@@ -157,6 +163,7 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   std::unique_ptr<StandInServer> stand_in_;
   classifier::Path path_;
   std::uint64_t syn_time_ns_ = 0;
+  std::uint64_t now_ns_ = 0;           // of the last packet
   std::uint32_t largest_ = 0;          // payload of a single segment of the client's so far
   std::uint32_t largest_seen_ = 0;     // how often
   std::uint32_t messages_ = 0;         // of earlier observers and this one
@@ -175,6 +182,7 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   bool message_ended_ = false;
   // The last message, told when it is answered: until then its end may turn out to be ambiguous.
   std::optional<classifier::Trace> held_;
+  Connection held_for_;
   classifier::Claims claims_;
   std::size_t added_ = 0;  // bytes of ours behind a cut message
 };
