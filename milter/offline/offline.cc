@@ -2,16 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstring>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "classifier/trace_text.h"
 #include "milter/capture/pcap_reader.h"
 #include "milter/capture/tcp_assembly.h"
 #include "milter/offline/input.h"
+#include "milter/offline/log_line.h"
 
 namespace offline {
 namespace {
@@ -21,11 +25,6 @@ constexpr std::uint64_t kProgressEvery = 8192;
 
 // A trace of the reader's limit, 65536 segments with all their marks, is shorter.
 constexpr std::size_t kMaxLine = 4 * 1024 * 1024;
-
-struct FileCloser {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, FileCloser>;
 
 // Traces to results.
 class Judge final : public capture::TraceSink {
@@ -39,6 +38,8 @@ class Judge final : public capture::TraceSink {
     Result result;
     result.client = connection.client.endpoint();
     result.server = connection.server.endpoint();
+    result.helo = connection.helo;
+    result.time_ns = connection.time_ns;
     give(std::move(result), std::move(trace));
   }
 
@@ -80,12 +81,17 @@ bool is_capture(std::string_view head) {
   return false;
 }
 
-bool is_traces(std::string_view head) {
+bool is_text(std::string_view head) {
+  return !head.empty() && std::all_of(head.begin(), head.end(), [](char c) {
+    return static_cast<unsigned char>(c) >= ' ' || c == '\t' || c == '\r' || c == '\n';
+  });
+}
+
+// In the notation of trace_text.h, and not "segmilter/filter[71]: …".
+bool is_trace(std::string_view line) {
   constexpr std::string_view kBegin = "segmilter/";
-  const std::size_t begin = head.find_first_not_of(" \t\r\n");
-  if (begin == head.npos) return false;
-  head.remove_prefix(begin);
-  return head.front() == '#' || head.starts_with(kBegin);
+  return line.starts_with(kBegin) && line.size() > kBegin.size() &&
+         std::isdigit(static_cast<unsigned char>(line[kBegin.size()])) != 0;
 }
 
 std::string left_out(const capture::PcapReader::Counts& counts) {
@@ -127,57 +133,117 @@ Outcome read_capture(const std::string& file, Input& input, const Options& optio
   return outcome;
 }
 
-// Gives each line of `file` to `on_line`, with its number from 1; one that is too long is cut.
+// Gives each line to `on_line`, with its number from 1, as soon as it has come; one that is too
+// long is cut.
 template <typename OnLine>
-void read_lines(std::FILE* file, OnLine on_line) {
-  std::array<char, 64 * 1024> buffer;
+void read_lines(Input& input, OnLine on_line) {
+  std::vector<char> buffer(64 * 1024);
   std::string line;
   std::uint64_t number = 0;
-  bool open = false;
   const auto add = [&](std::string_view text) {
     line.append(text.substr(0, kMaxLine + 1 - std::min(kMaxLine + 1, line.size())));
-    open = true;
-  };
-  const auto end = [&] {
-    on_line(++number, std::string_view(line));
-    line.clear();
-    open = false;
   };
   std::size_t got = 0;
-  while ((got = std::fread(buffer.data(), 1, buffer.size(), file)) > 0) {
+  while ((got = input.read(buffer)) > 0) {
     std::string_view text(buffer.data(), got);
     for (std::size_t lf = 0; (lf = text.find('\n')) != text.npos; text.remove_prefix(lf + 1)) {
       add(text.substr(0, lf));
-      end();
+      on_line(++number, std::string_view(line));
+      line.clear();
     }
-    if (!text.empty()) add(text);
+    add(text);
   }
-  if (open) end();
+  if (!line.empty()) on_line(++number, std::string_view(line));
 }
 
-Outcome read_traces(const std::string& file, Input& input, const Options& options, Judge& judge) {
-  Outcome outcome;
-  std::uint64_t bad = 0;
-  const File stream(input.stream());
-  read_lines(stream.get(), [&](std::uint64_t number, std::string_view line) {
-    tell_progress(options, input, number);
+// A list of traces, or a log with traces among its lines.
+class TextReader {
+ public:
+  TextReader(const std::string& file, Judge& judge) : file_(file), judge_(judge) {}
+
+  void line(std::uint64_t number, std::string_view line) {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
-    if (line.empty() || line.front() == '#') return;
-    const auto damaged = [&](std::string what) {
-      if (bad++ == 0) outcome.warning = fmt::format("{}:{}: {}", file, number, what);
-    };
-    if (line.size() > kMaxLine) return damaged("longer than any trace");
-    auto parsed = classifier::parse_trace(line);
-    if (const auto* error = std::get_if<classifier::TraceError>(&parsed)) {
-      return damaged(fmt::format("byte {}: {}", error->offset, error->message));
+    if (line.empty()) return;
+    if (line.front() == '#') {
+      list_ = true;
+      return;
     }
-    judge.give({}, std::move(std::get<classifier::Trace>(parsed)));
-  });
-  if (bad != 0) {
-    outcome.kind = judge.messages() == 0 ? Outcome::Kind::Unreadable : Outcome::Kind::Damaged;
-    if (bad > 1) outcome.warning += fmt::format(" (and {} more lines)", bad - 1);
+    if (line.size() > kMaxLine) return damaged(number, "longer than any trace");
+    if (is_trace(line)) {
+      list_ = true;
+      return trace(number, line, {});
+    }
+    const auto logged = read_log_line(line);
+    log_ = log_ || logged.has_value();
+    if (logged && !logged->trace.empty()) return trace(number, logged->trace, *logged);
+    if (list_ && !log_) return damaged(number, "no trace");
+    ++passed_by_;
   }
-  return outcome;
+
+  Outcome outcome() const {
+    if (!list_ && !log_) return {Outcome::Kind::Unreadable, file_ + ": " + std::string(kNeither)};
+    Outcome outcome;
+    if (bad_ != 0) {
+      outcome.kind = judge_.messages() == 0 ? Outcome::Kind::Unreadable : Outcome::Kind::Damaged;
+      outcome.warning = first_bad_;
+      if (bad_ > 1) outcome.warning += fmt::format(" (and {} more lines)", bad_ - 1);
+    } else if (judge_.messages() == 0) {
+      outcome.warning = fmt::format(
+          "{}: {} lines, none with a trace: they are logged where log.level is \"debug\"", file_,
+          passed_by_);
+    } else if (passed_by_ != 0) {
+      outcome.warning =
+          fmt::format("{}: {} lines without a trace were passed by", file_, passed_by_);
+    }
+    return outcome;
+  }
+
+  static constexpr std::string_view kNeither =
+      "neither a capture, nor a list of traces, nor a log of segmilter's";
+
+ private:
+  void trace(std::uint64_t number, std::string_view notation, const LogLine& logged) {
+    auto parsed = classifier::parse_trace(notation);
+    if (const auto* error = std::get_if<classifier::TraceError>(&parsed)) {
+      return damaged(number, fmt::format("byte {}: {}", error->offset, error->message));
+    }
+    Result result;
+    result.client = logged.client;
+    result.helo = logged.helo.substr(0, classifier::Claims::kLongest);
+    result.time_ns = logged.time_ns;
+    judge_.give(std::move(result), std::move(std::get<classifier::Trace>(parsed)));
+  }
+
+  void damaged(std::uint64_t number, std::string_view what) {
+    if (bad_++ == 0) first_bad_ = fmt::format("{}:{}: {}", file_, number, what);
+  }
+
+  const std::string& file_;
+  Judge& judge_;
+  bool list_ = false;  // a line was a bare trace or a comment
+  bool log_ = false;   // a line was one of segmilter's log
+  std::uint64_t bad_ = 0;
+  std::uint64_t passed_by_ = 0;
+  std::string first_bad_;
+};
+
+Outcome read_text(const std::string& file, Input& input, const Options& options, Judge& judge) {
+  TextReader reader(file, judge);
+  read_lines(input, [&](std::uint64_t number, std::string_view line) {
+    tell_progress(options, input, number);
+    reader.line(number, line);
+  });
+  return reader.outcome();
+}
+
+// Whatever its reader says of the end that came too early: nothing is wrong with the input.
+void was_stopped(Outcome& outcome, const std::string& file, const Input& input) {
+  outcome.kind = Outcome::Kind::Good;
+  outcome.warning.clear();
+  outcome.stopped = input.regular();
+  if (!outcome.stopped) return;
+  outcome.warning =
+      fmt::format("{}: stopped behind byte {} of {}", file, input.read_bytes(), input.size());
 }
 
 }  // namespace
@@ -186,18 +252,18 @@ Outcome classify_file(const std::string& file, const Options& options, const OnR
   Judge judge(file, options, on_result);
   Outcome outcome;
   try {
-    Input input(file);
+    Input input(file, options.waiting);
     if (is_capture(input.head())) {
       outcome = read_capture(file, input, options, judge);
-    } else if (is_traces(input.head())) {
-      outcome = read_traces(file, input, options, judge);
-    } else {
+    } else if (is_text(input.head())) {
+      outcome = read_text(file, input, options, judge);
+    } else if (!input.stopped()) {
       outcome.kind = Outcome::Kind::Unreadable;
       outcome.warning =
-          fmt::format("{}: {}", file,
-                      input.head().empty() ? "empty" : "neither a capture nor a list of traces");
+          fmt::format("{}: {}", file, input.head().empty() ? "empty" : TextReader::kNeither);
     }
     outcome.bytes = input.read_bytes();
+    if (input.stopped()) was_stopped(outcome, file, input);
     if (options.progress) options.progress(outcome.bytes, input.size());
   } catch (const std::system_error& error) {
     outcome.kind = Outcome::Kind::Unreadable;

@@ -1,0 +1,62 @@
+#include "milter/offline/interrupt.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <system_error>
+
+namespace offline {
+namespace {
+
+// What a signal handler can reach.
+std::atomic<int> event_fd{-1};
+static_assert(std::atomic<int>::is_always_lock_free);
+
+void raise_event(int fd) {
+  const std::uint64_t one = 1;
+  while (::write(fd, &one, sizeof one) < 0 && errno == EINTR) {
+  }
+}
+
+void on_signal(int) {
+  const int before = errno;
+  raise_event(event_fd);
+  errno = before;
+}
+
+void handle(int signal, void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(signal, &action, nullptr);
+}
+
+}  // namespace
+
+Interrupt::Interrupt() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (!event_) throw std::system_error(errno, std::generic_category(), "make an eventfd");
+  event_fd = event_.get();
+  for (const int signal : {SIGINT, SIGTERM}) handle(signal, on_signal);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+Interrupt::~Interrupt() {
+  for (const int signal : {SIGINT, SIGTERM, SIGPIPE}) std::signal(signal, SIG_DFL);
+  event_fd = -1;
+}
+
+bool Interrupt::requested() const {
+  pollfd wanted{.fd = event_.get(), .events = POLLIN, .revents = 0};
+  return ::poll(&wanted, 1, 0) == 1;
+}
+
+void Interrupt::request() {
+  raise_event(event_.get());
+}
+
+}  // namespace offline
