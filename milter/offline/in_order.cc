@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,6 +23,8 @@ constexpr std::size_t kFilesAhead = 8;
 struct Queue {
   std::deque<Result> results;
   std::optional<Outcome> outcome;  // no result comes behind it
+  std::exception_ptr error;        // nor behind what reading threw
+  bool ended() const { return outcome || error; }
 };
 
 class Readers {
@@ -31,19 +34,39 @@ class Readers {
 
   void run() {
     std::vector<std::jthread> threads;
-    for (unsigned i = 0; i < jobs_; ++i) threads.emplace_back([this] { read_files(); });
-    for (std::size_t file = 0; file < files_.size(); ++file) give(file);
+    try {
+      for (unsigned i = 0; i < jobs_; ++i) threads.emplace_back([this] { read_files(); });
+      for (std::size_t file = 0; file < files_.size(); ++file) give(file);
+    } catch (...) {
+      abandon();
+      throw;
+    }
   }
 
  private:
   void read_files() {
     while (const auto file = next_file()) {
-      Outcome outcome =
-          steps_.read(files_[*file], [&](Result&& result) { keep(*file, std::move(result)); });
+      std::optional<Outcome> outcome;
+      std::exception_ptr error;
+      try {
+        outcome =
+            steps_.read(files_[*file], [&](Result&& result) { keep(*file, std::move(result)); });
+      } catch (...) {
+        error = std::current_exception();
+      }
       const std::lock_guard lock(mutex_);
       queues_[*file].outcome = std::move(outcome);
+      queues_[*file].error = error;
       changed_.notify_all();
     }
+  }
+
+  // Nobody takes results any more: readers come to their end.
+  void abandon() {
+    const std::lock_guard lock(mutex_);
+    abandoned_ = true;
+    next_ = files_.size();
+    changed_.notify_all();
   }
 
   std::optional<std::size_t> next_file() {
@@ -57,7 +80,8 @@ class Readers {
   void keep(std::size_t file, Result&& result) {
     std::unique_lock lock(mutex_);
     auto& results = queues_[file].results;
-    changed_.wait(lock, [&] { return results.size() < kResultsAhead; });
+    changed_.wait(lock, [&] { return abandoned_ || results.size() < kResultsAhead; });
+    if (abandoned_) return;
     results.push_back(std::move(result));
     if (file == turn_ && results.size() == 1) changed_.notify_all();
   }
@@ -68,12 +92,12 @@ class Readers {
     std::unique_lock lock(mutex_);
     turn_ = file;
     changed_.notify_all();
-    while (!queue.outcome || !queue.results.empty()) {
+    while (!queue.ended() || !queue.results.empty()) {
       if (queue.results.empty()) {
         lock.unlock();
         steps_.before_wait();
         lock.lock();
-        changed_.wait(lock, [&] { return queue.outcome || !queue.results.empty(); });
+        changed_.wait(lock, [&] { return queue.ended() || !queue.results.empty(); });
       }
       auto results = std::exchange(queue.results, {});
       changed_.notify_all();
@@ -81,6 +105,7 @@ class Readers {
       for (Result& result : results) steps_.on_result(std::move(result));
       lock.lock();
     }
+    if (queue.error) std::rethrow_exception(queue.error);
     const Outcome outcome = *std::exchange(queue.outcome, std::nullopt);
     lock.unlock();
     steps_.on_outcome(files_[file], outcome);
@@ -94,6 +119,7 @@ class Readers {
   std::vector<Queue> queues_;  // one a file
   std::size_t next_ = 0;       // file that nobody reads yet
   std::size_t turn_ = 0;       // file whose results are given
+  bool abandoned_ = false;
 };
 
 }  // namespace

@@ -16,8 +16,7 @@
 namespace offline {
 
 struct InOrder {
-  // Reads one file. With more than one job it is called from threads of its own, which it must not
-  // leave by an exception.
+  // Reads one file. With more than one job it is called from threads of its own.
   std::function<Outcome(const std::string& file, const OnResult&)> read;
   // Called from the caller's thread: each result, and behind those of a file how it went.
   OnResult on_result;
@@ -27,6 +26,7 @@ struct InOrder {
 };
 
 // At most `jobs` files are read at a time; with 1 there is no thread. Returns when all are read.
+// What a step throws ends it, and is thrown to the caller when its turn comes.
 void read_in_order(const std::vector<std::string>& files, unsigned jobs, const InOrder& steps);
 
 }  // namespace offline

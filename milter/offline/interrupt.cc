@@ -29,24 +29,28 @@ void on_signal(int) {
   errno = before;
 }
 
-void handle(int signal, void (*handler)(int)) {
+}  // namespace
+
+void Interrupt::handle(int signal, void (*handler)(int)) {
+  Handled handled{.signal = signal, .before = {}};
+  sigaction(signal, nullptr, &handled.before);
+  if (handled.before.sa_handler == SIG_IGN) return;
   struct sigaction action {};
   action.sa_handler = handler;
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(signal, &action, nullptr);
+  handled_.push_back(handled);
 }
-
-}  // namespace
 
 Interrupt::Interrupt() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!event_) throw std::system_error(errno, std::generic_category(), "make an eventfd");
   event_fd = event_.get();
   for (const int signal : {SIGINT, SIGTERM}) handle(signal, on_signal);
-  std::signal(SIGPIPE, SIG_IGN);
+  handle(SIGPIPE, SIG_IGN);
 }
 
 Interrupt::~Interrupt() {
-  for (const int signal : {SIGINT, SIGTERM, SIGPIPE}) std::signal(signal, SIG_DFL);
+  for (const Handled& handled : handled_) sigaction(handled.signal, &handled.before, nullptr);
   event_fd = -1;
 }
 

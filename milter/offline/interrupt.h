@@ -1,6 +1,10 @@
 // SIGINT and SIGTERM while something is read: the input ends there, and what was read is printed.
-// A second one ends the program at once, as if nobody had asked for them.
+// A second one ends the program at once. A signal that the program was started with as ignored
+// (nohup, a job in the background) stays so.
 #pragma once
+
+#include <csignal>
+#include <vector>
 
 #include "milter/net/fd.h"
 
@@ -22,7 +26,14 @@ class Interrupt {
   void request();
 
  private:
+  struct Handled {
+    int signal;
+    struct sigaction before;
+  };
+  void handle(int signal, void (*handler)(int));
+
   net::Fd event_;
+  std::vector<Handled> handled_;
 };
 
 }  // namespace offline

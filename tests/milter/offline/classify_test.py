@@ -88,8 +88,9 @@ class Live:
     """classify with pipes at both ends, written to as a capture in progress is."""
 
     def __init__(self, *arguments):
+        # A shell starts jobs in the background with SIGINT ignored, and whoever ignores it is not asked.
         self.process = subprocess.Popen([PROGRAM, "classify", *arguments, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE)
+                                        stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def write(self, data):
         self.process.stdin.write(data)

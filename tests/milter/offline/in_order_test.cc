@@ -67,6 +67,36 @@ TEST_CASE("however many jobs, results and outcomes come in the order of the file
   }
 }
 
+TEST_CASE("what a step throws reaches the caller, and every reader comes to its end") {
+  const std::vector<std::string> files(20, "file");
+  const auto run = [&](unsigned jobs, bool reader_throws) {
+    std::atomic<int> readers{0};
+    const auto none = [] {};
+    CHECK_THROWS_WITH(read_in_order(files, jobs,
+                                    {.read =
+                                         [&](const std::string& file, const OnResult& on_result) {
+                                           ++readers;
+                                           for (int i = 0; i < 1000; ++i) on_result({.file = file});
+                                           --readers;
+                                           if (reader_throws) throw std::runtime_error("a reader");
+                                           return Outcome{};
+                                         },
+                                     .on_result =
+                                         [&](Result&&) {
+                                           if (!reader_throws)
+                                             throw std::runtime_error("the printer");
+                                         },
+                                     .on_outcome = [](const std::string&, const Outcome&) {},
+                                     .before_wait = none}),
+                      reader_throws ? "a reader" : "the printer");
+    CHECK((jobs == 1 || readers == 0));
+  };
+  for (const unsigned jobs : {1U, 4U}) {
+    run(jobs, true);
+    run(jobs, false);
+  }
+}
+
 TEST_CASE("no file is nothing to do") {
   CHECK(read({}, 4).lines.empty());
 }
