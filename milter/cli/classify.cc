@@ -1,6 +1,10 @@
 #include "milter/cli/classify.h"
 
+#include <fmt/format.h>
+#include <sysexits.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <thread>
 
 #include "milter/config/load.h"
@@ -68,6 +72,11 @@ void define_classify(CLI::App& app, ClassifyArguments& arguments) {
 }
 
 int classify(const ClassifyArguments& arguments) {
+  if (!arguments.sort.empty() && arguments.format != "html") {
+    fmt::print(stderr,
+               "segmilter: --sort: only the page has an overview to sort; add --format html\n");
+    return EX_USAGE;
+  }
   offline::ClassifyOptions options{.format = format_named(arguments.format),
                                    .sort = sort_named(arguments.sort),
                                    .files = arguments.files,

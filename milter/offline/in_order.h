@@ -3,6 +3,9 @@
 //
 //     reading threads, a file each ─► bounded queues, one a file ─► the caller's thread, in order
 //
+// The connections of one file stay in one thread: a third of the time is the kernel's copy of the
+// file (measured on 200 MB of mail), and giving packets to another thread would copy them again.
+//
 // A reader that is ahead of the file whose turn it is waits when its queue is full, and begins no
 // file too far ahead, so that memory is bounded whatever the files hold.
 #pragma once

@@ -239,6 +239,8 @@ class Input(unittest.TestCase):
                 ("one of two", [text, plain], 1),
                 ("no file", [], 64),
                 ("an unknown format", ["--format", "xml", plain], 64),
+                ("an unknown order", ["--format", "html", "--sort", "size", plain], 64),
+                ("an order without a page", ["--sort", "time", plain], 64),
                 ("a configuration with an error", ["--config", bad, plain], 78),
             ):
                 with self.subTest(what):
