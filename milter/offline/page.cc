@@ -110,7 +110,7 @@ th { font-weight: 600; } th .soft { font-weight: 400; } table.wraps td { min-wid
 .right3 { background: rgb(40 110 200 / .55); } .wrong1 { background: rgb(200 50 50 / .15); }
 .wrong2 { background: rgb(200 50 50 / .3); } .wrong3 { background: rgb(200 50 50 / .45); }
 .plot { stroke: currentColor; stroke-opacity: .5; fill: none; } .point { fill: var(--link); stroke: var(--link); }
-@media (max-width: 48rem) { svg .wide { display: none; } .whole { white-space: normal; }
+@media (max-width: 48rem) { body { padding: .6rem; } th, td { padding-right: .3rem; } svg .wide { display: none; } .whole { white-space: normal; }
   table.wraps thead { position: absolute; left: -99rem; } table.wraps tr, table.wraps td, table.wraps th { display: block; border: 0; }
   table.wraps tr { border-bottom: 1px solid var(--line); padding: .4rem 0; } table.wraps td.number { text-align: left; }
   table.wraps td[data-name]::before { content: attr(data-name) ": "; color: var(--soft); } }
