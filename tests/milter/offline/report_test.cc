@@ -177,7 +177,8 @@ TEST_CASE("a header that would be too narrow to see is drawn a second time, enla
       "seg=399p,29p,184pn,1448x70";
   CHECK_THAT(printed(kPage, {result_of(large)}),
              Catch::Contains("The header, enlarged: bytes 0 to 688"));
-  CHECK_THAT(printed(kPage, {result_of("segmilter/1 mss=1448 header=900 body=902 seg=1448,700")}), !Catch::Contains("enlarged: bytes"));
+  CHECK_THAT(printed(kPage, {result_of("segmilter/1 mss=1448 header=900 body=902 seg=1448,700")}),
+             !Catch::Contains("enlarged: bytes"));
   // Widths are shares: in the enlarged header the second segment has 29 of 688 bytes.
   CHECK_THAT(printed(kPage, {result_of(large)}), Catch::Contains("width=\"4.22%\""));
 }
