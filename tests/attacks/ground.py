@@ -183,7 +183,7 @@ class Logs:
 def _said(line: str) -> Said:
     facts = dict(re.findall(r'(\w+)=("[^"]*"|\S*)', line))
     return Said(facts.get("pattern", "?"), facts.get("reason", ""), int(facts.get("size", 0)), facts.get("window") != "near",
-                sizes(facts.get("segments", "").strip('"')), line)
+                sizes(facts.get("segments", "").strip('"')), int(facts.get("message", 0)), line)
 
 
 def sizes(text: str) -> tuple[int, ...] | None:

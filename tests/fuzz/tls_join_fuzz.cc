@@ -6,7 +6,9 @@
 // messages that it has accepted, in their order, and before it answers them. What must hold: the
 // records of a trace are those of the very message in question, give or take a few bytes of
 // commands; or there is no trace.
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -73,30 +75,37 @@ class Session {
     require(near(*trace, message.spans, 2 * classifier::most_miss(size)));
   }
 
-  // Whether these are neighbours, and what lies in them beside the message, or in the message
-  // beside them, is no more than is said to be missed.
+  // Whether these are records in the order of the stream, and no more than `most` bytes of them lie
+  // beside the message, or of the message beside them.
   bool near(const Trace& trace, const std::vector<Span>& spans, std::uint64_t most) const {
-    const auto& records = trace.records;
-    for (std::size_t i = 0; i + records.size() <= records_.size(); ++i) {
-      bool alike = true;
-      for (std::size_t j = 0; j < records.size() && alike; ++j) {
-        const Span& record = records_[i + j];
-        alike = records[j].before + records[j].size + records[j].after == record.end - record.begin;
-      }
-      if (!alike) continue;
-      const Span found{records_[i].begin + records.front().before,
-                       records_[i + records.size() - 1].end - records.back().after};
-      std::uint64_t own = 0;
-      std::uint64_t shared = 0;
-      for (const Span& span : spans) {
-        const auto begin = std::max(found.begin, span.begin);
-        const auto end = std::min(found.end, span.end);
-        own += span.end - span.begin;
-        if (begin < end) shared += end - begin;
-      }
-      if (own - shared <= most && (found.end - found.begin) - shared <= most) return true;
+    std::uint64_t size = 0;
+    for (const Span& span : spans) size += span.end - span.begin;
+    for (std::size_t first = 0; first < records_.size(); ++first) {
+      const auto shared = shared_from(first, trace, spans);
+      if (shared && size - *shared <= most && trace.size - *shared <= most) return true;
     }
     return false;
+  }
+  // Bytes of the message in the trace's records, the first of which is looked for from number
+  // `first` on. Nothing: they are not there.
+  std::optional<std::uint64_t> shared_from(std::size_t first, const Trace& trace,
+                                           const std::vector<Span>& spans) const {
+    std::uint64_t shared = 0;
+    auto at = records_.begin() + static_cast<std::ptrdiff_t>(first);
+    for (const Record& record : trace.records) {
+      const std::uint64_t whole = std::uint64_t{record.before} + record.size + record.after;
+      at = std::find_if(at, records_.end(),
+                        [whole](const Span& sent) { return sent.end - sent.begin == whole; });
+      if (at == records_.end()) return std::nullopt;
+      const Span part{at->begin + record.before, at->end - record.after};
+      for (const Span& span : spans) {
+        const auto begin = std::max(part.begin, span.begin);
+        const auto end = std::min(part.end, span.end);
+        if (begin < end) shared += end - begin;
+      }
+      ++at;
+    }
+    return shared;
   }
 
   const support::Tls13 tls_;
