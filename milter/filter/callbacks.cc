@@ -11,6 +11,7 @@
 
 #include "milter/filter/header.h"
 #include "milter/filter/message_log.h"
+#include "milter/filter/socket.h"
 #include "milter/log/log.h"
 
 namespace filter {
@@ -21,8 +22,8 @@ namespace {
 Service* service = nullptr;
 
 constexpr unsigned long kActions = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_QUARANTINE;
-// Steps that tell us nothing. Their callbacks are null.
-constexpr unsigned long kUnwanted = SMFIP_NOEOH | SMFIP_NOUNKNOWN | SMFIP_NODATA;
+// Steps that tell us nothing.
+constexpr unsigned long kUnwanted = SMFIP_NOEOH | SMFIP_NOUNKNOWN;
 // Header values as they are, bodies that we may stop in their middle, and recipients that Postfix
 // refuses: they stand among the commands, which are measured.
 constexpr unsigned long kExact = SMFIP_HDR_LEADSPC | SMFIP_SKIP | SMFIP_RCPT_REJ;
@@ -130,6 +131,15 @@ void ask_for_macros(SMFICTX* context) {
   }
 }
 
+// DATA tells us nothing either, but over TCP its answer saves 40 ms a message. Postfix's smtpd
+// writes what it has of a session in one go, and then its cleanup writes the message. Without an
+// answer in between nothing of ours carries TCP's acknowledgement of the first write: the kernel
+// delays it for 40 ms (RFC 1122, 4.2.3.2), and Postfix's kernel holds the second write back until
+// it comes (Nagle, RFC 896). A unix socket has neither.
+bool wants_data_step() {
+  return parse_socket(service->settings()->filter.socket).path.empty();
+}
+
 sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long steps, unsigned long,
                       unsigned long, unsigned long* want_actions, unsigned long* want_steps,
                       unsigned long* reserved2, unsigned long* reserved3) {
@@ -147,6 +157,7 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
     }
     *want_actions = wanted;
     *want_steps = steps & (kUnwanted | kNoReply | kExact);
+    if (!wants_data_step()) *want_steps |= steps & SMFIP_NODATA;
     // A body costs as much as the message: not where we could not stop it for mail in clear.
     const bool may_stop = (steps & SMFIP_SKIP) != 0;
     if (!may_stop || !service->settings()->filter.count_body) *want_steps |= steps & SMFIP_NOBODY;
@@ -212,6 +223,11 @@ sfsistat on_rcpt(SMFICTX* context, char** arguments) {
       session.connection.rcpt_parameter(text(*at));
     }
   });
+}
+
+// Only called where wants_data_step().
+sfsistat on_data(SMFICTX*) {
+  return SMFIS_CONTINUE;
 }
 
 sfsistat on_header(SMFICTX* context, char* name, char* value) {
@@ -381,6 +397,7 @@ smfiDesc describe(Service& shared) {
   filter.xxfi_helo = on_helo;
   filter.xxfi_envfrom = on_mail;
   filter.xxfi_envrcpt = on_rcpt;
+  filter.xxfi_data = on_data;
   filter.xxfi_header = on_header;
   filter.xxfi_body = on_body;
   filter.xxfi_eom = on_end_of_message;

@@ -47,10 +47,12 @@ class Milter:
     """One connection from Postfix to the filter."""
 
     def __init__(self, path, offered_steps=ALL_STEPS):
-        self.socket = socket.socket(socket.AF_UNIX)
+        """`path`: of a unix socket, or a TCP port of 127.0.0.1."""
+        tcp = isinstance(path, int)
+        self.socket = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
         self.socket.settimeout(120)
         try:
-            self.socket.connect(path)
+            self.socket.connect(("127.0.0.1", path) if tcp else path)
         except OSError:
             self.socket.close()
             raise
@@ -244,9 +246,11 @@ class Observer:
 class Filter:
     """A running filter process with its own directory, observer and control line."""
 
-    def __init__(self, policy="", extra="", filter_lines="", observer=True, supervised=True, evidence_timeout="5s"):
+    def __init__(self, policy="", extra="", filter_lines="", observer=True, supervised=True, evidence_timeout="5s",
+                 port=0):
+        """`port`: of 127.0.0.1, where the filter is awaited and not at a unix socket."""
         self.directory = tempfile.mkdtemp(prefix="segmilter-")
-        self.socket = self.directory + "/milter.sock"
+        self.socket = port or self.directory + "/milter.sock"
         self.policy = policy
         self.extra = extra
         self.filter_lines = filter_lines
@@ -286,7 +290,7 @@ drain_timeout = "5s"
 [evidence]
 socket = "{self.directory}/evidence.sock"
 [filter]
-socket = "unix:{self.socket}"
+socket = "{f'inet:{self.socket}@127.0.0.1' if isinstance(self.socket, int) else f'unix:{self.socket}'}"
 socket_group = ""
 evidence_timeout = "{self.evidence_timeout}"
 {self.filter_lines if filter_lines is None else filter_lines}
@@ -388,6 +392,28 @@ class Negotiation(WithOneFilter):
                 self.assertTrue(milter.steps & step, hex(step))
             self.assertFalse(milter.steps & 0x2F, "connect, helo, mail, rcpt and headers are wanted")
             self.assertEqual(milter.actions & 0x3F, 0x31)
+
+    def test_over_tcp_data_is_answered_so_that_its_segments_are_acknowledged(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        with Filter(policy=self.policy, port=port) as over_tcp:
+            # A reload says nothing of the socket that is served.
+            other = over_tcp.config().replace(f"inet:{port}@127.0.0.1", f"unix:{over_tcp.directory}/other")
+            over_tcp.control.send(b"reload\n" + other.encode())
+            wait_for(lambda: over_tcp.logged("configuration reloaded"))
+            with over_tcp.milter() as milter:
+                self.assertFalse(milter.steps & NO_DATA)
+                for step in (NO_EOH, NO_UNKNOWN, NR_CONNECT, NR_HELO, NR_MAIL, NR_RCPT, NR_HEADER):
+                    self.assertTrue(milter.steps & step, hex(step))
+                milter.connect()
+                milter.helo()
+                for _ in range(2):  # messages of one session
+                    milter.mail()
+                    milter.send(b"T")
+                    self.assertEqual(milter.receive(), (b"c", b""))
+                    milter.header()
+                    edits, answer, _ = milter.end()
+                    self.assertEqual((len(edits), answer), (1, b"c"))
 
     def test_without_skip_no_body_is_asked_for(self):
         with self.filter.milter(offered_steps=ALL_STEPS & ~SKIP) as milter:
