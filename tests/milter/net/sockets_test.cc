@@ -1,10 +1,10 @@
-#include "milter/doctor/sockets.h"
+#include "milter/net/sockets.h"
 
 #include <catch2/catch.hpp>
 
 #include "tests/support/loopback.h"
 
-using namespace doctor;
+using namespace net;
 
 TEST_CASE("listening sockets as /proc/net/tcp shows them") {
   const auto sockets = parse_tcp(
