@@ -7,6 +7,7 @@
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -20,7 +21,9 @@
 #include "milter/filter/socket.h"
 #include "milter/log/log.h"
 #include "milter/proxy/proxy.h"
+#include "milter/supervisor/check_sockets.h"
 #include "milter/supervisor/child.h"
+#include "milter/supervisor/next_step.h"
 #include "milter/supervisor/proxy_parts.h"
 #include "milter/supervisor/rights.h"
 #include "milter/supervisor/running_config.h"
@@ -85,39 +88,25 @@ std::unique_ptr<capture::WireTap> open_tap(const config::Config& config) {
                                    .ring_bytes = config.capture.ring_bytes,
                                    .max_flows = config.wire.max_sessions});
   } catch (const std::exception& error) {
-    throw SetupError(EX_UNAVAILABLE, fmt::format("wire.ports: {}", error.what()));
+    const auto rights = next_step_rights("CAP_NET_RAW CAP_BPF CAP_PERFMON CAP_NET_ADMIN");
+    throw SetupError(rights.empty() ? EX_UNAVAILABLE : EX_NOPERM,
+                     fmt::format("wire.ports: {}{}", error.what(), rights));
   }
 }
 
-// Mail is worth more than its counts: without the address it goes on.
+// The metrics page is optional: if its address cannot be bound, mail goes on without it.
 std::vector<net::Fd> open_desk(const config::Desk& config) {
   try {
     return desk::open_listeners(config);
   } catch (const std::system_error& error) {
-    logging::error(fmt::format("no metrics until the next start: {}", error.what()));
+    std::string next;
+    if (error.code() == std::errc::address_in_use) {
+      next = next_step_taken(config.listen.front(), "desk.listen");
+    } else if (is_forbidden(error.code())) {
+      next = next_step_rights("CAP_NET_BIND_SERVICE");
+    }
+    logging::error(fmt::format("no metrics until the next start: {}{}", error.what(), next));
     return {};
-  }
-}
-
-bool observes(const config::Config& config) {
-  return !config.proxy.listen.empty() || !config.wire.ports.empty();
-}
-
-// Where another segmilter answers on a socket of ours, this one is not to begin: looked at before
-// anything is bound. `observer`, `filter`: what is to be started.
-void refuse_second(const config::Config& config, bool observer, bool filter) {
-  try {
-    const auto& socket = config.evidence.socket;
-    if (observer) net::check_unclaimed(socket, "evidence.socket: " + socket);
-    const auto milter = filter::parse_socket(config.filter.socket).path;
-    if (filter && !milter.empty()) net::check_unclaimed(milter, "filter.socket: " + milter);
-  } catch (const std::system_error& error) {
-    const bool taken = error.code() == std::errc::address_in_use;
-    throw SetupError(
-        EX_UNAVAILABLE,
-        error.what() + std::string(taken ? " (another segmilter runs: stop it, or give "
-                                           "this one sockets of its own)"
-                                         : ""));
   }
 }
 
@@ -141,7 +130,7 @@ class Supervisor {
       leftovers_ = handover->children;
       parts_ = std::make_unique<ProxyParts>(config, *handover);
     } else {
-      refuse_second(config, observes(config), true);
+      check_sockets(config, config::observes(config), true);
       if (!config.proxy.listen.empty()) parts_ = std::make_unique<ProxyParts>(config);
     }
     if (!config.wire.ports.empty()) tap_ = open_tap(config);
@@ -524,6 +513,8 @@ class Supervisor {
   int code_ = EX_OK;
 };
 
+// One part alone may have another segmilter for the rest, so that what only holds for the whole is
+// left to run().
 void begin(const config::Config& config, std::string_view process) {
   logging::open(config.log, process);
   for (const auto& warning : config::warnings(config)) logging::warning(warning);
@@ -533,6 +524,8 @@ void begin(const config::Config& config, std::string_view process) {
 
 int run(config::Config config, const std::string& config_file) {
   begin(config, "supervisor");
+  const auto unobserved = config::why_unobserved(config);
+  if (!unobserved.empty()) logging::warning(unobserved);
   return Supervisor(std::move(config), config_file).run();
 }
 
@@ -543,7 +536,7 @@ int run_proxy(config::Config config, const std::string& config_file) {
   }
   config::forget_secrets(config);
   begin(config, "proxy");
-  refuse_second(config, true, false);
+  check_sockets(config, true, false);
   const ProxyParts parts(config);
   drop(config);
   proxy::Counters counters;
@@ -557,7 +550,7 @@ int run_wire(config::Config config, const std::string& config_file) {
   }
   config::forget_secrets(config);
   begin(config, "wire");
-  refuse_second(config, true, false);
+  check_sockets(config, true, false);
   const auto tap = open_tap(config);
   drop(config);
   wire::Counters counters;
@@ -566,7 +559,7 @@ int run_wire(config::Config config, const std::string& config_file) {
 
 int run_filter(const config::Config& config, const std::string& config_file) {
   begin(config, "filter");
-  refuse_second(config, false, true);
+  check_sockets(config, false, true);
   drop(config);
   filter::Counters counters;
   return filter::run(config, config_file, counters, -1);
