@@ -92,10 +92,10 @@ void judge_families(const Patient& patient, const Service& entry, Findings& find
                         patient.postfix_command("stop"), patient.postfix_command("start")};
   const auto& upstream = *patient.config.proxy.upstream;
   if (!speaks(upstream.is_v4() ? "ipv4" : "ipv6")) {
-    findings.push_back(fail(
-        fmt::format("{} of {}: {}, and proxy.upstream {}", kSetting, entry.key(), value,
-                    upstream.print()),
-        "Postfix does not listen there, whatever master.cf says: every client is told 421", mend));
+    findings.push_back(
+        fail(fmt::format("{} of {}: {}, and proxy.upstream {}", kSetting, entry.key(), value,
+                         upstream.print()),
+             "Postfix cannot listen there: it does not start, or every client is told 421", mend));
   }
   for (const auto& listen : patient.config.proxy.listen) {
     if (speaks(listen.is_v4() ? "ipv4" : "ipv6") || !can_be_reached(patient, listen)) continue;

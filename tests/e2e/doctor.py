@@ -414,14 +414,6 @@ def faults_of_postfix(ward: Ward) -> None:
         ward.checks.that(first_word(v6=True) == b"421", "Postfix speaks IPv4 only: a client by IPv6 is told 421")
     fault(ward, "Postfix speaks IPv4 only", ipv4_only,
           [("proxy-protocol", "FAIL", "each client that comes by IPv6")])
-    def ipv6_upstream() -> None:
-        ward.settings({"proxy": {"upstream": "[::1]:10025"}})
-        ward.postconf("-M", "[::1]:10025/inet=[::1]:10025 inet n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy")
-        ward.postconf("-e", "inet_protocols = ipv4")  # which a reload does not take
-        bed.postfix.stop()
-        bed.postfix.start()
-    fault(ward, "upstream is IPv6 and Postfix is not", ipv6_upstream, [("proxy-protocol", "FAIL", "does not listen there")], all_lines=True)
-
     def port_is_gone() -> None:
         bed.segmilter.stop()
         ward.postconf("-M", "smtp/inet=smtp inet n - n - - smtpd")

@@ -258,7 +258,7 @@ TEST_CASE("Postfix has to speak the upstream address's family") {
                .main = "inet_protocols = ipv4\n",
                .services = "[::1]:10025 inet n - n - - smtpd\n",
                .overrides = "[::1]:10025/inet/smtpd_upstream_proxy_protocol = haproxy\n"}));
-  REQUIRE(found(findings, State::Fail, "does not listen there"));
+  REQUIRE(found(findings, State::Fail, "cannot listen there"));
   CHECK(findings[0].mend == std::vector<std::string>{"postconf -e 'inet_protocols = all'",
                                                      "postfix stop", "postfix start"});
 }
