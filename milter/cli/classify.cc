@@ -30,25 +30,13 @@ offline::SortBy sort_named(const std::string& name) {
   return SortBy::Capture;
 }
 
-constexpr const char* kExamples = R"(
-Examples:
-  segmilter classify mail.pcap                               a table
-  segmilter classify --format html mail.pcap > mail.html     a page with a picture of each message
-  segmilter classify --format jsonl *.pcap                   a JSON object for each message
-  tcpdump -i eth0 -U -w - port 25 | segmilter classify -     as the messages come
-  journalctl -u segmilter | segmilter classify -             traces from the log (log.level = "debug")
-
-Exit codes: 0; 1 a file is damaged, or was not read to its end; 66 nothing can be read; 74 the output
-cannot be written. More: segmilter(8), CLASSIFYING CAPTURES.
-)";
-
 }  // namespace
 
 void define_classify(CLI::App& app, ClassifyArguments& arguments) {
   auto* command = app.add_subcommand(
       "classify", "how were the messages in a capture, a list of traces or a log sent");
-  command->footer(kExamples);
-  command->add_option("--format", arguments.format, "how to print: text unless it is given")
+  command->add_option("--format", arguments.format, "how to print")
+      ->default_str("text")
       ->check(CLI::IsMember({"text", "jsonl", "html"}).description(""))
       ->type_name("text|jsonl|html");
   command

@@ -8,7 +8,7 @@
 namespace cli {
 namespace {
 
-// Every line is a command that tests/milter/cli/examples_test.py runs.
+// Every line is a command that tests/milter/cli/manual_test.py runs.
 struct Examples {
   const char* command;  // empty: the program's own
   const char* text;
@@ -62,13 +62,21 @@ Examples:
 )"},
     {"classify", R"(
 Examples:
-  segmilter classify mail.pcap                           a table
-  segmilter classify --format html mail.pcap > mail.html
-  tcpdump -i eth0 -w - port 25 | segmilter classify --format jsonl -
+  segmilter classify mail.pcap                               a table
+  segmilter classify --format html mail.pcap > mail.html     a page with a picture of each message
+  segmilter classify --format jsonl *.pcap                   a JSON object for each message
+  tcpdump -i eth0 -U -w - port 25 | segmilter classify -     as the messages come
+
+Exit codes: 0; 1 a file is damaged, or was not read to its end; 66 nothing can be read; 74 the output
+cannot be written. More: segmilter(8), CLASSIFYING CAPTURES.
 )"},
     {"evaluate", R"(
-Example:
+Examples:
   segmilter evaluate --truth TRUTH.tsv captures          captures is the folder of the table's files
+  segmilter evaluate --truth TRUTH.tsv --format html captures > evaluation.html
+
+Exit codes: 0 all was read, however right the answers; 1 files or messages are missing; 65 the table is
+malformed; 66 nothing can be read; 74 the output cannot be written. More: segmilter(8), EVALUATION.
 )"},
     {"gait", R"(
 Examples:
