@@ -18,7 +18,7 @@ constexpr std::size_t kHead = 64;
 // Large enough that system calls do not count, small enough to stay in a core's cache.
 constexpr std::size_t kBuffer = 256 * 1024;
 
-ssize_t read_some(int fd, char* buffer, std::size_t size) {
+ssize_t read_fd(int fd, char* buffer, std::size_t size) {
   ssize_t got = 0;
   do {
     got = ::read(fd, buffer, size);
@@ -42,7 +42,7 @@ Input::Input(const std::string& file) {
   head_.resize(kHead);
   std::size_t have = 0;
   while (have < kHead) {
-    const ssize_t got = read_some(fd_.get(), head_.data() + have, kHead - have);
+    const ssize_t got = read_fd(fd_.get(), head_.data() + have, kHead - have);
     if (got < 0) fail("read");
     if (got == 0) break;
     have += static_cast<std::size_t>(got);
@@ -52,7 +52,7 @@ Input::Input(const std::string& file) {
 
 std::FILE* Input::stream() {
   std::FILE* file = fopencookie(
-      this, "r", {.read = on_read, .write = nullptr, .seek = on_seek, .close = nullptr});
+      this, "r", {.read = on_read, .write = nullptr, .seek = nullptr, .close = nullptr});
   if (file == nullptr) throw std::system_error(errno, std::generic_category(), "open a stream");
   buffer_ = std::make_unique<char[]>(kBuffer);
   std::setvbuf(file, buffer_.get(), _IOFBF, kBuffer);
@@ -61,28 +61,27 @@ std::FILE* Input::stream() {
 }
 
 ssize_t Input::on_read(void* self, char* buffer, std::size_t size) {
-  auto& input = *static_cast<Input*>(self);
+  return static_cast<Input*>(self)->read_some(buffer, size);
+}
+
+ssize_t Input::read_some(char* buffer, std::size_t size) {
   ssize_t got = 0;
-  if (input.head_used_ < input.head_.size()) {
-    const std::size_t some = std::min(size, input.head_.size() - input.head_used_);
-    std::memcpy(buffer, input.head_.data() + input.head_used_, some);
-    input.head_used_ += some;
+  if (head_used_ < head_.size()) {
+    const std::size_t some = std::min(size, head_.size() - head_used_);
+    std::memcpy(buffer, head_.data() + head_used_, some);
+    head_used_ += some;
     got = static_cast<ssize_t>(some);
   } else {
-    got = read_some(input.fd_.get(), buffer, size);
+    got = read_fd(fd_.get(), buffer, size);
   }
-  if (got > 0) input.read_ += static_cast<std::uint64_t>(got);
+  if (got > 0) read_ += static_cast<std::uint64_t>(got);
   return got;
 }
 
-// Only tells where it is: enough for ftello().
-int Input::on_seek(void* self, off64_t* offset, int whence) {
-  if (whence != SEEK_CUR || *offset != 0) {
-    errno = ESPIPE;
-    return -1;
-  }
-  *offset = static_cast<off64_t>(static_cast<Input*>(self)->read_);
-  return 0;
+std::size_t Input::read(std::span<char> buffer) {
+  const ssize_t got = read_some(buffer.data(), buffer.size());
+  if (got < 0) throw std::system_error(errno, std::generic_category(), "read");
+  return static_cast<std::size_t>(got);
 }
 
 }  // namespace offline

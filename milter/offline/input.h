@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -21,13 +22,16 @@ class Input {
   std::uint64_t size() const { return size_; }     // 0: not known
   std::uint64_t read_bytes() const { return read_; }
 
-  // The whole input as a stream, from its first byte, with a large buffer. The caller closes it.
-  // Requires: called once; this outlives the stream.
+  // The next bytes, from the first one on: what is there, at least one; 0 at the end. Nobody waits
+  // for the buffer to be full. Throws std::system_error.
+  std::size_t read(std::span<char> buffer);
+  // The same as a stream with a large buffer. The caller closes it. Requires: called once, nothing
+  // was read yet; this outlives the stream.
   std::FILE* stream();
 
  private:
   static ssize_t on_read(void* self, char* buffer, std::size_t size);
-  static int on_seek(void* self, off64_t* offset, int whence);
+  ssize_t read_some(char* buffer, std::size_t size);
 
   net::Fd fd_;
   std::string head_;
