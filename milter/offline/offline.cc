@@ -131,6 +131,7 @@ Outcome read_capture(const std::string& file, ReadBytes read, const Input& input
   outcome.warning = note({.counts = reader.counts(),
                           .fragments = reader.fragments(),
                           .not_read = reader.not_read(),
+                          .copies = assembly.copies(),
                           .messages = judge.messages()});
   if (got == capture::PcapReader::Got::Damaged) {
     outcome.kind = Outcome::Kind::Damaged;
