@@ -12,7 +12,7 @@ constexpr std::size_t kSets = 2048;  // a power of two
 
 std::uint64_t word(const void* at, std::size_t size) {
   std::uint64_t value = 0;
-  std::memcpy(&value, at, size);
+  if (size != 0) std::memcpy(&value, at, size);
   return value;
 }
 
@@ -34,13 +34,7 @@ std::uint64_t PacketCopies::hash(const TcpPacket& packet, std::uint64_t flow) co
   for (std::size_t at = 0; at < options.size(); at += kWord) {
     state = mix(state, word(options.data() + at, std::min(kWord, options.size() - at)));
   }
-  const auto text = packet.payload;
-  if (text.empty()) return state;
-  const std::size_t some = std::min(kWord, text.size());
-  state = mix(state, word(text.data(), some));
-  // What was captured of the two may differ in length, where one interface cuts packets.
-  if (text.size() == packet.size) state = mix(state, word(text.data() + text.size() - some, some));
-  return state;
+  return mix(state, word(packet.payload.data(), std::min(kWord, packet.payload.size())));
 }
 
 bool PacketCopies::is_copy(const TcpPacket& packet, std::uint64_t flow, std::uint32_t gaps) {
@@ -50,11 +44,11 @@ bool PacketCopies::is_copy(const TcpPacket& packet, std::uint64_t flow, std::uin
       std::find_if(set.begin(), set.end(), [&](const Seen& seen) { return seen.hash == hashed; });
   if (found != set.end()) {
     const std::uint64_t time = apart(found->time_ns, packet.time_ns);
-    if (packet.ip_id != 0 && time <= kWithin_ns) return true;
-    if (packet.ip_id == 0 && time <= kUnnumberedWithin_ns &&
-        (found->gaps == gaps || found->hops != packet.hops)) {
-      return true;
-    }
+    const bool routed = found->hops != packet.hops;
+    const bool copy = packet.ip_id != 0
+                          ? time <= kWithin_ns
+                          : time <= kUnnumberedWithin_ns && (found->gaps == gaps || routed);
+    if (copy) return true;
   } else {
     found = std::prev(set.end());
   }

@@ -2,7 +2,7 @@
 // routers and `-i any` show each packet two or more times, a few microseconds to milliseconds
 // apart.
 //
-// A copy has the same addresses, numbers, flags, size, TCP options, first and last bytes. With IPv4
+// A copy has the same addresses, numbers, flags, size, TCP options and first bytes. With IPv4
 // it has the same identification too, which a sender counts on for each packet, a retransmission as
 // well. Without one (IPv6, systems that send 0) a copy is told by time: a sender sends again when a
 // timer of 8 ms or more runs out, or when the other end reports a gap (SACK), which is seen here

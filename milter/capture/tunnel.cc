@@ -13,6 +13,7 @@ namespace {
 using Kind = Layer::Kind;
 
 enum UdpPort : std::uint32_t {
+  kL2tp = 1701,
   kGtpUser = 2152,
   kVxlan = 4789,
   kGreInUdp = 4754,
@@ -164,6 +165,28 @@ Layer behind_gre(const Layer& gre, std::uint64_t& network) {
   return inner;
 }
 
+// RFC 2661, 3.1: data messages, of version 2.
+Layer behind_l2tp(const Layer& udp, std::uint64_t& network) {
+  constexpr unsigned kControl = 0x8000;
+  constexpr unsigned kLength = 0x4000;
+  constexpr unsigned kNumbers = 0x0800;
+  constexpr unsigned kOffset = 0x0200;
+  if (!udp.has(2)) return Layer::not_read(NotRead::Kind::Cut);
+  const unsigned flags = get16(udp.bytes, 0);
+  if ((flags & 0x0f) != 2) return misunderstood(kL2tp);
+  if (flags & kControl) return Layer::no_mail();
+  std::size_t at = flags & kLength ? 4 : 2;
+  if (!udp.has(at + 4)) return Layer::not_read(NotRead::Kind::Cut);
+  add_network(network, kL2tp, get32(udp.bytes, at));
+  at += 4;
+  if (flags & kNumbers) at += 4;
+  if (flags & kOffset) {
+    if (!udp.has(at + 2)) return Layer::not_read(NotRead::Kind::Cut);
+    at += 2U + get16(udp.bytes, at);
+  }
+  return udp.behind(at, Kind::Ppp);
+}
+
 Layer behind_udp(const Layer& layer, std::uint64_t& network) {
   constexpr std::size_t kHeader = 8;
   if (!layer.has(kHeader)) return Layer::not_read(NotRead::Kind::Cut);
@@ -179,6 +202,8 @@ Layer behind_udp(const Layer& layer, std::uint64_t& network) {
       return behind_gtp(udp(), network);
     case kTzsp:
       return behind_tzsp(udp());
+    case kL2tp:
+      return behind_l2tp(udp(), network);
     case kGreInUdp:
       return behind_gre(udp(), network);
     case kMplsInUdp:

@@ -117,6 +117,21 @@ TEST_CASE("a capture that has each packet twice tells the same message") {
   CHECK(classifier::print(twice.traces[0]) == classifier::print(once.traces[0]));
 }
 
+TEST_CASE("a copy is known where one interface cuts packets that another one captures whole") {
+  const auto packets = session().packets;
+  std::vector<Packet> doubled;
+  for (const Packet& packet : packets) {
+    Packet cut = packet;
+    cut.wire_size = static_cast<std::uint32_t>(packet.payload.size());
+    cut.payload.resize(std::min<std::size_t>(cut.payload.size(), 20));
+    doubled.push_back(packet);
+    doubled.push_back(cut);
+  }
+  const Told got = assemble(doubled);
+  REQUIRE(got.traces.size() == 1);
+  CHECK(classifier::print(got.traces[0]) == classifier::print(assemble(packets).traces[0]));
+}
+
 TEST_CASE("some packets twice are no repair either") {
   const auto packets = session().packets;
   std::mt19937 random(7);

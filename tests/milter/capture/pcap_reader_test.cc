@@ -192,6 +192,8 @@ TEST_CASE("a packet is read out of each tunnel, and its number told") {
       {"GTP-U", udp(2152, "\x30\xff\0\x30\0\0\0\x07"sv, ip), true},
       {"GTP-U, sequence and extension",
        udp(2152, "\x36\xff\0\x38\0\0\0\x07\0\1\0\x85\1\0\0\0"sv, ip), true},
+      {"L2TP", udp(1701, "\x00\x02\0\1\0\2\xff\x03\0\x21"sv, ip), true},
+      {"L2TP, all fields", udp(1701, "\x4a\x02\0\x50\0\1\0\2\0\3\0\4\0\2zz\0\x21"sv, ip), true},
       {"TZSP with tags", udp(37008, "\x01\0\0\1\x0a\1\x20\0\1"sv, frame), false},
       {"GRE in UDP", udp(4754, "\0\0\x08\0"sv, ip), false},
       {"GRE", carry(47, "\0\0\x08\0"sv, ip), false},
