@@ -13,9 +13,6 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-constexpr std::size_t kBuffer = 1024 * 1024;
-// One read: large enough that system calls do not count, small enough to stay in a core's cache.
-constexpr std::size_t kChunk = 256 * 1024;
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 constexpr std::uint64_t kNsPerUs = 1000;
 
@@ -35,9 +32,6 @@ constexpr std::uint32_t kSimplePacket = 3;
 constexpr std::uint32_t kEnhancedPacket = 6;
 constexpr std::uint32_t kByteOrder = 0x1a2b3c4d;
 constexpr std::size_t kBlockEnds = 12;  // type, length, and the length again
-// A block that is read: a frame, with options behind it.
-constexpr std::size_t kMaxBlock = 768 * 1024;
-static_assert(kMaxBlock + kChunk <= kBuffer);
 
 constexpr std::uint16_t kEndOfOptions = 0;
 constexpr std::uint16_t kResolution = 9;  // if_tsresol
@@ -56,7 +50,7 @@ std::uint32_t little32(Bytes b, std::size_t at) {
 }  // namespace
 
 CaptureFile::CaptureFile(ReadBytes read)
-    : read_(std::move(read)), buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(kBuffer)) {
+    : read_(std::move(read)), buffer_(std::make_unique_for_overwrite<Buffer>()) {
   constexpr std::size_t kMagic = 4;
   if (!ensure(kMagic)) throw std::runtime_error("the file ends within its first four bytes");
   if (big32(there(), 0) == kSection) {
@@ -73,13 +67,12 @@ CaptureFile::CaptureFile(ReadBytes read)
 // Whether so many bytes are there, behind what was used. Requires: not more than kMaxBlock.
 bool CaptureFile::ensure(std::size_t size) {
   if (end_ - begin_ >= size) return true;
-  // What is left over is less than a record, and the front of the buffer is in the cache.
-  std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
-  end_ -= begin_;
-  begin_ = 0;
+  const std::size_t left = end_ - begin_;
+  std::memmove(buffer_->bytes + kMaxBlock - left, buffer_->bytes + begin_, left);
+  begin_ = kMaxBlock - left;
+  end_ = kMaxBlock;
   while (end_ - begin_ < size) {
-    const std::size_t room = std::min(kChunk, kBuffer - end_);
-    const std::size_t got = read_({reinterpret_cast<char*>(buffer_.get() + end_), room});
+    const std::size_t got = read_({reinterpret_cast<char*>(buffer_->bytes + end_), kChunk});
     if (got == 0) return false;
     end_ += got;
   }

@@ -3,7 +3,7 @@
 // sections and interfaces may differ in everything. libpcap refuses a file whose interfaces differ
 // in link type or snap length, and real files have dozens of them.
 //
-// A frame is not copied: it lies in a buffer of 1 MB into which the file is read. One thread.
+// A frame is not copied: it lies in a buffer of 1.75 MB into which the file is read. One thread.
 #pragma once
 
 #include <cstddef>
@@ -60,7 +60,7 @@ class CaptureFile {
   bool ensure(std::size_t size);
   bool skip(std::uint64_t size);
   void use(std::size_t size);
-  std::span<const std::uint8_t> there() const { return {buffer_.get() + begin_, end_ - begin_}; }
+  std::span<const std::uint8_t> there() const { return {buffer_->bytes + begin_, end_ - begin_}; }
   std::uint32_t word(std::span<const std::uint8_t> bytes, std::size_t at) const;
   std::uint16_t half(std::span<const std::uint8_t> bytes, std::size_t at) const;
   Got damaged(std::string why);
@@ -75,9 +75,18 @@ class CaptureFile {
   static std::uint64_t nanoseconds(const Interface& interface, std::uint64_t ticks);
 
   ReadBytes read_;
-  std::unique_ptr<std::uint8_t[]> buffer_;
-  std::size_t begin_ = 0;  // of what is in the buffer and not used
-  std::size_t end_ = 0;
+  // What is left over of one read is put in front of the place where the next one goes: that stays
+  // the same and is aligned, so that the kernel copies fast and into the cache.
+  static constexpr std::size_t kMaxBlock =
+      768 * 1024;                                    // of pcapng: a frame, with options behind it
+  static constexpr std::size_t kChunk = 256 * 1024;  // one read: system calls do not count
+  struct alignas(4096) Buffer {
+    std::uint8_t bytes[2 * kMaxBlock + kChunk];
+  };
+
+  std::unique_ptr<Buffer> buffer_;
+  std::size_t begin_ = kMaxBlock;  // of what is in the buffer and not used
+  std::size_t end_ = kMaxBlock;
   std::uint64_t offset_ = 0;
   Format format_ = Format::Pcap;
   bool big_endian_ = false;  // of the file, or of the section of pcapng

@@ -32,6 +32,12 @@ Layer carried(const Layer& ip, std::size_t header, std::size_t total, std::uint3
 bool Dissector::packet(const Frame& frame, TcpPacket& packet) {
   Layer layer{
       .kind = Kind::Link, .number = frame.link_type, .bytes = frame.bytes, .wire = frame.wire_size};
+  // Nearly all packets are IPv4 in Ethernet: the way there is short.
+  constexpr std::size_t kEthernetHeader = 14;
+  if (frame.link_type == 1 && frame.bytes.size() > kEthernetHeader &&
+      get16(frame.bytes, 12) == 0x0800) {
+    layer = layer.behind(kEthernetHeader, Kind::Ip);
+  }
   packet.time_ns = frame.time_ns;
   packet.network = 0;
   for (int layers = 0; layers < kMaxLayers; ++layers) {

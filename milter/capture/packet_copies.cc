@@ -8,7 +8,7 @@
 namespace capture {
 namespace {
 
-constexpr std::size_t kSets = 2048;  // a power of two
+constexpr std::size_t kSets = 4096;  // a power of two
 
 std::uint64_t word(const void* at, std::size_t size) {
   std::uint64_t value = 0;
@@ -26,13 +26,16 @@ PacketCopies::PacketCopies() : seed_(random_seed()), sets_(kSets) {}
 
 std::uint64_t PacketCopies::hash(const TcpPacket& packet, std::uint64_t flow) const {
   constexpr std::size_t kWord = sizeof(std::uint64_t);
-  std::uint64_t state = mix(seed_, flow);
-  state = mix(state, std::uint64_t{packet.seq} << 32 | packet.ack);
-  state = mix(state,
-              std::uint64_t{packet.size} << 32 | std::uint64_t{packet.ip_id} << 16 | packet.flags);
+  std::uint64_t state = seed_ ^ flow;
+  const auto add = [&](std::uint64_t value) {
+    state = (state ^ value) * 0x9e3779b97f4a7c15U;
+    state ^= state >> 32;
+  };
+  add(std::uint64_t{packet.seq} << 32 | packet.ack);
+  add(std::uint64_t{packet.size} << 32 | std::uint64_t{packet.ip_id} << 16 | packet.flags);
   const auto options = packet.options;
   for (std::size_t at = 0; at < options.size(); at += kWord) {
-    state = mix(state, word(options.data() + at, std::min(kWord, options.size() - at)));
+    add(word(options.data() + at, std::min(kWord, options.size() - at)));
   }
   return mix(state, word(packet.payload.data(), std::min(kWord, packet.payload.size())));
 }
@@ -52,7 +55,7 @@ bool PacketCopies::is_copy(const TcpPacket& packet, std::uint64_t flow, std::uin
   } else {
     found = std::prev(set.end());
   }
-  std::rotate(set.begin(), found, std::next(found));
+  if (found != set.begin()) set.back() = set.front();
   set.front() = {hashed, packet.time_ns, gaps, packet.hops};
   return false;
 }

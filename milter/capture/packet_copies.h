@@ -37,7 +37,7 @@ class PacketCopies {
     std::uint32_t gaps = 0;
     std::uint8_t hops = 0;
   };
-  static constexpr std::size_t kWays = 4;
+  static constexpr std::size_t kWays = 2;
   using Set = std::array<Seen, kWays>;  // the one seen last is in front
 
   std::uint64_t hash(const TcpPacket& packet, std::uint64_t flow) const;
