@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/support/capture_builder.h"
+#include "tests/support/packed.h"
 
 namespace {
 
@@ -102,6 +103,36 @@ TEST_CASE("a line that is no trace is a warning that names it") {
   CHECK(got.outcome.kind == Outcome::Kind::Damaged);
   CHECK(got.results.size() == 1);
   CHECK_THAT(got.outcome.warning, Catch::Contains(":2: ") && Catch::Contains("1 more"));
+}
+
+TEST_CASE("a compressed capture gives the same messages, and one that is cut gives those before") {
+  const auto pack = GENERATE(&gzip, &zstd, &xz);
+  const Read plain = classify_bytes(small_capture());
+  REQUIRE(plain.results.size() == 2);
+  const std::string packed = pack(small_capture());
+  const Read got = classify_bytes(packed);
+  CHECK(got.outcome.kind == Outcome::Kind::Good);
+  REQUIRE(got.results.size() == 2);
+  CHECK(got.results[1].trace == plain.results[1].trace);
+  const Read cut = classify_bytes(packed.substr(0, packed.size() - 9));
+  CHECK(cut.outcome.kind != Outcome::Kind::Good);
+  CHECK_THAT(cut.outcome.warning, Catch::Contains("truncated"));
+}
+
+TEST_CASE("compressed files of something else are named") {
+  CHECK_THAT(classify_bytes(gzip("hello")).outcome.warning, Catch::Contains("no capture"));
+  CHECK_THAT(classify_bytes(gzip("GMBU")).outcome.warning, Catch::Contains("Network Monitor 2"));
+  CHECK_THAT(classify_bytes("BZh91AY").outcome.warning, Catch::Contains("bzip2 -dc"));
+}
+
+TEST_CASE("a capture without a message has a note that says why, and is no damage") {
+  Conversation talk;
+  talk.open();
+  PcapFile file(1);
+  for (const Packet& packet : talk.packets) file.frame(ethernet(packet.ip()));
+  const Read got = classify_bytes(file.bytes());
+  CHECK(got.outcome.kind == Outcome::Kind::Good);
+  CHECK_THAT(got.outcome.warning, Catch::Contains("no message: 3 packets to or from port 25"));
 }
 
 TEST_CASE("what is neither capture nor trace is unreadable, with the reason") {
