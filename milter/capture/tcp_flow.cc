@@ -41,10 +41,6 @@ constexpr std::size_t kChunkCost = 256;
 
 constexpr std::string_view kDataCommand = "DATA\r\n";
 
-bool is_mail(std::uint16_t port) {
-  return port == 25 || port == 587 || port == 465 || port == 2525;
-}
-
 // Whether a transaction begins among commands. Its beginning is looked at: commands are short.
 bool has_mail_command(std::string_view bytes) {
   constexpr std::size_t kLook = 512;
@@ -93,8 +89,8 @@ std::string_view behind_greeting(std::string_view bytes) {
 TcpFlow::TcpFlow(const TcpEnd& one, const TcpEnd& other, TraceSink& sink, const FlowLimits& limits,
                  std::size_t& all_waiting)
     : ends_{one, other}, sink_(sink), limits_(limits), all_waiting_(all_waiting) {
-  const bool one_is = is_mail(one.port);
-  const bool other_is = is_mail(other.port);
+  const bool one_is = is_mail_port(one.port);
+  const bool other_is = is_mail_port(other.port);
   mail_port_ = one_is || other_is;
   if (one_is != other_is) client_ = one_is ? 1 : 0;
 }

@@ -20,8 +20,8 @@
 #include <string>
 
 #include "classifier/observer.h"
-#include "milter/capture/pcap_reader.h"
 #include "milter/capture/stand_in_server.h"
+#include "milter/capture/tcp_packet.h"
 
 namespace capture {
 

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <stdio_ext.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,9 +15,6 @@ namespace offline {
 namespace {
 
 constexpr std::size_t kHead = 64;
-// Large enough that system calls do not count, small enough to stay in a core's cache.
-constexpr std::size_t kBuffer = 256 * 1024;
-
 // So many bytes tell what a file is: more are not waited for.
 constexpr std::size_t kEnough = 16;
 
@@ -75,48 +71,19 @@ ssize_t Input::read_behind_head(char* buffer, std::size_t size) {
   return got;
 }
 
-ssize_t Input::read_some(char* buffer, std::size_t size) {
+std::size_t Input::read(std::span<char> buffer) {
   ssize_t got = 0;
   if (head_used_ < head_.size()) {
-    const std::size_t some = std::min(size, head_.size() - head_used_);
-    std::memcpy(buffer, head_.data() + head_used_, some);
+    const std::size_t some = std::min(buffer.size(), head_.size() - head_used_);
+    std::memcpy(buffer.data(), head_.data() + head_used_, some);
     head_used_ += some;
     got = static_cast<ssize_t>(some);
   } else {
-    got = read_behind_head(buffer, size);
+    got = read_behind_head(buffer.data(), buffer.size());
   }
-  if (got > 0) read_ += static_cast<std::uint64_t>(got);
-  return got;
-}
-
-std::size_t Input::read(std::span<char> buffer) {
-  const ssize_t got = read_some(buffer.data(), buffer.size());
   if (got < 0) throw std::system_error(errno, std::generic_category(), "read");
+  read_ += static_cast<std::uint64_t>(got);
   return static_cast<std::size_t>(got);
-}
-
-std::FILE* Input::stream() {
-  std::FILE* file = fopencookie(
-      this, "r", {.read = on_read, .write = nullptr, .seek = on_seek, .close = nullptr});
-  if (file == nullptr) throw std::system_error(errno, std::generic_category(), "open a stream");
-  buffer_ = std::make_unique<char[]>(kBuffer);
-  std::setvbuf(file, buffer_.get(), _IOFBF, kBuffer);
-  __fsetlocking(file, FSETLOCKING_BYCALLER);  // one thread: a lock a record is a tenth of the time
-  return file;
-}
-
-ssize_t Input::on_read(void* self, char* buffer, std::size_t size) {
-  return static_cast<Input*>(self)->read_some(buffer, size);
-}
-
-// Only tells where it is: enough for ftello().
-int Input::on_seek(void* self, off64_t* offset, int whence) {
-  if (whence != SEEK_CUR || *offset != 0) {
-    errno = ESPIPE;
-    return -1;
-  }
-  *offset = static_cast<off64_t>(static_cast<Input*>(self)->read_);
-  return 0;
 }
 
 }  // namespace offline

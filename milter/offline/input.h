@@ -3,9 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <functional>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,16 +35,10 @@ class Input {
   // The next bytes, from the first one on: what is there, at least one; 0 at the end. Nobody waits
   // for the buffer to be full. Throws std::system_error.
   std::size_t read(std::span<char> buffer);
-  // The same as a stream with a large buffer. The caller closes it. Requires: called once, nothing
-  // was read yet; this outlives the stream.
-  std::FILE* stream();
 
  private:
-  static ssize_t on_read(void* self, char* buffer, std::size_t size);
-  static int on_seek(void* self, off64_t* offset, int whence);
   bool wait();
   ssize_t read_behind_head(char* buffer, std::size_t size);
-  ssize_t read_some(char* buffer, std::size_t size);
 
   const Waiting& waiting_;
   net::Fd fd_;
@@ -56,7 +48,6 @@ class Input {
   std::uint64_t read_ = 0;
   bool regular_ = false;
   bool stopped_ = false;
-  std::unique_ptr<char[]> buffer_;
 };
 
 }  // namespace offline

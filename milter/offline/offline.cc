@@ -14,8 +14,11 @@
 #include "classifier/trace_text.h"
 #include "milter/capture/pcap_reader.h"
 #include "milter/capture/tcp_assembly.h"
+#include "milter/offline/capture_notes.h"
+#include "milter/offline/file_format.h"
 #include "milter/offline/input.h"
 #include "milter/offline/log_line.h"
+#include "milter/offline/unpack.h"
 
 namespace offline {
 namespace {
@@ -69,18 +72,6 @@ void tell_progress(const Options& options, const Input& input, std::uint64_t cou
   }
 }
 
-bool is_capture(std::string_view head) {
-  // pcap, pcap with nanoseconds, modified pcap, in both byte orders; pcapng's section header.
-  using namespace std::string_view_literals;
-  constexpr std::array kMagics = {"\xa1\xb2\xc3\xd4"sv, "\xd4\xc3\xb2\xa1"sv, "\xa1\xb2\x3c\x4d"sv,
-                                  "\x4d\x3c\xb2\xa1"sv, "\xa1\xb2\xcd\x34"sv, "\x34\xcd\xb2\xa1"sv,
-                                  "\x0a\x0d\x0d\x0a"sv};
-  for (const std::string_view magic : kMagics) {
-    if (head.starts_with(magic)) return true;
-  }
-  return false;
-}
-
 bool is_text(std::string_view head) {
   return !head.empty() && std::all_of(head.begin(), head.end(), [](char c) {
     return static_cast<unsigned char>(c) >= ' ' || c == '\t' || c == '\r' || c == '\n';
@@ -94,43 +85,86 @@ bool is_trace(std::string_view line) {
          std::isdigit(static_cast<unsigned char>(line[kBegin.size()])) != 0;
 }
 
-std::string left_out(const capture::PcapReader::Counts& counts) {
-  std::string text;
-  const auto add = [&](std::uint64_t count, std::string_view what) {
-    if (count == 0) return;
-    text += fmt::format("{}{} {}", text.empty() ? "" : "; ", count, what);
-  };
-  add(counts.fragments, "IP fragments were left out");
-  add(counts.cut, "packets were captured without their end (snaplen)");
-  return text;
-}
+// The first bytes of a packed capture tell whether it is one; then it is read from its beginning.
+class Unpacked {
+ public:
+  Unpacked(Packing packing, ReadBytes packed) : read_(unpack(packing, std::move(packed))) {
+    while (head_.size() < kHead) {
+      std::array<char, kHead> buffer;
+      const std::size_t got = read_({buffer.data(), kHead - head_.size()});
+      if (got == 0) break;
+      head_.append(buffer.data(), got);
+    }
+  }
 
-Outcome read_capture(const std::string& file, Input& input, const Options& options, Judge& judge) {
+  std::string_view head() const { return head_; }
+  std::size_t read(std::span<char> out) {
+    if (used_ == head_.size()) return read_(out);
+    const std::size_t some = std::min(out.size(), head_.size() - used_);
+    std::memcpy(out.data(), head_.data() + used_, some);
+    used_ += some;
+    return some;
+  }
+
+ private:
+  static constexpr std::size_t kHead = 64;
+  ReadBytes read_;
+  std::string head_;
+  std::size_t used_ = 0;
+};
+
+Outcome read_capture(const std::string& file, ReadBytes read, const Input& input,
+                     const Options& options, Judge& judge) {
   Outcome outcome;
+  capture::PcapReader reader(std::move(read));
+  capture::TcpAssembly assembly(judge, {});
+  capture::TcpPacket packet;
+  auto got = capture::PcapReader::Got::Packet;
+  std::uint64_t count = 0;
+  std::string error;
   try {
-    capture::PcapReader reader(input.stream());
-    capture::TcpAssembly assembly(judge, {});
-    capture::TcpPacket packet;
-    auto got = capture::PcapReader::Got::Packet;
-    std::uint64_t count = 0;
     while ((got = reader.next(packet)) == capture::PcapReader::Got::Packet) {
       assembly.packet(packet);
       tell_progress(options, input, ++count);
     }
-    assembly.finish();
-    outcome.packets = reader.counts().packets;
-    if (const std::string text = left_out(reader.counts()); !text.empty()) {
-      outcome.warning = fmt::format("{}: {}", file, text);
-    }
-    if (got == capture::PcapReader::Got::Damaged) {
-      outcome.kind = Outcome::Kind::Damaged;
-      outcome.warning = fmt::format("{}: offset {}: {}", file, reader.offset(), reader.error());
-    }
-  } catch (const std::runtime_error& error) {
-    outcome.kind = Outcome::Kind::Unreadable;
-    outcome.warning = fmt::format("{}: {}", file, error.what());
+    error = reader.error();
+  } catch (const std::runtime_error& damage) {  // of what it is packed in, or of the disk
+    got = capture::PcapReader::Got::Damaged;
+    error = damage.what();
   }
+  assembly.finish();
+  outcome.packets = reader.counts().packets;
+  outcome.warning = note({.counts = reader.counts(),
+                          .fragments = reader.fragments(),
+                          .not_read = reader.not_read(),
+                          .copies = assembly.copies(),
+                          .messages = judge.messages()});
+  if (got == capture::PcapReader::Got::Damaged) {
+    outcome.kind = Outcome::Kind::Damaged;
+    outcome.warning = fmt::format("offset {}: {}{}{}", reader.offset(), error,
+                                  outcome.warning.empty() ? "" : "; ", outcome.warning);
+  }
+  // As good as no capture: nothing of it was understood.
+  const std::uint64_t not_read = reader.not_read().packets();
+  if (not_read != 0 && not_read == outcome.packets) outcome.kind = Outcome::Kind::Unreadable;
+  if (!outcome.warning.empty()) outcome.warning = fmt::format("{}: {}", file, outcome.warning);
   return outcome;
+}
+
+Outcome unreadable(const std::string& file, std::string_view why) {
+  return {.kind = Outcome::Kind::Unreadable, .warning = fmt::format("{}: {}", file, why)};
+}
+
+Outcome read_packed(const std::string& file, Input& input, const Options& options, Judge& judge) {
+  Unpacked unpacked(packing_of(input.head()),
+                    [&](std::span<char> buffer) { return input.read(buffer); });
+  if (!is_capture(unpacked.head())) {
+    const std::string name = name_of_format(unpacked.head(), file);
+    return unreadable(file, fmt::format("compressed, and inside it {}",
+                                        name.empty() ? "no capture: unpack it first" : name));
+  }
+  return read_capture(
+      file, [&](std::span<char> buffer) { return unpacked.read(buffer); }, input, options, judge);
 }
 
 // Gives each line to `on_line`, with its number from 1, as soon as it has come; one that is too
@@ -254,13 +288,16 @@ Outcome classify_file(const std::string& file, const Options& options, const OnR
   try {
     Input input(file, options.waiting);
     if (is_capture(input.head())) {
-      outcome = read_capture(file, input, options, judge);
+      outcome = read_capture(
+          file, [&](std::span<char> buffer) { return input.read(buffer); }, input, options, judge);
+    } else if (packing_of(input.head()) != Packing::None) {
+      outcome = read_packed(file, input, options, judge);
+    } else if (const auto name = name_of_format(input.head(), file); !name.empty()) {
+      outcome = unreadable(file, name);
     } else if (is_text(input.head())) {
       outcome = read_text(file, input, options, judge);
     } else if (!input.stopped()) {
-      outcome.kind = Outcome::Kind::Unreadable;
-      outcome.warning =
-          fmt::format("{}: {}", file, input.head().empty() ? "empty" : TextReader::kNeither);
+      outcome = unreadable(file, input.head().empty() ? "empty" : TextReader::kNeither);
     }
     outcome.bytes = input.read_bytes();
     if (input.stopped()) was_stopped(outcome, file, input);
@@ -268,6 +305,8 @@ Outcome classify_file(const std::string& file, const Options& options, const OnR
   } catch (const std::system_error& error) {
     outcome.kind = Outcome::Kind::Unreadable;
     outcome.warning = error.what();
+  } catch (const std::runtime_error& error) {  // of a file's header
+    outcome = unreadable(file, error.what());
   }
   outcome.messages = judge.messages();
   return outcome;

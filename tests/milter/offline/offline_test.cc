@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/support/capture_builder.h"
+#include "tests/support/packed.h"
 
 namespace {
 
@@ -104,17 +105,49 @@ TEST_CASE("a line that is no trace is a warning that names it") {
   CHECK_THAT(got.outcome.warning, Catch::Contains(":2: ") && Catch::Contains("1 more"));
 }
 
+TEST_CASE("a compressed capture gives the same messages, and one that is cut gives those before") {
+  const auto pack = GENERATE(&gzip, &zstd, &xz);
+  const Read plain = classify_bytes(small_capture());
+  REQUIRE(plain.results.size() == 2);
+  const std::string packed = pack(small_capture());
+  const Read got = classify_bytes(packed);
+  CHECK(got.outcome.kind == Outcome::Kind::Good);
+  REQUIRE(got.results.size() == 2);
+  CHECK(got.results[1].trace == plain.results[1].trace);
+  const Read cut = classify_bytes(packed.substr(0, packed.size() - 9));
+  CHECK(cut.outcome.kind != Outcome::Kind::Good);
+  CHECK_THAT(cut.outcome.warning, Catch::Contains("truncated"));
+}
+
+TEST_CASE("compressed files of something else are named") {
+  CHECK_THAT(classify_bytes(gzip("hello")).outcome.warning, Catch::Contains("no capture"));
+  CHECK_THAT(classify_bytes(gzip("GMBU")).outcome.warning, Catch::Contains("Network Monitor 2"));
+  CHECK_THAT(classify_bytes("BZh91AY").outcome.warning, Catch::Contains("bzip2 -dc"));
+}
+
+TEST_CASE("a capture without a message has a note that says why, and is no damage") {
+  Conversation talk;
+  talk.open();
+  PcapFile file(1);
+  for (const Packet& packet : talk.packets) file.frame(ethernet(packet.ip()));
+  const Read got = classify_bytes(file.bytes());
+  CHECK(got.outcome.kind == Outcome::Kind::Good);
+  CHECK_THAT(got.outcome.warning, Catch::Contains("no message: 3 packets to or from port 25"));
+}
+
 TEST_CASE("what is neither capture nor trace is unreadable, with the reason") {
   struct Row {
     const char* what;
     std::string bytes;
   };
+  PcapFile unknown(6);
+  unknown.frame("token ring");
   const Row rows[] = {
       {"empty", ""},
       {"text", "hello\n"},
       {"only bad traces", "segmilter/1 seg=x\n"},
       {"a capture's magic and no more", std::string("\xd4\xc3\xb2\xa1")},
-      {"an unknown link type", PcapFile(105).bytes()},
+      {"an unknown link type", unknown.bytes()},
       {"zeros", std::string(1000, '\0')},
   };
   for (const Row& row : rows) {
