@@ -107,7 +107,16 @@ const ClaimTable::Row* ClaimTable::claimed(const Claims& claims) const {
   return row != nullptr ? row : find(Kind::Helo, claims.helo);
 }
 
+// Who sends a message on (a redirect, a mailing list) leaves the Received field on top that a
+// server has put there, and claims nothing by it. Only a script writes such a field itself.
+bool may_resend(const ClaimTable::Row& claim, const Gait& seen) {
+  return claim.kind == ClaimTable::Kind::Received && seen.kind != GaitClass::Script &&
+         seen.kind != GaitClass::Bot;
+}
+
 bool contradicts(const ClaimTable::Row& claim, const GaitBook& book, const Steps& steps) {
+  const Gait* seen = book.match(steps);
+  if (seen == nullptr || seen->basis != Basis::Recorded || may_resend(claim, *seen)) return false;
   return !claim.gaits.empty() &&
          std::all_of(claim.gaits.begin(), claim.gaits.end(),
                      [&](const std::string& gait) { return book.excludes(gait, steps); });

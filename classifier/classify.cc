@@ -99,6 +99,8 @@ void judge_gait(const Trace& trace, const Scratch& scratch, const Policy& policy
     const std::uint32_t known = gait->blocks[0];
     const bool only = known != 0 && gait->blocks[1] == 0;
     if (only && verdict.block > known && verdict.block % known == 0) verdict.block = known;
+  } else if (verdict.writer == Writer::Blocks && verdict.block % kKilobyte == 0) {
+    verdict.reasons.add(Because::Relayed, verdict.block);
   }
   const auto add = [&](std::string_view what, double weight) {
     if (weight == 0) return;

@@ -95,6 +95,7 @@ static_assert(kReceived != 0 && kSizes != 0 && kWordCount <= 32);
 
 constexpr std::array<std::string_view, 6> kClasses = {"official-mta", "relay",  "library",
                                                       "agent",        "script", "bot"};
+constexpr std::array<std::string_view, 4> kBases = {"recorded", "slides", "source", "assumed"};
 constexpr std::array<std::string_view, 3> kBodies = {"any", "bulk", "lines"};
 constexpr std::array<std::string_view, 6> kDots = {"any", "joined", "3", "5", "3-alone", "apart"};
 constexpr std::array<std::string_view, 3> kHeld = {"any", "yes", "no"};
@@ -115,7 +116,6 @@ std::optional<Enum> named(const std::array<std::string_view, N>& names, std::str
 // SIZE counts the message; Postfix counts what it sends, Exim adds 1024 to be safe (smtp transport,
 // size_addition), Sendmail and curl count lines that end with LF alone.
 constexpr std::uint64_t kSizeSlack = 64;  // dots that were doubled are not counted
-constexpr std::uint64_t kSizeOver = 512;
 
 std::uint32_t size_bit(const Trace& trace) {
   const std::uint64_t declared = trace.dialogue.declared;
@@ -124,7 +124,8 @@ std::uint32_t size_bit(const Trace& trace) {
   const std::uint64_t size =
       trace.hello.slack != 0 ? trace.size - std::min(trace.size, trace.miss) : trace.size;
   if (declared + kSizeSlack < size) return bit_of("size") | bit_of("size-under");
-  return bit_of("size") | (declared > size + kSizeOver ? bit_of("size-over") : bit_of("size-near"));
+  return bit_of("size") |
+         (declared > size + kSizeSlack ? bit_of("size-over") : bit_of("size-near"));
 }
 
 std::uint32_t talk_bits(const Trace& trace) {
@@ -438,61 +439,135 @@ bool dot_holds(DotWay wanted, DotWay seen, int& weight) {
   return way_holds(wanted, seen, weight);
 }
 
-int weigh(const Gait& gait, const Steps& steps) {
-  if (!greeting_fits(gait, steps)) return 0;
+// How well an entry fits, and whether something was seen that speaks for it. An entry that fits
+// only because nothing objects stands in the way of others, and names nothing.
+struct Fit {
+  int weight = 0;  // 0: it does not fit
+  bool told = false;
+};
+
+bool any_hello(const Gait& gait, const Steps& steps) {
+  return std::any_of(gait.hellos.begin(), gait.hellos.end(),
+                     [&](const auto& print) { return same_library(print, steps.hello); });
+}
+
+// No end of a write in a message of more than two of the largest usual buffers, or of more than a
+// usual one whose terminator was seen to come with the rest: a single write is then seen, and not
+// only not contradicted.
+constexpr std::uint32_t kShowsOneWrite = 2 * 8192;
+constexpr std::uint32_t kShowsJoinedWrite = 4096;
+constexpr std::uint32_t kShowsThroughRepair = 65536;
+
+// Where a writer of lines ends its first write, whatever it does then.
+constexpr std::uint16_t kAnyLineWriter = kFirstLine | kFirstField | kFirstHeaderLine;
+
+// The writes speak for the entry: its first one ends where the entry says, and what makes that end
+// one of few was seen too; or the message was one write, in the entry and to be seen.
+bool writes_speak(const Gait& gait, const Steps& steps, std::uint32_t required) {
+  const bool apart = gait.dot != DotWay::Any && gait.dot != DotWay::Joined &&
+                     steps.dot != DotWay::Any && steps.dot != DotWay::Joined;
+  // DATA in the write of the commands before it is a write of few programs, too.
+  const bool ahead = (required & bit_of("data-ahead")) != 0;
+  const bool body = gait.body != BodyWay::Any && steps.body == gait.body;
+  if (steps.offset == 0) {
+    // A block that hides says nothing, and nor does a terminator behind it.
+    if ((gait.first & kFirstNone) == 0) return false;
+    if (apart || (required & kHabits) != 0) return true;
+    if (steps.every || gait.dot != DotWay::Joined) return false;
+    if (!steps.clean) return steps.size > kShowsThroughRepair;
+    return steps.size > (steps.dot == DotWay::Joined ? kShowsJoinedWrite : kShowsOneWrite);
+  }
+  // Under TLS, where only sizes tell of a place: as long as other places are possible, the rest of
+  // the writes has to speak.
+  const bool guessed =
+      steps.every && (steps.first & ~gait.first) != 0 && (steps.first & gait.first) != 0;
+  if (guessed) return body || apart;
+  // Every writer of lines makes this cut: what an entry says of the rest has to be seen as well.
+  const bool common = (gait.first & steps.first & kAnyLineWriter) != 0;
+  const bool more = gait.body != BodyWay::Any || gait.dot != DotWay::Any;
+  return !common || !more || body || ahead || (gait.body != BodyWay::Bulk && apart);
+}
+
+Fit fit(const Gait& gait, const Steps& steps) {
+  if (!greeting_fits(gait, steps)) return {};
   const std::uint32_t ignored = (steps.no_offer ? kExtensions : 0) | steps.untold;
   const std::uint32_t required = gait.required & ~ignored;
-  if ((steps.talk & required) != required) return 0;
-  if ((steps.talk & gait.forbidden & ~ignored) != 0) return 0;
-  int weight = kTalkHolds + kWordHolds * popcount(required);
+  if ((steps.talk & required) != required) return {};
+  if ((steps.talk & gait.forbidden & ~ignored) != 0) return {};
+  // Content and circumstances may be anybody's: a foreign Received stands in the text of many.
+  int weight = kTalkHolds + kWordHolds * popcount(required & (kHabits | kExtensions));
   // What was said where nobody could hear it speaks for no entry, and a little for the plainer one.
   weight -= popcount(gait.required & steps.untold);
+  const bool unheard = (gait.required & steps.untold) != 0;
   // A dialogue of which half was said under TLS is not enough.
-  const bool enough = gait.talk_is_enough && (gait.required & steps.untold) == 0;
-  // Where only MAIL's bytes tell a program from the many, and nobody has read them, its hello has
-  // to.
-  const bool hello = std::any_of(gait.hellos.begin(), gait.hellos.end(), [&](const auto& print) {
-    return same_library(print, steps.hello);
-  });
-  if (!hello && (gait.required & kHabits & steps.untold) != 0) return 0;
+  const bool enough = gait.talk_is_enough && !unheard;
+  const bool hello = any_hello(gait, steps);
   if (hello) weight += kHelloHolds;
-  if (steps.first == 0) return enough ? weight : 0;
+  // Where only what nobody has heard tells a program from the many, its hello has to.
+  const bool heard = hello || !unheard;
+  if (steps.first == 0) return enough ? Fit{weight, heard} : Fit{};
   if (first_fits(gait, steps)) {
-    weight += kFirstHolds;
+    // A block that hides is no objection, and no support.
+    const bool hides = steps.offset == 0 && (gait.first & steps.first) == 0;
+    if (!hides) weight += kFirstHolds;
   } else if (steps.clean || !enough) {
-    return 0;
+    return {};
   }
-  if (!way_holds(gait.body, steps.body, weight)) return 0;
-  if (!dot_holds(gait.dot, steps.dot, weight)) return 0;
-  if (!way_holds(gait.held, steps.held, weight)) return 0;
-  return weight;
+  if (!way_holds(gait.body, steps.body, weight)) return {};
+  if (!dot_holds(gait.dot, steps.dot, weight)) return {};
+  if (!way_holds(gait.held, steps.held, weight)) return {};
+  const bool hidden = steps.offset == 0 && (gait.first & kFirstNone) == 0;
+  const bool speaks = enough || (hello && !hidden) || writes_speak(gait, steps, required);
+  return {weight, heard && speaks};
 }
 
 }  // namespace
 
 const Gait* GaitBook::match(const Steps& steps) const {
   const Gait* best = nullptr;
-  int most = 0;
+  Fit most;
   bool twice = false;
   for (const Gait& gait : gaits_) {
-    const int weight = weigh(gait, steps);
-    if (weight == 0 || weight < most) continue;
-    twice = weight == most;
-    most = weight;
+    const Fit found = fit(gait, steps);
+    if (found.weight == 0 || found.weight < most.weight) continue;
+    twice = found.weight == most.weight;
+    most = found;
     best = &gait;
   }
-  return twice ? nullptr : best;
+  return twice || !most.told || !names_programs(best->basis) ? nullptr : best;
 }
+
+namespace {
+
+// What lies between a program and us may have cut its writes again: a path of another usual segment
+// size, a relay whose buffer is a power of two of kilobytes, the edge of a receiver's window, which
+// most systems keep a multiple of 1024. Such an end rules no program out.
+bool cut_by_others(const Gait& gait, const Steps& steps) {
+  constexpr std::uint32_t kUsual[] = {kKilobyte, 1460, 1448, 1440, 1428, 1420, 1412,
+                                      1400,      1380, 1368, 1360, 1347, 1220, 1208};
+  const auto divides = [&](std::uint32_t size) { return steps.offset % size == 0; };
+  if (std::any_of(std::begin(kUsual), std::end(kUsual), divides)) return true;
+  return std::any_of(gait.blocks.begin(), gait.blocks.end(), [&](std::uint32_t block) {
+    if (block == 0) return false;
+    const std::uint32_t times = (steps.offset + block / 2) / block;
+    const std::uint32_t ideal = times * block;
+    const std::uint32_t off = steps.offset > ideal ? steps.offset - ideal : ideal - steps.offset;
+    return times != 0 && off <= (block % 2) * times;
+  });
+}
+
+}  // namespace
 
 bool GaitBook::excludes(std::string_view name, const Steps& steps) const {
   const Gait* gait = find(name);
   if (gait == nullptr || steps.no_offer || steps.untold != 0) return false;
+  if (gait->basis != Basis::Recorded) return false;
   if (!greeting_fits(*gait, steps)) return true;
   if ((steps.talk & gait->forbidden & kHabits) != 0) return true;
   // Below an ordinary segment size the path may have moved, and cut again what the program wrote.
   constexpr std::uint32_t kOrdinaryFull = 1200;
   return steps.clean && steps.full >= kOrdinaryFull && steps.first != 0 &&
-         !first_fits(*gait, steps);
+         !first_fits(*gait, steps) && !cut_by_others(*gait, steps);
 }
 
 const Gait* GaitBook::find(std::string_view name) const {
@@ -522,6 +597,15 @@ const std::shared_ptr<const GaitBook>& GaitBook::builtin() {
 std::string_view name(GaitClass kind) {
   const auto index = static_cast<std::size_t>(kind);
   return index < kClasses.size() ? kClasses[index] : std::string_view("?");
+}
+
+std::string_view name(Basis basis) {
+  const auto index = static_cast<std::size_t>(basis);
+  return index < kBases.size() ? kBases[index] : std::string_view("?");
+}
+
+bool names_programs(Basis basis) {
+  return basis == Basis::Recorded || basis == Basis::Slides;
 }
 
 bool is_gait_name(std::string_view name) {
@@ -621,6 +705,7 @@ class Parser {
     Gait& gait = gaits.back();
     if (value.empty()) return fail(fmt::format("{} needs a value", key.substr(0, 40)));
     if (key == "class") return choice(kClasses, value, gait.kind);
+    if (key == "basis") return choice(kBases, value, gait.basis);
     if (key == "body") return choice(kBodies, value, gait.body);
     if (key == "dot") return choice(kDots, value, gait.dot);
     if (key == "held") return choice(kHeld, value, gait.held);
@@ -730,6 +815,7 @@ std::optional<GaitError> GaitBook::add(std::string_view text) {
 std::string print(const Gait& gait) {
   std::string text = fmt::format("gait {}\n  class {}\n", gait.name, name(gait.kind));
   if (!gait.programs.empty()) text += fmt::format("  programs {}\n", fmt::join(gait.programs, " "));
+  text += fmt::format("  basis {}\n", name(gait.basis));
   if (!gait.seen.empty()) text += fmt::format("  seen {}\n", gait.seen);
   text += gait.ehlo && gait.helo ? "  talk helo|ehlo" : gait.helo ? "  talk helo" : "  talk ehlo";
   for (std::size_t i = 0; i < kWordCount; ++i) {

@@ -26,6 +26,17 @@ namespace classifier {
 enum class GaitClass : std::uint8_t { OfficialMta, Relay, Library, Agent, Script, Bot };
 std::string_view name(GaitClass kind);
 
+// What an entry rests on. One whose dialogue nobody has recorded names nothing: it says only that
+// another name would be a guess.
+enum class Basis : std::uint8_t {
+  Recorded,  // writes and dialogue of the program itself were recorded
+  Slides,    // sizes as the talk's slides give them
+  Source,    // read in the program's source; the dialogue is assumed
+  Assumed,   // writes were recorded, the dialogue was not looked at
+};
+std::string_view name(Basis basis);
+bool names_programs(Basis basis);
+
 enum class BodyWay : std::uint8_t { Any, Bulk, Lines };  // few large writes, or one a line
 // The terminator's write. Alone3: after a pause, so that it comes apart on any path. Apart: of 3 or
 // 5 bytes; an entry that says so holds only where it was seen.
@@ -77,7 +88,8 @@ struct Gait {
   std::string name;  // [a-z0-9-]+, at most 24
   GaitClass kind = GaitClass::Library;
   std::vector<std::string> programs;  // that walk so; more than one: they cannot be told apart
-  std::string seen;                   // provenance: recorded, or read in source
+  Basis basis = Basis::Recorded;
+  std::string seen;  // provenance in words: which version, what was seen of it
 
   bool ehlo = true;             // may greet with EHLO
   bool helo = false;            // may greet with HELO
@@ -115,7 +127,8 @@ class GaitBook {
   // Adds those of `other` whose names are not here yet.
   void add(const GaitBook& other);
 
-  // The one entry that fits best; null: none fits, or two fit alike.
+  // The one entry that fits best and that something seen speaks for; null: none does, two fit
+  // alike, or the best one's dialogue was never recorded.
   const Gait* match(const Steps& steps) const;
   // Whether `steps` rule out that the gait `name` walked so. False where the book does not know it.
   bool excludes(std::string_view name, const Steps& steps) const;

@@ -9,7 +9,7 @@ namespace classifier {
 namespace {
 
 // {0} {1} {2}: the numbers; {3}: "s" unless the first is one; {4}: the text; {5}: the weight.
-constexpr std::array<std::string_view, 29> kSentences = {
+constexpr std::array<std::string_view, 30> kSentences = {
     "{4}",
     "{4} {5:+.1f}",
     "{0} of {1} write ends are multiples of {2}",
@@ -39,6 +39,42 @@ constexpr std::array<std::string_view, 29> kSentences = {
     "{0} segment{3} of {1}",
     "segments of {0} are possible, none was full",
     "partial: {4}",
+    "a buffer of {0}, which no known program with this dialogue has: a relay's, or of another "
+    "program",
+};
+
+// The same numbers, as words of `why=`.
+constexpr std::array<std::string_view, kSentences.size()> kWords = {
+    "{4}",
+    "{4}:{5:+.1f}",
+    "block-ends:{0}/{1}/{2}",
+    "first-line:{0}",
+    "first-field:{0}",
+    "header-line:{0}",
+    "header-end:{0}",
+    "body-begin:{0}",
+    "first-nowhere:{0}",
+    "received-alone",
+    "inside-header:{0}",
+    "odd-cuts:{0}",
+    "one-segment",
+    "chunks:{0}",
+    "reads-hide:{0}",
+    "one-write",
+    "full-then-tail:{0}",
+    "line-buffer",
+    "header-hole",
+    "dot-apart",
+    "encrypted",
+    "by-records",
+    "near:{0}",
+    "repaired:{0}/{1}",
+    "noise:{0}/{1}/{2}",
+    "full-size-moves:{0}/{1}/{2}",
+    "segments:{0}/{1}",
+    "none-full:{0}",
+    "partial:{4}",
+    "relayed:{0}",
 };
 
 }  // namespace
@@ -61,17 +97,48 @@ void Reasons::add_text(Because because, std::string_view text, double weight) {
   std::copy_n(text.data(), entry.length, entry.text.data());
 }
 
+std::string Reasons::put(std::string_view form, const Entry& entry) {
+  const auto& [a, b, c] = entry.numbers;
+  return fmt::format(fmt::runtime(form), a, b, c, a == 1 ? "" : "s",
+                     std::string_view(entry.text.data(), entry.length), entry.weight);
+}
+
+std::string Reasons::word(std::size_t at) const {
+  const Entry& entry = entries_[at];
+  const auto which = static_cast<std::size_t>(entry.because);
+  std::string word = which < kWords.size() ? put(kWords[which], entry) : "?";
+  // One word is one term, wherever it stands: no blank, no sign that separates.
+  for (char& c : word) {
+    if (c <= ' ' || c >= 0x7f || c == ',' || c == ';') c = '-';
+  }
+  return word;
+}
+
 std::string Reasons::operator[](std::size_t at) const {
   const Entry& entry = entries_[at];
   const auto which = static_cast<std::size_t>(entry.because);
   if (which >= kSentences.size()) return "?";
-  const auto& [a, b, c] = entry.numbers;
+  const std::uint32_t a = entry.numbers[0];
   if (entry.because == Because::ReadsHide && a == 0) {
     return "reads joined the segments unevenly";
   }
   if (entry.because == Because::Near && a == 0) return "not placed to the byte";
-  return fmt::format(fmt::runtime(kSentences[which]), a, b, c, a == 1 ? "" : "s",
-                     std::string_view(entry.text.data(), entry.length), entry.weight);
+  return put(kSentences[which], entry);
+}
+
+std::string print_why(const Reasons& reasons, std::size_t most) {
+  constexpr std::size_t kRoomForCount = 4;  // ",+20"
+  std::string text;
+  for (std::size_t i = 0; i < reasons.size(); ++i) {
+    const std::string word = reasons.word(i);
+    const bool last = i + 1 == reasons.size();
+    const std::size_t room = last ? most : most - std::min(most, kRoomForCount);
+    if (text.size() + (text.empty() ? 0 : 1) + word.size() > room) {
+      return text + fmt::format("{}+{}", text.empty() ? "" : ",", reasons.size() - i);
+    }
+    text += (text.empty() ? "" : ",") + word;
+  }
+  return text;
 }
 
 Reasons& Reasons::operator=(const Reasons& other) {

@@ -45,6 +45,7 @@ enum class Because : std::uint8_t {
   SegmentsOf,     // a segments of b
   NoneFull,       // segments of a are possible, none was full
   Partial,        // partial: text
+  Relayed,        // a buffer of a, which no known program with this dialogue has
 };
 
 // A verdict gives about ten. What comes behind the last place is dropped: no evidence can make a
@@ -74,6 +75,8 @@ class Reasons {
   Because because(std::size_t at) const { return entries_[at].because; }
   // In words: "3 of 4 write ends are multiples of 4096". Requires: at < size().
   std::string operator[](std::size_t at) const;
+  // As one word without blanks: "block-ends:3/4/4096". Requires: at < size().
+  std::string word(std::size_t at) const;
 
   // Reads like a list of strings; each is made when it is looked at.
   class Iterator {
@@ -115,8 +118,16 @@ class Reasons {
   Reasons& operator=(const Reasons& other);
 
  private:
+  static std::string put(std::string_view form, const Entry& entry);
+
   std::size_t count_ = 0;
   std::array<Entry, kMost> entries_;
 };
+
+// The same as words for a header or a log line: "first-line:40,dot-apart,line-writer:+0.5". Never
+// longer than `most` characters: what does not fit is counted at the end, "+3". No word of the
+// message is in it. The README has the grammar.
+inline constexpr std::size_t kLongestWhy = 200;
+std::string print_why(const Reasons& reasons, std::size_t most = kLongestWhy);
 
 }  // namespace classifier

@@ -65,6 +65,7 @@ std::vector<std::string> items(std::string_view hostname, const classifier::Trac
   if (observed && classifier::unread(trace)) add("window", classifier::name(trace.window));
   if (observed) add("segments", classifier::print_sizes(trace, max_runs));
   if (trace.reason != classifier::Reason::None) add("reason", classifier::name(trace.reason));
+  if (!verdict.reasons.empty()) add("why", classifier::print_why(verdict.reasons));
   add("v", "1");
   return list;
 }

@@ -109,6 +109,9 @@ void log_message(std::string_view queue_id, const Connection& connection,
   facts.text("tls", judgement.tls || judgement.trace.tls ? "yes" : "no");
   add_trace(facts, judgement.trace, max_runs);
   add_headers(facts, judgement);
+  if (!judgement.verdict.reasons.empty()) {
+    facts.text("why", classifier::print_why(judgement.verdict.reasons));
+  }
   logging::event(logging::Level::Info, queue_id, "message", facts.list());
   log_trace(queue_id, connection, judgement);
 }

@@ -59,7 +59,6 @@ std::optional<bool> gait_right(const Judged& judged, const GaitPrograms& gaits) 
 
 void count_gait(Score& score, const Judged& judged, const GaitPrograms& gaits) {
   if (judged.truth.bytes < kGaitBytes) return;
-  if (judged.answer) score.gait_outside.add(judged.answer->gait_left_out == kUnknownGait);
   const auto right = gait_right(judged, gaits);
   if (!right) return;
   score.gait.add(*right);
@@ -67,17 +66,37 @@ void count_gait(Score& score, const Judged& judged, const GaitPrograms& gaits) {
   if (judged.truth.link != kBaseLink) score.gait_elsewhere.add(*right);
 }
 
-void note_gait_mistake(Evaluation& all, const Judged& judged, const GaitPrograms& gaits) {
-  if (!judged.answer || judged.truth.bytes < kGaitBytes) return;
-  if (gait_right(judged, gaits).value_or(true)) return;
-  const std::string sender = program_of(judged.truth);
-  for (GaitMistake& known : all.gait_mistakes) {
-    if (known.sender == sender && known.answer == judged.answer->gait) {
+void note(std::vector<GaitMistake>& mistakes, const std::string& sender,
+          const std::string& answer) {
+  for (GaitMistake& known : mistakes) {
+    if (known.sender == sender && known.answer == answer) {
       ++known.messages;
       return;
     }
   }
-  all.gait_mistakes.push_back({.sender = sender, .answer = judged.answer->gait, .messages = 1});
+  mistakes.push_back({.sender = sender, .answer = answer, .messages = 1});
+}
+
+void note_gait_mistake(Evaluation& all, const Judged& judged, const GaitPrograms& gaits) {
+  if (!judged.answer || judged.truth.bytes < kGaitBytes) return;
+  if (gait_right(judged, gaits).value_or(true)) return;
+  note(all.gait_mistakes, program_of(judged.truth), judged.answer->gait);
+}
+
+// Whatever the message's size is, and whether it came under TLS: a wrong name is one everywhere.
+void count_wrong_names(Evaluation& all, const Judged& judged, const GaitPrograms& gaits) {
+  if (gaits.empty() || !judged.answer) return;
+  const Answer& answer = *judged.answer;
+  const bool named = answer.gait != kUnknownGait;
+  all.wrong_names.known.add(named && !gait_right(judged, gaits).value_or(false));
+  const bool named_left_out = answer.gait_left_out != kUnknownGait;
+  all.wrong_names.left_out.add(named_left_out);
+  if (named_left_out) note(all.gaits_left_out, program_of(judged.truth), answer.gait_left_out);
+}
+
+void sort_most_first(std::vector<GaitMistake>& mistakes) {
+  std::stable_sort(mistakes.begin(), mistakes.end(),
+                   [](const auto& a, const auto& b) { return a.messages > b.messages; });
 }
 
 void count(Score& score, const Judged& judged, const GaitPrograms& gaits) {
@@ -158,7 +177,7 @@ void sort_worst_first(std::vector<Mistake>& mistakes) {
   std::stable_sort(mistakes.begin(), mistakes.end(), [](const Mistake& a, const Mistake& b) {
     const auto key = [](const Mistake& one) {
       const bool claimed = one.answer.pattern != Pattern::Unobserved;
-      return std::make_tuple(one.truth.doubt.empty(), claimed, one.pattern, one.answer.confidence);
+      return std::make_tuple(claimed, one.pattern, one.answer.confidence);
     };
     return key(a) > key(b);
   });
@@ -200,6 +219,7 @@ Evaluation score_all(std::span<const Judged> judged, std::span<const Extra> extr
       if (is_clean(one.truth.link)) count(all.clean, one, gaits);
       if (is_twin(one.truth)) count(all.twins, one, gaits);
     }
+    count_wrong_names(all, one, gaits);
     count_alarms(all, one, policy);
     note_mistake(all, one);
   }
@@ -212,8 +232,8 @@ Evaluation score_all(std::span<const Judged> judged, std::span<const Extra> extr
   all.extra.assign(extra.begin(), extra.end());
   sort_worst_first(all.mistakes);
   sort_official_first(all.alarms);
-  std::stable_sort(all.gait_mistakes.begin(), all.gait_mistakes.end(),
-                   [](const auto& a, const auto& b) { return a.messages > b.messages; });
+  sort_most_first(all.gait_mistakes);
+  sort_most_first(all.gaits_left_out);
   return all;
 }
 
@@ -231,6 +251,10 @@ class Figures {
     Figure figure{.name = name, .what = what, .value = rate.value(), .n = rate.n, .target = target};
     if (rate.n != 0) figure.interval = rate.wilson();
     all_.push_back(figure);
+  }
+  void rate_at_most(const char* name, const char* what, const Rate& hits, double target) {
+    rate(name, what, hits, target);
+    all_.back().higher_is_better = false;
   }
   void at_most(const char* name, const char* what, std::optional<double> value, std::size_t n,
                double target) {
@@ -259,8 +283,10 @@ std::vector<Figure> figures_of(const Evaluation& all) {
   figures.rate("gait_elsewhere", "gait, 5 KB and more, other links than base",
                all.clear.gait_elsewhere, 0.90);
   figures.rate("gait_right", "gait, 5 KB and more, all links", all.clear.gait, std::nullopt);
-  figures.rate("gait_outside", "gait unknown, the program left out of the database",
-               all.clear.gait_outside, 0.90);
+  figures.rate_at_most("gait_wrong", "wrong name: of a program that did not send the message",
+                       all.wrong_names.known, 0.01);
+  figures.rate_at_most("gait_wrong_left_out", "wrong name, the program left out of the database",
+                       all.wrong_names.left_out, 0.01);
   figures.f1("tls_writer_f1", "under TLS: writer, macro-F1", all.tls.writer, 0.99);
   figures.f1("tls_path_f1", "under TLS: path, macro-F1", all.tls.path, 0.99);
   figures.f1("tls_pattern_f1", "under TLS: pattern, macro-F1", all.tls.pattern, 0.98);
@@ -335,13 +361,6 @@ Evaluation evaluate(std::span<const Judged> judged, std::span<const Extra> extra
                     const classifier::Policy& policy, const GaitPrograms& gaits) {
   Evaluation all = score_all(judged, extra, policy, gaits);
   all.figures = figures_of(all);
-  std::vector<Judged> undoubted;
-  for (const Judged& one : judged) {
-    (one.truth.doubt.empty() ? undoubted : all.doubtful).push_back(one);
-  }
-  if (!all.doubtful.empty()) {
-    all.undoubted = figures_of(score_all(undoubted, extra, policy, gaits));
-  }
   return all;
 }
 

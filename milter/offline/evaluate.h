@@ -73,7 +73,6 @@ struct Score {
   Rate gait;            // right program, first guess; at least kGaitBytes, program in the database
   Rate gait_unknown;    // of the same: no guess
   Rate gait_elsewhere;  // as `gait`, on links that the database was not made on
-  Rate gait_outside;    // `unknown` said by a database without the program
   Calibration calibration;  // of the pattern
 };
 
@@ -106,6 +105,13 @@ struct Mistake {
   bool block = false;
 };
 
+// Messages that were given the name of a program which did not send them. A gait that stands for
+// several programs is right for each of them: nobody can tell them apart.
+struct WrongNames {
+  Rate known;     // by the whole database
+  Rate left_out;  // by one without the sender: every name is wrong
+};
+
 // So many messages of a program that were given another one's gait, or none.
 struct GaitMistake {
   std::string sender;
@@ -121,8 +127,6 @@ struct LinkScore {
 
 struct Evaluation {
   std::vector<Figure> figures;
-  std::vector<Figure> undoubted;  // the same without doubtful rows; empty where there are none
-  std::vector<Judged> doubtful;
   Score clear;
   Score clean;  // in clear, on clean links
   Score tls;
@@ -130,9 +134,10 @@ struct Evaluation {
   std::vector<LinkScore> links;         // in clear, in the order of the truth
   std::vector<ClassAlarms> alarms;      // by sender class, official MTAs first; TLS included
   std::vector<Judged> official_alarms;  // official MTAs labelled bot-* or at a threshold
-  std::vector<Mistake>
-      mistakes;  // worst first: the surest of a wrong pattern; no answer, then doubtful truth last
-  std::vector<GaitMistake> gait_mistakes;  // in clear, most first
+  std::vector<Mistake> mistakes;  // worst first: the surest of a wrong pattern; no answer last
+  std::vector<GaitMistake> gait_mistakes;   // in clear, most first
+  std::vector<GaitMistake> gaits_left_out;  // names given by a database without the sender
+  WrongNames wrong_names;                   // of all messages, short ones and those under TLS too
   std::vector<TruthRow> missing;
   std::vector<Extra> extra;
   std::size_t messages = 0;  // of the truth

@@ -92,7 +92,6 @@ json as_json(const Score& score) {
           {"gait", as_json(score.gait)},
           {"gait_elsewhere", as_json(score.gait_elsewhere)},
           {"gait_unknown", as_json(score.gait_unknown)},
-          {"gait_outside", as_json(score.gait_outside)},
           {"calibration", as_json(score.calibration)}};
 }
 
@@ -102,7 +101,7 @@ json as_json(const TruthRow& truth) {
           {"link", truth.link},        {"kind", truth.kind},
           {"tls", truth.tls},          {"writer", join(truth.writers)},
           {"path", join(truth.paths)}, {"pattern", join(truth.patterns)},
-          {"block", truth.block},      {"doubt", truth.doubt}};
+          {"block", truth.block}};
 }
 
 json as_json(const Answer& answer) {
@@ -169,7 +168,6 @@ json list(const std::vector<Value>& values) {
 std::string print_json(const Evaluation& all) {
   const json whole = {{"messages", all.messages},
                       {"figures", as_json(all.figures)},
-                      {"undoubted", as_json(all.undoubted)},
                       {"clear", as_json(all.clear)},
                       {"clean", as_json(all.clean)},
                       {"tls", as_json(all.tls)},
@@ -179,9 +177,9 @@ std::string print_json(const Evaluation& all) {
                       {"official_alarms", list(all.official_alarms)},
                       {"mistakes", list(all.mistakes)},
                       {"gait_mistakes", list(all.gait_mistakes)},
+                      {"gaits_left_out", list(all.gaits_left_out)},
                       {"missing", list(all.missing)},
-                      {"extra", list(all.extra)},
-                      {"doubtful", list(all.doubtful)}};
+                      {"extra", list(all.extra)}};
   return whole.dump(1, ' ', false, json::error_handler_t::replace) + '\n';
 }
 

@@ -233,7 +233,6 @@ std::string print_mistake(const Mistake& mistake) {
   if (mistake.writer) add("writer ", classifier::name(answer.writer), join(truth.writers));
   if (mistake.path) add("path ", classifier::name(answer.path), join(truth.paths));
   if (mistake.block) add("block ", answer.block, truth.block);
-  if (!truth.doubt.empty()) text += fmt::format(" (doubtful truth: {})", truth.doubt);
   return text;
 }
 
@@ -243,10 +242,6 @@ std::vector<Section> outline(const Evaluation& all, const Form& form) {
     sections.push_back({std::move(title), std::move(content)});
   };
   add("Figures", form.figures(all.figures));
-  if (!all.doubtful.empty()) {
-    add(fmt::format("Figures without the {} rows of doubtful truth", all.doubtful.size()),
-        form.figures(all.undoubted));
-  }
   add("By link", form.links(all));
   add("Writer, in clear, three segments and more", form.confusion(all.clear.writer));
   add("Path, in clear", form.confusion(all.clear.path));
@@ -256,6 +251,10 @@ std::vector<Section> outline(const Evaluation& all, const Form& form) {
   add("False alarms by sender class", form.alarms(all));
   if (!all.gait_mistakes.empty()) {
     add("Gaits of other programs, and none", form.gait_mistakes(all.gait_mistakes));
+  }
+  if (!all.gaits_left_out.empty()) {
+    add("Gaits given to programs that were left out of the database",
+        form.gait_mistakes(all.gaits_left_out));
   }
   if (!all.mistakes.empty()) add("The worst mistakes", form.mistakes(all.mistakes));
   if (!all.missing.empty() || !all.extra.empty()) {

@@ -16,9 +16,9 @@ inline constexpr std::size_t kWorstMistakes = 12;
 
 std::string print_text(const Evaluation& evaluation);
 
-// One object: figures and undoubted (arrays of name, value, n, low, high, better, target, met),
+// One object: figures (an array of name, value, n, low, high, better, target, met),
 // links, axes (confusion, classes), calibration, false_alarms, official_alarms, tls, mistakes,
-// gait_mistakes, missing, extra, doubtful, messages. `null` where there was nothing to measure.
+// gait_mistakes, gaits_left_out, missing, extra, messages. `null` where there was nothing to measure.
 std::string print_json(const Evaluation& evaluation);
 
 // One self-contained page: no script, no other file, pictures are inline SVG.

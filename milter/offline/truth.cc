@@ -88,27 +88,25 @@ std::vector<Label> labels(const Place& at, string_view column, string_view text,
 using Set = void (*)(TruthRow&, const Place&, string_view column, string_view text);
 struct Column {
   string_view name;
-  bool required;
   Set set;
 };
 
 // clang-format off
-constexpr std::array<Column, 15> kColumns{{
-    {"file", true, [](auto& r, auto& p, auto c, auto t) { r.file = file_name(p, c, t); }},
-    {"message", true, [](auto& r, auto& p, auto c, auto t) { r.message = count<std::uint32_t>(p, c, t); }},
-    {"sender", true, [](auto& r, auto& p, auto c, auto t) { r.sender = word(p, c, t); }},
-    {"class", true, [](auto& r, auto& p, auto c, auto t) { r.sender_class = word(p, c, t); }},
-    {"link", true, [](auto& r, auto& p, auto c, auto t) { r.link = word(p, c, t); }},
-    {"kind", true, [](auto& r, auto& p, auto c, auto t) { r.kind = word(p, c, t); }},
-    {"tls", true, [](auto& r, auto& p, auto c, auto t) { r.tls = yes_or_no(p, c, t); }},
-    {"bdat", true, [](auto& r, auto& p, auto c, auto t) { r.bdat = yes_or_no(p, c, t); }},
-    {"segments", true, [](auto& r, auto& p, auto c, auto t) { r.segments = count<std::uint32_t>(p, c, t); }},
-    {"bytes", true, [](auto& r, auto& p, auto c, auto t) { r.bytes = count<std::uint64_t>(p, c, t); }},
-    {"writer", true, [](auto& r, auto& p, auto c, auto t) { r.writers = labels(p, c, t, &writer_named); }},
-    {"path", true, [](auto& r, auto& p, auto c, auto t) { r.paths = labels(p, c, t, &path_named); }},
-    {"pattern", true, [](auto& r, auto& p, auto c, auto t) { r.patterns = labels(p, c, t, &pattern_named); }},
-    {"block", true, [](auto& r, auto& p, auto c, auto t) { r.block = block_size(p, c, t); }},
-    {"doubt", false, [](auto& r, auto&, auto, auto t) { r.doubt = t; }},
+constexpr std::array<Column, 14> kColumns{{
+    {"file", [](auto& r, auto& p, auto c, auto t) { r.file = file_name(p, c, t); }},
+    {"message", [](auto& r, auto& p, auto c, auto t) { r.message = count<std::uint32_t>(p, c, t); }},
+    {"sender", [](auto& r, auto& p, auto c, auto t) { r.sender = word(p, c, t); }},
+    {"class", [](auto& r, auto& p, auto c, auto t) { r.sender_class = word(p, c, t); }},
+    {"link", [](auto& r, auto& p, auto c, auto t) { r.link = word(p, c, t); }},
+    {"kind", [](auto& r, auto& p, auto c, auto t) { r.kind = word(p, c, t); }},
+    {"tls", [](auto& r, auto& p, auto c, auto t) { r.tls = yes_or_no(p, c, t); }},
+    {"bdat", [](auto& r, auto& p, auto c, auto t) { r.bdat = yes_or_no(p, c, t); }},
+    {"segments", [](auto& r, auto& p, auto c, auto t) { r.segments = count<std::uint32_t>(p, c, t); }},
+    {"bytes", [](auto& r, auto& p, auto c, auto t) { r.bytes = count<std::uint64_t>(p, c, t); }},
+    {"writer", [](auto& r, auto& p, auto c, auto t) { r.writers = labels(p, c, t, &writer_named); }},
+    {"path", [](auto& r, auto& p, auto c, auto t) { r.paths = labels(p, c, t, &path_named); }},
+    {"pattern", [](auto& r, auto& p, auto c, auto t) { r.patterns = labels(p, c, t, &pattern_named); }},
+    {"block", [](auto& r, auto& p, auto c, auto t) { r.block = block_size(p, c, t); }},
 }};
 // clang-format on
 
@@ -125,7 +123,7 @@ std::vector<const Column*> read_header(const Place& at, string_view line) {
     columns.push_back(column);
   }
   for (const Column& column : kColumns) {
-    if (column.required && std::find(columns.begin(), columns.end(), &column) == columns.end()) {
+    if (std::find(columns.begin(), columns.end(), &column) == columns.end()) {
       fail(at, column.name, "the column is missing");
     }
   }

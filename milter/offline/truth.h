@@ -6,8 +6,7 @@
 //
 // `writer`, `path`, `pattern`: the accepted names with `|` between, or `*` where the evidence or
 // the definition allows too many to count. `block`: the program's write size, empty where it does
-// not write blocks. `doubt`, an optional column: why the row may be wrong; figures are then given
-// with such rows and without.
+// not write blocks.
 //
 // Strict in what is known: every column above once, every row complete, every name known, no
 // message twice. Columns of other names are allowed and not looked at (notes, where a trace came
@@ -40,7 +39,6 @@ struct TruthRow {
   std::vector<classifier::PathShape> paths;
   std::vector<classifier::Pattern> patterns;
   std::uint32_t block = 0;  // 0: writes no blocks
-  std::string doubt;        // empty: none
   bool operator==(const TruthRow&) const = default;
 };
 

@@ -92,6 +92,29 @@ TEST_CASE("a script that claims to be Exim is contradicted, and Exim is not") {
   CHECK_FALSE(contradicted(judge(kEximItself, kExim)));
 }
 
+TEST_CASE("what cuts a server's writes again on the way contradicts no claim") {
+  const Claims postfix{.received = "by mx.example.org (Postfix) with ESMTP id 1"};
+  const std::string server =
+      "rtt=40000 line1=40 header=302 body=304 dot=3 fields=40r,302 "
+      "talk=ehlo,pipelined,quit-with-dot,rcpt-ahead,data-ahead declared=19600 ";
+  for (const char* cut :
+       {"mss=1448 seg=1448,12p,1448x11@9,1448@40000,766+6pn@9",   // slirp
+        "mss=1448 seg=1448x5@9,952p@9,1448x7@9,463+6pn@9",        // a relay's 8192
+        "mss=8948 seg=8948x7@9,852p@9,8948@40000,1200+6pn@9"}) {  // a window's end
+    INFO(cut);
+    CHECK_FALSE(contradicted(judge(server + cut, postfix)));
+    CHECK_FALSE(contradicted(judge(server + cut, kExim)));
+  }
+}
+
+TEST_CASE("a program that sends on what a server has received claims nothing by it") {
+  // Line by line behind EHLO, as libraries do, with the server's Received on top.
+  const std::string redirect =
+      "mss=1448 rtt=40 line1=40 header=302 body=304 dot=3 fields=40r,302 talk=ehlo "
+      "seg=40pn,60pn@20,1448@20,700pn@20,64pn@20,30pn@20,1448@20,30pn@20,3pn@40";
+  CHECK_FALSE(contradicted(judge(redirect, kExim)));
+}
+
 TEST_CASE("no contradiction is drawn from thin evidence") {
   CHECK_FALSE(contradicted(judge("mss=1448 dot=3 talk=helo seg=900pn", kExim)));
   CHECK_FALSE(

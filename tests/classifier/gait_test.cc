@@ -43,7 +43,7 @@ const std::string kPostfix =
 
 TEST_CASE("every file of gaits that is compiled in can be read") {
   const auto& gaits = GaitBook::builtin()->gaits();
-  CHECK(gaits.size() >= 45);
+  CHECK(gaits.size() >= 44);
   std::vector<std::string> programs;
   for (const Gait& gait : gaits) {
     INFO(gait.name);
@@ -122,9 +122,9 @@ TEST_CASE("programs are told by writes and dialogue together") {
        kMessage + "talk=ehlo,lower declared=17148 seg=1448p,1448x9p@10,1448@40000,1223pn@9"},
       {"line-by-line", kMessage + kFields + "talk=ehlo seg=40pn," + lines},
       {"msmtp", kMessage + kFields + "talk=ehlo,data-ahead seg=40pn," + lines},
-      {"mutt", kMessage + kFields + "talk=helo seg=40pn," + lines},
+      {"helo-lines", kMessage + kFields + "talk=helo seg=40pn," + lines},
       {"header-lines", kMessage + kFields + "talk=ehlo seg=40pn," + bulk},
-      {"script-header-lines", kMessage + kFields + "talk=helo,blank-end seg=40pn," + bulk},
+      {"helo-lines", kMessage + kFields + "talk=helo,blank-end seg=40pn," + bulk},
       {"headers-apart", kMessage + kFields + "talk=ehlo seg=304pn," + bulk},
       {"script-header-body", kMessage + kFields + "talk=helo,blank-end seg=304pn," + bulk},
       {"script-template", kMessage + kFields + "talk=helo,blank-end seg=86p," + bulk},
@@ -181,13 +181,14 @@ TEST_CASE("sizes that are known to a block of the cipher still tell a buffer, a 
       "rtt=21 talk=ehlo ";
   CHECK(gait_of(cbc + "seg=1448,657p@4,1448@47,657p@23,953p@181 rec=2063x2,911") == "esmtp");
   CHECK(gait_of(cbc + "seg=1448,657p@4,1448@47,657p@23,953p@181 rec=2079x2,911") == "unknown");
-  CHECK(gait_of(cbc + "seg=281p,713p@23 rec=239,671") == "headers-apart");
+  // A header alone, or a chunk less three bytes, as another library writes: not known to the byte.
+  CHECK(gait_of(cbc + "seg=281p,713p@23 rec=239,671") == "unknown");
   CHECK(gait_of(cbc + "seg=281p,713p@23 rec=47x3,31,47x2,31,15,63x10,47,15") == "line-by-line");
-  // SIZE is what the milter counted, not what the records could hold.
+  // SIZE is what the milter counted, not what the records could hold: it fits, but nothing speaks
+  // for a buffer of 8192 in a message of 5000.
   const std::string much =
       "tls=yes version=0303 cipher=c013 slack=15 window=near miss=90 mss=1448 rtt=21 ";
-  CHECK(gait_of(much + "declared=5000 talk=ehlo seg=1448x3,743p rec=5087") ==
-        "size-one-write");
+  CHECK(gait_of(much + "declared=5000 talk=ehlo seg=1448x3,743p rec=5087") == "unknown");
 }
 
 TEST_CASE("a terminator apart names a program only where it was seen apart") {
@@ -223,10 +224,57 @@ TEST_CASE("what fits no entry, or two alike, is unknown") {
   CHECK(twins.match(steps_of(kMessage + "talk=ehlo seg=304pn,1448x9,919pn")) == nullptr);
 }
 
+TEST_CASE("a name needs something seen that speaks for it") {
+  struct Row {
+    const char* what;
+    std::string trace;
+  };
+  const Row rows[] = {
+      {"a mail appliance: one write, the terminator with it",
+       "line1=156 header=6232 body=6234 dot=3 fields=156r,237,6232 talk=ehlo,8bit declared=15715 "
+       "seg=1448x5,1448@34,1448x3@1,1448p,1238pn@443"},
+      {"one write of 5 KB, each packet seen twice",
+       "mss=1368 rtt=26311 line1=22 header=2414 body=2416 dot=3 fields=22,59,2414 talk=ehlo "
+       "declared=4695 seg=1368r,1368r@25,1368rc@5,898pn@4"},
+      {"a template, with a library's lower case",
+       kMessage + kFields + "talk=ehlo,lower,mixed-case seg=90pn,1448x9,919p,5pn"},
+      {"a message that fits into any buffer of 8192",
+       kMessage + kFields + "talk=ehlo,blank-end seg=1448x3@9,786pn@9"},
+      {"a Received and the terminator apart, behind a buffer that nothing showed",
+       "mss=1448 rtt=40000 line1=40 header=302 body=304 dot=3 fields=40r,302 talk=ehlo "
+       "seg=1448x3@9,786pn@9"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.what);
+    CHECK(gait_of(row.trace) == "unknown");
+  }
+}
+
+TEST_CASE("an entry whose dialogue nobody recorded names nothing, and lets no other one name") {
+  const std::string known = "gait known\n  basis recorded\n  first header\n";
+  const std::string assumed =
+      "gait assumed\n  basis assumed\n  talk ehlo trailing-space\n"
+      "  first header\n";
+  GaitBook book;
+  REQUIRE_FALSE(book.add(known + assumed));
+  const std::string writes = " seg=304pn,1448x9,919pn";
+  REQUIRE(book.match(steps_of(kMessage + "talk=ehlo" + writes)) != nullptr);
+  CHECK(book.match(steps_of(kMessage + "talk=ehlo,trailing-space" + writes)) == nullptr);
+  const auto wrong = GaitBook().add("gait x\n  basis heard\n  first header\n");
+  REQUIRE(wrong);
+  CHECK(wrong->line == 2);
+}
+
+TEST_CASE("SIZE below Exim's 1024, by a signature, is still Exim's and not Postfix's") {
+  const std::string both = kMessage + kFields + "talk=ehlo,pipelined,rcpt-ahead,data-ahead ";
+  CHECK(gait_of(both + "declared=5530 seg=1448x3@9,786pn@9") == "exim");
+  CHECK(gait_of(both + "declared=5130 seg=1448x3@9,786pn@9") == "postfix");
+}
+
 TEST_CASE("an entry that says more wins over one that says less, wherever they stand") {
   const std::string less = "gait less\n  first header\n";
-  const std::string more = "gait more\n  talk ehlo blank-end\n  first header\n";
-  const Steps steps = steps_of(kMessage + "talk=ehlo,blank-end seg=304pn,1448x9,919pn");
+  const std::string more = "gait more\n  talk ehlo trailing-space\n  first header\n";
+  const Steps steps = steps_of(kMessage + "talk=ehlo,trailing-space seg=304pn,1448x9,919pn");
   for (const std::string& text : {less + more, more + less}) {
     GaitBook book;
     REQUIRE_FALSE(book.add(text));
@@ -243,7 +291,7 @@ TEST_CASE("a buffer is known by its multiples at any segment size") {
   };
   CHECK(fits("mss=1448 seg=1448,1448p,1200p,1448x7,21pn"));
   CHECK(fits("mss=908 seg=908x4,464p,908x7,21pn"));
-  CHECK(fits("mss=1024 seg=1024x9,21pn"));  // whole segments: nothing shows
+  CHECK_FALSE(fits("mss=1024 seg=1024x9,21pn"));  // whole segments: nothing speaks for a block
   CHECK_FALSE(fits("mss=1448 seg=1448x5,952p,1448x7,21pn"));
   CHECK_FALSE(fits("mss=1448 seg=1448x9,21pn"));
 }

@@ -128,7 +128,7 @@ exec {PROGRAM} "$command" "$@"
     def shell(self, line):
         # Whoever serves is told to end when it is there; the others end by themselves.
         serves = any(f"segmilter {command}" in line for command in SERVES)
-        command = f"timeout --preserve-status -s INT 3 {line}" if serves else f"set -o pipefail; {line}"
+        command = f"timeout --foreground --preserve-status -s INT 3 {line}" if serves else f"set -o pipefail; {line}"
         return subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, timeout=120, cwd=self.folder,
                               env={**os.environ, "PATH": self.path})
 

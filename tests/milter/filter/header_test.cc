@@ -112,6 +112,17 @@ TEST_CASE("a partial trace has its segments and its reason") {
   CHECK(value.find("; segments=1448; reason=full; v=1") != value.npos);
 }
 
+TEST_CASE("the reasons stand in front of the version, folded behind their commas") {
+  auto verdict = template_verdict();
+  verdict.reasons.add(classifier::Because::InsideHeader, 2);
+  verdict.reasons.add_text(classifier::Because::Term, "bot-template", 3.9);
+  const auto value = value_of(trace_of({399, 29, 184, 1440, 1377}), verdict);
+  CHECK(unfolded(value).ends_with("; why=inside-header:2,bot-template:+3.9; v=1"));
+  for (int i = 0; i < 18; ++i)
+    verdict.reasons.add(classifier::Because::FullSizeMoves, 1400, 536, 9);
+  CHECK(widest(value_of(trace_of({399}), verdict)) < 78);
+}
+
 TEST_CASE("a score of minus nothing is nothing") {
   auto verdict = template_verdict();
   verdict.score = -0.04;

@@ -264,24 +264,16 @@ TEST_CASE("a gait is right when the database says that it is the same program") 
   CHECK(all.clear.gait.hits == 1);
   CHECK(all.clear.gait_elsewhere.n == 2);
   CHECK(all.clear.gait_unknown.hits == 1);
-  CHECK(all.clear.gait_outside.n == 4);
-  CHECK(all.clear.gait_outside.hits == 3);
+  // A short message with a wrong name, and one of a program that the database does not hold.
+  CHECK(all.wrong_names.known.n == 5);
+  CHECK(all.wrong_names.known.hits == 3);
+  CHECK(all.wrong_names.left_out.hits == 1);
+  CHECK_FALSE(figure(all, "gait_wrong_left_out").met());
+  REQUIRE(all.gaits_left_out.size() == 1);
+  CHECK(all.gaits_left_out[0].answer == "exim");
   REQUIRE(all.gait_mistakes.size() == 2);
   CHECK(all.gait_mistakes[0].sender == "exim-relay");
   CHECK(all.gait_mistakes[0].answer == "qmail");
-}
-
-TEST_CASE("figures are also given without the rows of doubtful truth") {
-  Judged doubted = server();
-  doubted.truth.doubt = "Received says Exim";
-  doubted.answer->pattern = Pattern::Noisy;
-  const auto all = evaluated({server(), doubted});
-  CHECK(*figure(all, "pattern_right").value == Approx(0.5));
-  REQUIRE(all.undoubted.size() == all.figures.size());
-  for (const auto& one : all.undoubted) {
-    if (one.name == "pattern_right") CHECK(*one.value == 1);
-  }
-  CHECK(evaluated({server()}).undoubted.empty());
 }
 
 TEST_CASE("the worst mistake is the surest wrong pattern") {
@@ -294,15 +286,12 @@ TEST_CASE("the worst mistake is the surest wrong pattern") {
   Judged axis = server("axis");  // its pattern is right
   axis.answer->path = PathShape::Noisy;
   axis.answer->confidence = 0.99;
-  Judged doubted = sure;
-  doubted.truth.doubt = "see below";
-  const auto all = evaluated({axis, doubted, unsure, sure});
-  REQUIRE(all.mistakes.size() == 4);
+  const auto all = evaluated({axis, unsure, sure});
+  REQUIRE(all.mistakes.size() == 3);
   CHECK(all.mistakes[0].truth.file == "sure");
   CHECK(all.mistakes[1].truth.file == "unsure");
   CHECK(all.mistakes[2].truth.file == "axis");
-  CHECK(offline::print_mistake(all.mistakes[3]) ==
-        "noisy instead of official-mta (doubtful truth: see below)");
+  CHECK(offline::print_mistake(all.mistakes[1]) == "noisy instead of official-mta");
 }
 
 TEST_CASE("the JSON form has figures by name, and null where nothing was measured") {

@@ -1,0 +1,80 @@
+// Why a verdict is what it is, as sentences and as the words of `why=`.
+#include "classifier/reasons.h"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "classifier/classify.h"
+#include "classifier/trace_text.h"
+
+namespace {
+
+using namespace classifier;
+
+Verdict judge(const std::string& fields) {
+  return classify(std::get<Trace>(parse_trace("segmilter/1 " + fields)), Policy{});
+}
+
+}  // namespace
+
+TEST_CASE("each reason is a word with its numbers, in the order of the sentences") {
+  Reasons reasons;
+  reasons.add(Because::BlockEnds, 3, 4, 4096);
+  reasons.add(Because::Terminator);
+  reasons.add_text(Because::Term, "kilobyte-blocks", 0.2);
+  CHECK(print_why(reasons) == "block-ends:3/4/4096,dot-apart,kilobyte-blocks:+0.2");
+  CHECK(print_why(Reasons()).empty());
+}
+
+TEST_CASE("every reason has a word of its own, without blanks") {
+  std::vector<std::string> words;
+  for (int i = 2; i <= static_cast<int>(Because::Relayed); ++i) {
+    Reasons reasons;
+    reasons.add(static_cast<Because>(i), 1, 2, 3);
+    words.push_back(reasons.word(0));
+    INFO(words.back());
+    CHECK(words.back().find_first_of(" ,;?") == std::string::npos);
+    CHECK(reasons[0] != "?");
+  }
+  std::sort(words.begin(), words.end());
+  CHECK(std::unique(words.begin(), words.end()) == words.end());
+}
+
+TEST_CASE("a text cannot add a term, nor end the header's value") {
+  Reasons reasons;
+  reasons.add_text(Because::Text, "a; b,c\r\nd\x80");
+  CHECK(print_why(reasons) == "a--b-c--d-");
+}
+
+TEST_CASE("what finds no room is counted") {
+  Reasons reasons;
+  for (int i = 0; i < 40; ++i) reasons.add(Because::ReceivedAlone);
+  const std::string all = print_why(reasons);
+  CHECK(all.size() <= kLongestWhy);
+  CHECK(all.ends_with(",+7"));
+  CHECK(std::count(all.begin(), all.end(), 'v') == 13);
+  CHECK(print_why(reasons, 10) == "+20");
+}
+
+TEST_CASE("no label of real evidence is without its reason") {
+  CHECK(print_why(judge("mss=1448 dot=3 seg=900pn").reasons).starts_with("one-segment"));
+  CHECK(print_why(judge("state=unobserved reason=lost").reasons) == "lost");
+  const auto why = print_why(judge("mss=1440 line1=19 header=610 body=612 dot=3 fields=19,380,610 "
+                                   "seg=399p,29p,184pn,1440,1377pn")
+                                 .reasons);
+  CHECK(why.starts_with("inside-header:2,"));
+  CHECK(why.find("bot-template:+3.9") != std::string::npos);
+}
+
+TEST_CASE(
+    "a buffer that no known program with this dialogue has is said to be a relay's or another's") {
+  // One write after another of 2048, as a relay passes on what a server wrote.
+  const auto why = print_why(
+      judge("mss=1448 rtt=40000 line1=40 header=302 body=304 dot=3 fields=40r,302 talk=ehlo,8bit "
+            "seg=1448,600p@9,1448@9,600p@9,1448@9,600p@9,733pn@9")
+          .reasons);
+  CHECK(why.find("relayed:2048") != std::string::npos);
+}
