@@ -46,12 +46,21 @@ bool writes_blocks(const TruthRow& truth) {
   return truth.block != 0 && truth.writers == std::vector{Writer::Blocks};
 }
 
+}  // namespace
+
+bool stands_for(const std::vector<std::string>& programs, const std::string& sender) {
+  const auto among = [&](const std::string& name) {
+    return std::find(programs.begin(), programs.end(), name) != programs.end();
+  };
+  return among(sender) || among(sender.substr(0, sender.find('+')));
+}
+
+namespace {
+
 // Whether the gait answered stands for the program. Empty: the database does not hold the program.
 std::optional<bool> gait_right(const Judged& judged, const GaitPrograms& gaits) {
   const std::string sender = program_of(judged.truth);
-  const auto walks = [&](const auto& gait) {
-    return std::find(gait.second.begin(), gait.second.end(), sender) != gait.second.end();
-  };
+  const auto walks = [&](const auto& gait) { return stands_for(gait.second, sender); };
   if (std::none_of(gaits.begin(), gaits.end(), walks)) return std::nullopt;
   const auto found = judged.answer ? gaits.find(judged.answer->gait) : gaits.end();
   return found != gaits.end() && walks(*found);

@@ -61,6 +61,10 @@ struct Extra {
 // dialogue are the same, and nobody can tell them apart. Programs are called as in the truth.
 using GaitPrograms = std::map<std::string, std::vector<std::string>>;
 
+// Whether `sender` is among them: itself, or as PROGRAM+RELAY, where something stood between it and
+// us; whoever is named then is still the program.
+bool stands_for(const std::vector<std::string>& programs, const std::string& sender);
+
 // The two axes, pattern, block and gait over one set of messages.
 struct Score {
   Score();

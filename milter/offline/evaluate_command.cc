@@ -116,8 +116,7 @@ std::shared_ptr<const classifier::GaitBook> without(const classifier::GaitBook& 
                                                     const std::string& program) {
   std::string text;
   for (const classifier::Gait& gait : book.gaits()) {
-    const auto& programs = gait.programs;
-    if (std::find(programs.begin(), programs.end(), program) != programs.end()) continue;
+    if (stands_for(gait.programs, program)) continue;
     text += classifier::print(gait) + '\n';
   }
   auto rest = std::make_shared<classifier::GaitBook>();

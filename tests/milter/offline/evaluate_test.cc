@@ -361,6 +361,16 @@ TEST_CASE("messages of a capture are numbered as they come, and joined to the tr
   CHECK(reading.extra[0].tls);
 }
 
+TEST_CASE("a program behind a relay is still that program") {
+  const std::vector<std::string> programs = {"postfix", "haproxy-tcp+fsock"};
+  CHECK(offline::stands_for(programs, "postfix"));
+  CHECK(offline::stands_for(programs, "postfix+socat"));
+  CHECK(offline::stands_for(programs, "haproxy-tcp+fsock"));
+  CHECK_FALSE(offline::stands_for(programs, "haproxy-tcp"));
+  CHECK_FALSE(offline::stands_for(programs, "postfix-relay"));
+  CHECK_FALSE(offline::stands_for(programs, "socat+postfix"));
+}
+
 TEST_CASE("the exit code says how reading went, not how right the answers are") {
   const Folder folder;
   const std::string row =
