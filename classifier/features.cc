@@ -197,6 +197,16 @@ void find_block(Features& features) {
   }
 }
 
+// Nothing holds a message's first write back: when it is shorter than a full segment, the first
+// segment is as short. Ends further on that are multiples of it were made by something else, such
+// as the edge of a receiver's window, which is often a multiple of 1024.
+bool would_have_shown(std::uint32_t block, const Trace& trace, std::uint32_t full) {
+  if (trace.segments.empty() || trace.dialogue.early_data) return false;
+  const Segment& first = trace.segments.front();
+  const bool plain = first.count == 1 && first.before == 0 && !first.resent && !first.late;
+  return plain && block < full && first.size >= full;
+}
+
 bool fills_line_buffer(const Features& features, const Trace& trace, const Writes& writes) {
   std::uint32_t begin = 0;
   bool some = false;
@@ -447,6 +457,7 @@ void extract(const Trace& trace, const Writes& writes, Features& features) {
     ++features.places[static_cast<int>(cut.place)];
   }
   find_block(features);
+  if (would_have_shown(features.block, trace, writes.full)) features.block = features.on_grid = 0;
   features.line_buffer = fills_line_buffer(features, trace, writes);
   features.push_share = push_share(trace, writes);
 }

@@ -173,6 +173,16 @@ TEST_CASE("under TLS each record is a write, and only a full one goes on in the 
   CHECK(lines.at(Place::Terminator) == 1);
 }
 
+TEST_CASE("a block that the first segment would have shown is none") {
+  // Postfix on a path of 9000 bytes: the ends are the edge of the receiver's window.
+  const Features edges = of("mss=8948 seg=8948x7,852p,8948x3,3876p,5359pn");
+  CHECK(edges.block == 0);
+  CHECK(edges.on_grid == 0);
+  // A writer of 2048 on the same path. What came with DATA may have waited.
+  CHECK(of("mss=8948 seg=2048p,8948x6,7752p,5359pn").block == 2048);
+  CHECK(of("mss=8948 talk=early-data seg=8948x7,852p,8948x3,3876p,5359pn").block == 2048);
+}
+
 TEST_CASE("ends that are hidden do not make a block larger than it is") {
   CHECK(of("mss=1448 seg=1448x8,704p,1448,200p").block == 4096);         // one end, at 12288
   CHECK(of("mss=1460 seg=1460x7,20p,1460x7,20p,90p").block == 10240);    // all ends, none at 5120
