@@ -1,6 +1,7 @@
 #include "classifier/arrivals.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -64,6 +65,14 @@ void ArrivalLog::given(std::span<const char> bytes) {
   offset_ += bytes.size();
   for (Kept next; take_ahead(next);) compare(next, bytes);
   if (open_ && open_->end <= offset_) settle(bytes);
+}
+
+void ArrivalLog::skipped(std::uint64_t size) {
+  constexpr std::array<char, 4096> kUnseen{};
+  for (; size > 0; size -= std::min<std::uint64_t>(size, kUnseen.size())) {
+    given(std::span(kUnseen).first(
+        static_cast<std::size_t>(std::min<std::uint64_t>(size, kUnseen.size()))));
+  }
 }
 
 // The next arrival of which something was given now, if there is one.

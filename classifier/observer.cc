@@ -61,8 +61,17 @@ void Observer::finish() {
   if (sealed_) sealed_->finish();
 }
 
+void Observer::command_gap(std::uint64_t size) {
+  arrivals_.skipped(size);
+  tracker_.command_gap(size);
+  if (sealed_begins_) return seal(client_offset());
+  if (!tracker_.lost()) arrivals_.forget_before(tracker_.needed_from());
+}
+
 void Observer::missed_some() {
-  sealed_ ? sealed_->missed_some() : arrivals_.missed_some();
+  if (sealed_) return sealed_->missed_some();
+  arrivals_.missed_some();
+  tracker_.text_gap();
 }
 
 void Observer::on_command(Span line) {
@@ -105,7 +114,7 @@ void Observer::on_lost(Reason reason) {
 }
 
 void Observer::lose(Reason reason) {
-  arrivals_.forget_all();
+  if (!limits_.resumes) arrivals_.forget_all();
   sink_.lost(reason);
 }
 

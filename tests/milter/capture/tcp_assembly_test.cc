@@ -230,7 +230,8 @@ TEST_CASE("a capture that begins within a session is followed from the next star
         assemble({talk.packets.begin() + static_cast<std::ptrdiff_t>(begin), talk.packets.end()});
     REQUIRE_FALSE(traces.empty());
     CHECK(traces.back().size == message_of(2000).size());
-    CHECK(traces.size() == (begin < 5 ? 2 : 1));
+    CHECK(traces.size() == 2);
+    CHECK((traces[0].state == State::Unobserved) == (begin > 5));
   }
 }
 
