@@ -93,6 +93,10 @@ void Observer::on_message(Message&& message) {
   trace.dialogue.split_command = split_command_;
   arrivals_.fill(message.spans, message.tails, trace);
   arrivals_.message_told();
+  if (message.may_lack_chunks && trace.state == State::Complete) {
+    trace.state = State::Partial;
+    trace.reason = Reason::Dropped;
+  }
   const std::uint64_t covered = segments_size(trace);
   const bool end_seen = covered != 0 && covered == message.size;
   trace.dialogue.quit_with_dot = end_seen && trace.segments.back().after > 0;

@@ -389,6 +389,7 @@ struct SmtpTracker::Impl {
     if (!skipping) return false;
     if (begins_any(kBehindGap, text)) {
       skipping = false;
+      behind_gap = true;
       return false;
     }
     ++skipped_lines;
@@ -517,7 +518,8 @@ struct SmtpTracker::Impl {
     if (verb != nullptr && (verb->asked == Asked::Quit || verb->name == "MAIL")) note_unseen_text();
     note_habits(text, word, verb);
     listener.on_command({line_begin, at});
-    if (verb != nullptr && verb->asked == Asked::Chunk) return begin_chunk(rest);
+    const bool unsure = std::exchange(behind_gap, false);
+    if (verb != nullptr && verb->asked == Asked::Chunk) return begin_chunk(rest, unsure);
     const Asked asked = verb == nullptr ? Asked::Plain : verb->asked;
     ask({.asked = asked});
     if (phase != Phase::Lost && waits_for_reply(asked)) phase = Phase::Held;
@@ -680,7 +682,8 @@ struct SmtpTracker::Impl {
     if (phase != Phase::Lost) listener.on_message(std::move(message));
   }
 
-  void begin_chunk(std::string_view arguments) {
+  // `unsure`: the command in front of it was not seen, and may have been a chunk of the message.
+  void begin_chunk(std::string_view arguments, bool unsure) {
     const std::optional<ChunkCommand> chunk = parse_chunk(arguments);
     if (!chunk) {
       open = false;  // refused without a byte of a message
@@ -691,6 +694,7 @@ struct SmtpTracker::Impl {
       refused = false;
       chunk_count = 0;
       begin_message(Transfer::Bdat);
+      message.may_lack_chunks = unsure;
     }
     if (++chunk_count > limits.chunks) return lose(Reason::Lost);
     ask({.asked = Asked::Chunk, .transaction = transaction});
@@ -896,6 +900,7 @@ struct SmtpTracker::Impl {
   bool unseen_command = false;  // a gap among commands since the last message began
   std::uint64_t gap_bytes = 0;  // of those gaps
   bool skipping = false;        // behind that gap no command was found yet
+  bool behind_gap = false;      // the command in hand is the first one that was found
   bool told_of_skipped = false;
   bool header_missed = false;  // of the message in hand
   std::uint32_t skipped_lines = 0;

@@ -43,11 +43,12 @@ namespace classifier {
 struct Message {
   std::uint32_t ordinal = 1;  // 1-based; counts the messages that were transferred to their end
   Transfer transfer = Transfer::Data;
-  std::vector<Span> spans;  // where its bytes lie; one span with DATA, one a chunk with BDAT
-                            // (neighbouring chunks are separated by their command lines;
-                            // a chunk of no bytes has none)
-  std::vector<Tail> tails;  // how each span ends
-  std::uint64_t size = 0;   // bytes in all spans, the terminator included
+  std::vector<Span> spans;       // where its bytes lie; one span with DATA, one a chunk with BDAT
+                                 // (neighbouring chunks are separated by their command lines;
+                                 // a chunk of no bytes has none)
+  std::vector<Tail> tails;       // how each span ends
+  std::uint64_t size = 0;        // bytes in all spans, the terminator included
+  bool may_lack_chunks = false;  // the first chunk stood behind a gap among commands
   Landmarks landmarks;
   Dialogue dialogue;  // as known when the message ended; segments add to it later
   Claims claims;      // text: to be used at once or thrown away, never stored with the trace

@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -88,7 +89,9 @@ std::vector<Message> messages_in(const std::string& stream) {
   while (at < stream.size()) {
     const std::size_t lf = stream.find('\n', at);
     if (lf == stream.npos) break;
-    const std::string line = stream.substr(at, lf + 1 - at);
+    std::string line = stream.substr(at, lf + 1 - at);
+    std::transform(line.begin(), line.end(), line.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     const std::size_t begin = std::exchange(at, lf + 1);
     if (line == "DATA\r\n") {
       if (stream.compare(at, 3, ".\r\n") == 0) {
@@ -160,8 +163,8 @@ std::vector<std::uint32_t> sizes(const Trace& trace) {
 struct Tally {
   std::uint64_t whole = 0;     // messages whose own bytes are all there
   std::uint64_t found = 0;     // of them, told with their size and segments
-  std::uint64_t silent = 0;   // messages that lost something, and nothing was told of
-  std::uint64_t wrong = 0;    // complete traces that are of no message
+  std::uint64_t silent = 0;    // messages that lost something, and nothing was told of
+  std::uint64_t wrong = 0;     // complete traces that are of no message
   std::uint64_t broken = 0;    // messages that lost something of their own
   std::uint64_t rows = 0;      // traces that are not of a whole message
   std::uint64_t invented = 0;  // of them, more than there are broken ones, or complete
@@ -364,6 +367,7 @@ constexpr Row kRows[] = {
     {"QUIT with the dot", Way::QuitWithDot, 3, 3000},
     {"BDAT", Way::Bdat, 4, 4000},
     {"BDAT in two chunks", Way::BdatChunks, 4, 4000},
+    {"BDAT in two short chunks", Way::BdatChunks, 4, 300},
     {"the client's side alone", Way::ClientOnly, 4, 4000},
     {"short, the client's side alone", Way::ClientOnly, 4, 200},
     {"twenty messages", Way::Waiting, 20, 3000},
