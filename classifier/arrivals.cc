@@ -63,8 +63,18 @@ void ArrivalLog::given(std::span<const char> bytes) {
     enclose(over_limit_, {read_.back().begin(), read_.back().end()});
   }
   offset_ += bytes.size();
-  for (Kept next; take_ahead(next);) compare(next, bytes);
-  if (open_ && open_->end <= offset_) settle(bytes);
+  while (const Kept* next = first_ahead()) {
+    if (next->begin() >= offset_) break;
+    ++work_;
+    if (ahead() == 1 && !open_ && next->end() <= offset_) {
+      // As almost always: there is nothing that it could overlap.
+      settle(*next, next->end(), bytes);
+    } else {
+      compare(*next, bytes);
+    }
+    drop_first_ahead();
+  }
+  if (open_ && open_->end <= offset_) settle_open(bytes);
 }
 
 void ArrivalLog::skipped(std::uint64_t size) {
@@ -75,23 +85,23 @@ void ArrivalLog::skipped(std::uint64_t size) {
   }
 }
 
-// The next arrival of which something was given now, if there is one.
-bool ArrivalLog::take_ahead(Kept& kept) {
-  const bool stray = !strays_.empty() && (ahead_.empty() || ahead_.front().behind(strays_.front()));
-  if (!stray && ahead_.empty()) return false;
-  kept = stray ? strays_.front() : ahead_.front();
-  if (kept.begin() >= offset_) return false;
-  if (!stray) {
-    ahead_.pop_front();
-    return true;
-  }
+bool ArrivalLog::first_is_stray() const {
+  return !strays_.empty() && (ahead_.empty() || ahead_.front().behind(strays_.front()));
+}
+
+// Of those that are not read yet, the one that comes first in the stream; null: there is none.
+const ArrivalLog::Kept* ArrivalLog::first_ahead() const {
+  if (first_is_stray()) return &strays_.front();
+  return ahead_.empty() ? nullptr : &ahead_.front();
+}
+
+void ArrivalLog::drop_first_ahead() {
+  if (!first_is_stray()) return ahead_.pop_front();
   std::pop_heap(strays_.begin(), strays_.end(), std::mem_fn(&Kept::behind));
   strays_.pop_back();
-  return true;
 }
 
 void ArrivalLog::compare(const Kept& kept, std::span<const char> bytes) {
-  ++work_;
   if (open_ && kept.begin() < open_->end) {
     const bool alike = kept.alike(open_->first);
     open_->first.resent = open_->first.resent || alike;
@@ -100,16 +110,18 @@ void ArrivalLog::compare(const Kept& kept, std::span<const char> bytes) {
     return;
   }
   // Whatever comes from here on begins behind it.
-  if (open_) settle(bytes);
+  if (open_) settle_open(bytes);
   open_ = Open{kept, kept.end()};
 }
 
 // Requires: open, and the last byte of it is among `bytes`, which end at offset_.
-void ArrivalLog::settle(std::span<const char> bytes) {
-  Open open = *std::exchange(open_, std::nullopt);
-  if (open.unlike) return;
-  open.first.last = tail_of(bytes[bytes.size() - 1 - (offset_ - open.end)]);
-  read_.push_back(open.first);
+void ArrivalLog::settle_open(std::span<const char> bytes) {
+  if (!open_->unlike) settle(open_->first, open_->end, bytes);
+  open_.reset();
+}
+
+void ArrivalLog::settle(const Kept& kept, std::uint64_t end, std::span<const char> bytes) {
+  read_.push_back(kept).last = tail_of(bytes[bytes.size() - 1 - (offset_ - end)]);
 }
 
 ArrivalLog ArrivalLog::from(std::uint64_t offset) const {
@@ -163,12 +175,17 @@ std::size_t ArrivalLog::held() const {
 // Shows `visit` each arrival that brought bytes of `span`, in stream order.
 template <typename Visit>
 void ArrivalLog::visit(Span span, Visit visit) const {
-  auto at =
-      std::upper_bound(read_.begin(), read_.end(), span.begin,
-                       [](std::uint64_t offset, const Kept& kept) { return offset < kept.end(); });
-  for (; at != read_.end() && at->begin() < span.end; ++at) visit(*at);
+  for (auto at = first_read(span.begin); at != read_.end() && at->begin() < span.end; ++at) {
+    visit(*at);
+  }
   if (!open_ || open_->unlike) return;
   if (overlap({open_->first.begin(), open_->end}, span)) visit(open_->first);
+}
+
+// The first arrival that ends behind `offset`.
+std::vector<ArrivalLog::Kept>::const_iterator ArrivalLog::first_read(std::uint64_t offset) const {
+  return std::upper_bound(read_.begin(), read_.end(), offset,
+                          [](std::uint64_t o, const Kept& kept) { return o < kept.end(); });
 }
 
 bool ArrivalLog::cut_by_sender(Span line, std::uint32_t mss) const {
@@ -188,15 +205,15 @@ void ArrivalLog::append(std::span<const Span> spans, std::span<const Tail> tails
                         Trace& trace) const {
   if (spans.empty()) return;
   const Span all{spans.front().begin, spans.back().end};
-  std::size_t count = 0;
-  visit(all, [&](const Kept&) { ++count; });
+  const auto count = static_cast<std::size_t>(first_read(all.end) - first_read(all.begin)) + 1;
   trace.segments.reserve(std::min(count, limit_));
+  std::vector<std::uint32_t> orders;
+  orders.reserve(trace.segments.capacity());
   std::vector<Span> copies = copies_;
   std::sort(copies.begin(), copies.end(),
             [](const Span& a, const Span& b) { return a.begin < b.begin; });
   auto copy = copies.begin();
   std::uint64_t copied_to = 0;  // the furthest end of the copies that begin in front
-  std::vector<std::uint32_t> orders;
   std::size_t span = 0;
   std::uint64_t next = spans.front().begin;
   std::uint64_t before_ns = 0;

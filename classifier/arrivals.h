@@ -125,9 +125,13 @@ class ArrivalLog {
   std::size_t ahead() const { return ahead_.size() + strays_.size(); }
   void add(Kept kept);
   void give_back();
-  bool take_ahead(Kept& kept);
+  bool first_is_stray() const;
+  const Kept* first_ahead() const;
+  void drop_first_ahead();
   void compare(const Kept& kept, std::span<const char> bytes);
-  void settle(std::span<const char> bytes);
+  void settle_open(std::span<const char> bytes);
+  void settle(const Kept& kept, std::uint64_t end, std::span<const char> bytes);
+  std::vector<Kept>::const_iterator first_read(std::uint64_t offset) const;
   template <typename Visit>
   void visit(Span span, Visit visit) const;
   void append(std::span<const Span> spans, std::span<const Tail> tails, Trace& trace) const;

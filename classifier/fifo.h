@@ -24,7 +24,7 @@ class Fifo {
   const T& front() const { return items_[head_]; }
   const T& back() const { return items_.back(); }
 
-  void push_back(const T& item) { items_.push_back(item); }
+  T& push_back(const T& item) { return items_.emplace_back(item); }
   void pop_back() {
     items_.pop_back();
     if (empty()) clear();

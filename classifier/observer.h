@@ -87,8 +87,12 @@ class Observer final : private SmtpTracker::Listener {
   bool lost() const { return tracker_.lost() && !sealed(); }
   // A message may have ended that was not told of yet. False under TLS.
   bool behind() const { return !sealed_ && tracker_.behind(); }
+  // As SmtpTracker; under TLS nothing is read.
+  std::uint64_t text_ahead() const { return sealed_ ? UINT64_MAX : tracker_.text_ahead(); }
   // The server's greeting has come to its end.
   bool greeted() const { return tracker_.greeted(); }
+  // The name that the client has said in clear. Text: see SmtpTracker::helo().
+  const std::string& helo() const { return tracker_.helo(); }
   // As SmtpTracker. False under TLS.
   bool all_answered() const { return !sealed_ && tracker_.all_answered(); }
   bool between_transactions() const { return !sealed_ && tracker_.between_transactions(); }

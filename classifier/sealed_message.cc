@@ -149,8 +149,6 @@ std::optional<SealedMessage> place_data(const Search& search) {
   const bool quit = size > kFourLetters && turn.records.back().plain == kFourLetters;
   if (size == shown) return place(shown);
   if (size == shown + kFourLetters && (front == 0 || quit)) return place(shown);
-  // The next transaction (RFC 2920), where it begins a record.
-  if (size > shown && begins_record(turn, front + shown)) return place(shown);
   for (const std::uint64_t bytes : {quit ? size - kFourLetters : size, size}) {
     if (explain(search.shown, bytes, Transfer::Data)) return place(bytes);
   }
@@ -168,6 +166,10 @@ std::optional<SealedMessage> place_spread_data(const Search& search) {
   const std::uint64_t size = size_by_data(search.shown);
   const std::uint64_t all = search.said() + search.last().bytes;
   if (all != commands + size && all != commands + size + kFourLetters) return std::nullopt;
+  // What is not text may be BDAT commands as well: `BDAT 943 LAST` is as long as DATA, dot and
+  // QUIT.
+  const std::uint64_t text = size_by_bdat(search.shown);
+  if (all - search.envelope() - text >= chunk_command(text, true)) return std::nullopt;
   SealedMessage message;
   message.window = Window::Exact;
   message.data_ahead = message.early = true;
@@ -219,8 +221,8 @@ std::vector<Chunk> find_chunks(const Search& search, std::uint32_t behind) {
 // The message in one chunk, whose commands the server answered before all of it had come: the chunk
 // goes on over several turns. Told by the envelope alone, which stands in front of it to the byte.
 //
-//     client   MAIL,RCPT,BDAT n LAST,16384 │ 16384 2210
-//     server                              28           │
+//     client   MAIL,RCPT,BDAT n LAST,16384 │ 16384 2210          MAIL,RCPT,BDAT n LAST │ 2210
+//     server                              28           │                              28    │
 std::vector<Chunk> find_spread_chunk(const Search& search, std::uint32_t behind) {
   std::vector<Chunk> parts;
   const std::uint64_t size = size_by_bdat(search.shown);
@@ -231,14 +233,14 @@ std::vector<Chunk> find_spread_chunk(const Search& search, std::uint32_t behind)
     if (!turn.whole()) return {};
     const std::uint64_t not_text = parts.empty() ? behind : 0;
     if (turn.bytes <= not_text) return {};
-    if (turn.bytes < left) {
+    if (turn.bytes <= left) {
       parts.push_back({&turn, 0, turn.bytes - not_text, true});
       left -= turn.bytes;
       continue;
     }
     if (turn.bytes - left != commands) return {};
     if (search.in_front(i) + search.greeting() >= commands) return {};
-    parts.push_back({&turn, commands, left - not_text});
+    if (left > not_text) parts.push_back({&turn, commands, left - not_text});
     return parts;
   }
   return {};
@@ -264,7 +266,8 @@ Reading read_chunks(const Search& search, std::uint32_t behind) {
   if (begins_record(*first.turn, first.begin)) ++found;  // the text was written apart
   if (!one && first.size == shown.header) ++found;       // Exim: the header in its own chunk
   if (one && first.begin == command) ++found;
-  if (search.envelope() != 0 && first.begin == search.envelope() + command) found += kEnvelopeFits;
+  const bool behind_envelope = search.envelope() != 0 && first.begin == search.envelope() + command;
+  if (first.goes_on || behind_envelope) found += kEnvelopeFits;
   if (behind != 0 && chunks.front().turn->records.back().plain == kFourLetters) ++found;
   return reading;
 }
@@ -277,13 +280,13 @@ std::optional<SealedMessage> place_chunks(const Search& search) {
   const auto& chunks = (quit ? with_quit : alone).chunks;
   const bool sure = one || alone.signs != with_quit.signs;
   if (chunks.empty() || (!sure && chunks.size() > 1)) return std::nullopt;
+  const Chunk& first = chunks.back();
   SealedMessage message;
   message.transfer = Transfer::Bdat;
   message.window = sure ? Window::Exact : Window::Near;
   message.miss = sure ? 0 : kFourLetters;
   message.quit_with_dot = quit;
-  const Chunk& first = chunks.back();
-  message.data_ahead = message.rcpt_ahead = first.begin >= kLeastEnvelope;
+  message.data_ahead = message.rcpt_ahead = first.goes_on || first.begin >= kLeastEnvelope;
   std::uint64_t at = 0;
   for (std::size_t i = chunks.size(); i-- > 0;) {
     if (at != 0 && !chunks[i].goes_on) message.chunk_begins.push_back(to_u32(at));

@@ -661,6 +661,22 @@ struct SmtpTracker::Impl {
     return message.ordinal;
   }
 
+  std::uint64_t text_ahead() const {
+    switch (phase) {
+      case Phase::Chunk:
+        return chunk_left;
+      case Phase::Command:
+      case Phase::AuthLine:
+      case Phase::Held:
+        return 0;
+      case Phase::Data:
+      case Phase::Ended:
+      case Phase::Lost:
+        break;
+    }
+    return std::numeric_limits<std::uint64_t>::max();
+  }
+
   std::size_t in_data(Bytes bytes) {
     const EndOfData::Step step = dot.scan(bytes);
     take_message_bytes(bytes.first(step.used));
@@ -1001,6 +1017,14 @@ bool SmtpTracker::all_answered() const {
 
 bool SmtpTracker::between_transactions() const {
   return impl_->between_transactions();
+}
+
+std::uint64_t SmtpTracker::text_ahead() const {
+  return impl_->text_ahead();
+}
+
+const std::string& SmtpTracker::helo() const {
+  return impl_->helo;
 }
 
 std::size_t SmtpTracker::held() const {

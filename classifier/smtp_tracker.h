@@ -132,12 +132,21 @@ class SmtpTracker {
   // lost (RFC 5321, 3.8).
   bool between_transactions() const;
 
+  // The name that the client greeted with last, at most Claims::kLongest bytes; text, see Claims.
+  const std::string& helo() const;
+
   // The server's greeting has come to its end.
   bool greeted() const;
 
   // Bytes of the client wait for a reply that tells what they are: a message may have ended in
   // them, and the server may have taken it, before on_message() is called.
   bool behind() const;
+
+  // How many of the client's next bytes are text of a message whatever they are: a chunk's rest,
+  // all in DATA (should its end be among them, the server's answer to it is one that nobody asked
+  // for). 0 where a command is expected. For who has not read them all, and gives fillers in their
+  // place.
+  std::uint64_t text_ahead() const;
 
   // Bytes of memory that the client's text takes, which waits for a reply or a line end.
   std::size_t held() const;

@@ -1,5 +1,8 @@
 // The connections of a capture: gives each packet to its flow (tcp_flow.h) and bounds how many are
-// kept. Beyond the bound the one that was silent for longest is finished, as at the capture's end.
+// kept. Beyond the bound the one that was silent for longest is finished, as at the capture's end,
+// and so is one that was silent for too long.
+// What a capture has twice is given once. The same addresses and ports in two VLANs or tunnels are
+// two connections, unless their sequence numbers say that they are one (flow_networks.h).
 // Traces come out in the order in which messages end. One thread.
 #pragma once
 
@@ -7,8 +10,10 @@
 #include <list>
 #include <unordered_map>
 
-#include "milter/capture/pcap_reader.h"
+#include "milter/capture/flow_networks.h"
+#include "milter/capture/packet_copies.h"
 #include "milter/capture/tcp_flow.h"
+#include "milter/capture/tcp_packet.h"
 
 namespace capture {
 
@@ -17,6 +22,9 @@ class TcpAssembly {
   struct Limits {
     std::size_t flows = 8192;
     std::size_t waiting_bytes = 64 * 1024 * 1024;  // out of order, of all flows
+    // A connection that was silent for so long, by the capture's clock, has ended: the longest that
+    // RFC 5321, 4.5.3.2 lets anybody wait is ten minutes.
+    std::uint64_t idle_ns = 15 * 60 * std::uint64_t{1'000'000'000};
     FlowLimits flow;
   };
 
@@ -29,6 +37,11 @@ class TcpAssembly {
 
   std::size_t flows() const { return index_.size(); }
   std::size_t waiting_bytes() const { return waiting_; }
+  std::uint64_t copies() const { return copied_; }  // packets that the capture has again
+
+  // Connections of the same addresses and ports in VLANs and tunnels of their own; beyond it one of
+  // them is finished.
+  static constexpr std::size_t kMaxTwins = 8;
 
  private:
   // The two ends, the lesser first, so that both directions have one key.
@@ -44,21 +57,34 @@ class TcpAssembly {
   };
   struct Entry {
     Entry(const Key& k, const TcpPacket& first, TcpAssembly& owner)
-        : key(k), flow(first.from, first.to, owner.sink_, owner.limits_.flow, owner.waiting_) {}
+        : key(k),
+          number(++owner.numbers_),
+          flow(first.from, first.to, owner.sink_, owner.limits_.flow, owner.waiting_) {}
     Key key;
+    std::uint64_t number;  // tells the copies of its packets from those of others
+    FlowNetworks networks;
+    std::uint32_t gaps[2] = {0, 0};  // reported by each side
     TcpFlow flow;
+    std::uint64_t last_ns = 0;  // of its last packet
   };
   using Entries = std::list<Entry>;  // the one used last is in front
 
+  using Index = std::unordered_multimap<Key, Entries::iterator, Hash>;
+
   static Key key_of(const TcpPacket& packet);
-  Entry& entry_for(const TcpPacket& packet);
+  Entry& entry_for(const TcpPacket& packet, int side);
   void add(const Key& key, const TcpPacket& packet);
+  void end_idle(std::uint64_t now_ns);
+  void end(Entries::iterator entry);
 
   TraceSink& sink_;
   const Limits limits_;
   std::size_t waiting_ = 0;
+  std::uint64_t numbers_ = 0;
+  std::uint64_t copied_ = 0;
   Entries entries_;
-  std::unordered_map<Key, Entries::iterator, Hash> index_;
+  Index index_;
+  PacketCopies copies_;
 };
 
 }  // namespace capture

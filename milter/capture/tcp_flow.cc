@@ -48,10 +48,6 @@ constexpr std::uint64_t kNsPerUs = 1000;
 // What a chunk that waits costs beside its bytes, so that many small ones count too.
 constexpr std::size_t kChunkCost = 256;
 
-bool is_mail(std::uint16_t port) {
-  return port == 25 || port == 587 || port == 465 || port == 2525;
-}
-
 // The first byte of a PROXY header of either version.
 bool may_be_proxy(char first) {
   return first == 'P' || first == '\r';
@@ -93,8 +89,8 @@ std::string_view behind_greeting(std::string_view bytes) {
 TcpFlow::TcpFlow(const TcpEnd& one, const TcpEnd& other, TraceSink& sink, const FlowLimits& limits,
                  std::size_t& all_waiting)
     : ends_{one, other}, sink_(sink), limits_(limits), all_waiting_(all_waiting) {
-  const bool one_is = is_mail(one.port);
-  const bool other_is = is_mail(other.port);
+  const bool one_is = is_mail_port(one.port);
+  const bool other_is = is_mail_port(other.port);
   mail_port_ = one_is || other_is;
   if (one_is != other_is) client_ = one_is ? 1 : 0;
 }
@@ -105,13 +101,13 @@ TcpFlow::~TcpFlow() {
 
 void TcpFlow::packet(const TcpPacket& packet) {
   if (state_ == State::Over) return;
+  now_ns_ = packet.time_ns;
   const int side = packet.from == ends_[0] ? 0 : 1;
   if (packet.has(TcpPacket::kSyn)) on_syn(side, packet);
   if (packet.has(TcpPacket::kAck)) on_ack(side, packet);
   const bool urgent = side == client_ && packet.has(TcpPacket::kUrg);
   if (urgent && state_ == State::Following) return on_urgent();
   if (packet.size != 0) on_payload(side, packet);
-  now_ns_ = packet.time_ns;
   while (state_ == State::Following && overdue()) {
     give_up_one();
     pump();
@@ -699,6 +695,13 @@ void TcpFlow::unobserved(Reason reason) {
   sink_.message(connection(), std::move(trace));
 }
 
+Connection TcpFlow::connection() const {
+  return {.client = named_.value_or(ends_[client_]),
+          .server = ends_[1 - client_],
+          .helo = observer_ ? observer_->helo() : std::string(),
+          .time_ns = now_ns_};
+}
+
 std::shared_ptr<classifier::SealedStream> TcpFlow::seal(classifier::SealedLog::Start&& start,
                                                         classifier::ArrivalLog&& arrivals) {
   start.sha256 = sha256;
@@ -731,12 +734,13 @@ void TcpFlow::take(classifier::Trace&& trace) {
   messages_ = trace.message;
   tell();
   held_ = std::move(trace);
+  held_for_ = connection();
 }
 
 void TcpFlow::tell() {
   if (!held_) return;
   sink_.claimed(std::exchange(claims_, {}));
-  sink_.message(connection(), *std::exchange(held_, std::nullopt));
+  sink_.message(held_for_, *std::exchange(held_, std::nullopt));
 }
 
 // The capture or the connection ended inside a message. What was seen of it is told, as partial;

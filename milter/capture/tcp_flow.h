@@ -23,14 +23,16 @@
 #include <string_view>
 
 #include "classifier/observer.h"
-#include "milter/capture/pcap_reader.h"
+#include "milter/capture/tcp_packet.h"
 
 namespace capture {
 
-// Whose message it was.
+// Whose message it was, and when it ended.
 struct Connection {
   TcpEnd client;
   TcpEnd server;
+  std::string helo;  // the name that the client said in clear; at most 256 bytes, any bytes
+  std::uint64_t time_ns = 0;  // since 1970, of the packet with which the message was complete
 };
 
 class TraceSink {
@@ -141,12 +143,15 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
     claims_ = std::move(message.claims);
     take(std::move(message.trace));
   }
-  Connection connection() const { return {named_.value_or(ends_[client_]), ends_[1 - client_]}; }
   void take(classifier::Trace&& trace);
+  Connection connection() const;
   void answered(std::uint32_t) override { tell(); }
   std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
                                                  classifier::ArrivalLog&& arrivals) override;
-  void sealed_message(classifier::Trace&& trace) override { take(std::move(trace)); }
+  void sealed_message(classifier::Trace&& trace) override {
+    take(std::move(trace));
+    tell();  // it was answered
+  }
   void lost(classifier::Reason reason) override { lost_ = reason; }
   void text_skipped() override;
 
@@ -183,6 +188,7 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   bool message_ended_ = false;
   // The last message, told when it is answered: until then its end may turn out to be ambiguous.
   std::optional<classifier::Trace> held_;
+  Connection held_for_;
   classifier::Claims claims_;
   std::size_t added_ = 0;  // bytes of ours behind a cut message
 };

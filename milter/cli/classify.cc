@@ -1,5 +1,12 @@
 #include "milter/cli/classify.h"
 
+#include <fmt/format.h>
+#include <sysexits.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <thread>
+
 #include "milter/config/load.h"
 #include "milter/offline/classify_command.h"
 
@@ -14,26 +21,56 @@ Format format_named(const std::string& name) {
   return Format::Text;
 }
 
+offline::SortBy sort_named(const std::string& name) {
+  using offline::SortBy;
+  if (name == "time") return SortBy::Time;
+  if (name == "score") return SortBy::Score;
+  if (name == "pattern") return SortBy::Pattern;
+  if (name == "client") return SortBy::Client;
+  return SortBy::Capture;
+}
+
 }  // namespace
 
 void define_classify(CLI::App& app, ClassifyArguments& arguments) {
-  auto* command =
-      app.add_subcommand("classify", "how were the messages in a capture or a list of traces sent");
-  command->add_option("--format", arguments.format, "text, jsonl or html")
-      ->check(CLI::IsMember({"text", "jsonl", "html"}))
-      ->capture_default_str();
+  auto* command = app.add_subcommand(
+      "classify", "how were the messages in a capture, a list of traces or a log sent");
+  command->add_option("--format", arguments.format, "how to print")
+      ->default_str("text")
+      ->check(CLI::IsMember({"text", "jsonl", "html"}).description(""))
+      ->type_name("text|jsonl|html");
+  command
+      ->add_option("--sort", arguments.sort,
+                   "order of the page's overview: as captured unless it is given")
+      ->check(CLI::IsMember({"time", "score", "pattern", "client"}).description(""))
+      ->type_name("time|score|pattern|client");
+  command
+      ->add_option(
+          "--jobs", arguments.jobs,
+          "files read at a time, 1 to 256; as many as there are processors unless it is given")
+      ->check(CLI::Range(1, 256).description(""))
+      ->type_name("NUMBER");
   command
       ->add_option("-c,--config", arguments.config,
-                   "thresholds and weights; without it the defaults")
+                   "thresholds and weights; the built-in ones unless it is given")
       ->type_name("FILE");
-  command->add_option("files", arguments.files, "captures or lists of traces; - is standard input")
-      ->type_name("PCAP|TRACE")
+  command->add_option("files", arguments.files, "pcap, pcapng, traces or logs; - is standard input")
+      ->type_name("FILE")
       ->required();
 }
 
 int classify(const ClassifyArguments& arguments) {
-  offline::ClassifyOptions options{
-      .format = format_named(arguments.format), .files = arguments.files, .policy = {}};
+  if (!arguments.sort.empty() && arguments.format != "html") {
+    fmt::print(stderr,
+               "segmilter: --sort: only the page has an overview to sort; add --format html\n");
+    return EX_USAGE;
+  }
+  offline::ClassifyOptions options{.format = format_named(arguments.format),
+                                   .sort = sort_named(arguments.sort),
+                                   .files = arguments.files,
+                                   .policy = {},
+                                   .jobs = arguments.jobs};
+  if (options.jobs == 0) options.jobs = std::max(1U, std::thread::hardware_concurrency());
   if (!arguments.config.empty()) {
     options.policy = config::parse(config::read_file(arguments.config), arguments.config).policy;
   }

@@ -11,6 +11,8 @@ namespace cli {
 struct ClassifyArguments {
   std::vector<std::string> files;
   std::string format = "text";
+  std::string sort;    // empty: as captured
+  unsigned jobs = 0;   // 0: as many as there are processors
   std::string config;  // empty: the built-in thresholds and weights
 };
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sysexits.h>
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
@@ -11,9 +12,11 @@
 #include "milter/cli/doctor.h"
 #include "milter/cli/evaluate.h"
 #include "milter/cli/gait.h"
+#include "milter/cli/help.h"
 #include "milter/cli/nft.h"
 #include "milter/cli/versions.h"
 #include "milter/config/load.h"
+#include "milter/supervisor/rights.h"
 #include "milter/supervisor/setup_error.h"
 #include "milter/supervisor/supervisor.h"
 
@@ -25,23 +28,6 @@ constexpr const char* kDefaultFile = "/etc/segmilter/segmilter.toml";
 constexpr const char* kDescription =
     "Tells Postfix how a message was sent: an SMTP proxy sees where the sender's TCP segments end, "
     "a milter puts the pattern's name on the message (X-Protocol-Pattern).";
-
-constexpr const char* kExamples = R"(
-Examples:
-  segmilter check                        is the configuration right? (exit 0 or 78)
-  segmilter check --print                every setting with the value that counts
-  segmilter doctor                       is the running system right, and if not, what mends it
-  segmilter run                          the service: proxy and filter, supervised
-  segmilter filter -c ./segmilter.toml   the filter alone, in the foreground
-  segmilter nft | nft -f -               send port 25 to the proxy while Postfix keeps it
-  segmilter classify mail.pcap           how were the messages in this capture sent
-  tcpdump -i eth0 -w - port 25 | segmilter classify --format jsonl -
-  segmilter gait --learn acme a.pcap     an entry for a program, to go into [gaits] files
-
-Signals to `run`: TERM or INT drains and ends (twice: at once), HUP reads the configuration again.
-Exit codes are those of sysexits.h: 64 usage, 66 no input, 69 an address or the kernel filter cannot be had,
-77 not permitted, 78 configuration. More: segmilter(8), segmilter.toml(5).
-)";
 
 struct Options {
   std::string file = kDefaultFile;
@@ -62,7 +48,8 @@ void define_gait(CLI::App& app, GaitOptions& options, std::string& config) {
   auto* list = command->add_flag("--list", options.list, "print name, class and programs");
   auto* learn = command->add_option("--learn", options.learn, "print an entry for a program, from")
                     ->type_name("NAME");
-  auto* files = command->add_option("FILE", options.files, "captures or traces of it alone");
+  auto* files = command->add_option("files", options.files, "captures or traces of it alone")
+                    ->type_name("PCAP|TRACE");
   learn->excludes(list)->needs(files);
   files->needs(learn);
 }
@@ -76,7 +63,6 @@ int run_gait(const Options& options) {
 }
 
 void define(CLI::App& app, Options& options) {
-  app.footer(kExamples);
   app.require_subcommand(0, 1);
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return fmt::format("segmilter: {} (see segmilter --help)\n", error.what());
@@ -108,10 +94,27 @@ void define(CLI::App& app, Options& options) {
   define_evaluate(app, options.evaluate);
   define_gait(app, options.gait, options.gait_config);
   app.add_subcommand("version", "print the version and those of the libraries");
+  define_help(app);
+}
+
+// The account is missed at the start by root alone: anyone else stays who they are.
+void check_account(const config::Config& config, const Options& options,
+                   std::vector<std::string>& warnings) {
+  try {
+    (void)supervisor::find_account(config);
+  } catch (const supervisor::SetupError& error) {
+    if (geteuid() == 0) {
+      throw config::ConfigError(fmt::format("{}: {}", options.file, error.what()));
+    }
+    warnings.emplace_back(error.what());
+  }
 }
 
 int check(const config::Config& config, const Options& options) {
-  for (const auto& warning : config::warnings(config)) {
+  auto warnings = config::warnings(config);
+  check_account(config, options, warnings);
+  if (auto why = config::why_unobserved(config); !why.empty()) warnings.push_back(std::move(why));
+  for (const auto& warning : warnings) {
     fmt::print(stderr, "segmilter: warning: {}: {}\n", options.file, warning);
   }
   if (options.print) {

@@ -23,15 +23,16 @@ void define_evaluate(CLI::App& app, EvaluateArguments& arguments) {
   command->add_option("--truth", arguments.truth, "table of what is true (tab-separated)")
       ->type_name("TRUTH.tsv")
       ->required();
-  command->add_option("--format", arguments.format, "text, json or html")
-      ->check(CLI::IsMember({"text", "json", "html"}))
-      ->capture_default_str();
+  command->add_option("--format", arguments.format, "how to print")
+      ->default_str("text")
+      ->check(CLI::IsMember({"text", "json", "html"}).description(""))
+      ->type_name("text|json|html");
   command
       ->add_option("-c,--config", arguments.config,
-                   "thresholds and weights; without it the defaults")
+                   "thresholds and weights; the built-in ones unless it is given")
       ->type_name("FILE");
   command->add_option("folder", arguments.folder, "where the table's files are")
-      ->type_name("PCAP-DIR")
+      ->type_name("FOLDER")
       ->required();
 }
 

@@ -13,6 +13,7 @@
 #include <memory>
 #include <numeric>
 
+#include "milter/config/not_toml.h"
 #include "milter/config/settings.h"
 #include "milter/config/value.h"
 #include "milter/net/fd.h"
@@ -161,8 +162,9 @@ toml::table parse_toml(std::string_view text, const std::string& file) {
   try {
     return toml::parse(text);
   } catch (const toml::parse_error& error) {
-    throw ConfigError(one_line(
-        fmt::format("{}:{}: not TOML: {}", file, error.source().begin.line, error.description())));
+    const auto line = error.source().begin.line;
+    throw ConfigError(one_line(fmt::format("{}:{}: not TOML: {}{}", file, line, error.description(),
+                                           write_instead(text, line))));
   }
 }
 
@@ -249,13 +251,21 @@ void check_thresholds(const Source& source, const std::string& section,
   const Step steps[] = {{section + ".tempfail", policy.tempfail},
                         {section + ".quarantine", policy.quarantine},
                         {section + ".reject", policy.reject}};
+  // Where a threshold comes from that its section does not set.
+  const auto whence = [&](const std::string& key, const std::string& name) {
+    if (source.lines.contains(key)) return "";
+    return source.lines.contains("policy." + name) ? ", of [policy]" : ", the default";
+  };
   const Step* below = nullptr;
   for (const Step& step : steps) {
     if (std::isinf(step.threshold)) continue;  // off: not in the order
     if (below != nullptr && step.threshold < below->threshold) {
+      const auto name = below->key.substr(below->key.rfind('.') + 1);
       fail(source, step.key,
-           fmt::format("{} is below {} ({}): the severer action needs the higher score",
-                       step.threshold, below->key, below->threshold));
+           fmt::format(
+               "{} is below {} ({}{}): the severer action needs the higher score; turn that "
+               "one off ({} = \"off\"), or give it a lower score",
+               step.threshold, below->key, below->threshold, whence(below->key, name), name));
     }
     below = &step;
   }
@@ -427,6 +437,23 @@ std::vector<std::string> warnings(const Config& config) {
         listen.print()));
   }
   return lines;
+}
+
+bool observes(const Config& config) {
+  return !config.proxy.listen.empty() || !config.wire.ports.empty();
+}
+
+std::string why_unobserved(const Config& config) {
+  if (!observes(config)) {
+    return "proxy.listen and wire.ports: both are empty: nothing is observed, and every message is "
+           "unobserved; set wire.ports = [25] to watch Postfix's own port, or proxy.listen and "
+           "proxy.upstream (examples/postfix has each way)";
+  }
+  if (!config.proxy.listen.empty() && config.capture.method == Capture::Method::Off) {
+    return "capture.method: \"off\": nothing is observed, and every message is unobserved; set "
+           "method = \"auto\"";
+  }
+  return "";
 }
 
 std::vector<std::string> needs_restart(const Config& running, const Config& loaded) {

@@ -103,7 +103,7 @@ std::vector<Setting> capture() {
          Choice<Capture::Method>{{"auto", "kernel", "read", "off"}}, kRestart),
       in("ring_bytes", &Capture::ring_bytes, Size{4 << 10, 1 << 30, /*power_of_two=*/true},
          kRestart),
-      in("max_segments", &Capture::max_segments, Number{16, 65'536}),
+      in("max_segments", &Capture::max_segments, Number{16, 16'384}),
       in("max_session_time", &Capture::max_session_time, whole_seconds(1s, 24h)),
   };
 }

@@ -15,7 +15,7 @@
 #include "milter/config/config.h"
 #include "milter/doctor/finding.h"
 #include "milter/doctor/postfix.h"
-#include "milter/doctor/sockets.h"
+#include "milter/net/sockets.h"
 
 namespace doctor {
 
@@ -25,7 +25,7 @@ struct Patient {
   std::string postfix_config;      // postconf's -c; empty: its default
   std::optional<Postfix> postfix;  // empty: could not be read
   std::string postfix_error;       // why
-  std::vector<TcpSocket> tcp;
+  std::vector<net::TcpSocket> tcp;
   std::vector<net::Endpoint> addresses;  // the machine's own
   bool ipv6 = true;                      // it is not switched off
   bool root = false;
@@ -58,12 +58,14 @@ Findings check_listen(const Patient&);          // who listens where the clients
 Findings check_desk(const Patient&);            // and where the metrics are asked for
 Findings check_upstream_scope(const Patient&);  // who can reach the port that believes everybody
 Findings check_capture(const Patient&);         // tries to load the kernel filter
+Findings check_boot(const Patient&);            // asks systemd whether it will be started again
 
 Findings check_tproxy(const Patient&);  // asks nft for the rules
 
 // --- speaks to the milter as Postfix's user, and asks the evidence socket as segmilter's
 Findings check_milter_socket(const Patient&);
 Findings check_evidence_socket(const Patient&);
+Findings check_other_milters(const Patient&);  // those of smtpd_milters that are not ours
 
 // --- speaks SMTP
 Findings check_upstream(const Patient&);    // with and without a PROXY header
@@ -74,6 +76,16 @@ Findings check_open_relay(const Patient&);  // RCPT to a stranger's domain; no D
 // has the ports while segmilter is away.
 Finding judge_rules(const Patient& patient, std::string_view rules);
 Findings check_own_port(const Patient& patient);
+
+// Part of check_boot: what `systemctl is-enabled segmilter` printed.
+Finding judge_enabled(const Patient& patient, std::string_view state);
+
+// Parts of check_other_milters. What becomes of mail while `milter` is gone, by its own option or
+// main.cf's: "accept", "tempfail"…. Nobody answers there: what that costs, and the lines that have
+// Postfix go on without it.
+std::string action_without(const Postfix& postfix, const Service& smtpd, const MilterEntry& milter);
+Finding judge_dead(const Patient& patient, const Service& smtpd, const MilterEntry& milter,
+                   std::string_view why);
 
 // Part of check_milters: what a content filter has to do with the smtpd that asks the milter.
 void judge_filters(const Patient& patient, const Service& smtpd, Findings& findings);
@@ -105,9 +117,9 @@ std::string postfix_spelling(const std::string& filter_socket, const std::string
 bool same_socket(const std::string& address, const std::string& filter_socket,
                  const std::string& queue_directory);
 
-// Where a client of the doctor's connects: the first address of proxy.listen (or port of the wire),
-// of the machine's own addresses preferably one that is not in mynetworks, so that what a client
-// may do there says what a stranger may.
-std::optional<net::Endpoint> front_door(const Patient& patient);
+// Where clients of the doctor connect: each address of proxy.listen (or port of the wire). A
+// wildcard stands for one of the machine's own addresses, preferably one that is not in mynetworks,
+// so that what a client may do there says what a stranger may.
+std::vector<net::Endpoint> front_doors(const Patient& patient);
 
 }  // namespace doctor

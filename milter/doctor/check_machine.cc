@@ -15,14 +15,15 @@ constexpr unsigned kListening = 10;  // TCP_LISTEN
 constexpr std::string_view kStart = "systemctl start segmilter";
 constexpr std::string_view kRestart = "systemctl restart segmilter";
 
-std::string describe(const Process& process) {
+std::string describe(const net::Process& process) {
   return fmt::format("{} (pid {})", process.program, process.pid);
 }
 
 // Those that take clients of `address`: at it, or at all addresses of the machine. "[::]" may take
 // IPv4 as well; whether it does is not seen from outside.
-std::vector<const TcpSocket*> listeners_at(const Patient& patient, const net::Endpoint& address) {
-  std::vector<const TcpSocket*> found;
+std::vector<const net::TcpSocket*> listeners_at(const Patient& patient,
+                                                const net::Endpoint& address) {
+  std::vector<const net::TcpSocket*> found;
   for (const auto& socket : patient.tcp) {
     if (socket.state != kListening || socket.local.port() != address.port()) continue;
     const auto text = socket.local.print_address();
@@ -34,8 +35,8 @@ std::vector<const TcpSocket*> listeners_at(const Patient& patient, const net::En
 
 struct Listener {
   bool somebody = false;
-  std::optional<Process> segmilter;
-  std::optional<Process> other;
+  std::optional<net::Process> segmilter;
+  std::optional<net::Process> other;
 };
 
 Listener who_listens(const Patient& patient, const net::Endpoint& address) {
@@ -44,7 +45,7 @@ Listener who_listens(const Patient& patient, const net::Endpoint& address) {
     listener.somebody = true;
     // Ours on "[::]" take IPv6 only.
     const bool other_family = socket->local.is_v4() != address.is_v4();
-    for (auto& process : owners(socket->inode)) {
+    for (auto& process : net::owners(socket->inode)) {
       if (other_family && process.is_segmilter()) continue;
       auto& place = process.is_segmilter() ? listener.segmilter : listener.other;
       if (!place) place = std::move(process);
@@ -95,20 +96,20 @@ Findings judge_all(const Patient& patient, const Post& post,
 }
 
 // The processes of the running segmilter that hold the proxy's listeners.
-std::vector<Process> running(const Patient& patient) {
-  std::vector<Process> found;
+std::vector<net::Process> running(const Patient& patient) {
+  std::vector<net::Process> found;
   for (const auto& listen : patient.config.proxy.listen) {
     for (const auto* socket : listeners_at(patient, listen)) {
-      for (const auto& process : owners(socket->inode)) {
+      for (const auto& process : net::owners(socket->inode)) {
         if (process.is_segmilter()) found.push_back(process);
       }
     }
     if (!found.empty()) break;
   }
   if (!found.empty()) return found;
-  for (const auto& socket : unix_sockets()) {
+  for (const auto& socket : net::unix_sockets()) {
     if (!socket.listening || socket.path != patient.config.evidence.socket) continue;
-    for (const auto& process : owners(socket.inode)) {
+    for (const auto& process : net::owners(socket.inode)) {
       if (process.is_segmilter()) found.push_back(process);
     }
   }
@@ -120,7 +121,7 @@ std::vector<Process> running(const Patient& patient) {
 std::optional<bool> sees_by_kernel(const Patient& patient) {
   std::optional<bool> answer;
   for (const auto& process : running(patient)) {
-    const auto holds = holds_bpf(process.pid);
+    const auto holds = net::holds_bpf(process.pid);
     if (holds) answer = answer.value_or(false) || *holds;
   }
   return answer;

@@ -102,11 +102,24 @@ std::string mended_entry(const Patient& patient, const Milters& milters) {
   return text + " }";
 }
 
-// One line for whatever is wrong with it: ours first, the others behind it as they were.
-std::vector<std::string> mend_milters(const Patient& patient, const Milters& milters) {
+// With default_action=accept in front of its other options.
+std::string accepting(const MilterEntry& entry) {
+  auto text = fmt::format("{{ {}, default_action=accept", entry.address);
+  for (const auto& [name, option] : entry.options) {
+    if (name != "default_action") text += fmt::format(", {}={}", name, option);
+  }
+  return text + " }";
+}
+
+// One line for whatever is wrong with it: ours first, the others behind it as they were, but for
+// one that is `dead`.
+std::vector<std::string> mend_milters(const Patient& patient, const Milters& milters,
+                                      std::string_view dead = {}) {
   auto value = mended_entry(patient, milters);
   for (const auto& entry : milters.list) {
-    if (&entry != milters.ours) value += ", " + entry.text;
+    if (&entry != milters.ours) {
+      value += ", " + (entry.text == dead ? accepting(entry) : entry.text);
+    }
   }
   std::vector<std::string> lines;
   if (milters.smtpd.overrides.contains("smtpd_milters")) {
@@ -180,6 +193,31 @@ void judge_milters(const Patient& patient, const Service& smtpd, Findings& findi
 }
 
 }  // namespace
+
+std::string action_without(const Postfix& postfix, const Service& smtpd,
+                           const MilterEntry& milter) {
+  const auto own = milter.options.find("default_action");
+  return own != milter.options.end() ? own->second
+                                     : std::string(postfix.value(smtpd, "milter_default_action"));
+}
+
+Finding judge_dead(const Patient& patient, const Service& smtpd, const MilterEntry& milter,
+                   std::string_view why) {
+  const auto& postfix = *patient.postfix;
+  const auto value = postfix.value(smtpd, "smtpd_milters");
+  const auto looked = fmt::format("smtpd_milters of {}: {}", smtpd.key(), value);
+  const auto action = action_without(postfix, smtpd, milter);
+  if (action == "accept") {
+    return skip(looked, fmt::format("the milter {} is down ({}); Postfix goes on without it",
+                                    milter.address, why));
+  }
+  return fail(
+      looked,
+      fmt::format("the milter {} is down ({}) and its default_action is {}: Postfix takes no "
+                  "mail. Start it; until then these lines have Postfix go on without it",
+                  milter.address, why, action),
+      mend_milters(patient, Milters(patient, smtpd), milter.text));
+}
 
 Findings check_milters(const Patient& patient) {
   Findings findings;

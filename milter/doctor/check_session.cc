@@ -147,7 +147,8 @@ std::string overlong_noop() {
   return "NOOP " + std::string(kTooLong, 'x');
 }
 
-Finding judge_observer(const Patient& patient, const net::Endpoint& client) {
+Finding judge_observer(const Patient& patient, const net::Endpoint& client,
+                       const net::Endpoint& door) {
   const auto& path = patient.config.evidence.socket;
   const auto looked =
       fmt::format("what the evidence socket says of {}, while its session is open", client.print());
@@ -164,8 +165,32 @@ Finding judge_observer(const Patient& patient, const net::Endpoint& client) {
       return warn(looked, "the observer knows the client, and does not look: capture is off", {},
                   "[capture] method = \"auto\"");
     default:
-      return ok(fmt::format("the observer knows the client as {}", client.print()));
+      return ok(
+          fmt::format("the observer knows the client as {} (by {})", client.print(), door.print()));
   }
+}
+
+// As far as MAIL, and something for the observer to tell of. What keeps the session from that keeps
+// everybody's mail out; nullopt: nothing does.
+std::optional<Finding> begin_session(Dialogue& session, const std::string& looked) {
+  if (!session.connected()) return skip(looked, session.error());
+  const auto greeting = session.reply();
+  if (greeting.end == Reply::End::TimedOut) {
+    return fail(looked, fmt::format("no greeting: {}", greeting.print()),
+                {"systemctl restart segmilter"});
+  }
+  if (!greeting.is(2)) {
+    return fail(looked,
+                fmt::format("the session is refused, so all mail may be: {}", greeting.print()));
+  }
+  for (const char* command : {kHello, kMail, "RSET"}) {
+    const auto reply = session.command(command);
+    if (reply.is(2)) continue;
+    return fail(looked, fmt::format("the session is refused at {}, so all mail may be: {}", command,
+                                    reply.print()));
+  }
+  (void)session.command(overlong_noop());
+  return std::nullopt;
 }
 
 // smtpd opens its connection to the milter before it greets and keeps it: while our session is
@@ -178,15 +203,15 @@ Finding judge_asked(const Patient& patient) {
   long count = 0;
   if (socket.starts_with("unix:") || socket.starts_with("local:")) {
     const auto path = socket.substr(socket.find(':') + 1);
-    const auto all = unix_sockets();
-    count = std::count_if(all.begin(), all.end(), [&](const UnixSocket& each) {
+    const auto all = net::unix_sockets();
+    count = std::count_if(all.begin(), all.end(), [&](const net::UnixSocket& each) {
       return !each.listening && each.state == kConnected && each.path == path;
     });
   } else {
     const auto spelled = postfix_spelling(socket, "");
     const auto port = parse_service_name(spelled.substr(spelled.rfind(':') + 1));
-    const auto all = tcp_sockets();
-    count = std::count_if(all.begin(), all.end(), [&](const TcpSocket& each) {
+    const auto all = net::tcp_sockets();
+    count = std::count_if(all.begin(), all.end(), [&](const net::TcpSocket& each) {
       return port && each.state == kEstablished && each.local.port() == port->port;
     });
   }
@@ -318,33 +343,30 @@ Findings check_upstream(const Patient& patient) {
 }
 
 Findings check_same_port(const Patient& patient) {
-  const auto door = front_door(patient);
-  if (!door) return {};
-  const auto looked = fmt::format("a session with {}", door->print());
+  Findings findings;
   PostfixLog log(patient.postfix ? patient.postfix->value("maillog_file") : "");
-  Dialogue session(*door);
-  if (!session.connected()) return {skip(looked, session.error())};
-  const auto greeting = session.reply();
-  if (greeting.end == Reply::End::TimedOut) {
-    return {fail(looked, fmt::format("no greeting: {}", greeting.print()),
-                 {"systemctl restart segmilter"})};
+  for (const auto& door : front_doors(patient)) {
+    const bool first = findings.empty();
+    const auto looked = fmt::format("a session with {}", door.print());
+    Dialogue session(door);
+    if (auto refused = begin_session(session, looked)) {
+      findings.push_back(std::move(*refused));
+      continue;
+    }
+    findings.push_back(judge_observer(patient, session.local(), door));
+    if (first) {
+      findings.push_back(judge_log(patient, log, session.local()));
+      findings.push_back(judge_asked(patient));
+    }
+    session.quit();
   }
-  if (!greeting.is(2)) return {skip(looked, fmt::format("not served: {}", greeting.print()))};
-  for (const char* command : {kHello, kMail, "RSET"}) {
-    const auto reply = session.command(command);
-    if (!reply.is(2)) return {skip(looked, fmt::format("{}: {}", command, reply.print()))};
-  }
-  (void)session.command(overlong_noop());
-  Findings findings{judge_observer(patient, session.local())};
-  findings.push_back(judge_log(patient, log, session.local()));
-  findings.push_back(judge_asked(patient));
-  session.quit();
   return findings;
 }
 
 Findings check_open_relay(const Patient& patient) {
   Findings findings;
-  if (const auto door = front_door(patient)) findings.push_back(relay_from_here(patient, *door));
+  const auto doors = front_doors(patient);
+  if (!doors.empty()) findings.push_back(relay_from_here(patient, doors.front()));
   if (uses_proxy_header(patient)) findings.push_back(relay_as_stranger(patient));
   return findings;
 }

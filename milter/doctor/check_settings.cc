@@ -90,6 +90,13 @@ void judge_families(const Patient& patient, const Service& entry, Findings& find
                         patient.postfix_command("reload")}
           : std::vector{patient.postconf("-e 'inet_protocols = all'"),
                         patient.postfix_command("stop"), patient.postfix_command("start")};
+  const auto& upstream = *patient.config.proxy.upstream;
+  if (!speaks(upstream.is_v4() ? "ipv4" : "ipv6")) {
+    findings.push_back(
+        fail(fmt::format("{} of {}: {}, and proxy.upstream {}", kSetting, entry.key(), value,
+                         upstream.print()),
+             "Postfix cannot listen there: it does not start, or every client is told 421", mend));
+  }
   for (const auto& listen : patient.config.proxy.listen) {
     if (speaks(listen.is_v4() ? "ipv4" : "ipv6") || !can_be_reached(patient, listen)) continue;
     findings.push_back(fail(
@@ -138,11 +145,9 @@ Findings check_configuration(const Patient& patient) {
     if (patient.postfix && warning.starts_with("proxy.answer_timeout:")) continue;
     findings.push_back(warn("segmilter.toml", warning));
   }
-  const auto& config = patient.config;
-  if (config.proxy.listen.empty() && config.wire.ports.empty()) {
-    findings.push_back(warn("proxy.listen and wire.ports",
-                            "both are empty: nobody observes, every message is unobserved", {},
-                            "[proxy] listen = [\"0.0.0.0:25\", \"[::]:25\"]"));
+  if (!config::observes(patient.config)) {
+    findings.push_back(warn("proxy.listen and wire.ports", config::why_unobserved(patient.config),
+                            {"systemctl restart segmilter"}, "[wire] ports = [25]"));
   }
   if (findings.empty()) findings.push_back(ok("segmilter.toml is right"));
   return findings;

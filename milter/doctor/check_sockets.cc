@@ -173,22 +173,60 @@ Finding as_postfix(const Patient& patient, const std::string& path, const std::s
   return judge_refusal(patient, *account, path, looked, *error);
 }
 
-Finding judge_inet(const Patient& patient, const std::string& looked) {
-  const auto spelled = postfix_spelling(patient.config.filter.socket, "");
-  auto text = spelled.substr(spelled.find(':') + 1);
+// "HOST:PORT" as smtpd_milters has it. Names are not looked up, but for localhost.
+std::optional<net::Endpoint> inet_address(std::string text) {
   if (text.starts_with("localhost:")) text.replace(0, 9, "127.0.0.1");
-  const auto address = net::Endpoint::parse(text);
-  if (!address) return skip(looked, "not an address, and names are not looked up");
-  const net::Fd fd(socket(address->is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return net::Endpoint::parse(text);
+}
+
+// As talk_milter.
+int talk_inet(const net::Endpoint& address) {
+  const net::Fd fd(socket(address.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_storage storage;
-  const socklen_t size = address->fill(storage);
+  const socklen_t size = address.fill(storage);
   const timeval limit{2, 0};
   (void)setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   const bool there = connect(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) == 0;
-  const int error = there ? talk_milter(fd.get()) : errno;
-  if (error == kAnswers) return ok(fmt::format("the filter answers at {}", text));
+  return there ? talk_milter(fd.get()) : errno;
+}
+
+Finding judge_inet(const Patient& patient, const std::string& looked) {
+  const auto spelled = postfix_spelling(patient.config.filter.socket, "");
+  const auto text = spelled.substr(spelled.find(':') + 1);
+  const auto address = inet_address(text);
+  if (!address) return skip(looked, "not an address, and names are not looked up");
+  const int error = talk_inet(*address);
+  if (error == kAnswers) {
+    return ok(
+        fmt::format("the filter answers at {}; over TCP a message takes up to 1 ms longer than by "
+                    "a unix socket",
+                    text));
+  }
   return fail(looked, error < kSilent ? std::strerror(error) : "what answers there is no milter",
               {kStart});
+}
+
+// Why another milter does not answer; empty: it does, or that cannot be told.
+std::string why_dead(const Patient& patient, const Service& smtpd, const MilterEntry& milter) {
+  const auto colon = milter.address.find(':');
+  const auto kind = milter.address.substr(0, colon);
+  const auto rest = colon == std::string::npos ? "" : milter.address.substr(colon + 1);
+  int error = kAnswers;
+  if (kind == "inet") {
+    const auto address = inet_address(rest);
+    if (address) error = talk_inet(*address);
+  } else if ((kind == "unix" || kind == "local") && patient.root) {
+    const auto account = find_account(std::string(patient.postfix->value("mail_owner")));
+    if (!account) return "";
+    const std::string queue(patient.postfix->value("queue_directory"));
+    const bool jailed = patient.postfix->chrooted(smtpd);
+    const auto answer = as_user(*account, jailed ? Place{queue, "/"} : Place{{}, queue}, kLimit,
+                                [&] { return talk_unix(rest); });
+    error = answer.value_or(kSilent);
+  }
+  if (error == kAnswers) return "";
+  if (error == kSilent) return "it takes the connection and does not answer";
+  return error == kStranger ? "what answers there is no milter" : std::strerror(error);
 }
 
 // The socket's place, before anybody is asked: nullopt: there is one.
@@ -224,6 +262,21 @@ Findings check_milter_socket(const Patient& patient) {
   if (!patient.root) return {skip(looked, "whether Postfix's user gets in, only root may try")};
   if (!patient.postfix) return {skip(looked, "who Postfix's user is cannot be told")};
   return {as_postfix(patient, name.path, looked)};
+}
+
+Findings check_other_milters(const Patient& patient) {
+  Findings findings;
+  for (const Service* service : mail_services(patient)) {
+    const Service* smtpd = patient.postfix->smtpd_behind(*service);
+    if (smtpd == nullptr) continue;
+    const std::string queue(patient.postfix->value("queue_directory"));
+    for (const auto& milter : parse_milters(patient.postfix->value(*smtpd, "smtpd_milters"))) {
+      if (same_socket(milter.address, patient.config.filter.socket, queue)) continue;
+      const auto why = why_dead(patient, *smtpd, milter);
+      if (!why.empty()) findings.push_back(judge_dead(patient, *smtpd, milter, why));
+    }
+  }
+  return findings;
 }
 
 Findings check_evidence_socket(const Patient& patient) {

@@ -87,6 +87,15 @@ Findings check_tproxy(const Patient& patient) {
     return findings;
   }
   const auto result = run_command({"nft", "list", "table", "inet", "segmilter"}, kNftLimit);
+  if (result.status == kNotFound) {
+    findings.push_back(fail(
+        std::string(kTable),
+        fmt::format("{} Without nft no rule sends clients to the proxy: they reach Postfix's own "
+                    "port, unobserved",
+                    result.error),
+        {"apt-get install nftables", load_line(patient)}));
+    return findings;
+  }
   findings.push_back(judge_rules(patient, result.status == 0 ? result.output : ""));
   return findings;
 }

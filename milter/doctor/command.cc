@@ -17,8 +17,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kNotFound = 127;  // as a shell says it
-
 struct Pipe {
   net::Fd read;
   net::Fd write;

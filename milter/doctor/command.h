@@ -13,6 +13,7 @@ struct CommandResult {
   std::string error;   // why status is not 0: its first line on standard error, or ours
 };
 
+inline constexpr int kNotFound = 127;  // a status, as a shell says it: there is no such program
 inline constexpr std::size_t kMaxOutput = 1024 * 1024;
 
 // argv[0] is looked for in PATH and then in /usr/sbin, /usr/local/sbin and /sbin, which a user's

@@ -27,11 +27,13 @@ constexpr Check kChecks[] = {
     {"mynetworks", "who may relay", check_mynetworks},
     {"milter-socket", "Postfix's user has to get in", check_milter_socket},
     {"smtpd_milters", "Postfix has to ask, and to go on when nobody answers", check_milters},
+    {"other-milters", "one that is down may keep all mail out", check_other_milters},
     {"evidence-socket", "the filter has to get an answer", check_evidence_socket},
     {"timeouts", "who hangs up first", check_timeouts},
     {"limits", "one client must not have all of smtpd's processes", check_limits},
     {"capture", "how segments are seen", check_capture},
     {"desk", "who watches has to see", check_desk},
+    {"boot", "it has to be there again after the next boot", check_boot},
     {"same-port", "proxy and filter meet under the client's address and port", check_same_port},
     {"open-relay", "the worst that can come of a proxy", check_open_relay},
 };
@@ -74,8 +76,8 @@ int examine(const config::Config& config, const Options& options) {
                   .postfix_config = options.postfix_config,
                   .postfix = {},
                   .postfix_error = {},
-                  .tcp = tcp_sockets(),
-                  .addresses = own_addresses(),
+                  .tcp = net::tcp_sockets(),
+                  .addresses = net::own_addresses(),
                   .ipv6 = net::has_ipv6(),
                   .root = geteuid() == 0};
   read_postfix(patient);

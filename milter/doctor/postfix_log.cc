@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "milter/doctor/command.h"
-#include "milter/doctor/sockets.h"
+#include "milter/net/sockets.h"
 
 namespace doctor {
 
@@ -40,7 +40,7 @@ std::string PostfixLog::new_lines() const {
   struct stat status {};
   const bool rotated =
       stat(file_.c_str(), &status) < 0 || static_cast<std::uint64_t>(status.st_size) < size_;
-  return read_from(file_, rotated ? 0 : size_);
+  return net::read_from(file_, rotated ? 0 : size_);
 }
 
 std::string PostfixLog::journal() const {

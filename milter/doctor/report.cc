@@ -72,7 +72,64 @@ std::string details(const Finding& finding) {
   return text;
 }
 
+constexpr std::string_view kSetting = "segmilter.toml: ";
+constexpr std::string_view kRestart = "systemctl restart segmilter";
+
+// When a line's turn is. A line that starts a service needs the settings that it starts with, and
+// segmilter a port that Postfix has let go of.
+int turn(std::string_view line) {
+  constexpr std::string_view kTurns[] = {"apt-get ", "chgrp ",  "chmod ",         "rm ",
+                                         "postconf", "postfix", "segmilter.toml", "segmilter nft"};
+  int at = 0;
+  for (const auto begin : kTurns) {
+    if (line.starts_with(begin)) return at;
+    ++at;
+  }
+  return at;
+}
+
+bool has(const std::vector<std::string>& lines, std::string_view end) {
+  return std::any_of(lines.begin(), lines.end(),
+                     [&](const auto& line) { return line.ends_with(end); });
+}
+
+// What could not be told is not mended.
+bool is_to_mend(const Finding& finding) {
+  const bool wrong = finding.state == State::Warn || finding.state == State::Fail;
+  return wrong && (!finding.mend.empty() || !finding.setting.empty());
+}
+
+bool is_postfix(std::string_view line, std::string_view word) {
+  return line.starts_with("postfix") && line.ends_with(word);
+}
+
 }  // namespace
+
+std::vector<std::string> mend_in_order(const std::vector<Finding>& findings) {
+  std::vector<std::string> lines;
+  const auto add = [&](std::string line) {
+    // The last one of several that are alike, so that what belongs together stays together.
+    std::erase(lines, line);
+    lines.push_back(std::move(line));
+  };
+  bool settings = false;
+  for (const auto& finding : findings) {
+    if (!is_to_mend(finding)) continue;
+    for (const auto& line : finding.mend) add(line);
+    if (finding.setting.empty()) continue;
+    settings = true;
+    add(std::string(kSetting) + finding.setting);
+  }
+  if (settings) add(std::string(kRestart));
+  if (has(lines, kRestart)) std::erase(lines, "systemctl start segmilter");
+  // Who is started anew has read its settings.
+  const bool started = std::any_of(lines.begin(), lines.end(),
+                                   [](const auto& line) { return is_postfix(line, " start"); });
+  if (started) std::erase_if(lines, [](const auto& line) { return is_postfix(line, " reload"); });
+  std::stable_sort(lines.begin(), lines.end(),
+                   [](const auto& a, const auto& b) { return turn(a) < turn(b); });
+  return lines;
+}
 
 std::string_view word(State state) {
   switch (state) {
@@ -119,6 +176,11 @@ std::string report_text(const std::vector<Finding>& findings, bool colours) {
   text += fmt::format("{} ok, {} to look at, {} failed, {} skipped\n", count(findings, State::Ok),
                       count(findings, State::Warn), count(findings, State::Fail),
                       count(findings, State::Skip));
+  const auto mending = std::count_if(findings.begin(), findings.end(), is_to_mend);
+  if (mending > 1) {
+    text += "All that mends, in the order in which it works:\n";
+    for (const auto& line : mend_in_order(findings)) text += "    " + one_line(line) + "\n";
+  }
   if (!relay.empty()) text += paint(relay + " Mend this first.", State::Fail, colours) + "\n";
   return text;
 }
@@ -139,6 +201,7 @@ std::string report_json(const std::vector<Finding>& findings) {
   for (const State state : kStates) {
     all[state == State::Fail ? "fail" : std::string(word(state))] = count(findings, state);
   }
+  all["mend"] = mend_in_order(findings);
   // A server's greeting need not be UTF-8.
   return all.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }

@@ -140,12 +140,19 @@ bool same_socket(const std::string& address, const std::string& filter_socket,
   return rest[0] == '/' ? is_path(rest) || is_path(queue + rest) : is_path(queue + "/" + rest);
 }
 
-std::optional<net::Endpoint> front_door(const Patient& patient) {
+std::vector<net::Endpoint> front_doors(const Patient& patient) {
   const auto& config = patient.config;
-  if (!config.proxy.listen.empty()) return choose(patient, config.proxy.listen.front());
-  if (config.wire.ports.empty()) return std::nullopt;
-  const auto any = *net::Endpoint::parse_address("0.0.0.0", config.wire.ports.front());
-  return choose(patient, any);
+  std::vector<net::Endpoint> doors;
+  const auto add = [&](const net::Endpoint& door) {
+    if (!door.is_v4() && !patient.ipv6) return;
+    if (std::find(doors.begin(), doors.end(), door) == doors.end()) doors.push_back(door);
+  };
+  for (const auto& listen : config.proxy.listen) add(choose(patient, listen));
+  if (!config.proxy.listen.empty()) return doors;
+  for (const auto port : config.wire.ports) {
+    add(choose(patient, *net::Endpoint::parse_address("0.0.0.0", port)));
+  }
+  return doors;
 }
 
 }  // namespace doctor

@@ -24,12 +24,12 @@
 #include <stdexcept>
 #include <thread>
 
-#include "milter/config/load.h"
 #include "milter/filter/callbacks.h"
 #include "milter/filter/service.h"
 #include "milter/filter/socket.h"
 #include "milter/log/log.h"
 #include "milter/supervisor/control.h"
+#include "milter/supervisor/running_config.h"
 #include "milter/supervisor/seccomp.h"
 
 namespace filter {
@@ -46,34 +46,6 @@ void raise_descriptor_limit() {
   limit.rlim_cur = limit.rlim_max;
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
-
-// The settings that a reload may change. The rest stays as started; where the evidence is asked is
-// among it, since the proxy that answers there does not move either.
-class Reloader {
- public:
-  Reloader(Service& service, std::string file)
-      : service_(service), file_(std::move(file)), started_(service.settings()) {}
-
-  void load(const std::string& text) {
-    try {
-      auto loaded =
-          std::make_shared<config::Config>(config::parse(text, file_, config::Secrets::Read));
-      for (const std::string& key : config::needs_restart(*started_, *loaded)) {
-        logging::warning("reload: " + key + " changes with the next start only");
-      }
-      loaded->evidence.socket = started_->evidence.socket;
-      service_.replace(std::move(loaded));
-      logging::info("configuration reloaded");
-    } catch (const std::exception& error) {
-      logging::error(std::string("reload failed, the old configuration stays: ") + error.what());
-    }
-  }
-
- private:
-  Service& service_;
-  const std::string file_;
-  const std::shared_ptr<const config::Config> started_;
-};
 
 // Starts smfi_main() in a thread of its own; the descriptor is readable once it has returned. The
 // thread is never joined: see drain().
@@ -96,7 +68,7 @@ void report_lost_socket(int control_fd) {
 }
 
 // Until the supervisor wants us to drain (true) or libmilter gave up (false).
-bool serve(Service& service, int control_fd, int ended_fd, Reloader& reloader,
+bool serve(Service& service, int control_fd, int ended_fd, supervisor::RunningConfig& running,
            MilterSocket& socket) {
   for (;;) {
     pollfd entries[] = {{control_fd, POLLIN, 0}, {ended_fd, POLLIN, 0}};
@@ -110,7 +82,10 @@ bool serve(Service& service, int control_fd, int ended_fd, Reloader& reloader,
     if (!message) continue;
     switch (message->kind) {
       case ControlMessage::Kind::Reload:
-        reloader.load(message->text);
+        if (running.reload(message->text)) {
+          service.replace(running.share());
+          logging::info("configuration reloaded");
+        }
         service.log_counters();
         break;
       case ControlMessage::Kind::Handover:
@@ -175,11 +150,11 @@ int run_alone(Service& service, const std::string& socket) {
 int run_supervised(Service& service, MilterSocket& socket, const config::Config& config,
                    const std::string& config_file, int control_fd) {
   ignore_signals();
-  Reloader reloader(service, config_file);
+  supervisor::RunningConfig running(*service.settings(), config_file, config::Secrets::Read);
   const int ended_fd = start_milter();
   (void)supervisor::send_control(control_fd, {ControlMessage::Kind::Ready, {}});
   logging::info("filter ready on " + config.filter.socket);
-  const bool told = serve(service, control_fd, ended_fd, reloader, socket);
+  const bool told = serve(service, control_fd, ended_fd, running, socket);
   if (!told) {
     logging::error("libmilter ended by itself (it tells syslog why)");
     return EX_UNAVAILABLE;

@@ -76,10 +76,12 @@ std::string joined(const std::vector<std::string>& reasons) {
   return text;
 }
 
-// All that is needed to judge the message again, offline.
-void log_trace(std::string_view queue_id, const Judgement& judgement) {
+// All that is needed to judge the message again, offline: milter/offline/log_line reads it.
+void log_trace(std::string_view queue_id, const Connection& connection,
+               const Judgement& judgement) {
   if (!logging::enabled(logging::Level::Debug)) return;
   Facts facts;
+  add_client(facts, connection);
   facts.text("reasons", joined(judgement.verdict.reasons));
   facts.text("trace", classifier::print(judgement.trace));
   logging::event(logging::Level::Debug, queue_id, "trace", facts.list());
@@ -108,7 +110,7 @@ void log_message(std::string_view queue_id, const Connection& connection,
   add_trace(facts, judgement.trace, max_runs);
   add_headers(facts, judgement);
   logging::event(logging::Level::Info, queue_id, "message", facts.list());
-  log_trace(queue_id, judgement);
+  log_trace(queue_id, connection, judgement);
 }
 
 }  // namespace filter

@@ -2,9 +2,11 @@
 // libmilter tells only syslog what was wrong.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "milter/config/config.h"
+#include "milter/net/address.h"
 #include "milter/net/fd.h"
 #include "milter/net/unix_socket.h"
 
@@ -20,8 +22,12 @@ struct SocketName {
 // Throws std::runtime_error for anything else. Postfix's own inet:HOST:PORT is told the difference.
 SocketName parse_socket(const std::string& text);
 
-// Looks at a unix socket's place: its directory must be there and writable, an old socket may be
-// there if nobody answers on it. Throws std::system_error or std::runtime_error.
+// Of an inet socket, where its host is an address and no name.
+std::optional<net::Endpoint> address_of(const SocketName& name);
+
+// Looks at the socket's place. Of a unix socket: its directory must be there and writable, an old
+// socket may be there if nobody answers on it. Of an inet socket: whether it can be bound. Throws
+// std::system_error or std::runtime_error.
 void check_place(const SocketName& name);
 
 // Without the group Postfix may not reach the socket; but whether it must be that group only the
@@ -50,7 +56,7 @@ class MilterSocket {
  private:
   SocketName name_;
   net::BoundPath path_;  // of a unix socket
-  int listener_ = -1;    // libmilter's, of a unix socket
+  int listener_ = -1;    // libmilter's
 };
 
 }  // namespace filter

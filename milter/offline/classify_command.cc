@@ -1,15 +1,23 @@
 #include "milter/offline/classify_command.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <mutex>
+#include <system_error>
 #include <utility>
 
+#include "milter/offline/in_order.h"
+#include "milter/offline/interrupt.h"
 #include "milter/offline/offline.h"
 #include "milter/offline/report.h"
 
@@ -18,30 +26,32 @@ namespace {
 
 constexpr int kDamaged = 1;
 
-std::unique_ptr<Report> make_report(ClassifyOptions::Format format) {
-  switch (format) {
+std::unique_ptr<Report> make_report(const ClassifyOptions& options) {
+  switch (options.format) {
     case ClassifyOptions::Format::Text:
       // NO_COLOR: no-color.org
       return text_report(stdout, isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr);
     case ClassifyOptions::Format::Jsonl:
       return jsonl_report(stdout);
     case ClassifyOptions::Format::Html:
-      return html_report(stdout);
+      return html_report(stdout, options.sort);
   }
   return nullptr;
 }
 
 // A line on standard error that overwrites itself, a few times a second; nothing when that is no
-// terminal, or when results go to the same one.
+// terminal, or when results go to the same one. Any thread.
 class Progress {
  public:
   Progress() : on_(isatty(STDERR_FILENO) == 1 && isatty(STDOUT_FILENO) != 1) {}
   ~Progress() { clear(); }
 
   void show(const std::string& file, std::uint64_t read, std::uint64_t size) {
+    if (!on_) return;
     constexpr std::chrono::milliseconds kEvery{250};
     const auto now = std::chrono::steady_clock::now();
-    if (!on_ || now - last_ < kEvery) return;
+    const std::lock_guard lock(mutex_);
+    if (now - last_ < kEvery) return;
     last_ = now;
     shown_ = true;
     constexpr double kMegabyte = 1e6;
@@ -54,46 +64,124 @@ class Progress {
   }
 
   void clear() {
+    const std::lock_guard lock(mutex_);
     if (std::exchange(shown_, false)) fmt::print(stderr, "\r\x1b[K");
   }
 
  private:
-  bool on_;
+  const bool on_;
+  std::mutex mutex_;
   bool shown_ = false;
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+// Its reader's going away is to be noticed while the input has nothing to say: a pipe or a socket.
+int peer_of_output() {
+  struct stat about {};
+  const bool has_peer =
+      fstat(STDOUT_FILENO, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode));
+  return has_peer ? STDOUT_FILENO : -1;
+}
+
+class Run {
+ public:
+  explicit Run(const ClassifyOptions& options) : options_(options), report_(make_report(options)) {}
+
+  int run() {
+    Options reading{.policy = options_.policy, .waiting = {}, .progress = {}};
+    reading.waiting = {.before = {}, .stop = interrupt_.fd(), .peer = peer_of_output()};
+    // A row is out before anybody waits for the next one.
+    if (jobs() == 1) reading.waiting.before = [this] { flush(); };
+    print([this] { report_->begin(); });
+    read_in_order(
+        options_.files, jobs(),
+        {.read = [&](const std::string& file,
+                     const OnResult& on_result) { return read(file, reading, on_result); },
+         .on_result = [this](Result&& result) { give(std::move(result)); },
+         .on_outcome = [this](const std::string&, const Outcome& outcome) { took(outcome); },
+         .before_wait = [this] { flush(); }});
+    print([this] { report_->end(); });
+    flush();
+    if (write_error_ == EPIPE) return EX_OK;  // nobody wants more
+    if (write_error_ != 0) {
+      fmt::print(stderr, "segmilter: write the report: {}\n", std::strerror(write_error_));
+      return EX_IOERR;
+    }
+    if (not_begun_ != 0) {
+      fmt::print(stderr, "segmilter: note: stopped: {} files were not read\n", not_begun_.load());
+    }
+    if (unreadable_ == options_.files.size()) return EX_NOINPUT;
+    return unreadable_ + damaged_ + not_begun_ == 0 ? EX_OK : kDamaged;
+  }
+
+ private:
+  unsigned jobs() const {
+    return static_cast<unsigned>(std::min<std::size_t>(options_.jobs, options_.files.size()));
+  }
+
+  Outcome read(const std::string& file, const Options& shared, const OnResult& on_result) {
+    if (interrupt_.requested()) {
+      ++not_begun_;
+      return {};
+    }
+    Options reading = shared;
+    reading.progress = [&](std::uint64_t read, std::uint64_t size) {
+      progress_.show(file, read, size);
+    };
+    return classify_file(file, reading, on_result);
+  }
+
+  void give(Result&& result) {
+    result.number = ++messages_;
+    print([&] { report_->message(result); });
+  }
+
+  template <typename Printing>
+  void print(Printing printing) {
+    if (write_error_ != 0) return;
+    try {
+      printing();
+    } catch (const std::system_error& error) {
+      failed(error.code().value());
+    }
+  }
+
+  void took(const Outcome& outcome) {
+    progress_.clear();
+    if (outcome.kind == Outcome::Kind::Unreadable) ++unreadable_;
+    if (outcome.kind == Outcome::Kind::Damaged || outcome.stopped) ++damaged_;
+    if (outcome.warning.empty() || write_error_ != 0) return;
+    flush();
+    fmt::print(stderr, "segmilter: {}{}\n",
+               outcome.kind == Outcome::Kind::Good ? "note: " : "warning: ", outcome.warning);
+  }
+
+  void flush() {
+    if (write_error_ == 0 && std::fflush(stdout) != 0) failed(errno);
+  }
+
+  // Nothing more can be printed: nothing more is read.
+  void failed(int error) {
+    write_error_ = error;
+    interrupt_.request();
+  }
+
+  const ClassifyOptions& options_;
+  const std::unique_ptr<Report> report_;
+  Interrupt interrupt_;
+  Progress progress_;
+  std::atomic<std::size_t> not_begun_{0};  // files, when it was interrupted
+  // Of the thread that prints:
+  std::uint64_t messages_ = 0;
+  std::size_t unreadable_ = 0;
+  std::size_t damaged_ = 0;
+  int write_error_ = 0;
 };
 
 }  // namespace
 
 int classify_command(const ClassifyOptions& options) {
-  const auto report = make_report(options.format);
-  Progress progress;
-  std::size_t unreadable = 0;
-  std::size_t damaged = 0;
-  report->begin();
-  for (const std::string& file : options.files) {
-    Options reading{.policy = options.policy, .progress = {}};
-    reading.progress = [&](std::uint64_t read, std::uint64_t size) {
-      progress.show(file, read, size);
-    };
-    const Outcome outcome =
-        classify_file(file, reading, [&](Result&& result) { report->message(result); });
-    progress.clear();
-    if (outcome.kind == Outcome::Kind::Unreadable) ++unreadable;
-    if (outcome.kind == Outcome::Kind::Damaged) ++damaged;
-    if (!outcome.warning.empty()) {
-      std::fflush(stdout);
-      fmt::print(stderr, "segmilter: {}{}\n",
-                 outcome.kind == Outcome::Kind::Good ? "note: " : "warning: ", outcome.warning);
-    }
-  }
-  report->end();
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    fmt::print(stderr, "segmilter: write the report: {}\n", std::strerror(errno));
-    return EX_IOERR;
-  }
-  if (unreadable == options.files.size()) return EX_NOINPUT;
-  return unreadable + damaged == 0 ? EX_OK : kDamaged;
+  return Run(options).run();
 }
 
 }  // namespace offline

@@ -5,71 +5,77 @@
 #include <algorithm>
 #include <string_view>
 
+#include "classifier/trace_text.h"
+#include "milter/offline/drawing.h"
 #include "milter/offline/evaluate_report.h"
+#include "milter/offline/page.h"
 
 namespace offline {
 namespace {
 
-constexpr std::string_view kHead = R"(<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>segmilter evaluate</title><style>
-:root { color-scheme: light dark; --line: #8886; --bad: #c33; --good: #283; --fill: 40, 110, 200; }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; }
-table { border-collapse: collapse; margin: .5em 0 1.5em; }
-th, td { padding: .2em .6em; border-bottom: 1px solid var(--line); text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-thead th { vertical-align: bottom; font-weight: 600; }
-.missed { color: var(--bad); font-weight: 600; } .met { color: var(--good); }
-.tall { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; }
-code { font-size: 12px; overflow-wrap: anywhere; } .scroll { overflow-x: auto; }
-svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
-</style></head><body>
-)";
-
-std::string escaped(std::string_view text) {
-  std::string safe;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        safe += "&amp;";
-        break;
-      case '<':
-        safe += "&lt;";
-        break;
-      case '>':
-        safe += "&gt;";
-        break;
-      case '"':
-        safe += "&quot;";
-        break;
-      default:
-        safe += c;
-    }
-  }
-  return safe;
-}
-
 std::string cell(std::string_view text) {
-  return fmt::format("<td>{}</td>", escaped(text));
+  return fmt::format("<td>{}</td>", escape(text));
 }
 
+// All columns but the first hold numbers, or what stands for one.
 std::string head(std::initializer_list<std::string_view> names) {
-  std::string text = "<table><thead><tr>";
-  for (const auto name : names) text += fmt::format("<th>{}</th>", name);
+  std::string text =
+      "<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
+      "aria-label=\"table\"><table><thead><tr>";
+  for (const auto name : names) text += fmt::format("<th scope=\"col\">{}</th>", name);
   return text + "</tr></thead><tbody>\n";
 }
 
-constexpr std::string_view kEnd = "</tbody></table>\n";
+constexpr std::string_view kEnd = "</tbody></table></div>\n";
+
+// What a figure means to somebody who runs a mail server; figures that are not here are shown by
+// their own name.
+std::string_view plain_name(const Figure& figure) {
+  struct Row {
+    std::string_view name;
+    std::string_view plain;
+  };
+  constexpr Row kRows[] = {
+      {"writer_f1_clean", "How the program writes, on links without loss"},
+      {"writer_f1", "How the program writes, on all links"},
+      {"path_f1", "What the network made of it"},
+      {"pattern_f1", "The pattern, each pattern counting alike"},
+      {"pattern_right", "The pattern, each message counting alike"},
+      {"one_segment", "Messages of one segment, of which nothing may be said"},
+      {"block_right", "The size of blocks, of programs that write blocks"},
+      {"gait_elsewhere", "The program's name, on links that it was not learnt on"},
+      {"gait_right", "The program's name, on all links"},
+      {"gait_outside", "No name for a program that was never learnt"},
+      {"tls_writer_f1", "Under TLS: how the program writes"},
+      {"tls_path_f1", "Under TLS: what the network made of it"},
+      {"tls_pattern_f1", "Under TLS: the pattern"},
+      {"twin_pattern_f1", "The pattern of the same programs in clear"},
+      {"official_bot", "Mail servers' messages taken for a bot's"},
+      {"official_tempfail", "Mail servers' messages that would be deferred"},
+      {"official_reject", "Mail servers' messages that would be refused"},
+      {"ece", "How far confidence and truth are apart"},
+      {"missing", "Messages that were not found"},
+      {"extra", "Messages that the table does not know"},
+  };
+  for (const auto& [name, plain] : kRows) {
+    if (figure.name == name) return plain;
+  }
+  return figure.what;
+}
 
 std::string figures_table(const std::vector<Figure>& figures) {
-  std::string text = head({"figure", "value", "95 %", "of", "target", ""});
+  std::string text = head({"figure", "value", "95 % interval", "messages", "target", ""});
   for (const Figure& figure : figures) {
     const bool judged = figure.target && figure.value;
-    text += fmt::format("<tr>{}{}{}<td>{}</td>{}<td class=\"{}\">{}</td></tr>\n", cell(figure.what),
-                        cell(print_value(figure)), cell(print_interval(figure)), figure.n,
-                        cell(print_target(figure)), figure.met() ? "met" : "missed",
-                        !judged        ? ""
-                        : figure.met() ? "met"
-                                       : "missed");
+    text += fmt::format(
+        "<tr><th scope=\"row\">{}<br><span class=\"soft\">{}</span></th>{}{}<td>{}</td>{}<td "
+        "class=\"{}\">{}</td></tr>\n",
+        escape(plain_name(figure)), escape(figure.what), cell(print_value(figure)),
+        cell(print_interval(figure)), figure.n, cell(print_target(figure)),
+        figure.met() ? "met" : "missed",
+        !judged        ? ""
+        : figure.met() ? "met"
+                       : "missed");
   }
   return text.append(kEnd);
 }
@@ -98,36 +104,47 @@ std::string links_table(const Evaluation& all) {
 }
 
 // Each cell is as dark as its share of its truth.
+std::string_view shade(bool right, double share) {
+  constexpr std::string_view kRight[] = {"right1", "right2", "right3"};
+  constexpr std::string_view kWrong[] = {"wrong1 missed", "wrong2 missed", "wrong3 missed"};
+  const std::size_t step = share < 1.0 / 3 ? 0 : share < 2.0 / 3 ? 1 : 2;
+  return right ? kRight[step] : kWrong[step];
+}
+
+std::string confusion_row(const Confusion& confusion, int truth, std::string_view name) {
+  const int classes = static_cast<int>(confusion.names().size());
+  std::size_t all = 0;
+  for (int answer = Confusion::kNone; answer < classes; ++answer) {
+    all += confusion.at(truth, answer);
+  }
+  if (all == 0) return {};
+  std::string text = fmt::format("<tr><th scope=\"row\">{}</th>", escape(name));
+  for (int answer = Confusion::kNone; answer < classes; ++answer) {
+    const std::size_t count = confusion.at(truth, answer);
+    const double share = static_cast<double>(count) / static_cast<double>(all);
+    text += count == 0
+                ? std::string("<td></td>")
+                : fmt::format("<td class=\"{}\">{}</td>", shade(truth == answer, share), count);
+  }
+  return text + fmt::format("<td>{}</td></tr>\n", all);
+}
+
 std::string confusion_table(const Confusion& confusion) {
   const int classes = static_cast<int>(confusion.names().size());
   const auto name = [&](int i, std::string_view none) {
     return i == Confusion::kNone ? none
                                  : std::string_view(confusion.names()[static_cast<std::size_t>(i)]);
   };
-  std::string text = "<table><thead><tr><th>truth \\ answer</th>";
+  std::string text = head({"truth (down), answer (across)"});
+  text.resize(text.rfind("</tr></thead>"));
   for (int answer = Confusion::kNone; answer < classes; ++answer) {
-    text += fmt::format("<th class=\"tall\">{}</th>", name(answer, "(not found)"));
+    text += fmt::format("<th scope=\"col\" class=\"tall\">{}</th>", name(answer, "(not found)"));
   }
-  text += "<th>messages</th></tr></thead><tbody>\n";
+  text += "<th scope=\"col\">messages</th></tr></thead><tbody>\n";
   for (int truth = Confusion::kNone; truth < classes; ++truth) {
-    std::size_t all = 0;
-    for (int answer = Confusion::kNone; answer < classes; ++answer) {
-      all += confusion.at(truth, answer);
-    }
-    if (all == 0) continue;
-    text += fmt::format("<tr>{}", cell(name(truth, "(not in the truth)")));
-    for (int answer = Confusion::kNone; answer < classes; ++answer) {
-      const std::size_t count = confusion.at(truth, answer);
-      const double share = static_cast<double>(count) / static_cast<double>(all);
-      text += count == 0
-                  ? std::string("<td></td>")
-                  : fmt::format("<td style=\"background:rgba({},{:.2f})\"{}>{}</td>",
-                                truth == answer ? "var(--fill)" : "200,50,50", 0.12 + 0.6 * share,
-                                truth == answer ? "" : " class=\"missed\"", count);
-    }
-    text += fmt::format("<td>{}</td></tr>\n", all);
+    text += confusion_row(confusion, truth, name(truth, "(not in the truth)"));
   }
-  return "<div class=\"scroll\">" + text.append(kEnd) + "</div>";
+  return text.append(kEnd);
 }
 
 // What was claimed (across) against what was right (up). Points on the diagonal are honest; the bar
@@ -138,11 +155,10 @@ std::string reliability_plot(const Calibration& calibration) {
   const auto x = [](double value) { return kEdge + value * kSide; };
   const auto y = [](double value) { return 10 + (1 - value) * kSide; };
   std::string text = fmt::format(
-      "<svg viewBox=\"0 0 {0} {0}\" width=\"{0}\" height=\"{0}\" role=\"img\" "
-      "aria-label=\"reliability plot\"><rect x=\"{1}\" y=\"{2}\" width=\"{3}\" height=\"{3}\" "
-      "fill=\"none\" stroke=\"currentColor\" stroke-opacity=\".4\"/><line x1=\"{1}\" y1=\"{4}\" "
-      "x2=\"{5}\" y2=\"{2}\" stroke=\"currentColor\" stroke-dasharray=\"4\" "
-      "stroke-opacity=\".5\"/>\n",
+      "<svg class=\"square\" viewBox=\"0 0 {0} {0}\" role=\"img\" aria-label=\"confidence claimed "
+      "against share that was right; the table has the same numbers\"><rect class=\"plot\" "
+      "x=\"{1}\" y=\"{2}\" width=\"{3}\" height=\"{3}\"/><line class=\"plot\" x1=\"{1}\" "
+      "y1=\"{4}\" x2=\"{5}\" y2=\"{2}\" stroke-dasharray=\"4\"/>\n",
       kSide + kEdge + 20, x(0), y(1), kSide, y(0), x(1));
   for (int i = 0; i <= 10; i += 2) {
     const double tick = i / 10.0;
@@ -158,8 +174,8 @@ std::string reliability_plot(const Calibration& calibration) {
     const Interval interval = bin.right.wilson();
     const double share = static_cast<double>(bin.right.n) / all;
     text += fmt::format(
-        "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1:.1f}\" y2=\"{2:.1f}\" stroke=\"#286ec8\"/>"
-        "<circle cx=\"{0:.1f}\" cy=\"{3:.1f}\" r=\"{4:.1f}\" fill=\"#286ec8\" fill-opacity=\".7\">"
+        "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1:.1f}\" y2=\"{2:.1f}\" class=\"point\"/>"
+        "<circle cx=\"{0:.1f}\" cy=\"{3:.1f}\" r=\"{4:.1f}\" class=\"point\">"
         "<title>{5} messages, claimed {6:.3f}, right {7:.3f}</title></circle>\n",
         x(bin.confidence), y(interval.low), y(interval.high), y(*bin.right.value()), 3 + 9 * share,
         bin.right.n, bin.confidence, *bin.right.value());
@@ -184,8 +200,8 @@ std::string official_list(const Evaluation& all) {
   if (all.official_alarms.empty()) return "<p>No official MTA has an alarm.</p>\n";
   std::string text = "<ul>\n";
   for (const Judged& one : all.official_alarms) {
-    text += fmt::format("<li>{} #{} ({}): {}, score {:.1f}</li>\n", escaped(one.truth.file),
-                        one.truth.message, escaped(one.truth.sender),
+    text += fmt::format("<li>{} #{} ({}): {}, score {:.1f}</li>\n", escape(one.truth.file),
+                        one.truth.message, escape(one.truth.sender),
                         classifier::name(one.answer->pattern), one.answer->score);
   }
   return text + "</ul>\n";
@@ -200,15 +216,23 @@ std::string gait_mistakes_table(const std::vector<GaitMistake>& mistakes) {
   return text.append(kEnd);
 }
 
+// Beyond the notation's limits (TraceLimits) a trace can be printed and not be read.
+std::string drawn(const std::string& notation) {
+  const auto parsed = classifier::parse_trace(notation);
+  const auto* trace = std::get_if<classifier::Trace>(&parsed);
+  return trace == nullptr ? std::string() : picture(*trace, classifier::classify(*trace, {}));
+}
+
 std::string mistakes_list(const std::vector<Mistake>& mistakes) {
   std::string text = "<ol>\n";
   for (std::size_t i = 0; i < std::min(mistakes.size(), kWorstMistakes); ++i) {
     const Mistake& one = mistakes[i];
-    text +=
-        fmt::format("<li>{} #{} ({}, {}): <b>{}</b>, confidence {:.2f}<br><code>{}</code></li>\n",
-                    escaped(one.truth.file), one.truth.message, escaped(one.truth.sender),
-                    escaped(one.truth.link), escaped(print_mistake(one)), one.answer.confidence,
-                    escaped(one.answer.trace));
+    text += fmt::format(
+        "<li>{} #{} ({}, {}): <b>{}</b>, confidence {:.2f}{}<details><summary>trace</summary>"
+        "<code>{}</code></details></li>\n",
+        escape(one.truth.file), one.truth.message, escape(one.truth.sender), escape(one.truth.link),
+        escape(print_mistake(one)), one.answer.confidence, drawn(one.answer.trace),
+        escape(one.answer.trace));
   }
   text += "</ol>\n";
   if (mistakes.size() > kWorstMistakes) {
@@ -221,36 +245,102 @@ std::string mistakes_list(const std::vector<Mistake>& mistakes) {
 std::string lost_list(const Evaluation& all) {
   std::string text = "<ul>\n";
   for (const TruthRow& row : all.missing) {
-    text += fmt::format("<li>{} #{}: not found, counted as wrong</li>\n", escaped(row.file),
+    text += fmt::format("<li>{} #{}: not found, counted as wrong</li>\n", escape(row.file),
                         row.message);
   }
   for (const Extra& one : all.extra) {
-    text += fmt::format("<li>{} #{}: not in the truth, answer {}</li>\n", escaped(one.file),
+    text += fmt::format("<li>{} #{}: not in the truth, answer {}</li>\n", escape(one.file),
                         one.message, classifier::name(one.answer.pattern));
   }
   return text + "</ul>\n";
 }
 
+std::string calibration_table(const Calibration& calibration) {
+  std::string text =
+      head({"confidence claimed", "share that was right", "95 % interval", "messages"});
+  for (const auto& bin : calibration.bins()) {
+    if (bin.right.n == 0) continue;
+    const Interval interval = bin.right.wilson();
+    text +=
+        fmt::format("<tr><td>{:.3f}</td>{}<td>{:.3f}–{:.3f}</td><td>{}</td></tr>\n", bin.confidence,
+                    cell(print_ratio(bin.right.value())), interval.low, interval.high, bin.right.n);
+  }
+  return text.append(kEnd);
+}
+
 std::string calibration(const Calibration& calibration) {
-  return "<p>Across: confidence claimed for the pattern. Up: share that was right.</p>\n" +
-         reliability_plot(calibration);
+  return "<p>Across: confidence claimed for the pattern. Up: share that was right. On the dashed "
+         "line both are alike.</p>\n" +
+         reliability_plot(calibration) + calibration_table(calibration);
 }
 
 std::string alarms(const Evaluation& all) {
   return alarms_table(all) + official_list(all);
 }
 
+std::string percent(const Rate& rate) {
+  const auto value = rate.value();
+  return value ? fmt::format(" ({:.1f} %)", 100 * *value) : std::string();
+}
+
+// The sender class that a postmaster would want to lose least.
+constexpr std::string_view kServers = "official-mta";
+
+// What a postmaster wants to know first.
+std::string in_short(const Evaluation& all) {
+  const Rate right = all.clear.pattern.accuracy();
+  std::string text = fmt::format(
+      "<p>Of {} messages in clear whose sender is known, {} were given the "
+      "right pattern{}. ",
+      right.n, right.hits, percent(right));
+  const auto servers = std::find_if(all.alarms.begin(), all.alarms.end(),
+                                    [](const auto& one) { return one.sender_class == kServers; });
+  if (servers == all.alarms.end()) {
+    text +=
+        "No message is of a mail server (sender class official-mta), so false alarms on those "
+        "are not known. ";
+  } else {
+    text += fmt::format(
+        "Of {} messages of mail servers (Postfix, Exim, Sendmail and their like), {} "
+        "were taken for a bot's, and {} would be refused. ",
+        servers->bot.n, servers->bot.hits, servers->reject.hits);
+  }
+  const auto ece = all.clear.calibration.ece();
+  return text +
+         (ece ? fmt::format("Where segmilter says how sure it is, that is {:.1f} percentage points "
+                            "away from how often it is right, on average.</p>\n",
+                            100 * *ece)
+              : std::string("How sure segmilter is could not be compared with anything.</p>\n"));
+}
+
+constexpr std::string_view kTerms = R"(<h2 id="terms">What the words mean</h2>
+<dl class="terms">
+<dt>truth, answer</dt><dd>What the table says of a message, and what segmilter said.</dd>
+<dt>pattern, writer, path, block</dt><dd>How the message was sent; how the program writes; what the network made of it; the size of the program's writes.</dd>
+<dt>gait</dt><dd>The name of the program, where the way in which it writes and talks is known.</dd>
+<dt>right (accuracy)</dt><dd>The share of messages whose answer is one that the truth accepts.</dd>
+<dt>F1, macro-F1</dt><dd>For one name, the mean of two shares: of the messages that are it, how many were called so, and of those called so, how many are it. Macro: the mean of all names, so that a rare one counts as much as a common one.</dd>
+<dt>95 % interval</dt><dd>Where the figure would lie in 95 of 100 such sets of messages.</dd>
+<dt>confidence, calibration error (ECE)</dt><dd>How sure segmilter says it is, and how far that is from the share that was right, on average.</dd>
+<dt>MTA, official MTA</dt><dd>A mail server; Postfix, Exim, Sendmail and their like.</dd>
+<dt>alarm</dt><dd>A message that should not be suspected and looks like a bot's, or has a score at a threshold.</dd>
+<dt>tempfail, reject</dt><dd>The scores in the configuration from which on mail is deferred, or refused.</dd>
+<dt>link</dt><dd>The network between sender and server in the recordings; their README says what each name stands for.</dd>
+</dl>
+)";
+
 }  // namespace
 
 std::string print_html(const Evaluation& all) {
   constexpr Form kForm{figures_table, links_table,         confusion_table, calibration,
                        alarms,        gait_mistakes_table, mistakes_list,   lost_list};
-  std::string text(kHead);
-  text += fmt::format("<h1>segmilter evaluate: {} messages</h1>\n", all.messages);
+  std::string text = page_begin("segmilter evaluate");
+  text += fmt::format("<h1>How right segmilter is: {} messages</h1>\n", all.messages);
+  text += in_short(all) + "<p><a href=\"#terms\">What the words mean</a></p>\n";
   for (const auto& [title, content] : outline(all, kForm)) {
     text += fmt::format("<h2>{}</h2>\n{}", title, content);
   }
-  return text + "</body></html>\n";
+  return text.append(kTerms).append(kPageEnd);
 }
 
 }  // namespace offline

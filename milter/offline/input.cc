@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <stdio_ext.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,20 +15,12 @@ namespace offline {
 namespace {
 
 constexpr std::size_t kHead = 64;
-// Large enough that system calls do not count, small enough to stay in a core's cache.
-constexpr std::size_t kBuffer = 256 * 1024;
-
-ssize_t read_some(int fd, char* buffer, std::size_t size) {
-  ssize_t got = 0;
-  do {
-    got = ::read(fd, buffer, size);
-  } while (got < 0 && errno == EINTR);
-  return got;
-}
+// So many bytes tell what a file is: more are not waited for.
+constexpr std::size_t kEnough = 16;
 
 }  // namespace
 
-Input::Input(const std::string& file) {
+Input::Input(const std::string& file, const Waiting& waiting) : waiting_(waiting) {
   const auto fail = [&](const char* what) {
     throw std::system_error(errno, std::generic_category(), fmt::format("{} {}", what, file));
   };
@@ -36,13 +28,14 @@ Input::Input(const std::string& file) {
   if (!fd_) fail("open");
   struct stat about {};
   if (fstat(fd_.get(), &about) == 0 && S_ISREG(about.st_mode)) {
+    regular_ = true;
     size_ = static_cast<std::uint64_t>(about.st_size);
     posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   }
   head_.resize(kHead);
   std::size_t have = 0;
-  while (have < kHead) {
-    const ssize_t got = read_some(fd_.get(), head_.data() + have, kHead - have);
+  while (have < kEnough) {
+    const ssize_t got = read_behind_head(head_.data() + have, kHead - have);
     if (got < 0) fail("read");
     if (got == 0) break;
     have += static_cast<std::size_t>(got);
@@ -50,39 +43,47 @@ Input::Input(const std::string& file) {
   head_.resize(have);
 }
 
-std::FILE* Input::stream() {
-  std::FILE* file = fopencookie(
-      this, "r", {.read = on_read, .write = nullptr, .seek = on_seek, .close = nullptr});
-  if (file == nullptr) throw std::system_error(errno, std::generic_category(), "open a stream");
-  buffer_ = std::make_unique<char[]>(kBuffer);
-  std::setvbuf(file, buffer_.get(), _IOFBF, kBuffer);
-  __fsetlocking(file, FSETLOCKING_BYCALLER);  // one thread: a lock a record is a tenth of the time
-  return file;
+// False: the input ends here.
+bool Input::wait() {
+  enum { kInput, kStop, kPeer, kCount };
+  pollfd wanted[kCount] = {{.fd = regular_ ? -1 : fd_.get(), .events = POLLIN, .revents = 0},
+                           {.fd = waiting_.stop, .events = POLLIN, .revents = 0},
+                           {.fd = regular_ ? -1 : waiting_.peer, .events = 0, .revents = 0}};
+  const auto poll_for = [&](int timeout) {
+    while (::poll(wanted, kCount, timeout) < 0 && errno == EINTR) {
+    }
+  };
+  poll_for(0);
+  if (!regular_ && wanted[kInput].revents == 0 && wanted[kStop].revents == 0) {
+    if (waiting_.before) waiting_.before();
+    poll_for(-1);
+  }
+  stopped_ = wanted[kStop].revents != 0 || wanted[kPeer].revents != 0;
+  return !stopped_;
 }
 
-ssize_t Input::on_read(void* self, char* buffer, std::size_t size) {
-  auto& input = *static_cast<Input*>(self);
+ssize_t Input::read_behind_head(char* buffer, std::size_t size) {
+  if (stopped_ || !wait()) return 0;
   ssize_t got = 0;
-  if (input.head_used_ < input.head_.size()) {
-    const std::size_t some = std::min(size, input.head_.size() - input.head_used_);
-    std::memcpy(buffer, input.head_.data() + input.head_used_, some);
-    input.head_used_ += some;
-    got = static_cast<ssize_t>(some);
-  } else {
-    got = read_some(input.fd_.get(), buffer, size);
-  }
-  if (got > 0) input.read_ += static_cast<std::uint64_t>(got);
+  do {
+    got = ::read(fd_.get(), buffer, size);
+  } while (got < 0 && errno == EINTR);
   return got;
 }
 
-// Only tells where it is: enough for ftello().
-int Input::on_seek(void* self, off64_t* offset, int whence) {
-  if (whence != SEEK_CUR || *offset != 0) {
-    errno = ESPIPE;
-    return -1;
+std::size_t Input::read(std::span<char> buffer) {
+  ssize_t got = 0;
+  if (head_used_ < head_.size()) {
+    const std::size_t some = std::min(buffer.size(), head_.size() - head_used_);
+    std::memcpy(buffer.data(), head_.data() + head_used_, some);
+    head_used_ += some;
+    got = static_cast<ssize_t>(some);
+  } else {
+    got = read_behind_head(buffer.data(), buffer.size());
   }
-  *offset = static_cast<off64_t>(static_cast<Input*>(self)->read_);
-  return 0;
+  if (got < 0) throw std::system_error(errno, std::generic_category(), "read");
+  read_ += static_cast<std::uint64_t>(got);
+  return static_cast<std::size_t>(got);
 }
 
 }  // namespace offline

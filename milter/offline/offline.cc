@@ -2,16 +2,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstring>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "classifier/trace_text.h"
 #include "milter/capture/pcap_reader.h"
 #include "milter/capture/tcp_assembly.h"
+#include "milter/offline/capture_notes.h"
+#include "milter/offline/file_format.h"
 #include "milter/offline/input.h"
+#include "milter/offline/log_line.h"
+#include "milter/offline/unpack.h"
 
 namespace offline {
 namespace {
@@ -21,11 +28,6 @@ constexpr std::uint64_t kProgressEvery = 8192;
 
 // A trace of the reader's limit, 65536 segments with all their marks, is shorter.
 constexpr std::size_t kMaxLine = 4 * 1024 * 1024;
-
-struct FileCloser {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, FileCloser>;
 
 // Traces to results.
 class Judge final : public capture::TraceSink {
@@ -39,6 +41,8 @@ class Judge final : public capture::TraceSink {
     Result result;
     result.client = connection.client.endpoint();
     result.server = connection.server.endpoint();
+    result.helo = connection.helo;
+    result.time_ns = connection.time_ns;
     give(std::move(result), std::move(trace));
   }
 
@@ -68,116 +72,212 @@ void tell_progress(const Options& options, const Input& input, std::uint64_t cou
   }
 }
 
-bool is_capture(std::string_view head) {
-  // pcap, pcap with nanoseconds, modified pcap, in both byte orders; pcapng's section header.
-  using namespace std::string_view_literals;
-  constexpr std::array kMagics = {"\xa1\xb2\xc3\xd4"sv, "\xd4\xc3\xb2\xa1"sv, "\xa1\xb2\x3c\x4d"sv,
-                                  "\x4d\x3c\xb2\xa1"sv, "\xa1\xb2\xcd\x34"sv, "\x34\xcd\xb2\xa1"sv,
-                                  "\x0a\x0d\x0d\x0a"sv};
-  for (const std::string_view magic : kMagics) {
-    if (head.starts_with(magic)) return true;
-  }
-  return false;
+bool is_text(std::string_view head) {
+  return !head.empty() && std::all_of(head.begin(), head.end(), [](char c) {
+    return static_cast<unsigned char>(c) >= ' ' || c == '\t' || c == '\r' || c == '\n';
+  });
 }
 
-bool is_traces(std::string_view head) {
+// In the notation of trace_text.h, and not "segmilter/filter[71]: …".
+bool is_trace(std::string_view line) {
   constexpr std::string_view kBegin = "segmilter/";
-  const std::size_t begin = head.find_first_not_of(" \t\r\n");
-  if (begin == head.npos) return false;
-  head.remove_prefix(begin);
-  return head.front() == '#' || head.starts_with(kBegin);
+  return line.starts_with(kBegin) && line.size() > kBegin.size() &&
+         std::isdigit(static_cast<unsigned char>(line[kBegin.size()])) != 0;
 }
 
-std::string left_out(const capture::PcapReader::Counts& counts) {
-  std::string text;
-  const auto add = [&](std::uint64_t count, std::string_view what) {
-    if (count == 0) return;
-    text += fmt::format("{}{} {}", text.empty() ? "" : "; ", count, what);
-  };
-  add(counts.fragments, "IP fragments were left out");
-  add(counts.cut, "packets were captured without their end (snaplen)");
-  return text;
-}
+// The first bytes of a packed capture tell whether it is one; then it is read from its beginning.
+class Unpacked {
+ public:
+  Unpacked(Packing packing, ReadBytes packed) : read_(unpack(packing, std::move(packed))) {
+    while (head_.size() < kHead) {
+      std::array<char, kHead> buffer;
+      const std::size_t got = read_({buffer.data(), kHead - head_.size()});
+      if (got == 0) break;
+      head_.append(buffer.data(), got);
+    }
+  }
 
-Outcome read_capture(const std::string& file, Input& input, const Options& options, Judge& judge) {
+  std::string_view head() const { return head_; }
+  std::size_t read(std::span<char> out) {
+    if (used_ == head_.size()) return read_(out);
+    const std::size_t some = std::min(out.size(), head_.size() - used_);
+    std::memcpy(out.data(), head_.data() + used_, some);
+    used_ += some;
+    return some;
+  }
+
+ private:
+  static constexpr std::size_t kHead = 64;
+  ReadBytes read_;
+  std::string head_;
+  std::size_t used_ = 0;
+};
+
+Outcome read_capture(const std::string& file, ReadBytes read, const Input& input,
+                     const Options& options, Judge& judge) {
   Outcome outcome;
+  capture::PcapReader reader(std::move(read));
+  capture::TcpAssembly assembly(judge, {});
+  capture::TcpPacket packet;
+  auto got = capture::PcapReader::Got::Packet;
+  std::uint64_t count = 0;
+  std::string error;
   try {
-    capture::PcapReader reader(input.stream());
-    capture::TcpAssembly assembly(judge, {});
-    capture::TcpPacket packet;
-    auto got = capture::PcapReader::Got::Packet;
-    std::uint64_t count = 0;
     while ((got = reader.next(packet)) == capture::PcapReader::Got::Packet) {
       assembly.packet(packet);
       tell_progress(options, input, ++count);
     }
-    assembly.finish();
-    outcome.packets = reader.counts().packets;
-    if (const std::string text = left_out(reader.counts()); !text.empty()) {
-      outcome.warning = fmt::format("{}: {}", file, text);
-    }
-    if (got == capture::PcapReader::Got::Damaged) {
-      outcome.kind = Outcome::Kind::Damaged;
-      outcome.warning = fmt::format("{}: offset {}: {}", file, reader.offset(), reader.error());
-    }
-  } catch (const std::runtime_error& error) {
-    outcome.kind = Outcome::Kind::Unreadable;
-    outcome.warning = fmt::format("{}: {}", file, error.what());
+    error = reader.error();
+  } catch (const std::runtime_error& damage) {  // of what it is packed in, or of the disk
+    got = capture::PcapReader::Got::Damaged;
+    error = damage.what();
   }
+  assembly.finish();
+  outcome.packets = reader.counts().packets;
+  outcome.warning = note({.counts = reader.counts(),
+                          .fragments = reader.fragments(),
+                          .not_read = reader.not_read(),
+                          .copies = assembly.copies(),
+                          .messages = judge.messages()});
+  if (got == capture::PcapReader::Got::Damaged) {
+    outcome.kind = Outcome::Kind::Damaged;
+    outcome.warning = fmt::format("offset {}: {}{}{}", reader.offset(), error,
+                                  outcome.warning.empty() ? "" : "; ", outcome.warning);
+  }
+  // As good as no capture: nothing of it was understood.
+  const std::uint64_t not_read = reader.not_read().packets();
+  if (not_read != 0 && not_read == outcome.packets) outcome.kind = Outcome::Kind::Unreadable;
+  if (!outcome.warning.empty()) outcome.warning = fmt::format("{}: {}", file, outcome.warning);
   return outcome;
 }
 
-// Gives each line of `file` to `on_line`, with its number from 1; one that is too long is cut.
+Outcome unreadable(const std::string& file, std::string_view why) {
+  return {.kind = Outcome::Kind::Unreadable, .warning = fmt::format("{}: {}", file, why)};
+}
+
+Outcome read_packed(const std::string& file, Input& input, const Options& options, Judge& judge) {
+  Unpacked unpacked(packing_of(input.head()),
+                    [&](std::span<char> buffer) { return input.read(buffer); });
+  if (!is_capture(unpacked.head())) {
+    const std::string name = name_of_format(unpacked.head(), file);
+    return unreadable(file, fmt::format("compressed, and inside it {}",
+                                        name.empty() ? "no capture: unpack it first" : name));
+  }
+  return read_capture(
+      file, [&](std::span<char> buffer) { return unpacked.read(buffer); }, input, options, judge);
+}
+
+// Gives each line to `on_line`, with its number from 1, as soon as it has come; one that is too
+// long is cut.
 template <typename OnLine>
-void read_lines(std::FILE* file, OnLine on_line) {
-  std::array<char, 64 * 1024> buffer;
+void read_lines(Input& input, OnLine on_line) {
+  std::vector<char> buffer(64 * 1024);
   std::string line;
   std::uint64_t number = 0;
-  bool open = false;
   const auto add = [&](std::string_view text) {
     line.append(text.substr(0, kMaxLine + 1 - std::min(kMaxLine + 1, line.size())));
-    open = true;
-  };
-  const auto end = [&] {
-    on_line(++number, std::string_view(line));
-    line.clear();
-    open = false;
   };
   std::size_t got = 0;
-  while ((got = std::fread(buffer.data(), 1, buffer.size(), file)) > 0) {
+  while ((got = input.read(buffer)) > 0) {
     std::string_view text(buffer.data(), got);
     for (std::size_t lf = 0; (lf = text.find('\n')) != text.npos; text.remove_prefix(lf + 1)) {
       add(text.substr(0, lf));
-      end();
+      on_line(++number, std::string_view(line));
+      line.clear();
     }
-    if (!text.empty()) add(text);
+    add(text);
   }
-  if (open) end();
+  if (!line.empty()) on_line(++number, std::string_view(line));
 }
 
-Outcome read_traces(const std::string& file, Input& input, const Options& options, Judge& judge) {
-  Outcome outcome;
-  std::uint64_t bad = 0;
-  const File stream(input.stream());
-  read_lines(stream.get(), [&](std::uint64_t number, std::string_view line) {
-    tell_progress(options, input, number);
+// A list of traces, or a log with traces among its lines.
+class TextReader {
+ public:
+  TextReader(const std::string& file, Judge& judge) : file_(file), judge_(judge) {}
+
+  void line(std::uint64_t number, std::string_view line) {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
-    if (line.empty() || line.front() == '#') return;
-    const auto damaged = [&](std::string what) {
-      if (bad++ == 0) outcome.warning = fmt::format("{}:{}: {}", file, number, what);
-    };
-    if (line.size() > kMaxLine) return damaged("longer than any trace");
-    auto parsed = classifier::parse_trace(line);
-    if (const auto* error = std::get_if<classifier::TraceError>(&parsed)) {
-      return damaged(fmt::format("byte {}: {}", error->offset, error->message));
+    if (line.empty()) return;
+    if (line.front() == '#') {
+      list_ = true;
+      return;
     }
-    judge.give({}, std::move(std::get<classifier::Trace>(parsed)));
-  });
-  if (bad != 0) {
-    outcome.kind = judge.messages() == 0 ? Outcome::Kind::Unreadable : Outcome::Kind::Damaged;
-    if (bad > 1) outcome.warning += fmt::format(" (and {} more lines)", bad - 1);
+    if (line.size() > kMaxLine) return damaged(number, "longer than any trace");
+    if (is_trace(line)) {
+      list_ = true;
+      return trace(number, line, {});
+    }
+    const auto logged = read_log_line(line);
+    log_ = log_ || logged.has_value();
+    if (logged && !logged->trace.empty()) return trace(number, logged->trace, *logged);
+    if (list_ && !log_) return damaged(number, "no trace");
+    ++passed_by_;
   }
-  return outcome;
+
+  Outcome outcome() const {
+    if (!list_ && !log_) return {Outcome::Kind::Unreadable, file_ + ": " + std::string(kNeither)};
+    Outcome outcome;
+    if (bad_ != 0) {
+      outcome.kind = judge_.messages() == 0 ? Outcome::Kind::Unreadable : Outcome::Kind::Damaged;
+      outcome.warning = first_bad_;
+      if (bad_ > 1) outcome.warning += fmt::format(" (and {} more lines)", bad_ - 1);
+    } else if (judge_.messages() == 0) {
+      outcome.warning = fmt::format(
+          "{}: {} lines, none with a trace: they are logged where log.level is \"debug\"", file_,
+          passed_by_);
+    } else if (passed_by_ != 0) {
+      outcome.warning =
+          fmt::format("{}: {} lines without a trace were passed by", file_, passed_by_);
+    }
+    return outcome;
+  }
+
+  static constexpr std::string_view kNeither =
+      "neither a capture, nor a list of traces, nor a log of segmilter's";
+
+ private:
+  void trace(std::uint64_t number, std::string_view notation, const LogLine& logged) {
+    auto parsed = classifier::parse_trace(notation);
+    if (const auto* error = std::get_if<classifier::TraceError>(&parsed)) {
+      return damaged(number, fmt::format("byte {}: {}", error->offset, error->message));
+    }
+    Result result;
+    result.client = logged.client;
+    result.helo = logged.helo.substr(0, classifier::Claims::kLongest);
+    result.time_ns = logged.time_ns;
+    judge_.give(std::move(result), std::move(std::get<classifier::Trace>(parsed)));
+  }
+
+  void damaged(std::uint64_t number, std::string_view what) {
+    if (bad_++ == 0) first_bad_ = fmt::format("{}:{}: {}", file_, number, what);
+  }
+
+  const std::string& file_;
+  Judge& judge_;
+  bool list_ = false;  // a line was a bare trace or a comment
+  bool log_ = false;   // a line was one of segmilter's log
+  std::uint64_t bad_ = 0;
+  std::uint64_t passed_by_ = 0;
+  std::string first_bad_;
+};
+
+Outcome read_text(const std::string& file, Input& input, const Options& options, Judge& judge) {
+  TextReader reader(file, judge);
+  read_lines(input, [&](std::uint64_t number, std::string_view line) {
+    tell_progress(options, input, number);
+    reader.line(number, line);
+  });
+  return reader.outcome();
+}
+
+// Whatever its reader says of the end that came too early: nothing is wrong with the input.
+void was_stopped(Outcome& outcome, const std::string& file, const Input& input) {
+  outcome.kind = Outcome::Kind::Good;
+  outcome.warning.clear();
+  outcome.stopped = input.regular();
+  if (!outcome.stopped) return;
+  outcome.warning =
+      fmt::format("{}: stopped behind byte {} of {}", file, input.read_bytes(), input.size());
 }
 
 }  // namespace
@@ -186,22 +286,27 @@ Outcome classify_file(const std::string& file, const Options& options, const OnR
   Judge judge(file, options, on_result);
   Outcome outcome;
   try {
-    Input input(file);
+    Input input(file, options.waiting);
     if (is_capture(input.head())) {
-      outcome = read_capture(file, input, options, judge);
-    } else if (is_traces(input.head())) {
-      outcome = read_traces(file, input, options, judge);
-    } else {
-      outcome.kind = Outcome::Kind::Unreadable;
-      outcome.warning =
-          fmt::format("{}: {}", file,
-                      input.head().empty() ? "empty" : "neither a capture nor a list of traces");
+      outcome = read_capture(
+          file, [&](std::span<char> buffer) { return input.read(buffer); }, input, options, judge);
+    } else if (packing_of(input.head()) != Packing::None) {
+      outcome = read_packed(file, input, options, judge);
+    } else if (const auto name = name_of_format(input.head(), file); !name.empty()) {
+      outcome = unreadable(file, name);
+    } else if (is_text(input.head())) {
+      outcome = read_text(file, input, options, judge);
+    } else if (!input.stopped()) {
+      outcome = unreadable(file, input.head().empty() ? "empty" : TextReader::kNeither);
     }
     outcome.bytes = input.read_bytes();
+    if (input.stopped()) was_stopped(outcome, file, input);
     if (options.progress) options.progress(outcome.bytes, input.size());
   } catch (const std::system_error& error) {
     outcome.kind = Outcome::Kind::Unreadable;
     outcome.warning = error.what();
+  } catch (const std::runtime_error& error) {  // of a file's header
+    outcome = unreadable(file, error.what());
   }
   outcome.messages = judge.messages();
   return outcome;

@@ -3,12 +3,16 @@
 // thread.
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 
 #include "milter/offline/offline.h"
 
 namespace offline {
+
+// What the page's overview is sorted by; messages that are alike stay in the capture's order.
+enum class SortBy : std::uint8_t { Capture, Time, Score, Pattern, Client };
 
 class Report {
  public:
@@ -21,6 +25,6 @@ class Report {
 // Each writes to `out`, which outlives it.
 std::unique_ptr<Report> text_report(std::FILE* out, bool colours);  // report_text.cc
 std::unique_ptr<Report> jsonl_report(std::FILE* out);               // report_jsonl.cc
-std::unique_ptr<Report> html_report(std::FILE* out);                // report_html.cc
+std::unique_ptr<Report> html_report(std::FILE* out, SortBy sort);   // report_html.cc
 
 }  // namespace offline

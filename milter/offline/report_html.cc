@@ -1,303 +1,324 @@
 // One self-contained page: no script, nothing loaded from elsewhere, and a content policy that says
-// so. A message is a section with a picture: segments to scale, below them the recovered writes,
-// and the landmarks across both. All text from outside is escaped. Written as the messages come.
+// so. First an overview with a row a message, then the messages by client, each with a picture, and
+// what the words mean. All text from outside is escaped.
+//
+// The overview stands in front and is sorted, so the page is written at the end. Until then a
+// message's section waits in a temporary file, and its row in memory.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <tuple>
 #include <vector>
 
 #include "classifier/trace_text.h"
+#include "milter/offline/drawing.h"
+#include "milter/offline/page.h"
 #include "milter/offline/report.h"
-#include "milter/offline/strip.h"
+#include "milter/offline/rfc3339.h"
 
 namespace offline {
 namespace {
 
-constexpr double kWidth = 1000;  // of a picture, in its own units
-constexpr double kSegmentTop = 18;
-constexpr double kWriteTop = 52;
-constexpr double kBar = 28;
-constexpr double kHeight = 100;
-constexpr double kNarrow = 1.2;   // what is narrower is drawn together with its neighbour
-constexpr double kCharacter = 7;  // width a character of a label needs
 constexpr std::size_t kRuns = 60;
 
-constexpr std::string_view kHead = R"(<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>segmilter classify</title>
-<style>
-:root { --paper: #fff; --ink: #1a1c1f; --soft: #5c636b; --line: #d9dde2; --seg: #9db7d5; --seg2: #bccfe4;
-  --write: #d9b98a; --write2: #e7d2b3; --fixed: #c8553d; --mark: #7a2e8e; --bad: #b3261e; --good: #2e7d32; --odd: #9a6700; }
-@media (prefers-color-scheme: dark) { :root { --paper: #15181c; --ink: #e6e8ea; --soft: #9aa3ad; --line: #343a41;
-  --seg: #41638a; --seg2: #2f4a69; --write: #86672f; --write2: #664e24; --fixed: #e0735c; --mark: #c98bd9;
-  --bad: #ff8a80; --good: #81c784; --odd: #e0b050; } }
-body { margin: 2rem auto; max-width: 66rem; padding: 0 1rem; background: var(--paper); color: var(--ink);
-  font: 15px/1.45 system-ui, sans-serif; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.05rem; margin: 0; overflow-wrap: anywhere; }
-section { border-top: 1px solid var(--line); padding: 1rem 0; }
-.bad { color: var(--bad); } .good { color: var(--good); } .odd { color: var(--odd); } .soft { color: var(--soft); }
-dl { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; margin: .4rem 0; } dl div { display: flex; gap: .4rem; }
-dt { color: var(--soft); } dd { margin: 0; font-variant-numeric: tabular-nums; }
-svg { width: 100%; height: auto; display: block; } svg text { font: 11px system-ui, sans-serif; fill: var(--ink); }
-.s { fill: var(--seg); } .s2 { fill: var(--seg2); } .w { fill: var(--write); } .w2 { fill: var(--write2); }
-.resent { fill: var(--fixed); } .late { fill: var(--odd); } .hole { stroke: var(--bad); stroke-width: 3; }
-.mark { stroke: var(--mark); stroke-dasharray: 3 2; } svg .marks { fill: var(--mark); }
-ul { margin: .3rem 0; padding-left: 1.2rem; } code { font-size: .8rem; overflow-wrap: anywhere; color: var(--soft); }
-table { border-collapse: collapse; } td, th { text-align: left; padding: .15rem 1rem .15rem 0; }
-</style></head><body>
-<h1>How these messages were sent</h1>
-<p class="soft">Above: TCP segments, to scale. Below: what the program wrote, as recovered. Dashed: landmarks of the
-message. A pattern says which program sent a message over which path, not that it is spam.</p>
+// A page of more is nothing that a browser shows with ease: the others are counted.
+constexpr std::size_t kMaxMessages = 2000;
+
+constexpr std::string_view kTerms = R"(<h2 id="terms">What the words mean</h2>
+<dl class="terms">
+<dt>pattern</dt><dd>The name of the way in which the message was sent: how the program wrote it, and what the network made of it. It does not say that a message is spam.</dd>
+<dt>gait</dt><dd>The program that writes and talks like this, where one is known; programs that nobody can tell apart share a name.</dd>
+<dt>writer</dt><dd>How the program hands the message to its socket: all at once, in blocks, line by line, its headers apart.</dd>
+<dt>path</dt><dd>What the network between sender and capture made of the writes: full segments, small ones, a size that moves, or loss.</dd>
+<dt>confidence</dt><dd>0 to 1: how sure the pattern is. What was not seen lowers it.</dd>
+<dt>score</dt><dd>The sum of the weights in the configuration for all that was found; higher is worse, 0 says nothing.</dd>
+<dt>mss</dt><dd>The payload of a full segment on this path, in bytes.</dd>
+<dt>EHLO name</dt><dd>What the client called itself. Nobody has checked it.</dd>
+</dl>
+<h3>In the pictures</h3>
 )";
 
-std::string escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        // Control characters are not allowed in HTML; other bytes pass (a name may be UTF-8).
-        out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-    }
-  }
-  return out;
-}
-
-std::string_view class_of(classifier::Pattern pattern) {
-  using classifier::Pattern;
-  switch (pattern) {
-    case Pattern::BotTemplate:
-    case Pattern::BotHeadersApart:
-      return "bad";
-    case Pattern::OfficialMta:
-    case Pattern::Relay:
-      return "good";
-    case Pattern::Mobile:
-    case Pattern::GarageServer:
-    case Pattern::LineWriter:
-    case Pattern::KilobyteBlocks:
-      return "odd";
-    case Pattern::Unobserved:
-    case Pattern::Indistinct:
-    case Pattern::Noisy:
-      return "soft";
-  }
-  return "soft";
-}
-
-// A bar of boxes from left to right; `kind` is the box's class, `title` what a pointer shows.
-struct Box {
-  std::uint64_t begin = 0;
-  std::uint64_t end = 0;
-  std::string_view kind;
-  std::string label;
-  std::string title;
-};
-
-class Picture {
+// The sections of messages until they are printed. A file without a name, gone with the program.
+class Spool {
  public:
-  explicit Picture(const Result& result) : trace_(result.trace), verdict_(result.verdict) {
-    total_ = segments_size(trace_);
+  struct Place {
+    long begin = 0;
+    std::size_t size = 0;
+  };
+
+  Spool() : file_(std::tmpfile()) {
+    if (!file_) fail("make a temporary file");
   }
 
-  std::string draw() {
-    if (total_ == 0) return {};
-    svg_ = fmt::format(
-        "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{} segments, {} writes\">\n", kWidth,
-        kHeight, trace_.segments.size(), verdict_.writes.size());
-    bar(segments(), kSegmentTop);
-    bar(writes(), kWriteTop);
-    holes();
-    landmarks();
-    return svg_ + "</svg>\n";
+  Place add(std::string_view text) {
+    const Place place{size_, text.size()};
+    if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size()) fail("write to it");
+    size_ += static_cast<long>(text.size());
+    return place;
+  }
+
+  std::string take(const Place& place) {
+    std::string text(place.size, '\0');
+    if (std::fseek(file_.get(), place.begin, SEEK_SET) != 0 ||
+        std::fread(text.data(), 1, text.size(), file_.get()) != text.size()) {
+      fail("read it back");
+    }
+    return text;
   }
 
  private:
-  double x(std::uint64_t offset) const {
-    return static_cast<double>(std::min(offset, total_)) * kWidth / static_cast<double>(total_);
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+
+  [[noreturn]] static void fail(const char* what) {
+    throw std::system_error(errno, std::generic_category(),
+                            fmt::format("keep the page's messages in a temporary file: {}", what));
   }
 
-  std::vector<Box> segments() const {
-    std::vector<Box> boxes;
-    std::uint64_t at = 0;
-    for (const auto& segment : trace_.segments) {
-      const std::string_view kind = segment.resent          ? "resent"
-                                    : segment.late          ? "late"
-                                    : boxes.size() % 2 == 0 ? "s"
-                                                            : "s2";
-      std::string title = fmt::format("segment {}: {} bytes", boxes.size() + 1, segment.size);
-      if (segment.before != 0) title += fmt::format(", {} before", segment.before);
-      if (segment.after != 0) title += fmt::format(", {} behind", segment.after);
-      if (segment.push) title += ", PSH";
-      if (segment.resent) title += ", sent again";
-      if (segment.late) title += ", late";
-      if (segment.gap_us != 0) title += fmt::format(", after {} us", segment.gap_us);
-      boxes.push_back({at, at + segment.size, kind, fmt::format("{}", segment.size), title});
-      at += segment.size;
-    }
-    return boxes;
-  }
-
-  std::vector<Box> writes() const {
-    std::vector<Box> boxes;
-    std::uint64_t at = 0;
-    for (const std::uint64_t end : write_ends(trace_, verdict_)) {
-      const std::uint32_t size = verdict_.writes[boxes.size()];
-      boxes.push_back({at, end, boxes.size() % 2 == 0 ? "w" : "w2", fmt::format("{}", size),
-                       fmt::format("write {}: {} bytes", boxes.size() + 1, size)});
-      at = end;
-    }
-    return boxes;
-  }
-
-  // Neighbours too narrow to see become one box, so that a picture's size is bounded by its width.
-  void bar(const std::vector<Box>& boxes, double top) {
-    for (std::size_t i = 0; i < boxes.size();) {
-      const Box& first = boxes[i];
-      std::size_t last = i;
-      while (last + 1 < boxes.size() && x(boxes[last].end) - x(first.begin) < kNarrow) ++last;
-      const double left = x(first.begin);
-      const double width = std::max(0.4, x(boxes[last].end) - left);
-      const std::string title =
-          last == i ? first.title
-                    : fmt::format("{} in {} bytes", last - i + 1, boxes[last].end - first.begin);
-      svg_ += fmt::format(
-          "<rect class=\"{}\" x=\"{:.1f}\" y=\"{}\" width=\"{:.1f}\" "
-          "height=\"{}\"><title>{}</title></rect>",
-          first.kind, left, top, width, kBar, title);
-      if (last == i && width > kCharacter * static_cast<double>(first.label.size()) + 4) {
-        svg_ += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                            left + width / 2, top + kBar / 2 + 4, first.label);
-      }
-      svg_ += '\n';
-      i = last + 1;
-    }
-  }
-
-  void holes() {
-    std::uint64_t at = 0;
-    for (const auto& segment : trace_.segments) {
-      if (segment.hole) {
-        svg_ += fmt::format(
-            "<line class=\"hole\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\"><title>bytes "
-            "that were not captured</title></line>\n",
-            x(at), kSegmentTop, kSegmentTop + kBar);
-      }
-      at += segment.size;
-    }
-  }
-
-  void mark(std::uint64_t offset, std::string_view label, double y) {
-    if (offset == 0 || offset > total_) return;
-    const double at = x(offset);
-    const bool right = at > kWidth * 0.8;
-    svg_ += fmt::format(
-        "<line class=\"mark\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"12\" y2=\"84\"/><text "
-        "class=\"marks\" "
-        "x=\"{1:.1f}\" y=\"{2}\"{3}>{4}</text>\n",
-        at, right ? at - 3 : at + 3, y, right ? " text-anchor=\"end\"" : "", label);
-  }
-
-  void landmarks() {
-    const auto& marks = trace_.landmarks;
-    mark(marks.first_line_end, "first line", 11);
-    mark(marks.header_end, "header", 96);
-    if (marks.terminator != 0 && total_ > marks.terminator) {
-      mark(total_ - marks.terminator, "dot", 11);
-    }
-  }
-
-  const classifier::Trace& trace_;
-  const classifier::Verdict& verdict_;
-  std::uint64_t total_ = 0;
-  std::string svg_;
+  std::unique_ptr<std::FILE, Close> file_;
+  long size_ = 0;
 };
+
+// What the overview shows of a message, and what it is sorted by.
+struct Row {
+  std::uint64_t number = 0;
+  std::uint64_t time_ns = 0;
+  net::Endpoint client;
+  std::string from;  // whose messages stand together: the client's address, else the file
+  std::string helo;
+  classifier::Pattern pattern = classifier::Pattern::Unobserved;
+  double confidence = 0;
+  double score = 0;
+  std::string picture;
+  Spool::Place section;
+};
+
+bool comes_first(const Row& a, const Row& b, SortBy sort) {
+  switch (sort) {
+    case SortBy::Capture:
+      return a.number < b.number;
+    case SortBy::Time:
+      return a.time_ns < b.time_ns;
+    case SortBy::Score:
+      return a.score > b.score;
+    case SortBy::Pattern:
+      return classifier::name(a.pattern) < classifier::name(b.pattern);
+    case SortBy::Client:
+      return std::tie(a.from, a.client) < std::tie(b.from, b.client);
+  }
+  return false;
+}
+
+std::string_view sorted_by(SortBy sort) {
+  switch (sort) {
+    case SortBy::Capture:
+      return "in the order in which they ended";
+    case SortBy::Time:
+      return "by time";
+    case SortBy::Score:
+      return "by score, the highest first";
+    case SortBy::Pattern:
+      return "by pattern";
+    case SortBy::Client:
+      return "by client";
+  }
+  return "";
+}
+
+// A name that somebody chose must not change the direction of what stands beside it.
+std::string foreign(std::string_view text) {
+  return fmt::format("<bdi>{}</bdi>", escape(text));
+}
+
+// A time may go into two lines, date and hour, and no more.
+std::string breakable(std::string_view time) {
+  const std::size_t hour = time.find('T');
+  return fmt::format("<span class=\"whole\">{}</span><wbr><span class=\"whole\">{}</span>",
+                     time.substr(0, hour), time.substr(hour));
+}
+
+std::string named(classifier::Pattern pattern) {
+  return fmt::format("<span class=\"{} whole\">{}</span>", class_of(pattern),
+                     classifier::name(pattern));
+}
+
+std::string facts(const Result& result) {
+  const auto& verdict = result.verdict;
+  std::string text = "<dl class=\"facts\">";
+  const auto item = [&](std::string_view key, std::string_view value) {
+    text += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>", key, foreign(value));
+  };
+  item("file", result.file);
+  item("message", fmt::format("{} of its session", result.message));
+  if (result.client.port() != 0) item("from", result.client.print());
+  if (result.server.port() != 0) item("to", result.server.print());
+  if (!result.helo.empty()) item("EHLO name", result.helo);
+  item("writer", classifier::name(verdict.writer));
+  if (verdict.block != 0) item("block", fmt::format("{}", verdict.block));
+  item("path", classifier::name(verdict.path));
+  if (verdict.mss != 0) item("mss", fmt::format("{}", verdict.mss));
+  item("confidence", fmt::format("{:.2f}", verdict.confidence));
+  item("score", fmt::format("{:+.1f}", verdict.score));
+  if (verdict.would != classifier::Action::None) item("would", classifier::name(verdict.would));
+  item("gait", verdict.gait);
+  item("bytes", fmt::format("{}", result.trace.size));
+  if (result.trace.tls) item("tls", "yes");
+  if (result.trace.transfer == classifier::Transfer::Bdat) item("transfer", "BDAT");
+  return text + "</dl>\n";
+}
+
+std::string section(const Result& result) {
+  std::string text = fmt::format(
+      "<section class=\"message\" id=\"m{0}\"><h3>Message {0}: {1}</h3>\n<p>{2}{3}{4}: {5}</p>\n",
+      result.number, named(result.verdict.pattern),
+      result.time_ns == 0 ? "" : print_time(result.time_ns) + ", ",
+      fmt::format("{} bytes", result.trace.size), result.trace.tls ? ", under TLS" : "",
+      in_words(result.verdict.pattern));
+  text += facts(result);
+  text += picture(result.trace, result.verdict);
+  if (!result.trace.segments.empty()) {
+    text += fmt::format("<p class=\"soft\">segments {}</p>\n",
+                        escape(classifier::print_sizes(result.trace, kRuns)));
+  }
+  text += "<ul>";
+  for (auto&& reason : result.verdict.reasons) text += fmt::format("<li>{}</li>", escape(reason));
+  text += "</ul>\n";
+  return text +
+         fmt::format("<details><summary>trace</summary><code>{}</code></details></section>\n",
+                     escape(classifier::print(result.trace)));
+}
 
 class HtmlReport final : public Report {
  public:
-  explicit HtmlReport(std::FILE* out) : out_(out) {}
-
-  void begin() override { print(kHead); }
+  HtmlReport(std::FILE* out, SortBy sort) : out_(out), sort_(sort) {}
 
   void message(const Result& result) override {
-    const auto& verdict = result.verdict;
-    ++patterns_[verdict.pattern];
-    print(fmt::format("<section><h2>{}, message {}: <span class=\"{}\">{}</span></h2>\n<dl>",
-                      escape(result.file), result.message, class_of(verdict.pattern),
-                      classifier::name(verdict.pattern)));
-    const auto item = [&](std::string_view key, const std::string& value) {
-      print(fmt::format("<div><dt>{}</dt><dd>{}</dd></div>", key, escape(value)));
-    };
-    if (result.client.port() != 0) {
-      item("from", result.client.print());
-      item("to", result.server.print());
-    }
-    item("writer", std::string(classifier::name(verdict.writer)));
-    if (verdict.block != 0) item("block", fmt::format("{}", verdict.block));
-    item("path", std::string(classifier::name(verdict.path)));
-    if (verdict.mss != 0) item("mss", fmt::format("{}", verdict.mss));
-    item("confidence", fmt::format("{:.2f}", verdict.confidence));
-    item("score", fmt::format("{:+.1f}", verdict.score));
-    if (verdict.would != classifier::Action::None) {
-      item("would", std::string(classifier::name(verdict.would)));
-    }
-    item("gait", verdict.gait);
-    item("bytes", fmt::format("{}", result.trace.size));
-    if (result.trace.tls) item("tls", "yes");
-    if (result.trace.transfer == classifier::Transfer::Bdat) item("transfer", "BDAT");
-    print("</dl>\n");
-    print(Picture(result).draw());
-    if (!result.trace.segments.empty()) {
-      print(fmt::format("<p class=\"soft\">segments {}</p>\n",
-                        escape(classifier::print_sizes(result.trace, kRuns))));
-    }
-    print("<ul>");
-    for (auto&& reason : verdict.reasons) print(fmt::format("<li>{}</li>", escape(reason)));
-    print("</ul>\n");
-    print(fmt::format(
-        "<details><summary class=\"soft\">trace</summary><code>{}</code></details></section>\n",
-        escape(classifier::print(result.trace))));
+    ++patterns_[result.verdict.pattern];
+    if (++messages_ > kMaxMessages) return;
+    rows_.push_back(
+        {.number = result.number,
+         .time_ns = result.time_ns,
+         .client = result.client,
+         .from = result.client.port() != 0 ? result.client.print_address() : result.file,
+         .helo = result.helo,
+         .pattern = result.verdict.pattern,
+         .confidence = result.verdict.confidence,
+         .score = result.verdict.score,
+         .picture = mini_picture(result.trace, result.verdict),
+         .section = sections_.add(section(result))});
   }
 
   void end() override {
-    print("<section><h2>Patterns</h2><table>");
-    for (const auto& [pattern, count] : patterns_) {
-      print(fmt::format("<tr><td>{}</td><td>{}</td></tr>", classifier::name(pattern), count));
+    print(page_begin("segmilter classify"));
+    print("<h1>How these messages were sent</h1>\n");
+    patterns();
+    if (!rows_.empty()) {
+      overview();
+      groups();
     }
-    if (patterns_.empty()) print("<tr><td>no messages</td></tr>");
-    print("</table></section>\n</body></html>\n");
+    print(kTerms);
+    print(picture_legend());
+    print(kPageEnd);
   }
 
  private:
-  void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), out_); }
+  void print(std::string_view text) { fmt::print(out_, "{}", text); }
+
+  void patterns() {
+    print(fmt::format("<p>{} message{}. <a href=\"#terms\">What the words mean</a></p>\n",
+                      messages_, messages_ == 1 ? "" : "s"));
+    if (patterns_.empty()) return;
+    print(
+        "<table><caption>Patterns</caption><thead><tr><th scope=\"col\">pattern</th><th "
+        "scope=\"col\" class=\"number\">messages</th><th scope=\"col\">in words</th></tr></thead>"
+        "<tbody>\n");
+    for (const auto& [pattern, count] : patterns_) {
+      print(
+          fmt::format("<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td>{}</td></tr>\n",
+                      named(pattern), count, in_words(pattern)));
+    }
+    print("</tbody></table>\n");
+    if (messages_ <= kMaxMessages) return;
+    print(
+        fmt::format("<p>The first {} of {} messages are on this page. <code>--format jsonl</code> "
+                    "prints all.</p>\n",
+                    kMaxMessages, messages_));
+  }
+
+  void overview() {
+    std::vector<const Row*> order;
+    for (const Row& row : rows_) order.push_back(&row);
+    std::stable_sort(order.begin(), order.end(),
+                     [this](const Row* a, const Row* b) { return comes_first(*a, *b, sort_); });
+    print(fmt::format(
+        "<h2 id=\"overview\">Overview</h2>\n<table class=\"wraps\" "
+        "role=\"table\"><caption>Messages, "
+        "{}; <code>--sort</code> chooses another order</caption>\n<thead role=\"rowgroup\"><tr "
+        "role=\"row\">",
+        sorted_by(sort_)));
+    for (const char* name :
+         {"message", "time", "client", "EHLO name", "pattern", "score", "segments and writes"}) {
+      print(fmt::format("<th role=\"columnheader\" scope=\"col\">{}</th>", name));
+    }
+    print("</tr></thead><tbody role=\"rowgroup\">\n");
+    for (const Row* row : order) overview_row(*row);
+    print("</tbody></table>\n");
+  }
+
+  void overview_row(const Row& row) {
+    const auto cell = [&](std::string_view name, std::string_view content) {
+      print(fmt::format("<td role=\"cell\" data-name=\"{}\">{}</td>", name, content));
+    };
+    print(
+        fmt::format("<tr role=\"row\"><th role=\"rowheader\" scope=\"row\"><a "
+                    "class=\"whole\" href=\"#m{0}\">message {0}</a></th>",
+                    row.number));
+    cell("time", row.time_ns == 0 ? "not known" : breakable(print_time(row.time_ns)));
+    cell("client", row.client.port() == 0 ? "not known" : foreign(row.client.print()));
+    cell("EHLO name", row.helo.empty() ? "not known" : foreign(row.helo));
+    cell("pattern", fmt::format("{}: {}; confidence {:.2f}", named(row.pattern),
+                                in_words(row.pattern), row.confidence));
+    cell("score", fmt::format("{:+.1f}", row.score));
+    print(fmt::format("<td role=\"cell\">{}</td></tr>\n", row.picture));
+  }
+
+  // By client, in the order in which each was first seen.
+  void groups() {
+    std::map<std::string_view, std::vector<const Row*>> by_client;
+    std::vector<std::string_view> order;
+    for (const Row& row : rows_) {
+      auto& group = by_client[row.from];
+      if (group.empty()) order.push_back(row.from);
+      group.push_back(&row);
+    }
+    for (const std::string_view from : order) {
+      const auto& group = by_client[from];
+      const bool known = group.front()->client.port() != 0;
+      print(fmt::format("<h2>{} {}: {} message{}</h2>\n", known ? "Client" : "Traces of",
+                        foreign(from), group.size(), group.size() == 1 ? "" : "s"));
+      for (const Row* row : group) print(sections_.take(row->section));
+    }
+  }
 
   std::FILE* out_;
+  const SortBy sort_;
+  Spool sections_;
+  std::vector<Row> rows_;
+  std::uint64_t messages_ = 0;
   std::map<classifier::Pattern, std::uint64_t> patterns_;
 };
 
 }  // namespace
 
-std::unique_ptr<Report> html_report(std::FILE* out) {
-  return std::make_unique<HtmlReport>(out);
+std::unique_ptr<Report> html_report(std::FILE* out, SortBy sort) {
+  return std::make_unique<HtmlReport>(out, sort);
 }
 
 }  // namespace offline

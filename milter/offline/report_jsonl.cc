@@ -9,6 +9,7 @@
 
 #include "classifier/trace_text.h"
 #include "milter/offline/report.h"
+#include "milter/offline/rfc3339.h"
 
 namespace offline {
 namespace {
@@ -34,9 +35,13 @@ ordered_json to_json(const Result& result) {
   std::vector<std::string> reasons;
   for (auto&& reason : verdict.reasons) reasons.emplace_back(reason);
   return {{"file", result.file},
+          {"number", result.number},
           {"client", endpoint(result.client)},
           {"server", endpoint(result.server)},
+          {"helo", result.helo.empty() ? ordered_json(nullptr) : ordered_json(result.helo)},
           {"message", result.message},
+          {"time",
+           result.time_ns == 0 ? ordered_json(nullptr) : ordered_json(print_time(result.time_ns))},
           {"pattern", classifier::name(verdict.pattern)},
           {"writer", classifier::name(verdict.writer)},
           {"path", classifier::name(verdict.path)},

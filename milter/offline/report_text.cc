@@ -10,6 +10,7 @@
 
 #include "classifier/trace_text.h"
 #include "milter/offline/report.h"
+#include "milter/offline/rfc3339.h"
 #include "milter/offline/strip.h"
 
 namespace offline {
@@ -37,6 +38,15 @@ std::string printable(std::string_view text) {
     }
   }
   return out;
+}
+
+// What a client has said has to be plain ASCII: among other bytes are control characters too.
+std::string ascii(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    out += c < 0 ? fmt::format("\\x{:02x}", static_cast<unsigned char>(c)) : std::string(1, c);
+  }
+  return printable(out);
 }
 
 std::string_view colour_of(classifier::Pattern pattern) {
@@ -72,7 +82,7 @@ class TextReport final : public Report {
       fmt::print(
           out_, "{}\n",
           paint(kDim,
-                fmt::format("  {:>3}  {:<17} {:<15} {:<11} {:>5} {:>4} {:>6}  {:<9} {}", "msg",
+                fmt::format("  {:>3}  {:<17} {:<15} {:<11} {:>5} {:>4} {:>6}  {:<9} {}", "no",
                             "pattern", "writer", "path", "mss", "conf", "score", "bytes", "who")));
     }
     ++count_;
@@ -104,14 +114,16 @@ class TextReport final : public Report {
     std::string writer(classifier::name(verdict.writer));
     if (verdict.block != 0) writer += fmt::format(" {}", verdict.block);
     std::string who;
-    if (result.client.port() != 0) {
-      who = fmt::format("{} > {}", result.client.print(), result.server.print());
-    }
-    if (verdict.gait != "unknown") who += fmt::format("  {}", printable(verdict.gait));
+    const auto add = [&](const std::string& text) { who += (who.empty() ? "" : "  ") + text; };
+    if (result.time_ns != 0) add(print_time(result.time_ns));
+    if (result.client.port() != 0) add(result.client.print());
+    if (result.server.port() != 0) who += " > " + result.server.print();
+    if (!result.helo.empty()) add("helo=" + ascii(result.helo));
+    if (verdict.gait != "unknown") add("gait=" + printable(verdict.gait));
     const std::string pattern = fmt::format("{:<17}", classifier::name(verdict.pattern));
     const std::string mss = verdict.mss == 0 ? "-" : fmt::format("{}", verdict.mss);
     fmt::print(out_, "  {:>3}  {} {:<15} {:<11} {:>5} {:>4.2f} {:>+6.1f}  {:<9} {}\n",
-               result.message, paint(colour_of(verdict.pattern), pattern), writer,
+               result.number, paint(colour_of(verdict.pattern), pattern), writer,
                classifier::name(verdict.path), mss, verdict.confidence, verdict.score,
                result.trace.size, who);
   }

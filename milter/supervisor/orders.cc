@@ -3,7 +3,6 @@
 #include <csignal>
 #include <utility>
 
-#include "milter/config/load.h"
 #include "milter/log/log.h"
 #include "milter/supervisor/control.h"
 
@@ -13,8 +12,7 @@ Orders::Orders(event_base* base, int control_fd, std::string config_file,
                std::shared_ptr<const config::Config> running, Listener& listener)
     : base_(base),
       control_fd_(control_fd),
-      config_file_(std::move(config_file)),
-      running_(std::move(running)),
+      running_(*running, std::move(config_file), config::Secrets::Leave),
       listener_(listener) {
   const auto drain = [](evutil_socket_t, short, void* self) {
     static_cast<Orders*>(self)->listener_.drain();
@@ -60,7 +58,7 @@ void Orders::on_control() {
   if (!message) return;
   switch (message->kind) {
     case Kind::Reload:
-      reload(message->text);
+      if (running_.reload(message->text)) listener_.reloaded(running_.share());
       break;
     case Kind::Gone:
       event_del(events_.back().get());  // its end of file would come again and again
@@ -92,24 +90,7 @@ void Orders::on_control() {
 }
 
 void Orders::on_hup() {
-  try {
-    reload(config::read_file(config_file_));
-  } catch (const config::ConfigError& error) {
-    logging::error(std::string("reload refused, the old configuration stays: ") + error.what());
-  }
-}
-
-void Orders::reload(const std::string& text) {
-  try {
-    auto loaded = std::make_shared<const config::Config>(config::parse(text, config_file_));
-    for (const auto& key : config::needs_restart(*running_, *loaded)) {
-      logging::warning(key + " has changed: it takes effect at the next start");
-    }
-    running_ = loaded;
-    listener_.reloaded(std::move(loaded));
-  } catch (const config::ConfigError& error) {
-    logging::error(std::string("reload refused, the old configuration stays: ") + error.what());
-  }
+  if (running_.reload_file()) listener_.reloaded(running_.share());
 }
 
 }  // namespace supervisor

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "milter/config/config.h"
 #include "milter/net/event.h"
 #include "milter/net/fd.h"
+#include "milter/supervisor/running_config.h"
 
 namespace supervisor {
 
@@ -22,7 +22,7 @@ class Orders {
     virtual void drain() = 0;
     // Whether all parts of the process go on; else the supervisor's question is not answered.
     virtual bool alive() { return true; }
-    // A configuration that was read without an error; what needs a restart has been warned of.
+    // What the process runs with from here on; settings that need a restart are as they were.
     virtual void reloaded(std::shared_ptr<const config::Config> config) { (void)config; }
     // The supervisor is gone; drain() follows.
     virtual void abandoned() {}
@@ -50,12 +50,10 @@ class Orders {
   static void sealed(void* self);
   void on_control();
   void on_hup();
-  void reload(const std::string& text);
 
   event_base* base_;
   const int control_fd_;
-  const std::string config_file_;
-  std::shared_ptr<const config::Config> running_;
+  RunningConfig running_;
   Listener& listener_;
   std::vector<net::Event> events_;  // the control line's is the last
   bool handed_over_ = false;

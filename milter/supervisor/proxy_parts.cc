@@ -9,12 +9,15 @@
 
 #include "milter/log/log.h"
 #include "milter/net/server_socket.h"
+#include "milter/supervisor/next_step.h"
 #include "milter/supervisor/setup_error.h"
 
 namespace supervisor {
 namespace {
 
 using Filters = std::vector<std::unique_ptr<capture::KernelFilter>>;
+
+constexpr std::string_view kFilterRights = "CAP_BPF CAP_NET_ADMIN";
 
 // The workers' listeners share their address (SO_REUSEPORT), and by the same rule would share it
 // with a second segmilter: each would get some of the clients and nobody would know why. A socket
@@ -47,13 +50,34 @@ std::vector<net::Endpoint> bindable(const std::vector<net::Endpoint>& wanted) {
   return found;
 }
 
+// The one of `wanted` that somebody has; the first one where that cannot be told.
+const net::Endpoint& taken(const std::vector<net::Endpoint>& wanted) {
+  for (const auto& address : wanted) {
+    try {
+      refuse_taken(address);
+    } catch (const std::system_error& error) {
+      if (error.code() == std::errc::address_in_use) return address;
+    }
+  }
+  return wanted.front();
+}
+
+std::string next_step(const std::error_code& error, const config::Proxy& config) {
+  if (error == std::errc::address_in_use) {
+    return next_step_taken(taken(config.listen), "proxy.listen");
+  }
+  if (!is_forbidden(error)) return "";
+  return next_step_rights(config.tproxy_ports.empty() ? "CAP_NET_BIND_SERVICE"
+                                                      : "CAP_NET_BIND_SERVICE CAP_NET_ADMIN");
+}
+
 std::vector<std::vector<net::Fd>> open_listeners(config::Proxy config) {
   try {
     config.listen = bindable(config.listen);
     return proxy::open_listeners(config);
   } catch (const std::system_error& error) {
-    const bool forbidden = error.code() == std::errc::permission_denied;
-    throw SetupError(forbidden ? EX_NOPERM : EX_UNAVAILABLE, error.what());
+    throw SetupError(is_forbidden(error.code()) ? EX_NOPERM : EX_UNAVAILABLE,
+                     error.what() + next_step(error.code(), config));
   }
 }
 
@@ -85,12 +109,13 @@ Filters try_filters(const std::vector<std::vector<net::Fd>>& workers,
     return load_filters(workers, config.ring_bytes);
   } catch (const std::exception& error) {
     if (config.method == Method::Kernel) {
-      throw SetupError(EX_UNAVAILABLE, fmt::format("capture.method \"kernel\": {}", error.what()));
+      throw SetupError(EX_UNAVAILABLE, fmt::format("capture.method \"kernel\": {}{}", error.what(),
+                                                   next_step_rights(kFilterRights)));
     }
     detach(workers);
     logging::warning(
-        fmt::format("capture: no kernel filter, segments are inferred from reads (via=read): {}",
-                    error.what()));
+        fmt::format("capture: no kernel filter, segments are inferred from reads (via=read): {}{}",
+                    error.what(), next_step_rights(kFilterRights)));
     return {};
   }
 }

@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <vector>
 
 #include "milter/log/log.h"
@@ -24,7 +25,9 @@ namespace {
 gid_t find_group(const std::string& name, std::string_view key) {
   const group* found = getgrnam(name.c_str());
   if (found == nullptr) {
-    throw SetupError(EX_CONFIG, fmt::format("{}: there is no group \"{}\"", key, name));
+    throw SetupError(EX_CONFIG, fmt::format("{}: there is no group \"{}\" (`addgroup --system {}` "
+                                            "makes one, or name another)",
+                                            key, name, name));
   }
   return found->gr_gid;
 }
@@ -40,7 +43,14 @@ void make_folder(const std::string& folder, mode_t mode, uid_t uid, gid_t gid) {
   if (folder.empty()) return;
   if (mkdir(folder.c_str(), 0700) < 0) {
     if (errno == EEXIST) return;
-    net::check(-1, "create the folder " + folder);
+    const int error = errno;
+    const auto parent = folder_of(folder);
+    throw SetupError(
+        EX_OSERR, fmt::format("create the folder {}: {}{}", folder, std::strerror(error),
+                              error == ENOENT ? fmt::format(" (make {} first; in Postfix's queue "
+                                                            "directory: is Postfix installed?)",
+                                                            parent)
+                                              : ""));
   }
   const std::string attempt = "hand over the folder " + folder;
   const net::Fd fd(
@@ -110,8 +120,8 @@ Account find_account(const config::Config& config) {
   const passwd* found = getpwnam(user.c_str());
   if (found == nullptr) {
     throw SetupError(EX_CONFIG,
-                     fmt::format("general.user: there is no user \"{0}\" (systemd-sysusers "
-                                 "or `adduser --system --group {0}` makes one)",
+                     fmt::format("general.user: there is no user \"{0}\" (`systemd-sysusers` makes "
+                                 "segmilter's, `adduser --system --group {0}` any other)",
                                  user));
   }
   Account account{found->pw_uid, found->pw_gid, found->pw_gid};

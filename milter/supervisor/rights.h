@@ -16,7 +16,7 @@ struct Account {
 Account find_account(const config::Config& config);
 
 // Makes the folder of each unix socket, if it is not there, for the account. What is there stays as
-// it is. Throws std::system_error.
+// it is. Throws SetupError or std::system_error.
 void prepare_folders(const config::Config& config, const Account& account);
 
 // As root: becomes general.user (with the group of the milter socket as a supplementary one, so

@@ -7,6 +7,7 @@
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -20,9 +21,12 @@
 #include "milter/filter/socket.h"
 #include "milter/log/log.h"
 #include "milter/proxy/proxy.h"
+#include "milter/supervisor/check_sockets.h"
 #include "milter/supervisor/child.h"
+#include "milter/supervisor/next_step.h"
 #include "milter/supervisor/proxy_parts.h"
 #include "milter/supervisor/rights.h"
+#include "milter/supervisor/running_config.h"
 #include "milter/supervisor/seccomp.h"
 #include "milter/supervisor/setup_error.h"
 #include "milter/supervisor/upgrade.h"
@@ -84,39 +88,25 @@ std::unique_ptr<capture::WireTap> open_tap(const config::Config& config) {
                                    .ring_bytes = config.capture.ring_bytes,
                                    .max_flows = config.wire.max_sessions});
   } catch (const std::exception& error) {
-    throw SetupError(EX_UNAVAILABLE, fmt::format("wire.ports: {}", error.what()));
+    const auto rights = next_step_rights("CAP_NET_RAW CAP_BPF CAP_PERFMON CAP_NET_ADMIN");
+    throw SetupError(rights.empty() ? EX_UNAVAILABLE : EX_NOPERM,
+                     fmt::format("wire.ports: {}{}", error.what(), rights));
   }
 }
 
-// Mail is worth more than its counts: without the address it goes on.
+// The metrics page is optional: if its address cannot be bound, mail goes on without it.
 std::vector<net::Fd> open_desk(const config::Desk& config) {
   try {
     return desk::open_listeners(config);
   } catch (const std::system_error& error) {
-    logging::error(fmt::format("no metrics until the next start: {}", error.what()));
+    std::string next;
+    if (error.code() == std::errc::address_in_use) {
+      next = next_step_taken(config.listen.front(), "desk.listen");
+    } else if (is_forbidden(error.code())) {
+      next = next_step_rights("CAP_NET_BIND_SERVICE");
+    }
+    logging::error(fmt::format("no metrics until the next start: {}{}", error.what(), next));
     return {};
-  }
-}
-
-bool observes(const config::Config& config) {
-  return !config.proxy.listen.empty() || !config.wire.ports.empty();
-}
-
-// Where another segmilter answers on a socket of ours, this one is not to begin: looked at before
-// anything is bound. `observer`, `filter`: what is to be started.
-void refuse_second(const config::Config& config, bool observer, bool filter) {
-  try {
-    const auto& socket = config.evidence.socket;
-    if (observer) net::check_unclaimed(socket, "evidence.socket: " + socket);
-    const auto milter = filter::parse_socket(config.filter.socket).path;
-    if (filter && !milter.empty()) net::check_unclaimed(milter, "filter.socket: " + milter);
-  } catch (const std::system_error& error) {
-    const bool taken = error.code() == std::errc::address_in_use;
-    throw SetupError(
-        EX_UNAVAILABLE,
-        error.what() + std::string(taken ? " (another segmilter runs: stop it, or give "
-                                           "this one sockets of its own)"
-                                         : ""));
   }
 }
 
@@ -130,15 +120,17 @@ class Supervisor {
  public:
   // `running`: by value, so that a child that forgets its keys has no other copy of them.
   Supervisor(config::Config running, std::string file)
-      : config_(std::move(running)), file_(std::move(file)), signals_(open_signals()) {
-    const auto& config = config_;
+      : config_(std::move(running), file, config::Secrets::Read),
+        file_(std::move(file)),
+        signals_(open_signals()) {
+    const auto& config = *config_;
     counts_->supervisor.began = time(nullptr);
     const auto handover = take_handover();
     if (handover) {
       leftovers_ = handover->children;
       parts_ = std::make_unique<ProxyParts>(config, *handover);
     } else {
-      refuse_second(config, observes(config), true);
+      check_sockets(config, config::observes(config), true);
       if (!config.proxy.listen.empty()) parts_ = std::make_unique<ProxyParts>(config);
     }
     if (!config.wire.ports.empty()) tap_ = open_tap(config);
@@ -183,18 +175,18 @@ class Supervisor {
   std::function<int(int)> proxy_body() {
     return [this](int control_fd) {
       desk_.clear();
-      config::forget_secrets(config_);
-      logging::open(config_.log, "proxy");
-      return proxy::run(config_, file_, parts_->inputs(), counts_->proxy, control_fd);
+      config_.forget_secrets();
+      logging::open(config_->log, "proxy");
+      return proxy::run(*config_, file_, parts_->inputs(), counts_->proxy, control_fd);
     };
   }
 
   std::function<int(int)> wire_body() {
     return [this](int control_fd) {
       desk_.clear();
-      config::forget_secrets(config_);
-      logging::open(config_.log, "wire");
-      return wire::run(config_, file_, *tap_, counts_->wire, control_fd);
+      config_.forget_secrets();
+      logging::open(config_->log, "wire");
+      return wire::run(*config_, file_, *tap_, counts_->wire, control_fd);
     };
   }
 
@@ -203,8 +195,8 @@ class Supervisor {
       desk_.clear();
       parts_.reset();
       tap_.reset();
-      logging::open(config_.log, "filter");
-      return filter::run(config_, file_, counts_->filter, control_fd);
+      logging::open(config_->log, "filter");
+      return filter::run(*config_, file_, counts_->filter, control_fd);
     };
   }
 
@@ -212,9 +204,9 @@ class Supervisor {
     return [this](int control_fd) {
       parts_.reset();
       tap_.reset();
-      config::forget_secrets(config_);
-      logging::open(config_.log, "desk");
-      return desk::run(config_, file_, desk_, *counts_, control_fd);
+      config_.forget_secrets();
+      logging::open(config_->log, "desk");
+      return desk::run(*config_, file_, desk_, *counts_, control_fd);
     };
   }
 
@@ -285,14 +277,14 @@ class Supervisor {
   void renew_socket(Child& child) {
     const bool filter = child.name() == kFilter;
     const auto path =
-        filter ? filter::parse_socket(config_.filter.socket).path : config_.evidence.socket;
+        filter ? filter::parse_socket(config_->filter.socket).path : config_->evidence.socket;
     const std::string setting = filter ? "filter.socket" : "evidence.socket";
     try {
-      auto socket = filter ? net::listen_unix(path, config_.filter.socket_mode,
+      auto socket = filter ? net::listen_unix(path, config_->filter.socket_mode,
                                               filter::kMilterBacklog, "bind it anew")
-                           : net::listen_unix(path, config_.evidence.socket_mode,
+                           : net::listen_unix(path, config_->evidence.socket_mode,
                                               evidence::Server::kBacklog, "bind it anew");
-      if (filter) filter::give_to_group(path, config_.filter.socket_group);
+      if (filter) filter::give_to_group(path, config_->filter.socket_group);
       if (!child.send({ControlMessage::Kind::Socket, {}, std::move(socket)})) return;
       logging::warning(
           fmt::format("{}: {} was removed or replaced; it is bound anew", setting, path));
@@ -332,7 +324,7 @@ class Supervisor {
     }
     state_ = State::Serving;
     const auto what =
-        describe(config_, parts_ ? parts_->addresses() : std::vector<net::Endpoint>());
+        describe(*config_, parts_ ? parts_->addresses() : std::vector<net::Endpoint>());
     logging::info("ready: " + what);
     notify("READY=1\nSTATUS=" + what);
   }
@@ -376,14 +368,11 @@ class Supervisor {
   void reload() {
     if (state_ == State::Draining) return;
     notify("RELOADING=1\n" + monotonic_usec());
-    try {
-      const auto text = config::read_file(file_);
-      config_ = config::reloaded(config_, config::parse(text, file_, config::Secrets::Read));
+    if (const auto text = config_.reload_file()) {
       logging::info(fmt::format("reload: {} is read and goes to the children", file_));
-      hand_out(text);
+      hand_out(*text);
       ++counts_->supervisor.reloads;
-    } catch (const config::ConfigError& error) {
-      logging::error(fmt::format("reload refused, the old configuration stays: {}", error.what()));
+    } else {
       ++counts_->supervisor.reloads_refused;
     }
     notify("READY=1");
@@ -404,7 +393,7 @@ class Supervisor {
     std::string why;
     if (state_ != State::Serving) why = "not all children are ready";
     if (why.empty() && !parts_) why = "only a proxy has sockets to hand over: restart instead";
-    if (why.empty()) why = why_no_upgrade(program, config_, file_);
+    if (why.empty()) why = why_no_upgrade(program, *config_, file_);
     if (!why.empty()) {
       logging::error(fmt::format("upgrade refused: {}", why));
       return;
@@ -470,7 +459,7 @@ class Supervisor {
     (void)child.send({ControlMessage::Kind::Drain, {}});
     const bool proxy = is_proxy(child);
     if (proxy) parts_->stop_listening();
-    const auto limit = config_.proxy.drain_timeout;
+    const auto limit = config_->proxy.drain_timeout;
     deadline_ = Clock::now() + (proxy ? limit : std::min(limit, kFilterDrain)) + kGrace;
   }
 
@@ -485,7 +474,7 @@ class Supervisor {
   bool is_desk(const Child& child) const {
     return !desk_.empty() && &child == children_.back().get();
   }
-  bool tproxy() const { return !config_.proxy.tproxy_ports.empty(); }
+  bool tproxy() const { return !config_->proxy.tproxy_ports.empty(); }
 
   void drain_further() {
     if (state_ != State::Draining) return;
@@ -500,7 +489,7 @@ class Supervisor {
     deadline_ = Clock::now() + kGrace;
   }
 
-  config::Config config_;  // what a child that is started now is given
+  RunningConfig config_;  // what a child that is started now is given
   const std::string file_;
   const desk::SharedCounts counts_ = desk::share_counts();
   net::Fd signals_;
@@ -524,6 +513,8 @@ class Supervisor {
   int code_ = EX_OK;
 };
 
+// One part alone may have another segmilter for the rest, so that what only holds for the whole is
+// left to run().
 void begin(const config::Config& config, std::string_view process) {
   logging::open(config.log, process);
   for (const auto& warning : config::warnings(config)) logging::warning(warning);
@@ -533,6 +524,8 @@ void begin(const config::Config& config, std::string_view process) {
 
 int run(config::Config config, const std::string& config_file) {
   begin(config, "supervisor");
+  const auto unobserved = config::why_unobserved(config);
+  if (!unobserved.empty()) logging::warning(unobserved);
   return Supervisor(std::move(config), config_file).run();
 }
 
@@ -543,7 +536,7 @@ int run_proxy(config::Config config, const std::string& config_file) {
   }
   config::forget_secrets(config);
   begin(config, "proxy");
-  refuse_second(config, true, false);
+  check_sockets(config, true, false);
   const ProxyParts parts(config);
   drop(config);
   proxy::Counters counters;
@@ -557,7 +550,7 @@ int run_wire(config::Config config, const std::string& config_file) {
   }
   config::forget_secrets(config);
   begin(config, "wire");
-  refuse_second(config, true, false);
+  check_sockets(config, true, false);
   const auto tap = open_tap(config);
   drop(config);
   wire::Counters counters;
@@ -566,7 +559,7 @@ int run_wire(config::Config config, const std::string& config_file) {
 
 int run_filter(const config::Config& config, const std::string& config_file) {
   begin(config, "filter");
-  refuse_second(config, false, true);
+  check_sockets(config, false, true);
   drop(config);
   filter::Counters counters;
   return filter::run(config, config_file, counters, -1);

@@ -13,6 +13,7 @@ namespace {
 
 using capture::WirePacket;
 using classifier::Reason;
+using classifier::Span;
 
 // Stands for a byte that was not passed: no line end, no dot, nothing a command has in front.
 constexpr char kFiller = 'x';
@@ -308,11 +309,42 @@ void Flow::give(Direction& direction, std::uint64_t begin, Piece&& piece) {
                 static_cast<std::size_t>(to - from));
   }
   direction.next = piece.end;
-  if (&direction == &client_ && client_.given.size() < kMostWaiting) {
-    client_.given.insert_or_assign(begin, std::move(piece));
+  if (&direction == &server_) {
+    observer_->server(bytes);
+  } else {
+    give_client(here, bytes, piece.known);
+    if (observer_ && client_.given.size() < kMostWaiting) {
+      client_.given.insert_or_assign(begin, std::move(piece));
+    }
   }
-  &direction == &client_ ? observer_->client(bytes) : observer_->server(bytes);
-  if (observer_->lost()) forget();
+  if (observer_ && observer_->lost()) forget();
+}
+
+// `bytes` of the client's stream from `begin` on, of which those of `known` were read.
+void Flow::give_client(std::uint64_t begin, std::span<const char> bytes,
+                       const std::vector<Known>& known) {
+  const std::uint64_t end = begin + bytes.size();
+  std::vector<Span> read;
+  for (const Known& some : known) {
+    const Span span{std::max(some.offset, begin), std::min(some.offset + some.bytes.size(), end)};
+    if (span.begin < span.end) read.push_back(span);
+  }
+  std::sort(read.begin(), read.end(), [](Span a, Span b) { return a.begin < b.begin; });
+  read.push_back({end, end});
+  std::uint64_t given = begin;
+  std::uint64_t read_to = begin;
+  const auto give_to = [&](std::uint64_t to) {
+    observer_->client(bytes.subspan(given - begin, to - given));
+    given = to;
+  };
+  for (const Span& span : read) {
+    if (span.begin > read_to) {
+      give_to(read_to);
+      if (span.begin - read_to > observer_->text_ahead()) return lose(Reason::Lost);
+    }
+    read_to = std::max(read_to, span.end);
+  }
+  give_to(end);
 }
 
 // The client's bytes up to `end` have come, and some were not passed: the ring was full. Under TLS

@@ -8,7 +8,8 @@
 // the tracker: a letter, and a line end where one was seen. So the tracker finds a message's end
 // (it ends a packet, or begins one) and never reads a word of it; its landmarks come from the
 // filter. Should an end lie where nobody looked, the server's answer to it is one that nobody asked
-// for: the session is lost, and no message is told of wrongly.
+// for: the session is lost, and no message is told of wrongly. Where a command is expected, a
+// filler may stand for the one that begins the next message: the session is lost there and then.
 //
 // Packets may be forged, and TCP refuses some that are not. Each packet says how far the server had
 // acknowledged the stream when it came. What was acknowledged by then is a copy. Two packets over
@@ -97,6 +98,8 @@ class Flow final : private classifier::Observer::Sink {
   static void take_notes(Direction& direction, std::uint64_t begin, Piece& piece);
   void give_waiting(Direction& direction);
   void give(Direction& direction, std::uint64_t begin, Piece&& piece);
+  void give_client(std::uint64_t begin, std::span<const char> bytes,
+                   const std::vector<Known>& known);
   void missed(std::uint64_t end);
   // Requires: an observer.
   bool behind() const;

@@ -41,6 +41,7 @@ class Said:
     size: int                          # of the text; 0: not shown
     exact: bool                        # whether that is claimed to be right to the byte
     segments: tuple[int, ...] | None   # None: not shown, or not all of them
+    ordinal: int                       # of the message whose evidence it is, in its session
     raw: str
 
 
@@ -60,7 +61,11 @@ def _whose(own: Sent, said: Said, others: list[Sent]) -> str:
     if not shared and said.segments == own.trail.segments:
         return "own"
     if not shared and not own.recut:
-        if any(said.segments == other.trail.segments for other in others):
+        alike = [other for other in others if said.segments == other.trail.segments]
+        # In a long row TCP may have cut this one anew, and by chance as another one was cut. Which message of a session is
+        # meant tells its number.
+        if any(other.trail.session != own.trail.session for other in alike) or \
+                (alike and said.ordinal != _ordinal(own, others)):
             return "WRONG"
         if own.trail.sealed and holds(own.trail.segments, said.segments):
             return "part"
@@ -70,6 +75,10 @@ def _whose(own: Sent, said: Said, others: list[Sent]) -> str:
     if shared:
         return "mixed"
     return "unclear" if any(fits(other, said) for other in others) else "own"
+
+
+def _ordinal(own: Sent, others: list[Sent]) -> int:
+    return 1 + sum(other.trail.session == own.trail.session and other.trail.begin < own.trail.begin for other in others)
 
 
 def holds(all_of_them: tuple[int, ...], some: tuple[int, ...]) -> bool:

@@ -198,7 +198,7 @@ def main() -> int:
     chosen = options.parse_args()
     check_machine()
     if not shutil.which("haproxy"):
-        raise Missing("not installed: haproxy (apt-get install haproxy)")
+        raise Missing("not installed: haproxy (run packaging/install-packages bench)")
     stop_on_signals()
     turns = 3 if chosen.quick else 7
     samples = {}

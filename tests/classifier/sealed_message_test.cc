@@ -3,6 +3,7 @@
 #include "classifier/sealed_message.h"
 
 #include <catch2/catch.hpp>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <variant>
@@ -293,10 +294,9 @@ TEST_CASE("what the milter was shown places a message by DATA to the byte") {
   CHECK(quit.quit_with_dot);
   CHECK(sizes(quit) == Sizes{4096, 1021});
   CHECK(quit.records.back().after == 6);
-  // The next transaction without waiting: a record of its own.
-  const SealedMessage next = Said({{70}, {4096, 1021, 70}}).place(shown(304, 4808, 2));
-  CHECK(next.window == Window::Exact);
-  CHECK(sizes(next) == Sizes{4096, 1021});
+  // Behind it the next transaction, or the message of which the milter was asked stands behind
+  // this one, which was refused.
+  CHECK(Said({{70}, {4096, 1021, 70}}).reason(shown(304, 4808, 2)) == Reason::Ambiguous);
 }
 
 TEST_CASE("fields that Postfix or a policy service has added are no part of what was sent") {
@@ -379,6 +379,21 @@ TEST_CASE("text that came with DATA and QUIT is not told from a chunk of the sam
   CHECK(longer.place(shown(304, 696)).early);
   longer.greeting = 21;
   CHECK(longer.reason(shown(304, 696)) == Reason::Ambiguous);
+}
+
+TEST_CASE("text that goes on behind an answer came by BDAT, where it may have come so") {
+  // `BDAT 943 LAST` is as long as DATA, the dot line and QUIT.
+  for (const auto& said :
+       {Said({{64 + 15}, {943}}), Said({{64 + 15, 243}, {700}}), Said({{64 + 15}, {243}, {700}}),
+        Said({{64 + 15}, {243, 700}}), Said({{64 + 15 + 243}, {700}})}) {
+    const SealedMessage found = said.place(shown(304, 639));
+    CHECK(found.transfer == classifier::Transfer::Bdat);
+    CHECK(found.window == Window::Exact);
+    CHECK(found.data_ahead);
+    CHECK(found.chunk_begins.empty());
+    const Sizes records = sizes(found);
+    CHECK(std::accumulate(records.begin(), records.end(), 0U) == 943);
+  }
 }
 
 TEST_CASE("sizes that do not fit leave the turn, and by how much") {

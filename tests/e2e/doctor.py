@@ -37,7 +37,8 @@ class Examination:
 
     def __init__(self, done: subprocess.CompletedProcess):
         self.code, self.error = done.returncode, done.stderr
-        self.findings = json.loads(done.stdout)["findings"] if done.stdout.startswith("{") else []
+        seen = json.loads(done.stdout) if done.stdout.startswith("{") else {"findings": [], "mend": []}
+        self.findings, self.mend = seen["findings"], seen["mend"]
 
     def bad(self) -> list[dict]:
         return [finding for finding in self.findings if finding["state"] in ("warn", "FAIL")]
@@ -57,6 +58,8 @@ class Ward:
         self.socket = bed.segmilter.queue / "segmilter/milter.sock"
         self.evidence = bed.segmilter.root / "evidence.sock"
         self.program = bed.segmilter.program
+        self.played = {}  # lines that the bed has no means for, and what is done in their place
+        self.hidden = ()  # what the doctor is run behind
         self.well = self.shape()
 
     def doctor(self, *options, prefix=()) -> subprocess.CompletedProcess:
@@ -65,6 +68,7 @@ class Ward:
                                         check=False, capture_output=True, text=True, timeout=180)
 
     def examine(self, **options) -> Examination:
+        options.setdefault("prefix", self.hidden)
         return Examination(self.doctor("--format", "json", **options))
 
     # What breaks things.
@@ -111,8 +115,13 @@ class Ward:
     # What mends them.
     def carry_out(self, lines: list[str]) -> None:
         for line in lines:
+            if line.startswith("segmilter.toml: "):
+                self.write_setting(line.removeprefix("segmilter.toml: "))
+                continue
             print("      $", line.replace(str(self.bed.root), "…"))
-            if line.startswith("systemctl"):
+            if line in self.played:
+                self.played.pop(line)()
+            elif line.startswith("systemctl"):
                 self.restart()
             elif line.endswith(" reload"):
                 with self.fresh():
@@ -166,9 +175,9 @@ def content(ward: Ward, what: str) -> bool:
     return holds
 
 
-def fault(ward: Ward, name: str, broken, wanted: list[tuple[str, str, str]], mend: bool = True) -> None:
+def fault(ward: Ward, name: str, broken, wanted: list[tuple[str, str, str]], mend: bool = True, all_lines: bool = False) -> None:
     """`broken()` breaks something. Each of `wanted` (check, state, words) has to be found; the lines of the first one
-    that has some mend it all."""
+    that has some mend it all, or, with `all_lines`, all lines in the order in which the doctor puts them at its end."""
     if len(sys.argv) > 2 and sys.argv[2] not in name:
         return
     report.step(name)
@@ -185,7 +194,11 @@ def fault(ward: Ward, name: str, broken, wanted: list[tuple[str, str, str]], men
         ward.bed.show_logs(40)
     named = [seen.find(*each) for each in wanted]
     cure = next((each for each in named if each and (each["mend"] or each["setting"])), None)
-    if mend and ward.checks.that(cure, f"{name}: what mends it is printed"):
+    if mend and all_lines:
+        ward.checks.that(seen.mend, f"{name}: what mends it is printed")
+        ward.carry_out(seen.mend)
+        content(ward, name)
+    elif mend and ward.checks.that(cure, f"{name}: what mends it is printed"):
         ward.carry_out(cure["mend"])
         if cure["setting"]:
             ward.write_setting(cure["setting"])
@@ -220,7 +233,7 @@ def look_at_good(ward: Ward) -> None:
     began = time.monotonic()
     plain = ward.doctor()
     print(re.sub(r"(?m)^", "  ", plain.stdout.replace(str(bed.root), "…")))
-    ward.checks.that(plain.returncode == 0 and "\n22 ok, 0 to look at, 0 failed, 0 skipped" in plain.stdout,
+    ward.checks.that(plain.returncode == 0 and "\n23 ok, 0 to look at, 0 failed, 0 skipped" in plain.stdout,
                      f"all is well: exit {plain.returncode} in {time.monotonic() - began:.2f} s")
     ward.checks.that("\033" not in plain.stdout, "no colours, as it is no terminal")
     seen = ward.examine()
@@ -335,13 +348,19 @@ def faults_of_milters(ward: Ward) -> None:
     fault(ward, "smtpd_milters is empty", milters(""),
           [("smtpd_milters", "FAIL", "does not name"), ("same-port", "FAIL", "does not ask")])
     fault(ward, "segmilter is the second milter", milters(f"{DEAD}, {OURS}"), [("smtpd_milters", "warn", "behind inet:127.0.0.1:11332")])
+    # Without a word of its own, a milter that is gone has mail refused: Postfix's default is tempfail.
+    fault(ward, "a dead milter in front", milters(f"inet:127.0.0.1:11332, {OURS}"),
+          [("other-milters", "FAIL", "Postfix takes no mail"), ("same-port", "FAIL", "the session is refused"),
+           ("same-port", "FAIL", ": 451 ")], all_lines=True)
+    fault(ward, "a dead milter behind, by a unix socket", milters(f"{OURS}, {{ unix:segmilter/nobody.sock, default_action=reject }}"),
+          [("other-milters", "FAIL", "No such file"), ("same-port", "FAIL", "the session is refused")])
     fault(ward, "no default_action", milters("{ unix:segmilter/milter.sock, connect_timeout=2s, command_timeout=5s }"),
           [("smtpd_milters", "warn", "default_action is tempfail")])
     fault(ward, "a bare milter", milters("unix:segmilter/milter.sock"),
           [("smtpd_milters", "warn", "connect_timeout is 30s"), ("smtpd_milters", "warn", "command_timeout is 30s")])
     fault(ward, "milter_protocol 4", lambda: ward.main_cf("milter_protocol = 4"), [("smtpd_milters", "warn", "milter_protocol is 4")])
     fault(ward, "a service with milters of its own", lambda: ward.master_cf(("-P", f"{UPSTREAM}/smtpd_milters=inet:127.0.0.1:11332")),
-          [("smtpd_milters", "FAIL", "does not name")])
+          [("smtpd_milters", "FAIL", "does not name"), ("other-milters", "FAIL", "Postfix takes no mail")], all_lines=True)
 
     back = "127.0.0.1:10026/inet"
 
@@ -395,6 +414,12 @@ def faults_of_postfix(ward: Ward) -> None:
         ward.checks.that(first_word(v6=True) == b"421", "Postfix speaks IPv4 only: a client by IPv6 is told 421")
     fault(ward, "Postfix speaks IPv4 only", ipv4_only,
           [("proxy-protocol", "FAIL", "each client that comes by IPv6")])
+    def port_is_gone() -> None:
+        bed.segmilter.stop()
+        ward.postconf("-M", "smtp/inet=smtp inet n - n - - smtpd")
+        ward.reload()
+    fault(ward, "Postfix has port 25, and segmilter is stopped", port_is_gone,
+          [("listen", "FAIL", "master (pid"), ("ports", "FAIL", "both want port 25")], all_lines=True)
     fault(ward, "Postfix wants port 25 too", lambda: ward.postconf("-M", "smtp/inet=smtp inet n - n - - smtpd"),
           [("ports", "FAIL", "both want port 25")])
 
@@ -419,7 +444,8 @@ def faults_of_postscreen(ward: Ward) -> None:
         short_wait()
         ward.master_cf(*screen, told, ("-M", "smtpd/pass=smtpd pass - - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy"))
     fault(ward, "postscreen is not told of PROXY", deaf, [("proxy-protocol", "FAIL", "does not expect the PROXY protocol")])
-    fault(ward, "postscreen without an smtpd behind it", no_pass, [("proxy-protocol", "FAIL", "no smtpd of type pass")])
+    fault(ward, "postscreen without an smtpd behind it", no_pass,
+          [("proxy-protocol", "FAIL", "no smtpd of type pass"), ("same-port", "FAIL", "421 ")])
     fault(ward, "smtpd behind postscreen expects PROXY", both, [("proxy-protocol", "warn", "ignored there")])
 
 
@@ -457,6 +483,67 @@ def faults_of_segmilter(ward: Ward) -> None:
         ward.reset()
 
 
+def behind(ward: Ward, before: str) -> tuple[str, ...]:
+    """What a command is put behind so that `before` has been done in a view of the file system of its own."""
+    tools = ward.bed.root / "tools"
+    tools.mkdir(exist_ok=True)
+    return ("unshare", "--mount", "env", f"PATH={tools}:{os.environ['PATH']}", "sh", "-ec", before + '\nexec "$@"', "sh")
+
+
+def faults_at_boot(ward: Ward) -> None:
+    """systemd's word is a stand-in's; systemd_unit.py has a real one."""
+    ward.hidden = behind(ward, "mkdir -p /run/systemd; mount -t tmpfs none /run/systemd; mkdir /run/systemd/system")
+    systemctl = ward.bed.root / "tools/systemctl"
+
+    def state(word: str) -> None:
+        systemctl.write_text(f"#!/bin/sh\n[ \"$*\" = 'is-enabled segmilter' ] || exit 2\necho {word}\n[ {word} = enabled ]\n")
+        systemctl.chmod(0o755)
+    state("enabled")
+    seen = ward.examine()
+    ward.checks.that(seen.find("boot", "ok", "with the machine") and not seen.bad(), f"enabled: content {seen.bad()}")
+    ward.played["systemctl enable segmilter"] = lambda: state("enabled")
+    fault(ward, "segmilter is not enabled", lambda: state("disabled"), [("boot", "warn", "after the next boot clients are refused")])
+    ward.hidden = ()
+
+
+def with_tproxy(checks: report.Checks) -> None:
+    report.step("way tproxy")
+    with Bed(Path(sys.argv[1]), tag="doct", way="tproxy") as bed:
+        ward = Ward(bed, checks)
+        load = f"{bed.program} nft -c {bed.segmilter.config} | nft -f -"
+        ward.shell(load)
+        ward.shell(f"{bed.program} nft --routing -c {bed.segmilter.config} | sh -e")
+        content(ward, "tproxy")
+        # The line names the program as it is installed.
+        ward.played[f"segmilter nft -c {bed.segmilter.config} | nft -f -"] = lambda: ward.shell(load)
+        fault(ward, "tproxy: no rules", lambda: ward.shell("nft delete table inet segmilter"), [("tproxy", "FAIL", "no rule sends port 25")])
+        nft = shutil.which("nft", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+
+        def without_nft() -> None:
+            ward.hidden = behind(ward, f"mount --bind /dev/null {nft}")
+
+        def install() -> None:
+            ward.hidden = ()
+        ward.played["apt-get install nftables"] = install
+        ward.played[f"segmilter nft -c {bed.segmilter.config} | nft -f -"] = lambda: ward.shell(load)
+        fault(ward, "tproxy: nft is not installed", without_nft, [("tproxy", "FAIL", "Without nft no rule")], all_lines=True)
+
+
+def observing_nothing(ward: Ward) -> None:
+    def nothing() -> None:
+        config = ward.bed.segmilter.config
+        config.write_text(re.sub(r"(?m)^listen = .*\n", "", config.read_text(), count=1))
+    if len(sys.argv) > 2 and sys.argv[2] not in "nothing is observed":
+        return
+    report.step("nothing is observed")
+    nothing()
+    seen = ward.examine()
+    found = seen.find("configuration", "warn", "both are empty: nothing is observed")
+    ward.checks.that(found and found["setting"] == "[wire] ports = [25]" and seen.mend[-1] == "systemctl restart segmilter",
+                     f"nothing is observed: {found} {seen.mend}")
+    ward.reset()
+
+
 def on_the_wire(checks: report.Checks) -> None:
     report.step("way wire")
     with Bed(Path(sys.argv[1]), tag="docw", way="wire") as bed:
@@ -482,10 +569,13 @@ def main() -> int:
         faults_of_postfix(ward)
         faults_of_postscreen(ward)
         faults_of_segmilter(ward)
+        faults_at_boot(ward)
+        observing_nothing(ward)
         checks.that(bed.postfix.queued() == 0 and bed.postfix.mailbox("alice").count() == 0, "no message was sent by all this")
         if checks.failed:
             bed.show_logs()
     on_the_wire(checks)
+    with_tproxy(checks)
     return checks.finish()
 
 

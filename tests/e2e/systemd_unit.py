@@ -112,6 +112,11 @@ def install(checks: report.Checks, house: House) -> None:
     rules = machine.run("nft", "list", "table", "inet", "segmilter", check=False).stdout
     checks.that("tproxy" in rules, "the drop-in has set the firewall's rules")
     done = machine.run("segmilter", "doctor", "--format", "json", check=False)
+    boot = [one for one in json.loads(done.stdout)["findings"] if one["check"] == "boot"]
+    checks.that(len(boot) == 1 and boot[0]["state"] == "warn" and boot[0]["mend"] == ["systemctl enable segmilter"],
+                f"it is not enabled yet, says the doctor: {boot}")
+    machine.systemctl("enable", UNIT)
+    done = machine.run("segmilter", "doctor", "--format", "json", check=False)
     bad = [f"{one['check']}: {one['found']}" for one in json.loads(done.stdout)["findings"] if one["state"] in ("warn", "FAIL")]
     checks.that(done.returncode == 0 and not bad, f"segmilter doctor, by the journal: content {bad or ''}")
 

@@ -13,6 +13,7 @@
 #include "milter/doctor/dialogue.h"
 #include "milter/doctor/postfix_log.h"
 #include "milter/doctor/report.h"
+#include "milter/net/sockets.h"
 
 namespace {
 
@@ -78,9 +79,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       read_log(text);
       break;
     case 4:
-      (void)doctor::parse_tcp(text, false);
-      (void)doctor::parse_tcp(text, true);
-      (void)doctor::parse_unix(text);
+      (void)net::parse_tcp(text, false);
+      (void)net::parse_tcp(text, true);
+      (void)net::parse_unix(text);
       break;
   }
   return 0;

@@ -1,6 +1,6 @@
 // A line of the log quotes what strangers said: it stays one line of printable ASCII, and each
-// value can be read back from it, in both formats. Input: three texts, each with its length in
-// front: queue id, and the values of two facts.
+// value can be read back from it, in both formats, by classify too where it is a trace. Input:
+// three texts, each with its length in front: queue id, and the values of two facts.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -9,6 +9,7 @@
 
 #include "milter/log/log.h"
 #include "milter/net/fd.h"
+#include "milter/offline/log_line.h"
 #include "tests/fuzz/fuzz_input.h"
 
 namespace {
@@ -29,13 +30,12 @@ std::string captured(Write write) {
   return text;
 }
 
-std::string line_of(config::Log::Format format, std::string_view id, std::string_view first,
-                    std::string_view second) {
+std::string line_of(config::Log::Format format, std::string_view id, std::string_view event,
+                    std::vector<logging::Fact> facts) {
   const config::Log settings{config::Log::Target::Stderr, format, "info"};
   auto line = captured([&] {
     logging::open(settings, "filter");
-    logging::event(logging::Level::Info, id, "message",
-                   {{"helo", std::string(first)}, {"name", std::string(second)}});
+    logging::event(logging::Level::Info, id, event, facts);
   });
   require(!line.empty() && line.back() == '\n');
   line.pop_back();
@@ -74,6 +74,18 @@ void expect(std::string_view& text, std::string_view word) {
   text.remove_prefix(word.size());
 }
 
+// A trace is read back with the name beside it, whatever both are; that of a message's line is not.
+void read_by_classify(std::string_view helo, std::string_view trace) {
+  const std::vector<logging::Fact> facts = {{"helo", std::string(helo)},
+                                            {"trace", std::string(trace)}};
+  const auto logged =
+      offline::read_log_line(line_of(config::Log::Format::Text, "4A", "trace", facts));
+  require(logged && logged->helo == helo && logged->trace == trace && logged->time_ns != 0);
+  const auto other =
+      offline::read_log_line(line_of(config::Log::Format::Text, "4A", "message", facts));
+  require(other && other->trace.empty());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -81,7 +93,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto id = input.text();
   const auto first = input.text();
   const auto second = input.text();
-  const auto text = line_of(config::Log::Format::Text, id, first, second);
+  const std::vector<logging::Fact> facts = {{"helo", std::string(first)},
+                                            {"name", std::string(second)}};
+  const auto text = line_of(config::Log::Format::Text, id, "message", facts);
   std::string_view rest(text);
   const auto at = rest.rfind("message helo=");
   require(at != rest.npos);
@@ -94,8 +108,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     expect(rest, " name=");
     require(value_from(rest) == second && rest.empty());
   }
-  const auto json =
-      nlohmann::json::parse(line_of(config::Log::Format::Json, id, first, second), nullptr, false);
+  const auto json = nlohmann::json::parse(line_of(config::Log::Format::Json, id, "message", facts),
+                                          nullptr, false);
   require(json.is_object() && json["event"] == "message" && json["process"] == "filter");
   require(json["helo"].is_string() && json["name"].is_string());
   const auto ascii = [](std::string_view value) {
@@ -103,5 +117,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   };
   if (ascii(first)) require(json["helo"] == first);
   if (ascii(second)) require(json["name"] == second);
+  read_by_classify(first, second);
   return 0;
 }

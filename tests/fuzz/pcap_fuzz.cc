@@ -3,7 +3,6 @@
 // What must hold: it comes to an end; no more waits than the limit; every trace is one that the
 // notation carries, and fits itself (the sizes of a complete one add up).
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <variant>
@@ -12,6 +11,7 @@
 #include "classifier/trace_text.h"
 #include "milter/capture/pcap_reader.h"
 #include "milter/capture/tcp_assembly.h"
+#include "tests/support/capture_builder.h"
 
 namespace {
 
@@ -42,10 +42,9 @@ class Checker final : public capture::TraceSink {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  std::FILE* file = fmemopen(const_cast<std::uint8_t*>(data), size, "r");
-  if (file == nullptr) return 0;
   try {
-    capture::PcapReader reader(file);
+    capture::PcapReader reader(
+        support::read_from(std::string(reinterpret_cast<const char*>(data), size)));
     Checker checker;
     capture::TcpAssembly::Limits limits;
     limits.flows = 4;
@@ -61,7 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     assembly.finish();
     require(assembly.waiting_bytes() == 0);
   } catch (const std::runtime_error&) {
-    // No capture, or of an unknown link type: refused.
+    // No capture: refused.
   }
   return 0;
 }

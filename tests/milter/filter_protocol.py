@@ -47,10 +47,12 @@ class Milter:
     """One connection from Postfix to the filter."""
 
     def __init__(self, path, offered_steps=ALL_STEPS):
-        self.socket = socket.socket(socket.AF_UNIX)
+        """`path`: of a unix socket, or a TCP port of 127.0.0.1."""
+        tcp = isinstance(path, int)
+        self.socket = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
         self.socket.settimeout(120)
         try:
-            self.socket.connect(path)
+            self.socket.connect(("127.0.0.1", path) if tcp else path)
         except OSError:
             self.socket.close()
             raise
@@ -244,9 +246,11 @@ class Observer:
 class Filter:
     """A running filter process with its own directory, observer and control line."""
 
-    def __init__(self, policy="", extra="", filter_lines="", observer=True, supervised=True, evidence_timeout="5s"):
+    def __init__(self, policy="", extra="", filter_lines="", observer=True, supervised=True, evidence_timeout="5s",
+                 port=0):
+        """`port`: of 127.0.0.1, where the filter is awaited and not at a unix socket."""
         self.directory = tempfile.mkdtemp(prefix="segmilter-")
-        self.socket = self.directory + "/milter.sock"
+        self.socket = port or self.directory + "/milter.sock"
         self.policy = policy
         self.extra = extra
         self.filter_lines = filter_lines
@@ -286,7 +290,7 @@ drain_timeout = "5s"
 [evidence]
 socket = "{self.directory}/evidence.sock"
 [filter]
-socket = "unix:{self.socket}"
+socket = "{f'inet:{self.socket}@127.0.0.1' if isinstance(self.socket, int) else f'unix:{self.socket}'}"
 socket_group = ""
 evidence_timeout = "{self.evidence_timeout}"
 {self.filter_lines if filter_lines is None else filter_lines}
@@ -388,6 +392,28 @@ class Negotiation(WithOneFilter):
                 self.assertTrue(milter.steps & step, hex(step))
             self.assertFalse(milter.steps & 0x2F, "connect, helo, mail, rcpt and headers are wanted")
             self.assertEqual(milter.actions & 0x3F, 0x31)
+
+    def test_over_tcp_data_is_answered_so_that_its_segments_are_acknowledged(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        with Filter(policy=self.policy, port=port) as over_tcp:
+            # A reload says nothing of the socket that is served.
+            other = over_tcp.config().replace(f"inet:{port}@127.0.0.1", f"unix:{over_tcp.directory}/other")
+            over_tcp.control.send(b"reload\n" + other.encode())
+            wait_for(lambda: over_tcp.logged("configuration reloaded"))
+            with over_tcp.milter() as milter:
+                self.assertFalse(milter.steps & NO_DATA)
+                for step in (NO_EOH, NO_UNKNOWN, NR_CONNECT, NR_HELO, NR_MAIL, NR_RCPT, NR_HEADER):
+                    self.assertTrue(milter.steps & step, hex(step))
+                milter.connect()
+                milter.helo()
+                for _ in range(2):  # messages of one session
+                    milter.mail()
+                    milter.send(b"T")
+                    self.assertEqual(milter.receive(), (b"c", b""))
+                    milter.header()
+                    edits, answer, _ = milter.end()
+                    self.assertEqual((len(edits), answer), (1, b"c"))
 
     def test_without_skip_no_body_is_asked_for(self):
         with self.filter.milter(offered_steps=ALL_STEPS & ~SKIP) as milter:
@@ -790,6 +816,11 @@ class Actions(unittest.TestCase):
         (_, _, data), _ = self.outcome(REJECT, extra)
         self.assertEqual(data, b"550 5.7.99 100%% no %%s\0")
 
+    def test_the_longest_reply_that_is_allowed_is_said_whole(self):
+        reply = "5.7.99 " + "x" * 473
+        (_, _, data), _ = self.outcome(REJECT, f'[reply]\nreject = "{reply}"\n')
+        self.assertEqual(data, f"550 {reply}\0".encode())
+
     def test_an_authenticated_client_is_never_refused(self):
         with Filter(policy=REJECT) as running, running.milter() as milter:
             milter.connect()
@@ -806,7 +837,8 @@ class Actions(unittest.TestCase):
 
 class Policy(unittest.TestCase):
     def test_the_breaker_suspends_rejects_and_closes_by_itself(self):
-        breaker = '[breaker]\nwindow = "5s"\nmin_messages = 3\nhold = "5s"\n'
+        # It holds for longer than the window: on a slow machine too, the window is empty when it closes.
+        breaker = '[breaker]\nwindow = "5s"\nmin_messages = 3\nhold = "12s"\n'
         with Filter(policy=REJECT, extra=breaker) as filter_:
             answers = []
             for port in range(1, 6):
@@ -994,12 +1026,6 @@ class Process(unittest.TestCase):
             (line,) = [x for x in running.log() if "old configuration" in x.get("text", "")]
             self.assertRegex(line["text"], r"segmilter\.toml:2: policy\.moed: ")
             self.assertEqual(milter.message()[1], b"y")
-
-    def test_a_reload_says_what_needs_a_restart(self):
-        with Filter() as running:
-            changed = running.config(filter_lines='timeout = "77s"')
-            running.control.send(b"reload\n" + changed.encode())
-            wait_for(lambda: running.logged("filter.timeout"))
 
     def test_drain_lets_sessions_end_and_takes_no_new_ones(self):
         with Filter() as running:

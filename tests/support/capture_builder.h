@@ -6,9 +6,12 @@
 // puts them into a file. Test code only; one thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "milter/capture/pcap_reader.h"
@@ -36,7 +39,10 @@ struct Packet {
   std::uint16_t client_port = 40000;
   std::uint16_t server_port = 25;
   std::uint64_t time_ns = 0;
-  std::string bytes;  // see ip()
+  std::uint16_t ip_id = 7;
+  std::uint8_t hops = 64;
+  std::uint64_t network = 0;  // as parsed() gives it
+  std::string bytes;          // see ip()
 
   std::string tcp() const {
     std::string out;
@@ -59,9 +65,10 @@ struct Packet {
     std::string out("\x45\0", 2);
     put16(out, ip_length >= 0 ? static_cast<unsigned>(ip_length)
                               : static_cast<unsigned>(20 + segment.size() + size()));
-    put16(out, 7);
+    put16(out, ip_id);
     put16(out, fragment);
-    out += "\x40\x06";
+    out += static_cast<char>(hops);
+    out += '\x06';
     put16(out, 0);
     put32(out, from_client ? 0xc0000201 : 0xc6336401);
     put32(out, from_client ? 0xc6336401 : 0xc0000201);
@@ -71,12 +78,14 @@ struct Packet {
   capture::TcpPacket parsed() {
     bytes = ip();
     capture::TcpPacket packet;
-    capture::PcapReader::Counts counts;
-    constexpr int kRaw = 12;  // DLT_RAW
-    const auto wire = static_cast<std::uint32_t>(bytes.size() - payload.size() + size());
-    capture::parse_frame(kRaw, {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
-                         wire, packet, counts);
-    packet.time_ns = time_ns;
+    capture::Dissector dissector;
+    constexpr std::uint32_t kRaw = 101;  // LINKTYPE_RAW
+    dissector.packet({.link_type = kRaw,
+                      .time_ns = time_ns,
+                      .wire_size = bytes.size() - payload.size() + size(),
+                      .bytes = {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}},
+                     packet);
+    packet.network = network;
     return packet;
   }
 };
@@ -149,7 +158,8 @@ class Conversation {
                        .payload = std::string(text),
                        .client_port = client_port,
                        .server_port = server_port,
-                       .time_ns = time_ns_ += 1'000'000});
+                       .time_ns = time_ns_ += 1'000'000,
+                       .ip_id = ++ip_ids_[from_client ? 0 : 1]});
     seq += static_cast<std::uint32_t>(text.size()) + ((flags & 0x03) != 0 ? 1 : 0);
     return packets.back();
   }
@@ -157,6 +167,7 @@ class Conversation {
   std::uint32_t client_seq_;
   std::uint32_t server_seq_;
   std::uint64_t time_ns_ = 1'000'000'000;
+  std::uint16_t ip_ids_[2] = {100, 9000};
 };
 
 // A pcap file, written little-endian.
@@ -187,6 +198,73 @@ class PcapFile {
   std::string bytes_;
   std::uint32_t time_ = 1'700'000'000;
 };
+
+// A pcapng file, of either byte order.
+class PcapNgFile {
+ public:
+  explicit PcapNgFile(bool big_endian = false) : big_(big_endian) { section(big_endian); }
+
+  void section(bool big_endian) {
+    big_ = big_endian;
+    block(0x0a0d0d0a, number(0x1a2b3c4d, 4) + number(1, 2) + number(0, 2) + std::string(8, '\xff'));
+  }
+  // `options`: as option() makes them.
+  void interface(std::uint32_t link_type, std::uint32_t snap_length = 0,
+                 const std::string& options = {}) {
+    block(1, number(link_type, 2) + number(0, 2) + number(snap_length, 4) + options);
+  }
+  std::string option(std::uint16_t code, const std::string& value) const {
+    return number(code, 2) + number(value.size(), 2) + value +
+           std::string((4 - value.size() % 4) % 4, '\0');
+  }
+  void packet(std::uint32_t interface, std::uint64_t time, std::string_view bytes,
+              std::size_t wire = 0) {
+    block(6, number(interface, 4) + stamp(time) + sizes(bytes, wire) + padded(bytes));
+  }
+  void old_packet(std::uint16_t interface, std::uint64_t time, std::string_view bytes) {
+    block(2, number(interface, 2) + number(0, 2) + stamp(time) + sizes(bytes, 0) + padded(bytes));
+  }
+  void simple_packet(std::string_view bytes, std::size_t wire = 0) {
+    block(3, number(wire == 0 ? bytes.size() : wire, 4) + padded(bytes));
+  }
+  void block(std::uint32_t type, const std::string& body) {
+    const std::string length = number(body.size() + 12, 4);
+    bytes_ += number(type, 4) + length + body + length;
+  }
+  // A number in the section's byte order.
+  std::string number(std::uint64_t value, int size) const {
+    std::string out;
+    for (int i = 0; i < size; ++i) {
+      out += static_cast<char>(value >> (8 * (big_ ? size - 1 - i : i)));
+    }
+    return out;
+  }
+  const std::string& bytes() const { return bytes_; }
+
+ private:
+  std::string stamp(std::uint64_t time) const {
+    return number(time >> 32, 4) + number(time & 0xffffffff, 4);
+  }
+  std::string sizes(std::string_view bytes, std::size_t wire) const {
+    return number(bytes.size(), 4) + number(wire == 0 ? bytes.size() : wire, 4);
+  }
+  static std::string padded(std::string_view bytes) {
+    return std::string(bytes) + std::string((4 - bytes.size() % 4) % 4, '\0');
+  }
+
+  bool big_;
+  std::string bytes_;
+};
+
+// Reads bytes as a file, not more than `at_once` at a time.
+inline capture::ReadBytes read_from(std::string bytes, std::size_t at_once = 1 << 20) {
+  return [bytes = std::move(bytes), at = std::size_t{0}, at_once](std::span<char> out) mutable {
+    const std::size_t some = std::min({out.size(), at_once, bytes.size() - at});
+    bytes.copy(out.data(), some, at);
+    at += some;
+    return some;
+  };
+}
 
 inline std::string ethernet(std::string_view ip, std::string_view types = {"\x08\x00", 2}) {
   return std::string(12, '\x02').append(types).append(ip);

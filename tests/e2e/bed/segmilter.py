@@ -67,7 +67,7 @@ class Segmilter:
                 self.space.command(*bounds, self.program, "run", "-c", self.config),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
-            wait_until(lambda: self._ready() and (begin is None or " ready: " in self.log()[begin:]), 20, "segmilter to be ready")
+            wait_until(lambda: self._ready() and (begin is None or re.search('[ "]ready: ', self.log()[begin:])), 20, "segmilter to be ready")
         except (TimeoutError, RuntimeError) as error:
             raise RuntimeError(f"{error}; its log:\n{self.log()[-3000:]}") from None
         need_alive(self._name, self._ended)
@@ -117,7 +117,7 @@ class Segmilter:
         if settings is not None:
             self.write(settings)
         self.hang_up()
-        wait_until(lambda: re.search("filter.*: (configuration reloaded|reload failed)|reload refused", self.log()[begin:]), 10,
+        wait_until(lambda: re.search("filter.*: configuration reloaded|reload refused", self.log()[begin:]), 10,
                    "the reload")
         return self.log()[begin:]
 

@@ -14,6 +14,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <random>
 #include <string>
@@ -398,10 +400,11 @@ TEST_CASE("captures of one's own lose packets in the same ways") {
   if (folder == nullptr) return;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() != ".pcap") continue;
-    std::FILE* file = std::fopen(entry.path().c_str(), "rb");
-    REQUIRE(file != nullptr);
+    std::ifstream file(entry.path(), std::ios::binary);
+    REQUIRE(file.good());
+    std::string bytes(std::istreambuf_iterator<char>(file), {});
     Capture packets;
-    capture::PcapReader reader(file);
+    capture::PcapReader reader(read_from(std::move(bytes)));
     capture::TcpPacket packet;
     while (reader.next(packet) == capture::PcapReader::Got::Packet) packets.push_back(keep(packet));
     const Bench bench(std::move(packets));

@@ -528,6 +528,54 @@ TEST_CASE("a port that is used again begins another session") {
   CHECK(traces[1].size == message_of(3000).size());
 }
 
+TEST_CASE(
+    "a connection that is silent for a quarter of an hour has ended, by the capture's clock") {
+  const auto told_after = [](std::uint64_t seconds) {
+    Session cut = session(message_of(3000), 1000);
+    cut.talk.packets.resize(cut.first_text + 2);
+    Conversation other;
+    other.client_port = 40001;
+    other.open();
+    Collector out;
+    TcpAssembly assembly(out, {});
+    for (Packet& packet : cut.talk.packets) assembly.packet(packet.parsed());
+    Packet& last = other.packets.front();
+    last.time_ns = cut.talk.packets.back().time_ns + seconds * 1'000'000'000;
+    assembly.packet(last.parsed());
+    CHECK(assembly.flows() == (out.traces.empty() ? 2 : 1));
+    return out.traces.size();
+  };
+  CHECK(told_after(15 * 60) == 0);
+  CHECK(told_after(15 * 60 + 1) == 1);
+}
+
+TEST_CASE("a message is told with its client's EHLO name and the time at which it was complete") {
+  Session s = session(message_of(3000), 1000);
+  Collector out;
+  TcpAssembly assembly(out, {});
+  for (Packet& packet : s.talk.packets) assembly.packet(packet.parsed());
+  REQUIRE(out.connections.size() == 1);
+  CHECK(out.connections[0].helo == "client.example.net");
+  CHECK(out.connections[0].time_ns == s.talk.packets[s.first_text + s.texts - 1].time_ns);
+}
+
+TEST_CASE("under TLS a message is told of when the next command comes, by the name said in clear") {
+  Conversation talk;
+  ask_for_tls(talk);
+  talk_sealed(talk, {4096, 4096, 700});
+  Collector out;
+  TcpAssembly assembly(out, {});
+  std::size_t told_at = 0;
+  for (std::size_t i = 0; i < talk.packets.size(); ++i) {
+    assembly.packet(talk.packets[i].parsed());
+    if (told_at == 0 && !out.traces.empty()) told_at = i;
+  }
+  REQUIRE(out.connections.size() == 1);
+  CHECK(talk.packets[told_at].from_client);
+  CHECK(told_at + 2 == talk.packets.size());
+  CHECK(out.connections[0].helo == "x");
+}
+
 TEST_CASE("the number of flows and what waits in them are bounded") {
   Collector out;
   TcpAssembly::Limits limits;

@@ -118,13 +118,18 @@ class Evaluate(Folder):
         self.assertEqual(run("evaluate", "-c", self.file, "--truth", table, self.folder)[0], 78)
 
 
+ACCOUNT = {"user": "nobody", "group": "", "socket_group": ""}
+# An account that there is, and something to observe: nothing to complain of.
+GOOD = '[general]\nuser = "nobody"\n[filter]\nsocket_group = ""\n[wire]\nports = [25]\n'
+
+
 class Check(Folder):
     def check(self, text, *more):
         self.file.write_text(text)
         return run("check", "-c", self.file, *more)
 
     def test_a_right_file_is_ok(self):
-        self.assertEqual(self.check(""), (0, f"{self.file}: ok\n", ""))
+        self.assertEqual(self.check(GOOD), (0, f"{self.file}: ok\n", ""))
 
     def test_the_packaged_file_and_every_example_are_ok(self):
         files = [ROOT / "packaging/segmilter.toml", *sorted((ROOT / "examples").rglob("segmilter*.toml"))]
@@ -132,11 +137,15 @@ class Check(Folder):
         keys.write_text("2026a:" + "0f" * 32)
         keys.chmod(0o640)
         for file in files:
-            text = file.read_text()
-            if "/etc/segmilter/seal.keys" in text:  # which this machine need not have
-                self.assertEqual(self.check(text.replace("/etc/segmilter", str(keys.parent))), (0, f"{self.file}: ok\n", ""))
-            else:
-                self.assertEqual(run("check", "-c", file), (0, f"{file}: ok\n", ""))
+            # Keys and accounts that this machine need not have.
+            text = file.read_text().replace("/etc/segmilter/seal.keys", str(keys))
+            text = re.sub('(?m)^(user|group|socket_group) = "(segmilter|postfix)"', lambda found: f'{found[1]} = "{ACCOUNT[found[1]]}"', text)
+            code, out, err = self.check(text)
+            self.assertEqual((code, out), (0, f"{self.file}: ok\n"), (file, err))
+            # The packaged file is to be completed.
+            self.assertEqual(bool(re.fullmatch("segmilter: warning: .*: both are empty: nothing is observed.*\n", err)),
+                             file.parent.name == "packaging", err)
+            self.assertEqual(err.count("\n"), int(file.parent.name == "packaging"), (file, err))
 
     def test_an_error_is_one_line_with_file_line_key_and_reason(self):
         self.assertEqual(self.check('[proxy]\nworkers = "2"\n'), (
@@ -155,13 +164,13 @@ class Check(Folder):
             self.assertEqual(err.count("\n"), 1)
 
     def test_print_gives_every_setting_and_can_be_read_again(self):
-        code, printed, _ = self.check('[proxy]\nworkers = 3\n', "--print")
+        code, printed, _ = self.check(GOOD + '[proxy]\nworkers = 3\n', "--print")
         self.assertEqual(code, 0)
         self.assertIn("\nworkers = 3\n", printed)
         self.assertEqual(self.check(printed, "--print"), (0, printed, ""))
 
     def test_what_is_seldom_meant_is_a_warning(self):
-        code, _, err = self.check('[proxy]\nidle_timeout = "5s"\n')
+        code, _, err = self.check(GOOD + '[proxy]\nidle_timeout = "5s"\n')
         self.assertEqual(code, 0)
         self.assertIn("warning", err)
 
@@ -232,7 +241,7 @@ class Usage(unittest.TestCase):
             code, out, err = run(*arguments)
             self.assertEqual((code, err), (0, ""))
             self.assertIn("Usage:", out)
-        self.assertIn("segmilter check --print", run("--help")[1])
+        self.assertIn("segmilter doctor  ", run("--help")[1])
 
     def test_wrong_usage_is_64_and_one_line(self):
         for arguments in ([], ["fly"], ["check", "--fly"], ["check", "-c"], ["run", "check"]):
@@ -392,6 +401,19 @@ socket_group = ""
         self.notice("RELOADING=1")
         self.wait_for("configuration reloaded")
         self.assertEqual(self.children(), before)
+
+    def test_a_reload_says_once_what_needs_a_restart_and_that_stays(self):
+        self.start()
+        waiting = "capture.method has changed: it takes effect at the next start"
+        self.write(more='[capture]\nmethod = "off"\n')
+        self.process.send_signal(signal.SIGHUP)
+        self.wait_for(waiting)
+        self.wait_for("configuration reloaded")
+        self.assertEqual(self.log.read_text().count(waiting), 1)
+        self.write(more="")  # back to what runs: nothing waits
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.log.read_text().count("configuration reloaded") == 2, "the second reload")
+        self.assertEqual(self.log.read_text().count(waiting), 1)
 
     @unittest.skipIf(os.geteuid() != 0, "only root may look into the memory of a process that is not dumpable")
     def test_only_the_filter_and_the_supervisor_keep_the_keys_of_seals(self):

@@ -252,6 +252,23 @@ TEST_CASE("a family that Postfix does not speak, and clients come by") {
   CHECK(found(check_proxy_protocol(six), State::Fail, "each client that comes by IPv4"));
 }
 
+TEST_CASE("Postfix has to speak the upstream address's family") {
+  const auto findings = check_proxy_protocol(
+      patient({.toml = "[proxy]\nlisten = [\"0.0.0.0:25\"]\nupstream = \"[::1]:10025\"\n",
+               .main = "inet_protocols = ipv4\n",
+               .services = "[::1]:10025 inet n - n - - smtpd\n",
+               .overrides = "[::1]:10025/inet/smtpd_upstream_proxy_protocol = haproxy\n"}));
+  REQUIRE(found(findings, State::Fail, "cannot listen there"));
+  CHECK(findings[0].mend == std::vector<std::string>{"postconf -e 'inet_protocols = all'",
+                                                     "postfix stop", "postfix start"});
+}
+
+TEST_CASE("a configuration that observes nothing is told of, with the setting that mends it") {
+  const auto findings = check_configuration(patient({.toml = ""}));
+  REQUIRE(found(findings, State::Warn, "both are empty: nothing is observed"));
+  CHECK(findings.back().setting == "[wire] ports = [25]");
+}
+
 TEST_CASE("postscreen has a setting of its own, and smtpd behind it none") {
   const std::string services =
       "127.0.0.1:10025 inet n - n - 1 postscreen\nsmtpd pass - - n - - smtpd\n";
@@ -414,13 +431,64 @@ TEST_CASE("the doctor's client comes from an address that is not in mynetworks, 
   auto both = patient({.main = "mynetworks = 127.0.0.0/8 192.0.2.0/24\n"});
   both.addresses = {*net::Endpoint::parse("192.0.2.25:0"), *net::Endpoint::parse("[2001:db8::1]:0"),
                     *net::Endpoint::parse("198.51.100.25:0")};
-  CHECK(front_door(both)->print() == "198.51.100.25:25");
+  CHECK(front_doors(both).size() == 2);
+  CHECK(front_doors(both)[0].print() == "198.51.100.25:25");
+  CHECK(front_doors(both)[1].print() == "[2001:db8::1]:25");
   both.addresses.pop_back();
-  CHECK(front_door(both)->print() == "192.0.2.25:25");
+  CHECK(front_doors(both)[0].print() == "192.0.2.25:25");
   both.addresses.clear();
-  CHECK(front_door(both)->print() == "127.0.0.1:25");
-  CHECK(front_door(patient({.toml = kWire}))->print() == "192.0.2.25:25");
-  CHECK_FALSE(front_door(patient({.toml = ""})));
+  CHECK(front_doors(both)[0].print() == "127.0.0.1:25");
+  CHECK(front_doors(patient({.toml = kWire}))[0].print() == "192.0.2.25:25");
+  CHECK(front_doors(patient({.toml = ""})).empty());
+  auto without = both;
+  without.ipv6 = false;
+  CHECK(front_doors(without).size() == 1);
+  const auto two = patient({.toml = "[wire]\nports = [25, 2525]\n"});
+  REQUIRE(front_doors(two).size() == 2);
+  CHECK(front_doors(two)[1].print() == "192.0.2.25:2525");
+}
+
+TEST_CASE("another milter that is down keeps mail out, unless Postfix goes on without it") {
+  const std::string dead = "inet:127.0.0.1:11332";
+  const auto look = [&](const std::string& milters, const std::string& main = "") {
+    const auto one = patient({.milters = milters, .main = main});
+    const auto* smtpd = mail_services(one).front();
+    const auto entries = parse_milters(one.postfix->value(*smtpd, "smtpd_milters"));
+    const auto* entry = &entries.front();
+    for (const auto& each : entries) {
+      if (each.address == dead) entry = &each;
+    }
+    return judge_dead(one, *smtpd, *entry, "Connection refused");
+  };
+  const auto first = look(dead + ", " + kOurs);
+  CHECK(first.state == State::Fail);
+  CHECK(first.found.find("its default_action is tempfail: Postfix takes no mail") !=
+        std::string::npos);
+  CHECK(first.mend == std::vector<std::string>{"postconf -e 'smtpd_milters = " + kOurs + ", { " +
+                                                   dead + ", default_action=accept }'",
+                                               "postfix reload"});
+  const auto own = look(kOurs + ", { " + dead + ", default_action=reject, connect_timeout=1s }");
+  CHECK(own.state == State::Fail);
+  CHECK(own.mend.front().find("{ " + dead + ", default_action=accept, connect_timeout=1s }") !=
+        std::string::npos);
+  CHECK(look(kOurs + ", { " + dead + ", default_action=accept }").state == State::Skip);
+  CHECK(look(dead, "milter_default_action = accept\n").state == State::Skip);
+}
+
+TEST_CASE("systemd has to start it with the machine") {
+  const auto one = patient({});
+  CHECK(judge_enabled(one, "enabled").state == State::Ok);
+  CHECK(judge_enabled(one, "enabled-runtime").state == State::Ok);
+  const auto off = judge_enabled(one, "disabled");
+  CHECK(off.state == State::Warn);
+  CHECK(off.found.find("clients are refused") != std::string::npos);
+  CHECK(off.mend == std::vector<std::string>{"systemctl enable segmilter"});
+  CHECK(judge_enabled(patient({.toml = kWire}), "disabled").found.find("without a label") !=
+        std::string::npos);
+  CHECK(judge_enabled(one, "masked").mend.size() == 2);
+  for (const char* state : {"", "not-found", "Failed to get unit file state"}) {
+    CHECK(judge_enabled(one, state).state == State::Skip);
+  }
 }
 
 TEST_CASE("what Postfix's log says of a client") {

@@ -1,5 +1,6 @@
 #include "milter/doctor/report.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -40,6 +41,41 @@ TEST_CASE("a line a finding, and what mends those that are not well") {
         "        setting    [proxy] idle_timeout = \"330s\"\n"
         "1 ok, 1 to look at, 1 failed, 1 skipped\n"
         "OPEN RELAY: a stranger may send: 250  [2JOk . Mend this first.\n");
+}
+
+TEST_CASE("all that mends stands in the order in which it works, each line once") {
+  const std::string ours = "postconf -e 'smtpd_milters = { unix:a }'";
+  const std::vector<Finding> findings = {
+      {"listen", State::Fail, "", "nobody", {"systemctl start segmilter"}, ""},
+      {"tproxy",
+       State::Fail,
+       "",
+       "no nft",
+       {"apt-get install nftables", "segmilter nft | nft -f -"},
+       ""},
+      {"ports", State::Fail, "", "both", {"postconf -M# smtp/inet", "postfix reload"}, ""},
+      {"milter-socket", State::Fail, "", "closed", {"chmod g+rw /run/a"}, "[filter] a = 1"},
+      {"smtpd_milters", State::Warn, "", "second", {ours, "postfix reload"}, ""},
+      {"smtpd_milters", State::Warn, "", "slow", {ours, "postfix reload"}, ""},
+      {"timeouts", State::Skip, "", "not told", {"postconf -e x=1"}, "[proxy] b = 2"}};
+  const std::vector<std::string> wanted = {
+      "apt-get install nftables", "chmod g+rw /run/a",
+      "postconf -M# smtp/inet",   ours,
+      "postfix reload",           "segmilter.toml: [filter] a = 1",
+      "segmilter nft | nft -f -", "systemctl restart segmilter"};
+  CHECK(mend_in_order(findings) == wanted);
+  CHECK(nlohmann::json::parse(report_json(findings))["mend"] == nlohmann::json(wanted));
+  CHECK(report_text(findings, false)
+            .find("in the order in which it works:\n    apt-get install nftables\n    chmod") !=
+        std::string::npos);
+  auto stopped = findings;
+  stopped[5].mend = {"postconf -e 'inet_protocols = all'", "postfix stop", "postfix start"};
+  const auto lines = mend_in_order(stopped);
+  CHECK(std::find(lines.begin(), lines.end(), "postfix reload") == lines.end());
+  CHECK(std::find(lines.begin(), lines.end(), "postfix start") -
+            std::find(lines.begin(), lines.end(), "postfix stop") ==
+        1);
+  CHECK(mend_in_order({}).empty());
 }
 
 TEST_CASE("colours only where they are asked for") {

@@ -3,8 +3,8 @@
 #include <unistd.h>
 #include <catch2/catch.hpp>
 
-#include <ctime>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/support/capture_builder.h"
+#include "tests/support/packed.h"
 
 namespace {
 
@@ -104,17 +105,49 @@ TEST_CASE("a line that is no trace is a warning that names it") {
   CHECK_THAT(got.outcome.warning, Catch::Contains(":2: ") && Catch::Contains("1 more"));
 }
 
+TEST_CASE("a compressed capture gives the same messages, and one that is cut gives those before") {
+  const auto pack = GENERATE(&gzip, &zstd, &xz);
+  const Read plain = classify_bytes(small_capture());
+  REQUIRE(plain.results.size() == 2);
+  const std::string packed = pack(small_capture());
+  const Read got = classify_bytes(packed);
+  CHECK(got.outcome.kind == Outcome::Kind::Good);
+  REQUIRE(got.results.size() == 2);
+  CHECK(got.results[1].trace == plain.results[1].trace);
+  const Read cut = classify_bytes(packed.substr(0, packed.size() - 9));
+  CHECK(cut.outcome.kind != Outcome::Kind::Good);
+  CHECK_THAT(cut.outcome.warning, Catch::Contains("truncated"));
+}
+
+TEST_CASE("compressed files of something else are named") {
+  CHECK_THAT(classify_bytes(gzip("hello")).outcome.warning, Catch::Contains("no capture"));
+  CHECK_THAT(classify_bytes(gzip("GMBU")).outcome.warning, Catch::Contains("Network Monitor 2"));
+  CHECK_THAT(classify_bytes("BZh91AY").outcome.warning, Catch::Contains("bzip2 -dc"));
+}
+
+TEST_CASE("a capture without a message has a note that says why, and is no damage") {
+  Conversation talk;
+  talk.open();
+  PcapFile file(1);
+  for (const Packet& packet : talk.packets) file.frame(ethernet(packet.ip()));
+  const Read got = classify_bytes(file.bytes());
+  CHECK(got.outcome.kind == Outcome::Kind::Good);
+  CHECK_THAT(got.outcome.warning, Catch::Contains("no message: 3 packets to or from port 25"));
+}
+
 TEST_CASE("what is neither capture nor trace is unreadable, with the reason") {
   struct Row {
     const char* what;
     std::string bytes;
   };
+  PcapFile unknown(6);
+  unknown.frame("token ring");
   const Row rows[] = {
       {"empty", ""},
       {"text", "hello\n"},
       {"only bad traces", "segmilter/1 seg=x\n"},
       {"a capture's magic and no more", std::string("\xd4\xc3\xb2\xa1")},
-      {"an unknown link type", PcapFile(105).bytes()},
+      {"an unknown link type", unknown.bytes()},
       {"zeros", std::string(1000, '\0')},
   };
   for (const Row& row : rows) {
@@ -126,6 +159,63 @@ TEST_CASE("what is neither capture nor trace is unreadable, with the reason") {
   }
   CHECK(classify("/nonexistent/file").outcome.kind == Outcome::Kind::Unreadable);
   CHECK(classify("/tmp").outcome.kind == Outcome::Kind::Unreadable);
+}
+
+TEST_CASE("a log gives a result a line with a trace; other lines are counted") {
+  const std::string prefix = "2026-11-27T07:00:00.123Z segmilter/filter[71] ";
+  const Read got = classify_bytes(
+      "Nov 27 06:59:59 mx1 postfix/smtpd[9]: connect from x\n" + prefix +
+      "info: 4A: message client=192.0.2.7:40112 helo=a\n" + prefix +
+      "debug: 4A: trace client=192.0.2.7:40112 helo=a trace=\"segmilter/1 msg=2 seg=9n\"\n");
+  CHECK(got.outcome.kind == Outcome::Kind::Good);
+  CHECK_THAT(got.outcome.warning, Catch::EndsWith(": 2 lines without a trace were passed by"));
+  REQUIRE(got.results.size() == 1);
+  CHECK(got.results[0].client.print() == "192.0.2.7:40112");
+  CHECK(got.results[0].helo == "a");
+  CHECK(got.results[0].message == 2);
+  CHECK(got.results[0].time_ns == 1'795'762'800'123'000'000);
+}
+
+TEST_CASE("a log without a trace is no error, and the note says how to get some") {
+  const Read got = classify_bytes("Nov 27 06:59:59 mx1 segmilter[70]: started\n");
+  CHECK(got.outcome.kind == Outcome::Kind::Good);
+  CHECK_THAT(got.outcome.warning, Catch::Contains("1 lines, none with a trace") &&
+                                      Catch::Contains("log.level is \"debug\""));
+}
+
+TEST_CASE("a log's line whose trace cannot be read is a warning that names it") {
+  const Read got =
+      classify_bytes("4A: trace trace=\"segmilter/1 seg=9n\"\n4B: trace trace=segmilter/9\n");
+  CHECK(got.outcome.kind == Outcome::Kind::Damaged);
+  CHECK(got.results.size() == 1);
+  CHECK_THAT(got.outcome.warning, Catch::Contains(":2: byte "));
+}
+
+TEST_CASE("a result has the time at which its message was complete, and the EHLO name") {
+  const Read got = classify_bytes(small_capture());
+  REQUIRE(got.results.size() == 2);
+  CHECK(got.results[0].helo == "client.example.net");
+  // Frames are a second apart; the dot of the first message is in the 15th.
+  CHECK(got.results[0].time_ns == 1'700'000'015'000'000'000);
+  CHECK(got.results[1].time_ns > got.results[0].time_ns);
+}
+
+TEST_CASE("an input ends where it is told to, and what came until then is given") {
+  const TemporaryFile file(small_capture());
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const net::Fd stop(ends[0]);
+  const net::Fd asks(ends[1]);
+  offline::Options options;
+  options.waiting.stop = stop.get();
+  const auto read = [&] { return offline::classify_file(file.path(), options, [](Result&&) {}); };
+  CHECK(read().messages == 2);
+  REQUIRE(write(asks.get(), "", 1) == 1);
+  const Outcome stopped = read();
+  CHECK(stopped.stopped);
+  CHECK(stopped.kind == Outcome::Kind::Good);
+  CHECK(stopped.messages == 0);
+  CHECK_THAT(stopped.warning, Catch::Contains("stopped behind byte 0 of"));
 }
 
 TEST_CASE("a capture cut anywhere gives what is in front of the cut, and says where") {

@@ -21,6 +21,8 @@ Result result_of(const std::string& notation, const std::string& file = "mail.pc
   result.verdict = classifier::classify(result.trace, {});
   result.client = *net::Endpoint::parse("192.0.2.1:40000");
   result.server = *net::Endpoint::parse("[2001:db8::1]:25");
+  result.helo = "mail.example.net";
+  result.time_ns = 1'795'762'800'123'456'789;
   return result;
 }
 
@@ -47,6 +49,8 @@ std::string printed(Make make, const std::vector<Result>& results) {
 const auto kText = [](std::FILE* out) { return text_report(out, false); };
 const auto kColours = [](std::FILE* out) { return text_report(out, true); };
 
+const auto kPage = [](std::FILE* out) { return html_report(out, SortBy::Capture); };
+
 const std::string kHostile = "<script>alert('1')</script>&\x1b[31m\xff.pcap";
 
 }  // namespace
@@ -55,10 +59,10 @@ TEST_CASE("a line of JSON has every promised key") {
   const std::string line = printed(jsonl_report, {result_of(kBot)});
   REQUIRE(std::count(line.begin(), line.end(), '\n') == 1);
   const auto json = nlohmann::json::parse(line);
-  for (const char* key :
-       {"file",       "client", "server",      "message",  "pattern", "writer",  "path",
-        "confidence", "score",  "action",      "gait",     "block",   "mss",     "tls",
-        "chunking",   "size",   "header_size", "segments", "writes",  "reasons", "trace"}) {
+  for (const char* key : {"file",   "client",      "server",   "message", "pattern",    "writer",
+                          "path",   "time",        "helo",     "number",  "confidence", "score",
+                          "action", "gait",        "block",    "mss",     "tls",        "chunking",
+                          "size",   "header_size", "segments", "writes",  "reasons",    "trace"}) {
     INFO(key);
     CHECK(json.contains(key));
   }
@@ -70,6 +74,32 @@ TEST_CASE("a line of JSON has every promised key") {
   CHECK(json["size"] == 3429);
   CHECK(json["trace"] == kBot);
   CHECK(json["tls"] == false);
+  CHECK(json["helo"] == "mail.example.net");
+  CHECK(json["time"] == "2026-11-27T07:00:00.123Z");
+}
+
+TEST_CASE("what is not known of a message is null in JSON") {
+  Result result = result_of(kBot);
+  result.client = result.server = {};
+  result.helo.clear();
+  result.time_ns = 0;
+  const auto json = nlohmann::json::parse(printed(jsonl_report, {result}));
+  for (const char* key : {"client", "server", "helo", "time"}) {
+    INFO(key);
+    CHECK(json[key].is_null());
+  }
+}
+
+TEST_CASE("a name that a client chose is text, whatever is in it") {
+  Result result = result_of(kBot);
+  result.helo = "<b>\"x\x1b[31m\xe2\x80\xae\xc2\x9b\xff";
+  const auto json = nlohmann::json::parse(printed(jsonl_report, {result}));
+  CHECK(json["helo"] == "<b>\"x\x1b[31m\xe2\x80\xae\xc2\x9b\xef\xbf\xbd");
+  const std::string text = printed(kText, {result});
+  CHECK_THAT(text, Catch::Contains("helo=<b>\"x\\x1b[31m\\xe2\\x80\\xae\\xc2\\x9b\\xff"));
+  const std::string page = printed(kPage, {result});
+  CHECK_THAT(page,
+             Catch::Contains("<bdi>&lt;b&gt;&quot;x\\u001b[31m\\u202e\\u009b\xef\xbf\xbd</bdi>"));
 }
 
 TEST_CASE("a file name that is no UTF-8 still gives JSON") {
@@ -91,16 +121,70 @@ TEST_CASE("colours come only when they are asked for, and a name cannot bring it
 }
 
 TEST_CASE("the page draws each message, loads nothing and escapes what is not ours") {
-  const std::string page = printed(html_report, {result_of(kBot, kHostile)});
+  const std::string page = printed(kPage, {result_of(kBot, kHostile)});
   CHECK_THAT(page, Catch::StartsWith("<!DOCTYPE html>") && Catch::EndsWith("</html>\n"));
   CHECK_THAT(page, Catch::Contains("<svg") && Catch::Contains("segment 5: 1377 bytes"));
   CHECK_THAT(page, !Catch::Contains("<script") && Catch::Contains("&lt;script&gt;"));
   CHECK_THAT(page,
              !Catch::Contains("\x1b") && !Catch::Contains("http://") && !Catch::Contains("src="));
+  CHECK_THAT(page, !Catch::Contains(" style="));
+}
+
+TEST_CASE("the page begins with a row a message, in the order that is asked for") {
+  Result bot = result_of(kBot);
+  Result server = result_of("segmilter/1 mss=1448 dot=3 seg=1448x9,331+6pn");
+  server.number = 1;
+  server.time_ns = 0;
+  bot.number = 2;
+  const auto rows = [&](SortBy sort) {
+    const std::string page =
+        printed([&](std::FILE* out) { return html_report(out, sort); }, {server, bot});
+    const std::size_t first = page.find("href=\"#m1\"");
+    const std::size_t second = page.find("href=\"#m2\"");
+    CHECK(page.find("<section") > std::max(first, second));
+    CHECK(page.find("id=\"m2\"") != page.npos);
+    return first < second ? "server, bot" : "bot, server";
+  };
+  CHECK(rows(SortBy::Capture) == std::string("server, bot"));
+  CHECK(rows(SortBy::Score) == std::string("bot, server"));
+  CHECK(rows(SortBy::Pattern) == std::string("bot, server"));
+  CHECK(rows(SortBy::Time) == std::string("server, bot"));
+}
+
+TEST_CASE("messages of a client stand together on the page, others apart") {
+  Result one = result_of(kBot);
+  Result other = result_of(kBot);
+  Result again = result_of(kBot);
+  other.client = *net::Endpoint::parse("192.0.2.9:40000");
+  again.client = *net::Endpoint::parse("192.0.2.1:40001");
+  const std::string page = printed(kPage, {one, other, again});
+  CHECK_THAT(page, Catch::Contains("<h2>Client <bdi>192.0.2.1</bdi>: 2 messages</h2>") &&
+                       Catch::Contains("<h2>Client <bdi>192.0.2.9</bdi>: 1 message</h2>"));
+}
+
+TEST_CASE("a page has a bound, and says what is not on it") {
+  const std::string page =
+      printed(kPage, std::vector<Result>(2003, result_of("segmilter/1 seg=9n")));
+  CHECK_THAT(page, Catch::Contains("The first 2000 of 2003 messages are on this page"));
+  std::size_t sections = 0;
+  for (std::size_t at = 0; (at = page.find("<section", at)) != page.npos; ++at) ++sections;
+  CHECK(sections == 2000);
+}
+
+TEST_CASE("a header that would be too narrow to see is drawn a second time, enlarged") {
+  const std::string large =
+      "segmilter/1 mss=1448 line1=19 header=610 body=612 dot=3 fields=19,380,610 "
+      "seg=399p,29p,184pn,1448x70";
+  CHECK_THAT(printed(kPage, {result_of(large)}),
+             Catch::Contains("The header, enlarged: bytes 0 to 688"));
+  CHECK_THAT(printed(kPage, {result_of("segmilter/1 mss=1448 header=900 body=902 seg=1448,700")}),
+             !Catch::Contains("enlarged: bytes"));
+  // Widths are shares: in the enlarged header the second segment has 29 of 688 bytes.
+  CHECK_THAT(printed(kPage, {result_of(large)}), Catch::Contains("width=\"4.22%\""));
 }
 
 TEST_CASE("the picture of many segments is bounded by its width") {
-  const std::string page = printed(html_report, {result_of("segmilter/1 mss=10 seg=10x60000")});
+  const std::string page = printed(kPage, {result_of("segmilter/1 mss=10 seg=10x60000")});
   std::size_t boxes = 0;
   for (std::size_t at = 0; (at = page.find("<rect", at)) != page.npos; ++at) ++boxes;
   CHECK(boxes > 100);

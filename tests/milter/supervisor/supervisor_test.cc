@@ -33,7 +33,8 @@ std::string end_of(Child& child) {
 
 // The supervisor's end does not block, so wait for the word.
 void hear_ready(Child& child) {
-  for (int tries = 0; tries < 60'000 && !child.hear(supervisor::Clock::now()); ++tries) usleep(1000);
+  for (int tries = 0; tries < 60'000 && !child.hear(supervisor::Clock::now()); ++tries)
+    usleep(1000);
 }
 
 }  // namespace
@@ -167,7 +168,8 @@ TEST_CASE("an account that is not there is an error of the configuration") {
   config.general.user = "nobody";
   config.filter.socket_group = "no-such-group-here";
   CHECK_THROWS_WITH(supervisor::find_account(config),
-                    "filter.socket_group: there is no group \"no-such-group-here\"");
+                    Catch::StartsWith("filter.socket_group: there is no group "
+                                      "\"no-such-group-here\" (`addgroup --system"));
   config.filter.socket = "inet:8891@127.0.0.1";  // has no group
   CHECK(supervisor::find_account(config).uid != 0);
 }
@@ -188,8 +190,10 @@ TEST_CASE("an address that another program listens on is refused, though listene
     FAIL("taken twice");
   } catch (const supervisor::SetupError& error) {
     CHECK(error.code() == EX_UNAVAILABLE);
-    CHECK(error.what() ==
-          "proxy.listen: bind " + config.proxy.listen[0].print() + ": Address already in use");
+    CHECK(std::string(error.what()) ==
+          "proxy.listen: bind " + config.proxy.listen[0].print() +
+              ": Address already in use (by supervisor_supervisor_test, pid " +
+              std::to_string(getpid()) + "; stop it, or name another address in proxy.listen)");
   }
   listeners.clear();
   supervisor::ProxyParts parts(config);

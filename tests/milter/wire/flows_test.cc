@@ -159,6 +159,34 @@ TEST_CASE("BDAT chunks are counted by their commands") {
   CHECK(trace->chunk_begins == std::vector<std::uint32_t>{1000});
 }
 
+TEST_CASE("commands that were not read may begin another message: the session is lost at once") {
+  // The first message is refused for its sender. When Postfix asks about the second one, it has
+  // answered nothing of all this yet.
+  Bed bed;
+  bed.script.handshake();
+  bed.script.server("220 mx\r\n");
+  bed.script.client("EHLO c\r\n");
+  bed.script.server("250 CHUNKING\r\n");
+  bed.script.client("MAIL FROM:<a@b\r\nRCPT TO:<c@d>\r\nBDAT 828 LAST\r\n");
+  bed.script.client(text(500));
+  const std::string next = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 828 LAST\r\n" + text(828);
+  bed.script.client(text(828).substr(500) + next, Passed::Ends);
+  CHECK(bed.reason() == Reason::Lost);
+}
+
+TEST_CASE("the text of a chunk need not be read") {
+  Bed bed;
+  bed.script.handshake();
+  bed.script.server("220 mx\r\n");
+  bed.script.client("EHLO c\r\n");
+  bed.script.server("250 CHUNKING\r\n");
+  bed.script.client("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 828 LAST\r\n");
+  bed.script.client(text(828), Passed::Ends);
+  const auto trace = bed.trace();
+  REQUIRE(trace);
+  CHECK(trace->size == 828);
+}
+
 TEST_CASE("what the server acknowledged and the tap did not pass costs that message alone") {
   Bed bed;
   bed.ask_for_text();

@@ -1,4 +1,4 @@
-#include "milter/doctor/sockets.h"
+#include "milter/net/sockets.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include "classifier/lines.h"
 #include "milter/net/fd.h"
 
-namespace doctor {
+namespace net {
 namespace {
 
 template <typename Number>
@@ -37,7 +37,7 @@ std::vector<std::string_view> words_of(std::string_view line) {
 }
 
 // "0100007F:0019": the address in words of 32 bits, each in the machine's order.
-std::optional<net::Endpoint> read_local(std::string_view text, bool v6) {
+std::optional<Endpoint> read_local(std::string_view text, bool v6) {
   const std::size_t words = v6 ? 4 : 1;
   if (text.size() != words * 8 + 5 || text[words * 8] != ':') return std::nullopt;
   std::array<std::uint8_t, 16> bytes{};
@@ -49,7 +49,7 @@ std::optional<net::Endpoint> read_local(std::string_view text, bool v6) {
   }
   const auto port = read_number<std::uint16_t>(text.substr(words * 8 + 1), 16);
   if (!port) return std::nullopt;
-  return net::Endpoint::from_bytes(bytes, *port);
+  return Endpoint::from_bytes(bytes, *port);
 }
 
 std::string link_target(const std::string& path) {
@@ -96,7 +96,7 @@ std::string program_of(const std::string& process) {
 std::string read_from(const std::string& path, std::uint64_t offset) {
   constexpr std::size_t kMost = 8 << 20;
   std::string text;
-  const net::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd || (offset != 0 && lseek(fd.get(), static_cast<off_t>(offset), SEEK_SET) < 0))
     return text;
   char buffer[16 * 1024];
@@ -173,19 +173,19 @@ std::optional<bool> holds_bpf(pid_t pid) {
   return readable ? std::optional(found) : std::nullopt;
 }
 
-std::vector<net::Endpoint> own_addresses() {
-  std::vector<net::Endpoint> addresses;
+std::vector<Endpoint> own_addresses() {
+  std::vector<Endpoint> addresses;
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) < 0) return addresses;
   for (const ifaddrs* item = list; item != nullptr; item = item->ifa_next) {
-    const auto address = net::Endpoint::from(item->ifa_addr);
+    const auto address = Endpoint::from(item->ifa_addr);
     // A link-local address is none without its interface.
     const bool link_local = address && !address->is_v4() && address->bytes()[0] == 0xfe;
     if (!address || address->is_loopback() || link_local) continue;
-    addresses.push_back(net::Endpoint::from_bytes(address->bytes(), 0));
+    addresses.push_back(Endpoint::from_bytes(address->bytes(), 0));
   }
   freeifaddrs(list);
   return addresses;
 }
 
-}  // namespace doctor
+}  // namespace net

@@ -11,10 +11,10 @@
 
 #include "milter/net/address.h"
 
-namespace doctor {
+namespace net {
 
 struct TcpSocket {
-  net::Endpoint local;
+  Endpoint local;
   unsigned state = 0;  // as in <netinet/tcp.h>: 1 established, 10 listening
   std::uint64_t inode = 0;
   bool operator==(const TcpSocket&) const = default;
@@ -52,9 +52,9 @@ std::vector<Process> owners(std::uint64_t inode);
 std::optional<bool> holds_bpf(pid_t pid);
 
 // The machine's own addresses, port 0; loopback is left out.
-std::vector<net::Endpoint> own_addresses();
+std::vector<Endpoint> own_addresses();
 
 // The whole of a small file, at most 8 MiB; empty if it cannot be read. From `offset` on.
 std::string read_from(const std::string& path, std::uint64_t offset = 0);
 
-}  // namespace doctor
+}  // namespace net

@@ -1,10 +1,10 @@
-#include "milter/doctor/sockets.h"
+#include "milter/net/sockets.h"
 
 #include <catch2/catch.hpp>
 
 #include "tests/support/loopback.h"
 
-using namespace doctor;
+using namespace net;
 
 TEST_CASE("listening sockets as /proc/net/tcp shows them") {
   const auto sockets = parse_tcp(
@@ -51,7 +51,7 @@ TEST_CASE("a listener of our own is found, with us as its owner") {
     const auto found = owners(socket.inode);
     REQUIRE(found.size() == 1);
     CHECK(found[0].pid == getpid());
-    CHECK(found[0].program == "doctor_sockets_test");
+    CHECK(found[0].program == "net_sockets_test");
     CHECK_FALSE(found[0].is_segmilter());
     CHECK(holds_bpf(getpid()) == std::optional(false));
     return;

@@ -1,0 +1,265 @@
+#include "milter/offline/drawing.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "milter/offline/strip.h"
+
+namespace offline {
+namespace {
+
+// In per cent of a picture's width.
+constexpr double kNarrow = 0.12;  // what is narrower is drawn together with its neighbour
+constexpr double kVisible = 0.06;
+
+// A label is drawn where it fits on a wide screen, and hidden on a narrow one where it does not.
+constexpr double kCharacter = 7;    // pixels that a character needs
+constexpr double kWideScreen = 10;  // pixels that a per cent has there
+constexpr double kNarrowScreen = 2.9;
+
+// A header that would have less than so much of the picture is shown again, at a scale of its own.
+constexpr double kTooNarrow = 25;
+// So much of the whole is shown of a message whose header is not known.
+constexpr std::uint64_t kBeginning = 4096;
+
+struct Box {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  std::string_view kind;  // class
+  std::uint32_t size = 0;
+  std::string title;
+};
+
+std::vector<Box> segment_boxes(const classifier::Trace& trace) {
+  std::vector<Box> boxes;
+  boxes.reserve(trace.segments.size());
+  std::uint64_t at = 0;
+  for (const auto& segment : trace.segments) {
+    const std::string_view kind = segment.resent          ? "resent"
+                                  : segment.late          ? "late"
+                                  : boxes.size() % 2 == 0 ? "s"
+                                                          : "s2";
+    std::string title = fmt::format("segment {}: {} bytes", boxes.size() + 1, segment.size);
+    if (segment.before != 0) title += fmt::format(", {} before", segment.before);
+    if (segment.after != 0) title += fmt::format(", {} behind", segment.after);
+    if (segment.push) title += ", PSH";
+    if (segment.resent) title += ", sent again";
+    if (segment.late) title += ", late";
+    if (segment.gap_us != 0) title += fmt::format(", after {} us", segment.gap_us);
+    boxes.push_back({at, at + segment.size, kind, segment.size, std::move(title)});
+    at += segment.size;
+  }
+  return boxes;
+}
+
+std::vector<Box> write_boxes(const classifier::Trace& trace, const classifier::Verdict& verdict) {
+  std::vector<Box> boxes;
+  std::uint64_t at = 0;
+  for (const std::uint64_t end : write_ends(trace, verdict)) {
+    const std::uint32_t size = verdict.writes[boxes.size()];
+    boxes.push_back({at, end, boxes.size() % 2 == 0 ? "w" : "w2", size,
+                     fmt::format("write {}: {} bytes", boxes.size() + 1, size)});
+    at = end;
+  }
+  return boxes;
+}
+
+// Where bytes lie in a picture. Its first `share` per cent show what is in front of `fold`, the
+// rest shows the rest.
+struct Scale {
+  std::uint64_t begin = 0;
+  std::uint64_t fold = 0;
+  std::uint64_t end = 0;
+  double share = 0;
+
+  double x(std::uint64_t offset) const {
+    offset = std::clamp(offset, begin, end);
+    const auto part = [](std::uint64_t some, std::uint64_t all) {
+      return all == 0 ? 0.0 : static_cast<double>(some) / static_cast<double>(all);
+    };
+    if (offset <= fold) return share * part(offset - begin, fold - begin);
+    return share + (100 - share) * part(offset - fold, end - fold);
+  }
+};
+
+class Panel {
+ public:
+  Panel(const classifier::Trace& trace, const Scale& scale) : trace_(trace), scale_(scale) {}
+
+  // Boxes in a row. Neighbours too narrow to see become one, so that the picture's size is bounded
+  // by its width.
+  void row(const std::vector<Box>& boxes, double top, double height, bool labels) {
+    for (std::size_t i = 0; i < boxes.size();) {
+      const Box& first = boxes[i];
+      std::size_t last = i;
+      while (last + 1 < boxes.size() && x(boxes[last].end) - x(first.begin) < kNarrow) ++last;
+      if (boxes[last].end > scale_.begin && first.begin < scale_.end) {
+        box(first, boxes[last], last - i + 1, top, height, labels);
+      }
+      i = last + 1;
+    }
+  }
+
+  void holes(double top, double height) {
+    std::uint64_t at = 0;
+    for (const auto& segment : trace_.segments) {
+      if (segment.hole && at >= scale_.begin && at < scale_.end) {
+        line("hole", x(at), top, top + height, "bytes that were not captured");
+      }
+      at += segment.size;
+    }
+  }
+
+  void mark(std::uint64_t offset, std::string_view label, double y, double bottom) {
+    if (offset == 0 || offset < scale_.begin || offset > scale_.end) return;
+    constexpr double kRight = 80;
+    const double at = x(offset);
+    line("mark", at, 12, bottom, {});
+    svg_ += fmt::format("<text class=\"{}\" x=\"{:.2f}%\" y=\"{}\">{}</text>\n",
+                        at > kRight ? "marks e" : "marks", at, y, label);
+  }
+
+  void line(std::string_view kind, double at, double top, double bottom, std::string_view title) {
+    svg_ +=
+        fmt::format("<line class=\"{0}\" x1=\"{1:.2f}%\" x2=\"{1:.2f}%\" y1=\"{2}\" y2=\"{3}\">",
+                    kind, at, top, bottom);
+    if (!title.empty()) svg_ += fmt::format("<title>{}</title>", title);
+    svg_ += "</line>\n";
+  }
+
+  std::string take(std::string_view kind, std::string_view name) {
+    return fmt::format("<svg class=\"{}\" role=\"img\" aria-label=\"{}\">\n{}</svg>\n", kind, name,
+                       svg_);
+  }
+
+ private:
+  double x(std::uint64_t offset) const { return scale_.x(offset); }
+
+  void box(const Box& first, const Box& last, std::size_t count, double top, double height,
+           bool labels) {
+    const double left = x(first.begin);
+    const double width = std::max(kVisible, x(last.end) - left);
+    svg_ +=
+        fmt::format("<rect class=\"{}\" x=\"{:.2f}%\" y=\"{}\" width=\"{:.2f}%\" height=\"{}\">",
+                    first.kind, left, top, width, height);
+    if (labels) {
+      svg_ += count == 1
+                  ? "<title>" + first.title + "</title>"
+                  : fmt::format("<title>{} in {} bytes</title>", count, last.end - first.begin);
+    }
+    svg_ += "</rect>";
+    const std::string label = fmt::format("{}", first.size);
+    const double needed = kCharacter * static_cast<double>(label.size()) + 4;
+    if (labels && count == 1 && width * kWideScreen > needed) {
+      svg_ += fmt::format("<text class=\"{}\" x=\"{:.2f}%\" y=\"{}\">{}</text>",
+                          width * kNarrowScreen > needed ? "m" : "m wide", left + width / 2,
+                          top + height / 2 + 4, label);
+    }
+    svg_ += '\n';
+  }
+
+  const classifier::Trace& trace_;
+  const Scale scale_;
+  std::string svg_;
+};
+
+// Landmarks count bytes of the message; under TLS segments have more of them.
+std::uint64_t drawn(const classifier::Trace& trace, std::uint64_t offset) {
+  if (trace.records.empty() || trace.size == 0) return offset;
+  return static_cast<std::uint64_t>(static_cast<double>(offset) *
+                                    static_cast<double>(segments_size(trace)) /
+                                    static_cast<double>(trace.size));
+}
+
+// Where the header and what belongs to it ends; 0: not known.
+std::uint64_t header_end(const classifier::Trace& trace) {
+  return drawn(trace, std::max(trace.landmarks.header_end, trace.landmarks.body_begin));
+}
+
+std::string panel(const classifier::Trace& trace, const classifier::Verdict& verdict,
+                  const Scale& scale, std::string_view name) {
+  constexpr double kSegmentTop = 18;
+  constexpr double kWriteTop = 52;
+  constexpr double kHeight = 28;
+  constexpr double kBottom = 84;
+  Panel panel(trace, scale);
+  panel.row(segment_boxes(trace), kSegmentTop, kHeight, true);
+  panel.row(write_boxes(trace, verdict), kWriteTop, kHeight, true);
+  panel.holes(kSegmentTop, kHeight);
+  const auto& marks = trace.landmarks;
+  const std::uint64_t total = segments_size(trace);
+  panel.mark(drawn(trace, marks.first_line_end), "first line", 10, kBottom);
+  panel.mark(drawn(trace, marks.header_end), "end of header", 96, kBottom);
+  if (marks.terminator != 0 && total > marks.terminator) {
+    panel.mark(total - marks.terminator, "dot", 10, kBottom);
+  }
+  return panel.take("picture", name);
+}
+
+}  // namespace
+
+std::string picture(const classifier::Trace& trace, const classifier::Verdict& verdict) {
+  const std::uint64_t total = segments_size(trace);
+  if (total == 0) return {};
+  const std::string what = fmt::format("{} bytes in {} segments; {} writes were recovered", total,
+                                       trace.segments.size(), verdict.writes.size());
+  const Scale whole{.end = total};
+  const std::uint64_t header = header_end(trace);
+  // A little of what follows the header shows what a cut behind it looks like.
+  const std::uint64_t shown = header != 0 ? header + header / 8 : kBeginning;
+  std::string text;
+  if (shown < total && whole.x(shown) < kTooNarrow) {
+    const std::string_view part = header != 0 ? "The header, enlarged" : "The beginning, enlarged";
+    text = fmt::format("<p class=\"soft scale\">{}: bytes 0 to {}</p>\n", part, shown);
+    text +=
+        panel(trace, verdict, {.end = shown}, fmt::format("{}: its first {} bytes", part, shown));
+    text += fmt::format("<p class=\"soft scale\">The whole message: bytes 0 to {}</p>\n", total);
+  }
+  return text + panel(trace, verdict, whole, what);
+}
+
+std::string mini_picture(const classifier::Trace& trace, const classifier::Verdict& verdict) {
+  const std::uint64_t total = segments_size(trace);
+  if (total == 0) return {};
+  Scale scale{.end = total};
+  constexpr double kHeaderShare = 100.0 / 3;
+  const std::uint64_t header = header_end(trace);
+  const bool folded = header != 0 && header < total && scale.x(header) < kHeaderShare;
+  if (folded) scale = {.fold = header, .end = total, .share = kHeaderShare};
+  Panel panel(trace, scale);
+  panel.row(segment_boxes(trace), 1, 8, false);
+  panel.row(write_boxes(trace, verdict), 11, 8, false);
+  if (folded) panel.line("mark", kHeaderShare, 0, 20, {});
+  return panel.take(
+      "mini", fmt::format("{} segments, {} writes", trace.segments.size(), verdict.writes.size()));
+}
+
+std::string picture_legend() {
+  struct Row {
+    std::string_view kind;
+    std::string_view meaning;
+  };
+  constexpr Row kRows[] = {
+      {"s", "a TCP segment, as wide as it has bytes (upper row; two shades in turn)"},
+      {"w", "a write of the sending program, as recovered from the segments (lower row)"},
+      {"resent", "a segment that was sent again: the network, or a repair, decided where it ends"},
+      {"late", "a segment that arrived after one that follows it"}};
+  std::string text = "<ul>\n";
+  for (const auto& [kind, meaning] : kRows) {
+    text += fmt::format(
+        "<li><svg class=\"key\" aria-hidden=\"true\"><rect class=\"{}\" width=\"100%\" "
+        "height=\"100%\"/></svg> {}</li>\n",
+        kind, meaning);
+  }
+  return text +
+         "<li>dashed line: a landmark of the message (end of the first line, end of the header, "
+         "the dot "
+         "that ends it); in the table it is the header's end, and what is left of it is "
+         "enlarged</li>\n"
+         "<li>thick line: bytes that were not captured</li>\n</ul>\n";
+}
+
+}  // namespace offline

@@ -1,0 +1,72 @@
+#include "milter/supervisor/check_sockets.h"
+
+#include <fmt/format.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "milter/filter/socket.h"
+#include "milter/net/unix_socket.h"
+#include "milter/supervisor/next_step.h"
+#include "milter/supervisor/setup_error.h"
+
+namespace supervisor {
+namespace {
+
+// A folder that root makes by itself (rights.h) has to be there for anyone else.
+void check_folder(const std::string& path, const std::string& setting, const std::string& user,
+                  const std::string& group, unsigned mode) {
+  const auto slash = path.rfind('/');
+  const auto folder = slash == 0 ? std::string("/") : path.substr(0, slash);
+  if (geteuid() == 0 || access(folder.c_str(), W_OK | X_OK) == 0) return;
+  const int error = errno;
+  throw SetupError(error == ENOENT ? EX_OSERR : EX_NOPERM,
+                   fmt::format("{}: the folder {}: {}{}", setting, folder, std::strerror(error),
+                               next_step_folder(folder, user, group, mode)));
+}
+
+void check_unix(const std::string& path, const std::string& setting) {
+  try {
+    net::check_unclaimed(path, setting + ": " + path);
+  } catch (const std::system_error& error) {
+    const bool taken = error.code() == std::errc::address_in_use;
+    throw SetupError(
+        EX_UNAVAILABLE,
+        error.what() + std::string(taken ? " (another segmilter runs: stop it with `systemctl stop "
+                                           "segmilter`, or give this one sockets of its own)"
+                                         : ""));
+  }
+}
+
+void check_inet(const filter::SocketName& name) {
+  try {
+    filter::check_place(name);
+  } catch (const std::system_error& error) {
+    const bool taken = error.code() == std::errc::address_in_use;
+    const bool forbidden = is_forbidden(error.code());
+    std::string next;
+    if (taken) next = next_step_taken(*filter::address_of(name), "filter.socket");
+    if (forbidden) next = next_step_rights("CAP_NET_BIND_SERVICE");
+    throw SetupError(forbidden ? EX_NOPERM : EX_UNAVAILABLE, error.what() + next);
+  }
+}
+
+}  // namespace
+
+void check_sockets(const config::Config& config, bool observer, bool filter) {
+  const auto& user = config.general.user;
+  if (observer) {
+    check_folder(config.evidence.socket, "evidence.socket", user, user, 0755);
+    check_unix(config.evidence.socket, "evidence.socket");
+  }
+  if (!filter) return;
+  const auto milter = filter::parse_socket(config.filter.socket);
+  if (milter.path.empty()) return check_inet(milter);
+  const auto& group = config.filter.socket_group;
+  check_folder(milter.path, "filter.socket", user, group.empty() ? user : group, 02750);
+  check_unix(milter.path, "filter.socket");
+}
+
+}  // namespace supervisor

@@ -1,0 +1,59 @@
+# relay.sh KIND: starts a relay in front of $SERVER, port 25: on 127.0.0.1:2600, or a SOCKS5 proxy on 127.0.0.1:1080.
+set -e
+at=$(mktemp -d)
+chmod 755 "$at"
+background() { setsid "$@" >"$at/log" 2>&1 </dev/null & }
+keys() {
+  ssh-keygen -q -t ed25519 -N '' -f "$at/key"
+  ssh-keygen -q -t ed25519 -N '' -f "$at/host"
+  cp "$at/key.pub" "$at/allowed"
+  mkdir -p /run/sshd
+  printf 'ListenAddress 127.0.0.1\nPort 2222\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nPermitRootLogin yes\nUsePAM no\nPidFile none\n' \
+    "$at/host" "$at/allowed" >"$at/sshd"
+  /usr/sbin/sshd -f "$at/sshd"
+}
+ports=2600
+case $1 in
+  socat) background socat TCP-LISTEN:2600,fork,reuseaddr "TCP:$SERVER:25" ;;
+  haproxy)
+    printf 'defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\nlisten mail\n bind 127.0.0.1:2600\n server one %s:25\n' \
+      "$SERVER" >"$at/conf"
+    background haproxy -db -f "$at/conf" ;;
+  stunnel)
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=relay -keyout "$at/pem" -out "$at/crt" 2>/dev/null
+    cat "$at/crt" >>"$at/pem"
+    printf 'foreground=yes\npid=\n[far]\naccept=127.0.0.1:2601\nconnect=%s:25\ncert=%s\n[near]\nclient=yes\naccept=127.0.0.1:2600\nconnect=127.0.0.1:2601\n' \
+      "$SERVER" "$at/pem" >"$at/conf"
+    background stunnel "$at/conf" ;;
+  ssh-local)
+    keys
+    background ssh -N -i "$at/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -p 2222 -L "127.0.0.1:2600:$SERVER:25" 127.0.0.1 ;;
+  ssh-socks)
+    keys
+    ports=1080
+    background ssh -N -i "$at/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -p 2222 -D 127.0.0.1:1080 127.0.0.1 ;;
+  microsocks) ports=1080; background microsocks -i 127.0.0.1 -p 1080 ;;
+  dante)
+    ports=1080
+    printf 'logoutput: stderr\ninternal: 127.0.0.1 port = 1080\nexternal: eth0\nsocksmethod: none\nclientmethod: none\nuser.privileged: root\nuser.unprivileged: nobody\nclient pass { from: 0/0 to: 0/0 }\nsocks pass { from: 0/0 to: 0/0 }\n' >"$at/conf"
+    background danted -f "$at/conf" ;;
+  tinyproxy)
+    ports='8888 2600'
+    printf 'Port 8888\nListen 127.0.0.1\nConnectPort 25\nTimeout 60\nMaxClients 20\n' >"$at/conf"
+    background tinyproxy -d -c "$at/conf"
+    background socat TCP-LISTEN:2600,fork,reuseaddr "PROXY:127.0.0.1:$SERVER:25,proxyport=8888" ;;
+esac
+cat >/tmp/proxychains.conf <<C
+strict_chain
+quiet_mode
+[ProxyList]
+socks5 127.0.0.1 1080
+C
+for port in $ports; do
+  for try in $(seq 50); do
+    (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && continue 2
+    sleep 0.2
+  done
+  tail -5 "$at/log"
+  exit 1
+done

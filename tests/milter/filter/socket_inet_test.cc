@@ -1,0 +1,67 @@
+// The same socket over TCP. A program of its own, because libmilter opens one socket a process.
+#include <libmilter/mfapi.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <catch2/catch.hpp>
+
+#include "milter/filter/callbacks.h"
+#include "milter/filter/socket.h"
+#include "milter/net/server_socket.h"
+
+namespace {
+
+net::Endpoint free_address() {
+  const auto any = *net::Endpoint::parse_address("127.0.0.1", 0);
+  const auto socket = net::server_socket(any, "find a free port");
+  net::bind(socket, any, "find a free port");
+  return *net::bound_to(socket.get());
+}
+
+int option(int fd, int level, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
+}
+
+// The descriptor that listens there; -1: none.
+int listener_at(const net::Endpoint& address) {
+  for (int fd = 0; fd < 256; ++fd) {
+    if (option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 && net::bound_to(fd) == address) return fd;
+  }
+  return -1;
+}
+
+}  // namespace
+
+TEST_CASE("over TCP small answers are sent at once: accepted sockets inherit that") {
+  static filter::Counters counters;
+  static filter::Service service(std::make_shared<config::Config>(), counters);
+  REQUIRE(smfi_register(filter::describe(service)) == MI_SUCCESS);
+  const auto address = free_address();
+  config::Filter settings;
+  settings.socket = "inet:" + std::to_string(address.port()) + "@127.0.0.1";
+  const filter::MilterSocket socket(settings);
+  CHECK_FALSE(socket.lost());
+  const int listener = listener_at(address);
+  REQUIRE(listener >= 0);
+  CHECK(option(listener, IPPROTO_TCP, TCP_NODELAY) == 1);
+  // And another one is told before libmilter would only tell syslog.
+  CHECK_THROWS_WITH(filter::check_place(filter::parse_socket(settings.socket)),
+                    Catch::Contains("filter.socket: bind " + address.print()));
+}
+
+TEST_CASE("the address of an inet socket, where its host is one") {
+  const auto at = [](const char* text) {
+    const auto address = filter::address_of(filter::parse_socket(text));
+    return address ? address->print() : "none";
+  };
+  CHECK(at("inet:8890@127.0.0.1") == "127.0.0.1:8890");
+  CHECK(at("inet:8890@localhost") == "127.0.0.1:8890");
+  CHECK(at("inet6:8890@[::1]") == "[::1]:8890");
+  CHECK(at("inet6:8890@::1") == "[::1]:8890");
+  CHECK(at("inet:8890@mx1.example.org") == "none");
+  CHECK(at("inet:8890") == "none");
+  CHECK(at("unix:/run/a.sock") == "none");
+}
