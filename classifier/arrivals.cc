@@ -1,6 +1,7 @@
 #include "classifier/arrivals.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -74,6 +75,14 @@ void ArrivalLog::given(std::span<const char> bytes) {
     drop_first_ahead();
   }
   if (open_ && open_->end <= offset_) settle_open(bytes);
+}
+
+void ArrivalLog::skipped(std::uint64_t size) {
+  constexpr std::array<char, 4096> kUnseen{};
+  for (; size > 0; size -= std::min<std::uint64_t>(size, kUnseen.size())) {
+    given(std::span(kUnseen).first(
+        static_cast<std::size_t>(std::min<std::uint64_t>(size, kUnseen.size()))));
+  }
 }
 
 bool ArrivalLog::first_is_stray() const {

@@ -68,6 +68,8 @@ class ArrivalLog {
   // The stream's next bytes, which the receiver has read; with them each arrival learns how it
   // ends.
   void given(std::span<const char> bytes);
+  // So many bytes of the stream were not seen.
+  void skipped(std::uint64_t size);
   // The stream from `offset` on, at which the next byte given will be: what came of it is kept.
   ArrivalLog from(std::uint64_t offset) const;
   // What lies before `offset` will not be asked for.

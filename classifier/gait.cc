@@ -90,6 +90,9 @@ constexpr std::uint32_t kReceived = bit_of("received");
 constexpr std::uint32_t kBlankEnd = bit_of("blank-end");
 constexpr std::uint32_t kHabits = all_of(Absent::Forbidden);
 constexpr std::uint32_t kExtensions = all_of(Absent::Unnamed);
+// What the commands of a transaction say, and who spoke first: unknown where packets are missing.
+constexpr std::uint32_t kUnheard =
+    kSaidByMail | kExtensions | bit_of("early") | bit_of("early-data");
 constexpr std::uint32_t kSizes = bit_of("size-near") | bit_of("size-over") | bit_of("size-under");
 static_assert(kReceived != 0 && kSizes != 0 && kWordCount <= 32);
 
@@ -302,6 +305,8 @@ Steps observe(const Trace& trace, const Writes& writes, const Features& features
   steps.talk = talk_bits(trace);
   steps.helo = talk.greeting == Dialogue::Greeting::Helo && !talk.fallback;
   steps.no_offer = talk.fallback || talk.greeting == Dialogue::Greeting::None;
+  // Where the server, or commands, were not seen, only what was said speaks.
+  if (trace.window == Window::OneSided) steps.untold = kUnheard & ~steps.talk;
   if (!trace.records.empty()) observe_sealed(trace, writes, features, steps);
   if (trace.tls || trace.transfer == Transfer::Bdat) return steps;
 

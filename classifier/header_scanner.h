@@ -41,6 +41,8 @@ class HeaderScanner {
     offset_ += static_cast<std::uint64_t>(end - p);
   }
 
+  bool over() const { return at_ == At::Body; }
+
   // The message is over. Its landmarks but for `terminator`.
   Landmarks finish() {
     if (at_ == At::Value) {

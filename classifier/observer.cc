@@ -61,8 +61,17 @@ void Observer::finish() {
   if (sealed_) sealed_->finish();
 }
 
+void Observer::command_gap(std::uint64_t size) {
+  arrivals_.skipped(size);
+  tracker_.command_gap(size);
+  if (sealed_begins_) return seal(client_offset());
+  if (!tracker_.lost()) arrivals_.forget_before(tracker_.needed_from());
+}
+
 void Observer::missed_some() {
-  sealed_ ? sealed_->missed_some() : arrivals_.missed_some();
+  if (sealed_) return sealed_->missed_some();
+  arrivals_.missed_some();
+  tracker_.text_gap();
 }
 
 void Observer::on_command(Span line) {
@@ -84,6 +93,10 @@ void Observer::on_message(Message&& message) {
   trace.dialogue.split_command = split_command_;
   arrivals_.fill(message.spans, message.tails, trace);
   arrivals_.message_told();
+  if (message.may_lack_chunks && trace.state == State::Complete) {
+    trace.state = State::Partial;
+    trace.reason = Reason::Dropped;
+  }
   const std::uint64_t covered = segments_size(trace);
   const bool end_seen = covered != 0 && covered == message.size;
   trace.dialogue.quit_with_dot = end_seen && trace.segments.back().after > 0;
@@ -105,7 +118,7 @@ void Observer::on_lost(Reason reason) {
 }
 
 void Observer::lose(Reason reason) {
-  arrivals_.forget_all();
+  if (!limits_.resumes) arrivals_.forget_all();
   sink_.lost(reason);
 }
 

@@ -44,6 +44,8 @@ class Observer final : private SmtpTracker::Listener {
     // No message of this session can be told from here on, nor those that were told and are not
     // answered: their answers will not be seen.
     virtual void lost(Reason reason) = 0;
+    // Text behind a gap went by, of which the beginning was not seen (command_gap()).
+    virtual void text_skipped() {}
     // TLS begins: who follows it? Nobody: the session is lost, Encrypted.
     virtual std::shared_ptr<SealedStream> seal(SealedLog::Start&& start, ArrivalLog&& arrivals) {
       (void)start;
@@ -55,6 +57,7 @@ class Observer final : private SmtpTracker::Listener {
   struct Limits {
     std::size_t segments = 4096;  // kept for one message; beyond: State::Partial, Reason::Full
                                   // and the trace tells of its beginning only
+    bool resumes = false;  // resume() may be called: arrivals are kept when the session is lost
   };
 
   // Requires: `sink` outlives the observer.
@@ -68,6 +71,16 @@ class Observer final : private SmtpTracker::Listener {
   void segment(const Arrival& arrival);
   void client(std::span<const char> bytes);
   void server(std::span<const char> bytes);
+  // For captures that lost packets: as SmtpTracker. Requires: not sealed.
+  void assume_answers() { tracker_.assume_answers(); }
+  bool assume_text() { return tracker_.assume_text(); }
+  void command_gap(std::uint64_t size);
+  // Goes on behind Sink::lost(), as behind a gap. Requires: `resumes`.
+  void resume() { tracker_.resume(); }
+  bool answers_assumed() const { return tracker_.answers_assumed(); }
+  std::uint64_t text_left() const { return sealed_ ? 0 : tracker_.text_left(); }
+  bool in_data() const { return !sealed_ && tracker_.in_data(); }
+  bool in_transaction() const { return !sealed_ && tracker_.in_transaction(); }
   // Both streams have ended. Needed under TLS only, where the last message is told of then.
   void finish();
 
@@ -102,6 +115,7 @@ class Observer final : private SmtpTracker::Listener {
   void on_message(Message&& message) override;
   void on_answer(std::uint32_t ordinal) override;
   void on_lost(Reason reason) override;
+  void on_text_skipped() override { sink_.text_skipped(); }
 
   void seal(std::uint64_t offset);
   void client_sealed(std::span<const char> bytes);

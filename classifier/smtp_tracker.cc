@@ -79,6 +79,18 @@ constexpr std::array kVerbs = {
 // A session that opens with one of these is a browser or an open-proxy test, not a mail client.
 constexpr std::array<std::string_view, 3> kHttp = {"GET", "POST", "CONNECT"};
 
+// What a client sends behind DATA that was refused, rather than text.
+constexpr std::array<std::string_view, 4> kInsteadOfText = {"QUIT\r\n", "RSET\r\n",
+                                                            "MAIL FROM:", "EHLO "};
+
+// By what a command is known where the bytes in front of it were not seen: they could be text.
+constexpr std::array<std::string_view, 9> kBehindGap = {
+    "EHLO ", "HELO ",    "MAIL FROM:", "RCPT TO:",    "DATA\r\n",
+    "BDAT ", "RSET\r\n", "QUIT\r\n",   "STARTTLS\r\n"};
+
+// So many lines that are no commands are text.
+constexpr std::uint32_t kLinesOfText = 3;
+
 // The first byte of a TLS record that carries a handshake. RFC 8446, 5.1.
 constexpr char kTlsHandshake = 0x16;
 
@@ -104,6 +116,27 @@ const Verb* find_verb(std::string_view word) {
   const auto found = std::find_if(kVerbs.begin(), kVerbs.end(),
                                   [&](const Verb& verb) { return same_word(verb.name, word); });
   return found == kVerbs.end() ? nullptr : &*found;
+}
+
+// Whether two texts are alike as far as the shorter one goes.
+bool agree(std::string_view text, std::string_view word) {
+  const std::size_t size = std::min(text.size(), word.size());
+  return same_word(word.substr(0, size), text.substr(0, size));
+}
+
+using Words = std::span<const std::string_view>;
+
+bool begins_any(Words words, std::string_view text) {
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    return text.size() >= word.size() && agree(text, word);
+  });
+}
+
+// More of `text` could make it begin with one of `words`.
+bool may_begin_any(Words words, std::string_view text) {
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    return text.size() < word.size() && agree(text, word);
+  });
 }
 
 struct ChunkCommand {
@@ -155,6 +188,8 @@ class ReplyReader {
   }
 
   int code() const { return code_; }
+  // What comes next is not the rest of the line in hand, and may be the rest of another one.
+  void forget() { size_ = 0; }
   // The enhanced status code's subject and detail are ".7.0": other or undefined security status.
   bool security_status() const { return std::string_view(&head_[5], 4) == ".7.0"; }
 
@@ -210,6 +245,159 @@ struct SmtpTracker::Impl {
     if (!greeted) dialogue.early_talker = true;
     if (phase != Phase::Held) bytes = bytes.subspan(parse(bytes));
     if (phase == Phase::Held) hold(bytes);
+    if (unheard) assume_answers();
+  }
+
+  // --- where a capture lost something --------------------------------------------------------
+
+  void unhear() {
+    if (phase == Phase::Lost || phase == Phase::Ended) return;
+    unheard = greeted = true;
+    replies.forget();
+    assume_answers();
+  }
+
+  // Takes it that what was asked was answered as the client's next bytes show.
+  void assume_answers() {
+    while (!outstanding.empty() && phase != Phase::Lost && phase != Phase::Ended) {
+      const Asked asked = outstanding.front().asked;
+      if (asked == Asked::Chunk && phase == Phase::Chunk && outstanding.size() == 1) return;
+      const int code = likely_reply(asked);
+      if (code == 0) return;
+      // An end that not every server sees, and no command behind it: nobody can tell any more.
+      if (asked == Asked::End && other_end && !begins_any(kBehindGap, waiting())) {
+        return lose(Reason::Ambiguous);
+      }
+      reply(code);
+    }
+  }
+
+  std::string_view waiting() const { return std::string_view(held).substr(held_used); }
+
+  // 0: the client's next bytes will tell, and they have not come.
+  int likely_reply(Asked asked) const {
+    const std::string_view next = waiting();
+    switch (asked) {
+      case Asked::Data:
+        if (may_begin_any(kInsteadOfText, next)) return 0;
+        return begins_any(kInsteadOfText, next) ? 554 : 354;
+      case Asked::Auth: {
+        if (next.find('\n') == next.npos) return 0;
+        std::string_view rest = next;
+        return find_verb(take_word(rest)) == nullptr ? 334 : 235;
+      }
+      case Asked::StartTls:
+      case Asked::XClient:
+        return 220;
+      case Asked::Quit:
+        return 221;
+      case Asked::End:
+        return other_end && next.empty() ? 0 : 250;
+      case Asked::Plain:
+      case Asked::Reset:
+      case Asked::Chunk:
+        break;
+    }
+    return 250;
+  }
+
+  // Replies whose questions cannot be told any more. Only 354 says what the client's next bytes
+  // are, whatever else was lost.
+  void overhear(Bytes bytes) {
+    while (!bytes.empty() && phase != Phase::Lost && phase != Phase::Ended) {
+      if (replies.read(bytes) != ReplyReader::Got::Reply || replies.code() != 354) continue;
+      if (phase == Phase::Held && !outstanding.empty() &&
+          outstanding.front().asked == Asked::Data) {
+        reply(354);
+      } else if (phase == Phase::Command && unseen_command && line_size == 0) {
+        begin_message(Transfer::Data);
+        skipping = false;
+        phase = Phase::Data;
+      }
+    }
+    if (unheard) assume_answers();
+  }
+
+  // What comes next was not seen, and DATA is waiting for it.
+  bool assume_text() {
+    if (phase != Phase::Held || !waiting().empty()) return false;
+    if (outstanding.empty() || outstanding.back().asked != Asked::Data) return false;
+    unhear();
+    if (phase != Phase::Held || outstanding.size() != 1) return false;
+    reply(354);
+    return phase == Phase::Data;
+  }
+
+  // Requires: the caller has put filler in the place of what a message lacks; this is a gap among
+  // commands.
+  void command_gap(std::uint64_t size) {
+    offset += size;
+    if (phase == Phase::Lost || phase == Phase::Ended) return;
+    unhear();
+    if (phase == Phase::Lost || phase == Phase::Ended) return;
+    // What cannot be commands alone was text.
+    constexpr std::uint64_t kLongestCommands = 1024;
+    gap_bytes += size;
+    const bool text = chunking || (size > kLongestCommands && !(skipping && told_of_skipped));
+    const bool told = skipping && told_of_skipped;
+    resume();
+    told_of_skipped = told || text;
+    if (text && !told) listener.on_text_skipped();
+  }
+
+  // A transaction that was begun is over, and its text was not seen: was there room for one?
+  void note_unseen_text() {
+    constexpr std::uint64_t kShortCommands = 32;
+    if (open && unseen_command && gap_bytes > kShortCommands && !told_of_skipped) {
+      listener.on_text_skipped();
+    }
+    gap_bytes = 0;
+  }
+
+  // The next bytes of text are not the sender's: what lies in its header is not known.
+  void text_gap() {
+    if (phase == Phase::Data || phase == Phase::Chunk) header_missed |= !headers.over();
+  }
+
+  // Commands begin somewhere behind the last byte that was given.
+  void resume() {
+    unheard = greeted = true;
+    replies.forget();
+    partial.clear();
+    line_size = 0;
+    held.clear();
+    held_used = 0;
+    outstanding.clear();
+    other_end.reset();
+    if (chunking) forget_transaction();
+    phase = Phase::Command;
+    at = line_begin = offset;
+    unseen_command = skipping = true;
+    told_of_skipped = false;
+    skipped_lines = 0;
+    forget_mail_words();
+  }
+
+  void forget_mail_words() {
+    dialogue.soft_path = dialogue.eight_bit = dialogue.seven_bit = false;
+    dialogue.body_first = dialogue.dsn = dialogue.rcpt_ahead = dialogue.data_ahead = false;
+    dialogue.declared = 0;
+  }
+
+  // Text whose beginning was not seen runs up to its dot or the next command.
+  bool skip_line(std::string_view text) {
+    if (!skipping) return false;
+    if (begins_any(kBehindGap, text)) {
+      skipping = false;
+      behind_gap = true;
+      return false;
+    }
+    ++skipped_lines;
+    if (text == ".\r\n" || skipped_lines == kLinesOfText) {
+      if (!std::exchange(told_of_skipped, true)) listener.on_text_skipped();
+    }
+    if (text == ".\r\n") told_of_skipped = false;
+    return true;
   }
 
   // Returns how many bytes were used: all, unless the phase does not let it go on.
@@ -278,7 +466,7 @@ struct SmtpTracker::Impl {
   Line take_line(Bytes bytes, std::size_t limit) {
     if (line_size == 0) {
       line_begin = at;
-      pipelined = !outstanding.empty() || at < released;
+      pipelined = !unheard && (!outstanding.empty() || at < released);
     }
     const std::size_t look = std::min(bytes.size(), limit - line_size);
     const void* lf = std::memchr(bytes.data(), '\n', look);
@@ -319,6 +507,7 @@ struct SmtpTracker::Impl {
   }
 
   void command(std::string_view text) {
+    if (skip_line(text)) return;
     std::string_view rest = text;
     const std::string_view word = take_word(rest);
     const bool first = std::exchange(first_command, false);
@@ -326,9 +515,11 @@ struct SmtpTracker::Impl {
       return lose(Reason::NotMail);
     }
     const Verb* verb = find_verb(word);
+    if (verb != nullptr && (verb->asked == Asked::Quit || verb->name == "MAIL")) note_unseen_text();
     note_habits(text, word, verb);
     listener.on_command({line_begin, at});
-    if (verb != nullptr && verb->asked == Asked::Chunk) return begin_chunk(rest);
+    const bool unsure = std::exchange(behind_gap, false);
+    if (verb != nullptr && verb->asked == Asked::Chunk) return begin_chunk(rest, unsure);
     const Asked asked = verb == nullptr ? Asked::Plain : verb->asked;
     ask({.asked = asked});
     if (phase != Phase::Lost && waits_for_reply(asked)) phase = Phase::Held;
@@ -394,9 +585,7 @@ struct SmtpTracker::Impl {
     if (mail) {
       open = true;
       dialogue.rset = std::exchange(reset_asked, false);
-      dialogue.soft_path = dialogue.eight_bit = dialogue.seven_bit = false;
-      dialogue.body_first = dialogue.dsn = dialogue.rcpt_ahead = dialogue.data_ahead = false;
-      dialogue.declared = 0;
+      forget_mail_words();
     } else if (after_mail) {
       dialogue.rcpt_ahead = pipelined;
     }
@@ -417,6 +606,8 @@ struct SmtpTracker::Impl {
   }
 
   void ask(Outstanding what) {
+    // Where answers are assumed, that to the oldest one is.
+    if (unheard && outstanding.size() >= limits.outstanding) outstanding.pop_front();
     if (outstanding.size() >= limits.outstanding) return lose(Reason::Lost);
     outstanding.push_back(what);
   }
@@ -424,6 +615,8 @@ struct SmtpTracker::Impl {
   // --- messages ------------------------------------------------------------------------------
 
   void begin_message(Transfer transfer) {
+    unseen_command = header_missed = false;
+    gap_bytes = 0;
     message = Message{};
     message.transfer = transfer;
     message_begin = at;
@@ -455,8 +648,10 @@ struct SmtpTracker::Impl {
     message.dialogue.chunks = own.chunks;
     message.dialogue.blank_end =
         terminator != 0 && std::string_view(last.data(), last.size()) == kBlankEnd;
-    message.landmarks = headers.finish();
-    message.claims = headers.take_claims();
+    if (!header_missed) {
+      message.landmarks = headers.finish();
+      message.claims = headers.take_claims();
+    }
     message.claims.helo = helo;
     message.envelope = std::exchange(envelope, {});
     message.landmarks.terminator = terminator;
@@ -503,14 +698,19 @@ struct SmtpTracker::Impl {
     if (phase != Phase::Lost) listener.on_message(std::move(message));
   }
 
-  void begin_chunk(std::string_view arguments) {
+  // `unsure`: the command in front of it was not seen, and may have been a chunk of the message.
+  void begin_chunk(std::string_view arguments, bool unsure) {
     const std::optional<ChunkCommand> chunk = parse_chunk(arguments);
-    if (!chunk) return lose(Reason::Lost);
+    if (!chunk) {
+      open = false;  // refused without a byte of a message
+      return lose(Reason::Lost);
+    }
     if (!chunking) {
       chunking = true;
       refused = false;
       chunk_count = 0;
       begin_message(Transfer::Bdat);
+      message.may_lack_chunks = unsure;
     }
     if (++chunk_count > limits.chunks) return lose(Reason::Lost);
     ask({.asked = Asked::Chunk, .transaction = transaction});
@@ -567,6 +767,7 @@ struct SmtpTracker::Impl {
   // --- the server's side ---------------------------------------------------------------------
 
   void server(Bytes bytes) {
+    if (unheard) return overhear(bytes);
     while (!bytes.empty() && phase != Phase::Lost && phase != Phase::Ended) {
       switch (replies.read(bytes)) {
         case ReplyReader::Got::More:
@@ -639,7 +840,7 @@ struct SmtpTracker::Impl {
     if (code != 354) return lose(Reason::Lost);
     if (chunking) forget_transaction();  // Postfix refuses DATA behind BDAT; others may not
     begin_message(Transfer::Data);
-    message.dialogue.early_data = held.size() > held_used;
+    message.dialogue.early_data = !unheard && held.size() > held_used;
     release(Phase::Data);
   }
 
@@ -711,6 +912,15 @@ struct SmtpTracker::Impl {
   std::deque<Outstanding> outstanding;
   bool greeted = false;
 
+  bool unheard = false;         // replies were lost: answers are assumed
+  bool unseen_command = false;  // a gap among commands since the last message began
+  std::uint64_t gap_bytes = 0;  // of those gaps
+  bool skipping = false;        // behind that gap no command was found yet
+  bool behind_gap = false;      // the command in hand is the first one that was found
+  bool told_of_skipped = false;
+  bool header_missed = false;  // of the message in hand
+  std::uint32_t skipped_lines = 0;
+
   Dialogue dialogue;
   std::uint32_t ordinals = 0;
   Message message;  // the one in hand
@@ -747,6 +957,54 @@ void SmtpTracker::client(std::span<const char> bytes) {
 
 void SmtpTracker::server(std::span<const char> bytes) {
   impl_->server(bytes);
+}
+
+void SmtpTracker::assume_answers() {
+  impl_->unhear();
+}
+
+void SmtpTracker::command_gap(std::uint64_t size) {
+  impl_->command_gap(size);
+}
+
+void SmtpTracker::resume() {
+  impl_->resume();
+}
+
+bool SmtpTracker::assume_text() {
+  return impl_->assume_text();
+}
+
+void SmtpTracker::text_gap() {
+  impl_->text_gap();
+}
+
+bool SmtpTracker::answers_assumed() const {
+  return impl_->unheard;
+}
+
+std::uint64_t SmtpTracker::text_left() const {
+  switch (impl_->phase) {
+    case Phase::Data:
+      return std::numeric_limits<std::uint64_t>::max();
+    case Phase::Chunk:
+      return impl_->chunk_left;
+    case Phase::Command:
+    case Phase::Held:
+    case Phase::AuthLine:
+    case Phase::Ended:
+    case Phase::Lost:
+      return 0;
+  }
+  return 0;
+}
+
+bool SmtpTracker::in_data() const {
+  return impl_->phase == Phase::Data;
+}
+
+bool SmtpTracker::in_transaction() const {
+  return impl_->open;
 }
 
 bool SmtpTracker::lost() const {

@@ -43,11 +43,12 @@ namespace classifier {
 struct Message {
   std::uint32_t ordinal = 1;  // 1-based; counts the messages that were transferred to their end
   Transfer transfer = Transfer::Data;
-  std::vector<Span> spans;  // where its bytes lie; one span with DATA, one a chunk with BDAT
-                            // (neighbouring chunks are separated by their command lines;
-                            // a chunk of no bytes has none)
-  std::vector<Tail> tails;  // how each span ends
-  std::uint64_t size = 0;   // bytes in all spans, the terminator included
+  std::vector<Span> spans;       // where its bytes lie; one span with DATA, one a chunk with BDAT
+                                 // (neighbouring chunks are separated by their command lines;
+                                 // a chunk of no bytes has none)
+  std::vector<Tail> tails;       // how each span ends
+  std::uint64_t size = 0;        // bytes in all spans, the terminator included
+  bool may_lack_chunks = false;  // the first chunk stood behind a gap among commands
   Landmarks landmarks;
   Dialogue dialogue;  // as known when the message ended; segments add to it later
   Claims claims;      // text: to be used at once or thrown away, never stored with the trace
@@ -72,6 +73,8 @@ class SmtpTracker {
     // From here on nothing can be told; `reason` is Lost, Ambiguous, Encrypted or NotMail. With
     // Ambiguous the last message may not have ended where it was said to.
     virtual void on_lost(Reason reason) = 0;
+    // Behind a gap (command_gap()) there was text of which the beginning was not seen.
+    virtual void on_text_skipped() {}
   };
 
   // Bounds on what is kept; beyond them the tracker is lost.
@@ -95,6 +98,27 @@ class SmtpTracker {
   // bodies: one pass of memchr.
   void client(std::span<const char> bytes);
   void server(std::span<const char> bytes);
+
+  // For captures that lost packets. From here on answers are taken to be what the client's next
+  // bytes show; of the server's replies only 354 is still heard, and on_answer() means nothing.
+  void assume_answers();
+  bool answers_assumed() const;
+  // The next `size` bytes of the client's stream are commands that were not seen; this assumes
+  // answers. Gaps in text are to be filled by the caller.
+  void command_gap(std::uint64_t size);
+  // Takes a gap that comes next for text if DATA was the last command: whether it is.
+  bool assume_text();
+  // Bytes of text that were not seen come next, filled in by the caller: no landmarks are told of a
+  // header that lacks some.
+  void text_gap();
+  // Goes on behind on_lost(), as behind a gap. Requires: it was not for encryption.
+  void resume();
+  // So many of the next bytes of the client's stream are a message's at least, whatever they hold:
+  // 0 among commands; with DATA up to its dot, which may come at any time.
+  std::uint64_t text_left() const;
+  bool in_data() const;
+  // MAIL was seen, and no message nor RSET since.
+  bool in_transaction() const;
 
   // Whether on_lost() was called; then both calls above return at once.
   bool lost() const;

@@ -55,7 +55,8 @@ struct Record {
 // How it is known where the message lies in the client's stream.
 enum class Window : std::uint8_t {
   Followed,  // the commands were read in clear
-  OneSided,  // so were they, but nobody saw the server: that it took them is assumed
+  OneSided,  // so were they, but the server, or some packets, were not seen: that it took the
+             // commands is assumed, and what was not said may have been missed
   Inferred,  // under TLS: by the sizes of records and by who spoke when
   Exact,     // the milter's count of what it was shown fits to the byte
   Near,      // it does not (Trace::miss), or there is none

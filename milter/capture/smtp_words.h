@@ -27,6 +27,17 @@ inline bool is_start(std::string_view text) {
          starts_with_word(text, "MAIL FROM:");
 }
 
+// What a client sends behind a message.
+inline bool is_next_command(std::string_view text) {
+  return is_start(text) || starts_with_word(text, "QUIT\r\n") ||
+         starts_with_word(text, "RSET\r\n") || starts_with_word(text, "BDAT ");
+}
+
+// A TLS record of application data. RFC 8446, 5.1.
+inline bool is_tls_data(std::string_view text) {
+  return text.size() > 1 && text[0] == 0x17 && text[1] == 0x03;
+}
+
 // The first byte of a TLS record with a handshake. RFC 8446, 5.1.
 inline bool is_tls_hello(std::string_view text) {
   return !text.empty() && text.front() == 0x16;

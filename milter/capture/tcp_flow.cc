@@ -8,6 +8,7 @@
 #include "milter/capture/saved_syn.h"
 #include "milter/capture/sha256.h"
 #include "milter/capture/smtp_words.h"
+#include "milter/net/proxy_protocol.h"
 
 namespace capture {
 namespace {
@@ -24,6 +25,14 @@ constexpr std::uint64_t kMaxFill = 1024 * 1024;
 // apart would cost the time of megabytes.
 constexpr std::uint64_t kFreeFill = 64 * 1024;
 
+// A capture may be out of order within so many packets with payload, and no longer than this: what
+// is lost on the way is sent again later (RFC 6298 asks for a second, Linux waits for 200 ms).
+constexpr std::uint64_t kPatience = 32;
+constexpr std::uint64_t kPatienceNs = 50'000'000;
+
+// QUIT, RSET and the like are no longer; a message is.
+constexpr std::uint64_t kShortCommand = 32;
+
 // A joined packet is not cut finer, whatever MSS its SYN claims: Linux sends no smaller segments.
 constexpr std::uint32_t kSmallestUnit = 48;
 
@@ -39,18 +48,9 @@ constexpr std::uint64_t kNsPerUs = 1000;
 // What a chunk that waits costs beside its bytes, so that many small ones count too.
 constexpr std::size_t kChunkCost = 256;
 
-constexpr std::string_view kDataCommand = "DATA\r\n";
-
-// Whether a transaction begins among commands. Its beginning is looked at: commands are short.
-bool has_mail_command(std::string_view bytes) {
-  constexpr std::size_t kLook = 512;
-  bytes = bytes.substr(0, kLook);
-  for (std::size_t at = 0; at < bytes.size(); ++at) {
-    if (starts_with_word(bytes.substr(at), "MAIL FROM")) return true;
-    at = bytes.find('\n', at);
-    if (at == bytes.npos) return false;
-  }
-  return false;
+// The first byte of a PROXY header of either version.
+bool may_be_proxy(char first) {
+  return first == 'P' || first == '\r';
 }
 
 std::string_view text(std::span<const char> bytes) {
@@ -108,6 +108,10 @@ void TcpFlow::packet(const TcpPacket& packet) {
   const bool urgent = side == client_ && packet.has(TcpPacket::kUrg);
   if (urgent && state_ == State::Following) return on_urgent();
   if (packet.size != 0) on_payload(side, packet);
+  while (state_ == State::Following && overdue()) {
+    give_up_one();
+    pump();
+  }
   if (packet.has(TcpPacket::kFin)) on_end(side, packet);
 }
 
@@ -140,6 +144,11 @@ void TcpFlow::on_ack(int side, const TcpPacket& packet) {
     other.based = true;
     other.base = packet.ack;
   }
+  const std::int64_t acked =
+      static_cast<std::int32_t>(packet.ack - other.base - static_cast<std::uint32_t>(other.next));
+  if (acked > 0 && acked <= kFarAhead) {
+    other.acked = std::max(other.acked, other.next + static_cast<std::uint64_t>(acked));
+  }
   if (side != client_ || path_.rtt_us != 0 || syn_time_ns_ == 0) return;
   if (packet.has(TcpPacket::kSyn) || packet.time_ns <= syn_time_ns_) return;
   // From SYN to its answer's answer is one round trip wherever on the way it was captured.
@@ -160,7 +169,29 @@ void TcpFlow::on_end(int side, const TcpPacket& packet) {
   if (over(halves_[0]) && over(halves_[1]) && waiting_bytes_ == 0) finish();
 }
 
+// A PROXY header in front of what the client says: the client is the one that it names.
+bool TcpFlow::take_proxy_header(int side, const TcpPacket& packet) {
+  const Half& half = halves_[side];
+  const bool first = half.next == 0 && !half.payload && half.waiting.empty();
+  if (!first || side == 1 - client_ || packet.has(TcpPacket::kSyn)) return false;
+  if (half.based && half.base != packet.seq) return false;
+  if (packet.payload.empty() || !may_be_proxy(packet.payload.front())) return false;
+  const net::ProxyHeader header = net::read_proxy_header(text(packet.payload));
+  if (header.outcome != net::ProxyHeader::Outcome::Complete) return false;
+  if (!header.local) named_ = TcpEnd{header.client.bytes(), header.client.port()};
+  TcpPacket rest = packet;
+  const auto size = static_cast<std::uint32_t>(header.size);
+  rest.seq += size;
+  rest.size -= size;
+  rest.payload = packet.payload.subspan(size);
+  halves_[side].based = true;
+  halves_[side].base = rest.seq;
+  if (rest.size != 0) on_payload(side, rest);
+  return true;
+}
+
 void TcpFlow::on_payload(int side, const TcpPacket& packet) {
+  if (take_proxy_header(side, packet)) return;
   if (state_ != State::Following && !find_start(side, packet)) return;
   Half& half = halves_[side];
   Half& other = halves_[1 - side];
@@ -198,7 +229,6 @@ void TcpFlow::on_payload(int side, const TcpPacket& packet) {
         static_cast<std::int32_t>(packet.ack - other.base - static_cast<std::uint32_t>(other.next));
     if (seen > 0 && seen <= kFarAhead) needs = other.next + static_cast<std::uint64_t>(seen);
   }
-  if (stand_in_) needs = 0;
   ++order_;
   const bool whole = packet.payload.size() == packet.size;
   if (waiting_bytes_ == 0 && whole && ahead <= 0 && needs <= other.next && !unheard(side)) {
@@ -213,9 +243,7 @@ void TcpFlow::on_payload(int side, const TcpPacket& packet) {
 // right. No mail program sends any. What is under way is lost, as live; in clear the session is
 // taken up again at its next MAIL.
 void TcpFlow::on_urgent() {
-  mail_open_ = mail_open_ || observer_->sealed();
-  lost_ = Reason::Lost;
-  after_loss();
+  search_anew(Reason::Lost);
 }
 
 // --- where to begin ---------------------------------------------------------------------------
@@ -227,14 +255,20 @@ bool TcpFlow::find_start(int side, const TcpPacket& packet) {
   const bool hello = fresh && side == client_ && is_tls_hello(first);
   const bool server = is_greeting(first) && side != client_;
   const bool client = is_start(first) && !not_mail_ && (client_ < 0 || side == client_);
-  if (!server && !client && !hello) {
+  // On a mail port a client is followed from anywhere: what its first bytes are will be seen.
+  const bool within = mail_port_ && state_ == State::Searching && side == client_ && !not_mail_;
+  if (within && !hello && is_tls_data(first)) {
+    state_ = State::Encrypted;
+    return false;
+  }
+  if (!server && !client && !hello && !within) {
     if (++searched_ > kMaxSearched && !mail_port_) state_ = State::Over;
     return false;
   }
   forget_waiting();
   for (Half& half : halves_) {
     half.based = false;
-    half.next = 0;
+    half.next = half.acked = 0;
     half.fin = false;
   }
   halves_[side].based = true;
@@ -245,8 +279,13 @@ bool TcpFlow::find_start(int side, const TcpPacket& packet) {
   }
   halves_[side].payload = true;
   start(server ? 1 - side : side);
-  if (client) give_server("220 unseen\r\n");
-  greeting_assumed_ = client;
+  const bool greeted = starts_with_word(first, "EHLO ") || starts_with_word(first, "HELO ");
+  if (client && greeted) {
+    give_server("220 unseen\r\n");
+    greeting_assumed_ = true;
+  } else if (!server && !hello) {
+    observer_->command_gap(0);  // replies to commands that were not seen may be under way
+  }
   return true;
 }
 
@@ -254,15 +293,13 @@ void TcpFlow::start(int client) {
   tell();
   client_ = client;
   state_ = State::Following;
-  stand_in_.reset();
   lost_.reset();
-  not_mail_ = text_asked_ = mail_open_ = false;
-  reply_head_.clear();
-  reply_line_open_ = false;
+  not_mail_ = false;
+  last_ = '\n';
   messages_before_ = messages_;
   observer_ = std::make_unique<classifier::Observer>(
       static_cast<classifier::Observer::Sink&>(*this), classifier::Via::Pcap,
-      classifier::Observer::Limits{.segments = limits_.segments});
+      classifier::Observer::Limits{.segments = limits_.segments, .resumes = true});
   sealed_begun_ = false;
 }
 
@@ -338,7 +375,7 @@ void TcpFlow::forget_waiting() {
 void TcpFlow::keep(int side, const TcpPacket& packet, std::uint64_t place, std::uint64_t needs) {
   std::uint64_t end = place + packet.size;
   const std::uint64_t seen_end = place + packet.payload.size();
-  const Chunk chunk{.order = order_, .needs = needs};
+  const Chunk chunk{.order = order_, .time_ns = packet.time_ns, .needs = needs};
   insert(side, place, chunk, text(packet.payload));
   if (seen_end == end) return;
   // Of the rest only the size was captured.
@@ -399,9 +436,14 @@ void TcpFlow::drop_old() {
   }
 }
 
-// The client's bytes wait for the server's first word: should none come, a stand-in answers.
+// The client's bytes wait for the server's first word: should none come, answers are assumed.
 bool TcpFlow::unheard(int side) const {
-  return side == client_ && !halves_[1 - side].payload && !stand_in_;
+  return side == client_ && !halves_[1 - side].payload && !observer_->answers_assumed();
+}
+
+// Nothing of that side was captured, and it has been given up.
+bool TcpFlow::deaf_to(int side) const {
+  return side != client_ && !halves_[side].payload && observer_->answers_assumed();
 }
 
 bool TcpFlow::deliverable(int side) const {
@@ -410,9 +452,9 @@ bool TcpFlow::deliverable(int side) const {
   if (half.waiting.empty() || half.waiting.begin()->first > half.next) return false;
   if (unheard(side)) return false;
   const Chunk& front = half.waiting.begin()->second;
-  if (!front.missing()) return front.needs <= other.next;
-  // What is filled in depends on what follows it.
-  return half.waiting.size() > 1 ||
+  if (front.needs > other.next && !deaf_to(1 - side)) return false;
+  // What is put in the place of missing bytes depends on what follows them.
+  return !front.missing() || half.waiting.size() > 1 ||
          (!other.waiting.empty() && other.waiting.begin()->second.needs >= front.end);
 }
 
@@ -431,11 +473,12 @@ void TcpFlow::pump() {
     }
     const Half& half = halves_[side];
     if (half.waiting.begin()->second.missing()) {
-      const bool last = half.waiting.size() == 1;
-      fill(side, take_front(side).end, last);
+      skip(side, half.waiting.begin()->second.end);
       continue;
     }
     const Chunk chunk = take_front(side);
+    Half& other = halves_[1 - side];
+    if (deaf_to(1 - side)) other.next = std::max(other.next, chunk.needs);
     give(side, std::string_view(chunk.bytes)
                    .substr(chunk.bytes.size() - static_cast<std::size_t>(chunk.end - half.next)));
   }
@@ -449,66 +492,117 @@ void TcpFlow::give_up_until(std::size_t bytes) {
   }
 }
 
+// The side whose first chunk has waited for longest. Requires: something waits.
+int TcpFlow::oldest() const {
+  const auto& zero = halves_[0].waiting;
+  const auto& one = halves_[1].waiting;
+  if (zero.empty() || one.empty()) return zero.empty() ? 1 : 0;
+  return one.begin()->second.order < zero.begin()->second.order ? 1 : 0;
+}
+
+// Whether what is missing will not come any more: its receiver has acknowledged it, and a capture
+// that is only out of order would have shown it by now.
+bool TcpFlow::overdue() const {
+  if (waiting_bytes_ == 0) return false;
+  const int side = oldest();
+  const Half& half = halves_[side];
+  const auto& [begin, front] = *half.waiting.begin();
+  const bool patient = order_ - front.order <= kPatience && now_ns_ <= front.time_ns + kPatienceNs;
+  if (patient) return false;
+  return begin > half.next ? half.acked >= begin : front.needs > halves_[1 - side].next;
+}
+
 // Gives up what the oldest chunk waits for.
 void TcpFlow::give_up_one() {
-  int side = 0;
-  if (halves_[0].waiting.empty()) {
-    side = 1;
-  } else if (!halves_[1].waiting.empty() &&
-             halves_[1].waiting.begin()->second.order < halves_[0].waiting.begin()->second.order) {
-    side = 1;
-  }
+  const int side = oldest();
   Half& half = halves_[side];
   Half& other = halves_[1 - side];
-  if (half.waiting.empty()) return;
   const std::uint64_t begin = half.waiting.begin()->first;
   Chunk& front = half.waiting.begin()->second;
   if (begin > half.next) {
-    fill(side, begin, false);
-  } else if (front.missing()) {
-    fill(side, take_front(side).end, false);
+    skip(side, begin);
   } else if (unheard(side)) {
-    stand_in_ = std::make_unique<StandInServer>(*observer_, reply_head_.empty());
-    for (auto& [offset, chunk] : half.waiting) chunk.needs = 0;
-  } else if (!other.waiting.empty() && other.waiting.begin()->first > other.next) {
-    // The other side's gap is certain: there is something behind it.
-    const std::uint64_t to = std::min(other.waiting.begin()->first, front.needs);
-    fill(1 - side, to, side != client_ && to == front.needs);
-  } else if (side != client_ && in_data()) {
-    fill(client_, front.needs, true);  // it answers a message whose end was not captured
+    observer_->assume_answers();
+    settle();
+  } else if (front.needs > other.next && other.waiting.empty()) {
+    skip(1 - side, front.needs);
+  } else if (front.needs > other.next && other.waiting.begin()->first > other.next) {
+    skip(1 - side, std::min(other.waiting.begin()->first, front.needs));
+  } else if (front.missing()) {
+    skip(side, front.end);
   } else {
-    front.needs = 0;
+    front.needs = 0;  // each side has seen the other's bytes first: a fabricated capture
   }
 }
 
-// Puts something in the place of bytes up to `end`, which were not captured. With `dot` they are
-// the end of what the client said before a reply; inside a message, that is the message's end.
-void TcpFlow::fill(int side, std::uint64_t end, bool dot) {
-  constexpr std::string_view kEnd = "\r\n.\r\n";
+// Bytes up to `end` were not captured: goes past them, or past those of one kind.
+void TcpFlow::skip(int side, std::uint64_t end) {
   Half& half = halves_[side];
   if (end <= half.next) return;
-  std::uint64_t left = end - half.next;
-  filled_ += left;
-  if (left > kMaxFill || filled_ > kFreeFill + seen_) {
-    if (mail_open_) unobserved(Reason::Dropped);
-    observer_.reset();
-    state_ = State::Searching;
-    return forget_waiting();
+  // What the server says next was said at a certain place.
+  const Half& other = halves_[1 - side];
+  if (side == client_ && !other.waiting.empty()) {
+    const std::uint64_t at = other.waiting.begin()->second.needs;
+    if (at > half.next) end = std::min(end, at);
   }
-  if (side != client_ && !observer_->sealed()) {
-    half.next = end;
-    return guess_reply();
+  // Behind DATA comes text, unless it was refused: then a short command.
+  const bool in_clear = side == client_ && !observer_->sealed();
+  if (in_clear && end - half.next > kShortCommand) observer_->assume_text();
+  const std::uint64_t text = in_clear ? observer_->text_left() : 0;
+  if (text != 0) end = std::min(end, half.next + std::min(text, end - half.next));
+  const std::uint64_t size = end - half.next;
+  filled_ += size;
+  if (size > kMaxFill || filled_ > kFreeFill + seen_) return search_anew(Reason::Dropped);
+  if (observer_->sealed()) return fill(side, size, {});
+  if (side == client_ && text != 0) {
+    observer_->missed_some();
+    return fill(side, size, end_of_gap(end));
   }
-  if (side == client_) observer_->missed_some();
-  const bool with_end = dot && side == client_ && in_data() && left >= kEnd.size();
-  if (with_end) left -= kEnd.size();
+  half.next = end;
+  side == client_ ? observer_->command_gap(size) : observer_->assume_answers();
+  last_ = '\n';
+  settle();
+}
+
+// Puts bytes that mean nothing in the place of `size` that were not captured; `tail` are the last.
+void TcpFlow::fill(int side, std::uint64_t size, std::string_view tail) {
+  if (tail.size() > size) tail.remove_prefix(tail.size() - static_cast<std::size_t>(size));
+  std::uint64_t left = size - tail.size();
   const std::string filler(static_cast<std::size_t>(std::min<std::uint64_t>(left, 4096)), 'x');
   while (left > 0 && state_ == State::Following) {
     const auto some = static_cast<std::size_t>(std::min<std::uint64_t>(left, filler.size()));
     give(side, std::string_view(filler).substr(0, some));
     left -= some;
   }
-  if (with_end && state_ == State::Following) give(side, kEnd);
+  if (!tail.empty() && state_ == State::Following) give(side, tail);
+}
+
+// What a gap in a message ends in, as far as both sides show it. Within a message a server says
+// nothing: where it has spoken, the message is over, even if only the client's ACKs tell of it.
+std::string_view TcpFlow::end_of_gap(std::uint64_t end) const {
+  if (!observer_->in_data()) return {};
+  const Half& client = halves_[client_];
+  const Half& server = halves_[1 - client_];
+  const bool answered = !server.waiting.empty() && server.waiting.begin()->second.needs == end;
+  const auto next = client.waiting.lower_bound(end);
+  const Chunk* behind =
+      next != client.waiting.end() && next->first == end ? &next->second : nullptr;
+  const std::string_view bytes = behind != nullptr ? std::string_view(behind->bytes) : "";
+  const bool spoken = behind != nullptr && behind->needs > server.next && !deaf_to(1 - client_);
+  if (answered || spoken || is_next_command(bytes)) {
+    const std::uint64_t size = end - client.next;
+    return size == 3 && last_ == '\n'   ? ".\r\n"
+           : size == 4 && last_ == '\r' ? "\n.\r\n"
+                                        : "\r\n.\r\n";
+  }
+  // A dot alone in its packet, or in front of a command, ends the message.
+  for (const std::string_view dot : {".\r\n", "\n.\r\n"}) {
+    if (bytes.starts_with(dot) &&
+        (bytes.size() == dot.size() || is_next_command(bytes.substr(dot.size())))) {
+      return dot.front() == '.' ? "\r\n" : "\r";
+    }
+  }
+  return {};
 }
 
 // --- bytes in order ---------------------------------------------------------------------------
@@ -519,8 +613,8 @@ void TcpFlow::give(int side, std::string_view bytes) {
     return follow_in_clear(bytes);
   }
   side == client_ ? give_client(bytes) : give_server(bytes);
-  if (side == client_) sealed_begun_ = observer_->sealed();
-  if (lost_) after_loss();
+  if (side == client_ && observer_) sealed_begun_ = observer_->sealed();
+  settle();
 }
 
 // Behind STARTTLS comes plain text: a tap that decrypts. A session of its own begins here.
@@ -530,97 +624,63 @@ void TcpFlow::follow_in_clear(std::string_view bytes) {
     Half& half = halves_[side];
     const std::uint64_t given = side == client_ ? bytes.size() : 0;
     half.base += static_cast<std::uint32_t>(half.next - given);
-    half.next = given;
+    half.next = half.acked = given;
   }
   start(client_);
   give_server("220 unseen\r\n");
   give_client(bytes);
-  if (lost_) after_loss();
+  settle();
 }
 
 void TcpFlow::give_client(std::string_view bytes) {
-  if (observer_->sealed()) return observer_->client(bytes);
-  client_spoke_ = true;
-  if (!mail_open_ && !in_data()) mail_open_ = has_mail_command(bytes);
-  if (bytes.size() >= kDataCommand.size()) {
-    client_tail_.assign(bytes.substr(bytes.size() - kDataCommand.size()));
-  } else {
-    client_tail_.append(bytes);
-    if (client_tail_.size() > kDataCommand.size()) {
-      client_tail_.erase(0, client_tail_.size() - kDataCommand.size());
-    }
-  }
-  if (stand_in_) {
-    stand_in_->client(bytes);
-  } else {
-    observer_->client(bytes);
-  }
+  if (bytes.empty()) return;
+  last_ = bytes.back();
+  observer_->client(bytes);
 }
 
 void TcpFlow::give_server(std::string_view bytes) {
-  if (stand_in_) return;  // what it said has been answered already
   // A client that did not wait for the greeting, in a capture that began with it.
   if (std::exchange(greeting_assumed_, false)) bytes = behind_greeting(bytes);
-  if (observer_->sealed()) return observer_->server(bytes);
-  client_spoke_ = false;
-  for (std::size_t at = 0; at < bytes.size();) {
-    if (!reply_line_open_) reply_head_.clear();
-    const std::size_t lf = bytes.find('\n', at);
-    const std::size_t size = lf == bytes.npos ? bytes.size() - at : lf + 1 - at;
-    constexpr std::size_t kHead = 4;
-    if (reply_head_.size() < kHead) {
-      reply_head_.append(bytes.substr(at, std::min(size, kHead - reply_head_.size())));
-    }
-    if (reply_head_.starts_with("354")) text_asked_ = true;
-    reply_line_open_ = lf == bytes.npos;
-    at += size;
-  }
   if (!bytes.empty()) observer_->server(bytes);
 }
 
-// A reply was not captured, or its end was not. One that is cut is ended; of one that is missing
-// the client's last words tell what it was.
-void TcpFlow::guess_reply() {
-  if (stand_in_) return;
-  std::string reply;
-  const bool continued = reply_head_.size() == 4 && reply_head_[3] == '-';
-  if (reply_line_open_ && reply_head_.size() == 4) reply = "\r\n";
-  if (continued) reply += reply_head_.substr(0, 3) + " unseen\r\n";
-  if (reply.empty()) {
-    if (!client_spoke_ && !reply_line_open_ && !reply_head_.empty()) return;  // nothing was asked
-    const bool data = starts_with_word(client_tail_, kDataCommand);
-    const bool first = observer_->client_offset() == 0 && reply_head_.empty();
-    reply = data ? "354" : first ? "220" : "250";
-    reply = reply.substr(reply_line_open_ ? std::min<std::size_t>(3, reply_head_.size()) : 0);
-    reply += " unseen\r\n";
-  }
-  give_server(reply);
-  if (lost_) after_loss();
-}
-
-bool TcpFlow::in_data() const {
-  return stand_in_ ? stand_in_->in_data() : text_asked_;
-}
-
-void TcpFlow::after_loss() {
+// What became of the observer with the last bytes.
+void TcpFlow::settle() {
+  if (!lost_) return;
   const Reason reason = *std::exchange(lost_, std::nullopt);
-  observer_.reset();
-  stand_in_.reset();
-  text_asked_ = false;
-  forget_waiting();
-  state_ = State::Searching;
-  searched_ = 0;
   if (reason == Reason::Encrypted) {
+    observer_.reset();
+    forget_waiting();
     state_ = State::Encrypted;
     return;
   }
+  if (reason == Reason::NotMail) {
+    not_mail_ = true;
+    return search_anew(reason);
+  }
+  bool open = observer_->in_transaction();
   if (reason == Reason::Ambiguous && held_) {
     held_.reset();
     --messages_;
-    mail_open_ = true;
+    --messages_before_;
+    open = true;
   }
-  not_mail_ = reason == Reason::NotMail;
-  if (!not_mail_ && std::exchange(mail_open_, false)) unobserved(reason);
+  if (open) unobserved(reason);
+  rest_is_told_ = open;
+  if (observer_->sealed()) return search_anew(reason);
+  observer_->resume();
+}
+
+// Leaves the session, to be taken up at the next packet from which that can be done.
+void TcpFlow::search_anew(Reason reason) {
+  const bool open = observer_ && (observer_->sealed() || observer_->in_transaction());
+  lost_.reset();
+  rest_is_told_ = open && reason != Reason::NotMail;
+  if (rest_is_told_) unobserved(reason);
+  observer_.reset();
+  forget_waiting();
+  state_ = State::Searching;
+  searched_ = 1;
 }
 
 // --- what comes out ---------------------------------------------------------------------------
@@ -628,6 +688,7 @@ void TcpFlow::after_loss() {
 void TcpFlow::unobserved(Reason reason) {
   tell();
   auto trace = classifier::unobserved(reason, ++messages_);
+  ++messages_before_;
   trace.via = classifier::Via::Pcap;
   trace.tls = reason == Reason::Encrypted;
   trace.path = observer_ ? observer_->path() : path_;
@@ -635,7 +696,7 @@ void TcpFlow::unobserved(Reason reason) {
 }
 
 Connection TcpFlow::connection() const {
-  return {.client = ends_[client_],
+  return {.client = named_.value_or(ends_[client_]),
           .server = ends_[1 - client_],
           .helo = observer_ ? observer_->helo() : std::string(),
           .time_ns = now_ns_};
@@ -648,9 +709,13 @@ std::shared_ptr<classifier::SealedStream> TcpFlow::seal(classifier::SealedLog::S
                                                  static_cast<classifier::SealedLog::Sink*>(this));
 }
 
+// Behind a message that was lost, its rest is no other one.
+void TcpFlow::text_skipped() {
+  if (!std::exchange(rest_is_told_, false)) unobserved(Reason::Dropped);
+}
+
 void TcpFlow::take(classifier::Trace&& trace) {
-  if (stand_in_) stand_in_->message_ended();
-  text_asked_ = mail_open_ = false;
+  rest_is_told_ = false;
   message_ended_ = true;
   if (added_ != 0) {
     if (trace.segments.empty()) return;  // DATA, and not a byte of the message
@@ -662,8 +727,9 @@ void TcpFlow::take(classifier::Trace&& trace) {
     trace.reason = Reason::Dropped;
     trace.dialogue.quit_with_dot = false;
   }
+  if (!trace.tls && trace.segments.empty()) return unobserved(Reason::Dropped);
   sealed_told_ = sealed_told_ || trace.tls;
-  if (stand_in_) trace.window = classifier::Window::OneSided;
+  if (!trace.tls && observer_->answers_assumed()) trace.window = classifier::Window::OneSided;
   trace.message += messages_before_;
   messages_ = trace.message;
   tell();
@@ -680,16 +746,19 @@ void TcpFlow::tell() {
 // The capture or the connection ended inside a message. What was seen of it is told, as partial;
 // the observer tells of a message when it ends, so an end is put behind it.
 void TcpFlow::end_cut_message() {
-  if (!in_data() || halves_[client_].next == 0) return;
-  const char last = client_tail_.empty() ? '\n' : client_tail_.back();
-  const std::string_view end = last == '\n' ? ".\r\n" : last == '\r' ? "\n.\r\n" : "\r\n.\r\n";
+  if (observer_->behind()) observer_->assume_answers();
+  settle();
+  if (state_ != State::Following) return;
+  if (observer_->text_left() != 0 && !observer_->in_data()) return unobserved(Reason::Dropped);
+  if (!observer_->in_data() || halves_[client_].next == 0) return;
+  const std::string_view end = last_ == '\n' ? ".\r\n" : last_ == '\r' ? "\n.\r\n" : "\r\n.\r\n";
   // Byte by byte: what was seen may have the beginning of an end already, and less is added.
   message_ended_ = false;
   for (std::size_t i = 0; i < end.size() && !message_ended_ && !lost_; ++i) {
     ++added_;
     give_client(end.substr(i, 1));
   }
-  if (lost_) after_loss();
+  settle();
 }
 
 void TcpFlow::finish() {
@@ -703,7 +772,6 @@ void TcpFlow::finish() {
   if (state_ == State::Encrypted && !sealed_told_) unobserved(Reason::Encrypted);
   state_ = State::Over;
   observer_.reset();
-  stand_in_.reset();
   forget_waiting();
 }
 

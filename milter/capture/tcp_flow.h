@@ -6,9 +6,11 @@
 // Order of cause: a packet's acknowledgement says which bytes of the other side its sender had
 // seen. So bytes wait until what they acknowledge has been given. A capture that recorded an ACK
 // before the data, or lost data that was acknowledged, then does not make a reply come before its
-// command. Waiting costs memory, so it is bounded; at the bound what is missing is given up, the
-// oldest first: missing text is filled in (the segments around it say `hole`), a missing reply is
-// guessed, and when the server was never seen a stand-in answers.
+// command. What is missing is given up when its receiver has acknowledged it and it is late, when
+// too much waits, or at the end. Where text is missing, filler stands in its place (the segments
+// around it say `hole`); where commands or replies are, the tracker goes on with answers that it
+// assumes (SmtpTracker::command_gap()). A message that cannot be told of has a trace that is
+// unobserved.
 //
 // The first copy of a byte counts. Not thread-safe.
 #pragma once
@@ -18,9 +20,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "classifier/observer.h"
-#include "milter/capture/stand_in_server.h"
 #include "milter/capture/tcp_packet.h"
 
 namespace capture {
@@ -66,25 +68,27 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   bool over() const { return state_ == State::Over; }
 
  private:
-  //     Searching ──greeting, EHLO, HELO, MAIL──► Following ──out of step──► Searching
-  //     SYN to Following at once                      │ TLS that cannot be followed
-  //     Over: finish(), or no mail                    ▼
+  //     Searching ──greeting, EHLO, HELO, MAIL; on a mail port any client──► Following ──►
+  //     Searching SYN to Following at once                      │ TLS that cannot be followed Over:
+  //     finish(), or no mail                    ▼
   //                                               Encrypted ──plain EHLO──► Following
   enum class State : std::uint8_t { Searching, Following, Encrypted, Over };
 
   // Payload that came early, or a part of it that was not captured (then `bytes` is empty).
   struct Chunk {
     std::uint64_t end = 0;
-    std::uint64_t order = 0;  // of arrival
-    std::uint64_t needs = 0;  // offset in the other half that its sender had seen
+    std::uint64_t order = 0;    // of arrival
+    std::uint64_t time_ns = 0;  // likewise
+    std::uint64_t needs = 0;    // offset in the other half that its sender had seen
     std::string bytes;
     bool missing() const { return bytes.empty(); }
   };
 
   struct Half {
     bool based = false;
-    std::uint32_t base = 0;  // sequence number of offset 0
-    std::uint64_t next = 0;  // bytes given
+    std::uint32_t base = 0;   // sequence number of offset 0
+    std::uint64_t next = 0;   // bytes given
+    std::uint64_t acked = 0;  // by the other side, as far as that is beyond `next`
     bool syn = false;
     bool payload = false;  // some was seen
     bool fin = false;
@@ -100,6 +104,7 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   void on_urgent();
   void on_end(int side, const TcpPacket& packet);
 
+  bool take_proxy_header(int side, const TcpPacket& packet);
   bool find_start(int side, const TcpPacket& packet);
   void start(int client);
   void learn_path();
@@ -110,11 +115,16 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   void insert(int side, std::uint64_t begin, Chunk chunk, std::string_view bytes);
   Chunk take_front(int side);
   bool unheard(int side) const;
+  bool deaf_to(int side) const;
   bool deliverable(int side) const;
   void pump();
   void drop_old();
+  int oldest() const;
+  bool overdue() const;
   void give_up_one();
-  void fill(int side, std::uint64_t end, bool dot);
+  void skip(int side, std::uint64_t end);
+  void fill(int side, std::uint64_t size, std::string_view tail);
+  std::string_view end_of_gap(std::uint64_t end) const;
   void forget_waiting();
   void count_waiting(std::size_t bytes);
 
@@ -123,11 +133,10 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   void follow_in_clear(std::string_view bytes);
   void give_server(std::string_view bytes);
   void tell();
-  void guess_reply();
-  void after_loss();
+  void settle();
+  void search_anew(classifier::Reason reason);
   void unobserved(classifier::Reason reason);
   void end_cut_message();
-  bool in_data() const;
 
   void message(classifier::ObservedMessage&& message) override {
     tell();  // the message before it, with its own claims
@@ -144,6 +153,7 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
     tell();  // it was answered
   }
   void lost(classifier::Reason reason) override { lost_ = reason; }
+  void text_skipped() override;
 
   const TcpEnd ends_[2];
   TraceSink& sink_;
@@ -152,33 +162,29 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   State state_ = State::Searching;
   int client_ = -1;  // which of ends_; -1: not known
   bool mail_port_ = false;
+  std::optional<TcpEnd> named_;  // the client, by a PROXY header
   Half halves_[2];
   std::size_t waiting_bytes_ = 0;
   std::uint64_t order_ = 0;
+  std::uint64_t now_ns_ = 0;    // of the last packet
   std::uint64_t seen_ = 0;      // payload of both sides
   std::uint64_t filled_ = 0;    // of gaps
   std::uint32_t searched_ = 0;  // packets with payload, without a start
 
   std::unique_ptr<classifier::Observer> observer_;
-  std::unique_ptr<StandInServer> stand_in_;
   classifier::Path path_;
   std::uint64_t syn_time_ns_ = 0;
-  std::uint64_t now_ns_ = 0;           // of the last packet
   std::uint32_t largest_ = 0;          // payload of a single segment of the client's so far
   std::uint32_t largest_seen_ = 0;     // how often
   std::uint32_t messages_ = 0;         // of earlier observers and this one
   std::uint32_t messages_before_ = 0;  // of earlier observers
   std::optional<classifier::Reason> lost_;
   bool not_mail_ = false;
-  bool text_asked_ = false;        // the server has said 354
-  bool mail_open_ = false;         // MAIL was seen, and no message since
+  bool rest_is_told_ = false;      // a message was told as lost, and text may be the rest of it
   bool greeting_assumed_ = false;  // it was not captured, and nothing of the server's since
-  bool client_spoke_ = false;      // since the server did
-  std::string client_tail_;        // the client's last bytes
-  std::string reply_head_;         // the server's line in hand, or the last one: its first bytes
-  bool reply_line_open_ = false;
-  bool sealed_begun_ = false;  // the client's first byte behind STARTTLS came
-  bool sealed_told_ = false;   // a message under TLS was told of
+  char last_ = '\n';               // the client's last byte
+  bool sealed_begun_ = false;      // the client's first byte behind STARTTLS came
+  bool sealed_told_ = false;       // a message under TLS was told of
   bool message_ended_ = false;
   // The last message, told when it is answered: until then its end may turn out to be ambiguous.
   std::optional<classifier::Trace> held_;

@@ -230,7 +230,8 @@ TEST_CASE("a capture that begins within a session is followed from the next star
         assemble({talk.packets.begin() + static_cast<std::ptrdiff_t>(begin), talk.packets.end()});
     REQUIRE_FALSE(traces.empty());
     CHECK(traces.back().size == message_of(2000).size());
-    CHECK(traces.size() == (begin < 5 ? 2 : 1));
+    CHECK(traces.size() == 2);
+    CHECK((traces[0].state == State::Unobserved) == (begin > 5));
   }
 }
 
@@ -622,5 +623,98 @@ TEST_CASE("however a capture disorders a session, its messages are the same") {
     if (text.size() % segment != 0)
       expected.push_back(static_cast<std::uint32_t>(text.size() % segment));
     CHECK(sizes(traces[0]) == expected);
+  }
+}
+
+TEST_CASE("behind a PROXY header the client is the one that it names") {
+  for (const std::uint16_t port : {std::uint16_t{25}, std::uint16_t{10025}}) {
+    INFO("port " << port);
+    Collector out;
+    TcpAssembly assembly(out, {});
+    Conversation talk;
+    talk.server_port = port;
+    talk.open();
+    talk.client("PROXY TCP4 203.0.113.7 198.51.100.1 40123 25\r\n");
+    talk.greet();
+    talk.send(message_of(3000), 1460);
+    talk.close();
+    for (Packet& packet : talk.packets) assembly.packet(packet.parsed());
+    assembly.finish();
+    REQUIRE(out.traces.size() == 1);
+    CHECK(out.traces[0].state == State::Complete);
+    CHECK(out.traces[0].size == message_of(3000).size());
+    CHECK(out.connections[0].client.endpoint().print() == "203.0.113.7:40123");
+  }
+}
+
+TEST_CASE("what begins like a PROXY header and is none names nobody") {
+  for (const char* line :
+       {"PROXY TCP4 203.0.113.7\r\n", "PROXY TCP4 203.0.113.300 1.2.3.4 1 2\r\n"}) {
+    Collector out;
+    TcpAssembly assembly(out, {});
+    Conversation talk;
+    talk.open();
+    talk.client(line);
+    talk.greet();
+    talk.send(message_of(3000), 1460);
+    talk.close();
+    for (Packet& packet : talk.packets) assembly.packet(packet.parsed());
+    assembly.finish();
+    for (const auto& connection : out.connections) {
+      CHECK(connection.client.endpoint().print() == "192.0.2.1:40000");
+    }
+  }
+}
+
+TEST_CASE("behind a lost command nothing is told of what it said, and the message is whole") {
+  Session s = session(message_of(3000), 1460);
+  const auto mail = std::find_if(s.talk.packets.begin(), s.talk.packets.end(),
+                                 [](const Packet& p) { return p.payload.starts_with("MAIL"); });
+  mail->payload.insert(mail->payload.size() - 2, " SIZE=3000");
+  for (auto later = mail + 1; later != s.talk.packets.end(); ++later) {
+    (later->from_client ? later->seq : later->ack) += 10;
+  }
+  CHECK(assemble(s.talk.packets)[0].dialogue.declared == 3000);
+  s.talk.packets.erase(mail);
+  const auto traces = assemble(s.talk.packets);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Complete);
+  CHECK(traces[0].window == classifier::Window::OneSided);
+  CHECK(traces[0].dialogue.declared == 0);
+}
+
+TEST_CASE("a header that has a hole shows no fields") {
+  Session s = session(message_of(3000), 20);
+  s.talk.packets.erase(s.talk.packets.begin() + static_cast<std::ptrdiff_t>(s.first_text) + 1);
+  const auto traces = assemble(s.talk.packets);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Partial);
+  CHECK(traces[0].size == message_of(3000).size());
+  CHECK(traces[0].landmarks.fields.empty());
+  CHECK(traces[0].landmarks.header_end == 0);
+}
+
+TEST_CASE("a command that was refused without a byte of text leaves no row") {
+  for (const char* command : {"DATA\r\n", "BDAT x LAST\r\n"}) {
+    INFO(command);
+    Conversation talk;
+    talk.open();
+    talk.server("220 mx.example.org\r\n");
+    talk.client("EHLO x\r\n");
+    talk.server("250 CHUNKING\r\n");
+    talk.client("MAIL FROM:<a@example.net>\r\n");
+    talk.server("250 ok\r\n");
+    talk.client("RCPT TO:<b@example.org>\r\n");
+    talk.server("250 ok\r\n");
+    talk.client(command);
+    talk.server("501 no\r\n");
+    talk.client("RSET\r\n");
+    talk.server("250 ok\r\n");
+    talk.next_message();
+    talk.send(message_of(2000), 1000);
+    talk.close();
+    const auto traces = assemble(talk.packets);
+    REQUIRE(traces.size() == 1);
+    CHECK(traces[0].size == message_of(2000).size());
   }
 }
