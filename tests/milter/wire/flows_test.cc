@@ -28,6 +28,13 @@ struct Bed {
     script.server("250-mx\r\n250 STARTTLS\r\n");
     envelope();
   }
+  // Up to the server's answer to EHLO.
+  void offer_chunking() {
+    script.handshake();
+    script.server("220 mx\r\n");
+    script.client("EHLO c\r\n");
+    script.server("250 CHUNKING\r\n");
+  }
   void envelope() {
     script.client("MAIL FROM:<a@b>\r\n");
     script.server("250 Ok\r\n");
@@ -144,10 +151,7 @@ TEST_CASE("an end of data that no packet ends with loses the session, and nothin
 
 TEST_CASE("BDAT chunks are counted by their commands") {
   Bed bed;
-  bed.script.handshake();
-  bed.script.server("220 mx\r\n");
-  bed.script.client("EHLO c\r\n");
-  bed.script.server("250 CHUNKING\r\n");
+  bed.offer_chunking();
   bed.script.client("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 1000\r\n");
   bed.script.client(text(1000));
   bed.script.server("250 Ok\r\n250 Ok\r\n250 Ok\r\n");
@@ -163,10 +167,7 @@ TEST_CASE("commands that were not read may begin another message: the session is
   // The first message is refused for its sender. When Postfix asks about the second one, it has
   // answered nothing of all this yet.
   Bed bed;
-  bed.script.handshake();
-  bed.script.server("220 mx\r\n");
-  bed.script.client("EHLO c\r\n");
-  bed.script.server("250 CHUNKING\r\n");
+  bed.offer_chunking();
   bed.script.client("MAIL FROM:<a@b\r\nRCPT TO:<c@d>\r\nBDAT 828 LAST\r\n");
   bed.script.client(text(500));
   const std::string next = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 828 LAST\r\n" + text(828);
@@ -176,10 +177,7 @@ TEST_CASE("commands that were not read may begin another message: the session is
 
 TEST_CASE("the text of a chunk need not be read") {
   Bed bed;
-  bed.script.handshake();
-  bed.script.server("220 mx\r\n");
-  bed.script.client("EHLO c\r\n");
-  bed.script.server("250 CHUNKING\r\n");
+  bed.offer_chunking();
   bed.script.client("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 828 LAST\r\n");
   bed.script.client(text(828), Passed::Ends);
   const auto trace = bed.trace();
