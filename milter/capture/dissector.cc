@@ -192,6 +192,7 @@ bool Dissector::tcp(const Layer& layer, TcpPacket& packet) {
   packet.seq = get32(tcp, 4);
   packet.ack = get32(tcp, 8);
   packet.flags = tcp[13];
+  packet.window_closed = layer.has(16) && get16(tcp, 14) == 0;
   packet.option_bytes = static_cast<std::uint32_t>(header - kTcpHeader);
   packet.options =
       tcp.subspan(std::min(kTcpHeader, captured), captured - std::min(kTcpHeader, captured));

@@ -105,6 +105,7 @@ void TcpFlow::packet(const TcpPacket& packet) {
   const int side = packet.from == ends_[0] ? 0 : 1;
   if (packet.has(TcpPacket::kSyn)) on_syn(side, packet);
   if (packet.has(TcpPacket::kAck)) on_ack(side, packet);
+  halves_[side].closed = packet.window_closed;
   const bool urgent = side == client_ && packet.has(TcpPacket::kUrg);
   if (urgent && state_ == State::Following) return on_urgent();
   if (packet.size != 0) on_payload(side, packet);
@@ -207,6 +208,8 @@ void TcpFlow::on_payload(int side, const TcpPacket& packet) {
   const std::int64_t end = place + packet.size;
   // A keep-alive repeats one byte, or none, in front of the stream. RFC 9293, 3.8.4.
   if (end <= 0 || (packet.size == 1 && ahead == -1)) return;
+  // A probe of a closed window: one byte, which comes again when there is room. RFC 9293, 3.8.6.1.
+  if (packet.size == 1 && other.closed) return;
 
   if (!half.payload && !mail_port_ && !other.payload) {
     // The first word on an unknown port: a mail server's greeting, or a client that cannot wait.

@@ -91,6 +91,7 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
     std::uint64_t acked = 0;  // by the other side, as far as that is beyond `next`
     bool syn = false;
     bool payload = false;  // some was seen
+    bool closed = false;   // its receive window, when it last spoke
     bool fin = false;
     std::uint64_t fin_at = 0;
     std::uint16_t mss = 0;                   // announced; 0: not

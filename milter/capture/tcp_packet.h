@@ -31,6 +31,7 @@ struct TcpPacket {
   std::uint32_t seq = 0;
   std::uint32_t ack = 0;
   std::uint8_t flags = 0;
+  bool window_closed = false;             // it offers no room
   std::uint32_t option_bytes = 0;         // of the TCP header on the wire
   std::span<const std::uint8_t> options;  // of them, what was captured
   std::uint32_t size = 0;                 // payload on the wire

@@ -39,6 +39,7 @@ struct Packet {
   std::uint16_t client_port = 40000;
   std::uint16_t server_port = 25;
   std::uint64_t time_ns = 0;
+  std::uint16_t window = 64240;
   std::uint16_t ip_id = 7;
   std::uint8_t hops = 64;
   std::uint64_t network = 0;  // as parsed() gives it
@@ -52,7 +53,7 @@ struct Packet {
     put32(out, ack);
     out += static_cast<char>((5 + options.size() / 4) << 4);
     out += static_cast<char>(flags);
-    put16(out, 64240);
+    put16(out, window);
     put32(out, 0);
     return out + options;
   }

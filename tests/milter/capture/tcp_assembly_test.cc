@@ -113,6 +113,31 @@ TEST_CASE("bytes that come twice count once, and the first copy is the one that 
   CHECK(traces[0].segments[1].resent);
 }
 
+TEST_CASE("a probe of a closed window is no segment of the message") {
+  const auto with_probe = [](std::uint16_t window) {
+    Session s = session(message_of(4000), 1000);
+    auto& packets = s.talk.packets;
+    const auto behind = packets.begin() + static_cast<std::ptrdiff_t>(s.first_text) + 2;
+    Packet probe = *behind;
+    probe.payload.resize(1);
+    probe.ip_id = 99;
+    Packet answer = packets[s.first_text - 1];  // 354, without its text
+    answer.seq += static_cast<std::uint32_t>(answer.payload.size());
+    answer.payload.clear();
+    answer.ack = probe.seq;
+    answer.window = window;
+    packets.insert(behind, {answer, probe});
+    return assemble(packets);
+  };
+  const auto traces = with_probe(0);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Complete);
+  CHECK(sizes(traces[0]) == sizes(assemble(session(message_of(4000), 1000).talk.packets)[0]));
+  CHECK_FALSE(traces[0].segments[2].resent);
+  // A byte in an open window is one.
+  CHECK(sizes(with_probe(64240)[0])[2] == 1);
+}
+
 TEST_CASE("of packets that overlap ahead of the stream nobody knows which one was taken") {
   Session s = session(message_of(4000), 1000);
   Packet early = s.talk.packets[s.first_text + 3];
