@@ -30,6 +30,7 @@ constexpr double kOneTemplateCut = 0.06;
 constexpr double kTemplateCuts = 0.02;
 constexpr double kShortStream = 0.06;  // one full segment or none, and a tail
 constexpr double kLongStream = 0.03;
+constexpr double kHiddenStream = 0.25;   // buffers in use are larger than the first flight
 constexpr double kSpoiledStream = 0.40;  // one odd cut in a long message
 // What spoils the evidence adds to the doubt.
 constexpr double kRepairDoubt = 0.08;   // times the share of repaired segments
@@ -103,8 +104,8 @@ WriterReading as_blocks(const Findings& f, Reasons& why) {
   return result;
 }
 
-// A cut inside of a header line, or at a buffer's end, is made by a writer of its own, whatever else
-// is cut.
+// A cut inside of a header line, or at a buffer's end, is made by a writer of its own, whatever
+// else is cut.
 bool tells_alone(Place place) {
   return place == Place::HeaderMiddle || place == Place::Grid;
 }
@@ -182,6 +183,24 @@ WriterReading by_first_cut(const Findings& f, Reasons& why) {
   return {};
 }
 
+// Bytes of the first flight, where it was the congestion window that ended it; 0: it was not, or
+// nothing tells. On a slow link all gaps are long, and then what is written does show.
+//
+//     1448 ─ 1448 ──────── 40 ms ──────── 1448 ─ 1448 ─ 1448 ─ 1448 ──── …       2896
+std::uint32_t ended_by_window(const Trace& trace) {
+  constexpr std::uint32_t kTold = 5000;  // a round trip that differs from any machine's pauses
+  const std::uint32_t rtt = trace.path.rtt_us;
+  if (rtt < kTold || trace.via == Via::Read) return 0;
+  std::uint32_t bytes = 0;
+  for (std::size_t i = 0; i + 1 < trace.segments.size(); ++i) {
+    if (i != 0 && trace.segments[i].gap_us >= rtt / 2) {
+      return trace.segments[i + 1].gap_us < rtt / 8 ? bytes : 0;
+    }
+    bytes += trace.segments[i].size;
+  }
+  return 0;
+}
+
 WriterReading without_cuts(const Findings& f, Reasons& why) {
   if (!f.trace.records.empty()) {
     why.add(Because::OneWrite);
@@ -209,6 +228,13 @@ WriterReading without_cuts(const Findings& f, Reasons& why) {
     why.add(Because::OneWrite);
   } else {
     why.add(Because::FullThenTail, fulls);
+  }
+  // Behind the first flight Nagle joins what is written, and a buffer's end is seen no more.
+  constexpr std::uint32_t kUsualBuffer = 8192;
+  const std::uint32_t flight = ended_by_window(f.trace);
+  if (flight != 0 && flight < kUsualBuffer && f.trace.size > kUsualBuffer) {
+    why.add(Because::ShortFlight, flight);
+    return reading(Writer::Stream, kHiddenStream);
   }
   return reading(Writer::Stream, fulls >= kLongRun ? kLongStream : kShortStream);
 }

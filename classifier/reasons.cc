@@ -9,7 +9,7 @@ namespace classifier {
 namespace {
 
 // {0} {1} {2}: the numbers; {3}: "s" unless the first is one; {4}: the text; {5}: the weight.
-constexpr std::array<std::string_view, 30> kSentences = {
+constexpr std::array<std::string_view, 31> kSentences = {
     "{4}",
     "{4} {5:+.1f}",
     "{0} of {1} write ends are multiples of {2}",
@@ -41,6 +41,7 @@ constexpr std::array<std::string_view, 30> kSentences = {
     "partial: {4}",
     "a buffer of {0}, which no known program with this dialogue has: a relay's, or of another "
     "program",
+    "the first flight had {0} bytes: the end of a larger first write does not show",
 };
 
 // The same numbers, as words of `why=`.
@@ -75,6 +76,7 @@ constexpr std::array<std::string_view, kSentences.size()> kWords = {
     "none-full:{0}",
     "partial:{4}",
     "relayed:{0}",
+    "short-flight:{0}",
 };
 
 }  // namespace

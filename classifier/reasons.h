@@ -46,6 +46,7 @@ enum class Because : std::uint8_t {
   NoneFull,       // segments of a are possible, none was full
   Partial,        // partial: text
   Relayed,        // a buffer of a, which no known program with this dialogue has
+  ShortFlight,    // the first flight had a bytes
 };
 
 // A verdict gives about ten. What comes behind the last place is dropped: no evidence can make a

@@ -31,7 +31,7 @@ TEST_CASE("each reason is a word with its numbers, in the order of the sentences
 
 TEST_CASE("every reason has a word of its own, without blanks") {
   std::vector<std::string> words;
-  for (int i = 2; i <= static_cast<int>(Because::Relayed); ++i) {
+  for (int i = 2; i <= static_cast<int>(Because::ShortFlight); ++i) {
     Reasons reasons;
     reasons.add(static_cast<Because>(i), 1, 2, 3);
     words.push_back(reasons.word(0));

@@ -69,6 +69,7 @@ Collector assemble(const Capture& capture, const std::vector<bool>& lost) {
     capture::TcpPacket packet = capture[i].packet;
     packet.payload = capture[i].payload;
     packet.headers = capture[i].headers;
+    packet.options = packet.headers.last(packet.options.size());  // they end both headers
     assembly.packet(packet);
   }
   assembly.finish();
