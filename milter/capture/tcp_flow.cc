@@ -246,6 +246,7 @@ void TcpFlow::on_payload(int side, const TcpPacket& packet) {
 // right. No mail program sends any. What is under way is lost, as live; in clear the session is
 // taken up again at its next MAIL.
 void TcpFlow::on_urgent() {
+  until_mail_ = observer_->in_transaction();
   search_anew(Reason::Lost);
 }
 

@@ -21,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "classifier/observer.h"
 #include "milter/capture/tcp_packet.h"
@@ -141,6 +142,10 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
 
   void message(classifier::ObservedMessage&& message) override {
     tell();  // the message before it, with its own claims
+    if (std::exchange(until_mail_, false) && message.envelope.mail.empty()) {
+      --messages_before_;  // it is the one that was told as lost
+      return;
+    }
     claims_ = std::move(message.claims);
     take(std::move(message.trace));
   }
@@ -181,6 +186,7 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   std::uint32_t messages_before_ = 0;  // of earlier observers
   std::optional<classifier::Reason> lost_;
   bool not_mail_ = false;
+  bool until_mail_ = false;        // the transaction was told as lost before its text came
   bool rest_is_told_ = false;      // a message was told as lost, and text may be the rest of it
   bool greeting_assumed_ = false;  // it was not captured, and nothing of the server's since
   char last_ = '\n';               // the client's last byte

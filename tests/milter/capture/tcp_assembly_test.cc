@@ -158,6 +158,13 @@ TEST_CASE("urgent data makes what is under way lost, and the next message is tol
   Conversation talk;
   talk.open();
   talk.greet();
+  SECTION("in front of DATA") {
+    talk.packets.resize(talk.packets.size() - 2);  // DATA and 354
+    talk.client("!", kUrgent);
+    talk.client("DATA\r\n");
+    talk.server("354 go\r\n");
+    talk.send(message_of(4000), 1000);
+  }
   SECTION("in front of the text") {
     talk.client("!", kUrgent);
     talk.send(message_of(4000), 1000);
