@@ -308,7 +308,9 @@ Steps observe(const Trace& trace, const Writes& writes, const Features& features
   // Where the server, or commands, were not seen, only what was said speaks.
   if (trace.window == Window::OneSided) steps.untold = kUnheard & ~steps.talk;
   if (!trace.records.empty()) observe_sealed(trace, writes, features, steps);
-  if (trace.tls || trace.transfer == Transfer::Bdat) return steps;
+  // With records the writes are theirs, and no segments: a trace of anybody's may have them in
+  // clear.
+  if (trace.tls || !trace.records.empty() || trace.transfer == Transfer::Bdat) return steps;
 
   steps.size = to_u32(trace.size);
   const SegmentSizes& sizes = writes.segment;
