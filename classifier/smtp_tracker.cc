@@ -661,22 +661,6 @@ struct SmtpTracker::Impl {
     return message.ordinal;
   }
 
-  std::uint64_t text_ahead() const {
-    switch (phase) {
-      case Phase::Chunk:
-        return chunk_left;
-      case Phase::Command:
-      case Phase::AuthLine:
-      case Phase::Held:
-        return 0;
-      case Phase::Data:
-      case Phase::Ended:
-      case Phase::Lost:
-        break;
-    }
-    return std::numeric_limits<std::uint64_t>::max();
-  }
-
   std::size_t in_data(Bytes bytes) {
     const EndOfData::Step step = dot.scan(bytes);
     take_message_bytes(bytes.first(step.used));
@@ -1020,7 +1004,9 @@ bool SmtpTracker::between_transactions() const {
 }
 
 std::uint64_t SmtpTracker::text_ahead() const {
-  return impl_->text_ahead();
+  // Behind the session's end nothing is a command.
+  const bool over = impl_->phase == Phase::Ended || impl_->phase == Phase::Lost;
+  return over ? std::numeric_limits<std::uint64_t>::max() : text_left();
 }
 
 const std::string& SmtpTracker::helo() const {

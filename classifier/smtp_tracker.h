@@ -142,10 +142,9 @@ class SmtpTracker {
   // them, and the server may have taken it, before on_message() is called.
   bool behind() const;
 
-  // How many of the client's next bytes are text of a message whatever they are: a chunk's rest,
-  // all in DATA (should its end be among them, the server's answer to it is one that nobody asked
-  // for). 0 where a command is expected. For who has not read them all, and gives fillers in their
-  // place.
+  // As text_left(), and all where the session is over: what of the next bytes is no command,
+  // whatever it is. For who has not read them all, and gives fillers in their place. Should a
+  // message's end be among them, the server's answer to it is one that nobody asked for.
   std::uint64_t text_ahead() const;
 
   // Bytes of memory that the client's text takes, which waits for a reply or a line end.

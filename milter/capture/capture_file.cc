@@ -8,10 +8,10 @@
 #include <stdexcept>
 #include <utility>
 
+#include "milter/capture/bytes.h"
+
 namespace capture {
 namespace {
-
-using Bytes = std::span<const std::uint8_t>;
 
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 constexpr std::uint64_t kNsPerUs = 1000;
@@ -37,23 +37,13 @@ constexpr std::uint16_t kEndOfOptions = 0;
 constexpr std::uint16_t kResolution = 9;  // if_tsresol
 constexpr std::uint16_t kOffset = 14;     // if_tsoffset
 
-std::uint32_t big32(Bytes b, std::size_t at) {
-  return std::uint32_t{b[at]} << 24 | std::uint32_t{b[at + 1]} << 16 |
-         std::uint32_t{b[at + 2]} << 8 | b[at + 3];
-}
-
-std::uint32_t little32(Bytes b, std::size_t at) {
-  return std::uint32_t{b[at + 3]} << 24 | std::uint32_t{b[at + 2]} << 16 |
-         std::uint32_t{b[at + 1]} << 8 | b[at];
-}
-
 }  // namespace
 
 CaptureFile::CaptureFile(ReadBytes read)
     : read_(std::move(read)), buffer_(std::make_unique_for_overwrite<Buffer>()) {
   constexpr std::size_t kMagic = 4;
   if (!ensure(kMagic)) throw std::runtime_error("the file ends within its first four bytes");
-  if (big32(there(), 0) == kSection) {
+  if (get32(there(), 0) == kSection) {
     format_ = Format::PcapNg;
     std::uint32_t length = 0;
     if (!begin_section(length)) throw std::runtime_error(error_);
@@ -95,7 +85,7 @@ bool CaptureFile::skip(std::uint64_t size) {
 }
 
 std::uint32_t CaptureFile::word(Bytes bytes, std::size_t at) const {
-  return big_endian_ ? big32(bytes, at) : little32(bytes, at);
+  return big_endian_ ? get32(bytes, at) : little32(bytes, at);
 }
 
 std::uint16_t CaptureFile::half(Bytes bytes, std::size_t at) const {
@@ -117,7 +107,7 @@ CaptureFile::Got CaptureFile::ended() {
 // --- pcap -------------------------------------------------------------------------------------
 
 void CaptureFile::begin_pcap() {
-  const std::uint32_t big = big32(there(), 0);
+  const std::uint32_t big = get32(there(), 0);
   const std::uint32_t little = little32(there(), 0);
   constexpr std::array kMagics = {kMicroseconds, kNanoseconds, kModified};
   const auto known = [&](std::uint32_t magic) {
@@ -171,7 +161,7 @@ bool CaptureFile::begin_section(std::uint32_t& length) {
     return false;
   }
   const Bytes header = there();
-  big_endian_ = big32(header, 8) == kByteOrder;
+  big_endian_ = get32(header, 8) == kByteOrder;
   if (!big_endian_ && little32(header, 8) != kByteOrder) {
     error_ = "a section of pcapng without a byte order";
     return false;
@@ -191,7 +181,7 @@ CaptureFile::Got CaptureFile::next_block(Frame& frame) {
     if (!ensure(kBlockEnds)) return ended();
     std::uint32_t type = word(there(), 0);
     std::uint32_t length = word(there(), 4);
-    if (big32(there(), 0) == kSection) {
+    if (get32(there(), 0) == kSection) {
       if (!begin_section(length)) return Got::Damaged;
       type = kSection;
     }

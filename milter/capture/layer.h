@@ -12,21 +12,10 @@
 #include <cstdint>
 #include <span>
 
+#include "milter/capture/bytes.h"
 #include "milter/capture/not_read.h"
 
 namespace capture {
-
-using Bytes = std::span<const std::uint8_t>;
-
-inline std::uint16_t get16(Bytes bytes, std::size_t at) {
-  return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
-}
-inline std::uint32_t get24(Bytes bytes, std::size_t at) {
-  return std::uint32_t{bytes[at]} << 16 | get16(bytes, at + 1);
-}
-inline std::uint32_t get32(Bytes bytes, std::size_t at) {
-  return std::uint32_t{get16(bytes, at)} << 16 | get16(bytes, at + 2);
-}
 
 struct Layer {
   enum class Kind : std::uint8_t {

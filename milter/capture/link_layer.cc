@@ -67,14 +67,6 @@ bool is_vlan(std::uint32_t type) {
   return type == kVlan || type == kServiceVlan || type == kVlanOld1 || type == kVlanOld2;
 }
 
-std::uint32_t little16(Bytes bytes, std::size_t at) {
-  return std::uint32_t{bytes[at]} | std::uint32_t{bytes[at + 1]} << 8;
-}
-
-std::uint32_t little32(Bytes bytes, std::size_t at) {
-  return little16(bytes, at) | little16(bytes, at + 2) << 16;
-}
-
 // A length that the capturing machine wrote in its own byte order.
 std::size_t native32(Bytes bytes, std::size_t at) {
   return std::min(little32(bytes, at), get32(bytes, at));

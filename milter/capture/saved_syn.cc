@@ -6,18 +6,10 @@
 #include <cstring>
 #include <iterator>
 
+#include "milter/capture/bytes.h"
+
 namespace capture {
 namespace {
-
-using Bytes = std::span<const std::uint8_t>;
-
-std::uint16_t get16(Bytes bytes, std::size_t at) {
-  return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
-}
-
-std::uint32_t get32(Bytes bytes, std::size_t at) {
-  return std::uint32_t{get16(bytes, at)} << 16 | get16(bytes, at + 2);
-}
 
 // What the signature says of the IP header. RFC 791, 3.1; RFC 8200, 3.
 struct Ip {

@@ -69,10 +69,12 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   bool over() const { return state_ == State::Over; }
 
  private:
-  //     Searching ──greeting, EHLO, HELO, MAIL; on a mail port any client──► Following ──►
-  //     Searching SYN to Following at once                      │ TLS that cannot be followed Over:
-  //     finish(), or no mail                    ▼
-  //                                               Encrypted ──plain EHLO──► Following
+  //     Searching ──greeting, EHLO, HELO, MAIL, any client on a mail port──► Following
+  //
+  //     Following ──out of step──► Searching
+  //     Following ──TLS that cannot be followed──► Encrypted ──plain EHLO──► Following
+  //
+  // A SYN leads to Following at once. Over: finish(), or no mail.
   enum class State : std::uint8_t { Searching, Following, Encrypted, Over };
 
   // Payload that came early, or a part of it that was not captured (then `bytes` is empty).
