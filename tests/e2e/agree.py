@@ -165,8 +165,9 @@ class Findings:
                 self.keys.setdefault((reason.name, pair.watchers), Counter()).update(explained)
                 keys = keys - explained
         self.unexplained[pair.watchers] += bool(keys)
-        self.unlisted += [[pair.watchers, pair.way(), str(pair.sent.size if pair.sent else "-"), key, show(pair.left, key),
-                           show(pair.right, key)] for key in sorted(keys)]
+        one = pair.left or pair.right
+        self.unlisted += [[pair.watchers, pair.way(), str(pair.sent.size if pair.sent else "-"), f"{one.client} #{one.number}", key,
+                           show(pair.left, key), show(pair.right, key)] for key in sorted(keys)]
         if "order" in pair.keys():
             both = zip(pair.left.trace["seg"], pair.right.trace["seg"])
             self.orders.append([pair.watchers, pair.way(), str(pair.sent.size),
@@ -181,7 +182,7 @@ class Findings:
         if self.orders:
             report.table(["watchers", "sent", "bytes", "came late (o) or again (r)"], self.orders[:20])
         if self.unlisted:
-            report.table(["watchers", "sent", "bytes", "key", "left", "right"], self.unlisted[:60])
+            report.table(["watchers", "sent", "bytes", "session", "key", "left", "right"], self.unlisted[:60])
 
     def check(self, checks: report.Checks) -> None:
         for watchers, count in self.pairs.items():
