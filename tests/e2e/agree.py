@@ -102,6 +102,12 @@ def not_told_apart(pair: Pair) -> bool:
     return odd and live and pair.watchers.endswith("offline")
 
 
+def end_of_a_session(pair: Pair) -> bool:
+    """What a capture has of a session under TLS that began before it."""
+    right = pair.right
+    return pair.left is None and not pair.session and unobserved(right) and right.trace["reason"] == "encrypted" and right.number == 1
+
+
 def quit_unseen(pair: Pair) -> bool:
     return inferred(pair) and pair.words() - OF_MAIL == {"quit-with-dot"} and pair.left.trace["rec"][-1].endswith("+6")
 
@@ -137,7 +143,9 @@ REASONS = (
     Reason("text unread under TLS", "offline a message is found by sizes and turns, and where its header ends is a guess, which lowers the "
            "confidence", inferred, OF_TEXT | SURENESS),
     Reason("rest of a row", "under TLS a row is ambiguous or lost by how much of it has come when the filter asks",
-           lambda pair: pair.session == "row" and unobserved(pair.left) and unobserved(pair.right), {"reason"}, most=0.02),
+           lambda pair: pair.session in ("row", "DATA row") and unobserved(pair.left) and unobserved(pair.right), {"reason"}, most=0.02),
+    Reason("end of a session", "a program keeps its session open when it has nothing more to send, and its QUIT is in the next link's "
+           "capture: under TLS nothing tells that no message is there", end_of_a_session, most=0.002),
     Reason("order", "two processors carry one connection's packets at once, and each watcher looks in another place: which of them came "
            "late, or again, differs", lambda pair: "order" in pair.keys(), {"order", *SURENESS}, most=0.02),
 )
