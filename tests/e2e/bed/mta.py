@@ -125,13 +125,15 @@ define(`confPID_FILE', `{root}/sendmail.pid')
 define(`confHOST_STATUS_DIRECTORY', `')
 define(`confSERVICE_SWITCH_FILE', `{root}/service.switch')
 define(`confDEF_USER_ID', `65534:65534')
+define(`confQUEUE_LA', `1000')
+define(`confREFUSE_LA', `1000')
 define(`confCLIENT_SSL_OPTIONS', `{options}')
 define(`SMART_HOST', `esmtp:[{relay}]')
 FEATURE(`nocanonify')
 CLIENT_OPTIONS(`Family=inet{modifier}')
 MAILER(`smtp')
 """
-# Modifier S: no STARTTLS as a client.
+# Modifier S: no STARTTLS as a client. QUEUE_LA: on a busy machine it would keep its mail for later.
 SENDMAIL_TLS = {"clear": {"modifier": ", M=S", "options": ""}, "TLS": {"modifier": "", "options": ""},
                 "TLS 1.2": {"modifier": "", "options": "+SSL_OP_NO_TLSv1_3"}}
 
