@@ -36,25 +36,27 @@ class Ring {
     if (ring_ == nullptr) bpf_failed(attempt, errno);
     consumed_ = map_position(map, 0);
     produced_ = map_position(map, page());
+    if (consumed_ == nullptr || produced_ == nullptr) bpf_failed(attempt, errno);
   }
 
-  // All events that were begun before the call. Requires: open.
+  // Hands over all events that were begun before the call. False: some of them are still to come.
+  // Requires: open.
   //
   // One that a program has begun and not finished, on a processor that does something else in
   // between, holds up those behind it, which others have finished. They are waited for, but not for
   // long: the processor may be away.
-  void drain(Sink& sink) {
+  bool drain(Sink& sink) {
     constexpr std::chrono::milliseconds kMostWait{5};
     sink_ = &sink;
     ring_buffer__consume(ring_);
-    if (consumed_ == nullptr || produced_ == nullptr) return;
     const std::uint64_t begun = produced_->load(std::memory_order_acquire);
-    if (consumed_->load(std::memory_order_acquire) >= begun) return;
+    const auto all = [&] { return consumed_->load(std::memory_order_acquire) >= begun; };
+    if (all()) return true;
     const auto until = std::chrono::steady_clock::now() + kMostWait;
     do {
       ring_buffer__consume(ring_);
-    } while (consumed_->load(std::memory_order_acquire) < begun &&
-             std::chrono::steady_clock::now() < until);
+    } while (!all() && std::chrono::steady_clock::now() < until);
+    return all();
   }
   // Readable when the kernel program wakes whoever waits.
   int fd() const { return ring_buffer__epoll_fd(ring_); }

@@ -16,12 +16,20 @@
  *
  * A connection is known from its SYN on; one whose SYN was not seen is not followed.
  *
+ *     client's SYN ─► half open ─► server's SYN-ACK ─► client acknowledges it ─► followed
+ *
+ * Anybody can send a SYN with any address. So connections that are half open have a table of their
+ * own, and a flood of them takes no room from those that are followed, whose client has shown that
+ * it reads what the server sends to its address.
+ *
  * Here a packet has not been looked at by TCP, which may refuse it, and anybody may have sent it.
- * What the server says is our own machine's word: it begins a connection (a SYN alone may be a
- * stranger's), says how far it has taken the client's stream, and how much there is to acknowledge.
- * A client's packet that fits to neither is passed by: who knows no number of the connection would
- * have to guess both. What is left is for wire/flow.h, which is told with each packet how far the
- * server was.
+ * What the server says is our own machine's word: it says how far it has taken the client's stream,
+ * and how much there is to acknowledge. A client's packet that fits to neither is passed by: who
+ * knows no number of the connection would have to guess both. What is left is for wire/flow.h,
+ * which is told with each packet how far the server was.
+ *
+ * When an event finds the ring full, it is counted for its client as well: of which connections
+ * something may be missing, the reader can ask at any time.
  */
 #include <linux/bpf.h>
 
@@ -35,6 +43,7 @@
 #define TAIL 16
 #define RECORDS 16
 #define PORTS 8
+#define SLOTS 4096        /* a power of two */
 #define MOST_RECORDS 4096 /* of one packet */
 #define MOST_PARTS 64     /* bits in line_feeds */
 #define MOST_COPIES 48    /* of HEAD_LARGE: more than 64 KB */
@@ -121,13 +130,19 @@ struct walk_state {
   __u8 hole;
 };
 
+struct half_open {
+  __u32 ifindex; /* where the SYN came in */
+  __u32 isn;     /* the SYN's sequence number */
+  __u32 taken;   /* as in struct flow; 0 until the server has answered */
+  __u32 said;
+  __u8 answered;
+};
+
 struct flow {
-  __u32 ifindex;     /* where the client's packets come in */
-  __u32 syn_ifindex; /* where its last SYN did */
-  __u32 taken;       /* by the server: sequence number of the next byte that it wants */
-  __u32 said;        /* by the server: sequence number behind its last byte */
+  __u32 ifindex; /* where the client's packets come in */
+  __u32 taken;   /* by the server: sequence number of the next byte that it wants */
+  __u32 said;    /* by the server: sequence number behind its last byte */
   __u8 mode;
-  __u8 answered;             /* the server has taken the SYN */
   __u8 acked;                /* the handshake's third packet was seen */
   struct walk_state walk[2]; /* client, server */
 };
@@ -144,10 +159,19 @@ struct {
   __type(value, struct flow);
 } flows SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 1024); /* set before load */
+  __type(key, struct key);
+  __type(value, struct half_open);
+} half_open SEC(".maps");
+
 const volatile __u16 ports[PORTS] = {};
 const volatile __u64 wake_bytes = 0; /* that wait in the ring before the reader is woken */
+const volatile __u32 secret = 0;     /* so that nobody can choose clients of one slot */
 
 __u64 dropped = 0;
+__u32 dropped_of[SLOTS] = {}; /* by client, as client_slot() in wire_tap.cc */
 
 struct packet {
   struct key key;
@@ -267,24 +291,58 @@ static __always_inline __u16 load(struct __sk_buff* skb, __u32 from, __u8* to, _
   return bpf_skb_load_bytes(skb, from, to, (__u32)size) < 0 ? 0 : (__u16)size;
 }
 
-static __always_inline void lost_one(void) {
+static __always_inline void lost_one(const struct packet* packet) {
+  __u32 hash = secret ^ packet->key.client_port;
+  for (int i = 0; i < 16; i += 4) {
+    __u32 word;
+    __builtin_memcpy(&word, packet->key.client + i, sizeof word);
+    hash = (hash ^ word) * 0x9e3779b1;
+    hash ^= hash >> 15;
+  }
+  __sync_fetch_and_add(&dropped_of[hash & (SLOTS - 1)], 1);
   __sync_fetch_and_add(&dropped, 1);
 }
 
 /* --- connections: what the server says of them ---------------------------------------------------
  */
 
-static __always_inline void server_speaks(struct flow* flow, const struct packet* packet) {
-  const __u32 end = packet->seq + packet->size + (packet->tcp_flags & (SYN | FIN) ? 1 : 0);
-  if (packet->tcp_flags & SYN) {
-    const struct flow fresh = {.ifindex = flow->syn_ifindex,
-                               .syn_ifindex = flow->syn_ifindex,
-                               .taken = packet->ack,
-                               .said = end,
-                               .answered = 1};
-    *flow = fresh;
-    return;
+static __always_inline struct flow* begin(const struct packet* packet,
+                                          const struct half_open* half) {
+  const struct flow fresh = {.ifindex = half->ifindex, .taken = half->taken, .said = half->said};
+  bpf_map_update_elem(&flows, &packet->key, &fresh, BPF_ANY);
+  bpf_map_delete_elem(&half_open, &packet->key);
+  return bpf_map_lookup_elem(&flows, &packet->key);
+}
+
+/* A handshake's first two packets. Whether the packet is one of them, and is to be passed. */
+static __always_inline int shake_hands(const struct packet* packet, __u32 ifindex) {
+  if (!(packet->flags & FROM_SERVER)) {
+    const struct half_open fresh = {.ifindex = ifindex, .isn = packet->seq};
+    bpf_map_update_elem(&half_open, &packet->key, &fresh, BPF_ANY);
+    return 1;
   }
+  struct half_open* half = bpf_map_lookup_elem(&half_open, &packet->key);
+  if (!half) return 0;
+  half->taken = packet->ack;
+  half->said = packet->seq + 1;
+  half->answered = 1;
+  /* RFC 7413: with its SYN the client has sent data, and a cookie that the server once gave to its
+   * address. */
+  if (packet->ack != half->isn + 1) begin(packet, half);
+  return 1;
+}
+
+/* The flow of a client's packet that belongs to none so far: it may be the one that completes the
+ * handshake. */
+static __always_inline struct flow* complete(const struct packet* packet) {
+  const struct half_open* half = bpf_map_lookup_elem(&half_open, &packet->key);
+  if (!half || !half->answered || (packet->tcp_flags & (ACK | RST)) != ACK) return 0;
+  if (packet->ack != half->said) return 0;
+  return begin(packet, half);
+}
+
+static __always_inline void server_speaks(struct flow* flow, const struct packet* packet) {
+  const __u32 end = packet->seq + packet->size + (packet->tcp_flags & FIN ? 1 : 0);
   if ((__s32)(end - flow->said) > 0) flow->said = end;
   if ((packet->tcp_flags & ACK) && (__s32)(packet->ack - flow->taken) > 0) {
     flow->taken = packet->ack;
@@ -295,8 +353,7 @@ static __always_inline void server_speaks(struct flow* flow, const struct packet
 static __always_inline int credible(const struct flow* flow, const struct packet* packet) {
   const __s32 ahead = (__s32)(packet->seq - flow->taken);
   const __s32 unsaid = (__s32)(packet->ack - flow->said);
-  if (!flow->answered || ahead > FAR_SEGMENT || ahead + (__s32)packet->size < -FAR_SEGMENT)
-    return 0;
+  if (ahead > FAR_SEGMENT || ahead + (__s32)packet->size < -FAR_SEGMENT) return 0;
   if (packet->tcp_flags & RST) return 1;
   return (packet->tcp_flags & ACK) && unsaid <= 0 && unsaid > -FAR_ACK;
 }
@@ -354,7 +411,7 @@ struct walk {
 
 static __always_inline void pass_records(struct walk* walk) {
   struct small_event* to = bpf_ringbuf_reserve(&events, sizeof *to, 0);
-  if (!to) return lost_one();
+  if (!to) return lost_one(walk->packet);
   describe(walk->packet, &to->event);
   to->event.flags |= NOTES;
   to->event.records = RECORDS;
@@ -461,7 +518,7 @@ static long copy_part(__u32 i, struct copy* copy) {
   if (begin >= copy->packet->size) return 1;
   struct large_event* to = bpf_ringbuf_reserve(&events, sizeof *to, 0);
   if (!to) {
-    lost_one();
+    lost_one(copy->packet);
     return 1;
   }
   describe(copy->packet, &to->event);
@@ -489,48 +546,39 @@ static __always_inline void fill(struct __sk_buff* skb, const struct packet* pac
       (__u8)load(skb, packet->payload + packet->size - tail, event->tail, tail, TAIL);
 }
 
-SEC("socket")
-int see_packet(struct __sk_buff* skb) {
-  struct packet packet = {};
-  if (!read_headers(skb, &packet)) return NOTHING;
-  const int from_server = packet.flags & FROM_SERVER;
-  const int syn = packet.tcp_flags & SYN;
-  struct flow* flow = bpf_map_lookup_elem(&flows, &packet.key);
-  if (!flow && syn && !from_server) {
-    const struct flow fresh = {.ifindex = skb->ifindex};
-    bpf_map_update_elem(&flows, &packet.key, &fresh, BPF_ANY);
-    flow = bpf_map_lookup_elem(&flows, &packet.key);
-  }
-  if (!flow) return NOTHING;
-  if (from_server) {
-    server_speaks(flow, &packet);
-  } else if (syn) {
-    flow->syn_ifindex = skb->ifindex;
-  } else {
-    /* A bridge and its port both see what comes in. */
-    if (flow->ifindex != skb->ifindex || !credible(flow, &packet)) return NOTHING;
-    packet.taken = flow->taken;
-  }
-  const int handshake = !flow->acked && !from_server && !syn && (packet.tcp_flags & ACK);
-  if (handshake) flow->acked = 1;
-  if (packet.size == 0 && !handshake && !(packet.tcp_flags & (SYN | FIN | RST))) return NOTHING;
+/* Of a SYN the headers are wanted as well. */
+static __always_inline void pass_syn(struct __sk_buff* skb, const struct packet* packet) {
+  struct large_event* to = bpf_ringbuf_reserve(&events, sizeof *to, 0);
+  if (!to) return lost_one(packet);
+  describe(packet, &to->event);
+  __builtin_memset(to->event.tail, 0, sizeof to->event.tail);
+  __builtin_memset(to->event.record, 0, sizeof to->event.record);
+  to->event.head_size = load(skb, 0, to->head, packet->payload + packet->size, HEAD_LARGE);
+  submit(to);
+}
 
-  struct walk walk = {.skb = skb, .packet = &packet};
-  int large = syn || flow->mode == COMMANDS;
-  if (packet.size != 0 && !syn) {
+static __always_inline void pass(struct __sk_buff* skb, struct packet* packet, struct flow* flow) {
+  const int from_server = packet->flags & FROM_SERVER;
+  const int handshake = !flow->acked && !from_server && (packet->tcp_flags & ACK);
+  if (handshake) flow->acked = 1;
+  if (packet->size == 0 && !handshake && !(packet->tcp_flags & (FIN | RST))) return;
+
+  struct walk walk = {.skb = skb, .packet = packet};
+  int large = flow->mode == COMMANDS;
+  if (packet->size != 0) {
     if (flow->mode != TLS && !from_server) {
       __u8 first[2] = {};
-      if (packet.size >= 2) bpf_skb_load_bytes(skb, packet.payload, first, sizeof first);
+      if (packet->size >= 2) bpf_skb_load_bytes(skb, packet->payload, first, sizeof first);
       if (first[0] == 0x16 && first[1] == 3 && flow->mode == COMMANDS) flow->mode = TLS;
     }
     if (flow->mode == TLS) {
       struct walk_state* state = &flow->walk[from_server ? 1 : 0];
       walk.state = state;
-      const int whole = walk_records(skb, &packet, state, &walk);
+      const int whole = walk_records(skb, packet, state, &walk);
       const __u32 hello = from_server ? HELLO_SERVER : HELLO_CLIENT;
-      large = whole || packet.seq - state->begin < hello;
+      large = whole || packet->seq - state->begin < hello;
       if (whole) {
-        struct copy copy = {.skb = skb, .packet = &packet};
+        struct copy copy = {.skb = skb, .packet = packet};
         bpf_loop(MOST_COPIES, copy_part, &copy, 0);
       }
     } else if (from_server) {
@@ -539,35 +587,57 @@ int see_packet(struct __sk_buff* skb) {
   }
 
   struct parts parts = {
-      .skb = skb, .payload = packet.payload, .size = packet.size, .unit = packet.gso_size};
-  if (packet.gso_size != 0 && !from_server) bpf_loop(MOST_PARTS, look_at_part, &parts, 0);
+      .skb = skb, .payload = packet->payload, .size = packet->size, .unit = packet->gso_size};
+  if (packet->gso_size != 0 && !from_server) bpf_loop(MOST_PARTS, look_at_part, &parts, 0);
 
   if (large) {
     struct large_event* to = bpf_ringbuf_reserve(&events, sizeof *to, 0);
     if (!to) {
-      lost_one();
-      return NOTHING;
+      lost_one(packet);
+      return;
     }
-    fill(skb, &packet, &parts, &walk, &to->event);
-    /* Of a SYN the headers are wanted. */
-    const __u32 from = syn ? 0 : packet.payload;
-    const __u32 size = syn ? packet.payload + packet.size : packet.size;
-    const __u16 loaded = load(skb, from, to->head, size, HEAD_LARGE);
+    fill(skb, packet, &parts, &walk, &to->event);
+    const __u16 loaded = load(skb, packet->payload, to->head, packet->size, HEAD_LARGE);
     to->event.head_size = loaded;
-    if (from_server && !syn && loaded != 0 && flow->mode != TLS) {
+    if (from_server && loaded != 0 && flow->mode != TLS) {
       flow->mode = mode_behind(to->head, loaded);
     }
     submit(to);
   } else {
     struct small_event* to = bpf_ringbuf_reserve(&events, sizeof *to, 0);
     if (!to) {
-      lost_one();
-      return NOTHING;
+      lost_one(packet);
+      return;
     }
-    fill(skb, &packet, &parts, &walk, &to->event);
-    to->event.head_size = load(skb, packet.payload, to->head, packet.size, HEAD_SMALL);
+    fill(skb, packet, &parts, &walk, &to->event);
+    to->event.head_size = load(skb, packet->payload, to->head, packet->size, HEAD_SMALL);
     submit(to);
   }
+}
+
+SEC("socket")
+int see_packet(struct __sk_buff* skb) {
+  struct packet packet = {};
+  if (!read_headers(skb, &packet)) return NOTHING;
+  if (packet.tcp_flags & SYN) {
+    if (shake_hands(&packet, skb->ifindex)) pass_syn(skb, &packet);
+    return NOTHING;
+  }
+  struct flow* flow = bpf_map_lookup_elem(&flows, &packet.key);
+  if (packet.flags & FROM_SERVER) {
+    if (!flow) return NOTHING;
+    server_speaks(flow, &packet);
+  } else {
+    /* Of a connection that took another's ends, the flow is the other's until it is complete. */
+    if (!flow || !credible(flow, &packet)) flow = complete(&packet);
+    /* A bridge and its port both see what comes in. */
+    if (!flow || flow->ifindex != skb->ifindex || !credible(flow, &packet)) return NOTHING;
+    packet.taken = flow->taken;
+  }
+  pass(skb, &packet, flow);
+  /* A mail server that closes reads no more. */
+  const int over = (packet.flags & FROM_SERVER) && (packet.tcp_flags & (FIN | RST));
+  if (over) bpf_map_delete_elem(&flows, &packet.key);
   return NOTHING;
 }
 

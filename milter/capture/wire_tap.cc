@@ -11,8 +11,12 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "milter/capture/bpf.h"
+#include "milter/capture/keyed_hash.h"
 #include "milter/capture/ring.h"
 #include "milter/net/fd.h"
 #include "wire.skel.h"
@@ -23,6 +27,7 @@ namespace {
 // As in wire.bpf.c.
 constexpr std::size_t kTail = 16;
 constexpr std::size_t kRecords = 16;
+constexpr std::size_t kSlots = 4096;
 constexpr std::uint8_t kFromServer = 1;
 constexpr std::uint8_t kNote = 4;
 
@@ -75,6 +80,19 @@ void give(WireTap::Sink& sink, const void* data, std::size_t size) {
   });
 }
 
+// As lost_one() in wire.bpf.c.
+std::size_t client_slot(const net::Endpoint& client, std::uint32_t secret) {
+  const auto address = client.bytes();
+  std::uint32_t hash = secret ^ client.port();
+  for (std::size_t at = 0; at < address.size(); at += 4) {
+    std::uint32_t word = 0;
+    std::memcpy(&word, address.data() + at, sizeof word);
+    hash = (hash ^ word) * 0x9e3779b1U;
+    hash ^= hash >> 15;
+  }
+  return hash % kSlots;
+}
+
 // Nothing comes to the socket before it is bound, so that no packet goes by the program.
 net::Fd open_socket(int program, const std::string& interface) {
   net::Fd fd(net::check(socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
@@ -99,6 +117,9 @@ struct WireTap::Impl {
   wire_bpf* skeleton = nullptr;
   Ring<Sink, give> ring;
   net::Fd socket;
+  // dropped_of at the last mark, and at the one before.
+  std::array<std::uint32_t, kSlots> last{};
+  std::array<std::uint32_t, kSlots> before{};
 
   ~Impl() {
     socket.reset();
@@ -113,6 +134,8 @@ WireTap::WireTap(const Settings& settings) : impl_(std::make_unique<Impl>()) {
   wire_bpf& program = *impl_->skeleton;
   bpf_map__set_max_entries(program.maps.events, static_cast<__u32>(settings.ring_bytes));
   bpf_map__set_max_entries(program.maps.flows, static_cast<__u32>(settings.max_flows));
+  bpf_map__set_max_entries(program.maps.half_open, static_cast<__u32>(settings.max_flows));
+  program.rodata->secret = static_cast<__u32>(random_seed());
   std::copy_n(settings.ports.begin(), std::min(settings.ports.size(), kMostPorts),
               std::begin(program.rodata->ports));
   program.rodata->wake_bytes = settings.ring_bytes / 4;
@@ -125,12 +148,25 @@ WireTap::WireTap(const Settings& settings) : impl_(std::make_unique<Impl>()) {
 
 WireTap::~WireTap() = default;
 
-void WireTap::drain(Sink& sink) {
-  impl_->ring.drain(sink);
+bool WireTap::drain(Sink& sink) {
+  return impl_->ring.drain(sink);
 }
 
 int WireTap::fd() const {
   return impl_->ring.fd();
+}
+
+bool WireTap::missed(const net::Endpoint& client) const {
+  const std::size_t slot = client_slot(client, impl_->skeleton->rodata->secret);
+  const auto& counts = impl_->skeleton->bss->dropped_of;
+  return __atomic_load_n(&counts[slot], __ATOMIC_RELAXED) != impl_->before[slot];
+}
+
+void WireTap::mark() {
+  const auto& counts = impl_->skeleton->bss->dropped_of;
+  impl_->before = std::exchange(impl_->last, {});
+  std::transform(std::begin(counts), std::end(counts), impl_->last.begin(),
+                 [](const auto& count) { return __atomic_load_n(&count, __ATOMIC_RELAXED); });
 }
 
 std::uint64_t WireTap::dropped() const {

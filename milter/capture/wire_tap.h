@@ -81,12 +81,18 @@ class WireTap {
   WireTap(const WireTap&) = delete;
   WireTap& operator=(const WireTap&) = delete;
 
-  // Hands over all that is in the ring, in the order of the packets. One caller at a time.
-  void drain(Sink& sink);
+  // Hands over all that is in the ring, in the order of the packets. False: a processor is still at
+  // work on an event that was begun before, and what is behind it has to wait. One caller at a
+  // time.
+  bool drain(Sink& sink);
   // Becomes readable (epoll) when a quarter of the ring is full.
   int fd() const;
   // Events that found the ring full.
   std::uint64_t dropped() const;
+  // Whether events of this client, or of another one of its slot, found it full since the last call
+  // but one of mark(), or ever, before there were two.
+  bool missed(const net::Endpoint& client) const;
+  void mark();
 
  private:
   struct Impl;

@@ -125,6 +125,8 @@ void add_wire(Page& page, const wire::Counters& counts) {
            "Connections not followed for lack of memory (evidence.max_bytes).");
   page.one(kCounter, "wire_ring_full_total", counts.ring_full,
            "Packets that found the ring full (capture.ring_bytes).");
+  page.one(kCounter, "wire_late_total", counts.late,
+           "Questions not answered because a processor had not finished an event in the ring.");
   add_evidence(page, counts.evidence);
 }
 

@@ -11,18 +11,25 @@
 
 namespace evidence {
 
-std::string answer(const Table& table, std::string_view text) {
+namespace {
+
+std::string none(classifier::Reason reason) {
+  return "none " + std::string(name(reason));
+}
+
+}  // namespace
+
+std::string answer(const Table& table, std::string_view text, const Look& look) {
   const auto question = parse_question(text);
-  if (!question) return "none " + std::string(name(classifier::Reason::Error));
+  if (!question) return none(classifier::Reason::Error);
+  const auto unseen = look ? look(question->client) : classifier::Reason::None;
+  if (unseen != classifier::Reason::None) return none(unseen);
   const auto found = table.find(*question);
-  if (const auto* reason = std::get_if<classifier::Reason>(&found)) {
-    return "none " + std::string(name(*reason));
-  }
+  if (const auto* reason = std::get_if<classifier::Reason>(&found)) return none(*reason);
   return "trace " + print(std::get<classifier::Trace>(found));
 }
 
-Server::Server(event_base* base, const config::Evidence& settings, const Table& table,
-               std::function<void()> look)
+Server::Server(event_base* base, const config::Evidence& settings, const Table& table, Look look)
     : base_(base), table_(table), look_(std::move(look)), path_text_(settings.socket) {
   serve_at(net::listen_unix(path_text_, settings.socket_mode, kBacklog,
                             "listen on evidence.socket " + path_text_));
@@ -106,8 +113,8 @@ void Server::on_read(bufferevent* stream, void* context) {
   }
   std::string reply;
   try {
-    if (connection.server->look_) connection.server->look_();
-    reply = answer(connection.server->table_, {line.get(), length}) + "\n";
+    const Server& server = *connection.server;
+    reply = answer(server.table_, {line.get(), length}, server.look_) + "\n";
   } catch (const std::exception&) {
     // No memory for an answer. Out of here it would end the loop, and every session with it.
     return connection.server->drop(connection);

@@ -22,8 +22,13 @@
 
 namespace evidence {
 
-// The answer to one question, without its line end. Pure but for the look into the table.
-std::string answer(const Table& table, std::string_view question);
+// Brings what was seen of this client into the table. None: all of it is there; else the reason for
+// which nothing may be answered.
+using Look = std::function<classifier::Reason(const net::Endpoint& client)>;
+
+// The answer to one question, without its line end. `look`: called before the table is; may be
+// empty.
+std::string answer(const Table& table, std::string_view question, const Look& look = {});
 
 class Server {
  public:
@@ -32,11 +37,9 @@ class Server {
   static constexpr int kBacklog = 512;
 
   // Binds the socket with the configured mode, in the place of one that nobody serves any more.
-  // `look`: called in front of each answer, brings what was seen into the table; may be empty.
   // Throws std::system_error, with EADDRINUSE where another process listens at the path. Requires:
   // `base` and `table` outlive the server.
-  Server(event_base* base, const config::Evidence& settings, const Table& table,
-         std::function<void()> look = {});
+  Server(event_base* base, const config::Evidence& settings, const Table& table, Look look = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -65,7 +68,7 @@ class Server {
 
   event_base* base_;
   const Table& table_;
-  const std::function<void()> look_;
+  const Look look_;
   const std::string path_text_;
   net::BoundPath path_;
   net::Fd listener_;

@@ -16,6 +16,7 @@ struct Counters {
   std::atomic<std::uint64_t> evicted{0};    // for lack of room
   std::atomic<std::uint64_t> overload{0};   // not followed (any more): evidence.max_bytes
   std::atomic<std::uint64_t> ring_full{0};  // events that found capture.ring_bytes full
+  std::atomic<std::uint64_t> late{0};       // questions while a processor had not finished an event
   evidence::Counters evidence;
 };
 

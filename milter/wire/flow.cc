@@ -41,7 +41,6 @@ std::optional<capture::Syn> syn_of(const WirePacket& packet) {
 Flow::Flow(const WirePacket& syn, std::uint64_t session, const Shared& shared)
     : shared_(shared),
       session_{syn.client, syn.server, session, at(syn.time_ns)},
-      isn_(syn.seq),
       began_ns_(syn.time_ns),
       share_(shared.table.budget()) {
   client_.first = syn.seq + 1;
@@ -66,10 +65,6 @@ Flow::Flow(const WirePacket& syn, std::uint64_t session, const Shared& shared)
 
 Flow::~Flow() {
   close();
-}
-
-bool Flow::reused_by(const WirePacket& syn) const {
-  return !syn.from_server && (syn.tcp_flags & WirePacket::kSyn) != 0 && syn.seq != isn_;
 }
 
 // The offset of `seq` in its stream: within 2 GB of what was given last.
@@ -372,6 +367,10 @@ void Flow::account() {
   if (!shared_.table.budget().has_to_go(share_)) return;
   ++shared_.counters.overload;
   lose(Reason::Overload);
+}
+
+void Flow::give_up(Reason reason) {
+  if (!over_) lose(reason);
 }
 
 void Flow::lose(Reason reason) {

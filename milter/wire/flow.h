@@ -50,8 +50,8 @@ class Flow final : private classifier::Observer::Sink {
     std::uint64_t max_session_ns;
   };
 
-  // Requires: `syn` is the client's SYN; it counts when the server has answered it. `session`: a
-  // number that no other flow of the table has.
+  // Requires: `syn` is the client's SYN, and the next packet the server's answer to it. `session`:
+  // a number that no other flow of the table has.
   Flow(const capture::WirePacket& syn, std::uint64_t session, const Shared& shared);
   ~Flow() override;
   Flow(const Flow&) = delete;
@@ -59,8 +59,8 @@ class Flow final : private classifier::Observer::Sink {
 
   // Requires: of this connection.
   void packet(const capture::WirePacket& packet);
-  // Whether `syn` would begin another connection between the same ends, if the server takes it.
-  bool reused_by(const capture::WirePacket& syn) const;
+  // The connection may go on, and is not followed any more: nothing is told of its messages.
+  void give_up(classifier::Reason reason);
   // Says what it keeps; what is too much for the process goes.
   void account();
   // Both ends have ended it.
@@ -119,7 +119,6 @@ class Flow final : private classifier::Observer::Sink {
 
   const Shared shared_;
   const evidence::SessionKey session_;
-  const std::uint32_t isn_;
   std::string syn_data_;  // TCP Fast Open: what came with the SYN, until it was answered
   const std::uint64_t began_ns_;
   Direction client_;

@@ -9,67 +9,93 @@ std::size_t Flows::Hash::operator()(const Key& key) const noexcept {
   return hash(key.client) ^ (hash(key.server) * 0x9e3779b97f4a7c15U);
 }
 
-void Flows::packet(const capture::WirePacket& packet) {
-  const Key key{packet.client, packet.server};
-  const bool syn = !packet.from_server && (packet.tcp_flags & capture::WirePacket::kSyn) != 0;
-  auto found = index_.find(key);
-  if (found == index_.end()) {
-    if (syn) begin(key, packet);
-    return;
-  }
-  if (found->second->flow.reused_by(packet)) return wait_for_answer(*found->second, packet);
-  if (answers_next(*found->second, packet)) {
-    const auto next = std::move(found->second->next);
-    erase(found->second);
-    begin(key, next->packet);
-    found = index_.find(key);
-    if (found == index_.end()) return;
-  }
-  const auto entry = found->second;
-  entries_.splice(entries_.begin(), entries_, entry);
-  entry->seen_ns = packet.time_ns;
-  try {
-    entry->flow.packet(packet);
-  } catch (const std::exception&) {
-    erase(entry);  // no memory: this connection is not followed any more
-    return;
-  }
-  if (entry->flow.over()) erase(entry);
+Flows::Kept::Kept(const capture::WirePacket& passed)
+    : packet(passed), head(passed.head.begin(), passed.head.end()) {
+  packet.head = head;
+  packet.tail = {};
+  packet.records = {};
 }
 
-void Flows::begin(const Key& key, const capture::WirePacket& syn) {
+// Where there is no memory for a connection, it is not followed, or not any more.
+void Flows::packet(const capture::WirePacket& packet) {
+  const Key key{packet.client, packet.server};
+  try {
+    if ((packet.tcp_flags & capture::WirePacket::kSyn) != 0) return handshake(key, packet);
+    if (completes(key, packet)) begin(key);
+    pass(key, packet);
+  } catch (const std::exception&) {
+    if (const auto found = index_.find(key); found != index_.end()) {
+      found->second->flow.give_up(classifier::Reason::Overload);
+      erase(found->second);
+    }
+  }
+}
+
+void Flows::handshake(const Key& key, const capture::WirePacket& packet) {
+  if (!packet.from_server) return wait_for_answer(key, packet);
+  const auto found = waiting_index_.find(key);
+  if (found == waiting_index_.end()) return;
+  HalfOpen& half_open = *found->second;
+  const capture::WirePacket& syn = half_open.syn->packet;
+  const std::uint32_t taken = packet.ack - (syn.seq + 1);
+  if (taken != 0 && taken != syn.size) return;  // it answers another SYN
+  half_open.syn_ack = std::make_unique<Kept>(packet);
+  if (taken != 0) begin(key);
+}
+
+void Flows::wait_for_answer(const Key& key, const capture::WirePacket& syn) {
+  if (const auto found = waiting_index_.find(key); found != waiting_index_.end()) {
+    erase(found->second);
+  } else if (waiting_.size() >= most_) {
+    erase(std::prev(waiting_.end()));
+  }
+  waiting_.push_front({key, std::make_unique<Kept>(syn), nullptr});
+  try {
+    waiting_index_.emplace(key, waiting_.begin());
+  } catch (const std::exception&) {
+    waiting_.pop_front();
+    throw;
+  }
+}
+
+bool Flows::completes(const Key& key, const capture::WirePacket& packet) const {
+  if (packet.from_server || (packet.tcp_flags & capture::WirePacket::kRst) != 0) return false;
+  const auto found = waiting_index_.find(key);
+  if (found == waiting_index_.end() || !found->second->syn_ack) return false;
+  // It need not be the first one: the ring may have been full.
+  constexpr std::uint32_t kMostSaid = 1U << 20;
+  return packet.ack - (found->second->syn_ack->packet.seq + 1) < kMostSaid;
+}
+
+// The connection takes the place of one between the same ends, which the server has ended.
+void Flows::begin(const Key& key) {
+  const auto half_open = waiting_index_.find(key)->second;
+  if (const auto old = index_.find(key); old != index_.end()) erase(old->second);
   if (entries_.size() >= most_) {
     ++shared_.counters.evicted;
+    entries_.back().flow.give_up(classifier::Reason::Overload);
     erase(std::prev(entries_.end()));
   }
   ++shared_.counters.connections;
+  entries_.emplace_front(key, half_open->syn->packet, ++begun_, shared_);
   try {
-    entries_.emplace_front(key, syn, ++begun_, shared_);
     index_.emplace(key, entries_.begin());
   } catch (const std::exception&) {
-    if (entries_.size() > index_.size()) entries_.pop_front();  // no memory: it is not followed
+    entries_.pop_front();
+    throw;
   }
+  entries_.front().flow.packet(half_open->syn_ack->packet);
+  erase(half_open);
 }
 
-void Flows::wait_for_answer(Entry& entry, const capture::WirePacket& syn) {
-  try {
-    entry.next = std::make_unique<Waiting>();
-    Waiting& next = *entry.next;
-    next.head.assign(syn.head.begin(), syn.head.end());
-    next.packet = syn;
-    next.packet.head = next.head;
-    next.packet.tail = {};
-    next.packet.records = {};
-  } catch (const std::exception&) {
-    entry.next.reset();  // no memory: it is not followed
-  }
-}
-
-bool Flows::answers_next(const Entry& entry, const capture::WirePacket& packet) {
-  if (!entry.next || !packet.from_server) return false;
-  if ((packet.tcp_flags & capture::WirePacket::kSyn) == 0) return false;
-  const std::uint32_t taken = packet.ack - (entry.next->packet.seq + 1);
-  return taken == 0 || taken == entry.next->packet.size;
+void Flows::pass(const Key& key, const capture::WirePacket& packet) {
+  const auto found = index_.find(key);
+  if (found == index_.end()) return;
+  const auto entry = found->second;
+  entries_.splice(entries_.begin(), entries_, entry);
+  entry->seen_ns = packet.time_ns;
+  entry->flow.packet(packet);
+  if (entry->flow.over()) erase(entry);
 }
 
 void Flows::erase(Entries::iterator entry) {
@@ -77,9 +103,15 @@ void Flows::erase(Entries::iterator entry) {
   entries_.erase(entry);
 }
 
+void Flows::erase(Waiting::iterator half_open) {
+  waiting_index_.erase(half_open->key);
+  waiting_.erase(half_open);
+}
+
 void Flows::expire(std::uint64_t now_ns) {
   constexpr std::uint64_t kMost = std::chrono::nanoseconds(kMostSilence).count();
   while (!entries_.empty() && entries_.back().seen_ns + kMost < now_ns) {
+    entries_.back().flow.give_up(classifier::Reason::Expired);
     erase(std::prev(entries_.end()));
   }
   if (!shared_.table.budget().exceeded()) return;

@@ -1,8 +1,10 @@
 // The connections that are followed, at most so many: beyond, the one that was silent for longest
-// goes, and its later messages are unobserved. One thread.
+// goes, and its messages are unobserved. One thread.
 //
-// A SYN ends no connection: anybody can send one with the addresses and ports of another. It waits
-// until the server answers it, which it does where the old connection is over.
+// A SYN begins no connection and ends none: anybody can send one, with the addresses and ports of
+// another. It waits until the server has answered it, and the client has acknowledged the answer,
+// or, with TCP Fast Open, until the server has taken what came with it. Those that wait have a list
+// of their own, of as many again: a flood of them takes no room from those that are followed.
 #pragma once
 
 #include <chrono>
@@ -32,7 +34,8 @@ class Flows final : public capture::WireTap::Sink {
                 static_cast<std::uint64_t>(max_session_time.count())} {}
 
   void packet(const capture::WirePacket& packet) override;
-  // Forgets those that said nothing for kMostSilence, and what is kept beyond the budget. `now_ns`: CLOCK_MONOTONIC.
+  // Forgets those that said nothing for kMostSilence, and what is kept beyond the budget. `now_ns`:
+  // CLOCK_MONOTONIC.
   void expire(std::uint64_t now_ns);
 
   std::size_t size() const { return index_.size(); }
@@ -46,11 +49,18 @@ class Flows final : public capture::WireTap::Sink {
   struct Hash {
     std::size_t operator()(const Key& key) const noexcept;
   };
-  // A SYN between the ends of a connection that is followed.
-  struct Waiting {
+  // A packet with what its head points to.
+  struct Kept {
+    explicit Kept(const capture::WirePacket& passed);
     capture::WirePacket packet;
-    std::string head;  // what the packet's points to
+    std::string head;
   };
+  struct HalfOpen {
+    Key key;
+    std::unique_ptr<Kept> syn;
+    std::unique_ptr<Kept> syn_ack;  // null: not answered yet
+  };
+  using Waiting = std::list<HalfOpen>;  // the newest is in front
   struct Entry {
     Entry(const Key& k, const capture::WirePacket& syn, std::uint64_t session,
           const Flow::Shared& shared)
@@ -58,14 +68,16 @@ class Flows final : public capture::WireTap::Sink {
     Key key;
     Flow flow;
     std::uint64_t seen_ns;
-    std::unique_ptr<Waiting> next;  // the last one; takes this connection's place if it is answered
   };
   using Entries = std::list<Entry>;  // the one seen last is in front
 
-  void begin(const Key& key, const capture::WirePacket& syn);
-  static void wait_for_answer(Entry& entry, const capture::WirePacket& syn);
-  static bool answers_next(const Entry& entry, const capture::WirePacket& packet);
+  void handshake(const Key& key, const capture::WirePacket& packet);
+  void wait_for_answer(const Key& key, const capture::WirePacket& syn);
+  bool completes(const Key& key, const capture::WirePacket& packet) const;
+  void begin(const Key& key);
+  void pass(const Key& key, const capture::WirePacket& packet);
   void erase(Entries::iterator entry);
+  void erase(Waiting::iterator half_open);
 
   const std::size_t most_;
   std::vector<char> scratch_;
@@ -73,6 +85,8 @@ class Flows final : public capture::WireTap::Sink {
   const Flow::Shared shared_;
   Entries entries_;
   std::unordered_map<Key, Entries::iterator, Hash> index_;
+  Waiting waiting_;
+  std::unordered_map<Key, Waiting::iterator, Hash> waiting_index_;
 };
 
 }  // namespace wire

@@ -17,6 +17,9 @@ namespace wire {
 namespace {
 
 constexpr timeval kTick{0, 200'000};
+// Once an event was dropped, its client's messages are in doubt for so long at least: longer than a
+// server waits with an acknowledgement (RFC 9293, 3.8.6.3), which tells a flow what it has missed.
+constexpr std::chrono::seconds kDoubt{1};
 
 std::uint64_t monotonic_ns() {
   timespec now{};
@@ -36,7 +39,8 @@ class Process final : private supervisor::Orders::Listener {
         flows_(table_, counters, config.wire.max_sessions, config.capture.max_segments,
                config.capture.max_session_time),
         base_(net::make_loop()),
-        server_(base_.get(), config.evidence, table_, [this] { tap_.drain(flows_); }),
+        server_(base_.get(), config.evidence, table_,
+                [this](const auto& client) { return look(client); }),
         orders_(base_.get(), control_fd, config_file,
                 std::make_shared<const config::Config>(config), *this) {}
 
@@ -65,6 +69,16 @@ class Process final : private supervisor::Orders::Listener {
 
   void on_ring() { tap_.drain(flows_); }
 
+  // An event that is not there may be of the very message in question, and another message be taken
+  // for it.
+  classifier::Reason look(const net::Endpoint& client) {
+    if (!tap_.drain(flows_)) {
+      ++counters_.late;
+      return classifier::Reason::Overload;
+    }
+    return tap_.missed(client) ? classifier::Reason::Dropped : classifier::Reason::None;
+  }
+
   void on_tick() {
     tap_.drain(flows_);
     flows_.expire(monotonic_ns());
@@ -75,6 +89,10 @@ class Process final : private supervisor::Orders::Listener {
                                    dropped - counters_.ring_full.exchange(dropped)));
     }
     const auto now = std::chrono::steady_clock::now();
+    if (now >= next_mark_) {
+      tap_.mark();
+      next_mark_ = now + kDoubt;
+    }
     if (server_.lost()) orders_.report_lost_socket(now);
     if (const auto more = overload_word_.more(counters_.overload, now)) {
       logging::warning(
@@ -93,6 +111,7 @@ class Process final : private supervisor::Orders::Listener {
   net::Event ring_;
   net::Event tick_;
   logging::Sometimes overload_word_;
+  std::chrono::steady_clock::time_point next_mark_{};
 };
 
 }  // namespace

@@ -50,7 +50,8 @@ class Packets {
     packet.size = static_cast<std::uint32_t>(some) * ((shape & 1) != 0 ? 40U : 1U);
     packet.seq = (what & 16) != 0 ? sent + static_cast<std::uint32_t>(place) : sent;
     if ((what & 16) == 0 && !packet.note) sent += packet.size;
-    packet.ack = (what & 32) != 0 ? static_cast<std::uint32_t>(place) : sent_[0];
+    const std::uint32_t taken = packet.from_server ? sent_[0] : sent_[1] + 1;
+    packet.ack = (what & 32) != 0 ? static_cast<std::uint32_t>(place) : taken;
     if ((packet.tcp_flags & capture::WirePacket::kSyn) != 0) {
       if (!packet.from_server) isn_ = packet.seq;
       if (packet.from_server && (what & 32) == 0) packet.ack = isn_ + 1;

@@ -37,10 +37,11 @@ class WireScript {
     sink_.packet(packet);
   }
   void syn_ack() { give(true, kServerFirst - 1, {}, Passed::Whole, capture::WirePacket::kSyn); }
+  void ack() { give(false, client_first_, {}, Passed::Whole, 0); }
   void handshake() {
     syn();
     syn_ack();
-    give(false, client_first_, {}, Passed::Whole, 0);
+    ack();
   }
 
   // The next bytes of each side, one packet.
@@ -96,7 +97,8 @@ class WireScript {
     packet.size = static_cast<std::uint32_t>(size);
     packet.time_ns = now_ns;
     if (from_server) acknowledged_ = client_sent_;
-    packet.ack = client_first_ + static_cast<std::uint32_t>(client_sent_);
+    packet.ack = from_server ? client_first_ + static_cast<std::uint32_t>(client_sent_)
+                             : kServerFirst + static_cast<std::uint32_t>(server_sent_);
     packet.taken = client_first_ + static_cast<std::uint32_t>(acknowledged_);
     return packet;
   }

@@ -228,6 +228,31 @@ TEST_CASE("events that find the ring full are counted") {
     REQUIRE(support::read_exactly(server.get(), 6).size() == 6);
   }
   CHECK(tap.dropped() > 0);
+  const net::Endpoint address = support::local_address(client.get());
+  CHECK(tap.missed(address));
+  CHECK_FALSE(tap.missed(*net::Endpoint::parse("192.0.2.7:40112")));
+  tap.mark();
+  CHECK(tap.missed(address));
+  tap.mark();
+  CHECK_FALSE(tap.missed(address));
+}
+
+TEST_CASE("a flood of SYNs takes no room from the connections that are followed") {
+  const auto listener = support::listen_on();
+  capture::WireTap tap({.ports = {listener.address.port()}, .interface = "lo", .max_flows = 256});
+  const net::Fd client = support::connect_to(listener.address);
+  const net::Fd server = support::accept_one(listener);
+  for (int port = 10'001; port <= 12'000; ++port) {
+    support::forge(*net::Endpoint::parse("127.0.0.1:" + std::to_string(port)), listener.address,
+                   {.seq = 4711, .syn = true});
+  }
+  Collected seen;
+  tap.drain(seen);
+  seen.all.clear();
+  support::send_all(client.get(), "EHLO client.example\r\n");
+  REQUIRE(support::read_exactly(server.get(), 21).size() == 21);
+  tap.drain(seen);
+  CHECK(seen.said(false).size() == 1);
 }
 
 TEST_CASE("an interface that does not exist is named") {

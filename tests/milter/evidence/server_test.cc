@@ -122,6 +122,22 @@ TEST_CASE("the client gets the trace that was published, or the reason") {
   CHECK(client.ask({.client = kClient, .after = 1}).reason == Reason::Lost);
 }
 
+TEST_CASE("where not all that was seen of a client is in the table, the answer is the reason") {
+  evidence::Table table(10, std::chrono::seconds(60));
+  const evidence::SessionKey session{.client = kClient, .number = 1};
+  table.open(session);
+  table.publish(session, {.trace = {.message = 1, .size = 12}});
+  const auto answer = [&](Reason unseen) {
+    return evidence::answer(table, evidence::print(evidence::Question{.client = kClient}),
+                            [&](const net::Endpoint& client) {
+                              CHECK(client == kClient);
+                              return unseen;
+                            });
+  };
+  CHECK(answer(Reason::Dropped) == "none dropped");
+  CHECK(answer(Reason::None).starts_with("trace "));
+}
+
 TEST_CASE("a question may come in pieces; one that is too long or without an end is cut") {
   Bed bed;
   auto slow = bed.connect();

@@ -268,7 +268,7 @@ TEST_CASE("a reset where the stream is ends a connection") {
   CHECK(bed.flows.size() == 0);
 }
 
-TEST_CASE("a SYN with another number begins another session when the server answers it") {
+TEST_CASE("a SYN begins another session when the client has acknowledged the server's answer") {
   Bed bed;
   bed.ask_for_text();
   bed.script.client(text(100) + "\r\n.\r\n", Passed::Ends);
@@ -278,6 +278,8 @@ TEST_CASE("a SYN with another number begins another session when the server answ
   next.syn(4711);
   CHECK(bed.counters.connections == 1);
   next.syn_ack();
+  CHECK(bed.counters.connections == 1);
+  next.ack();
   CHECK(bed.flows.size() == 1);
   CHECK(bed.counters.connections == 2);
   next.server("220 mx\r\n");
@@ -297,9 +299,46 @@ TEST_CASE("a SYN that the server does not answer changes nothing") {
   REQUIRE(trace);
   CHECK(sizes_of(*trace) == std::vector<std::uint32_t>{50, 55});
   // Nor does an answer to yet another one.
-  support::WireScript other(bed.flows);
-  other.handshake();
+  stranger.syn(4712);
+  bed.script.syn_ack();
+  bed.script.ack();
   CHECK(bed.counters.connections == 1);
+}
+
+TEST_CASE(
+    "a flood of SYNs, answered or not, takes no room from the connections that are followed") {
+  Bed bed;
+  bed.ask_for_text();
+  const std::string body = text(100) + "\r\n.\r\n";
+  bed.script.client(body.substr(0, 50), Passed::Ends);
+  for (int port = 1; port <= 1000; ++port) {
+    support::WireScript stranger(bed.flows, "203.0.113.1:" + std::to_string(port));
+    stranger.syn();
+    stranger.syn_ack();
+  }
+  CHECK(bed.flows.size() == 1);
+  CHECK(bed.table.size() == 1);
+  bed.script.client(body.substr(50), Passed::Ends);
+  CHECK(bed.trace());
+}
+
+TEST_CASE("of a connection that had to go nothing is told, though Postfix may still ask") {
+  evidence::Table table(100, std::chrono::seconds(60));
+  wire::Counters counters;
+  wire::Flows flows(table, counters, 1, 4096);
+  support::WireScript first(flows, "192.0.2.1:1");
+  first.handshake();
+  first.server("220 mx\r\n");
+  first.client("EHLO c\r\n");
+  first.server("250 CHUNKING\r\n");
+  first.client("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 14 LAST\r\n" + text(14));
+  const evidence::Question question{.client = first.client_address()};
+  REQUIRE(std::holds_alternative<Trace>(table.find(question)));
+  support::WireScript second(flows, "192.0.2.2:2");
+  second.handshake();
+  const auto found = table.find(question);
+  REQUIRE(std::holds_alternative<Reason>(found));
+  CHECK(std::get<Reason>(found) == Reason::Overload);
 }
 
 TEST_CASE("what came with the SYN belongs to the stream if the server took it") {
@@ -310,6 +349,7 @@ TEST_CASE("what came with the SYN belongs to the stream if the server took it") 
     bed.script.syn_with(first);
     if (taken) bed.script.client_unseen(first.size());
     bed.script.syn_ack();
+    if (!taken) bed.script.ack();
     if (!taken) bed.script.client(first);
     bed.script.server("220 mx\r\n250 mx\r\n");
     bed.envelope();
@@ -412,7 +452,7 @@ TEST_CASE("the connection that was silent for longest goes when there is no room
   third.handshake();
   CHECK(flows.size() == 2);
   CHECK(counters.evicted == 1);
-  second.syn();  // the one that went: it is begun anew
+  second.handshake();  // the one that went: it is begun anew
   CHECK(counters.connections == 4);
 }
 
