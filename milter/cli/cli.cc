@@ -17,7 +17,7 @@
 #include "milter/cli/versions.h"
 #include "milter/config/load.h"
 #include "milter/supervisor/rights.h"
-#include "milter/supervisor/setup_error.h"
+#include "milter/process/setup_error.h"
 #include "milter/supervisor/supervisor.h"
 
 namespace cli {
@@ -102,7 +102,7 @@ void check_account(const config::Config& config, const Options& options,
                    std::vector<std::string>& warnings) {
   try {
     (void)supervisor::find_account(config);
-  } catch (const supervisor::SetupError& error) {
+  } catch (const process::SetupError& error) {
     if (geteuid() == 0) {
       throw config::ConfigError(fmt::format("{}: {}", options.file, error.what()));
     }
@@ -150,7 +150,7 @@ int guarded(const std::string& command, const Options& options) {
     return dispatch(command, options);
   } catch (const config::ConfigError& error) {
     return complain(EX_CONFIG, error.what());
-  } catch (const supervisor::SetupError& error) {
+  } catch (const process::SetupError& error) {
     return complain(error.code(), error.what());
   } catch (const std::system_error& error) {
     return complain(EX_OSERR, error.what());

@@ -12,15 +12,15 @@
 #include "milter/log/log.h"
 #include "milter/net/event.h"
 #include "milter/net/server_socket.h"
-#include "milter/supervisor/orders.h"
-#include "milter/supervisor/seccomp.h"
+#include "milter/process/orders.h"
+#include "milter/process/seccomp.h"
 
 namespace desk {
 namespace {
 
 constexpr int kBacklog = 64;
 
-class Process final : private supervisor::Orders::Listener {
+class Process final : private process::Orders::Listener {
  public:
   Process(const config::Config& config, const std::string& config_file,
           const std::vector<net::Fd>& listeners, const Counts& counts, int control_fd)
@@ -35,7 +35,7 @@ class Process final : private supervisor::Orders::Listener {
 
   int run() {
     limit_connections(Server::kMostConnections);
-    supervisor::confine(supervisor::Part::Desk, config_);
+    process::confine(process::Part::Desk, config_);
     orders_.ready();
     for (const auto& listener : listeners_) {
       const auto address = net::bound_to(listener.get());
@@ -63,7 +63,7 @@ class Process final : private supervisor::Orders::Listener {
   const std::vector<net::Fd>& listeners_;
   net::EventBase base_;
   Server server_;
-  supervisor::Orders orders_;
+  process::Orders orders_;
 };
 
 }  // namespace

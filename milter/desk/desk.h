@@ -16,7 +16,7 @@ namespace desk {
 // 127.0.0.1:9125: …".
 std::vector<net::Fd> open_listeners(const config::Desk& config);
 
-// Runs until it is told to drain (supervisor/orders.h): there is nothing to finish, so it ends at
+// Runs until it is told to drain (process/orders.h): there is nothing to finish, so it ends at
 // once. `listeners` are borrowed. Returns a sysexits code; throws when set-up fails.
 int run(const config::Config& config, const std::string& config_file,
         const std::vector<net::Fd>& listeners, const Counts& counts, int control_fd);

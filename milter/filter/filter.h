@@ -9,7 +9,7 @@
 
 namespace filter {
 
-// Runs until it is told to drain (control descriptor, see supervisor/control.h; -1: none, then
+// Runs until it is told to drain (control descriptor, see process/control.h; -1: none, then
 // SIGTERM ends it). `config_file` names the file in messages at a reload.
 // `counters` go on from where they are. Returns a sysexits code, with libmilter's threads still
 // there: the caller ends the process. Throws std::system_error or std::runtime_error when set-up

@@ -16,9 +16,9 @@
 #include "milter/evidence/server.h"
 #include "milter/log/log.h"
 #include "milter/net/server_socket.h"
+#include "milter/process/orders.h"
+#include "milter/process/seccomp.h"
 #include "milter/proxy/worker.h"
-#include "milter/supervisor/orders.h"
-#include "milter/supervisor/seccomp.h"
 
 namespace proxy {
 namespace {
@@ -45,7 +45,7 @@ net::Fd open_listener(const net::Endpoint& address, bool transparent) {
 }
 
 // The process's main thread: the evidence socket, the control line, the drain's clock.
-class Process final : private supervisor::Orders::Listener {
+class Process final : private process::Orders::Listener {
  public:
   Process(const config::Config& config, const std::string& config_file,
           const std::vector<WorkerInput>& inputs, Counters& counters, int control_fd)
@@ -63,7 +63,7 @@ class Process final : private supervisor::Orders::Listener {
   }
 
   int run() {
-    supervisor::confine(supervisor::Part::Proxy, *shared_.config.load());
+    process::confine(process::Part::Proxy, *shared_.config.load());
     start_workers();
     start_tick();
     orders_.ready();
@@ -161,7 +161,7 @@ class Process final : private supervisor::Orders::Listener {
   net::EventBase base_;
   evidence::Server server_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  supervisor::Orders orders_;
+  process::Orders orders_;
   net::Event tick_;
   std::vector<int> listeners_;  // borrowed, of all workers
   logging::Sometimes overload_word_;

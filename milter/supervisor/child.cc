@@ -47,7 +47,7 @@ Child::Child(std::string name, Life& life, std::function<int(int)> body)
     : name_(std::move(name)), life_(life), body_(std::move(body)) {}
 
 void Child::start(const std::vector<int>& inherited) {
-  auto [ours, theirs] = control_pair();
+  auto [ours, theirs] = process::control_pair();
   // A child that hangs must not hang the supervisor with it.
   net::check(fcntl(ours.get(), F_SETFL, O_NONBLOCK), "fcntl");
   const pid_t pid = net::check(fork(), "fork the " + name_);
@@ -86,8 +86,8 @@ void Child::live(int control_fd) {
   _exit(code);
 }
 
-bool Child::send(const ControlMessage& message) {
-  return control_ && send_control(control_.get(), message);
+bool Child::send(const process::ControlMessage& message) {
+  return control_ && process::send_control(control_.get(), message);
 }
 
 void Child::kill(int signal) {
@@ -96,17 +96,19 @@ void Child::kill(int signal) {
 
 bool Child::ping(Clock::time_point now) {
   if (state_ == State::Down) return true;
-  if (state_ == State::Ready) (void)send({ControlMessage::Kind::Ping, {}});
+  if (state_ == State::Ready) (void)send({process::ControlMessage::Kind::Ping, {}});
   return now - heard_ < kSilence;
 }
 
 bool Child::hear(Clock::time_point now) {
-  const auto message = receive_control(control_.get());
+  const auto message = process::receive_control(control_.get());
   if (!message) return false;
   heard_ = now;
-  if (message->kind == ControlMessage::Kind::Gone) control_.reset();  // SIGCHLD will tell the rest
-  if (message->kind == ControlMessage::Kind::SocketLost) socket_lost_ = true;
-  if (message->kind != ControlMessage::Kind::Ready || state_ != State::Starting) return false;
+  if (message->kind == process::ControlMessage::Kind::Gone)
+    control_.reset();  // SIGCHLD will tell the rest
+  if (message->kind == process::ControlMessage::Kind::SocketLost) socket_lost_ = true;
+  if (message->kind != process::ControlMessage::Kind::Ready || state_ != State::Starting)
+    return false;
   state_ = State::Ready;
   life_.serves = true;
   return true;

@@ -20,15 +20,15 @@
 #include "milter/filter/filter.h"
 #include "milter/filter/socket.h"
 #include "milter/log/log.h"
+#include "milter/process/running_config.h"
+#include "milter/process/seccomp.h"
+#include "milter/process/setup_error.h"
 #include "milter/proxy/proxy.h"
 #include "milter/supervisor/check_sockets.h"
 #include "milter/supervisor/child.h"
 #include "milter/supervisor/next_step.h"
 #include "milter/supervisor/proxy_parts.h"
 #include "milter/supervisor/rights.h"
-#include "milter/supervisor/running_config.h"
-#include "milter/supervisor/seccomp.h"
-#include "milter/supervisor/setup_error.h"
 #include "milter/supervisor/upgrade.h"
 #include "milter/wire/wire.h"
 
@@ -89,8 +89,8 @@ std::unique_ptr<capture::WireTap> open_tap(const config::Config& config) {
                                    .max_flows = config.wire.max_sessions});
   } catch (const std::exception& error) {
     const auto rights = next_step_rights("CAP_NET_RAW CAP_BPF CAP_PERFMON CAP_NET_ADMIN");
-    throw SetupError(rights.empty() ? EX_UNAVAILABLE : EX_NOPERM,
-                     fmt::format("wire.ports: {}{}", error.what(), rights));
+    throw process::SetupError(rights.empty() ? EX_UNAVAILABLE : EX_NOPERM,
+                              fmt::format("wire.ports: {}{}", error.what(), rights));
   }
 }
 
@@ -138,7 +138,7 @@ class Supervisor {
     desk_ = left ? adopt_listeners(handover->desk, config.desk.listen, "desk.listen")
                  : open_desk(config.desk);
     drop(config);
-    confine(Part::Supervisor, config);
+    process::confine(process::Part::Supervisor, config);
     // In the order in which they are drained.
     auto& lives = counts_->supervisor;
     const auto add = [this](const char* name, Life& life, std::function<int(int)> body) {
@@ -285,7 +285,7 @@ class Supervisor {
                            : net::listen_unix(path, config_->evidence.socket_mode,
                                               evidence::Server::kBacklog, "bind it anew");
       if (filter) filter::give_to_group(path, config_->filter.socket_group);
-      if (!child.send({ControlMessage::Kind::Socket, {}, std::move(socket)})) return;
+      if (!child.send({process::ControlMessage::Kind::Socket, {}, std::move(socket)})) return;
       logging::warning(
           fmt::format("{}: {} was removed or replaced; it is bound anew", setting, path));
     } catch (const std::system_error& error) {
@@ -381,7 +381,7 @@ class Supervisor {
   void hand_out(const std::string& text) {
     for (const auto& child : children_) {
       if (child->state() == Child::State::Down) continue;  // will start with config_
-      if (!child->send({ControlMessage::Kind::Reload, text})) {
+      if (!child->send({process::ControlMessage::Kind::Reload, text})) {
         logging::error(fmt::format("reload: {} does not listen", child->name()));
       }
     }
@@ -422,15 +422,15 @@ class Supervisor {
   // True when the child has said that it is another program's turn.
   static bool let_go(Child& child) {
     constexpr int kWaitMs = 3000;
-    if (!child.send({ControlMessage::Kind::Handover, {}})) return false;
+    if (!child.send({process::ControlMessage::Kind::Handover, {}})) return false;
     const auto deadline = Clock::now() + std::chrono::milliseconds(kWaitMs);
     pollfd line{child.control_fd(), POLLIN, 0};
     while (Clock::now() < deadline && poll(&line, 1, kWaitMs) > 0) {
       // An answer to a ping may come first; the next one is to the handover, at most one is
       // pending.
-      const auto message = receive_control(line.fd);
-      if (message && message->kind == ControlMessage::Kind::HandedOver) return true;
-      if (message && message->kind == ControlMessage::Kind::Gone) return false;
+      const auto message = process::receive_control(line.fd);
+      if (message && message->kind == process::ControlMessage::Kind::HandedOver) return true;
+      if (message && message->kind == process::ControlMessage::Kind::Gone) return false;
     }
     return false;
   }
@@ -456,7 +456,7 @@ class Supervisor {
   void drain(std::size_t index) {
     draining_ = index;
     auto& child = *children_[index];
-    (void)child.send({ControlMessage::Kind::Drain, {}});
+    (void)child.send({process::ControlMessage::Kind::Drain, {}});
     const bool proxy = is_proxy(child);
     if (proxy) parts_->stop_listening();
     const auto limit = config_->proxy.drain_timeout;
@@ -489,7 +489,7 @@ class Supervisor {
     deadline_ = Clock::now() + kGrace;
   }
 
-  RunningConfig config_;  // what a child that is started now is given
+  process::RunningConfig config_;  // what a child that is started now is given
   const std::string file_;
   const desk::SharedCounts counts_ = desk::share_counts();
   net::Fd signals_;
@@ -531,8 +531,8 @@ int run(config::Config config, const std::string& config_file) {
 
 int run_proxy(config::Config config, const std::string& config_file) {
   if (config.proxy.listen.empty()) {
-    throw SetupError(EX_CONFIG,
-                     config_file + ": proxy.listen: names no address, so there is no proxy");
+    throw process::SetupError(
+        EX_CONFIG, config_file + ": proxy.listen: names no address, so there is no proxy");
   }
   config::forget_secrets(config);
   begin(config, "proxy");
@@ -545,8 +545,8 @@ int run_proxy(config::Config config, const std::string& config_file) {
 
 int run_wire(config::Config config, const std::string& config_file) {
   if (config.wire.ports.empty()) {
-    throw SetupError(EX_CONFIG,
-                     config_file + ": wire.ports: names no port, so there is nothing to observe");
+    throw process::SetupError(
+        EX_CONFIG, config_file + ": wire.ports: names no port, so there is nothing to observe");
   }
   config::forget_secrets(config);
   begin(config, "wire");

@@ -9,8 +9,8 @@
 
 #include "milter/evidence/server.h"
 #include "milter/log/log.h"
-#include "milter/supervisor/orders.h"
-#include "milter/supervisor/seccomp.h"
+#include "milter/process/orders.h"
+#include "milter/process/seccomp.h"
 #include "milter/wire/flows.h"
 
 namespace wire {
@@ -25,7 +25,7 @@ std::uint64_t monotonic_ns() {
          static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-class Process final : private supervisor::Orders::Listener {
+class Process final : private process::Orders::Listener {
  public:
   Process(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
           Counters& counters, int control_fd)
@@ -45,7 +45,7 @@ class Process final : private supervisor::Orders::Listener {
         [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_ring(); });
     add(tick_, -1, EV_PERSIST, &kTick,
         [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_tick(); });
-    supervisor::confine(supervisor::Part::Wire, config_);
+    process::confine(process::Part::Wire, config_);
     orders_.ready();
     event_base_dispatch(base_.get());
     logging::info(fmt::format("wire: {} connections, {} messages in clear, {} lost, {} evicted",
@@ -89,7 +89,7 @@ class Process final : private supervisor::Orders::Listener {
   Flows flows_;
   net::EventBase base_;
   evidence::Server server_;
-  supervisor::Orders orders_;
+  process::Orders orders_;
   net::Event ring_;
   net::Event tick_;
   logging::Sometimes overload_word_;

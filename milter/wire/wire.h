@@ -14,7 +14,7 @@
 
 namespace wire {
 
-// Runs until it is told to drain (supervisor/orders.h): there is nothing to finish, so it ends at
+// Runs until it is told to drain (process/orders.h): there is nothing to finish, so it ends at
 // once. Returns a sysexits code; throws when set-up fails.
 int run(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
         Counters& counters, int control_fd);

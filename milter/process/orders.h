@@ -9,9 +9,9 @@
 
 #include "milter/net/event.h"
 #include "milter/net/fd.h"
-#include "milter/supervisor/running_config.h"
+#include "milter/process/running_config.h"
 
-namespace supervisor {
+namespace process {
 
 class Orders {
  public:
@@ -60,4 +60,4 @@ class Orders {
   std::chrono::steady_clock::time_point ask_again_;
 };
 
-}  // namespace supervisor
+}  // namespace process

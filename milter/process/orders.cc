@@ -1,12 +1,12 @@
-#include "milter/supervisor/orders.h"
+#include "milter/process/orders.h"
 
 #include <csignal>
 #include <utility>
 
 #include "milter/log/log.h"
-#include "milter/supervisor/control.h"
+#include "milter/process/control.h"
 
-namespace supervisor {
+namespace process {
 
 Orders::Orders(event_base* base, int control_fd, std::string config_file,
                std::shared_ptr<const config::Config> running, Listener& listener)
@@ -93,4 +93,4 @@ void Orders::on_hup() {
   if (running_.reload_file()) listener_.reloaded(running_.share());
 }
 
-}  // namespace supervisor
+}  // namespace process
