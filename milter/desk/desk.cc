@@ -23,14 +23,14 @@ constexpr int kBacklog = 64;
 class Process final : private process::Orders::Listener {
  public:
   Process(const config::Config& config, const std::string& config_file,
-          const std::vector<net::Fd>& listeners, const Counts& counts, int control_fd)
+          const std::vector<net::Fd>& listeners, const process::Families& families, int control_fd)
       : config_(config),
         listeners_(listeners),
         base_(net::make_loop()),
         server_(base_.get(), numbers(listeners)),
         orders_(base_.get(), control_fd, config_file,
                 std::make_shared<const config::Config>(config), *this) {
-    server_.serve("/metrics", kMetricsType, [this, &counts] { return metrics(counts, config_); });
+    server_.serve("/metrics", kMetricsType, [&families] { return metrics(families); });
   }
 
   int run() {
@@ -87,9 +87,9 @@ std::vector<net::Fd> open_listeners(const config::Desk& config) {
 }
 
 int run(const config::Config& config, const std::string& config_file,
-        const std::vector<net::Fd>& listeners, const Counts& counts, int control_fd) {
+        const std::vector<net::Fd>& listeners, const process::Families& families, int control_fd) {
   std::signal(SIGPIPE, SIG_IGN);
-  return Process(config, config_file, listeners, counts, control_fd).run();
+  return Process(config, config_file, listeners, families, control_fd).run();
 }
 
 }  // namespace desk

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "milter/config/config.h"
-#include "milter/desk/counts.h"
 #include "milter/net/fd.h"
+#include "milter/process/metrics.h"
 
 namespace desk {
 
@@ -17,8 +17,8 @@ namespace desk {
 std::vector<net::Fd> open_listeners(const config::Desk& config);
 
 // Runs until it is told to drain (process/orders.h): there is nothing to finish, so it ends at
-// once. `listeners` are borrowed. Returns a sysexits code; throws when set-up fails.
+// once. `listeners` and `families` are borrowed. Returns a sysexits code; throws when set-up fails.
 int run(const config::Config& config, const std::string& config_file,
-        const std::vector<net::Fd>& listeners, const Counts& counts, int control_fd);
+        const std::vector<net::Fd>& listeners, const process::Families& families, int control_fd);
 
 }  // namespace desk

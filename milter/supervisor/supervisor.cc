@@ -26,6 +26,7 @@
 #include "milter/proxy/proxy.h"
 #include "milter/supervisor/check_sockets.h"
 #include "milter/supervisor/child.h"
+#include "milter/supervisor/counts.h"
 #include "milter/supervisor/next_step.h"
 #include "milter/supervisor/proxy_parts.h"
 #include "milter/supervisor/rights.h"
@@ -124,7 +125,7 @@ class Supervisor {
         file_(std::move(file)),
         signals_(open_signals()) {
     const auto& config = *config_;
-    counts_->supervisor.began = time(nullptr);
+    counts_->supervisor.began = static_cast<std::uint64_t>(time(nullptr));
     const auto handover = take_handover();
     if (handover) {
       leftovers_ = handover->children;
@@ -140,14 +141,13 @@ class Supervisor {
     drop(config);
     process::confine(process::Part::Supervisor, config);
     // In the order in which they are drained.
-    auto& lives = counts_->supervisor;
     const auto add = [this](const char* name, Life& life, std::function<int(int)> body) {
       children_.push_back(std::make_unique<Child>(name, life, std::move(body)));
     };
-    if (parts_) add("proxy", lives.proxy, proxy_body());
-    if (tap_) add("wire", lives.wire, wire_body());
-    add(kFilter, lives.filter, filter_body());
-    if (!desk_.empty()) add("desk", lives.desk, desk_body());
+    if (parts_) add("proxy", counts_->proxy_life, proxy_body());
+    if (tap_) add("wire", counts_->wire_life, wire_body());
+    add(kFilter, counts_->filter_life, filter_body());
+    if (!desk_.empty()) add("desk", counts_->desk_life, desk_body());
   }
 
   int run() {
@@ -206,7 +206,7 @@ class Supervisor {
       tap_.reset();
       config_.forget_secrets();
       logging::open(config_->log, "desk");
-      return desk::run(*config_, file_, desk_, *counts_, control_fd);
+      return desk::run(*config_, file_, desk_, describe(*counts_, *config_), control_fd);
     };
   }
 
@@ -491,7 +491,7 @@ class Supervisor {
 
   process::RunningConfig config_;  // what a child that is started now is given
   const std::string file_;
-  const desk::SharedCounts counts_ = desk::share_counts();
+  const SharedCounts counts_ = share_counts();
   net::Fd signals_;
   std::vector<net::Fd> desk_;              // listening; empty: no desk
   std::unique_ptr<ProxyParts> parts_;      // null: no proxy

@@ -5,15 +5,20 @@
 
 #include <memory>
 
+#include "milter/config/config.h"
 #include "milter/filter/counters.h"
 #include "milter/proxy/counters.h"
 #include "milter/supervisor/counters.h"
 #include "milter/wire/counters.h"
 
-namespace desk {
+namespace supervisor {
 
 struct Counts {
-  supervisor::Counters supervisor;
+  Counters supervisor;
+  Life proxy_life;
+  Life wire_life;
+  Life filter_life;
+  Life desk_life;
   proxy::Counters proxy;
   wire::Counters wire;
   filter::Counters filter;
@@ -27,4 +32,7 @@ using SharedCounts = std::unique_ptr<Counts, Unmap>;
 // All zero. Throws std::system_error.
 SharedCounts share_counts();
 
-}  // namespace desk
+// All counters of the processes that `config` has. `counts` outlives the result.
+process::Families describe(const Counts& counts, const config::Config& config);
+
+}  // namespace supervisor
