@@ -16,8 +16,8 @@
 #include "milter/cli/nft.h"
 #include "milter/cli/versions.h"
 #include "milter/config/load.h"
+#include "milter/process/setup_error.h"
 #include "milter/supervisor/rights.h"
-#include "milter/supervisor/setup_error.h"
 #include "milter/supervisor/supervisor.h"
 
 namespace cli {
@@ -102,7 +102,7 @@ void check_account(const config::Config& config, const Options& options,
                    std::vector<std::string>& warnings) {
   try {
     (void)supervisor::find_account(config);
-  } catch (const supervisor::SetupError& error) {
+  } catch (const process::SetupError& error) {
     if (geteuid() == 0) {
       throw config::ConfigError(fmt::format("{}: {}", options.file, error.what()));
     }
@@ -133,9 +133,9 @@ int dispatch(const std::string& command, const Options& options) {
   if (command == "check") return check(config, options);
   if (command == "nft") return nft(config, options.nft);
   if (command == "doctor") return examine(config, options.file, options.doctor);
-  if (command == "proxy") return supervisor::run_proxy(std::move(config), options.file);
-  if (command == "wire") return supervisor::run_wire(std::move(config), options.file);
-  if (command == "filter") return supervisor::run_filter(config, options.file);
+  if (command == "proxy" || command == "wire" || command == "filter") {
+    return supervisor::run_alone(command, std::move(config), options.file);
+  }
   return supervisor::run(std::move(config), options.file);
 }
 
@@ -150,7 +150,7 @@ int guarded(const std::string& command, const Options& options) {
     return dispatch(command, options);
   } catch (const config::ConfigError& error) {
     return complain(EX_CONFIG, error.what());
-  } catch (const supervisor::SetupError& error) {
+  } catch (const process::SetupError& error) {
     return complain(error.code(), error.what());
   } catch (const std::system_error& error) {
     return complain(EX_OSERR, error.what());

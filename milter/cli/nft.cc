@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <sysexits.h>
 
-#include "milter/supervisor/setup_error.h"
+#include "milter/process/setup_error.h"
 
 namespace cli {
 namespace {
@@ -54,7 +54,7 @@ std::string nft_routing(const config::Proxy& proxy, bool remove) {
 
 int nft(const config::Config& config, const NftOptions& options) {
   if (config.proxy.tproxy_ports.empty()) {
-    throw supervisor::SetupError(
+    throw process::SetupError(
         EX_CONFIG, "proxy.tproxy_ports: names no port, so there is nothing for the firewall to do");
   }
   fmt::print("{}", options.routing ? nft_routing(config.proxy, options.remove)

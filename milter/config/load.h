@@ -16,7 +16,7 @@ class ConfigError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Limit of a configuration: it goes to the children in one control message (supervisor/control.h).
+// Limit of a configuration: it goes to the children in one control message (process/control.h).
 inline constexpr std::size_t kMaxText = 120 * 1024;
 
 // Unknown keys, wrong types, values out of range and combinations that would be unsafe are errors.

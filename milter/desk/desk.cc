@@ -12,30 +12,29 @@
 #include "milter/log/log.h"
 #include "milter/net/event.h"
 #include "milter/net/server_socket.h"
-#include "milter/supervisor/orders.h"
-#include "milter/supervisor/seccomp.h"
+#include "milter/process/orders.h"
+#include "milter/process/seccomp.h"
 
 namespace desk {
 namespace {
 
 constexpr int kBacklog = 64;
 
-class Process final : private supervisor::Orders::Listener {
+class Process final : private process::Orders::Listener {
  public:
-  Process(const config::Config& config, const std::string& config_file,
-          const std::vector<net::Fd>& listeners, const Counts& counts, int control_fd)
-      : config_(config),
+  Process(const process::Start& start, const std::vector<net::Fd>& listeners,
+          const process::Families& families)
+      : start_(start),
         listeners_(listeners),
         base_(net::make_loop()),
         server_(base_.get(), numbers(listeners)),
-        orders_(base_.get(), control_fd, config_file,
-                std::make_shared<const config::Config>(config), *this) {
-    server_.serve("/metrics", kMetricsType, [this, &counts] { return metrics(counts, config_); });
+        orders_(base_.get(), start, *this) {
+    server_.serve("/metrics", kMetricsType, [&families] { return metrics(families); });
   }
 
   int run() {
     limit_connections(Server::kMostConnections);
-    supervisor::confine(supervisor::Part::Desk, config_);
+    process::confine(start_.part, start_.config);
     orders_.ready();
     for (const auto& listener : listeners_) {
       const auto address = net::bound_to(listener.get());
@@ -59,11 +58,11 @@ class Process final : private supervisor::Orders::Listener {
     for (const auto& listener : listeners_) (void)shutdown(listener.get(), SHUT_RDWR);
   }
 
-  const config::Config& config_;
+  const process::Start start_;
   const std::vector<net::Fd>& listeners_;
   net::EventBase base_;
   Server server_;
-  supervisor::Orders orders_;
+  process::Orders orders_;
 };
 
 }  // namespace
@@ -86,10 +85,10 @@ std::vector<net::Fd> open_listeners(const config::Desk& config) {
   return listeners;
 }
 
-int run(const config::Config& config, const std::string& config_file,
-        const std::vector<net::Fd>& listeners, const Counts& counts, int control_fd) {
+int run(const process::Start& start, const std::vector<net::Fd>& listeners,
+        const process::Families& families) {
   std::signal(SIGPIPE, SIG_IGN);
-  return Process(config, config_file, listeners, counts, control_fd).run();
+  return Process(start, listeners, families).run();
 }
 
 }  // namespace desk

@@ -1,15 +1,26 @@
 // What an observing process keeps; written by its main thread, read by anybody.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
+#include "milter/process/metrics.h"
 
 namespace evidence {
 
 struct Counters {
-  std::atomic<std::uint64_t> sessions{0};  // with evidence at the moment, open and lingering
-  std::atomic<std::uint64_t> bytes{0};     // that it takes at the moment, of evidence.max_bytes
-  std::atomic<std::uint64_t> refused{0};   // traces for which there was no room: max_sessions
+  process::Count sessions{0};
+  process::Count bytes{0};
+  process::Count refused{0};
 };
+
+inline process::Families describe(const Counters& counts) {
+  using process::family;
+  return {
+      family("evidence_sessions", counts.sessions,
+             "Sessions with evidence, open and lingering (evidence.max_sessions)."),
+      family("evidence_bytes", counts.bytes,
+             "Memory that the evidence takes (evidence.max_bytes)."),
+      family("evidence_refused_total", counts.refused,
+             "Messages without evidence because the table was full."),
+  };
+}
 
 }  // namespace evidence

@@ -2,32 +2,74 @@
 #pragma once
 
 #include <array>
-#include <atomic>
-#include <cstdint>
 
 #include "classifier/pattern.h"
+#include "milter/process/metrics.h"
 
 namespace filter {
 
 struct Counters {
-  std::atomic<std::uint64_t> messages{0};  // exempt ones are not among the rest
-  std::atomic<std::uint64_t> exempt{0};
-  std::atomic<std::uint64_t> unobserved{0};  // without evidence
-  std::atomic<std::uint64_t> failed{0};      // evidence was not got, or judging failed
-  std::array<std::atomic<std::uint64_t>, classifier::kPatterns> pattern{};
-  std::atomic<std::uint64_t> tempfail{0};  // done
-  std::atomic<std::uint64_t> quarantine{0};
-  std::atomic<std::uint64_t> reject{0};
-  std::atomic<std::uint64_t> held_monitor{0};  // asked for, and not done, or a milder one
-  std::atomic<std::uint64_t> held_percent{0};
-  std::atomic<std::uint64_t> held_breaker{0};
-  std::atomic<std::uint64_t> breaker_trips{0};
-  std::atomic<bool> breaker_open{false};  // at the moment
-  std::atomic<std::uint64_t> forged{0};   // headers of our name that were deleted
-  std::atomic<std::uint64_t> flooded{0};  // messages refused, because they had too many to delete
-  std::atomic<std::uint64_t> sealed{0};   // messages with a header that was believed
-  std::atomic<std::uint64_t> seal_refused{0};  // of a relay that is believed, and none was good
-  std::atomic<std::uint64_t> callback_failures{0};  // exceptions at the C boundary
+  process::Count messages{0};
+  process::Count exempt{0};  // not counted in any of the following
+  process::Count unobserved{0};
+  process::Count failed{0};
+  std::array<process::Count, classifier::kPatterns> pattern{};
+  process::Count tempfail{0};
+  process::Count quarantine{0};
+  process::Count reject{0};
+  process::Count held_monitor{0};  // not done, or a milder action was done
+  process::Count held_percent{0};
+  process::Count held_breaker{0};
+  process::Count breaker_open{0};  // 0 or 1
+  process::Count breaker_trips{0};
+  process::Count forged{0};
+  process::Count flooded{0};
+  process::Count sealed{0};
+  process::Count seal_refused{0};
+  process::Count callback_failures{0};
 };
+
+inline process::Families describe(const Counters& counts) {
+  using process::family;
+  process::Family patterns{"patterns_total", "Messages that are not exempt.", "pattern", {}};
+  for (std::size_t i = 0; i < counts.pattern.size(); ++i) {
+    patterns.samples.push_back({&counts.pattern[i], name(static_cast<classifier::Pattern>(i))});
+  }
+  return {
+      family("messages_total", counts.messages, "Messages that Postfix asked about.", "messages"),
+      family("messages_exempt_total", counts.exempt, "Of these, not judged ([exempt]).", "exempt"),
+      family("messages_unobserved_total", counts.unobserved, "Of these, judged without evidence.",
+             "unobserved"),
+      family("messages_failed_total", counts.failed,
+             "Of these, evidence was not got in time or judging failed.", "failed"),
+      patterns,
+      {"actions_total",
+       "What was done.",
+       "action",
+       {{&counts.tempfail, "tempfail", "tempfail"},
+        {&counts.quarantine, "quarantine", "quarantine"},
+        {&counts.reject, "reject", "reject"}}},
+      {"actions_held_total",
+       "Messages whose score asked for more than was done, by what held it back.",
+       "by",
+       {{&counts.held_monitor, "monitor", "held_monitor"},
+        {&counts.held_percent, "percent", "held_percent"},
+        {&counts.held_breaker, "breaker", "held_breaker"}}},
+      family("breaker_open", counts.breaker_open,
+             "1: rejects and deferrals are suspended, because they were suddenly many."),
+      family("breaker_trips_total", counts.breaker_trips, "How often it opened.", "breaker_trips"),
+      family("headers_forged_total", counts.forged,
+             "Headers of our name from outside that were deleted.", "forged"),
+      family("headers_flood_refused_total", counts.flooded,
+             "Messages refused because they brought more of them than can be deleted.", "flooded"),
+      family("headers_sealed_total", counts.sealed,
+             "Messages with a header that another host had sealed, and that was believed.",
+             "sealed"),
+      family("headers_seal_refused_total", counts.seal_refused,
+             "Messages of relays that are believed, without a good seal.", "seal_refused"),
+      family("callback_failures_total", counts.callback_failures,
+             "Messages let through unlabelled because of an error in the filter."),
+  };
+}
 
 }  // namespace filter

@@ -28,14 +28,14 @@
 #include "milter/filter/service.h"
 #include "milter/filter/socket.h"
 #include "milter/log/log.h"
-#include "milter/supervisor/control.h"
-#include "milter/supervisor/running_config.h"
-#include "milter/supervisor/seccomp.h"
+#include "milter/process/control.h"
+#include "milter/process/running_config.h"
+#include "milter/process/seccomp.h"
 
 namespace filter {
 namespace {
 
-using supervisor::ControlMessage;
+using process::ControlMessage;
 
 constexpr int kTickMs = 1000;
 
@@ -64,11 +64,11 @@ void report_lost_socket(int control_fd) {
   const auto now = std::chrono::steady_clock::now();
   if (now < again) return;
   again = now + std::chrono::milliseconds(kTickMs);
-  (void)supervisor::send_control(control_fd, {ControlMessage::Kind::SocketLost, {}});
+  (void)process::send_control(control_fd, {ControlMessage::Kind::SocketLost, {}});
 }
 
 // Until the supervisor wants us to drain (true) or libmilter gave up (false).
-bool serve(Service& service, int control_fd, int ended_fd, supervisor::RunningConfig& running,
+bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfig& running,
            MilterSocket& socket) {
   for (;;) {
     pollfd entries[] = {{control_fd, POLLIN, 0}, {ended_fd, POLLIN, 0}};
@@ -78,7 +78,7 @@ bool serve(Service& service, int control_fd, int ended_fd, supervisor::RunningCo
     if (ready <= 0) continue;  // time, or EINTR
     if (entries[1].revents != 0) return false;
     if (entries[0].revents == 0) continue;
-    auto message = supervisor::receive_control(control_fd);
+    auto message = process::receive_control(control_fd);
     if (!message) continue;
     switch (message->kind) {
       case ControlMessage::Kind::Reload:
@@ -90,13 +90,13 @@ bool serve(Service& service, int control_fd, int ended_fd, supervisor::RunningCo
         break;
       case ControlMessage::Kind::Handover:
         socket.hide();  // before the next filter looks whether its place is free
-        (void)supervisor::send_control(control_fd, {ControlMessage::Kind::HandedOver, {}});
+        (void)process::send_control(control_fd, {ControlMessage::Kind::HandedOver, {}});
         return true;
       case ControlMessage::Kind::Drain:
       case ControlMessage::Kind::Gone:
         return true;
       case ControlMessage::Kind::Ping:
-        (void)supervisor::send_control(control_fd, {ControlMessage::Kind::Pong, {}});
+        (void)process::send_control(control_fd, {ControlMessage::Kind::Pong, {}});
         break;
       case ControlMessage::Kind::Socket:
         if (message->socket && socket.lost()) socket.serve_at(std::move(message->socket));
@@ -147,14 +147,13 @@ int run_alone(Service& service, const std::string& socket) {
   return answer == MI_SUCCESS ? EX_OK : EX_UNAVAILABLE;
 }
 
-int run_supervised(Service& service, MilterSocket& socket, const config::Config& config,
-                   const std::string& config_file, int control_fd) {
+int run_supervised(Service& service, MilterSocket& socket, const process::Start& start) {
   ignore_signals();
-  supervisor::RunningConfig running(*service.settings(), config_file, config::Secrets::Read);
+  process::RunningConfig running(start.config, start.config_file, config::Secrets::Read);
   const int ended_fd = start_milter();
-  (void)supervisor::send_control(control_fd, {ControlMessage::Kind::Ready, {}});
-  logging::info("filter ready on " + config.filter.socket);
-  const bool told = serve(service, control_fd, ended_fd, running, socket);
+  (void)process::send_control(start.control_fd, {ControlMessage::Kind::Ready, {}});
+  logging::info("filter ready on " + start.config.filter.socket);
+  const bool told = serve(service, start.control_fd, ended_fd, running, socket);
   if (!told) {
     logging::error("libmilter ended by itself (it tells syslog why)");
     return EX_UNAVAILABLE;
@@ -165,17 +164,16 @@ int run_supervised(Service& service, MilterSocket& socket, const config::Config&
 
 }  // namespace
 
-int run(const config::Config& config, const std::string& config_file, Counters& counters,
-        int control_fd) {
-  logging::open(config.log, "filter");
+int run(const process::Start& start, Counters& counters) {
+  const auto& config = start.config;
   raise_descriptor_limit();
   // Never freed: libmilter's threads use it until the process is gone.
   auto& service = *new Service(std::make_shared<config::Config>(config), counters);
   register_milter(service, config.filter.timeout);
   MilterSocket socket(config.filter);
-  supervisor::confine(supervisor::Part::Filter, config);
-  if (control_fd < 0) return run_alone(service, config.filter.socket);
-  return run_supervised(service, socket, config, config_file, control_fd);
+  process::confine(start.part, config);
+  if (start.control_fd < 0) return run_alone(service, config.filter.socket);
+  return run_supervised(service, socket, start);
 }
 
 }  // namespace filter

@@ -161,28 +161,14 @@ void Service::count(const Judgement& judgement) {
 }
 
 void Service::log_counters() {
-  const std::pair<std::string_view, const std::atomic<std::uint64_t>&> all[] = {
-      {"messages", counters_.messages},
-      {"exempt", counters_.exempt},
-      {"unobserved", counters_.unobserved},
-      {"failed", counters_.failed},
-      {"tempfail", counters_.tempfail},
-      {"quarantine", counters_.quarantine},
-      {"reject", counters_.reject},
-      {"held_monitor", counters_.held_monitor},
-      {"held_percent", counters_.held_percent},
-      {"held_breaker", counters_.held_breaker},
-      {"breaker_trips", counters_.breaker_trips},
-      {"forged", counters_.forged},
-      {"flooded", counters_.flooded},
-      {"sealed", counters_.sealed},
-      {"seal_refused", counters_.seal_refused},
-  };
   std::vector<std::uint64_t> counts;
   std::vector<logging::Fact> facts;
-  for (const auto& [key, count] : all) {
-    counts.push_back(count);
-    facts.push_back({key, std::to_string(counts.back()), true});
+  for (const auto& family : describe(counters_)) {
+    for (const auto& sample : family.samples) {
+      if (sample.log.empty()) continue;
+      counts.push_back(*sample.count);
+      facts.push_back({sample.log, std::to_string(counts.back()), true});
+    }
   }
   std::lock_guard lock(log_mutex_);
   if (counts == logged_ || counts.front() == 0) return;

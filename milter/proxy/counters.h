@@ -1,38 +1,77 @@
 // What the proxy counts; written by its threads, read by anybody.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-
 #include "milter/evidence/counters.h"
+#include "milter/process/metrics.h"
 
 namespace proxy {
 
 struct Counters {
-  std::atomic<std::uint64_t> sessions{0};  // at the moment
-  std::atomic<std::uint64_t> accepted{0};
-  std::atomic<std::uint64_t> refused_full{0};           // max_sessions
-  std::atomic<std::uint64_t> refused_address{0};        // max_sessions_per_address
-  std::atomic<std::uint64_t> refused_network{0};        // max_sessions_per_network
-  std::atomic<std::uint64_t> refused_rate{0};           // max_rate_per_address
-  std::atomic<std::uint64_t> introductions_refused{0};  // balancers without a good PROXY header
-  std::atomic<std::uint64_t> upstream_failed{0};
-  std::atomic<std::uint64_t> unanswered{0};  // sessions closed by answer_timeout
-  std::atomic<std::uint64_t> drained{0};   // sessions that were told 421 between two transactions
-  std::atomic<std::uint64_t> messages{0};  // traces published
-  std::atomic<std::uint64_t> partial{0};
-  std::atomic<std::uint64_t> lost{0};  // sessions that could not be followed
-  std::atomic<std::uint64_t> accept_errors{0};
-  std::atomic<std::uint64_t> ring_full{0};  // events that found capture.ring_bytes full
+  process::Count sessions{0};
+  process::Count accepted{0};
+  process::Count refused_full{0};
+  process::Count refused_address{0};
+  process::Count refused_network{0};
+  process::Count refused_rate{0};
+  process::Count introductions_refused{0};
+  process::Count upstream_failed{0};
+  process::Count unanswered{0};
+  process::Count accept_errors{0};
+  process::Count drained{0};
+  process::Count messages{0};  // traces published
+  process::Count partial{0};
+  process::Count lost{0};
+  process::Count ring_full{0};
   // Sessions relayed without an observer (any more), by what there was too little of.
-  std::atomic<std::uint64_t> overload_descriptors{0};
-  std::atomic<std::uint64_t> overload_time{0};
-  std::atomic<std::uint64_t> overload_memory{0};
+  process::Count overload_descriptors{0};
+  process::Count overload_time{0};
+  process::Count overload_memory{0};
   evidence::Counters evidence;
 
   std::uint64_t overload() const {
     return overload_descriptors.load() + overload_time.load() + overload_memory.load();
   }
 };
+
+inline process::Families describe(const Counters& counts) {
+  using process::family;
+  process::Families families = {
+      family("proxy_sessions", counts.sessions, "Sessions at the moment."),
+      family("proxy_connections_total", counts.accepted, "Connections that came in."),
+      {"proxy_refused_total",
+       "Clients told 421, by the limit they met.",
+       "limit",
+       {{&counts.refused_full, "max_sessions"},
+        {&counts.refused_address, "max_sessions_per_address"},
+        {&counts.refused_network, "max_sessions_per_network"},
+        {&counts.refused_rate, "max_rate_per_address"}}},
+      family("proxy_introductions_refused_total", counts.introductions_refused,
+             "Connections of balancers that were closed for want of a good PROXY header."),
+      family("proxy_upstream_failures_total", counts.upstream_failed,
+             "Clients told 421 because Postfix did not answer."),
+      family("proxy_unanswered_total", counts.unanswered,
+             "Sessions closed because Postfix said nothing for proxy.answer_timeout."),
+      family("proxy_accept_errors_total", counts.accept_errors,
+             "Failures to accept, for lack of descriptors or memory."),
+      family("proxy_drained_total", counts.drained,
+             "Sessions ended between two transactions, for a restart."),
+      family("proxy_traces_total", counts.messages,
+             "Messages seen; those under TLS are not among them."),
+      family("proxy_traces_partial_total", counts.partial,
+             "Of these, not seen from beginning to end."),
+      family("proxy_sessions_lost_total", counts.lost,
+             "Sessions that could not be followed to their end."),
+      family("proxy_ring_full_total", counts.ring_full,
+             "Segments that found the ring full (capture.ring_bytes)."),
+      {"proxy_overload_total",
+       "Sessions relayed without being observed, by what was short.",
+       "short_of",
+       {{&counts.overload_descriptors, "descriptors"},
+        {&counts.overload_time, "time"},
+        {&counts.overload_memory, "memory"}}},
+  };
+  append(families, describe(counts.evidence));
+  return families;
+}
 
 }  // namespace proxy

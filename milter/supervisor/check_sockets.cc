@@ -9,8 +9,8 @@
 
 #include "milter/filter/socket.h"
 #include "milter/net/unix_socket.h"
+#include "milter/process/setup_error.h"
 #include "milter/supervisor/next_step.h"
-#include "milter/supervisor/setup_error.h"
 
 namespace supervisor {
 namespace {
@@ -22,9 +22,10 @@ void check_folder(const std::string& path, const std::string& setting, const std
   const auto folder = slash == 0 ? std::string("/") : path.substr(0, slash);
   if (geteuid() == 0 || access(folder.c_str(), W_OK | X_OK) == 0) return;
   const int error = errno;
-  throw SetupError(error == ENOENT ? EX_OSERR : EX_NOPERM,
-                   fmt::format("{}: the folder {}: {}{}", setting, folder, std::strerror(error),
-                               next_step_folder(folder, user, group, mode)));
+  throw process::SetupError(
+      error == ENOENT ? EX_OSERR : EX_NOPERM,
+      fmt::format("{}: the folder {}: {}{}", setting, folder, std::strerror(error),
+                  next_step_folder(folder, user, group, mode)));
 }
 
 void check_unix(const std::string& path, const std::string& setting) {
@@ -32,7 +33,7 @@ void check_unix(const std::string& path, const std::string& setting) {
     net::check_unclaimed(path, setting + ": " + path);
   } catch (const std::system_error& error) {
     const bool taken = error.code() == std::errc::address_in_use;
-    throw SetupError(
+    throw process::SetupError(
         EX_UNAVAILABLE,
         error.what() + std::string(taken ? " (another segmilter runs: stop it with `systemctl stop "
                                            "segmilter`, or give this one sockets of its own)"
@@ -49,19 +50,20 @@ void check_inet(const filter::SocketName& name) {
     std::string next;
     if (taken) next = next_step_taken(*filter::address_of(name), "filter.socket");
     if (forbidden) next = next_step_rights("CAP_NET_BIND_SERVICE");
-    throw SetupError(forbidden ? EX_NOPERM : EX_UNAVAILABLE, error.what() + next);
+    throw process::SetupError(forbidden ? EX_NOPERM : EX_UNAVAILABLE, error.what() + next);
   }
 }
 
 }  // namespace
 
-void check_sockets(const config::Config& config, bool observer, bool filter) {
+void check_evidence_socket(const config::Config& config) {
   const auto& user = config.general.user;
-  if (observer) {
-    check_folder(config.evidence.socket, "evidence.socket", user, user, 0755);
-    check_unix(config.evidence.socket, "evidence.socket");
-  }
-  if (!filter) return;
+  check_folder(config.evidence.socket, "evidence.socket", user, user, 0755);
+  check_unix(config.evidence.socket, "evidence.socket");
+}
+
+void check_filter_socket(const config::Config& config) {
+  const auto& user = config.general.user;
   const auto milter = filter::parse_socket(config.filter.socket);
   if (milter.path.empty()) return check_inet(milter);
   const auto& group = config.filter.socket_group;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -47,7 +48,7 @@ Child::Child(std::string name, Life& life, std::function<int(int)> body)
     : name_(std::move(name)), life_(life), body_(std::move(body)) {}
 
 void Child::start(const std::vector<int>& inherited) {
-  auto [ours, theirs] = control_pair();
+  auto [ours, theirs] = process::control_pair();
   // A child that hangs must not hang the supervisor with it.
   net::check(fcntl(ours.get(), F_SETFL, O_NONBLOCK), "fcntl");
   const pid_t pid = net::check(fork(), "fork the " + name_);
@@ -86,27 +87,45 @@ void Child::live(int control_fd) {
   _exit(code);
 }
 
-bool Child::send(const ControlMessage& message) {
-  return control_ && send_control(control_.get(), message);
+bool Child::send(const process::ControlMessage& message) {
+  return control_ && process::send_control(control_.get(), message);
 }
 
 void Child::kill(int signal) {
   if (pid_ > 0) (void)::kill(pid_, signal);
 }
 
+bool Child::hand_over() {
+  using Kind = process::ControlMessage::Kind;
+  constexpr int kWaitMs = 3000;
+  if (!send({Kind::Handover, {}})) return false;
+  const auto deadline = Clock::now() + std::chrono::milliseconds(kWaitMs);
+  pollfd line{control_.get(), POLLIN, 0};
+  while (Clock::now() < deadline && poll(&line, 1, kWaitMs) > 0) {
+    // An answer to a ping may come first, because at most one is pending; the next one is to the
+    // handover.
+    const auto message = process::receive_control(line.fd);
+    if (message && message->kind == Kind::HandedOver) return true;
+    if (message && message->kind == Kind::Gone) return false;
+  }
+  return false;
+}
+
 bool Child::ping(Clock::time_point now) {
   if (state_ == State::Down) return true;
-  if (state_ == State::Ready) (void)send({ControlMessage::Kind::Ping, {}});
+  if (state_ == State::Ready) (void)send({process::ControlMessage::Kind::Ping, {}});
   return now - heard_ < kSilence;
 }
 
 bool Child::hear(Clock::time_point now) {
-  const auto message = receive_control(control_.get());
+  const auto message = process::receive_control(control_.get());
   if (!message) return false;
   heard_ = now;
-  if (message->kind == ControlMessage::Kind::Gone) control_.reset();  // SIGCHLD will tell the rest
-  if (message->kind == ControlMessage::Kind::SocketLost) socket_lost_ = true;
-  if (message->kind != ControlMessage::Kind::Ready || state_ != State::Starting) return false;
+  if (message->kind == process::ControlMessage::Kind::Gone)
+    control_.reset();  // SIGCHLD will tell the rest
+  if (message->kind == process::ControlMessage::Kind::SocketLost) socket_lost_ = true;
+  if (message->kind != process::ControlMessage::Kind::Ready || state_ != State::Starting)
+    return false;
   state_ = State::Ready;
   life_.serves = true;
   return true;

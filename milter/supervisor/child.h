@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "milter/net/fd.h"
-#include "milter/supervisor/control.h"
+#include "milter/process/control.h"
 #include "milter/supervisor/counters.h"
 
 namespace supervisor {
@@ -53,7 +53,7 @@ class Child {
   // std::system_error.
   void start(const std::vector<int>& inherited);
   // False when it is not there, or does not read any more.
-  bool send(const ControlMessage& message);
+  bool send(const process::ControlMessage& message);
   void kill(int signal);
 
   // The control line became readable. True when the child has just said that it serves. A request
@@ -65,6 +65,9 @@ class Child {
   // stopped, or stuck.
   static constexpr std::chrono::seconds kSilence{10};
   bool ping(Clock::time_point now);
+  // Tells it to let go of what it inherited, because another program takes over (upgrade.h). Waits
+  // for its answer, for 3 s at most; true: it has let go.
+  bool hand_over();
   // Its process is gone; `wanted`: no new start.
   void ended(bool wanted, Clock::time_point now);
   // start() has failed: try again later.

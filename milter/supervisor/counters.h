@@ -1,25 +1,51 @@
 // What the supervisor counts; written by its one thread, read by anybody.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "milter/process/metrics.h"
 
 namespace supervisor {
 
 // Of one child.
 struct Life {
-  std::atomic<std::uint64_t> starts{0};
-  std::atomic<bool> serves{false};  // at the moment
+  process::Count starts{0};
+  process::Count serves{0};  // 0 or 1
 };
 
 struct Counters {
-  std::atomic<std::int64_t> began{0};  // seconds since 1970
-  Life proxy;
-  Life wire;
-  Life filter;
-  Life desk;
-  std::atomic<std::uint64_t> reloads{0};
-  std::atomic<std::uint64_t> reloads_refused{0};  // the file has an error: the old one stays
+  process::Count began{0};  // seconds since 1970
+  process::Count reloads{0};
+  process::Count reloads_refused{0};
 };
+
+struct NamedLife {
+  std::string_view name;
+  const Life* life;
+};
+
+// `children`: those that this configuration has.
+inline process::Families describe(const Counters& counts, std::span<const NamedLife> children) {
+  process::Family serving{"process_serving", "1: it serves; 0: it is away.", "process", {}};
+  process::Family starts{"process_starts_total",
+                         "Starts; above 1 it has died or was killed for its silence.",
+                         "process",
+                         {}};
+  for (const auto& [name, life] : children) {
+    serving.samples.push_back({&life->serves, name});
+    starts.samples.push_back({&life->starts, name});
+  }
+  return {
+      process::family("start_time_seconds", counts.began,
+                      "When the program started, in seconds since 1970; all counters began then."),
+      serving,
+      starts,
+      {"reloads_total",
+       "Configurations read again; refused: it has an error, and the old one stays.",
+       "result",
+       {{&counts.reloads, "done"}, {&counts.reloads_refused, "refused"}}},
+  };
+}
 
 }  // namespace supervisor

@@ -11,7 +11,7 @@
 
 #include "milter/capture/kernel_filter.h"
 #include "milter/net/server_socket.h"
-#include "milter/supervisor/setup_error.h"
+#include "milter/process/setup_error.h"
 
 namespace supervisor {
 namespace {
@@ -128,9 +128,10 @@ std::vector<net::Fd> adopt_listeners(const std::vector<int>& fds,
     if (fd != fds.end() && listens_on(*fd, address)) ++fd;
   }
   if (fd != fds.end()) {
-    throw SetupError(EX_UNAVAILABLE, fmt::format("{}: the sockets that the program before has left "
-                                                 "are others: a restart is needed",
-                                                 key));
+    throw process::SetupError(EX_UNAVAILABLE,
+                              fmt::format("{}: the sockets that the program before has left "
+                                          "are others: a restart is needed",
+                                          key));
   }
   std::vector<net::Fd> listeners;
   for (const int left : fds) {

@@ -9,8 +9,8 @@
 
 #include "milter/log/log.h"
 #include "milter/net/server_socket.h"
+#include "milter/process/setup_error.h"
 #include "milter/supervisor/next_step.h"
-#include "milter/supervisor/setup_error.h"
 
 namespace supervisor {
 namespace {
@@ -76,8 +76,8 @@ std::vector<std::vector<net::Fd>> open_listeners(config::Proxy config) {
     config.listen = bindable(config.listen);
     return proxy::open_listeners(config);
   } catch (const std::system_error& error) {
-    throw SetupError(is_forbidden(error.code()) ? EX_NOPERM : EX_UNAVAILABLE,
-                     error.what() + next_step(error.code(), config));
+    throw process::SetupError(is_forbidden(error.code()) ? EX_NOPERM : EX_UNAVAILABLE,
+                              error.what() + next_step(error.code(), config));
   }
 }
 
@@ -109,8 +109,9 @@ Filters try_filters(const std::vector<std::vector<net::Fd>>& workers,
     return load_filters(workers, config.ring_bytes);
   } catch (const std::exception& error) {
     if (config.method == Method::Kernel) {
-      throw SetupError(EX_UNAVAILABLE, fmt::format("capture.method \"kernel\": {}{}", error.what(),
-                                                   next_step_rights(kFilterRights)));
+      throw process::SetupError(EX_UNAVAILABLE,
+                                fmt::format("capture.method \"kernel\": {}{}", error.what(),
+                                            next_step_rights(kFilterRights)));
     }
     detach(workers);
     logging::warning(

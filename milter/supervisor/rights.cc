@@ -16,7 +16,7 @@
 
 #include "milter/log/log.h"
 #include "milter/net/fd.h"
-#include "milter/supervisor/setup_error.h"
+#include "milter/process/setup_error.h"
 
 namespace supervisor {
 namespace {
@@ -25,9 +25,10 @@ namespace {
 gid_t find_group(const std::string& name, std::string_view key) {
   const group* found = getgrnam(name.c_str());
   if (found == nullptr) {
-    throw SetupError(EX_CONFIG, fmt::format("{}: there is no group \"{}\" (`addgroup --system {}` "
-                                            "makes one, or name another)",
-                                            key, name, name));
+    throw process::SetupError(EX_CONFIG,
+                              fmt::format("{}: there is no group \"{}\" (`addgroup --system {}` "
+                                          "makes one, or name another)",
+                                          key, name, name));
   }
   return found->gr_gid;
 }
@@ -45,7 +46,7 @@ void make_folder(const std::string& folder, mode_t mode, uid_t uid, gid_t gid) {
     if (errno == EEXIST) return;
     const int error = errno;
     const auto parent = folder_of(folder);
-    throw SetupError(
+    throw process::SetupError(
         EX_OSERR, fmt::format("create the folder {}: {}{}", folder, std::strerror(error),
                               error == ENOENT ? fmt::format(" (make {} first; in Postfix's queue "
                                                             "directory: is Postfix installed?)",
@@ -83,8 +84,9 @@ void become(const std::string& user, const Account& account) {
   const int result =
       capng_change_id(static_cast<int>(account.uid), static_cast<int>(account.gid), flag);
   if (result != 0) {
-    throw SetupError(EX_OSERR, fmt::format("become the user {} (uid {}): libcap-ng error {}", user,
-                                           account.uid, result));
+    throw process::SetupError(
+        EX_OSERR,
+        fmt::format("become the user {} (uid {}): libcap-ng error {}", user, account.uid, result));
   }
 }
 
@@ -97,7 +99,8 @@ void give_up_capabilities() {
   const int sets = CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT | (bounds ? CAPNG_SELECT_BOUNDS : 0);
   const int result = capng_apply(static_cast<capng_select_t>(sets));
   if (result != 0) {
-    throw SetupError(EX_OSERR, fmt::format("give up capabilities: libcap-ng error {}", result));
+    throw process::SetupError(EX_OSERR,
+                              fmt::format("give up capabilities: libcap-ng error {}", result));
   }
 }
 
@@ -119,10 +122,10 @@ Account find_account(const config::Config& config) {
   const auto& user = config.general.user;
   const passwd* found = getpwnam(user.c_str());
   if (found == nullptr) {
-    throw SetupError(EX_CONFIG,
-                     fmt::format("general.user: there is no user \"{0}\" (`systemd-sysusers` makes "
-                                 "segmilter's, `adduser --system --group {0}` any other)",
-                                 user));
+    throw process::SetupError(
+        EX_CONFIG, fmt::format("general.user: there is no user \"{0}\" (`systemd-sysusers` makes "
+                               "segmilter's, `adduser --system --group {0}` any other)",
+                               user));
   }
   Account account{found->pw_uid, found->pw_gid, found->pw_gid};
   const auto& group = config.general.group;

@@ -1,23 +1,42 @@
 // What the wire observer counts; written by its one thread, read by anybody.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-
 #include "milter/evidence/counters.h"
+#include "milter/process/metrics.h"
 
 namespace wire {
 
 struct Counters {
-  std::atomic<std::uint64_t> connections{0};
+  process::Count connections{0};
   // Told by the tracker; under TLS the filter's questions tell of them.
-  std::atomic<std::uint64_t> messages{0};
-  std::atomic<std::uint64_t> lost{0};       // connections that could not be followed to their end
-  std::atomic<std::uint64_t> evicted{0};    // for lack of room
-  std::atomic<std::uint64_t> overload{0};   // not followed (any more): evidence.max_bytes
-  std::atomic<std::uint64_t> ring_full{0};  // events that found capture.ring_bytes full
-  std::atomic<std::uint64_t> late{0};       // questions while a processor had not finished an event
+  process::Count messages{0};
+  process::Count lost{0};
+  process::Count evicted{0};
+  process::Count overload{0};
+  process::Count ring_full{0};
+  process::Count late{0};
   evidence::Counters evidence;
 };
+
+inline process::Families describe(const Counters& counts) {
+  using process::family;
+  process::Families families = {
+      family("wire_connections_total", counts.connections, "Connections seen."),
+      family("wire_traces_total", counts.messages,
+             "Messages seen; those under TLS are not among them."),
+      family("wire_sessions_lost_total", counts.lost,
+             "Connections that could not be followed to their end."),
+      family("wire_evicted_total", counts.evicted,
+             "Connections no longer followed for lack of room (wire.max_sessions)."),
+      family("wire_overload_total", counts.overload,
+             "Connections not followed for lack of memory (evidence.max_bytes)."),
+      family("wire_ring_full_total", counts.ring_full,
+             "Packets that found the ring full (capture.ring_bytes)."),
+      family("wire_late_total", counts.late,
+             "Questions not answered because a processor had not finished an event in the ring."),
+  };
+  append(families, describe(counts.evidence));
+  return families;
+}
 
 }  // namespace wire

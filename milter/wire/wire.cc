@@ -9,8 +9,8 @@
 
 #include "milter/evidence/server.h"
 #include "milter/log/log.h"
-#include "milter/supervisor/orders.h"
-#include "milter/supervisor/seccomp.h"
+#include "milter/process/orders.h"
+#include "milter/process/seccomp.h"
 #include "milter/wire/flows.h"
 
 namespace wire {
@@ -28,28 +28,27 @@ std::uint64_t monotonic_ns() {
          static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-class Process final : private supervisor::Orders::Listener {
+class Process final : private process::Orders::Listener {
  public:
-  Process(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
-          Counters& counters, int control_fd)
-      : config_(config),
+  Process(const process::Start& start, capture::WireTap& tap, Counters& counters)
+      : start_(start),
         tap_(tap),
         counters_(counters),
-        table_(config.evidence.max_sessions, config.evidence.linger, config.evidence.max_bytes),
-        flows_(table_, counters, config.wire.max_sessions, config.capture.max_segments,
-               config.capture.max_session_time),
+        table_(start.config.evidence.max_sessions, start.config.evidence.linger,
+               start.config.evidence.max_bytes),
+        flows_(table_, counters, start.config.wire.max_sessions, start.config.capture.max_segments,
+               start.config.capture.max_session_time),
         base_(net::make_loop()),
-        server_(base_.get(), config.evidence, table_,
+        server_(base_.get(), start.config.evidence, table_,
                 [this](const auto& client) { return look(client); }),
-        orders_(base_.get(), control_fd, config_file,
-                std::make_shared<const config::Config>(config), *this) {}
+        orders_(base_.get(), start, *this) {}
 
   int run() {
     add(ring_, tap_.fd(), EV_READ | EV_PERSIST, nullptr,
         [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_ring(); });
     add(tick_, -1, EV_PERSIST, &kTick,
         [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_tick(); });
-    supervisor::confine(supervisor::Part::Wire, config_);
+    process::confine(start_.part, start_.config);
     orders_.ready();
     event_base_dispatch(base_.get());
     logging::info(fmt::format("wire: {} connections, {} messages in clear, {} lost, {} evicted",
@@ -100,14 +99,14 @@ class Process final : private supervisor::Orders::Listener {
     }
   }
 
-  const config::Config& config_;
+  const process::Start start_;
   capture::WireTap& tap_;
   Counters& counters_;
   evidence::Table table_;
   Flows flows_;
   net::EventBase base_;
   evidence::Server server_;
-  supervisor::Orders orders_;
+  process::Orders orders_;
   net::Event ring_;
   net::Event tick_;
   logging::Sometimes overload_word_;
@@ -116,10 +115,9 @@ class Process final : private supervisor::Orders::Listener {
 
 }  // namespace
 
-int run(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
-        Counters& counters, int control_fd) {
+int run(const process::Start& start, capture::WireTap& tap, Counters& counters) {
   std::signal(SIGPIPE, SIG_IGN);
-  return Process(config, config_file, tap, counters, control_fd).run();
+  return Process(start, tap, counters).run();
 }
 
 }  // namespace wire

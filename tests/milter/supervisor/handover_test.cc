@@ -7,7 +7,7 @@
 #include <cstdlib>
 
 #include "milter/net/fd.h"
-#include "milter/supervisor/setup_error.h"
+#include "milter/process/setup_error.h"
 #include "tests/support/loopback.h"
 
 using supervisor::Handover;
@@ -65,11 +65,10 @@ TEST_CASE("sockets are adopted in the order of their addresses, of which some ma
   const int one = first.fd.get();
   const int two = second.fd.get();
   CHECK_THROWS_AS(supervisor::adopt_listeners({two, one}, addresses, "proxy.listen"),
-                  supervisor::SetupError);
+                  process::SetupError);
   CHECK_THROWS_AS(supervisor::adopt_listeners({one, one}, addresses, "proxy.listen"),
-                  supervisor::SetupError);
-  CHECK_THROWS_AS(supervisor::adopt_listeners({one}, {none}, "proxy.listen"),
-                  supervisor::SetupError);
+                  process::SetupError);
+  CHECK_THROWS_AS(supervisor::adopt_listeners({one}, {none}, "proxy.listen"), process::SetupError);
 }
 
 TEST_CASE("it passes by the environment, once, and with its descriptors") {

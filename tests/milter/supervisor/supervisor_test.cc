@@ -10,15 +10,15 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 
+#include "milter/process/setup_error.h"
 #include "milter/supervisor/child.h"
 #include "milter/supervisor/proxy_parts.h"
 #include "milter/supervisor/rights.h"
-#include "milter/supervisor/setup_error.h"
 
 using namespace std::chrono_literals;
+using process::ControlMessage;
 using supervisor::Backoff;
 using supervisor::Child;
-using supervisor::ControlMessage;
 using Kind = ControlMessage::Kind;
 
 namespace {
@@ -57,9 +57,9 @@ TEST_CASE("a child that dies is started at once, then later and later") {
 TEST_CASE("a child says that it is ready, hears what it is told, and returns its code") {
   supervisor::Life child_life;
   Child child("echo", child_life, [](int control_fd) {
-    supervisor::send_control(control_fd, {Kind::Ready, {}});
-    const auto reload = supervisor::receive_control(control_fd);
-    const auto drain = supervisor::receive_control(control_fd);
+    process::send_control(control_fd, {Kind::Ready, {}});
+    const auto reload = process::receive_control(control_fd);
+    const auto drain = process::receive_control(control_fd);
     const bool right =
         reload->kind == Kind::Reload && reload->text == "[log]\n" && drain->kind == Kind::Drain;
     return right ? EX_TEMPFAIL : EX_SOFTWARE;
@@ -84,10 +84,10 @@ TEST_CASE("a child says that it is ready, hears what it is told, and returns its
 TEST_CASE("a child that does not answer for long is noticed, one that answers is not") {
   supervisor::Life child_life;
   Child child("silent", child_life, [](int control_fd) {
-    supervisor::send_control(control_fd, {Kind::Ready, {}});
-    (void)supervisor::receive_control(control_fd);
-    supervisor::send_control(control_fd, {Kind::Pong, {}});
-    while (supervisor::receive_control(control_fd)->kind != Kind::Gone) {
+    process::send_control(control_fd, {Kind::Ready, {}});
+    (void)process::receive_control(control_fd);
+    process::send_control(control_fd, {Kind::Pong, {}});
+    while (process::receive_control(control_fd)->kind != Kind::Gone) {
     }
     return EX_OK;
   });
@@ -127,7 +127,7 @@ TEST_CASE("what killed a child is named") {
 TEST_CASE("a child sees the end of its supervisor, whatever other children are there") {
   supervisor::Life first_life;
   Child first("first", first_life, [](int control_fd) {
-    const auto message = supervisor::receive_control(control_fd);
+    const auto message = process::receive_control(control_fd);
     return message->kind == Kind::Gone ? EX_OK : EX_SOFTWARE;
   });
   supervisor::Life second_life;
@@ -188,7 +188,7 @@ TEST_CASE("an address that another program listens on is refused, though listene
   try {
     supervisor::ProxyParts parts(config);
     FAIL("taken twice");
-  } catch (const supervisor::SetupError& error) {
+  } catch (const process::SetupError& error) {
     CHECK(error.code() == EX_UNAVAILABLE);
     CHECK(std::string(error.what()) ==
           "proxy.listen: bind " + config.proxy.listen[0].print() +

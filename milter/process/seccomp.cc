@@ -1,4 +1,4 @@
-#include "milter/supervisor/seccomp.h"
+#include "milter/process/seccomp.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -21,7 +21,7 @@
 
 #include "milter/log/log.h"
 
-namespace supervisor {
+namespace process {
 namespace {
 
 // One call, or one way of calling it. A rule with several arguments holds when all of them do.
@@ -246,4 +246,4 @@ void confine(Part part, const config::Config& config) {
   }
 }
 
-}  // namespace supervisor
+}  // namespace process

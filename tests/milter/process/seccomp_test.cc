@@ -1,6 +1,6 @@
 // Each case is tried in a process of its own, with the list in force: what the kernel says there is
 // what an intruder would hear. Run as root, so that nothing but the list stands in the way.
-#include "milter/supervisor/seccomp.h"
+#include "milter/process/seccomp.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -31,7 +31,7 @@
 #include <sstream>
 #include <thread>
 
-using supervisor::Part;
+using process::Part;
 
 namespace {
 
@@ -68,7 +68,7 @@ using Call = long (*)();
 
 std::string tried(Part part, Call call) {
   return in_child([&] {
-    supervisor::confine(part, {});
+    process::confine(part, {});
     return call() == -1 ? errno : 0;
   });
 }
@@ -248,8 +248,8 @@ TEST_CASE("a child takes its own list on top of the supervisor's") {
   if (kSanitized) return;
   for (const Part part : {Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
     CHECK(in_child([part] {
-            supervisor::confine(Part::Supervisor, {});
-            supervisor::confine(part, {});
+            process::confine(Part::Supervisor, {});
+            process::confine(part, {});
             return fork() == -1 ? errno : 0;
           }) == "EPERM");
   }
@@ -259,7 +259,7 @@ TEST_CASE("general.seccomp = false leaves all as it was") {
   CHECK(in_child([] {
           config::Config config;
           config.general.seccomp = false;
-          supervisor::confine(Part::Proxy, config);
+          process::confine(Part::Proxy, config);
           return prctl(PR_GET_SECCOMP, 0, 0, 0, 0);
         }) == "ok");
 }
@@ -273,14 +273,14 @@ TEST_CASE("a kernel that takes no list is no reason not to serve") {
           seccomp_rule_add(context, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
                            SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP));
           if (seccomp_load(context) != 0) return EIO;
-          supervisor::confine(Part::Proxy, {});
+          process::confine(Part::Proxy, {});
           return ::open("/dev/null", O_WRONLY) == -1 ? errno : 0;
         }) == "ok");
 }
 
 TEST_CASE("the calls that the lists name are known here") {
   for (const Part part : {Part::Supervisor, Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
-    for (const auto& name : supervisor::allowed_calls(part)) {
+    for (const auto& name : process::allowed_calls(part)) {
       INFO(name);
       CHECK(seccomp_syscall_resolve_name(name.c_str()) != __NR_SCMP_ERROR);
     }
@@ -292,7 +292,7 @@ TEST_CASE("what our lists allow, the systemd unit allows too") {
   CHECK(unit.contains("bpf"));
   CHECK_FALSE(unit.contains("ptrace"));
   for (const Part part : {Part::Supervisor, Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
-    for (const auto& name : supervisor::allowed_calls(part)) {
+    for (const auto& name : process::allowed_calls(part)) {
       INFO(name);
       CHECK(unit.contains(name));
     }

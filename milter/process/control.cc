@@ -1,6 +1,6 @@
 // One message is one packet: SOCK_SEQPACKET keeps their bounds, so nothing is framed here. The two
 // sides are processes of one program; what neither of them would say is skipped.
-#include "milter/supervisor/control.h"
+#include "milter/process/control.h"
 
 #include <sys/socket.h>
 
@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-namespace supervisor {
+namespace process {
 namespace {
 
 constexpr std::string_view kDrain = "drain";
@@ -142,4 +142,4 @@ std::optional<ControlMessage> receive_control(int fd) {
   }
 }
 
-}  // namespace supervisor
+}  // namespace process

@@ -13,7 +13,7 @@
 
 #include "milter/config/config.h"
 
-namespace supervisor {
+namespace process {
 
 enum class Part { Supervisor, Proxy, Wire, Filter, Desk };
 
@@ -27,4 +27,4 @@ void confine(Part part, const config::Config& config);
 // For tests: all of them have to be among those that the systemd unit allows.
 std::vector<std::string> allowed_calls(Part part);
 
-}  // namespace supervisor
+}  // namespace process

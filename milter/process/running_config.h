@@ -15,7 +15,7 @@
 #include "milter/config/config.h"
 #include "milter/config/load.h"
 
-namespace supervisor {
+namespace process {
 
 class RunningConfig {
  public:
@@ -47,4 +47,4 @@ class RunningConfig {
   const config::Secrets secrets_;
 };
 
-}  // namespace supervisor
+}  // namespace process

@@ -1,14 +1,14 @@
-#include "milter/supervisor/control.h"
+#include "milter/process/control.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
 
 #include <catch2/catch.hpp>
 
-using supervisor::control_pair;
-using supervisor::ControlMessage;
-using supervisor::receive_control;
-using supervisor::send_control;
+using process::control_pair;
+using process::ControlMessage;
+using process::receive_control;
+using process::send_control;
 using Kind = ControlMessage::Kind;
 
 TEST_CASE("each kind of message arrives as it was sent") {
@@ -55,7 +55,7 @@ TEST_CASE("messages keep their bounds when several wait") {
 
 TEST_CASE("a configuration of nearly the limit passes and one above it is refused") {
   const auto [parent, child] = control_pair();
-  const std::string large(supervisor::kMaxControlMessage - 100, 'x');
+  const std::string large(process::kMaxControlMessage - 100, 'x');
   REQUIRE(send_control(parent.get(), {Kind::Reload, large}));
   CHECK(receive_control(child.get())->text == large);
   CHECK_FALSE(send_control(parent.get(), {Kind::Reload, std::string(200, 'y') + large}));

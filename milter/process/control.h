@@ -14,7 +14,7 @@
 
 #include "milter/net/fd.h"
 
-namespace supervisor {
+namespace process {
 
 inline constexpr std::size_t kMaxControlMessage = 128 * 1024;  // also the limit of a configuration
 
@@ -45,4 +45,4 @@ bool send_control(int fd, const ControlMessage& message);
 // Waits for one message (or, on a non-blocking descriptor, nullopt when there is none).
 std::optional<ControlMessage> receive_control(int fd);
 
-}  // namespace supervisor
+}  // namespace process

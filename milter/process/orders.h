@@ -4,14 +4,14 @@
 
 #include <chrono>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "milter/net/event.h"
 #include "milter/net/fd.h"
-#include "milter/supervisor/running_config.h"
+#include "milter/process/running_config.h"
+#include "milter/process/start.h"
 
-namespace supervisor {
+namespace process {
 
 class Orders {
  public:
@@ -32,10 +32,8 @@ class Orders {
     virtual void hand_over() {}
   };
 
-  // `control_fd`: -1 without a supervisor. `running`: what the process was started with. Requires:
-  // `base` and `listener` outlive this.
-  Orders(event_base* base, int control_fd, std::string config_file,
-         std::shared_ptr<const config::Config> running, Listener& listener);
+  // Requires: `base` and `listener` outlive this.
+  Orders(event_base* base, const Start& start, Listener& listener);
 
   // Tells the supervisor that the process serves.
   void ready() const;
@@ -60,4 +58,4 @@ class Orders {
   std::chrono::steady_clock::time_point ask_again_;
 };
 
-}  // namespace supervisor
+}  // namespace process

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace supervisor {
+namespace process {
 
 class SetupError : public std::runtime_error {
  public:
@@ -16,4 +16,4 @@ class SetupError : public std::runtime_error {
   int code_;
 };
 
-}  // namespace supervisor
+}  // namespace process

@@ -1,4 +1,4 @@
-#include "milter/supervisor/running_config.h"
+#include "milter/process/running_config.h"
 
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #include <fstream>
 #include <string>
 
-using supervisor::RunningConfig;
+using process::RunningConfig;
 
 namespace {
 

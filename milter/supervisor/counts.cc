@@ -1,4 +1,4 @@
-#include "milter/desk/counts.h"
+#include "milter/supervisor/counts.h"
 
 #include <sys/mman.h>
 
@@ -7,11 +7,10 @@
 #include <system_error>
 #include <type_traits>
 
-namespace desk {
+namespace supervisor {
 
 // A lock of one process would mean nothing to the others.
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
-static_assert(std::atomic<bool>::is_always_lock_free);
+static_assert(process::Count::is_always_lock_free);
 static_assert(std::is_trivially_destructible_v<Counts>);
 
 void Unmap::operator()(Counts* counts) const {
@@ -27,4 +26,4 @@ SharedCounts share_counts() {
   return SharedCounts(new (page) Counts);
 }
 
-}  // namespace desk
+}  // namespace supervisor

@@ -1,11 +1,11 @@
-#include "milter/supervisor/running_config.h"
+#include "milter/process/running_config.h"
 
 #include <exception>
 #include <utility>
 
 #include "milter/log/log.h"
 
-namespace supervisor {
+namespace process {
 namespace {
 
 void log_refusal(const std::exception& error) {
@@ -45,4 +45,4 @@ bool RunningConfig::reload(const std::string& text) {
   }
 }
 
-}  // namespace supervisor
+}  // namespace process

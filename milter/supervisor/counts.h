@@ -3,6 +3,7 @@
 // of the program before counts for itself.
 #pragma once
 
+#include <array>
 #include <memory>
 
 #include "milter/filter/counters.h"
@@ -10,10 +11,13 @@
 #include "milter/supervisor/counters.h"
 #include "milter/wire/counters.h"
 
-namespace desk {
+namespace supervisor {
+
+inline constexpr std::size_t kMostChildren = 8;
 
 struct Counts {
-  supervisor::Counters supervisor;
+  Counters supervisor;
+  std::array<Life, kMostChildren> lives;  // by row of child_kinds() (children.h)
   proxy::Counters proxy;
   wire::Counters wire;
   filter::Counters filter;
@@ -27,4 +31,4 @@ using SharedCounts = std::unique_ptr<Counts, Unmap>;
 // All zero. Throws std::system_error.
 SharedCounts share_counts();
 
-}  // namespace desk
+}  // namespace supervisor
