@@ -7,6 +7,7 @@
 
 #include "classifier/claim_files.h"
 #include "classifier/words.h"
+#include "text/ascii.h"
 
 namespace classifier {
 namespace {
@@ -14,13 +15,11 @@ namespace {
 constexpr std::array<std::string_view, 3> kKinds = {"received", "mailer", "helo"};
 constexpr std::string_view kBlanks = " \t\r";
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 // `text` is in lower case already. A folded field's line ends count as blanks.
 bool contains(std::string_view value, std::string_view text) {
-  const auto plain = [](char c) { return c == '\t' || c == '\r' || c == '\n' ? ' ' : lower(c); };
+  const auto plain = [](char c) {
+    return c == '\t' || c == '\r' || c == '\n' ? ' ' : text::lower(c);
+  };
   return std::search(value.begin(), value.end(), text.begin(), text.end(),
                      [&](char x, char y) { return plain(x) == y; }) != value.end();
 }
@@ -43,7 +42,7 @@ std::string parse_row(std::string_view line, ClaimTable::Row& row) {
   if (close == line.npos || line[open] != '"' || close == open + 1) {
     return "the text to look for stands in double quotes";
   }
-  for (const char c : line.substr(open + 1, close - open - 1)) row.text.push_back(lower(c));
+  for (const char c : line.substr(open + 1, close - open - 1)) row.text.push_back(text::lower(c));
   line.remove_prefix(close + 1);
   for (auto word = take(line); !word.empty(); word = take(line)) {
     if (!is_gait_name(word)) return "a gait's name is of a-z, 0-9 and -";
@@ -56,8 +55,8 @@ std::string parse_row(std::string_view line, ClaimTable::Row& row) {
 
 void Claims::header(std::string_view name, std::string_view value) {
   const std::string_view kept = value.substr(0, kLongest);
-  if (received.empty() && same_word(name, "Received")) received = kept;
-  if (mailer.empty() && (same_word(name, "X-Mailer") || same_word(name, "User-Agent"))) {
+  if (received.empty() && text::same(name, "Received")) received = kept;
+  if (mailer.empty() && (text::same(name, "X-Mailer") || text::same(name, "User-Agent"))) {
     mailer = kept;
   }
 }

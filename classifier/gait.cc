@@ -10,11 +10,15 @@
 #include <utility>
 
 #include "classifier/gait_files.h"
-#include "classifier/lines.h"
 #include "classifier/stream.h"
+#include "text/lines.h"
 
 namespace classifier {
 namespace {
+
+using text::kBlanks;
+using text::take_line;
+using text::trimmed;
 
 // How a word of the dialogue counts where an entry does not name it.
 enum class Absent : std::uint8_t {

@@ -25,6 +25,7 @@
 #include "classifier/claims.h"
 #include "classifier/stream.h"
 #include "classifier/trace.h"
+#include "text/ascii.h"
 
 namespace classifier {
 
@@ -183,7 +184,7 @@ class HeaderScanner {
   }
 
   void note_name_byte(char c) {
-    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    const char lower = text::lower(c);
     const bool fits = received_ == name_size_ && received_ < kReceived.size();
     if (fits && lower == kReceived[received_]) ++received_;
     if (name_size_ < name_.size()) name_[name_size_] = lower;

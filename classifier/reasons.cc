@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "text/ascii.h"
+
 namespace classifier {
 namespace {
 
@@ -111,7 +113,7 @@ std::string Reasons::word(std::size_t at) const {
   std::string word = which < kWords.size() ? put(kWords[which], entry) : "?";
   // One word is one term, wherever it stands: no blank, no sign that separates.
   for (char& c : word) {
-    if (c <= ' ' || c >= 0x7f || c == ',' || c == ';') c = '-';
+    if (!text::is_visible(c) || c == ',' || c == ';') c = '-';
   }
   return word;
 }

@@ -20,6 +20,7 @@
 #include "classifier/end_of_data.h"
 #include "classifier/header_scanner.h"
 #include "classifier/words.h"
+#include "text/ascii.h"
 
 namespace classifier {
 namespace {
@@ -114,14 +115,14 @@ std::string_view take_word(std::string_view& text) {
 
 const Verb* find_verb(std::string_view word) {
   const auto found = std::find_if(kVerbs.begin(), kVerbs.end(),
-                                  [&](const Verb& verb) { return same_word(verb.name, word); });
+                                  [&](const Verb& verb) { return text::same(verb.name, word); });
   return found == kVerbs.end() ? nullptr : &*found;
 }
 
 // Whether two texts are alike as far as the shorter one goes.
 bool agree(std::string_view text, std::string_view word) {
   const std::size_t size = std::min(text.size(), word.size());
-  return same_word(word.substr(0, size), text.substr(0, size));
+  return text::same(word.substr(0, size), text.substr(0, size));
 }
 
 using Words = std::span<const std::string_view>;
@@ -156,7 +157,7 @@ std::optional<ChunkCommand> parse_chunk(std::string_view text) {
     chunk.size = chunk.size * 10 + static_cast<std::uint64_t>(digit - '0');
   }
   const std::string_view last = take_word(text);
-  chunk.last = same_word(last, "LAST");
+  chunk.last = text::same(last, "LAST");
   if (!last.empty() && !chunk.last) return std::nullopt;
   if (!take_word(text).empty()) return std::nullopt;
   return chunk;

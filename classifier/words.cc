@@ -2,20 +2,9 @@
 
 #include <algorithm>
 
+#include "text/ascii.h"
+
 namespace classifier {
-namespace {
-
-char upper(char c) {
-  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-}
-
-}  // namespace
-
-bool same_word(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return upper(x) == upper(y); });
-}
-
 std::uint64_t decimal(std::string_view text) {
   if (text.size() > kMaxSizeDigits) return 0;
   std::uint64_t value = 0;
@@ -31,14 +20,14 @@ void note_mail_parameter(std::string_view word, Dialogue& dialogue) {
   if (equals == word.npos) return;
   const std::string_view key = word.substr(0, equals);
   const std::string_view value = word.substr(equals + 1);
-  if (same_word(key, "SIZE")) {
+  if (text::same(key, "SIZE")) {
     dialogue.declared = decimal(value);
-  } else if (same_word(key, "BODY")) {
-    dialogue.seven_bit = same_word(value, "7BIT");
+  } else if (text::same(key, "BODY")) {
+    dialogue.seven_bit = text::same(value, "7BIT");
     dialogue.eight_bit = !dialogue.seven_bit;
     dialogue.body_first = dialogue.declared == 0;
-  } else if (same_word(key, "RET") || same_word(key, "ENVID") || same_word(key, "NOTIFY") ||
-             same_word(key, "ORCPT")) {
+  } else if (text::same(key, "RET") || text::same(key, "ENVID") || text::same(key, "NOTIFY") ||
+             text::same(key, "ORCPT")) {
     dialogue.dsn = true;
   }
 }

@@ -12,8 +12,6 @@ namespace classifier {
 // Sizes of more digits are refused: no message has them, and a count could overflow.
 inline constexpr std::size_t kMaxSizeDigits = 18;
 
-bool same_word(std::string_view a, std::string_view b);
-
 // 0 for what is no number of a sensible length.
 std::uint64_t decimal(std::string_view text);
 

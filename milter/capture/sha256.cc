@@ -1,16 +1,18 @@
 #include "milter/capture/sha256.h"
 
-#include <sha2.h>
+#include <nettle/sha2.h>
+
+#include <cstdint>
 
 namespace capture {
 
 std::array<unsigned char, 32> sha256(std::string_view text) {
-  SHA2_CTX context;
+  sha256_ctx context;
   std::array<unsigned char, 32> digest{};
-  static_assert(digest.size() == SHA256_DIGEST_LENGTH);
-  SHA256Init(&context);
-  SHA256Update(&context, reinterpret_cast<const unsigned char*>(text.data()), text.size());
-  SHA256Final(digest.data(), &context);
+  static_assert(digest.size() == SHA256_DIGEST_SIZE);
+  sha256_init(&context);
+  sha256_update(&context, text.size(), reinterpret_cast<const std::uint8_t*>(text.data()));
+  sha256_digest(&context, digest.size(), digest.data());
   return digest;
 }
 

@@ -1,4 +1,4 @@
-// SHA-256 for the print of a ClientHello, which the classifier does not have itself: libmd's. Safe
+// SHA-256 for the print of a ClientHello, which the classifier does not have itself: nettle's. Safe
 // from any thread.
 #pragma once
 

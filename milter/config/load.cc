@@ -17,6 +17,7 @@
 #include "milter/config/settings.h"
 #include "milter/config/value.h"
 #include "milter/net/fd.h"
+#include "text/ascii.h"
 
 namespace config {
 namespace {
@@ -30,8 +31,7 @@ struct Source {
 // Values that are quoted in a reason come from the file: a line break in one must not make two
 // lines of a message.
 std::string one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  std::replace_if(text.begin(), text.end(), text::is_control, '?');
   return text;
 }
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "classifier/lines.h"
 #include "milter/config/value.h"
+#include "text/lines.h"
 
 namespace config {
 namespace {
@@ -13,8 +13,8 @@ namespace {
 // Line number `number` of a text, from 1.
 std::string_view line_of(std::string_view text, unsigned number) {
   std::string_view line;
-  for (; number > 0; --number) line = classifier::take_line(text);
-  return classifier::trimmed(line);
+  for (; number > 0; --number) line = text::take_line(text);
+  return text::trimmed(line);
 }
 
 // Numbers without a leading 0, true and false need no quotes; what has them is left as it is.
@@ -35,9 +35,9 @@ std::string write_line_instead(std::string_view line) {
   if (equals == line.npos) {
     return line.starts_with('[') && !line.ends_with(']') ? fmt::format("; write {}]", line) : "";
   }
-  const auto key = classifier::trimmed(line.substr(0, equals));
+  const auto key = text::trimmed(line.substr(0, equals));
   auto value = line.substr(equals + 1);
-  value = classifier::trimmed(value.substr(0, value.find('#')));
+  value = text::trimmed(value.substr(0, value.find('#')));
   if (value.empty() || value.starts_with('{') || value.find('\\') != value.npos) return "";
   std::string better;
   if (!value.starts_with('[')) {
@@ -47,8 +47,7 @@ std::string write_line_instead(std::string_view line) {
     value = value.substr(1, value.size() - 2);
     while (!value.empty()) {
       const auto comma = std::min(value.find(','), value.size());
-      better +=
-          (better.empty() ? "" : ", ") + in_quotes(classifier::trimmed(value.substr(0, comma)));
+      better += (better.empty() ? "" : ", ") + in_quotes(text::trimmed(value.substr(0, comma)));
       value.remove_prefix(std::min(comma + 1, value.size()));
     }
     better = "[" + better + "]";

@@ -9,6 +9,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "text/number.h"
+
 namespace config {
 namespace {
 
@@ -303,12 +305,11 @@ unsigned FileMode::read(const toml::node& node) const {
         fmt::format("expected an octal mode in quotes such as \"0660\", got {}", kind_of(node)));
   }
   const auto text = read_string(node, "");
-  unsigned mode = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
-  if (error != std::errc{} || end != text.data() + text.size() || text.size() < 3 || mode > 0777) {
+  const auto mode = text::number<unsigned>(text, 8);
+  if (!mode || *mode > 0777 || text.size() < 3) {
     throw Refused(fmt::format("\"{}\" is not an octal mode from \"0000\" to \"0777\"", text));
   }
-  return mode;
+  return *mode;
 }
 
 std::string FileMode::print(unsigned value) const {

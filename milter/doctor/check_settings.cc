@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "milter/config/load.h"
 #include "milter/doctor/check.h"
+#include "text/number.h"
 
 namespace doctor {
 namespace {
@@ -126,13 +126,6 @@ std::string spell(const net::Network& network) {
   const auto slash = text.find('/');
   if (text.find(':') == text.npos) return text;
   return "[" + text.substr(0, slash) + "]" + text.substr(slash);
-}
-
-std::optional<unsigned> to_number(std::string_view text) {
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool whole = error == std::errc{} && end == text.data() + text.size();
-  return whole ? std::optional(value) : std::nullopt;
 }
 
 }  // namespace
@@ -287,9 +280,11 @@ Findings check_limits(const Patient& patient) {
     const Service* smtpd = patient.postfix->smtpd_behind(*entry);
     if (smtpd == nullptr || !has_proxy(patient)) continue;
     const auto& postfix = *patient.postfix;
-    const auto processes = to_number(smtpd->maxproc == "-" ? postfix.value("default_process_limit")
-                                                           : std::string_view(smtpd->maxproc));
-    const auto count = to_number(postfix.value(*smtpd, "smtpd_client_connection_count_limit"));
+    const auto processes =
+        text::number<unsigned>(smtpd->maxproc == "-" ? postfix.value("default_process_limit")
+                                                     : std::string_view(smtpd->maxproc));
+    const auto count =
+        text::number<unsigned>(postfix.value(*smtpd, "smtpd_client_connection_count_limit"));
     const auto ours = patient.config.proxy.max_sessions_per_address;
     if (!processes || !count) continue;
     const auto each = *count == 0 ? ours : std::min(*count, ours);

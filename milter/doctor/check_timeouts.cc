@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <set>
+
+#include "text/number.h"
 
 #include "milter/doctor/check.h"
 
@@ -43,10 +44,7 @@ class Settings {
     return read(text(name)).value_or(fallback);
   }
   static std::optional<std::size_t> read(std::string_view text) {
-    std::size_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const bool whole = error == std::errc{} && end == text.data() + text.size();
-    return whole ? std::optional(value) : std::nullopt;
+    return text::number<std::size_t>(text);
   }
 
  private:

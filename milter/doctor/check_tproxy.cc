@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "classifier/lines.h"
 #include "milter/doctor/check.h"
 #include "milter/doctor/command.h"
+#include "text/lines.h"
 
 namespace doctor {
 namespace {
@@ -30,7 +30,7 @@ bool has_word(std::string_view line, std::string_view word) {
 bool diverts(std::string_view rules, const net::Endpoint& listen, std::uint16_t port) {
   const auto target = fmt::format("tproxy {} to {}", listen.is_v4() ? "ip" : "ip6", listen.print());
   while (!rules.empty()) {
-    const auto line = classifier::take_line(rules);
+    const auto line = text::take_line(rules);
     if (has_word(line, target) &&
         has_word(line.substr(0, line.find(target)), std::to_string(port))) {
       return true;

@@ -3,15 +3,15 @@
 #include <netdb.h>
 
 #include <algorithm>
-#include <charconv>
 
-#include "classifier/lines.h"
+#include "text/lines.h"
+#include "text/number.h"
 
 namespace doctor {
 namespace {
 
-using classifier::take_line;
-using classifier::trimmed;
+using text::take_line;
+using text::trimmed;
 
 // "name = value"; an empty name where there is none.
 std::pair<std::string_view, std::string_view> split_setting(std::string_view line) {
@@ -37,16 +37,8 @@ std::vector<std::string_view> split_list(std::string_view text, std::string_view
   return items;
 }
 
-template <typename Number>
-std::optional<Number> read_number(std::string_view text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 std::optional<std::uint16_t> read_port(std::string_view text) {
-  if (const auto port = read_number<std::uint16_t>(text)) return port;
+  if (const auto port = text::number<std::uint16_t>(text)) return port;
   const std::string name(text);
   const servent* known = getservbyname(name.c_str(), "tcp");
   if (known == nullptr) return std::nullopt;
@@ -56,7 +48,7 @@ std::optional<std::uint16_t> read_port(std::string_view text) {
 // service type private unpriv chroot wakeup maxproc command …
 std::optional<Service> read_service(std::string_view line) {
   constexpr std::size_t kColumns = 8;
-  const auto words = split_list(line, classifier::kBlanks);
+  const auto words = split_list(line, text::kBlanks);
   if (words.size() < kColumns) return std::nullopt;
   Service service;
   service.name = words[0];
@@ -126,7 +118,7 @@ std::optional<std::chrono::seconds> parse_time(std::string_view text) {
       break;
   }
   if (unit != 1 || text.back() == 's') text.remove_suffix(1);
-  const auto number = read_number<std::uint32_t>(text);
+  const auto number = text::number<std::uint32_t>(text);
   if (!number) return std::nullopt;
   return std::chrono::seconds(*number * unit);
 }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "text/ascii.h"
+
 namespace doctor {
 namespace {
 
@@ -31,9 +33,7 @@ std::string paint(std::string_view text, State state, bool colours) {
 // A line stays a line.
 std::string one_line(std::string_view text) {
   std::string line(text);
-  std::replace_if(
-      line.begin(), line.end(),
-      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+  std::replace_if(line.begin(), line.end(), text::is_control, ' ');
   return line;
 }
 

@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <vector>
+
+#include "text/number.h"
 
 namespace evidence {
 namespace {
@@ -13,8 +14,9 @@ constexpr std::string_view kVerb = "get";
 
 template <typename Number>
 bool read_number(std::string_view text, Number& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc{} && end == text.data() + text.size();
+  const auto read = text::number<Number>(text);
+  number = read.value_or(0);
+  return read.has_value();
 }
 
 bool read_sizes(std::string_view text, std::size_t most, std::vector<std::uint32_t>& sizes) {

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <charconv>
 #include <chrono>
 #include <exception>
 #include <memory>
@@ -13,6 +12,7 @@
 #include "milter/filter/message_log.h"
 #include "milter/filter/socket.h"
 #include "milter/log/log.h"
+#include "text/number.h"
 
 namespace filter {
 namespace {
@@ -98,11 +98,9 @@ std::string_view macro(SMFICTX* context, const char* name) {
 
 // An end of the connection as Postfix knows it, behind the PROXY protocol too.
 std::optional<net::Endpoint> endpoint_of(SMFICTX* context, const char* address, const char* port) {
-  const std::string_view digits = macro(context, port);
-  std::uint16_t number = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (error != std::errc{} || end != digits.data() + digits.size() || number == 0) return {};
-  return net::Endpoint::parse_address(macro(context, address), number);
+  const auto number = text::number<std::uint16_t>(macro(context, port));
+  if (!number || *number == 0) return {};
+  return net::Endpoint::parse_address(macro(context, address), *number);
 }
 
 // The macros are first because test tools cannot set the port of the connect call; the call is
@@ -171,10 +169,8 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
 // Where the client connected to. Behind the PROXY protocol the port is the one of its header: the
 // proxy's own listener.
 void note_daemon(SMFICTX* context, Connection& connection) {
-  const std::string_view digits = macro(context, "{daemon_port}");
-  std::uint16_t port = 0;
-  (void)std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  connection.daemon(macro(context, "{daemon_name}"), port);
+  const auto port = text::number<std::uint16_t>(macro(context, "{daemon_port}"));
+  connection.daemon(macro(context, "{daemon_name}"), port.value_or(0));
 }
 
 sfsistat on_connect(SMFICTX* context, char* name, sockaddr* address) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "classifier/trace_text.h"
+#include "text/ascii.h"
 
 namespace filter {
 namespace {
@@ -17,7 +18,7 @@ constexpr std::size_t kNameColumns = sizeof kHeaderName + 1;  // "X-Protocol-Pat
 constexpr std::size_t kMaxHost = 255;                         // RFC 1035, 2.3.4
 
 bool is_word(char c) {
-  return c > ' ' && c < 0x7f && c != ';';
+  return text::is_visible(c) && c != ';';
 }
 
 std::string word(std::string_view text, std::size_t limit) {
@@ -119,7 +120,7 @@ class Folder {
 
 bool is_own_header(std::string_view name) {
   constexpr std::size_t size = sizeof kHeaderName - 1;
-  return name.size() == size && strncasecmp(name.data(), kHeaderName, size) == 0;
+  return text::same(name, {kHeaderName, size});
 }
 
 std::string host_word(std::string_view hostname) {

@@ -1,23 +1,22 @@
 #include "milter/filter/names.h"
 
-#include <strings.h>
-
 #include <algorithm>
+
+#include "text/ascii.h"
 
 namespace filter {
 
 bool is_confirmed(std::string_view client_name) {
   constexpr std::string_view kUnknown = "unknown";
   if (client_name.empty() || client_name.front() == '[') return false;
-  return client_name.size() != kUnknown.size() ||
-         strncasecmp(client_name.data(), kUnknown.data(), kUnknown.size()) != 0;
+  return !text::same(client_name, kUnknown);
 }
 
 bool ends_in(std::string_view name, std::string_view suffix) {
   if (name.ends_with('.')) name.remove_suffix(1);
   if (suffix.empty() || suffix.size() > name.size()) return false;
   const auto front = name.size() - suffix.size();
-  if (strncasecmp(name.data() + front, suffix.data(), suffix.size()) != 0) return false;
+  if (!text::same(name.substr(front), suffix)) return false;
   if (suffix.front() == '.') return front != 0;
   return front == 0 || name[front - 1] == '.';
 }

@@ -5,6 +5,7 @@
 
 #include "classifier/stream.h"
 #include "classifier/words.h"
+#include "text/ascii.h"
 
 namespace filter {
 
@@ -34,7 +35,7 @@ void Shown::header(std::string_view name, std::string_view value, bool blank_tak
   at += value.size() - begin + kCrLf;
   const auto end = classifier::to_u32(at);
   if (marks_.fields.size() < classifier::Landmarks::kMaxFields) {
-    marks_.fields.push_back({end, classifier::same_word(name, kReceived)});
+    marks_.fields.push_back({end, text::same(name, kReceived)});
   }
   marks_.header_end = end;
   sizes_.header = std::uint64_t{end} + kCrLf;

@@ -14,6 +14,8 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "text/ascii.h"
+
 namespace logging {
 namespace {
 
@@ -102,8 +104,8 @@ std::shared_ptr<const Output> output() {
   return current_output();
 }
 
-bool is_plain(unsigned char c) {
-  return c > ' ' && c < 0x7f && c != '"' && c != '\\';
+bool is_plain(char c) {
+  return text::is_visible(c) && c != '"' && c != '\\';
 }
 
 void append_escaped(std::string& line, std::string_view text) {
@@ -112,7 +114,7 @@ void append_escaped(std::string& line, std::string_view text) {
     const auto c = static_cast<unsigned char>(raw);
     if (c == '"' || c == '\\') {
       line.append(1, '\\').append(1, raw);
-    } else if (c == ' ' || is_plain(c)) {
+    } else if (c == ' ' || is_plain(raw)) {
       line.push_back(raw);
     } else {
       line.append("\\x").append(1, kHex[c >> 4]).append(1, kHex[c & 0xf]);
@@ -123,7 +125,7 @@ void append_escaped(std::string& line, std::string_view text) {
 // Quotes only where a reader would otherwise not know where the value ends.
 void append_value(std::string& line, std::string_view value) {
   bool plain = !value.empty();
-  for (const char c : value) plain = plain && is_plain(static_cast<unsigned char>(c));
+  for (const char c : value) plain = plain && is_plain(c);
   if (plain) {
     line.append(value);
     return;

@@ -4,8 +4,9 @@
 #include <fmt/format.h>
 #include <sys/random.h>
 
-#include <charconv>
 #include <cstring>
+
+#include "text/number.h"
 
 namespace net {
 namespace {
@@ -41,14 +42,6 @@ std::optional<Parsed> parse_bytes(std::string_view text) {
   return std::nullopt;
 }
 
-template <typename Int>
-std::optional<Int> parse_number(std::string_view text) {
-  Int value{};
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 std::string print_bytes(const std::array<std::uint8_t, 16>& bytes) {
   char buffer[INET6_ADDRSTRLEN];
   if (is_mapped(bytes)) {
@@ -82,7 +75,7 @@ std::optional<Endpoint> Endpoint::from(const sockaddr* address) {
 std::optional<Endpoint> Endpoint::parse(std::string_view text) {
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
-  const auto port = parse_number<std::uint16_t>(text.substr(colon + 1));
+  const auto port = text::number<std::uint16_t>(text.substr(colon + 1));
   if (!port) return std::nullopt;
   auto host = text.substr(0, colon);
   const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
@@ -169,7 +162,7 @@ std::optional<Network> Network::parse(std::string_view text) {
   Network network;
   network.bytes_ = parsed->bytes;
   if (slash != std::string_view::npos) {
-    const auto bits = parse_number<int>(text.substr(slash + 1));
+    const auto bits = text::number<int>(text.substr(slash + 1));
     const int most = parsed->v4 ? 32 : 128;
     if (!bits || *bits < 0 || *bits > most) return std::nullopt;
     network.bits_ = *bits + (128 - most);

@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <optional>
+
+#include "text/number.h"
 
 namespace net {
 namespace {
@@ -53,10 +54,7 @@ ProxyHeader unnamed(std::size_t size) {
 // The specification writes ports without leading zeros.
 std::optional<std::uint16_t> read_port(std::string_view text) {
   if (text.empty() || (text.size() > 1 && text.front() == '0')) return std::nullopt;
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return port;
+  return text::number<std::uint16_t>(text);
 }
 
 std::optional<Endpoint> read_end(std::string_view address, std::string_view port, bool v4) {

@@ -7,24 +7,16 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <functional>
 #include <memory>
 
-#include "classifier/lines.h"
 #include "milter/net/fd.h"
+#include "text/lines.h"
+#include "text/number.h"
 
 namespace net {
 namespace {
-
-template <typename Number>
-std::optional<Number> read_number(std::string_view text, int base) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 std::vector<std::string_view> words_of(std::string_view line) {
   std::vector<std::string_view> words;
@@ -43,11 +35,11 @@ std::optional<Endpoint> read_local(std::string_view text, bool v6) {
   std::array<std::uint8_t, 16> bytes{};
   if (!v6) bytes[10] = bytes[11] = 0xff;
   for (std::size_t i = 0; i < words; ++i) {
-    const auto word = read_number<std::uint32_t>(text.substr(i * 8, 8), 16);
+    const auto word = text::number<std::uint32_t>(text.substr(i * 8, 8), 16);
     if (!word) return std::nullopt;
     std::memcpy(bytes.data() + (v6 ? 0 : 12) + i * 4, &*word, 4);
   }
-  const auto port = read_number<std::uint16_t>(text.substr(words * 8 + 1), 16);
+  const auto port = text::number<std::uint16_t>(text.substr(words * 8 + 1), 16);
   if (!port) return std::nullopt;
   return Endpoint::from_bytes(bytes, *port);
 }
@@ -112,11 +104,11 @@ std::string read_from(const std::string& path, std::uint64_t offset) {
 std::vector<TcpSocket> parse_tcp(std::string_view text, bool v6) {
   std::vector<TcpSocket> sockets;
   while (!text.empty()) {
-    const auto words = words_of(classifier::take_line(text));
+    const auto words = words_of(text::take_line(text));
     if (words.size() < 10) continue;
     const auto local = read_local(words[1], v6);
-    const auto state = read_number<unsigned>(words[3], 16);
-    const auto inode = read_number<std::uint64_t>(words[9], 10);
+    const auto state = text::number<unsigned>(words[3], 16);
+    const auto inode = text::number<std::uint64_t>(words[9], 10);
     if (local && state && inode) sockets.push_back({*local, *state, *inode});
   }
   return sockets;
@@ -128,12 +120,12 @@ std::vector<UnixSocket> parse_unix(std::string_view text) {
   constexpr std::uint32_t kAccepts = 0x10000;  // __SO_ACCEPTCON
   std::vector<UnixSocket> sockets;
   while (!text.empty()) {
-    const auto line = classifier::take_line(text);
+    const auto line = text::take_line(text);
     const auto words = words_of(line);
     if (words.size() < 8) continue;
-    const auto flags = read_number<std::uint32_t>(words[3], 16);
-    const auto state = read_number<unsigned>(words[5], 16);
-    const auto inode = read_number<std::uint64_t>(words[6], 10);
+    const auto flags = text::number<std::uint32_t>(words[3], 16);
+    const auto state = text::number<unsigned>(words[5], 16);
+    const auto inode = text::number<std::uint64_t>(words[6], 10);
     if (!flags || !state || !inode) continue;
     const auto path = line.substr(static_cast<std::size_t>(words[7].data() - line.data()));
     sockets.push_back({*state, (*flags & kAccepts) != 0, *inode, std::string(path)});
@@ -156,7 +148,7 @@ std::vector<Process> owners(std::uint64_t inode) {
   const auto target = fmt::format("socket:[{}]", inode);
   std::vector<Process> found;
   each_entry("/proc", [&](const char* name) {
-    const auto pid = read_number<pid_t>(name, 10);
+    const auto pid = text::number<pid_t>(name, 10);
     bool readable = false;
     const auto process = fmt::format("/proc/{}", name);
     if (pid && holds(process, target, readable)) found.push_back({*pid, program_of(process)});

@@ -12,6 +12,7 @@
 #include "milter/offline/report.h"
 #include "milter/offline/rfc3339.h"
 #include "milter/offline/strip.h"
+#include "text/ascii.h"
 
 namespace offline {
 namespace {
@@ -30,9 +31,8 @@ constexpr std::string_view kYellow = "33";
 std::string printable(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
+    if (text::is_control(c)) {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     } else {
       out += c;
     }

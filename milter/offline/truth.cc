@@ -4,12 +4,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <filesystem>
 #include <optional>
 #include <set>
 #include <string_view>
 #include <utility>
+
+#include "text/number.h"
 
 namespace offline {
 namespace {
@@ -41,12 +42,11 @@ std::vector<string_view> split(string_view text, char separator) {
 
 template <typename Number>
 Number count(const Place& at, string_view column, string_view text) {
-  Number value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value == 0) {
+  const auto value = text::number<Number>(text);
+  if (!value || *value == 0) {
     fail(at, column, fmt::format("\"{}\" is not a number of at least 1", text));
   }
-  return value;
+  return *value;
 }
 
 std::uint32_t block_size(const Place& at, string_view column, string_view text) {

@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <array>
 
+#include "text/ascii.h"
+
 namespace seal {
 namespace {
 
 constexpr std::array<std::string_view, 4> kFields = {"message-id", "from", "date", "subject"};
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
 
 // Line ends count as blanks: folding may have been done anew on the way.
 bool is_blank(char c) {
@@ -20,7 +18,7 @@ bool is_blank(char c) {
 bool counts(std::string_view name) {
   return std::any_of(kFields.begin(), kFields.end(), [name](std::string_view field) {
     return std::equal(name.begin(), name.end(), field.begin(), field.end(),
-                      [](char a, char b) { return lower(a) == b; });
+                      [](char a, char b) { return text::lower(a) == b; });
   });
 }
 
@@ -29,7 +27,7 @@ bool counts(std::string_view name) {
 std::string relaxed(std::string_view name, std::string_view value) {
   std::string text;
   for (const char c : name) {
-    if (!is_blank(c)) text.push_back(lower(c));
+    if (!is_blank(c)) text.push_back(text::lower(c));
   }
   text.push_back(':');
   bool blank = false;

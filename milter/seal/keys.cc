@@ -11,14 +11,15 @@
 #include <stdexcept>
 #include <utility>
 
-#include "classifier/lines.h"
 #include "milter/net/fd.h"
+#include "text/lines.h"
+#include "text/number.h"
 
 namespace seal {
 namespace {
 
-using classifier::take_line;
-using classifier::trimmed;
+using text::take_line;
+using text::trimmed;
 
 constexpr std::size_t kMostText = 16 * 1024;
 constexpr std::size_t kMostId = 32;
@@ -27,21 +28,13 @@ constexpr std::size_t kMostSecret = 64;  // a longer one is hashed to less, RFC 
 constexpr std::string_view kIdCharacters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-int nibble(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 std::optional<Secret> from_hex(std::string_view text) {
   if (text.size() % 2 != 0) return std::nullopt;
   SecretBytes bytes;
   for (std::size_t i = 0; i < text.size(); i += 2) {
-    const int high = nibble(text[i]);
-    const int low = nibble(text[i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    bytes.push_back(static_cast<char>(high << 4 | low));
+    const auto byte = text::number<std::uint8_t>(text.substr(i, 2), 16);
+    if (!byte) return std::nullopt;
+    bytes.push_back(static_cast<char>(*byte));
   }
   return Secret(std::move(bytes));
 }

@@ -1,7 +1,8 @@
 #include "milter/seal/seal.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "text/number.h"
 
 namespace seal {
 namespace {
@@ -48,9 +49,9 @@ std::optional<std::string> without_blanks(std::string_view value) {
 bool read_digest(std::string_view text, Digest& digest) {
   if (text.size() != kHexDigits) return false;
   for (std::size_t i = 0; i < digest.size(); ++i) {
-    const char* at = text.data() + 2 * i;
-    const auto [end, error] = std::from_chars(at, at + 2, digest[i], 16);
-    if (error != std::errc{} || end != at + 2) return false;
+    const auto byte = text::number<std::uint8_t>(text.substr(2 * i, 2), 16);
+    if (!byte) return false;
+    digest[i] = *byte;
   }
   return true;
 }
@@ -66,10 +67,9 @@ bool read_item(std::string_view text, Sealed& sealed) {
   if (digits.empty() || digits.size() > 12 || digits.front() == '-' || digits.front() == '0') {
     return false;
   }
-  Seconds::rep time = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), time);
-  if (error != std::errc{} || end != digits.data() + digits.size()) return false;
-  sealed.time = Seconds(time);
+  const auto time = text::number<Seconds::rep>(digits);
+  if (!time) return false;
+  sealed.time = Seconds(*time);
   return read_digest(text.substr(second + 1), sealed.hmac);
 }
 

@@ -6,12 +6,12 @@
 #include <sysexits.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 
 #include "milter/capture/kernel_filter.h"
 #include "milter/net/server_socket.h"
 #include "milter/process/setup_error.h"
+#include "text/number.h"
 
 namespace supervisor {
 namespace {
@@ -30,11 +30,9 @@ std::optional<std::vector<int>> numbers(std::string_view text) {
   std::vector<int> found;
   while (!text.empty()) {
     const auto word = take(text, ',');
-    int number = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-    const bool whole = error == std::errc{} && end == word.data() + word.size();
-    if (!whole || number <= 0 || found.size() == kMostNumbers) return std::nullopt;
-    found.push_back(number);
+    const auto number = text::number<int>(word);
+    if (!number || *number <= 0 || found.size() == kMostNumbers) return std::nullopt;
+    found.push_back(*number);
   }
   return found;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "milter/net/sockets.h"
+#include "text/ascii.h"
 
 namespace supervisor {
 namespace {
@@ -67,8 +68,7 @@ std::string next_step_rights(std::string_view wanted) {
   std::string missing;
   for (std::string word; words >> word;) {
     auto name = word.substr(std::string_view("CAP_").size());
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::transform(name.begin(), name.end(), name.begin(), text::lower);
     const int number = capng_name_to_capability(name.c_str());
     if (number >= 0 && capng_have_capability(CAPNG_EFFECTIVE, static_cast<unsigned>(number)) != 0)
       continue;

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <string_view>
 
-namespace classifier {
+namespace text {
 
 inline constexpr std::string_view kBlanks = " \t\r\n";
 
@@ -22,4 +22,4 @@ inline std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
 }
 
-}  // namespace classifier
+}  // namespace text

@@ -1,0 +1,20 @@
+// Tests text/ascii.
+#include "text/ascii.h"
+
+#include <catch2/catch.hpp>
+
+TEST_CASE("words are the same in any letter case of ASCII") {
+  CHECK(text::same("Data", "dATA"));
+  CHECK(text::same("", ""));
+  CHECK_FALSE(text::same("DATA", "DATA "));
+  CHECK_FALSE(text::same("@", "`"));        // 0x40 and 0x60
+  CHECK_FALSE(text::same("\xc4", "\xe4"));  // a letter of Latin-1
+}
+
+TEST_CASE("blanks, controls and what is beyond ASCII are not seen") {
+  for (const char c : {'!', 'a', '~'}) CHECK((text::is_visible(c) && !text::is_control(c)));
+  for (const char c : {'\0', '\t', '\x1b', '\x7f'}) {
+    CHECK((!text::is_visible(c) && text::is_control(c)));
+  }
+  for (const char c : {' ', '\x80', '\xff'}) CHECK((!text::is_visible(c) && !text::is_control(c)));
+}

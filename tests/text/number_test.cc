@@ -1,0 +1,23 @@
+// Tests text/number.
+#include "text/number.h"
+
+#include <catch2/catch.hpp>
+#include <cstdint>
+
+TEST_CASE("the whole of a word is a number") {
+  CHECK(text::number<int>("42") == 42);
+  CHECK(text::number<int>("-42") == -42);
+  CHECK(text::number<std::uint8_t>("255") == 255);
+  CHECK(text::number<unsigned>("0660", 8) == 0660U);
+  CHECK(text::number<std::uint8_t>("fF", 16) == 255);
+}
+
+TEST_CASE("what is no number, or too large a one, is none") {
+  for (const char* word : {"", " 1", "1 ", "+1", "1.5", "0x1", "one", "99999999999"}) {
+    CAPTURE(word);
+    CHECK_FALSE(text::number<int>(word));
+  }
+  CHECK_FALSE(text::number<unsigned>("-1"));
+  CHECK_FALSE(text::number<std::uint8_t>("256"));
+  CHECK_FALSE(text::number<unsigned>("8", 8));
+}
