@@ -16,8 +16,8 @@
 #include "milter/cli/nft.h"
 #include "milter/cli/versions.h"
 #include "milter/config/load.h"
-#include "milter/supervisor/rights.h"
 #include "milter/process/setup_error.h"
+#include "milter/supervisor/rights.h"
 #include "milter/supervisor/supervisor.h"
 
 namespace cli {
@@ -133,9 +133,9 @@ int dispatch(const std::string& command, const Options& options) {
   if (command == "check") return check(config, options);
   if (command == "nft") return nft(config, options.nft);
   if (command == "doctor") return examine(config, options.file, options.doctor);
-  if (command == "proxy") return supervisor::run_proxy(std::move(config), options.file);
-  if (command == "wire") return supervisor::run_wire(std::move(config), options.file);
-  if (command == "filter") return supervisor::run_filter(config, options.file);
+  if (command == "proxy" || command == "wire" || command == "filter") {
+    return supervisor::run_alone(command, std::move(config), options.file);
+  }
   return supervisor::run(std::move(config), options.file);
 }
 

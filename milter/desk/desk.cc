@@ -22,20 +22,19 @@ constexpr int kBacklog = 64;
 
 class Process final : private process::Orders::Listener {
  public:
-  Process(const config::Config& config, const std::string& config_file,
-          const std::vector<net::Fd>& listeners, const process::Families& families, int control_fd)
-      : config_(config),
+  Process(const process::Start& start, const std::vector<net::Fd>& listeners,
+          const process::Families& families)
+      : start_(start),
         listeners_(listeners),
         base_(net::make_loop()),
         server_(base_.get(), numbers(listeners)),
-        orders_(base_.get(), control_fd, config_file,
-                std::make_shared<const config::Config>(config), *this) {
+        orders_(base_.get(), start, *this) {
     server_.serve("/metrics", kMetricsType, [&families] { return metrics(families); });
   }
 
   int run() {
     limit_connections(Server::kMostConnections);
-    process::confine(process::Part::Desk, config_);
+    process::confine(start_.part, start_.config);
     orders_.ready();
     for (const auto& listener : listeners_) {
       const auto address = net::bound_to(listener.get());
@@ -59,7 +58,7 @@ class Process final : private process::Orders::Listener {
     for (const auto& listener : listeners_) (void)shutdown(listener.get(), SHUT_RDWR);
   }
 
-  const config::Config& config_;
+  const process::Start start_;
   const std::vector<net::Fd>& listeners_;
   net::EventBase base_;
   Server server_;
@@ -86,10 +85,10 @@ std::vector<net::Fd> open_listeners(const config::Desk& config) {
   return listeners;
 }
 
-int run(const config::Config& config, const std::string& config_file,
-        const std::vector<net::Fd>& listeners, const process::Families& families, int control_fd) {
+int run(const process::Start& start, const std::vector<net::Fd>& listeners,
+        const process::Families& families) {
   std::signal(SIGPIPE, SIG_IGN);
-  return Process(config, config_file, listeners, families, control_fd).run();
+  return Process(start, listeners, families).run();
 }
 
 }  // namespace desk

@@ -2,12 +2,12 @@
 // not in the mail's path and sees no message; nothing else waits for it. One thread.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "milter/config/config.h"
 #include "milter/net/fd.h"
 #include "milter/process/metrics.h"
+#include "milter/process/start.h"
 
 namespace desk {
 
@@ -18,7 +18,7 @@ std::vector<net::Fd> open_listeners(const config::Desk& config);
 
 // Runs until it is told to drain (process/orders.h): there is nothing to finish, so it ends at
 // once. `listeners` and `families` are borrowed. Returns a sysexits code; throws when set-up fails.
-int run(const config::Config& config, const std::string& config_file,
-        const std::vector<net::Fd>& listeners, const process::Families& families, int control_fd);
+int run(const process::Start& start, const std::vector<net::Fd>& listeners,
+        const process::Families& families);
 
 }  // namespace desk

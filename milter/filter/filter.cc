@@ -147,14 +147,13 @@ int run_alone(Service& service, const std::string& socket) {
   return answer == MI_SUCCESS ? EX_OK : EX_UNAVAILABLE;
 }
 
-int run_supervised(Service& service, MilterSocket& socket, const config::Config& config,
-                   const std::string& config_file, int control_fd) {
+int run_supervised(Service& service, MilterSocket& socket, const process::Start& start) {
   ignore_signals();
-  process::RunningConfig running(*service.settings(), config_file, config::Secrets::Read);
+  process::RunningConfig running(start.config, start.config_file, config::Secrets::Read);
   const int ended_fd = start_milter();
-  (void)process::send_control(control_fd, {ControlMessage::Kind::Ready, {}});
-  logging::info("filter ready on " + config.filter.socket);
-  const bool told = serve(service, control_fd, ended_fd, running, socket);
+  (void)process::send_control(start.control_fd, {ControlMessage::Kind::Ready, {}});
+  logging::info("filter ready on " + start.config.filter.socket);
+  const bool told = serve(service, start.control_fd, ended_fd, running, socket);
   if (!told) {
     logging::error("libmilter ended by itself (it tells syslog why)");
     return EX_UNAVAILABLE;
@@ -165,17 +164,16 @@ int run_supervised(Service& service, MilterSocket& socket, const config::Config&
 
 }  // namespace
 
-int run(const config::Config& config, const std::string& config_file, Counters& counters,
-        int control_fd) {
-  logging::open(config.log, "filter");
+int run(const process::Start& start, Counters& counters) {
+  const auto& config = start.config;
   raise_descriptor_limit();
   // Never freed: libmilter's threads use it until the process is gone.
   auto& service = *new Service(std::make_shared<config::Config>(config), counters);
   register_milter(service, config.filter.timeout);
   MilterSocket socket(config.filter);
-  process::confine(process::Part::Filter, config);
-  if (control_fd < 0) return run_alone(service, config.filter.socket);
-  return run_supervised(service, socket, config, config_file, control_fd);
+  process::confine(start.part, config);
+  if (start.control_fd < 0) return run_alone(service, config.filter.socket);
+  return run_supervised(service, socket, start);
 }
 
 }  // namespace filter

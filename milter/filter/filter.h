@@ -2,19 +2,14 @@
 // signals HUP, TERM and INT for itself and may end its process; that is why it has one of its own.
 #pragma once
 
-#include <string>
-
-#include "milter/config/config.h"
 #include "milter/filter/counters.h"
+#include "milter/process/start.h"
 
 namespace filter {
 
-// Runs until it is told to drain (control descriptor, see process/control.h; -1: none, then
-// SIGTERM ends it). `config_file` names the file in messages at a reload.
-// `counters` go on from where they are. Returns a sysexits code, with libmilter's threads still
+// Runs until it is told to drain; without a supervisor SIGTERM ends it. `counters` go on from where they are. Returns a sysexits code, with libmilter's threads still
 // there: the caller ends the process. Throws std::system_error or std::runtime_error when set-up
 // fails.
-int run(const config::Config& config, const std::string& config_file, Counters& counters,
-        int control_fd);
+int run(const process::Start& start, Counters& counters);
 
 }  // namespace filter

@@ -8,11 +8,10 @@
 
 namespace process {
 
-Orders::Orders(event_base* base, int control_fd, std::string config_file,
-               std::shared_ptr<const config::Config> running, Listener& listener)
+Orders::Orders(event_base* base, const Start& start, Listener& listener)
     : base_(base),
-      control_fd_(control_fd),
-      running_(*running, std::move(config_file), config::Secrets::Leave),
+      control_fd_(start.control_fd),
+      running_(start.config, start.config_file, config::Secrets::Leave),
       listener_(listener) {
   const auto drain = [](evutil_socket_t, short, void* self) {
     static_cast<Orders*>(self)->listener_.drain();

@@ -4,12 +4,12 @@
 
 #include <chrono>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "milter/net/event.h"
 #include "milter/net/fd.h"
 #include "milter/process/running_config.h"
+#include "milter/process/start.h"
 
 namespace process {
 
@@ -32,10 +32,8 @@ class Orders {
     virtual void hand_over() {}
   };
 
-  // `control_fd`: -1 without a supervisor. `running`: what the process was started with. Requires:
-  // `base` and `listener` outlive this.
-  Orders(event_base* base, int control_fd, std::string config_file,
-         std::shared_ptr<const config::Config> running, Listener& listener);
+  // Requires: `base` and `listener` outlive this.
+  Orders(event_base* base, const Start& start, Listener& listener);
 
   // Tells the supervisor that the process serves.
   void ready() const;

@@ -47,15 +47,16 @@ net::Fd open_listener(const net::Endpoint& address, bool transparent) {
 // The process's main thread: the evidence socket, the control line, the drain's clock.
 class Process final : private process::Orders::Listener {
  public:
-  Process(const config::Config& config, const std::string& config_file,
-          const std::vector<WorkerInput>& inputs, Counters& counters, int control_fd)
-      : table_(config.evidence.max_sessions, config.evidence.linger, config.evidence.max_bytes),
-        shared_{.config = std::make_shared<const config::Config>(config),
+  Process(const process::Start& start, const std::vector<WorkerInput>& inputs, Counters& counters)
+      : part_(start.part),
+        table_(start.config.evidence.max_sessions, start.config.evidence.linger,
+               start.config.evidence.max_bytes),
+        shared_{.config = std::make_shared<const config::Config>(start.config),
                 .table = table_,
                 .counters = counters},
         base_(net::make_loop()),
-        server_(base_.get(), config.evidence, table_),
-        orders_(base_.get(), control_fd, config_file, shared_.config.load(), *this) {
+        server_(base_.get(), start.config.evidence, table_),
+        orders_(base_.get(), start, *this) {
     for (const auto& input : inputs) {
       workers_.push_back(std::make_unique<Worker>(shared_, input));
       listeners_.insert(listeners_.end(), input.listeners.begin(), input.listeners.end());
@@ -63,7 +64,7 @@ class Process final : private process::Orders::Listener {
   }
 
   int run() {
-    process::confine(process::Part::Proxy, *shared_.config.load());
+    process::confine(part_, *shared_.config.load());
     start_workers();
     start_tick();
     orders_.ready();
@@ -156,6 +157,7 @@ class Process final : private process::Orders::Listener {
     }
   }
 
+  const process::Part part_;
   evidence::Table table_;
   Shared shared_;
   net::EventBase base_;
@@ -186,10 +188,9 @@ std::vector<std::vector<net::Fd>> open_listeners(const config::Proxy& config) {
   return workers;
 }
 
-int run(const config::Config& config, const std::string& config_file,
-        const std::vector<WorkerInput>& workers, Counters& counters, int control_fd) {
+int run(const process::Start& start, const std::vector<WorkerInput>& workers, Counters& counters) {
   std::signal(SIGPIPE, SIG_IGN);
-  return Process(config, config_file, workers, counters, control_fd).run();
+  return Process(start, workers, counters).run();
 }
 
 }  // namespace proxy

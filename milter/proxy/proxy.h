@@ -9,6 +9,7 @@
 #include "milter/capture/kernel_filter.h"
 #include "milter/config/config.h"
 #include "milter/net/fd.h"
+#include "milter/process/start.h"
 #include "milter/proxy/counters.h"
 
 namespace proxy {
@@ -30,9 +31,7 @@ unsigned worker_count(const config::Proxy& config);
 // TCP_SAVE_SYN. Throws std::system_error "bind 192.0.2.1:25: …".
 std::vector<std::vector<net::Fd>> open_listeners(const config::Proxy& config);
 
-// Runs until it is told to drain (control descriptor, see process/control.h; -1: none, then
-// SIGTERM drains). Returns a sysexits code; throws when set-up fails.
-int run(const config::Config& config, const std::string& config_file,
-        const std::vector<WorkerInput>& workers, Counters& counters, int control_fd);
+// Runs until it is told to drain (process/orders.h). Returns a sysexits code; throws when set-up fails.
+int run(const process::Start& start, const std::vector<WorkerInput>& workers, Counters& counters);
 
 }  // namespace proxy

@@ -56,13 +56,14 @@ void check_inet(const filter::SocketName& name) {
 
 }  // namespace
 
-void check_sockets(const config::Config& config, bool observer, bool filter) {
+void check_evidence_socket(const config::Config& config) {
   const auto& user = config.general.user;
-  if (observer) {
-    check_folder(config.evidence.socket, "evidence.socket", user, user, 0755);
-    check_unix(config.evidence.socket, "evidence.socket");
-  }
-  if (!filter) return;
+  check_folder(config.evidence.socket, "evidence.socket", user, user, 0755);
+  check_unix(config.evidence.socket, "evidence.socket");
+}
+
+void check_filter_socket(const config::Config& config) {
+  const auto& user = config.general.user;
   const auto milter = filter::parse_socket(config.filter.socket);
   if (milter.path.empty()) return check_inet(milter);
   const auto& group = config.filter.socket_group;

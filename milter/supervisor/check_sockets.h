@@ -5,9 +5,9 @@
 
 namespace supervisor {
 
-// Before anything is bound: each unix socket has a folder to lie in, and no other segmilter answers
-// on one of them. `observer`, `filter`: what is to be started. Throws SetupError, which says what
-// to do next. Requires: rights are not dropped yet.
-void check_sockets(const config::Config& config, bool observer, bool filter);
+// Before anything is bound: the socket has a folder to lie in, and no other segmilter answers on it.
+// Throws process::SetupError, which says what to do next. Requires: rights are not dropped yet.
+void check_evidence_socket(const config::Config& config);
+void check_filter_socket(const config::Config& config);
 
 }  // namespace supervisor

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -92,6 +93,22 @@ bool Child::send(const process::ControlMessage& message) {
 
 void Child::kill(int signal) {
   if (pid_ > 0) (void)::kill(pid_, signal);
+}
+
+bool Child::hand_over() {
+  using Kind = process::ControlMessage::Kind;
+  constexpr int kWaitMs = 3000;
+  if (!send({Kind::Handover, {}})) return false;
+  const auto deadline = Clock::now() + std::chrono::milliseconds(kWaitMs);
+  pollfd line{control_.get(), POLLIN, 0};
+  while (Clock::now() < deadline && poll(&line, 1, kWaitMs) > 0) {
+    // An answer to a ping may come first, because at most one is pending; the next one is to the
+    // handover.
+    const auto message = process::receive_control(line.fd);
+    if (message && message->kind == Kind::HandedOver) return true;
+    if (message && message->kind == Kind::Gone) return false;
+  }
+  return false;
 }
 
 bool Child::ping(Clock::time_point now) {

@@ -65,6 +65,9 @@ class Child {
   // stopped, or stuck.
   static constexpr std::chrono::seconds kSilence{10};
   bool ping(Clock::time_point now);
+  // Tells it to let go of what it inherited, because another program takes over (upgrade.h). Waits
+  // for its answer, for 3 s at most; true: it has let go.
+  bool hand_over();
   // Its process is gone; `wanted`: no new start.
   void ended(bool wanted, Clock::time_point now);
   // start() has failed: try again later.

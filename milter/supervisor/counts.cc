@@ -6,7 +6,6 @@
 #include <new>
 #include <system_error>
 #include <type_traits>
-#include <vector>
 
 namespace supervisor {
 
@@ -25,21 +24,6 @@ SharedCounts share_counts() {
     throw std::system_error(errno, std::generic_category(), "memory for the counters");
   }
   return SharedCounts(new (page) Counts);
-}
-
-process::Families describe(const Counts& counts, const config::Config& config) {
-  const bool proxy = !config.proxy.listen.empty();
-  const bool wire = !config.wire.ports.empty();
-  std::vector<NamedLife> lives;
-  if (proxy) lives.push_back({"proxy", &counts.proxy_life});
-  if (wire) lives.push_back({"wire", &counts.wire_life});
-  lives.push_back({"filter", &counts.filter_life});
-  lives.push_back({"desk", &counts.desk_life});
-  auto families = describe(counts.supervisor, lives);
-  if (proxy) append(families, describe(counts.proxy));
-  if (wire) append(families, describe(counts.wire));
-  append(families, describe(counts.filter));
-  return families;
 }
 
 }  // namespace supervisor

@@ -3,9 +3,9 @@
 // of the program before counts for itself.
 #pragma once
 
+#include <array>
 #include <memory>
 
-#include "milter/config/config.h"
 #include "milter/filter/counters.h"
 #include "milter/proxy/counters.h"
 #include "milter/supervisor/counters.h"
@@ -13,12 +13,11 @@
 
 namespace supervisor {
 
+inline constexpr std::size_t kMostChildren = 8;
+
 struct Counts {
   Counters supervisor;
-  Life proxy_life;
-  Life wire_life;
-  Life filter_life;
-  Life desk_life;
+  std::array<Life, kMostChildren> lives;  // by row of child_kinds() (children.h)
   proxy::Counters proxy;
   wire::Counters wire;
   filter::Counters filter;
@@ -31,8 +30,5 @@ using SharedCounts = std::unique_ptr<Counts, Unmap>;
 
 // All zero. Throws std::system_error.
 SharedCounts share_counts();
-
-// All counters of the processes that `config` has. `counts` outlives the result.
-process::Families describe(const Counts& counts, const config::Config& config);
 
 }  // namespace supervisor

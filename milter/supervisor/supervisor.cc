@@ -13,25 +13,17 @@
 #include <csignal>
 #include <memory>
 
-#include "milter/capture/wire_tap.h"
 #include "milter/config/load.h"
-#include "milter/desk/desk.h"
-#include "milter/evidence/server.h"
-#include "milter/filter/filter.h"
-#include "milter/filter/socket.h"
 #include "milter/log/log.h"
 #include "milter/process/running_config.h"
 #include "milter/process/seccomp.h"
 #include "milter/process/setup_error.h"
-#include "milter/proxy/proxy.h"
-#include "milter/supervisor/check_sockets.h"
 #include "milter/supervisor/child.h"
+#include "milter/supervisor/children.h"
 #include "milter/supervisor/counts.h"
-#include "milter/supervisor/next_step.h"
 #include "milter/supervisor/proxy_parts.h"
 #include "milter/supervisor/rights.h"
 #include "milter/supervisor/upgrade.h"
-#include "milter/wire/wire.h"
 
 namespace supervisor {
 namespace {
@@ -42,11 +34,6 @@ using std::chrono::seconds;
 constexpr seconds kPing{2};
 // On top of what a child is given to drain, before it is killed.
 constexpr seconds kGrace{5};
-// When the filter's turn comes, no client is left at the proxy; what Postfix still has open are
-// sessions of other services, and default_action=accept lets their mail through.
-constexpr seconds kFilterDrain{10};
-
-constexpr const char* kFilter = "filter";
 
 net::Fd open_signals() {
   sigset_t set;
@@ -80,37 +67,6 @@ std::string describe(const config::Config& config, const std::vector<net::Endpoi
   return text + (text.empty() ? "no observer; filter on " : "; filter on ") + config.filter.socket;
 }
 
-std::unique_ptr<capture::WireTap> open_tap(const config::Config& config) {
-  static_assert(config::Wire::kMostPorts == capture::WireTap::kMostPorts);
-  try {
-    return std::make_unique<capture::WireTap>(
-        capture::WireTap::Settings{.ports = config.wire.ports,
-                                   .interface = config.wire.interface,
-                                   .ring_bytes = config.capture.ring_bytes,
-                                   .max_flows = config.wire.max_sessions});
-  } catch (const std::exception& error) {
-    const auto rights = next_step_rights("CAP_NET_RAW CAP_BPF CAP_PERFMON CAP_NET_ADMIN");
-    throw process::SetupError(rights.empty() ? EX_UNAVAILABLE : EX_NOPERM,
-                              fmt::format("wire.ports: {}{}", error.what(), rights));
-  }
-}
-
-// The metrics page is optional: if its address cannot be bound, mail goes on without it.
-std::vector<net::Fd> open_desk(const config::Desk& config) {
-  try {
-    return desk::open_listeners(config);
-  } catch (const std::system_error& error) {
-    std::string next;
-    if (error.code() == std::errc::address_in_use) {
-      next = next_step_taken(config.listen.front(), "desk.listen");
-    } else if (is_forbidden(error.code())) {
-      next = next_step_rights("CAP_NET_BIND_SERVICE");
-    }
-    logging::error(fmt::format("no metrics until the next start: {}{}", error.what(), next));
-    return {};
-  }
-}
-
 // systemd's watchdog (WatchdogSec) wants a word twice in its time; zero: there is none.
 std::chrono::microseconds watchdog_period() {
   std::uint64_t usec = 0;
@@ -127,27 +83,10 @@ class Supervisor {
     const auto& config = *config_;
     counts_->supervisor.began = static_cast<std::uint64_t>(time(nullptr));
     const auto handover = take_handover();
-    if (handover) {
-      leftovers_ = handover->children;
-      parts_ = std::make_unique<ProxyParts>(config, *handover);
-    } else {
-      check_sockets(config, config::observes(config), true);
-      if (!config.proxy.listen.empty()) parts_ = std::make_unique<ProxyParts>(config);
-    }
-    if (!config.wire.ports.empty()) tap_ = open_tap(config);
-    const bool left = handover && !handover->desk.empty();
-    desk_ = left ? adopt_listeners(handover->desk, config.desk.listen, "desk.listen")
-                 : open_desk(config.desk);
+    if (handover) leftovers_ = handover->children;
+    open(config, handover ? &*handover : nullptr);
     drop(config);
     process::confine(process::Part::Supervisor, config);
-    // In the order in which they are drained.
-    const auto add = [this](const char* name, Life& life, std::function<int(int)> body) {
-      children_.push_back(std::make_unique<Child>(name, life, std::move(body)));
-    };
-    if (parts_) add("proxy", counts_->proxy_life, proxy_body());
-    if (tap_) add("wire", counts_->wire_life, wire_body());
-    add(kFilter, counts_->filter_life, filter_body());
-    if (!desk_.empty()) add("desk", counts_->desk_life, desk_body());
   }
 
   int run() {
@@ -171,43 +110,43 @@ class Supervisor {
     Done,
   };
 
-  // A child keeps what is its own: if another is gone for good, nobody is to listen in its place.
-  std::function<int(int)> proxy_body() {
-    return [this](int control_fd) {
-      desk_.clear();
-      config_.forget_secrets();
-      logging::open(config_->log, "proxy");
-      return proxy::run(*config_, file_, parts_->inputs(), counts_->proxy, control_fd);
-    };
+  // A child with its row of the table, and the attempts to bind its socket anew that have failed.
+  struct KnownChild final : Child {
+    KnownChild(const ChildKind& row, Life& life, std::function<int(int)> body)
+        : Child(row.name, life, std::move(body)), kind(row) {}
+    const ChildKind& kind;
+    std::uint64_t failed = 0;
+    logging::Sometimes word;
+  };
+
+  // What the children need is opened while there are rights to do so.
+  void open(const config::Config& config, const Handover* handover) {
+    std::vector<const ChildKind*> wanted;
+    for (const auto& kind : child_kinds()) {
+      if (kind.wanted(config)) wanted.push_back(&kind);
+    }
+    // All are looked at before anything is opened: what fails here has the better message.
+    for (const auto* kind : wanted) {
+      if (handover == nullptr && kind->socket != nullptr) kind->socket->check(config);
+    }
+    for (const auto* kind : wanted) {
+      if (!kind->open(config, handover, opened_)) continue;
+      children_.push_back(std::make_unique<KnownChild>(
+          *kind, life_of(*kind, *counts_),
+          [this, kind](int control_fd) { return live(*kind, control_fd); }));
+    }
   }
 
-  std::function<int(int)> wire_body() {
-    return [this](int control_fd) {
-      desk_.clear();
-      config_.forget_secrets();
-      logging::open(config_->log, "wire");
-      return wire::run(*config_, file_, *tap_, counts_->wire, control_fd);
-    };
-  }
-
-  std::function<int(int)> filter_body() {
-    return [this](int control_fd) {
-      desk_.clear();
-      parts_.reset();
-      tap_.reset();
-      logging::open(config_->log, "filter");
-      return filter::run(*config_, file_, counts_->filter, control_fd);
-    };
-  }
-
-  std::function<int(int)> desk_body() {
-    return [this](int control_fd) {
-      parts_.reset();
-      tap_.reset();
-      config_.forget_secrets();
-      logging::open(config_->log, "desk");
-      return desk::run(*config_, file_, desk_, describe(*counts_, *config_), control_fd);
-    };
+  // The whole life of a child, in its own process.
+  int live(const ChildKind& kind, int control_fd) {
+    Opened own;
+    kind.keep(opened_, own);
+    opened_ = std::move(own);
+    if (!kind.has_keys) config_.forget_secrets();
+    logging::open(config_->log, kind.name);
+    return kind.run(
+        {.config = *config_, .config_file = file_, .part = kind.part, .control_fd = control_fd},
+        opened_, *counts_);
   }
 
   void start(Child& child) {
@@ -222,7 +161,7 @@ class Supervisor {
     for (const auto& child : children_) {
       if (!child->next_start() || *child->next_start() > Clock::now()) continue;
       try {
-        if (is_proxy(*child)) parts_->resume_listening();
+        if (child->kind.takes_clients) opened_.proxy->resume_listening();
         start(*child);
         logging::info(fmt::format("{} is started again, pid {}", child->name(), child->pid()));
       } catch (const std::system_error& error) {
@@ -273,26 +212,19 @@ class Supervisor {
     if (entries[0].revents != 0) on_signals();
   }
 
-  // A child may not bind (seccomp.h), so its socket is made here and sent to it.
-  void renew_socket(Child& child) {
-    const bool filter = child.name() == kFilter;
-    const auto path =
-        filter ? filter::parse_socket(config_->filter.socket).path : config_->evidence.socket;
-    const std::string setting = filter ? "filter.socket" : "evidence.socket";
+  // A child may not bind (process/seccomp.h), so its socket is made here and sent to it.
+  void renew_socket(KnownChild& child) {
+    const auto* socket = child.kind.socket;
+    if (socket == nullptr) return;
+    const auto path = socket->path(*config_);
     try {
-      auto socket = filter ? net::listen_unix(path, config_->filter.socket_mode,
-                                              filter::kMilterBacklog, "bind it anew")
-                           : net::listen_unix(path, config_->evidence.socket_mode,
-                                              evidence::Server::kBacklog, "bind it anew");
-      if (filter) filter::give_to_group(path, config_->filter.socket_group);
-      if (!child.send({process::ControlMessage::Kind::Socket, {}, std::move(socket)})) return;
+      if (!child.send({process::ControlMessage::Kind::Socket, {}, socket->bind(*config_)})) return;
       logging::warning(
-          fmt::format("{}: {} was removed or replaced; it is bound anew", setting, path));
+          fmt::format("{}: {} was removed or replaced; it is bound anew", socket->setting, path));
     } catch (const std::system_error& error) {
-      auto& attempts = attempts_[filter];
-      if (attempts.word.more(++attempts.failed, Clock::now()) == 0) return;
+      if (child.word.more(++child.failed, Clock::now()) == 0) return;
       logging::error(fmt::format("{}: {} no longer leads to this {}, and mail is not labelled: {}",
-                                 setting, path, child.name(), error.what()));
+                                 socket->setting, path, child.name(), error.what()));
     }
   }
 
@@ -323,8 +255,8 @@ class Supervisor {
       if (child->state() != Child::State::Ready) return;
     }
     state_ = State::Serving;
-    const auto what =
-        describe(*config_, parts_ ? parts_->addresses() : std::vector<net::Endpoint>());
+    const auto what = describe(
+        *config_, opened_.proxy ? opened_.proxy->addresses() : std::vector<net::Endpoint>());
     logging::info("ready: " + what);
     notify("READY=1\nSTATUS=" + what);
   }
@@ -343,16 +275,17 @@ class Supervisor {
     });
   }
 
-  void on_end(Child& child, int status) {
+  void on_end(KnownChild& child, int status) {
     const bool was_ready = child.state() == Child::State::Ready;
     const auto end = fmt::format("{} (pid {}) {}", child.name(), child.pid(), describe_end(status));
-    const bool again = state_ == State::Serving || (state_ == State::Starting && is_desk(child));
+    const bool again =
+        state_ == State::Serving || (state_ == State::Starting && !child.kind.needed);
     child.ended(!again, Clock::now());
     if (again) {
       logging::error(end + "; it is started again");
       // Until then Postfix's own port is to answer, where the firewall lets it.
       const bool later = child.next_start() && *child.next_start() > Clock::now();
-      if (later && is_proxy(child) && tproxy()) parts_->pause_listening();
+      if (later && child.kind.takes_clients && tproxy()) opened_.proxy->pause_listening();
       return;
     }
     if (state_ == State::Draining) {
@@ -392,7 +325,8 @@ class Supervisor {
     const auto program = own_program();
     std::string why;
     if (state_ != State::Serving) why = "not all children are ready";
-    if (why.empty() && !parts_) why = "only a proxy has sockets to hand over: restart instead";
+    if (why.empty() && !opened_.proxy)
+      why = "only a proxy has sockets to hand over: restart instead";
     if (why.empty()) why = why_no_upgrade(program, *config_, file_);
     if (!why.empty()) {
       logging::error(fmt::format("upgrade refused: {}", why));
@@ -400,11 +334,11 @@ class Supervisor {
     }
     logging::info(fmt::format("upgrade: {} takes over", program));
     notify("RELOADING=1\n" + monotonic_usec());
-    auto handover = parts_->hand_over();
-    for (const auto& listener : desk_) handover.desk.push_back(listener.get());
+    auto handover = opened_.proxy->hand_over();
+    for (const auto& listener : opened_.desk) handover.desk.push_back(listener.get());
     handover.children = leftovers_;
     for (const auto& child : children_) {
-      if (!let_go(*child)) child->kill(SIGKILL);
+      if (!child->hand_over()) child->kill(SIGKILL);
       if (child->pid() != 0) handover.children.push_back(child->pid());
     }
     try {
@@ -417,22 +351,6 @@ class Supervisor {
     // The children have let go; new ones are started as they end.
     logging::error(fmt::format("upgrade failed: {}", why));
     for (const auto& child : children_) child->kill(SIGKILL);
-  }
-
-  // True when the child has said that it is another program's turn.
-  static bool let_go(Child& child) {
-    constexpr int kWaitMs = 3000;
-    if (!child.send({process::ControlMessage::Kind::Handover, {}})) return false;
-    const auto deadline = Clock::now() + std::chrono::milliseconds(kWaitMs);
-    pollfd line{child.control_fd(), POLLIN, 0};
-    while (Clock::now() < deadline && poll(&line, 1, kWaitMs) > 0) {
-      // An answer to a ping may come first; the next one is to the handover, at most one is
-      // pending.
-      const auto message = process::receive_control(line.fd);
-      if (message && message->kind == process::ControlMessage::Kind::HandedOver) return true;
-      if (message && message->kind == process::ControlMessage::Kind::Gone) return false;
-    }
-    return false;
   }
 
   void stop(int code) {
@@ -457,10 +375,9 @@ class Supervisor {
     draining_ = index;
     auto& child = *children_[index];
     (void)child.send({process::ControlMessage::Kind::Drain, {}});
-    const bool proxy = is_proxy(child);
-    if (proxy) parts_->stop_listening();
-    const auto limit = config_->proxy.drain_timeout;
-    deadline_ = Clock::now() + (proxy ? limit : std::min(limit, kFilterDrain)) + kGrace;
+    if (child.kind.takes_clients) opened_.proxy->stop_listening();
+    deadline_ =
+        Clock::now() + std::min(config_->proxy.drain_timeout, child.kind.most_drain) + kGrace;
   }
 
   // What the program before has left drains to a deadline of its own.
@@ -470,10 +387,6 @@ class Supervisor {
     state_ = State::Done;
   }
 
-  bool is_proxy(const Child& child) const { return parts_ && &child == children_.front().get(); }
-  bool is_desk(const Child& child) const {
-    return !desk_.empty() && &child == children_.back().get();
-  }
   bool tproxy() const { return !config_->proxy.tproxy_ports.empty(); }
 
   void drain_further() {
@@ -493,16 +406,8 @@ class Supervisor {
   const std::string file_;
   const SharedCounts counts_ = share_counts();
   net::Fd signals_;
-  std::vector<net::Fd> desk_;              // listening; empty: no desk
-  std::unique_ptr<ProxyParts> parts_;      // null: no proxy
-  std::unique_ptr<capture::WireTap> tap_;  // null: no wire observer
-  std::vector<std::unique_ptr<Child>> children_;
-  // Attempts to bind a socket anew that failed: the observer's, the filter's.
-  struct Attempts {
-    std::uint64_t failed = 0;
-    logging::Sometimes word;
-  };
-  Attempts attempts_[2];
+  Opened opened_;
+  std::vector<std::unique_ptr<KnownChild>> children_;
   std::vector<pid_t> leftovers_;  // of the program before: they drain, and are waited for
   State state_ = State::Starting;
   std::size_t draining_ = 0;
@@ -529,40 +434,20 @@ int run(config::Config config, const std::string& config_file) {
   return Supervisor(std::move(config), config_file).run();
 }
 
-int run_proxy(config::Config config, const std::string& config_file) {
-  if (config.proxy.listen.empty()) {
-    throw process::SetupError(
-        EX_CONFIG, config_file + ": proxy.listen: names no address, so there is no proxy");
+int run_alone(std::string_view name, config::Config config, const std::string& config_file) {
+  const auto& kind = child_kind(name);
+  if (!kind.wanted(config)) {
+    throw process::SetupError(EX_CONFIG, config_file + ": " + kind.not_wanted);
   }
-  config::forget_secrets(config);
-  begin(config, "proxy");
-  check_sockets(config, true, false);
-  const ProxyParts parts(config);
+  if (!kind.has_keys) config::forget_secrets(config);
+  begin(config, name);
+  if (kind.socket != nullptr) kind.socket->check(config);
+  Opened opened;
+  if (!kind.open(config, nullptr, opened)) return EX_UNAVAILABLE;  // the log says why
   drop(config);
-  proxy::Counters counters;
-  return proxy::run(config, config_file, parts.inputs(), counters, -1);
-}
-
-int run_wire(config::Config config, const std::string& config_file) {
-  if (config.wire.ports.empty()) {
-    throw process::SetupError(
-        EX_CONFIG, config_file + ": wire.ports: names no port, so there is nothing to observe");
-  }
-  config::forget_secrets(config);
-  begin(config, "wire");
-  check_sockets(config, true, false);
-  const auto tap = open_tap(config);
-  drop(config);
-  wire::Counters counters;
-  return wire::run(config, config_file, *tap, counters, -1);
-}
-
-int run_filter(const config::Config& config, const std::string& config_file) {
-  begin(config, "filter");
-  check_sockets(config, false, true);
-  drop(config);
-  filter::Counters counters;
-  return filter::run(config, config_file, counters, -1);
+  const auto counts = share_counts();
+  return kind.run({.config = config, .config_file = config_file, .part = kind.part}, opened,
+                  *counts);
 }
 
 }  // namespace supervisor

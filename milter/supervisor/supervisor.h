@@ -1,9 +1,8 @@
-// `segmilter run`: opens what needs rights, drops them, and keeps the proxy and the filter running.
+// `segmilter run`: opens what needs rights, drops them, and keeps the children running (children.h).
 //
-//     TERM, INT   the proxy drains, then the filter; a second one ends all at once
+//     TERM, INT   the children drain, one after the other; a second one ends all at once
 //     HUP         the file is read and checked; its very text goes to the children, or, when there
-//     is
-//                 an error, one line to the log, and nothing changes
+//                 is an error, one line to the log, and nothing changes
 //     USR2        the program at our own path takes over, and nobody is refused (upgrade.h)
 //     CHLD        a child that died is started again (child.h says when)
 //
@@ -11,6 +10,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "milter/config/config.h"
 
@@ -22,9 +22,7 @@ namespace supervisor {
 int run(config::Config config, const std::string& config_file);
 
 // One process alone, in the foreground, without a supervisor: `segmilter proxy`, `segmilter wire`,
-// `segmilter filter`.
-int run_proxy(config::Config config, const std::string& config_file);
-int run_wire(config::Config config, const std::string& config_file);
-int run_filter(const config::Config& config, const std::string& config_file);
+// `segmilter filter`. Requires: `name` is that of a child (children.h). Throws as run().
+int run_alone(std::string_view name, config::Config config, const std::string& config_file);
 
 }  // namespace supervisor

@@ -27,25 +27,24 @@ std::uint64_t monotonic_ns() {
 
 class Process final : private process::Orders::Listener {
  public:
-  Process(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
-          Counters& counters, int control_fd)
-      : config_(config),
+  Process(const process::Start& start, capture::WireTap& tap, Counters& counters)
+      : start_(start),
         tap_(tap),
         counters_(counters),
-        table_(config.evidence.max_sessions, config.evidence.linger, config.evidence.max_bytes),
-        flows_(table_, counters, config.wire.max_sessions, config.capture.max_segments,
-               config.capture.max_session_time),
+        table_(start.config.evidence.max_sessions, start.config.evidence.linger,
+               start.config.evidence.max_bytes),
+        flows_(table_, counters, start.config.wire.max_sessions, start.config.capture.max_segments,
+               start.config.capture.max_session_time),
         base_(net::make_loop()),
-        server_(base_.get(), config.evidence, table_, [this] { tap_.drain(flows_); }),
-        orders_(base_.get(), control_fd, config_file,
-                std::make_shared<const config::Config>(config), *this) {}
+        server_(base_.get(), start.config.evidence, table_, [this] { tap_.drain(flows_); }),
+        orders_(base_.get(), start, *this) {}
 
   int run() {
     add(ring_, tap_.fd(), EV_READ | EV_PERSIST, nullptr,
         [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_ring(); });
     add(tick_, -1, EV_PERSIST, &kTick,
         [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->on_tick(); });
-    process::confine(process::Part::Wire, config_);
+    process::confine(start_.part, start_.config);
     orders_.ready();
     event_base_dispatch(base_.get());
     logging::info(fmt::format("wire: {} connections, {} messages in clear, {} lost, {} evicted",
@@ -82,7 +81,7 @@ class Process final : private process::Orders::Listener {
     }
   }
 
-  const config::Config& config_;
+  const process::Start start_;
   capture::WireTap& tap_;
   Counters& counters_;
   evidence::Table table_;
@@ -97,10 +96,9 @@ class Process final : private process::Orders::Listener {
 
 }  // namespace
 
-int run(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
-        Counters& counters, int control_fd) {
+int run(const process::Start& start, capture::WireTap& tap, Counters& counters) {
   std::signal(SIGPIPE, SIG_IGN);
-  return Process(config, config_file, tap, counters, control_fd).run();
+  return Process(start, tap, counters).run();
 }
 
 }  // namespace wire

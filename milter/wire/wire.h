@@ -6,17 +6,14 @@
 // when it is a quarter full.
 #pragma once
 
-#include <string>
-
 #include "milter/capture/wire_tap.h"
-#include "milter/config/config.h"
+#include "milter/process/start.h"
 #include "milter/wire/counters.h"
 
 namespace wire {
 
 // Runs until it is told to drain (process/orders.h): there is nothing to finish, so it ends at
 // once. Returns a sysexits code; throws when set-up fails.
-int run(const config::Config& config, const std::string& config_file, capture::WireTap& tap,
-        Counters& counters, int control_fd);
+int run(const process::Start& start, capture::WireTap& tap, Counters& counters);
 
 }  // namespace wire

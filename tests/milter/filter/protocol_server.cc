@@ -6,11 +6,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <string>
 #include <string_view>
 
 #include "classifier/trace_text.h"
 #include "milter/config/load.h"
 #include "milter/filter/filter.h"
+#include "milter/log/log.h"
 
 namespace {
 
@@ -54,7 +56,13 @@ int main(int count, char** words) try {
   if (count < 2) return 64;
   const auto config = config::parse(config::read_file(words[1]), words[1], config::Secrets::Read);
   filter::Counters counters;
-  return filter::run(config, words[1], counters, count > 2 ? std::atoi(words[2]) : -1);
+  logging::open(config.log, "filter");
+  const std::string file = words[1];
+  return filter::run({.config = config,
+                      .config_file = file,
+                      .part = process::Part::Filter,
+                      .control_fd = count > 2 ? std::atoi(words[2]) : -1},
+                     counters);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 78;

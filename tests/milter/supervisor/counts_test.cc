@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "milter/desk/metrics.h"
+#include "milter/supervisor/children.h"
 
 using supervisor::Counts;
 
@@ -117,8 +118,8 @@ TEST_CASE("each family has its help and its type in front, once, and its samples
 
 TEST_CASE("what was counted is told under its name") {
   Counts counts;
-  counts.filter_life.serves = true;
-  counts.filter_life.starts = 3;
+  supervisor::life_of(supervisor::child_kind("filter"), counts).serves = true;
+  supervisor::life_of(supervisor::child_kind("filter"), counts).starts = 3;
   counts.supervisor.reloads_refused = 2;
   counts.proxy.sessions = 7;
   counts.proxy.refused_rate = 8;

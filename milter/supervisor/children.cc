@@ -1,0 +1,211 @@
+#include "milter/supervisor/children.h"
+
+#include <fmt/format.h>
+#include <sysexits.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+
+#include "milter/desk/desk.h"
+#include "milter/evidence/server.h"
+#include "milter/filter/filter.h"
+#include "milter/filter/socket.h"
+#include "milter/log/log.h"
+#include "milter/net/unix_socket.h"
+#include "milter/process/setup_error.h"
+#include "milter/proxy/proxy.h"
+#include "milter/supervisor/check_sockets.h"
+#include "milter/supervisor/next_step.h"
+#include "milter/wire/wire.h"
+
+namespace supervisor {
+namespace {
+
+using std::chrono::seconds;
+
+// When the filter's turn comes, no client is left at the proxy; what Postfix still has open are
+// sessions of other services, and default_action=accept lets their mail through.
+constexpr seconds kShortDrain{10};
+
+bool open_proxy(const config::Config& config, const Handover* handover, Opened& opened) {
+  opened.proxy = handover != nullptr ? std::make_unique<ProxyParts>(config, *handover)
+                                     : std::make_unique<ProxyParts>(config);
+  return true;
+}
+
+bool open_tap(const config::Config& config, const Handover*, Opened& opened) {
+  static_assert(config::Wire::kMostPorts == capture::WireTap::kMostPorts);
+  try {
+    opened.tap = std::make_unique<capture::WireTap>(
+        capture::WireTap::Settings{.ports = config.wire.ports,
+                                   .interface = config.wire.interface,
+                                   .ring_bytes = config.capture.ring_bytes,
+                                   .max_flows = config.wire.max_sessions});
+  } catch (const std::exception& error) {
+    const auto rights = next_step_rights("CAP_NET_RAW CAP_BPF CAP_PERFMON CAP_NET_ADMIN");
+    throw process::SetupError(rights.empty() ? EX_UNAVAILABLE : EX_NOPERM,
+                              fmt::format("wire.ports: {}{}", error.what(), rights));
+  }
+  return true;
+}
+
+bool open_nothing(const config::Config&, const Handover*, Opened&) {
+  return true;
+}
+
+// The page of metrics is optional: where its address cannot be bound, that is logged and the
+// program starts without.
+bool open_desk(const config::Config& config, const Handover* handover, Opened& opened) {
+  if (handover != nullptr && !handover->desk.empty()) {
+    opened.desk = adopt_listeners(handover->desk, config.desk.listen, "desk.listen");
+    return true;
+  }
+  try {
+    opened.desk = desk::open_listeners(config.desk);
+  } catch (const std::system_error& error) {
+    std::string next;
+    if (error.code() == std::errc::address_in_use) {
+      next = next_step_taken(config.desk.listen.front(), "desk.listen");
+    } else if (is_forbidden(error.code())) {
+      next = next_step_rights("CAP_NET_BIND_SERVICE");
+    }
+    logging::error(fmt::format("no metrics until the next start: {}{}", error.what(), next));
+  }
+  return !opened.desk.empty();
+}
+
+constexpr ChildSocket kEvidenceSocket = {
+    .setting = "evidence.socket",
+    .check = check_evidence_socket,
+    .path = [](const config::Config& config) { return config.evidence.socket; },
+    .bind =
+        [](const config::Config& config) {
+          return net::listen_unix(config.evidence.socket, config.evidence.socket_mode,
+                                  evidence::Server::kBacklog, "bind it anew");
+        },
+};
+
+std::string milter_path(const config::Config& config) {
+  return filter::parse_socket(config.filter.socket).path;
+}
+
+constexpr ChildSocket kMilterSocket = {
+    .setting = "filter.socket",
+    .check = check_filter_socket,
+    .path = milter_path,
+    .bind =
+        [](const config::Config& config) {
+          const auto path = milter_path(config);
+          auto socket = net::listen_unix(path, config.filter.socket_mode, filter::kMilterBacklog,
+                                         "bind it anew");
+          filter::give_to_group(path, config.filter.socket_group);
+          return socket;
+        },
+};
+
+constexpr std::array kKinds = {
+    ChildKind{
+        .name = "proxy",
+        .part = process::Part::Proxy,
+        .wanted = [](const config::Config& config) { return !config.proxy.listen.empty(); },
+        .not_wanted = "proxy.listen: names no address, so there is no proxy",
+        .open = open_proxy,
+        .keep = [](Opened& opened, Opened& own) { own.proxy = std::move(opened.proxy); },
+        .has_keys = false,
+        .socket = &kEvidenceSocket,
+        .takes_clients = true,
+        .needed = true,
+        .most_drain = seconds::max(),
+        .describe = [](const Counts& counts) { return describe(counts.proxy); },
+        .run = [](const process::Start& start, const Opened& own,
+                  Counts& counts) { return proxy::run(start, own.proxy->inputs(), counts.proxy); },
+    },
+    ChildKind{
+        .name = "wire",
+        .part = process::Part::Wire,
+        .wanted = [](const config::Config& config) { return !config.wire.ports.empty(); },
+        .not_wanted = "wire.ports: names no port, so there is nothing to observe",
+        .open = open_tap,
+        .keep = [](Opened& opened, Opened& own) { own.tap = std::move(opened.tap); },
+        .has_keys = false,
+        .socket = &kEvidenceSocket,
+        .takes_clients = false,
+        .needed = true,
+        .most_drain = kShortDrain,
+        .describe = [](const Counts& counts) { return describe(counts.wire); },
+        .run = [](const process::Start& start, const Opened& own,
+                  Counts& counts) { return wire::run(start, *own.tap, counts.wire); },
+    },
+    ChildKind{
+        .name = "filter",
+        .part = process::Part::Filter,
+        .wanted = [](const config::Config&) { return true; },
+        .not_wanted = "",
+        .open = open_nothing,
+        .keep = [](Opened&, Opened&) {},
+        .has_keys = true,
+        .socket = &kMilterSocket,
+        .takes_clients = false,
+        .needed = true,
+        .most_drain = kShortDrain,
+        .describe = [](const Counts& counts) { return describe(counts.filter); },
+        .run = [](const process::Start& start, const Opened&,
+                  Counts& counts) { return filter::run(start, counts.filter); },
+    },
+    ChildKind{
+        .name = "desk",
+        .part = process::Part::Desk,
+        .wanted = [](const config::Config& config) { return !config.desk.listen.empty(); },
+        .not_wanted = "desk.listen: names no address, so there is no desk",
+        .open = open_desk,
+        .keep = [](Opened& opened, Opened& own) { own.desk = std::move(opened.desk); },
+        .has_keys = false,
+        .socket = nullptr,
+        .takes_clients = false,
+        .needed = false,
+        .most_drain = kShortDrain,
+        .describe = nullptr,
+        .run =
+            [](const process::Start& start, const Opened& own, Counts& counts) {
+              return desk::run(start, own.desk, describe(counts, start.config));
+            },
+    },
+};
+static_assert(kKinds.size() <= kMostChildren);
+
+std::size_t row_of(const ChildKind& kind) {
+  return static_cast<std::size_t>(&kind - kKinds.data());
+}
+
+}  // namespace
+
+std::span<const ChildKind> child_kinds() {
+  return kKinds;
+}
+
+const ChildKind& child_kind(std::string_view name) {
+  const auto* found = std::find_if(kKinds.begin(), kKinds.end(),
+                                   [name](const ChildKind& kind) { return kind.name == name; });
+  assert(found != kKinds.end());
+  return *found;
+}
+
+Life& life_of(const ChildKind& kind, Counts& counts) {
+  return counts.lives[row_of(kind)];
+}
+
+process::Families describe(const Counts& counts, const config::Config& config) {
+  std::vector<NamedLife> lives;
+  process::Families families;
+  for (const auto& kind : kKinds) {
+    if (!kind.wanted(config)) continue;
+    lives.push_back({kind.name, &counts.lives[row_of(kind)]});
+    if (kind.describe != nullptr) append(families, kind.describe(counts));
+  }
+  auto all = describe(counts.supervisor, lives);
+  append(all, std::move(families));
+  return all;
+}
+
+}  // namespace supervisor
