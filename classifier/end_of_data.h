@@ -31,8 +31,8 @@ class EndOfData {
   struct Step {
     std::size_t used = 0;  // bytes that belong to the message; all of them when Nothing was found
     Found found = Found::Nothing;
-    std::uint8_t dot_line =
-        0;  // bytes of the dot's line: 3, or what was ambiguous about it (4: more)
+    // Bytes of the dot's line: 3, or what was ambiguous about it (4: more).
+    std::uint8_t dot_line = 0;
   };
 
   // Requires: not called again after it found something.

@@ -47,7 +47,7 @@ struct Features {
   std::uint32_t places[kPlaces] = {};  // how many of them lie in each place
   std::uint32_t block = 0;             // size that all (or most) cuts are multiples of; 0: none
   std::uint32_t on_grid = 0;           // cuts that are multiples of it
-  std::uint32_t untold = 0;  // boundaries of which nobody knows what they are the end of: no cuts
+  std::uint32_t untold = 0;   // boundaries of which nobody knows what they are the end of: no cuts
   bool hidden_first = false;  // reads hide whether something was cut in front of the first cut
   bool line_buffer = false;   // all cuts at line ends, just below multiples of 4096 or 8192
   SealedShape shape = SealedShape::Unknown;  // under TLS only; then places are guesses by it

@@ -172,8 +172,8 @@ struct Trace {
   Transfer transfer = Transfer::Data;
   bool tls = false;
   Window window = Window::Followed;
-  std::uint64_t miss =
-      0;  // Window::Near: bytes between the turn and the milter's count; 0: no count
+  // With Window::Near: bytes between the turn and the milter's count; 0: there was no count.
+  std::uint64_t miss = 0;
   std::uint64_t size = 0;  // bytes in the window, terminator included; of the plaintext
   Tls hello;
   Path path;

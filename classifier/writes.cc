@@ -28,8 +28,7 @@
 //  * A path MTU change. Segments that were cut for the large size are cut again for the small one,
 //    each with its remnant: 1448+1448 -> 948 948 948 52. A remnant is known by its sum: from some
 //    full segment before it to its own end it makes a whole number of large segments.
-//  * A repair. What is sent again may be cut or joined otherwise; a segment that was resent, or
-//  that
+//  * A repair. What is sent again may be cut or joined otherwise; a segment that was resent, or that
 //    stands beside a hole in the capture, proves less.
 //  * SACK blocks in the options of a data segment: they take 12 to 36 bytes from a full segment.
 //  * A read (Via::Read) that joined several segments: only that one of them was short can be told,

@@ -35,8 +35,8 @@ class IpFragments {
     std::size_t packets = 256;            // the oldest goes first
     std::size_t bytes = 4 * 1024 * 1024;  // of all, with the cost of keeping them
     std::size_t pieces = 128;             // of one packet
-    std::uint64_t age_ns =
-        30'000'000'000;  // in time of the capture (RFC 791: 15 s, RFC 8200: 60 s)
+    // In time of the capture (RFC 791: 15 s, RFC 8200: 60 s).
+    std::uint64_t age_ns = 30'000'000'000;
   };
   struct Counts {
     std::uint64_t left_out = 0;     // fragments whose packet never became whole

@@ -87,11 +87,10 @@ struct Evidence {
 };
 
 struct Filter {
-  std::string socket =
-      "unix:/var/spool/postfix/segmilter/milter.sock";  // unix:PATH or
-                                                        // inet:PORT@HOST, as libmilter spells it
-  unsigned socket_mode = 0660;                          // of a unix socket
-  std::string socket_group = "postfix";                 // of a unix socket; empty: left alone
+  // unix:PATH or inet:PORT@HOST, as libmilter spells it.
+  std::string socket = "unix:/var/spool/postfix/segmilter/milter.sock";
+  unsigned socket_mode = 0660;           // of a unix socket
+  std::string socket_group = "postfix";  // of a unix socket; empty: left alone
   milliseconds evidence_timeout{200};
   seconds timeout{7200};         // a milter session without a word from Postfix: it says none
                                  // while a message is on its way
@@ -135,9 +134,9 @@ struct Breaker {
   unsigned min_messages = 100;  // in the window; with fewer no share is worth a name
   // Of one IPv4 address or IPv6 /48 so many count a window: else one sender could open it.
   unsigned max_per_address = 20;
-  double max_share = 0.5;       // of the judged messages that may be rejected or deferred
-  double jump = 5.0;            // times the long-term share; infinity: does not count
-  seconds hold{600};            // how long they are suspended, at least
+  double max_share = 0.5;  // of the judged messages that may be rejected or deferred
+  double jump = 5.0;       // times the long-term share; infinity: does not count
+  seconds hold{600};       // how long they are suspended, at least
 };
 
 // Headers that another host of the site wrote: a backup MX signs, the primary believes.

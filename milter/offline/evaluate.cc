@@ -16,8 +16,8 @@ using classifier::Writer;
 
 constexpr std::uint32_t kWriterSegments = 3;  // with two there is one boundary, often the tail's
 constexpr std::uint64_t kGaitBytes = 5000;    // "5 KB": shorter ones show too little of a program
-constexpr std::string_view kBaseLink =
-    "base";  // the gait database was made on it, and TLS recorded
+// The gait database was made on it, and TLS was recorded on it.
+constexpr std::string_view kBaseLink = "base";
 constexpr std::string_view kOfficial = "official-mta";
 constexpr std::string_view kUnknownGait = "unknown";
 

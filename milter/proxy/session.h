@@ -127,9 +127,9 @@ class Session {
   short upstream_interest_ = 0;
   State state_ = State::Connecting;
   steady_clock::time_point entered_;  // the state, where it is not the first one
-  Relay inbound_;             // client → Postfix
-  Relay outbound_;            // Postfix → client
-  std::string proxy_header_;  // not yet sent to Postfix
+  Relay inbound_;                     // client → Postfix
+  Relay outbound_;                    // Postfix → client
+  std::string proxy_header_;          // not yet sent to Postfix
   steady_clock::time_point last_active_;
   bool server_spoke_last_ = false;  // of the bytes that were passed on
   Watch watch_;

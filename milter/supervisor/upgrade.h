@@ -18,9 +18,8 @@ namespace supervisor {
 // The path of our own program, also when it has been replaced.
 std::string own_program();
 
-// Why `program` cannot take over with the configuration in `file`; empty: it can. It is asked
-// itself
-// (`check`), and what needs a restart may not have changed.
+// Why `program` cannot take over with the configuration in `file`; empty: it can. The program is
+// asked (`PROGRAM check`), and no setting may have changed that needs a restart.
 std::string why_no_upgrade(const std::string& program, const config::Config& running,
                            const std::string& file);
 

@@ -19,8 +19,8 @@
 
 namespace {
 
-constexpr std::size_t kProxyHeader =
-    16;  // its fixed part; bytes 14 and 15 are the length of the rest
+// The fixed part of a PROXY header; its bytes 14 and 15 are the length of the rest.
+constexpr std::size_t kProxyHeader = 16;
 constexpr std::string_view kEndOfData = "\r\n.\r\n";
 
 enum class State { Proxy, Command, Data };

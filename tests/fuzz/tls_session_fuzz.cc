@@ -59,8 +59,8 @@ void check(const classifier::Trace& trace) {
 
 // `ask`: as a milter would, after each piece; else messages are inferred.
 std::vector<classifier::Trace> follow(const std::vector<Piece>& pieces, std::size_t cut, bool ask) {
-  constexpr std::size_t kRecords =
-      16384;  // of arrivals too: a limit that is met depends on the cut
+  // Of arrivals too: where a limit is met depends on the cut.
+  constexpr std::size_t kRecords = 16384;
   Told told;
   classifier::SealedLog log({.segments = kRecords}, classifier::ArrivalLog(kRecords),
                             ask ? nullptr : &told);
