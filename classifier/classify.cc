@@ -1,6 +1,6 @@
 // The facade: pattern from both axes, score, verdict. Pure functions; any thread.
 //
-//     Trace ─► writes ─► features ─┬─► writer ─┬─► pattern ─► score ─► action
+//     Trace ─► writes ─► features ─┬─► writer ─┬─► pattern ─► score ─► what it asks for
 //                                  └─► path ───┘
 #include "classifier/classify.h"
 
@@ -36,8 +36,7 @@ void reset(Verdict& verdict) {
   verdict.path = PathShape::Unknown;
   verdict.confidence = 0;
   verdict.score = 0;
-  verdict.action = Action::None;
-  verdict.would = Action::None;
+  verdict.asks = Action::None;
   verdict.block = 0;
   verdict.mss = 0;
   verdict.gait = "unknown";
@@ -183,8 +182,7 @@ void classify(const Trace& trace, const Policy& policy, Scratch& scratch, Verdic
   }
   score(verdict, trace.dialogue, policy.weights);
   judge_gait(trace, scratch, policy, claims, verdict);
-  verdict.would = action_for(verdict, policy);
-  if (policy.mode == Policy::Mode::Enforce) verdict.action = verdict.would;
+  verdict.asks = action_for(verdict, policy);
 }
 
 Verdict classify(const Trace& trace, const Policy& policy, const Claims* claims) {

@@ -295,8 +295,8 @@ void label(SMFICTX* context, const config::Config& settings, Judgement& judgemen
   const bool blank = (session_of(context).exact & SMFIP_HDR_LEADSPC) != 0;
   const std::string value =
       (blank ? " " : "") + header_value(hostname(context, settings), judgement.trace,
-                                        judgement.verdict, judgement.tls, settings.header.max_runs,
-                                        signing ? &*signing : nullptr);
+                                        judgement.verdict, judgement.decision, judgement.tls,
+                                        settings.header.max_runs, signing ? &*signing : nullptr);
   // At 1 and further down it is meant to stand below Postfix's own Received.
   const int index = settings.header.index;
   const int place = index == 0 ? 0 : index + static_cast<int>(judgement.in_front);

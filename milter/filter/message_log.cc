@@ -32,15 +32,16 @@ void add_client(Facts& facts, const Connection& connection) {
   facts.text("helo", connection.helo());
 }
 
-void add_verdict(Facts& facts, const classifier::Verdict& verdict, Held held) {
+void add_verdict(Facts& facts, const classifier::Verdict& verdict,
+                 const policy::Decision& decision) {
   facts.text("pattern", classifier::name(verdict.pattern));
   facts.text("writer", classifier::name(verdict.writer));
   facts.text("path", classifier::name(verdict.path));
   facts.number("score", fmt::format("{:.1f}", verdict.score));
   facts.number("confidence", fmt::format("{:.2f}", verdict.confidence));
-  facts.text("action", classifier::name(verdict.action));
-  if (verdict.would != verdict.action) facts.text("would", classifier::name(verdict.would));
-  if (held != Held::None) facts.text("held", name(held));
+  facts.text("action", classifier::name(decision.action));
+  if (decision.would != decision.action) facts.text("would", classifier::name(decision.would));
+  if (decision.held != policy::Held::None) facts.text("held", name(decision.held));
   if (verdict.block != 0) facts.number("block", std::to_string(verdict.block));
   facts.text("gait", verdict.gait);
   if (verdict.mss != 0) facts.number("mss", std::to_string(verdict.mss));
@@ -105,7 +106,7 @@ void log_message(std::string_view queue_id, const Connection& connection,
     logging::event(logging::Level::Info, queue_id, "message", facts.list());
     return;
   }
-  add_verdict(facts, judgement.verdict, judgement.decision.held);
+  add_verdict(facts, judgement.verdict, judgement.decision);
   facts.text("tls", judgement.tls || judgement.trace.tls ? "yes" : "no");
   add_trace(facts, judgement.trace, max_runs);
   add_headers(facts, judgement);

@@ -19,7 +19,7 @@ FLOORS = """
     milter/proxy  milter/wire  milter/filter  milter/desk
     milter/evidence
     milter/process
-    milter/log
+    milter/log  milter/policy
     milter/config  milter/capture
     milter/seal
     milter/net

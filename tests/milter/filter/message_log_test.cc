@@ -81,8 +81,7 @@ TEST_CASE("a judged message: who, what was found, by what, and what was done") {
 
 TEST_CASE("what was asked for and not done, and what held it") {
   auto judgement = judged();
-  judgement.verdict.would = Action::Reject;
-  judgement.decision.held = filter::Held::Breaker;
+  judgement.decision = {Action::None, Action::Reject, policy::Held::Breaker};
   const auto line = line_of(judgement);
   CHECK(line["action"] == "none");
   CHECK(line["would"] == "reject");
