@@ -40,6 +40,7 @@ void reset(Verdict& verdict) {
   verdict.block = 0;
   verdict.mss = 0;
   verdict.gait = "unknown";
+  verdict.gait_class.reset();
   verdict.writes.clear();
   verdict.reasons.clear();
 }
@@ -93,6 +94,7 @@ void judge_gait(const Trace& trace, const Scratch& scratch, const Policy& policy
   const Steps steps = observe(trace, scratch.writes, scratch.features);
   if (const Gait* gait = book.match(steps)) {
     verdict.gait = gait->name;
+    verdict.gait_class = gait->kind;
     // Of a single end at 2048 nobody knows whether it is the first of 2048 or the second of 1024; a
     // program that is known writes what it always does.
     const std::uint32_t known = gait->blocks[0];

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "milter/filter/header.h"
-#include "milter/filter/message_log.h"
+#include "milter/filter/record.h"
 #include "milter/filter/socket.h"
 #include "milter/log/log.h"
 
@@ -364,8 +364,14 @@ sfsistat on_end_of_message(SMFICTX* context) {
     service->settle(*settings, session.connection.client(), judgement,
                     std::chrono::steady_clock::now());
     const sfsistat answer = act(context, *settings, judgement);
-    log_message(macro(context, "i"), session.connection, judgement, settings->header.max_runs);
-    return answer;
+    // The answer stands, whatever becomes of the record.
+    return seal(answer, [&] {
+      const auto now =
+          std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+      service->send(make_record(macro(context, "i"), now, session.connection, std::move(judgement)),
+                    *settings);
+      return answer;
+    });
   });
 }
 

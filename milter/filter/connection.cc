@@ -215,6 +215,7 @@ void Connection::judge(const Message& message, const config::Config& settings,
 void Connection::decide_on(const config::Config& settings, Judgement& result) const {
   const auto* own = listener(settings);
   const config::Acting& acting = own != nullptr ? own->acting : settings.acting;
+  if (own != nullptr) result.listener = own->name;
   const unsigned place = policy::rollout_place(client_ ? &*client_ : nullptr, acting.percent_key);
   result.footing = policy::footing(result.trace, result.verdict.pattern);
   result.decision =

@@ -57,7 +57,8 @@ struct Judgement {
   classifier::Verdict verdict;
   policy::Footing footing = policy::Footing::Evidence;
   policy::Decision decision;
-  std::string failure;  // what an exception said while it was judged; else empty
+  std::string listener;  // the section [listener.NAME] that it was judged by; empty: [policy]
+  std::string failure;   // what an exception said while it was judged; else empty
   bool tls = false;
   unsigned own = 0;       // headers of our name that came with the message
   unsigned in_front = 0;  // fields that were put above Postfix's own Received
@@ -120,6 +121,7 @@ class Connection {
 
   const std::optional<net::Endpoint>& client() const { return client_; }
   const std::string& helo() const { return helo_; }
+  const std::string& client_name() const { return client_name_; }  // as it was given
 
  private:
   // A relay's header is its only one; who sends more does not get more work done.

@@ -17,7 +17,7 @@ FLOORS = """
     milter/cli
     milter/supervisor  milter/offline  milter/doctor
     milter/proxy  milter/wire  milter/filter  milter/desk
-    milter/evidence
+    milter/evidence  milter/memory
     milter/process
     milter/log  milter/policy
     milter/config  milter/capture

@@ -223,6 +223,8 @@ TEST_CASE("a listener's policy counts for the mail that came in by it, by name o
   const auto judgement = connection.end_of_message(settings, script, kNow);
   CHECK(judgement.decision.action == row.expected);
   CHECK(judgement.decision.would == classifier::Action::Reject);
+  const bool own = row.expected == classifier::Action::Reject;
+  CHECK(judgement.listener == (!own ? "" : row.port == 2525 ? "other" : "strict"));
 }
 
 namespace {

@@ -23,7 +23,8 @@ std::vector<json> logged(const Judgement& judgement, const std::string& level = 
   connection.helo("client.example");
   const support::CapturedStderr captured;
   logging::open({config::Log::Target::Stderr, config::Log::Format::Json, level}, "filter");
-  filter::log_message("4QUEUE1", connection, judgement, 40);
+  const auto record = filter::make_record("4QUEUE1", {}, connection, Judgement(judgement));
+  filter::MessageLog().take(record, {});
   std::vector<json> lines;
   std::istringstream text(captured.text());
   for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
