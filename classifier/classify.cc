@@ -1,6 +1,6 @@
 // The facade: pattern from both axes, score, verdict. Pure functions; any thread.
 //
-//     Trace ─► writes ─► features ─┬─► writer ─┬─► pattern ─► score ─► action
+//     Trace ─► writes ─► features ─┬─► writer ─┬─► pattern ─► score ─► what it asks for
 //                                  └─► path ───┘
 #include "classifier/classify.h"
 
@@ -36,11 +36,11 @@ void reset(Verdict& verdict) {
   verdict.path = PathShape::Unknown;
   verdict.confidence = 0;
   verdict.score = 0;
-  verdict.action = Action::None;
-  verdict.would = Action::None;
+  verdict.asks = Action::None;
   verdict.block = 0;
   verdict.mss = 0;
   verdict.gait = "unknown";
+  verdict.gait_class.reset();
   verdict.writes.clear();
   verdict.reasons.clear();
 }
@@ -94,6 +94,7 @@ void judge_gait(const Trace& trace, const Scratch& scratch, const Policy& policy
   const Steps steps = observe(trace, scratch.writes, scratch.features);
   if (const Gait* gait = book.match(steps)) {
     verdict.gait = gait->name;
+    verdict.gait_class = gait->kind;
     // Of a single end at 2048 nobody knows whether it is the first of 2048 or the second of 1024; a
     // program that is known writes what it always does.
     const std::uint32_t known = gait->blocks[0];
@@ -183,8 +184,7 @@ void classify(const Trace& trace, const Policy& policy, Scratch& scratch, Verdic
   }
   score(verdict, trace.dialogue, policy.weights);
   judge_gait(trace, scratch, policy, claims, verdict);
-  verdict.would = action_for(verdict, policy);
-  if (policy.mode == Policy::Mode::Enforce) verdict.action = verdict.would;
+  verdict.asks = action_for(verdict, policy);
 }
 
 Verdict classify(const Trace& trace, const Policy& policy, const Claims* claims) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@
 
 namespace classifier {
 
-// What a score leads to, in the order of severity.
+// What a score can ask for, in the order of severity.
 enum class Action : std::uint8_t { None, Tempfail, Quarantine, Reject };
 std::string_view name(Action action);
 
@@ -38,13 +39,11 @@ struct Weights {
 };
 
 struct Policy {
-  enum class Mode : std::uint8_t { Monitor, Enforce };
-  Mode mode = Mode::Monitor;
-  // A score at or above a threshold leads to its action; an unset one (infinity) never does.
+  // A score at or above a threshold asks for its action; an unset one (infinity) never does.
   double tempfail = 6.0;
   double quarantine = 8.0;
   double reject = 10.0;
-  double min_confidence = 0.5;  // below: no action whatever the score
+  double min_confidence = 0.5;  // below: no action is asked for, whatever the score
   Weights weights;
   std::shared_ptr<const GaitBook> gaits;  // null: the book that is compiled in
 };
@@ -56,11 +55,11 @@ struct Verdict {
   double confidence = 0;  // 0..1: of the labels given at 0.9, one in ten is wrong; for
                           // `indistinct`: that the evidence holds no more
   double score = 0;
-  Action action = Action::None;  // what is to be done
-  Action would = Action::None;   // what Mode::Enforce would have done
+  Action asks = Action::None;    // what the score asks for; whether it is done is decided elsewhere
   std::uint32_t block = 0;       // the program's write size where it writes blocks; 0: none
   std::uint32_t mss = 0;         // payload of a full segment; 0: unknown
   std::string gait = "unknown";  // a name of the book
+  std::optional<GaitClass> gait_class;  // of that gait; none: it is unknown
   std::vector<std::uint32_t> writes;
   Reasons reasons;  // of both axes, the pattern and each term of the score; no personal data
 };

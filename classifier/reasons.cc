@@ -107,6 +107,11 @@ std::string Reasons::put(std::string_view form, const Entry& entry) {
                      std::string_view(entry.text.data(), entry.length), entry.weight);
 }
 
+Reasons::Term Reasons::term(std::size_t at) const {
+  const Entry& entry = entries_[at];
+  return {std::string_view(entry.text.data(), entry.length), entry.weight};
+}
+
 std::string Reasons::word(std::size_t at) const {
   const Entry& entry = entries_[at];
   const auto which = static_cast<std::size_t>(entry.because);

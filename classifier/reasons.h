@@ -74,6 +74,12 @@ class Reasons {
   std::size_t size() const { return count_; }
   bool empty() const { return count_ == 0; }
   Because because(std::size_t at) const { return entries_[at].because; }
+  // A term of the score. The text lives as long as this. Requires: because(at) == Because::Term.
+  struct Term {
+    std::string_view what;  // "bot-template", "data before 354"
+    double weight;          // log-odds, as precise as a float
+  };
+  Term term(std::size_t at) const;
   // In words: "3 of 4 write ends are multiples of 4096". Requires: at < size().
   std::string operator[](std::size_t at) const;
   // As one word without blanks: "block-ends:3/4/4096". Requires: at < size().

@@ -117,6 +117,8 @@ struct Exempt {
 
 // The rest of [policy]: what lies between a threshold that was passed and an action.
 struct Acting {
+  enum class Mode { Monitor, Enforce };  // Monitor: nothing is done
+  Mode mode = Mode::Monitor;
   enum class Fallback { None, Tempfail };
   // Roll-out: of the clients whose message asks for the action, the share that gets it.
   unsigned tempfail_percent = 100;
@@ -153,11 +155,12 @@ struct Listener {
   static constexpr std::size_t kMost = 32;
   std::string name;        // Postfix's milter_macro_daemon_name, where no port is given
   std::uint16_t port = 0;  // that the client connected to; 0: told by the name
-  std::optional<classifier::Policy::Mode> mode;
+  std::optional<Acting::Mode> mode;
   std::optional<double> tempfail;
   std::optional<double> quarantine;
   std::optional<double> reject;
   classifier::Policy policy;  // [policy], and these over it; made by load.cc
+  Acting acting;              // as `policy`
 };
 
 struct Reply {

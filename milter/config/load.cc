@@ -275,7 +275,8 @@ void check_thresholds(const Source& source, const std::string& section,
 void complete_listeners(const Source& source, Config& config) {
   for (Listener& listener : config.listeners) {
     listener.policy = config.policy;
-    listener.policy.mode = listener.mode.value_or(config.policy.mode);
+    listener.acting = config.acting;
+    listener.acting.mode = listener.mode.value_or(config.acting.mode);
     listener.policy.tempfail = listener.tempfail.value_or(config.policy.tempfail);
     listener.policy.quarantine = listener.quarantine.value_or(config.policy.quarantine);
     listener.policy.reject = listener.reject.value_or(config.policy.reject);

@@ -180,7 +180,7 @@ std::vector<Setting> policy() {
   const Number percent{0, 100};
   const Choice<Acting::Fallback> fallback{{"none", "tempfail"}};
   return {
-      in("mode", &Policy::mode, Choice<Policy::Mode>{{"monitor", "enforce"}}),
+      acting("mode", &Acting::mode, Choice<Acting::Mode>{{"monitor", "enforce"}}),
       in("tempfail", &Policy::tempfail, threshold),
       in("quarantine", &Policy::quarantine, threshold),
       in("reject", &Policy::reject, threshold),
@@ -262,7 +262,6 @@ std::vector<Setting> weights() {
 }  // namespace
 
 const std::vector<BasicSetting<Listener>>& listener_settings() {
-  using Mode = classifier::Policy::Mode;
   const auto in = [](std::string_view key, auto member, auto kind) {
     const auto access = [member](auto& listener) -> auto& {
       return listener.*member;
@@ -272,7 +271,7 @@ const std::vector<BasicSetting<Listener>>& listener_settings() {
   const Optional<Threshold> threshold{{-1000, 1000}};
   static const std::vector<BasicSetting<Listener>> all = {
       in("port", &Listener::port, Number{0, 65535}),
-      in("mode", &Listener::mode, Optional<Choice<Mode>>{{{"monitor", "enforce"}}}),
+      in("mode", &Listener::mode, Optional<Choice<Acting::Mode>>{{{"monitor", "enforce"}}}),
       in("tempfail", &Listener::tempfail, threshold),
       in("quarantine", &Listener::quarantine, threshold),
       in("reject", &Listener::reject, threshold),

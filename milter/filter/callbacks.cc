@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "milter/filter/header.h"
-#include "milter/filter/message_log.h"
+#include "milter/filter/record.h"
 #include "milter/filter/socket.h"
 #include "milter/log/log.h"
 #include "text/number.h"
@@ -291,8 +291,8 @@ void label(SMFICTX* context, const config::Config& settings, Judgement& judgemen
   const bool blank = (session_of(context).exact & SMFIP_HDR_LEADSPC) != 0;
   const std::string value =
       (blank ? " " : "") + header_value(hostname(context, settings), judgement.trace,
-                                        judgement.verdict, judgement.tls, settings.header.max_runs,
-                                        signing ? &*signing : nullptr);
+                                        judgement.verdict, judgement.decision, judgement.tls,
+                                        settings.header.max_runs, signing ? &*signing : nullptr);
   // At 1 and further down it is meant to stand below Postfix's own Received.
   const int index = settings.header.index;
   const int place = index == 0 ? 0 : index + static_cast<int>(judgement.in_front);
@@ -360,8 +360,14 @@ sfsistat on_end_of_message(SMFICTX* context) {
     service->settle(*settings, session.connection.client(), judgement,
                     std::chrono::steady_clock::now());
     const sfsistat answer = act(context, *settings, judgement);
-    log_message(macro(context, "i"), session.connection, judgement, settings->header.max_runs);
-    return answer;
+    // The answer stands, whatever becomes of the record.
+    return seal(answer, [&] {
+      const auto now =
+          std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+      service->send(make_record(macro(context, "i"), now, session.connection, std::move(judgement)),
+                    *settings);
+      return answer;
+    });
   });
 }
 

@@ -171,13 +171,18 @@ Exemption Connection::exemption(const Message& message, const config::Exempt& se
   return said ? Exemption::HeloName : Exemption::None;
 }
 
-const classifier::Policy& Connection::policy(const config::Config& settings) const {
+const config::Listener* Connection::listener(const config::Config& settings) const {
   for (const config::Listener& listener : settings.listeners) {
     const bool fits =
         listener.port != 0 ? listener.port == daemon_port_ : listener.name == daemon_name_;
-    if (fits) return listener.policy;
+    if (fits) return &listener;
   }
-  return settings.policy;
+  return nullptr;
+}
+
+const classifier::Policy& Connection::thresholds(const config::Config& settings) const {
+  const auto* own = listener(settings);
+  return own != nullptr ? own->policy : settings.policy;
 }
 
 // Asks, and classifies what came.
@@ -204,16 +209,17 @@ void Connection::judge(const Message& message, const config::Config& settings,
       fields_in_front(message.shown.landmarks(result.trace.transfer), result.trace.landmarks);
   // The observer also counts messages that Postfix refused and never showed to us.
   judged_ = std::max(judged_, result.trace.message);
-  result.verdict = classifier::classify(result.trace, policy(settings), &message.claims);
+  result.verdict = classifier::classify(result.trace, thresholds(settings), &message.claims);
 }
 
 void Connection::decide_on(const config::Config& settings, Judgement& result) const {
-  const unsigned place = rollout_place(client_ ? &*client_ : nullptr, settings.acting.percent_key);
-  result.footing = footing(result.trace, result.verdict.pattern);
+  const auto* own = listener(settings);
+  const config::Acting& acting = own != nullptr ? own->acting : settings.acting;
+  if (own != nullptr) result.listener = own->name;
+  const unsigned place = policy::rollout_place(client_ ? &*client_ : nullptr, acting.percent_key);
+  result.footing = policy::footing(result.trace, result.verdict.pattern);
   result.decision =
-      decide(result.verdict, result.footing, policy(settings), settings.acting, place);
-  result.verdict.action = result.decision.action;
-  result.verdict.would = result.decision.would;
+      policy::decide(result.verdict, result.footing, thresholds(settings), acting, place);
 }
 
 Judgement Connection::end_of_message(const config::Config& settings, EvidenceSource& source,

@@ -19,10 +19,10 @@
 #include "classifier/trace.h"
 #include "milter/config/config.h"
 #include "milter/evidence/question.h"
-#include "milter/filter/decision.h"
 #include "milter/filter/edits.h"
 #include "milter/filter/shown.h"
 #include "milter/net/address.h"
+#include "milter/policy/decision.h"
 #include "milter/seal/identity.h"
 #include "milter/seal/seal.h"
 
@@ -54,10 +54,11 @@ std::string_view name(Exemption exemption);
 struct Judgement {
   Exemption exempt = Exemption::None;  // other than None: no header is added
   classifier::Trace trace;             // with an exempt message: empty
-  classifier::Verdict verdict;         // its action is that of `decision`
-  Footing footing = Footing::Evidence;
-  Decision decision;
-  std::string failure;  // what an exception said while it was judged; else empty
+  classifier::Verdict verdict;
+  policy::Footing footing = policy::Footing::Evidence;
+  policy::Decision decision;
+  std::string listener;  // the section [listener.NAME] that it was judged by; empty: [policy]
+  std::string failure;   // what an exception said while it was judged; else empty
   bool tls = false;
   unsigned own = 0;       // headers of our name that came with the message
   unsigned in_front = 0;  // fields that were put above Postfix's own Received
@@ -120,6 +121,7 @@ class Connection {
 
   const std::optional<net::Endpoint>& client() const { return client_; }
   const std::string& helo() const { return helo_; }
+  const std::string& client_name() const { return client_name_; }  // as it was given
 
  private:
   // A relay's header is its only one; who sends more does not get more work done.
@@ -142,7 +144,9 @@ class Connection {
   static void fit_to_shown(const Shown& shown, classifier::Trace& trace);
   static void add_what_was_shown(const Message& message, classifier::Trace& trace);
   Exemption exemption(const Message& message, const config::Exempt& settings) const;
-  const classifier::Policy& policy(const config::Config& settings) const;
+  // The section [listener.NAME] that this connection's messages are judged by; null: [policy].
+  const config::Listener* listener(const config::Config& settings) const;
+  const classifier::Policy& thresholds(const config::Config& settings) const;
   void judge(const Message& message, const config::Config& settings, EvidenceSource& source,
              Judgement& result);
   void decide_on(const config::Config& settings, Judgement& result) const;

@@ -25,6 +25,7 @@
 #include <thread>
 
 #include "milter/filter/callbacks.h"
+#include "milter/filter/message_log.h"
 #include "milter/filter/service.h"
 #include "milter/filter/socket.h"
 #include "milter/log/log.h"
@@ -168,7 +169,8 @@ int run(const process::Start& start, Counters& counters) {
   const auto& config = start.config;
   raise_descriptor_limit();
   // Never freed: libmilter's threads use it until the process is gone.
-  auto& service = *new Service(std::make_shared<config::Config>(config), counters);
+  auto& log = *new MessageLog;
+  auto& service = *new Service(std::make_shared<config::Config>(config), counters, {&log});
   register_milter(service, config.filter.timeout);
   MilterSocket socket(config.filter);
   process::confine(start.part, config);

@@ -37,7 +37,8 @@ double rounded(double value, double unit) {
 
 // The items in the header's order, without the separators.
 std::vector<std::string> items(std::string_view hostname, const classifier::Trace& trace,
-                               const classifier::Verdict& verdict, bool tls, std::size_t max_runs) {
+                               const classifier::Verdict& verdict, const policy::Decision& decision,
+                               bool tls, std::size_t max_runs) {
   using classifier::Action;
   const bool observed = trace.state != classifier::State::Unobserved;
   std::vector<std::string> list;
@@ -48,9 +49,9 @@ std::vector<std::string> items(std::string_view hostname, const classifier::Trac
   add("pattern", classifier::name(verdict.pattern));
   add("score", fmt::format("{:.1f}", rounded(verdict.score, 0.1)));
   add("confidence", fmt::format("{:.2f}", rounded(verdict.confidence, 0.01)));
-  add("action", classifier::name(verdict.action));
-  if (verdict.would != verdict.action && verdict.would != Action::None) {
-    add("would", classifier::name(verdict.would));
+  add("action", classifier::name(decision.action));
+  if (decision.would != decision.action && decision.would != Action::None) {
+    add("would", classifier::name(decision.would));
   }
   add("writer", classifier::name(verdict.writer));
   add("path", classifier::name(verdict.path));
@@ -129,9 +130,9 @@ std::string host_word(std::string_view hostname) {
 }
 
 std::string header_value(std::string_view hostname, const classifier::Trace& trace,
-                         const classifier::Verdict& verdict, bool tls, std::size_t max_runs,
-                         const Signing* signing) {
-  auto list = items(hostname, trace, verdict, tls, max_runs);
+                         const classifier::Verdict& verdict, const policy::Decision& decision,
+                         bool tls, std::size_t max_runs, const Signing* signing) {
+  auto list = items(hostname, trace, verdict, decision, tls, max_runs);
   if (signing != nullptr) {
     const auto header = fmt::format("{}", fmt::join(list, ";"));
     list.insert(list.end() - 1, seal::make(header, signing->identity, signing->key, signing->now));

@@ -15,6 +15,7 @@
 
 #include "classifier/classify.h"
 #include "classifier/trace.h"
+#include "milter/policy/decision.h"
 #include "milter/seal/seal.h"
 
 namespace filter {
@@ -38,7 +39,7 @@ struct Signing {
   seal::Seconds now;
 };
 std::string header_value(std::string_view hostname, const classifier::Trace& trace,
-                         const classifier::Verdict& verdict, bool tls, std::size_t max_runs,
-                         const Signing* signing = nullptr);
+                         const classifier::Verdict& verdict, const policy::Decision& decision,
+                         bool tls, std::size_t max_runs, const Signing* signing = nullptr);
 
 }  // namespace filter

@@ -27,20 +27,22 @@ class Facts {
   std::vector<logging::Fact> list_;
 };
 
-void add_client(Facts& facts, const Connection& connection) {
-  facts.text("client", connection.client() ? connection.client()->print() : "unknown");
-  facts.text("helo", connection.helo());
+void add_client(Facts& facts, const Record& record) {
+  const auto& client = record.sighting.client;
+  facts.text("client", client ? client->print() : "unknown");
+  facts.text("helo", record.helo);
 }
 
-void add_verdict(Facts& facts, const classifier::Verdict& verdict, Held held) {
+void add_verdict(Facts& facts, const classifier::Verdict& verdict,
+                 const policy::Decision& decision) {
   facts.text("pattern", classifier::name(verdict.pattern));
   facts.text("writer", classifier::name(verdict.writer));
   facts.text("path", classifier::name(verdict.path));
   facts.number("score", fmt::format("{:.1f}", verdict.score));
   facts.number("confidence", fmt::format("{:.2f}", verdict.confidence));
-  facts.text("action", classifier::name(verdict.action));
-  if (verdict.would != verdict.action) facts.text("would", classifier::name(verdict.would));
-  if (held != Held::None) facts.text("held", name(held));
+  facts.text("action", classifier::name(decision.action));
+  if (decision.would != decision.action) facts.text("would", classifier::name(decision.would));
+  if (decision.held != policy::Held::None) facts.text("held", name(decision.held));
   if (verdict.block != 0) facts.number("block", std::to_string(verdict.block));
   facts.text("gait", verdict.gait);
   if (verdict.mss != 0) facts.number("mss", std::to_string(verdict.mss));
@@ -60,11 +62,10 @@ void add_trace(Facts& facts, const classifier::Trace& trace, std::size_t max_run
 }
 
 // Of those of our name that came with the message.
-void add_headers(Facts& facts, const Judgement& judgement) {
-  if (judgement.from_relay) facts.text("seal", seal::name(judgement.seal));
-  const unsigned forged = judgement.forged();
-  if (forged != 0) facts.number("forged", std::to_string(forged));
-  if (judgement.deleted < forged) facts.number("deleted", std::to_string(judgement.deleted));
+void add_headers(Facts& facts, const Record& record) {
+  if (record.from_relay) facts.text("seal", seal::name(record.seal));
+  if (record.forged != 0) facts.number("forged", std::to_string(record.forged));
+  if (record.deleted < record.forged) facts.number("deleted", std::to_string(record.deleted));
 }
 
 std::string joined(const std::vector<std::string>& reasons) {
@@ -77,43 +78,41 @@ std::string joined(const std::vector<std::string>& reasons) {
 }
 
 // All that is needed to judge the message again, offline: milter/offline/log_line reads it.
-void log_trace(std::string_view queue_id, const Connection& connection,
-               const Judgement& judgement) {
+void log_trace(const Record& record) {
   if (!logging::enabled(logging::Level::Debug)) return;
+  const auto& sighting = record.sighting;
   Facts facts;
-  add_client(facts, connection);
-  facts.text("reasons", joined(judgement.verdict.reasons));
-  facts.text("trace", classifier::print(judgement.trace));
-  logging::event(logging::Level::Debug, queue_id, "trace", facts.list());
+  add_client(facts, record);
+  facts.text("reasons", joined(sighting.verdict.reasons));
+  facts.text("trace", classifier::print(sighting.trace));
+  logging::event(logging::Level::Debug, sighting.queue_id, "trace", facts.list());
+}
+
+void add_judgement(Facts& facts, const memory::Sighting& sighting, std::size_t max_runs) {
+  add_verdict(facts, sighting.verdict, sighting.decision);
+  facts.text("tls", sighting.tls ? "yes" : "no");
+  add_trace(facts, sighting.trace, max_runs);
 }
 
 }  // namespace
 
-void log_message(std::string_view queue_id, const Connection& connection,
-                 const Judgement& judgement, std::size_t max_runs) {
+void MessageLog::take(const Record& record, const config::Config& settings) {
+  const auto& sighting = record.sighting;
   Facts facts;
-  add_client(facts, connection);
-  if (judgement.flood) {
+  add_client(facts, record);
+  if (record.flood) {
     facts.text("refused", "too many forged headers");
-    add_headers(facts, judgement);
-    logging::event(logging::Level::Info, queue_id, "message", facts.list());
-    return;
+  } else if (record.exempt != Exemption::None) {
+    facts.text("exempt", name(record.exempt));
+  } else {
+    add_judgement(facts, sighting, settings.header.max_runs);
   }
-  if (judgement.exempt != Exemption::None) {
-    facts.text("exempt", name(judgement.exempt));
-    add_headers(facts, judgement);
-    logging::event(logging::Level::Info, queue_id, "message", facts.list());
-    return;
+  add_headers(facts, record);
+  if (record.judged() && !sighting.verdict.reasons.empty()) {
+    facts.text("why", classifier::print_why(sighting.verdict.reasons));
   }
-  add_verdict(facts, judgement.verdict, judgement.decision.held);
-  facts.text("tls", judgement.tls || judgement.trace.tls ? "yes" : "no");
-  add_trace(facts, judgement.trace, max_runs);
-  add_headers(facts, judgement);
-  if (!judgement.verdict.reasons.empty()) {
-    facts.text("why", classifier::print_why(judgement.verdict.reasons));
-  }
-  logging::event(logging::Level::Info, queue_id, "message", facts.list());
-  log_trace(queue_id, connection, judgement);
+  logging::event(logging::Level::Info, sighting.queue_id, "message", facts.list());
+  if (record.judged()) log_trace(record);
 }
 
 }  // namespace filter

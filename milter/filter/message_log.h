@@ -1,15 +1,15 @@
-// The log line of a message: facts of one judgement, in the order in which they are read.
+// The log line of a message: the facts of its record, in the order in which they are read.
 #pragma once
 
-#include <string_view>
-
-#include "milter/filter/connection.h"
+#include "milter/filter/record.h"
 
 namespace filter {
 
 // Writes one line (with level debug a second one, with the trace). No sender, recipient or content:
-// `helo` is the only thing that the client chose.
-void log_message(std::string_view queue_id, const Connection& connection,
-                 const Judgement& judgement, std::size_t max_runs);
+// the name in EHLO is the only thing that the client chose.
+class MessageLog final : public RecordSink {
+ public:
+  void take(const Record& record, const config::Config& settings) override;
+};
 
 }  // namespace filter

@@ -66,13 +66,12 @@ void Service::settle(const config::Config& settings, const std::optional<net::En
   if (judgement.exempt == Exemption::None && !judgement.flood) {
     std::lock_guard lock(breaker_mutex_);
     const auto& breaker = settings.breaker;
-    const bool refused = is_refusal(judgement.decision.action);
+    const bool refused = policy::is_refusal(judgement.decision.action);
     const bool counts =
         !breaker.enabled ||
         !counted_.exceeded(sender(client), breaker.max_per_address, breaker.window, now);
     tell(counts ? breaker_.count(refused, breaker, now) : breaker_.tick(breaker, now), breaker);
-    if (breaker_.open()) judgement.decision = suspended(judgement.decision);
-    judgement.verdict.action = judgement.decision.action;
+    if (breaker_.open()) judgement.decision = policy::suspended(judgement.decision);
   }
   count(judgement);
 }
@@ -130,8 +129,8 @@ void Service::count(const Judgement& judgement) {
     return;
   }
   ++counts.pattern[static_cast<std::size_t>(judgement.verdict.pattern)];
-  if (judgement.footing == Footing::Unobserved) ++counts.unobserved;
-  if (judgement.footing == Footing::Failed) ++counts.failed;
+  if (judgement.footing == policy::Footing::Unobserved) ++counts.unobserved;
+  if (judgement.footing == policy::Footing::Failed) ++counts.failed;
   switch (judgement.decision.action) {
     case Action::Tempfail:
       ++counts.tempfail;
@@ -146,16 +145,16 @@ void Service::count(const Judgement& judgement) {
       break;
   }
   switch (judgement.decision.held) {
-    case Held::Monitor:
+    case policy::Held::Monitor:
       ++counts.held_monitor;
       break;
-    case Held::Percent:
+    case policy::Held::Percent:
       ++counts.held_percent;
       break;
-    case Held::Breaker:
+    case policy::Held::Breaker:
       ++counts.held_breaker;
       break;
-    case Held::None:
+    case policy::Held::None:
       break;
   }
 }

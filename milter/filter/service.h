@@ -16,6 +16,7 @@
 #include "milter/filter/breaker.h"
 #include "milter/filter/connection.h"
 #include "milter/filter/counters.h"
+#include "milter/filter/record.h"
 #include "milter/net/pace.h"
 
 namespace filter {
@@ -23,8 +24,10 @@ namespace filter {
 class Service {
  public:
   // `counters` goes on from where a filter before this one left it. It outlives the service.
-  Service(std::shared_ptr<const config::Config> settings, Counters& counters)
-      : counters_(counters), settings_(std::move(settings)) {
+  // `sinks` are given the record of each message, in this order; they outlive it too.
+  Service(std::shared_ptr<const config::Config> settings, Counters& counters,
+          std::vector<RecordSink*> sinks = {})
+      : counters_(counters), sinks_(std::move(sinks)), settings_(std::move(settings)) {
     counters_.breaker_open = breaker_.open();
   }
 
@@ -41,6 +44,10 @@ class Service {
   // breaker.max_per_address, and suspends it while it is open. Then what was done is counted.
   void settle(const config::Config& settings, const std::optional<net::Endpoint>& client,
               Judgement& judgement, std::chrono::steady_clock::time_point now);
+  // Sends the record of a message on.
+  void send(const Record& record, const config::Config& settings) {
+    for (auto* sink : sinks_) sink->take(record, settings);
+  }
   // So many headers of our name were deleted of a message.
   void deleted(unsigned headers) { counters_.forged += headers; }
   // Time passes: the breaker may close, and every five minutes the counters are logged.
@@ -63,6 +70,7 @@ class Service {
   Breaker breaker_;
   net::Pace counted_;  // by the breaker, of each sender
   Counters& counters_;
+  const std::vector<RecordSink*> sinks_;  // borrowed
   std::mutex log_mutex_;
   std::vector<std::uint64_t> logged_;  // counts of the last line
   std::chrono::steady_clock::time_point next_log_{};

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "classifier/classify.h"
+#include "milter/config/config.h"
 #include "milter/offline/report.h"
 
 namespace offline {
@@ -16,6 +17,7 @@ struct ClassifyOptions {
   SortBy sort = SortBy::Capture;   // the page's overview
   std::vector<std::string> files;  // "-" is standard input
   classifier::Policy policy;
+  config::Acting acting;
   unsigned jobs = 1;  // files read at a time; at least 1
 };
 

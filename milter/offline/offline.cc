@@ -52,6 +52,12 @@ class Judge final : public capture::TraceSink {
     result.message = trace.message;
     const classifier::Claims claims = std::exchange(claims_, {});
     result.verdict = classifier::classify(trace, options_.policy, &claims);
+    const bool known = result.client.port() != 0;
+    const auto place =
+        policy::rollout_place(known ? &result.client : nullptr, options_.acting.percent_key);
+    const auto footing = policy::footing(trace, result.verdict.pattern);
+    result.decision =
+        policy::decide(result.verdict, footing, options_.policy, options_.acting, place);
     result.trace = std::move(trace);
     on_result_(std::move(result));
   }

@@ -16,8 +16,10 @@
 
 #include "classifier/classify.h"
 #include "classifier/trace.h"
+#include "milter/config/config.h"
 #include "milter/net/address.h"
 #include "milter/offline/input.h"
+#include "milter/policy/decision.h"
 
 namespace offline {
 
@@ -32,6 +34,7 @@ struct Result {
   std::uint32_t message = 1;  // 1-based, in its session
   classifier::Trace trace;
   classifier::Verdict verdict;
+  policy::Decision decision;  // what the filter would have done, the breaker apart
 };
 
 // How reading a file went. Unreadable: no byte of it made sense (exit 66). Damaged: what could be
@@ -49,6 +52,7 @@ struct Outcome {
 
 struct Options {
   classifier::Policy policy;
+  config::Acting acting;
   Waiting waiting;
   // Called now and then with the bytes read so far and the file's size (0: unknown).
   std::function<void(std::uint64_t, std::uint64_t)> progress;

@@ -166,7 +166,8 @@ std::string facts(const Result& result) {
   if (verdict.mss != 0) item("mss", fmt::format("{}", verdict.mss));
   item("confidence", fmt::format("{:.2f}", verdict.confidence));
   item("score", fmt::format("{:+.1f}", verdict.score));
-  if (verdict.would != classifier::Action::None) item("would", classifier::name(verdict.would));
+  if (result.decision.would != classifier::Action::None)
+    item("would", classifier::name(result.decision.would));
   item("gait", verdict.gait);
   item("bytes", fmt::format("{}", result.trace.size));
   if (result.trace.tls) item("tls", "yes");

@@ -143,8 +143,8 @@ class TextReport final : public Report {
       reasons += fmt::format("{}{}", reasons.empty() ? "" : "; ", printable(reason));
     }
     if (!reasons.empty()) fmt::print(out_, "       {}\n", paint(kDim, reasons));
-    if (result.verdict.would != classifier::Action::None) {
-      fmt::print(out_, "       would {}\n", classifier::name(result.verdict.would));
+    if (result.decision.would != classifier::Action::None) {
+      fmt::print(out_, "       would {}\n", classifier::name(result.decision.would));
     }
   }
 

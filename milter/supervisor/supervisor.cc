@@ -34,6 +34,7 @@ using std::chrono::seconds;
 constexpr seconds kPing{2};
 // On top of what a child is given to drain, before it is killed.
 constexpr seconds kGrace{5};
+
 net::Fd open_signals() {
   sigset_t set;
   sigemptyset(&set);

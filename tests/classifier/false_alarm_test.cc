@@ -65,7 +65,7 @@ TEST_CASE("official mail servers are not called bots, on any link") {
     classify(sample.trace, policy, scratch, verdict);
     ++judged;
     ++patterns[static_cast<std::size_t>(verdict.pattern)];
-    acted += verdict.would != Action::None || verdict.score >= policy.tempfail;
+    acted += verdict.asks != Action::None || verdict.score >= policy.tempfail;
     const bool bot =
         verdict.pattern == Pattern::BotTemplate || verdict.pattern == Pattern::BotHeadersApart;
     if (!bot) continue;

@@ -29,6 +29,22 @@ TEST_CASE("each reason is a word with its numbers, in the order of the sentences
   CHECK(print_why(Reasons()).empty());
 }
 
+TEST_CASE("the terms of a score are told apart from the other reasons, and add up to it") {
+  const Verdict verdict = judge(
+      "mss=1440 line1=19 header=610 body=612 dot=3 fields=19,380,430,480,610 talk=early "
+      "seg=399p,29p,184pn,1440,1377pn");
+  std::vector<std::string> terms;
+  double sum = 0;
+  for (std::size_t i = 0; i < verdict.reasons.size(); ++i) {
+    if (verdict.reasons.because(i) != Because::Term) continue;
+    const auto term = verdict.reasons.term(i);
+    terms.emplace_back(term.what);
+    sum += term.weight;
+  }
+  CHECK(terms == std::vector<std::string>{"bot-template", "talked before the greeting"});
+  CHECK(sum == Approx(verdict.score));
+}
+
 TEST_CASE("every reason has a word of its own, without blanks") {
   std::vector<std::string> words;
   for (int i = 2; i <= static_cast<int>(Because::ShortFlight); ++i) {

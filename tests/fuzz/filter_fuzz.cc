@@ -61,7 +61,7 @@ config::Config settings(std::uint8_t options) {
 void check_header(const filter::Judgement& judgement) {
   const filter::Signing signing{kKey, judgement.identity, kNow};
   const auto value = filter::header_value("mx1.example.org", judgement.trace, judgement.verdict,
-                                          judgement.tls, 40, &signing);
+                                          judgement.decision, judgement.tls, 40, &signing);
   for (const char c : value) require(c == '\n' || c == '\t' || (c >= ' ' && c < 0x7f));
   if (value.size() > seal::kMostValue) return;
   require(seal::check(value, judgement.identity, {kKey}, kNow, seal::Seconds(60)) ==

@@ -17,9 +17,9 @@ FLOORS = """
     milter/cli
     milter/supervisor  milter/offline  milter/doctor
     milter/proxy  milter/wire  milter/filter  milter/desk
-    milter/evidence
+    milter/evidence  milter/memory
     milter/process
-    milter/log
+    milter/log  milter/policy
     milter/config  milter/capture
     milter/seal
     milter/net

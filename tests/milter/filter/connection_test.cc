@@ -192,12 +192,12 @@ classifier::Trace bot() {
 
 TEST_CASE("a listener's policy counts for the mail that came in by it, by name or by port") {
   config::Config settings;
-  settings.policy.mode = classifier::Policy::Mode::Monitor;
+  settings.acting.mode = config::Acting::Mode::Monitor;
   settings.policy.reject = -1000;
   config::Listener strict;
   strict.name = "strict";
   strict.policy = settings.policy;
-  strict.policy.mode = classifier::Policy::Mode::Enforce;
+  strict.acting.mode = config::Acting::Mode::Enforce;
   config::Listener other = strict;
   other.name = "other";
   other.port = 2525;
@@ -223,7 +223,8 @@ TEST_CASE("a listener's policy counts for the mail that came in by it, by name o
   const auto judgement = connection.end_of_message(settings, script, kNow);
   CHECK(judgement.decision.action == row.expected);
   CHECK(judgement.decision.would == classifier::Action::Reject);
-  CHECK(judgement.verdict.action == row.expected);
+  const bool own = row.expected == classifier::Action::Reject;
+  CHECK(judgement.listener == (!own ? "" : row.port == 2525 ? "other" : "strict"));
 }
 
 namespace {
@@ -320,7 +321,7 @@ class Broken : public filter::EvidenceSource {
 
 TEST_CASE("a failure while a message is judged is an error, and its forged headers still go") {
   config::Config settings;
-  settings.policy.mode = classifier::Policy::Mode::Enforce;
+  settings.acting.mode = config::Acting::Mode::Enforce;
   settings.acting.on_error = config::Acting::Fallback::Tempfail;
   Broken source;
   Connection connection = from("192.0.2.7:1");
@@ -328,14 +329,14 @@ TEST_CASE("a failure while a message is judged is an error, and its forged heade
   connection.header("X-Protocol-Pattern");
   const auto judgement = connection.end_of_message(settings, source, kNow);
   CHECK_FALSE(judgement.failure.empty());
-  CHECK(judgement.footing == filter::Footing::Failed);
+  CHECK(judgement.footing == policy::Footing::Failed);
   CHECK(judgement.decision.action == classifier::Action::Tempfail);
   CHECK(judgement.forged() == 1);
 }
 
 TEST_CASE("evidence that is partial and empty does not escape what is done with unobserved mail") {
   config::Config settings;
-  settings.policy.mode = classifier::Policy::Mode::Enforce;
+  settings.acting.mode = config::Acting::Mode::Enforce;
   settings.acting.on_unobserved = config::Acting::Fallback::Tempfail;
   for (const auto reason : {Reason::Full, Reason::Dropped}) {
     Script script;
@@ -345,7 +346,7 @@ TEST_CASE("evidence that is partial and empty does not escape what is done with 
     auto connection = from("192.0.2.7:1");
     connection.mail("<a@sender.example>", "", false);
     const auto judgement = connection.end_of_message(settings, script, kNow);
-    CHECK(judgement.footing == filter::Footing::Unobserved);
+    CHECK(judgement.footing == policy::Footing::Unobserved);
     CHECK(judgement.decision.action == classifier::Action::Tempfail);
   }
 }

@@ -42,7 +42,7 @@ std::string unfolded(std::string text) {
 
 std::string value_of(const classifier::Trace& trace, const classifier::Verdict& verdict,
                      bool tls = false, std::size_t max_runs = 40) {
-  return header_value("mx1.example.org", trace, verdict, tls, max_runs);
+  return header_value("mx1.example.org", trace, verdict, {}, tls, max_runs);
 }
 
 // The widest line, as a reader sees it below "X-Protocol-Pattern: ".
@@ -66,14 +66,14 @@ TEST_CASE("the header of the documentation comes out as documented") {
 }
 
 TEST_CASE("what would have been done stands behind the action, in monitor mode only") {
-  auto verdict = template_verdict();
-  verdict.would = Action::Reject;
-  CHECK(unfolded(value_of(trace_of({1}), verdict)).find("; action=none; would=reject; writer=") !=
-        std::string::npos);
-  verdict.action = Action::Quarantine;
-  verdict.would = Action::Quarantine;
-  const auto value = unfolded(value_of(trace_of({1}), verdict));
-  CHECK(value.find("; action=quarantine; writer=") != value.npos);
+  const auto value = [](const policy::Decision& decision) {
+    return unfolded(
+        header_value("mx1.example.org", trace_of({1}), template_verdict(), decision, false, 40));
+  };
+  CHECK_THAT(value({Action::None, Action::Reject, policy::Held::Monitor}),
+             Catch::Contains("; action=none; would=reject; writer="));
+  CHECK_THAT(value({Action::Quarantine, Action::Quarantine, policy::Held::None}),
+             Catch::Contains("; action=quarantine; writer="));
 }
 
 TEST_CASE("block stands behind the path, and via only where it was not the kernel") {
@@ -151,7 +151,7 @@ TEST_CASE("lines are under 78 columns however long the segments list is") {
 TEST_CASE("the value cannot carry anything but printable ASCII and folding") {
   auto verdict = template_verdict();
   verdict.gait = "ev\til;\r\nX-Evil: 1";
-  const auto value = header_value("mx\r\nX-Evil: 1;\xff", trace_of({1}), verdict, false, 40);
+  const auto value = header_value("mx\r\nX-Evil: 1;\xff", trace_of({1}), verdict, {}, false, 40);
   CHECK(value.rfind("mxX-Evil:1;", 0) == 0);
   CHECK(unfolded(value).find("gait=evilX-Evil:1;") != std::string::npos);
   for (std::size_t i = 0; i < value.size(); ++i) {
@@ -170,7 +170,8 @@ TEST_CASE("a header with a seal is one that its reader believes, folded and narr
     segment.size = 1000 + i;
     trace.segments.push_back(segment);
   }
-  const auto value = header_value("mx2.example.org", trace, template_verdict(), true, 40, &signing);
+  const auto value =
+      header_value("mx2.example.org", trace, template_verdict(), {}, true, 40, &signing);
   CHECK(widest(value) < 78);
   CHECK(unfolded(value).ends_with("; v=1"));
   CHECK(unfolded(value).find("; seal=" + key.id + ",1764108000,") != std::string::npos);
@@ -179,7 +180,7 @@ TEST_CASE("a header with a seal is one that its reader believes, folded and narr
   };
   CHECK(check(value) == seal::Result::Good);
   CHECK(check(unfolded(value)) == seal::Result::Good);
-  CHECK(check(header_value("mx2.example.org", trace, template_verdict(), true, 40)) ==
+  CHECK(check(header_value("mx2.example.org", trace, template_verdict(), {}, true, 40)) ==
         seal::Result::Unsigned);
 }
 

@@ -23,7 +23,8 @@ std::vector<json> logged(const Judgement& judgement, const std::string& level = 
   connection.helo("client.example");
   const support::CapturedStderr captured;
   logging::open({config::Log::Target::Stderr, config::Log::Format::Json, level}, "filter");
-  filter::log_message("4QUEUE1", connection, judgement, 40);
+  const auto record = filter::make_record("4QUEUE1", {}, connection, Judgement(judgement));
+  filter::MessageLog().take(record, {});
   std::vector<json> lines;
   std::istringstream text(captured.text());
   for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
@@ -81,8 +82,7 @@ TEST_CASE("a judged message: who, what was found, by what, and what was done") {
 
 TEST_CASE("what was asked for and not done, and what held it") {
   auto judgement = judged();
-  judgement.verdict.would = Action::Reject;
-  judgement.decision.held = filter::Held::Breaker;
+  judgement.decision = {Action::None, Action::Reject, policy::Held::Breaker};
   const auto line = line_of(judgement);
   CHECK(line["action"] == "none");
   CHECK(line["would"] == "reject");

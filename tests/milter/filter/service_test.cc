@@ -13,7 +13,7 @@
 #include "tests/support/captured_stderr.h"
 
 using classifier::Action;
-using filter::Held;
+using policy::Held;
 using filter::Judgement;
 using filter::Service;
 using namespace std::chrono_literals;
@@ -89,10 +89,10 @@ TEST_CASE("an exempt message is no part of any share") {
   }
   Judgement first = asked_to(Action::Reject);
   service.settle(*settings, sender(1), first, now);
-  CHECK(first.verdict.action == Action::Reject);
+  CHECK(first.decision.action == Action::Reject);
   Judgement second = asked_to(Action::Reject);
   service.settle(*settings, sender(2), second, now);  // two of two
-  CHECK(second.verdict.action == Action::None);
+  CHECK(second.decision.action == Action::None);
   CHECK(counts.exempt == 100);
 }
 
@@ -105,7 +105,7 @@ TEST_CASE("mail on hold neither trips the breaker nor is let go by it") {
   for (int i = 0; i < 10; ++i) {
     Judgement judgement = asked_to(Action::Quarantine);
     service.settle(*settings, sender(i), judgement, now);
-    CHECK(judgement.verdict.action == Action::Quarantine);
+    CHECK(judgement.decision.action == Action::Quarantine);
   }
   CHECK(counts.quarantine == 10);
   CHECK(counts.breaker_trips == 0);
@@ -141,7 +141,7 @@ TEST_CASE("what was done, what held it, and on which footing is counted each in 
     judgement.decision = {Action::None, Action::Reject, held};
     settle(judgement);
   }
-  for (const auto footing : {filter::Footing::Unobserved, filter::Footing::Failed}) {
+  for (const auto footing : {policy::Footing::Unobserved, policy::Footing::Failed}) {
     Judgement judgement;
     judgement.footing = footing;
     settle(judgement);

@@ -200,6 +200,33 @@ TEST_CASE("a result has the time at which its message was complete, and the EHLO
   CHECK(got.results[1].time_ns > got.results[0].time_ns);
 }
 
+TEST_CASE("a result has what the filter would have done, by the thresholds and [policy]") {
+  using classifier::Action;
+  const TemporaryFile file(
+      "segmilter/1 mss=1448 dot=3 seg=900pn\n"
+      "segmilter/1 state=unobserved reason=lost\n"
+      "segmilter/1 mss=1440 line1=19 header=610 body=612 dot=3 fields=19,380,430,480,610 "
+      "seg=399p,29p,184pn,1440,1377pn\n");
+  offline::Options options;
+  options.policy.min_confidence = 0;
+  options.policy.tempfail = -1000;
+  options.acting.on_unobserved = config::Acting::Fallback::Tempfail;
+  const auto decisions = [&] {
+    std::vector<policy::Decision> all;
+    (void)offline::classify_file(file.path(), options,
+                                 [&](Result&& result) { all.push_back(result.decision); });
+    return all;
+  };
+  const policy::Decision monitored{Action::None, Action::Tempfail, policy::Held::Monitor};
+  CHECK(decisions() == std::vector<policy::Decision>{{}, monitored, monitored});
+  options.acting.mode = config::Acting::Mode::Enforce;
+  const policy::Decision done{Action::Tempfail, Action::Tempfail, policy::Held::None};
+  CHECK(decisions() == std::vector<policy::Decision>{{}, done, done});
+  options.acting.tempfail_percent = 0;
+  const policy::Decision outside{Action::None, Action::Tempfail, policy::Held::Percent};
+  CHECK(decisions() == std::vector<policy::Decision>{{}, outside, outside});
+}
+
 TEST_CASE("an input ends where it is told to, and what came until then is given") {
   const TemporaryFile file(small_capture());
   int ends[2];

@@ -1,8 +1,8 @@
-#include "milter/filter/decision.h"
+#include "milter/policy/decision.h"
 
 #include "milter/seal/hmac.h"
 
-namespace filter {
+namespace policy {
 
 using classifier::Action;
 
@@ -87,9 +87,9 @@ Decision decide(const classifier::Verdict& verdict, Footing footing,
                 const classifier::Policy& policy, const config::Acting& acting, unsigned place) {
   Decision decision;
   const bool judged = footing == Footing::Evidence;
-  decision.would = judged ? verdict.would : fallback(footing, acting);
+  decision.would = judged ? verdict.asks : fallback(footing, acting);
   if (decision.would == Action::None) return decision;
-  if (policy.mode == classifier::Policy::Mode::Monitor) {
+  if (acting.mode == config::Acting::Mode::Monitor) {
     decision.held = Held::Monitor;
     return decision;
   }
@@ -107,4 +107,4 @@ Decision suspended(const Decision& decision) {
   return {Action::None, decision.would, Held::Breaker};
 }
 
-}  // namespace filter
+}  // namespace policy

@@ -1,5 +1,5 @@
 // From a score to what is done: one row a case, and where a client stands in a roll-out.
-#include "milter/filter/decision.h"
+#include "milter/policy/decision.h"
 
 #include <catch2/catch.hpp>
 #include <limits>
@@ -7,11 +7,12 @@
 
 using classifier::Action;
 using classifier::Pattern;
+using Mode = config::Acting::Mode;
 using classifier::Policy;
 using classifier::Reason;
-using filter::Decision;
-using filter::Footing;
-using filter::Held;
+using policy::Decision;
+using policy::Footing;
+using policy::Held;
 
 namespace {
 
@@ -24,13 +25,13 @@ net::Endpoint client(const std::string& text) {
 
 unsigned place_of(const std::string& text, std::string_view key = "") {
   const auto endpoint = client(text);
-  return filter::rollout_place(&endpoint, key);
+  return policy::rollout_place(&endpoint, key);
 }
 
 classifier::Verdict scored(double score, Action would) {
   classifier::Verdict verdict;
   verdict.score = score;
-  verdict.would = would;
+  verdict.asks = would;
   return verdict;
 }
 
@@ -41,14 +42,14 @@ TEST_CASE("score, mode and roll-out give an action, and what kept it") {
     const char* label;
     double score;
     Action asked;  // by the thresholds 6, 8, 10 (or as given)
-    Policy::Mode mode;
+    Mode mode;
     unsigned tempfail, quarantine, reject;  // percent
     unsigned place;
     double quarantine_threshold;
     Decision expected;
   };
-  constexpr auto kEnforce = Policy::Mode::Enforce;
-  constexpr auto kMonitor = Policy::Mode::Monitor;
+  constexpr auto kEnforce = Mode::Enforce;
+  constexpr auto kMonitor = Mode::Monitor;
   // clang-format off
   const Row rows[] = {
       {"below all thresholds", 1, Action::None, kEnforce, 100, 100, 100, 99, 8, {Action::None, Action::None, Held::None}},
@@ -67,14 +68,14 @@ TEST_CASE("score, mode and roll-out give an action, and what kept it") {
   for (const Row& row : rows) {
     INFO(row.label);
     Policy policy;
-    policy.mode = row.mode;
     policy.quarantine = row.quarantine_threshold;
     config::Acting acting;
+    acting.mode = row.mode;
     acting.tempfail_percent = row.tempfail;
     acting.quarantine_percent = row.quarantine;
     acting.reject_percent = row.reject;
     const auto decision =
-        filter::decide(scored(row.score, row.asked), Footing::Evidence, policy, acting, row.place);
+        policy::decide(scored(row.score, row.asked), Footing::Evidence, policy, acting, row.place);
     CHECK(decision == row.expected);
   }
 }
@@ -84,11 +85,11 @@ TEST_CASE("without evidence, and after a failure, the configured answer is given
     const char* label;
     Footing footing;
     Fallback on_unobserved, on_error;
-    Policy::Mode mode;
+    Mode mode;
     unsigned percent;
     Decision expected;
   };
-  constexpr auto kEnforce = Policy::Mode::Enforce;
+  constexpr auto kEnforce = Mode::Enforce;
   // clang-format off
   const Row rows[] = {
       {"nothing by default", Footing::Unobserved, Fallback::None, Fallback::None, kEnforce, 100, {}},
@@ -96,31 +97,31 @@ TEST_CASE("without evidence, and after a failure, the configured answer is given
       {"unobserved is no error", Footing::Unobserved, Fallback::None, Fallback::Tempfail, kEnforce, 100, {}},
       {"failed", Footing::Failed, Fallback::None, Fallback::Tempfail, kEnforce, 100, {Action::Tempfail, Action::Tempfail, Held::None}},
       {"failed is not unobserved", Footing::Failed, Fallback::Tempfail, Fallback::None, kEnforce, 100, {}},
-      {"monitor mode", Footing::Failed, Fallback::None, Fallback::Tempfail, Policy::Mode::Monitor, 100, {Action::None, Action::Tempfail, Held::Monitor}},
+      {"monitor mode", Footing::Failed, Fallback::None, Fallback::Tempfail, Mode::Monitor, 100, {Action::None, Action::Tempfail, Held::Monitor}},
       {"outside of the share", Footing::Unobserved, Fallback::Tempfail, Fallback::None, kEnforce, 50, {Action::None, Action::Tempfail, Held::Percent}},
   };
   // clang-format on
   for (const Row& row : rows) {
     INFO(row.label);
     Policy policy;
-    policy.mode = row.mode;
     policy.tempfail = -1000;  // of a score that means nothing here
     config::Acting acting;
+    acting.mode = row.mode;
     acting.on_unobserved = row.on_unobserved;
     acting.on_error = row.on_error;
     acting.tempfail_percent = row.percent;
-    CHECK(filter::decide({}, row.footing, policy, acting, 50) == row.expected);
+    CHECK(policy::decide({}, row.footing, policy, acting, 50) == row.expected);
   }
 }
 
 TEST_CASE("an open breaker suspends rejects and deferrals, and nothing else") {
   const Decision reject{Action::Reject, Action::Reject, Held::None};
-  CHECK(filter::suspended(reject) == Decision{Action::None, Action::Reject, Held::Breaker});
+  CHECK(policy::suspended(reject) == Decision{Action::None, Action::Reject, Held::Breaker});
   const Decision tempfail{Action::Tempfail, Action::Reject, Held::Percent};
-  CHECK(filter::suspended(tempfail) == Decision{Action::None, Action::Reject, Held::Breaker});
+  CHECK(policy::suspended(tempfail) == Decision{Action::None, Action::Reject, Held::Breaker});
   const Decision hold{Action::Quarantine, Action::Quarantine, Held::None};
-  CHECK(filter::suspended(hold) == hold);
-  CHECK(filter::suspended({}) == Decision{});
+  CHECK(policy::suspended(hold) == hold);
+  CHECK(policy::suspended({}) == Decision{});
 }
 
 TEST_CASE("what kind of footing each reason is") {
@@ -129,7 +130,7 @@ TEST_CASE("what kind of footing each reason is") {
        {Reason::NoSession, Reason::Lost, Reason::Ambiguous, Reason::Encrypted, Reason::NoCapture,
         Reason::NotMail, Reason::Timeout, Reason::Busy, Reason::Error}) {
     const auto expected = failures.count(reason) != 0 ? Footing::Failed : Footing::Unobserved;
-    CHECK(filter::footing(classifier::unobserved(reason, 1), Pattern::Unobserved) == expected);
+    CHECK(policy::footing(classifier::unobserved(reason, 1), Pattern::Unobserved) == expected);
   }
 }
 
@@ -165,7 +166,7 @@ TEST_CASE("partial evidence from which nothing could be told is none") {
     trace.landmarks.body_begin = 302;
     for (const auto size : row.segments) trace.segments.push_back({.size = size});
     const auto verdict = classifier::classify(trace, {}, nullptr);
-    CHECK(filter::footing(trace, verdict.pattern) == row.expected);
+    CHECK(policy::footing(trace, verdict.pattern) == row.expected);
   }
 }
 
@@ -173,7 +174,7 @@ TEST_CASE("a client keeps its place, with its neighbours of an IPv6 /64") {
   CHECK(place_of("192.0.2.7:1") == place_of("192.0.2.7:40112"));
   CHECK(place_of("[::ffff:192.0.2.7]:1") == place_of("192.0.2.7:1"));
   CHECK(place_of("[2001:db8:1::7]:1") == place_of("[2001:db8:1:0:ffff::9]:2"));
-  CHECK(filter::rollout_place(nullptr, "") == 0);
+  CHECK(policy::rollout_place(nullptr, "") == 0);
 }
 
 TEST_CASE("clients are spread evenly, and by the key") {
@@ -193,8 +194,8 @@ TEST_CASE("clients are spread evenly, and by the key") {
 }
 
 TEST_CASE("what kept an action from being done has a word") {
-  CHECK(filter::name(Held::None) == "none");
-  CHECK(filter::name(Held::Monitor) == "monitor");
-  CHECK(filter::name(Held::Percent) == "percent");
-  CHECK(filter::name(Held::Breaker) == "breaker");
+  CHECK(policy::name(Held::None) == "none");
+  CHECK(policy::name(Held::Monitor) == "monitor");
+  CHECK(policy::name(Held::Percent) == "percent");
+  CHECK(policy::name(Held::Breaker) == "breaker");
 }

@@ -1,7 +1,8 @@
-// From a verdict to what is done: thresholds, the mode, roll-out, the circuit breaker, and what is
-// to happen where there was nothing to judge. No clock, no lock, no log; safe from any thread.
+// From a verdict to what is done: the mode, the roll-out, the circuit breaker, and what happens
+// where there was nothing to judge. A verdict ends at what its score asks for; what is done is
+// decided here and nowhere else. No clock, no lock, no log; safe from any thread.
 //
-//     score ──thresholds──► would ──mode──► roll-out ──► wanted ──breaker──► action
+//     score ──thresholds──► asks ──mode──► roll-out ──► action ──breaker──► action
 //                                                          │
 //                                                          └─► the breaker counts it
 #pragma once
@@ -14,15 +15,15 @@
 #include "milter/config/config.h"
 #include "milter/net/address.h"
 
-namespace filter {
+namespace policy {
 
-// What kept the action that was asked for from being done, or made it a milder one.
+// What kept an action from being done that was asked for, or made it a milder one.
 enum class Held : std::uint8_t { None, Monitor, Percent, Breaker };
 std::string_view name(Held held);
 
 struct Decision {
-  classifier::Action action = classifier::Action::None;  // what is to be done
-  classifier::Action would = classifier::Action::None;   // what score or fallback ask for
+  classifier::Action action = classifier::Action::None;  // what is done
+  classifier::Action would = classifier::Action::None;   // what the score or the fallback asks for
   Held held = Held::None;
   bool operator==(const Decision&) const = default;
 };
@@ -47,7 +48,7 @@ bool is_refusal(classifier::Action action);
 // `client` null: 0.
 unsigned rollout_place(const net::Endpoint* client, std::string_view key);
 
-// Without the breaker. `policy`: of the listener.
+// Without the breaker. `policy`, `acting`: of the listener. `place`: of the client (rollout_place).
 Decision decide(const classifier::Verdict& verdict, Footing footing,
                 const classifier::Policy& policy, const config::Acting& acting, unsigned place);
 
@@ -55,4 +56,4 @@ Decision decide(const classifier::Verdict& verdict, Footing footing,
 // its place, since what floods the breaker would flood the queue.
 Decision suspended(const Decision& decision);
 
-}  // namespace filter
+}  // namespace policy
