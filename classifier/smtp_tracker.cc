@@ -1093,6 +1093,12 @@ bool SmtpTracker::behind() const {
   return impl_->held.size() != impl_->held_used || impl_->ahead;
 }
 
+bool SmtpTracker::owes_answer() const {
+  const auto& asked = impl_->outstanding;
+  return behind() || std::any_of(asked.begin(), asked.end(),
+                                 [](const Outstanding& what) { return what.ordinal != 0; });
+}
+
 bool SmtpTracker::greeted() const {
   return impl_->greeted;
 }

@@ -136,6 +136,10 @@ class SmtpTracker {
   // The name that the client greeted with last, at most Claims::kLongest bytes; text, see Claims.
   const std::string& helo() const;
 
+  // A message has ended, or may have, and the server has not answered it: it may have taken the
+  // message already. Requires: not lost.
+  bool owes_answer() const;
+
   // The server's greeting has come to its end.
   bool greeted() const;
 

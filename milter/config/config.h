@@ -3,6 +3,7 @@
 // a new one.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -59,6 +60,8 @@ struct Proxy {
   seconds idle_timeout{330};     // the client's silence; not below Postfix's smtpd_timeout, 300 s
   seconds answer_timeout{3600};  // silence while Postfix may owe an answer
   seconds drain_timeout{60};
+  seconds drain_answer_timeout{300};  // for sessions in which the answer to a message is owed
+  seconds longest_drain() const { return std::max(drain_timeout, drain_answer_timeout); }
   std::size_t buffer_bytes = 64 * 1024;  // per direction, used only when a side is slow
 };
 
@@ -135,9 +138,9 @@ struct Breaker {
   unsigned min_messages = 100;  // in the window; with fewer no share is worth a name
   // Of one IPv4 address or IPv6 /48 so many count a window: else one sender could open it.
   unsigned max_per_address = 20;
-  double max_share = 0.5;       // of the judged messages that may be rejected or deferred
-  double jump = 5.0;            // times the long-term share; infinity: does not count
-  seconds hold{600};            // how long they are suspended, at least
+  double max_share = 0.5;  // of the judged messages that may be rejected or deferred
+  double jump = 5.0;       // times the long-term share; infinity: does not count
+  seconds hold{600};       // how long they are suspended, at least
 };
 
 // Headers that another host of the site wrote: a backup MX signs, the primary believes.

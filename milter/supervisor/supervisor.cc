@@ -439,10 +439,12 @@ class Supervisor {
     if (state_ == State::Draining) {
       logging::warning("told twice to end: at once");
       for (const auto& child : children_) child->kill(SIGKILL);
+      leftovers_deadline_ = Clock::now();
       return;
     }
     code_ = code;
     state_ = State::Draining;
+    leftovers_deadline_ = Clock::now() + config_->proxy.longest_drain() + kGrace;
     logging::info("draining");
     notify("STOPPING=1\nSTATUS=draining");
     // None is started again; those that wait for it are gone.
@@ -459,12 +461,14 @@ class Supervisor {
     (void)child.send({ControlMessage::Kind::Drain, {}});
     const bool proxy = is_proxy(child);
     if (proxy) parts_->stop_listening();
-    const auto limit = config_->proxy.drain_timeout;
-    deadline_ = Clock::now() + (proxy ? limit : std::min(limit, kFilterDrain)) + kGrace;
+    const auto& limits = config_->proxy;
+    deadline_ = Clock::now() + kGrace +
+                (proxy ? limits.longest_drain() : std::min(limits.drain_timeout, kFilterDrain));
   }
 
-  // What the program before has left drains to a deadline of its own.
+  // What the program before has left drains to a deadline of its own, which is not later.
   void finish() {
+    deadline_ = leftovers_deadline_;
     if (!leftovers_.empty() && Clock::now() < deadline_) return;
     for (const pid_t pid : leftovers_) (void)::kill(pid, SIGKILL);
     state_ = State::Done;
@@ -507,6 +511,7 @@ class Supervisor {
   State state_ = State::Starting;
   std::size_t draining_ = 0;
   Clock::time_point deadline_;
+  Clock::time_point leftovers_deadline_;
   Clock::time_point next_ping_ = Clock::now() + kPing;
   const std::chrono::microseconds watchdog_ = watchdog_period();  // zero: systemd has none
   Clock::time_point next_word_ = Clock::now() + watchdog_;

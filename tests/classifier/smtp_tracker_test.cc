@@ -842,14 +842,18 @@ TEST_CASE("text that waited for 354 leaves no room behind, and is told while it 
 
   // And beyond what is held, it takes no room at all.
   server("250 queued\r\n");
+  CHECK_FALSE(tracker.owes_answer());
   client("DATA\r\n");
   for (int i = 0; i < 100; ++i) client(kLongText);
   CHECK(tracker.behind());
   CHECK(tracker.held() < 1000);
   client("\r\n.\r\n");
   CHECK(tracker.behind());
+  CHECK(tracker.owes_answer());
   server("354 go on\r\n");
   CHECK_FALSE(tracker.behind());
+  CHECK(tracker.owes_answer());
   server("250 queued\r\n");
+  CHECK_FALSE(tracker.owes_answer());
   CHECK_FALSE(tracker.lost());
 }
