@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -96,6 +97,10 @@ class Observer final : private SmtpTracker::Listener {
   // As SmtpTracker. False under TLS.
   bool all_answered() const { return !sealed_ && tracker_.all_answered(); }
   bool between_transactions() const { return !sealed_ && tracker_.between_transactions(); }
+  // The same; nothing where that cannot be told, under TLS for one.
+  std::optional<bool> owes_answer() const {
+    return sealed_ || tracker_.lost() ? std::nullopt : std::optional(tracker_.owes_answer());
+  }
   // The streams are TLS, and followed.
   bool sealed() const { return sealed_ && !sealed_->lost(); }
   // Client bytes given so far; the offset of the next one.

@@ -32,12 +32,14 @@ using Bytes = std::span<const char>;
 //      Command
 //   BDAT n │ n bytes                                                 └──334──► AuthLine ──LF──►
 //   Held
-//      ▼   │
-//     Chunk                any ──221, 421, 521──► Ended            any ──out of step──► Lost
+//      ▼   │                   Held ──too much text behind DATA──► Ahead ──354──► Data
+//     Chunk                                                          └──dot──► Held, until 354
+//                          any ──221, 421, 521──► Ended            any ──out of step──► Lost
 enum class Phase : std::uint8_t {
   Command,   // the next bytes are a command line
   Held,      // what the next bytes are depends on a reply that has not come
   AuthLine,  // the next line answers a 334 challenge
+  Ahead,     // the same, in front of its 354
   Data,      // message bytes up to the dot
   Chunk,     // message bytes, counted
   Ended,     // the server closes; nothing more is parsed
@@ -280,6 +282,7 @@ struct SmtpTracker::Impl {
     const std::string_view next = waiting();
     switch (asked) {
       case Asked::Data:
+        if (ahead) return 354;
         if (may_begin_any(kInsteadOfText, next)) return 0;
         return begins_any(kInsteadOfText, next) ? 554 : 354;
       case Asked::Auth: {
@@ -357,7 +360,8 @@ struct SmtpTracker::Impl {
 
   // The next bytes of text are not the sender's: what lies in its header is not known.
   void text_gap() {
-    if (phase == Phase::Data || phase == Phase::Chunk) header_missed |= !headers.over();
+    const bool text = phase == Phase::Data || phase == Phase::Ahead || phase == Phase::Chunk;
+    if (text) header_missed |= !headers.over();
   }
 
   // Commands begin somewhere behind the last byte that was given.
@@ -370,6 +374,7 @@ struct SmtpTracker::Impl {
     held_used = 0;
     outstanding.clear();
     other_end.reset();
+    forget_ahead();
     if (chunking) forget_transaction();
     phase = Phase::Command;
     at = line_begin = offset;
@@ -413,6 +418,9 @@ struct SmtpTracker::Impl {
         case Phase::AuthLine:
           used += in_auth_line(rest);
           break;
+        case Phase::Ahead:
+          used += in_ahead(rest);
+          break;
         case Phase::Data:
           used += in_data(rest);
           break;
@@ -430,6 +438,7 @@ struct SmtpTracker::Impl {
 
   void hold(Bytes bytes) {
     if (held.size() - held_used + bytes.size() > limits.held) {
+      if (can_read_ahead()) return read_ahead(bytes);
       return lose(other_end ? Reason::Ambiguous : Reason::Lost);
     }
     if (held_used > held.size() / 2) held.erase(0, std::exchange(held_used, 0));
@@ -662,16 +671,72 @@ struct SmtpTracker::Impl {
     return message.ordinal;
   }
 
-  std::size_t in_data(Bytes bytes) {
+  EndOfData::Step take_text(Bytes bytes) {
     const EndOfData::Step step = dot.scan(bytes);
     take_message_bytes(bytes.first(step.used));
-    if (step.found == EndOfData::Found::Nothing) return step.used;
+    return step;
+  }
+
+  std::size_t in_data(Bytes bytes) {
+    const EndOfData::Step step = take_text(bytes);
+    if (step.found != EndOfData::Found::Nothing) end_text(step);
+    return step.used;
+  }
+
+  void end_text(const EndOfData::Step& step) {
     end_data(step.dot_line);
     if (step.found == EndOfData::Found::Ambiguous && phase == Phase::Command) {
       phase = Phase::Held;
       other_end.emplace();
     }
+  }
+
+  // --- text in front of 354, more than is held -------------------------------------------------
+
+  // Nothing was parsed behind DATA, so it is the last command that was asked.
+  bool can_read_ahead() const {
+    return !ahead && !chunking && !outstanding.empty() && outstanding.back().asked == Asked::Data;
+  }
+
+  // DATA is answered with 354 almost always, so the text is read as that message and not kept. It
+  // is told of when the 354 has come; what waits behind its dot is held.
+  void read_ahead(Bytes bytes) {
+    const std::string text = std::exchange(held, {});
+    const std::size_t begin = std::exchange(held_used, 0);
+    begin_message(Transfer::Data);
+    message.dialogue.early_data = true;
+    ahead = true;
+    phase = Phase::Ahead;
+    for (const Bytes part : {Bytes(text).subspan(begin), bytes}) {
+      const Bytes rest = phase == Phase::Ahead ? part.subspan(parse(part)) : part;
+      if (phase == Phase::Held) hold(rest);
+    }
+  }
+
+  std::size_t in_ahead(Bytes bytes) {
+    const EndOfData::Step step = take_text(bytes);
+    if (step.found != EndOfData::Found::Nothing) {
+      ahead_end = step;
+      phase = Phase::Held;
+    }
     return step.used;
+  }
+
+  // Text that was refused is commands to the server, and they were not kept.
+  void answer_ahead(int code) {
+    const std::optional<EndOfData::Step> end = ahead_end;
+    forget_ahead();
+    if (code != 354) return lose(Reason::Lost);
+    released = offset;
+    phase = end ? Phase::Command : Phase::Data;
+    if (end) end_text(*end);
+    if (phase == Phase::Command) return release(phase);
+    if (phase == Phase::Held) doubt(Bytes(held).subspan(held_used));
+  }
+
+  void forget_ahead() {
+    ahead = false;
+    ahead_end.reset();
   }
 
   void end_data(std::uint8_t dot_line) {
@@ -821,6 +886,7 @@ struct SmtpTracker::Impl {
   }
 
   void answer_data(int code) {
+    if (ahead) return answer_ahead(code);
     if (failed(code)) return release(Phase::Command);
     if (code != 354) return lose(Reason::Lost);
     if (chunking) forget_transaction();  // Postfix refuses DATA behind BDAT; others may not
@@ -847,6 +913,7 @@ struct SmtpTracker::Impl {
   void lose(Reason reason) {
     phase = Phase::Lost;
     other_end.reset();
+    forget_ahead();
     outstanding.clear();
     held.clear();
     held.shrink_to_fit();
@@ -867,6 +934,7 @@ struct SmtpTracker::Impl {
       case Phase::Lost:
       case Phase::Ended:
         return offset;
+      case Phase::Ahead:
       case Phase::Data:
         return message_begin;
       case Phase::Command:
@@ -912,7 +980,9 @@ struct SmtpTracker::Impl {
   std::uint64_t message_begin = 0;
   HeaderScanner headers;
   EndOfData dot;
-  std::optional<EndOfData> other_end;  // the message may go on: what was told is one reading
+  std::optional<EndOfData> other_end;        // the message may go on: what was told is one reading
+  bool ahead = false;                        // the message in hand is in front of its 354
+  std::optional<EndOfData::Step> ahead_end;  // and it has ended
   Tail tail = Tail::Other;
   std::array<char, kBlankEnd.size()> last{};  // of the message, zeros in front of its beginning
   EnvelopeSizes envelope;                     // since the last message
@@ -970,6 +1040,7 @@ bool SmtpTracker::answers_assumed() const {
 
 std::uint64_t SmtpTracker::text_left() const {
   switch (impl_->phase) {
+    case Phase::Ahead:
     case Phase::Data:
       return std::numeric_limits<std::uint64_t>::max();
     case Phase::Chunk:
@@ -985,7 +1056,7 @@ std::uint64_t SmtpTracker::text_left() const {
 }
 
 bool SmtpTracker::in_data() const {
-  return impl_->phase == Phase::Data;
+  return impl_->phase == Phase::Data || impl_->phase == Phase::Ahead;
 }
 
 bool SmtpTracker::in_transaction() const {
@@ -1007,6 +1078,7 @@ bool SmtpTracker::between_transactions() const {
 std::uint64_t SmtpTracker::text_ahead() const {
   // Behind the session's end nothing is a command.
   const bool over = impl_->phase == Phase::Ended || impl_->phase == Phase::Lost;
+  if (impl_->phase == Phase::Ahead) return 0;  // until the 354 has come it may be commands
   return over ? std::numeric_limits<std::uint64_t>::max() : text_left();
 }
 
@@ -1019,7 +1091,13 @@ std::size_t SmtpTracker::held() const {
 }
 
 bool SmtpTracker::behind() const {
-  return impl_->held.size() != impl_->held_used;
+  return impl_->held.size() != impl_->held_used || impl_->ahead;
+}
+
+bool SmtpTracker::owes_answer() const {
+  const auto& asked = impl_->outstanding;
+  return behind() || std::any_of(asked.begin(), asked.end(),
+                                 [](const Outstanding& what) { return what.ordinal != 0; });
 }
 
 bool SmtpTracker::greeted() const {

@@ -83,7 +83,8 @@ class SmtpTracker {
     std::size_t auth_line = 12288;    // Postfix's smtpd_sasl_response_limit; RFC 4954, 4
     std::size_t reply_line = 4096;
     std::size_t outstanding = 1024;  // commands without a reply
-    std::size_t held = 64 * 1024;    // client bytes that wait for the answer to DATA
+    std::size_t held = 64 * 1024;    // client bytes that wait for a reply; of those behind DATA one
+                                     // message more, which is then read and not kept
     std::size_t chunks = 4096;       // BDAT chunks in one message
   };
 
@@ -134,6 +135,10 @@ class SmtpTracker {
 
   // The name that the client greeted with last, at most Claims::kLongest bytes; text, see Claims.
   const std::string& helo() const;
+
+  // A message has ended, or may have, and the server has not answered it: it may have taken the
+  // message already. Requires: not lost.
+  bool owes_answer() const;
 
   // The server's greeting has come to its end.
   bool greeted() const;

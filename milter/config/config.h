@@ -3,6 +3,7 @@
 // a new one.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -59,6 +60,8 @@ struct Proxy {
   seconds idle_timeout{330};     // the client's silence; not below Postfix's smtpd_timeout, 300 s
   seconds answer_timeout{3600};  // silence while Postfix may owe an answer
   seconds drain_timeout{60};
+  seconds drain_answer_timeout{300};  // for sessions in which the answer to a message is owed
+  seconds longest_drain() const { return std::max(drain_timeout, drain_answer_timeout); }
   std::size_t buffer_bytes = 64 * 1024;  // per direction, used only when a side is slow
 };
 

@@ -92,6 +92,7 @@ std::vector<Setting> proxy() {
       in("idle_timeout", &Proxy::idle_timeout, whole_seconds(1s, 1h)),
       in("answer_timeout", &Proxy::answer_timeout, whole_seconds(1s, 24h)),
       in("drain_timeout", &Proxy::drain_timeout, whole_seconds(0s, 1h)),
+      in("drain_answer_timeout", &Proxy::drain_answer_timeout, whole_seconds(0s, 1h)),
       in("buffer_bytes", &Proxy::buffer_bytes, Size{4 << 10, 16 << 20}),
   };
 }

@@ -25,6 +25,7 @@ struct Patient {
   std::string postfix_config;      // postconf's -c; empty: its default
   std::optional<Postfix> postfix;  // empty: could not be read
   std::string postfix_error;       // why
+  bool postfix_runs = true;        // by `postfix status`
   std::vector<net::TcpSocket> tcp;
   std::vector<net::Endpoint> addresses;  // the machine's own
   bool ipv6 = true;                      // it is not switched off

@@ -6,7 +6,6 @@
 
 #include "milter/doctor/as_user.h"
 #include "milter/doctor/check.h"
-#include "milter/doctor/command.h"
 #include "milter/doctor/dialogue.h"
 #include "milter/doctor/postfix_log.h"
 #include "milter/evidence/client.h"
@@ -57,11 +56,7 @@ std::vector<std::string> mend_protocol(const Patient& patient) {
 
 // Who does not listen is not started, or has not read its settings.
 std::string mend_silence(const Patient& patient) {
-  constexpr seconds kLimit{10};
-  std::vector<std::string> argv{"postfix"};
-  if (!patient.postfix_config.empty()) argv.insert(argv.end(), {"-c", patient.postfix_config});
-  argv.emplace_back("status");
-  return patient.postfix_command(run_command(argv, kLimit).status == 0 ? "reload" : "start");
+  return patient.postfix_command(patient.postfix_runs ? "reload" : "start");
 }
 
 Finding judge_announced(const Patient& patient, const net::Endpoint& upstream) {

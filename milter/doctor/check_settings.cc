@@ -82,14 +82,17 @@ void judge_families(const Patient& patient, const Service& entry, Findings& find
   const auto speaks = [value](std::string_view protocol) {
     return value.empty() || value.find("all") != value.npos || value.find(protocol) != value.npos;
   };
-  // postfix(1): a reload does not change main.cf's.
-  const auto mend =
-      entry.overrides.contains(kSetting)
-          ? std::vector{patient.postconf(fmt::format(
-                            "-PX {}", shell_word(fmt::format("{}/{}", entry.key(), kSetting)))),
-                        patient.postfix_command("reload")}
-          : std::vector{patient.postconf("-e 'inet_protocols = all'"),
-                        patient.postfix_command("stop"), patient.postfix_command("start")};
+  std::vector<std::string> mend;
+  if (entry.overrides.contains(kSetting)) {
+    mend = {patient.postconf(
+                fmt::format("-PX {}", shell_word(fmt::format("{}/{}", entry.key(), kSetting)))),
+            patient.postfix_command("reload")};
+  } else {
+    // postfix(1): a reload does not change main.cf's.
+    mend.push_back(patient.postconf("-e 'inet_protocols = all'"));
+    if (patient.postfix_runs) mend.push_back(patient.postfix_command("stop"));
+    mend.push_back(patient.postfix_command("start"));
+  }
   const auto& upstream = *patient.config.proxy.upstream;
   if (!speaks(upstream.is_v4() ? "ipv4" : "ipv6")) {
     findings.push_back(

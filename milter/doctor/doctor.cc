@@ -40,14 +40,19 @@ constexpr Check kChecks[] = {
 
 constexpr std::chrono::seconds kPostconfLimit{20};
 
+// `program`: one of Postfix's own.
+CommandResult ask_postfix(const Patient& patient, const char* program, const char* word) {
+  std::vector<std::string> argv{program};
+  if (!patient.postfix_config.empty()) argv.insert(argv.end(), {"-c", patient.postfix_config});
+  argv.emplace_back(word);
+  return run_command(argv, kPostconfLimit);
+}
+
 void read_postfix(Patient& patient) {
   std::string texts[3];
   const char* switches[] = {"-x", "-M", "-P"};
   for (int i = 0; i < 3; ++i) {
-    std::vector<std::string> argv{"postconf"};
-    if (!patient.postfix_config.empty()) argv.insert(argv.end(), {"-c", patient.postfix_config});
-    argv.emplace_back(switches[i]);
-    auto result = run_command(argv, kPostconfLimit);
+    auto result = ask_postfix(patient, "postconf", switches[i]);
     if (result.status != 0) {
       patient.postfix_error = result.error;
       return;
@@ -55,6 +60,7 @@ void read_postfix(Patient& patient) {
     texts[i] = std::move(result.output);
   }
   patient.postfix = Postfix::parse(texts[0], texts[1], texts[2]);
+  patient.postfix_runs = ask_postfix(patient, "postfix", "status").status == 0;
 }
 
 Findings look(const Check& check, const Patient& patient) {

@@ -85,6 +85,19 @@ void send_at_once(int listener) {
                    std::strerror(errno) + "; each message takes 40 ms longer");
 }
 
+// A socket that listens, at a name that the kernel chooses and nobody is told. Made early: later
+// seccomp forbids it.
+net::Fd listen_unknown() {
+  constexpr const char* kAttempt = "filter.socket: a socket for after its end";
+  net::Fd fd(net::check(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), kAttempt));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  net::check(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address.sun_family),
+             kAttempt);
+  net::check(listen(fd.get(), 1), kAttempt);
+  return fd;
+}
+
 class Umask {
  public:
   explicit Umask(mode_t mask) : before_(umask(mask)) {}
@@ -174,6 +187,7 @@ MilterSocket::MilterSocket(const config::Filter& settings) : name_(parse_socket(
   listener_ = libmilters_listener(name_);
   if (name_.path.empty()) {
     send_at_once(listener_);
+    unknown_ = listen_unknown();
     return;
   }
   give_to_group(name_.path, settings.socket_group);
@@ -184,12 +198,24 @@ bool MilterSocket::lost() const {
   return listener_ >= 0 && !path_.intact();
 }
 
+void MilterSocket::hide() {
+  path_.remove();
+  // A port has no path that could be taken away, and as long as libmilter listens there, the next
+  // filter cannot.
+  if (unknown_ && listener_ >= 0) replace(std::move(unknown_));
+}
+
 void MilterSocket::serve_at(net::Fd listener) {
-  // libmilter has no way to be given another socket, and opens none twice. Its thread waits on the
-  // old one, under the same number, until that one says that it is over.
-  const net::Fd old(fcntl(listener_, F_DUPFD_CLOEXEC, 0));
-  net::check(dup3(listener.get(), listener_, O_CLOEXEC), "serve at " + name_.path);
+  replace(std::move(listener));
   path_ = net::BoundPath(name_.path);
+}
+
+// libmilter has no way to be given another socket, and opens none twice. Its thread waits on the
+// old one, under the same number, until that one says that it is over.
+void MilterSocket::replace(net::Fd listener) {
+  const net::Fd old(fcntl(listener_, F_DUPFD_CLOEXEC, 0));
+  net::check(dup3(listener.get(), listener_, O_CLOEXEC),
+             "put another socket in the place of " + name_.spec);
   (void)shutdown(old.get(), SHUT_RDWR);
 }
 

@@ -44,8 +44,9 @@ class MilterSocket {
   // fails. Requires: one thread in the process, since the mode is set by the umask.
   explicit MilterSocket(const config::Filter& settings);
 
-  // New clients find no socket from here on; those that are connected stay. Only for unix sockets.
-  void hide() { path_.remove(); }
+  // New clients find no socket from here on, and its place is free for the next filter; those that
+  // are connected stay. Throws std::system_error.
+  void hide();
 
   // Whether Postfix no longer finds the socket, because its path is gone or is another's.
   bool lost() const;
@@ -54,9 +55,12 @@ class MilterSocket {
   void serve_at(net::Fd listener);
 
  private:
+  void replace(net::Fd listener);
+
   SocketName name_;
   net::BoundPath path_;  // of a unix socket
   int listener_ = -1;    // libmilter's
+  net::Fd unknown_;      // of an inet socket: takes its place at the end; null: it has
 };
 
 }  // namespace filter

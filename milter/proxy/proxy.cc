@@ -117,7 +117,9 @@ class Process final : private process::Orders::Listener {
       return;
     }
     draining_ = true;
-    deadline_ = steady_clock::now() + shared_.config.load()->proxy.drain_timeout;
+    const auto config = shared_.config.load();
+    deadline_ = steady_clock::now() + config->proxy.drain_timeout;
+    last_deadline_ = steady_clock::now() + config->proxy.longest_drain();
     for (const auto& worker : workers_) worker->drain();
   }
 
@@ -136,9 +138,26 @@ class Process final : private process::Orders::Listener {
     shared_.counters.sessions.store(sessions, std::memory_order_relaxed);
     tell_of_overload(now);
     if (server_.lost()) orders_.report_lost_socket(now);
-    if (!draining_) return;
-    if (sessions != 0 && now < deadline_) return;
-    if (sessions != 0) logging::warning(std::to_string(sessions) + " sessions cut: drain_timeout");
+    if (draining_) drain_further(now, sessions);
+  }
+
+  // A client that is cut before it has the answer to its message sends that message again, and it
+  // is delivered twice. So those sessions have a deadline of their own.
+  void drain_further(steady_clock::time_point now, std::size_t sessions) {
+    if (sessions != 0 && now < last_deadline_) {
+      if (now >= deadline_ && !std::exchange(closing_, true)) {
+        logging::warning(
+            fmt::format("drain_timeout: {} sessions are open; those are closed in "
+                        "which no answer to a message is owed",
+                        sessions));
+        for (const auto& worker : workers_) worker->close_sessions();
+      }
+      return;
+    }
+    if (sessions != 0) {
+      logging::warning(fmt::format("{} sessions cut: {}", sessions,
+                                   closing_ ? "drain_answer_timeout" : "drain_timeout"));
+    }
     event_base_loopbreak(base_.get());
   }
 
@@ -169,6 +188,8 @@ class Process final : private process::Orders::Listener {
   logging::Sometimes overload_word_;
   bool draining_ = false;
   steady_clock::time_point deadline_;
+  bool closing_ = false;  // it has come
+  steady_clock::time_point last_deadline_;
 };
 
 }  // namespace

@@ -336,6 +336,13 @@ bool Session::clients_turn() const {
   return server_spoke_last_ && watch_.all_answered();
 }
 
+// Where the dialogue cannot be read, the client that spoke last may have sent a message's end. An
+// answer that waits for the client to take it is not the client's yet.
+bool Session::answer_owed() const {
+  if (outbound_.state() != Relay::State::Open) return outbound_.wants_write();
+  return outbound_.wants_write() || watch_.owes_answer().value_or(!server_spoke_last_);
+}
+
 void Session::end_silence() {
   const bool owed = !clients_turn();
   enter(State::Ended);
@@ -356,10 +363,18 @@ void Session::cut() {
 }
 
 void Session::drain() {
-  if (state_ != State::Relaying || !watch_.between_transactions()) return;
-  if (!inbound_.wants_read() || !outbound_.wants_read()) return;
-  worker_.shared().counters.drained.fetch_add(1, std::memory_order_relaxed);
-  refuse(kDraining);
+  if (state_ == State::Refusing || state_ == State::Ended) return;
+  if (state_ != State::Relaying) {
+    if (worker_.closing()) cut();
+    return;
+  }
+  const bool quiet = inbound_.wants_read() && outbound_.wants_read();
+  if (quiet && watch_.between_transactions()) {
+    worker_.shared().counters.drained.fetch_add(1, std::memory_order_relaxed);
+    refuse(kDraining);
+  } else if (worker_.closing() && !answer_owed()) {
+    refuse("");
+  }
   update_interest();
 }
 
@@ -370,7 +385,7 @@ void Session::give_up() {
 
 // Our own word to the client, and no other behind it.
 void Session::refuse(std::string_view line) {
-  ::send(client_.get(), line.data(), line.size(), MSG_NOSIGNAL);
+  if (!line.empty()) ::send(client_.get(), line.data(), line.size(), MSG_NOSIGNAL);
   ::shutdown(client_.get(), SHUT_WR);
   upstream_event_.reset();
   upstream_interest_ = 0;

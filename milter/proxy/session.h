@@ -40,14 +40,15 @@ class Session {
   //   Connecting ──upstream is there──► Relaying ──┼─both directions done, or one broken──► Ended
   //       │                                 │      ▼                                       ▲
   //       └── no upstream ──► Refusing ◄────┴──────┘ (broken before Postfix said a word;   │
-  //                               │              draining, between two transactions)       │
+  //                               │              draining: between two transactions,       │
+  //                               │              or the deadline has come)                 │
   //                               └── client has gone, or waited long enough ──────────────┘
   enum class State {
     Introducing,  // a balancer's connection: its PROXY header is awaited, and nothing else read
     Connecting,   // waiting for Postfix to accept; the client's bytes wait in the kernel
     Relaying,     // bytes pass both ways
-    Refusing,  // 421 was said; what the client still sends is read and dropped, so that our close
-               // is no reset that would take the 421 from it
+    Refusing,  // the last word was said; what the client still sends is read and dropped, so that
+               // our close is no reset that would take that word from it
     Ended,
   };
 
@@ -69,9 +70,10 @@ class Session {
   // Called about once a second: idle and refusing sessions end, and balancers that say nothing.
   void on_tick(steady_clock::time_point now);
   // No new transaction is to begin: 421 now, if none is open, or when it is over. What cannot be
-  // told (TLS, nothing observed) goes on to the deadline.
+  // told (TLS, nothing observed) goes on until Worker::closing(); then the session ends, unless
+  // Postfix may owe the answer to a message: then when that has been passed on.
   void drain();
-  // The drain deadline has come.
+  // Ends it at once, whatever is under way.
   void cut();
 
   // One segment of this client, from the kernel filter.
@@ -104,6 +106,8 @@ class Session {
   void upstream_to_client();
   // Whether the client has to act next: only then does idle_timeout count its silence.
   bool clients_turn() const;
+  // Whether a client that is cut now may send a message again that Postfix has.
+  bool answer_owed() const;
   // No byte has passed for as long as is allowed: ends the session.
   void end_silence();
   // Passes ends on, and ends the session when there is nothing left to relay.
@@ -111,6 +115,7 @@ class Session {
   void update_interest();
   // No Postfix: says 421 and closes.
   void give_up();
+  // `line`: said to the client; empty under TLS, or where it may not stand.
   void refuse(std::string_view line);
   void enter(State state);
 

@@ -68,6 +68,10 @@ class Watch final : private classifier::Observer::Sink {
   // are false where that is not known.
   bool all_answered() const { return observer_ && observer_->all_answered(); }
   bool between_transactions() const { return observer_ && observer_->between_transactions(); }
+  // Whether Postfix may have a message whole whose answer it owes; nothing where that is not known.
+  std::optional<bool> owes_answer() const {
+    return observer_ ? observer_->owes_answer() : std::nullopt;
+  }
   std::uint64_t cookie() const { return cookie_; }
 
  private:

@@ -197,6 +197,11 @@ void Worker::hand_over() {
   handed_over_.wait(false);
 }
 
+void Worker::close_sessions() {
+  order_.store(Order::Close);
+  eventfd_write(wake_.get(), 1);
+}
+
 void Worker::stop() {
   if (!thread_.joinable()) return;
   order_.store(Order::Stop);
@@ -215,6 +220,7 @@ void Worker::on_order() {
     return;
   }
   draining_ = true;
+  closing_ = order == Order::Close;
   if (order == Order::HandOver) {
     ring_event_.reset();
     kernel_filter_ = nullptr;

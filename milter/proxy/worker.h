@@ -90,6 +90,9 @@ class Worker final : private capture::KernelFilter::Sink {
   // From any thread: as drain(), and the kernel filter is another program's; returns once this
   // worker has let go of it. Messages of the sessions that are open are not seen from here on.
   void hand_over();
+  // From any thread: as drain(), and the time for it is over: only those sessions go on in which
+  // Postfix may owe the answer to a message, until that has come.
+  void close_sessions();
   // From any thread: sessions are cut, the loop ends; joins the thread.
   void stop();
   // From any thread: when the loop last went round by the clock.
@@ -108,6 +111,8 @@ class Worker final : private capture::KernelFilter::Sink {
   bool too_busy_to_observe(int fd);
   // No more clients come in; those between two transactions are asked to go.
   bool draining() const { return draining_; }
+  // The time for that is over.
+  bool closing() const { return closing_; }
   bool kernel_capture() const { return kernel_filter_ != nullptr; }
   // Brings what the kernel filter saw to the sessions. Before bytes are observed: the segments they
   // came in are in the ring by then.
@@ -116,7 +121,7 @@ class Worker final : private capture::KernelFilter::Sink {
   std::uint32_t losses() const { return losses_.value_or(0); }
 
  private:
-  enum class Order { Run, Drain, HandOver, Stop };
+  enum class Order { Run, Drain, HandOver, Close, Stop };
   static constexpr std::size_t kOrphans = 64;
   // After a tick that came late, until all have come in time for so long.
   static constexpr std::chrono::seconds kCalm{10};
@@ -160,6 +165,7 @@ class Worker final : private capture::KernelFilter::Sink {
   int many_descriptors_ = 0;  // a descriptor of this number tells that few are left
   steady_clock::time_point late_until_;
   bool draining_ = false;
+  bool closing_ = false;
   std::atomic<Order> order_{Order::Run};
   std::atomic<bool> handed_over_{false};
   std::atomic<steady_clock::time_point> ticked_{steady_clock::now()};

@@ -26,7 +26,10 @@ using std::chrono::seconds;
 
 // When the filter's turn comes, no client is left at the proxy; what Postfix still has open are
 // sessions of other services, and default_action=accept lets their mail through.
-constexpr seconds kShortDrain{10};
+seconds short_drain(const config::Config& config) {
+  constexpr seconds kMost{10};
+  return std::min(config.proxy.drain_timeout, kMost);
+}
 
 bool open_proxy(const config::Config& config, const Handover* handover, Opened& opened) {
   opened.proxy = handover != nullptr ? std::make_unique<ProxyParts>(config, *handover)
@@ -116,7 +119,7 @@ constexpr std::array kKinds = {
         .socket = &kEvidenceSocket,
         .takes_clients = true,
         .needed = true,
-        .most_drain = seconds::max(),
+        .drain_time = [](const config::Config& config) { return config.proxy.longest_drain(); },
         .describe = [](const Counts& counts) { return describe(counts.proxy); },
         .run = [](const process::Start& start, const Opened& own,
                   Counts& counts) { return proxy::run(start, own.proxy->inputs(), counts.proxy); },
@@ -132,7 +135,7 @@ constexpr std::array kKinds = {
         .socket = &kEvidenceSocket,
         .takes_clients = false,
         .needed = true,
-        .most_drain = kShortDrain,
+        .drain_time = short_drain,
         .describe = [](const Counts& counts) { return describe(counts.wire); },
         .run = [](const process::Start& start, const Opened& own,
                   Counts& counts) { return wire::run(start, *own.tap, counts.wire); },
@@ -148,7 +151,7 @@ constexpr std::array kKinds = {
         .socket = &kMilterSocket,
         .takes_clients = false,
         .needed = true,
-        .most_drain = kShortDrain,
+        .drain_time = short_drain,
         .describe = [](const Counts& counts) { return describe(counts.filter); },
         .run = [](const process::Start& start, const Opened&,
                   Counts& counts) { return filter::run(start, counts.filter); },
@@ -164,7 +167,7 @@ constexpr std::array kKinds = {
         .socket = nullptr,
         .takes_clients = false,
         .needed = false,
-        .most_drain = kShortDrain,
+        .drain_time = short_drain,
         .describe = nullptr,
         .run =
             [](const process::Start& start, const Opened& own, Counts& counts) {

@@ -54,7 +54,7 @@ struct ChildKind {
   const ChildSocket* socket;                  // null: it serves none
   bool takes_clients;                         // clients wait in its listeners' backlog
   bool needed;  // when it ends before all were ready once, the whole program ends
-  std::chrono::seconds most_drain;  // it is given proxy.drain_timeout, or this if it is less
+  std::chrono::seconds (*drain_time)(const config::Config& config);
   process::Families (*describe)(const Counts& counts);  // null: it counts nothing
   int (*run)(const process::Start& start, const Opened& own, Counts& counts);
 };

@@ -357,10 +357,12 @@ class Supervisor {
     if (state_ == State::Draining) {
       logging::warning("told twice to end: at once");
       for (const auto& child : children_) child->kill(SIGKILL);
+      leftovers_deadline_ = Clock::now();
       return;
     }
     code_ = code;
     state_ = State::Draining;
+    leftovers_deadline_ = Clock::now() + config_->proxy.longest_drain() + kGrace;
     logging::info("draining");
     notify("STOPPING=1\nSTATUS=draining");
     // None is started again; those that wait for it are gone.
@@ -376,12 +378,12 @@ class Supervisor {
     auto& child = *children_[index];
     (void)child.send({process::ControlMessage::Kind::Drain, {}});
     if (child.kind.takes_clients) opened_.proxy->stop_listening();
-    deadline_ =
-        Clock::now() + std::min(config_->proxy.drain_timeout, child.kind.most_drain) + kGrace;
+    deadline_ = Clock::now() + child.kind.drain_time(*config_) + kGrace;
   }
 
-  // What the program before has left drains to a deadline of its own.
+  // What the program before has left drains to a deadline of its own, which is not later.
   void finish() {
+    deadline_ = leftovers_deadline_;
     if (!leftovers_.empty() && Clock::now() < deadline_) return;
     for (const pid_t pid : leftovers_) (void)::kill(pid, SIGKILL);
     state_ = State::Done;
@@ -412,6 +414,7 @@ class Supervisor {
   State state_ = State::Starting;
   std::size_t draining_ = 0;
   Clock::time_point deadline_;
+  Clock::time_point leftovers_deadline_;
   Clock::time_point next_ping_ = Clock::now() + kPing;
   const std::chrono::microseconds watchdog_ = watchdog_period();  // zero: systemd has none
   Clock::time_point next_word_ = Clock::now() + watchdog_;

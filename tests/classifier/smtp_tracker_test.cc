@@ -30,6 +30,8 @@ namespace {
 constexpr std::string_view kMail =
     "Received: from a\r\n\tby b\r\nSubject: hi\r\nFrom: a@b.example\r\n\r\nHello\r\n..dot\r\n.\r\n";
 
+const std::string kLongText(70'000, 'a');  // more than the tracker holds
+
 Script transfer(std::string_view message, std::string_view answer = "250 2.0.0 Ok: queued") {
   return {C("DATA"), S("354 End data with <CR><LF>.<CR><LF>"), raw(message), S(answer)};
 }
@@ -79,6 +81,18 @@ std::vector<Recording> recordings() {
       {"message sent before the 354",
        test::opened() + Script{raw("DATA\r\nSubject: x\r\n\r\nbo"), S("354 go"),
                                raw("dy\r\n.\r\nRSET\r\n"), S("250 queued"), S("250 reset")}},
+      {"more text in front of 354 than is held",
+       test::opened() +
+           Script{raw("DATA\r\nSubject: x\r\n\r\n" + kLongText + "\r\n.\r\nMAIL FROM:<a@b>\r\n"),
+                  S("354 go\r\n250 queued\r\n250 ok")} +
+           quit()},
+      {"354 in the middle of such text",
+       test::opened() + Script{raw("DATA\r\nSubject: x\r\n\r\n" + kLongText), S("354 go"),
+                               raw("more\r\n.\r\nRSET\r\n"), S("250 queued\r\n250 reset")}},
+      {"an end of such text that not every server sees",
+       test::opened() + Script{raw("DATA\r\n" + kLongText + "\n.\r\nRSET\r\n"), S("354 go"),
+                               S("250 queued"), S("250 reset")}},
+      {"such text refused", test::opened() + Script{raw("DATA\r\n" + kLongText), S("554 no")}},
       {"BDAT in chunks",
        test::opened() +
            Script{raw("BDAT 14\r\nSubject: x\r\n\r\n"), S("250 14"),
@@ -674,7 +688,16 @@ TEST_CASE("the tracker is lost, once and for its reason, when the streams do not
        ready + Script{C("AUTH PLAIN"), S("334 "), raw(std::string(12288, 'a'))}, "lost"},
       {"a long reply", ready + Script{C("NOOP"), raw_server("250 " + std::string(4096, 'a'))},
        "lost"},
-      {"too much behind DATA", ready + Script{C("DATA"), raw(std::string(65537, 'a'))}, "lost"},
+      {"too much behind AUTH", ready + Script{C("AUTH PLAIN"), raw(std::string(65537, 'a'))},
+       "lost"},
+      {"too much behind DATA that is refused",
+       ready + Script{C("DATA"), raw(std::string(65537, 'a')), S("554 no")}, "lost"},
+      {"too much behind a message that is in front of its 354",
+       ready + Script{C("DATA"), raw(kLongText), raw("\r\n.\r\n"), raw(std::string(65537, 'a'))},
+       "lost"},
+      {"two ends in front of 354, of which the first may be none",
+       ready + Script{C("DATA"), raw(kLongText), raw("\n.\r\nb\r\n.\r\n"), S("354 go")},
+       "ambiguous"},
   };
   for (const Row& row : rows) {
     INFO(row.label);
@@ -778,6 +801,25 @@ TEST_CASE("nothing is told of bytes that were said to be no longer needed") {
   }
 }
 
+TEST_CASE("more text in front of 354 than is held is read as the message that it becomes") {
+  const std::string text = "Subject: x\r\n\r\n" + kLongText + "\r\n.\r\n";
+  for (const std::size_t early : {text.size(), text.size() - 1, std::size_t{66'000}}) {
+    INFO(early << " of " << text.size() << " bytes in front of 354");
+    const Recorder seen = track(
+        test::opened() + Script{raw("DATA\r\n" + text.substr(0, early)), S("354 go"),
+                                raw(text.substr(early) + "QUIT\r\n"), S("250 queued\r\n221 bye")});
+    REQUIRE(seen.messages.size() == 1);
+    const auto& message = seen.messages[0];
+    CHECK(message.size == text.size());
+    REQUIRE(message.spans.size() == 1);
+    CHECK(message.spans[0].end - message.spans[0].begin == text.size());
+    CHECK(message.landmarks.header_end == 12);
+    CHECK(message.landmarks.body_begin == 14);
+    CHECK(message.dialogue.early_data);
+    CHECK(seen.has("answer 1"));
+  }
+}
+
 TEST_CASE("text that waited for 354 leaves no room behind, and is told while it waits") {
   struct Nobody final : SmtpTracker::Listener {
     void on_command(classifier::Span) override {}
@@ -797,4 +839,21 @@ TEST_CASE("text that waited for 354 leaves no room behind, and is told while it 
   server("250 ok\r\n250 ok\r\n354 go on\r\n");
   CHECK_FALSE(tracker.behind());
   CHECK(tracker.held() < 1000);
+
+  // And beyond what is held, it takes no room at all.
+  server("250 queued\r\n");
+  CHECK_FALSE(tracker.owes_answer());
+  client("DATA\r\n");
+  for (int i = 0; i < 100; ++i) client(kLongText);
+  CHECK(tracker.behind());
+  CHECK(tracker.held() < 1000);
+  client("\r\n.\r\n");
+  CHECK(tracker.behind());
+  CHECK(tracker.owes_answer());
+  server("354 go on\r\n");
+  CHECK_FALSE(tracker.behind());
+  CHECK(tracker.owes_answer());
+  server("250 queued\r\n");
+  CHECK_FALSE(tracker.owes_answer());
+  CHECK_FALSE(tracker.lost());
 }

@@ -284,9 +284,6 @@ sed 's/^.*\\]: //' {bed.postfix.log_file}
 
 def by_tcp(ward: Ward) -> None:
     """The filter on a TCP port: content with it, and what is not there is missed."""
-    filter_ = ward.bed.segmilter
-    ready = filter_._ready
-    filter_._ready = lambda: filter_.child("filter") and filter_._listens()
     ward.settings({"filter": {"socket": "inet:8890@127.0.0.1"}}, restart=False)
     ward.main_cf("smtpd_milters = { inet:localhost:8890, default_action=accept, connect_timeout=2s, command_timeout=5s }")
     ward.restart()
@@ -294,10 +291,9 @@ def by_tcp(ward: Ward) -> None:
     content(ward, "the filter on a TCP port")
     seen = ward.examine()
     ward.checks.that(seen.find("milter-socket", "ok", "127.0.0.1:8890"), "the filter answers on its port")
-    filter_.stop()
+    ward.bed.segmilter.stop()
     found = ward.examine().find("milter-socket", "FAIL", "Connection refused")
     ward.checks.that(found and found["mend"] == ["systemctl restart segmilter"], f"the filter's port is closed: {found}")
-    filter_._ready = ready
     ward.reset()
 
 
@@ -414,6 +410,30 @@ def faults_of_postfix(ward: Ward) -> None:
         ward.checks.that(first_word(v6=True) == b"421", "Postfix speaks IPv4 only: a client by IPv6 is told 421")
     fault(ward, "Postfix speaks IPv4 only", ipv4_only,
           [("proxy-protocol", "FAIL", "each client that comes by IPv6")])
+
+    def speaks(protocol: str, upstream: str) -> None:
+        """In main.cf, which Postfix reads at its start. It does not start with services of another family, but for `upstream`."""
+        ward.settings({"proxy": {"upstream": upstream}})
+        bed.postfix.stop()
+        for line in bed.link.server.run("postconf", "-c", bed.postfix.conf, "-M", capture_output=True, text=True).stdout.splitlines():
+            service, kind = line.split()[:2]
+            if kind == "inet":
+                ward.postconf("-MX", f"{service}/inet")
+        ward.postconf("-M", f"{upstream}/inet={upstream} inet n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy")
+        ward.postconf("-e", f"inet_protocols = {protocol}")
+        bed.postfix.space.run("postfix", "-c", bed.postfix.conf, "start", check=False, capture_output=True)
+        time.sleep(1)
+
+    def told_421(protocol: str, upstream: str, v6: bool):
+        speaks(protocol, upstream)
+        ward.checks.that(first_word(v6=v6) == b"421", f"main.cf: {protocol}, upstream {upstream}: a client by IPv{6 if v6 else 4} is told 421")
+    fault(ward, "main.cf: Postfix speaks IPv4 only", lambda: told_421("ipv4", "127.0.0.1:10025", v6=True),
+          [("proxy-protocol", "FAIL", "each client that comes by IPv6")])
+    fault(ward, "main.cf: Postfix speaks IPv6 only", lambda: told_421("ipv6", "[::1]:10025", v6=False),
+          [("proxy-protocol", "FAIL", "each client that comes by IPv4")])
+    fault(ward, "main.cf: upstream is of the other family", lambda: told_421("ipv4", "[::1]:10025", v6=True),
+          [("proxy-protocol", "FAIL", "it does not start, or every client is told 421"), ("upstream", "FAIL", "refused")])
+
     def port_is_gone() -> None:
         bed.segmilter.stop()
         ward.postconf("-M", "smtp/inet=smtp inet n - n - - smtpd")

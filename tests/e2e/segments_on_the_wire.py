@@ -4,7 +4,7 @@
     segments_on_the_wire.py PROGRAM
 
 For each condition a few dozen messages of all kinds are sent (one write, lines, blocks, random cuts,
-BDAT, several a session, several sessions at once) while tcpdump looks at the router's interface towards
+BDAT, several a session, several sessions at once; at the end some that do not wait for 354) while tcpdump looks at the router's interface towards
 the server, where segments are not merged. bed/pcap.py rebuilds each message's segments from the
 capture without any of the program's code; the header's list must be the same, in every message.
 """
@@ -145,10 +145,35 @@ def compare(task: Round, ids: list[str], transfers: dict, delivered: dict) -> in
     return equal
 
 
+def in_front_of_354(bed: Bed) -> tuple[int, int, int]:
+    """Messages that come as a whole before Postfix has said 354, which `sleep` makes it say late: the second one is more
+    than the tracker keeps. Returns as measure()."""
+    task = Round("in front of 354", Condition())
+    bed.postfix.set("smtpd_data_restrictions = sleep 1")
+    bed.postfix.mailbox("alice").clear()
+    bed.link.set(task.condition)
+    sizes = {"early-20000": 20_000, "early-400000": 400_000}
+    with bed.capture("early") as finish:
+        for test_id, size in sizes.items():
+            client = bed.smtp()
+            client.send(b"MAIL FROM:<wire@wire.example>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n")
+            time.sleep(0.2)  # so that the message begins with a segment of its own
+            client.send(stuffed(content(test_id, size, random.Random(size))))
+            answers = [client.reply()[0] for _ in range(4)]
+            if answers != [250, 250, 354, 250]:
+                raise RuntimeError(f"{test_id}: {answers}")
+            client.quit()
+        delivered = {message.value("X-Test-Id"): message for message in bed.postfix.wait_delivered("alice", len(sizes), 60)}
+        transfers = {transfer.header("X-Test-Id"): transfer for transfer in finish().transfers()}
+    equal = compare(task, list(sizes), transfers, delivered)
+    print(f"{task.name:18} {len(sizes):5d} messages  {equal:5d} equal  {len(sizes) - equal:3d} different")
+    return len(sizes), equal, len(sizes) - equal
+
+
 def main() -> int:
     settings = {"header": {"max_runs": 1000}, "capture": {"method": "kernel"}}
     with Bed(Path(sys.argv[1]), settings, tag="wire") as bed:
-        totals = [measure(bed, task, number) for number, task in enumerate(ROUNDS)]
+        totals = [measure(bed, task, number) for number, task in enumerate(ROUNDS)] + [in_front_of_354(bed)]
         messages, equal, different = (sum(column) for column in zip(*totals))
         print(f"{'in all':18} {messages:5d} messages  {equal:5d} equal  {different:3d} different")
         if different:

@@ -4,8 +4,10 @@
     slow_answers.py PROGRAM
 
 In clear and under TLS, by DATA and by BDAT in one go (Postfix answers MAIL and RCPT before it has the message, so that
-it has spoken last while it owes the answer to the message), observed and not.
+it has spoken last while it owes the answer to the message), observed and not. Also when segmilter is upgraded or
+stopped meanwhile, and the answer comes later than proxy.drain_timeout.
 """
+import signal
 import ssl
 import sys
 import threading
@@ -14,11 +16,13 @@ from pathlib import Path
 
 from bed import report
 from bed.milter import SlowMilter
-from bed.process import wait_until
+from bed.process import alive, wait_until
 from bed.smtp import Client, stuffed
 from bed.testbed import Bed
+from upgrade import upgrade
 
 IDLE, SLOW, SMTPD = 2, 4, 6  # seconds: our idle_timeout, the other milter, Postfix's smtpd_timeout
+DRAIN = 1  # second: drain_timeout
 
 
 def message(tag: str) -> bytes:
@@ -51,6 +55,14 @@ def last_words(client: Client) -> tuple[str, float]:
     while more := client._socket.recv(4096):
         heard += more
     return heard.decode().strip(), time.monotonic() - began
+
+
+def half(client: Client) -> tuple[str, float]:
+    """Begins a message, and says nothing more: what is heard then, and when the connection is closed."""
+    client.envelope("a@sender.example", "alice@example.org")
+    client.expect("DATA", 354)
+    client.send(b"Subject: half a message\r\n")
+    return last_words(client)
 
 
 class Clients:
@@ -91,6 +103,67 @@ def sent(checks: report.Checks, bed: Bed, clients: Clients, tags: list[str]) -> 
                     f"{tag}: answered {answer!r}, arrived {arrived.count(tag)} times")
 
 
+def drained(checks: report.Checks, bed: Bed, how: str, drain) -> None:
+    """`drain()` begins while the other milter is at work, and returns when the old proxy has ended."""
+    report.step(f"{how} while a milter takes {SLOW} s, proxy.drain_timeout is {DRAIN} s")
+    clients, tags = Clients(bed), []
+    for tls in (False, True):
+        tags.append(f"{how}-{'tls' if tls else 'clear'}")
+        clients.start(tags[-1], tls, lambda client, tag=tags[-1]: by_data(client, tag))
+    tags.append(f"{how}-bdat")
+    clients.start(tags[-1], False, lambda client, tag=tags[-1]: by_bdat(client, tag))
+    clients.start("half", False, half)
+    clients.start("idle-tls", True, last_words)
+    time.sleep(1.5)  # the other milter has them all
+    log, began = len(bed.segmilter.log()), time.monotonic()
+    drain()
+    took = time.monotonic() - began
+    clients.wait()
+    sent(checks, bed, clients, tags)
+    for name in ("half", "idle-tls"):
+        words, after = clients.results[name]
+        checks.that(words == "" and after < SLOW, f"{how}, {name}: closed in time, after {after:.1f} s {words!r}")
+    checks.that(DRAIN < took < SLOW + 6, f"{how}: the old proxy has ended with the last answer, after {took:.1f} s")
+    checks.that("sessions cut" not in bed.segmilter.log()[log:], f"{how}: none was cut")
+
+
+def while_drained(checks: report.Checks) -> None:
+    proxy = {"drain_timeout": f"{DRAIN}s"}
+    with Bed(Path(sys.argv[1]), settings={"proxy": proxy}, tag="slowd", tls=True) as bed:
+        slow = SlowMilter(bed.root / "slow.sock", SLOW)
+        bed.postfix.set(f"smtpd_milters = {{ unix:segmilter/milter.sock, default_action=accept, connect_timeout=2s, "
+                        f"command_timeout=5s }}, unix:{bed.root}/slow.sock")
+
+        def upgraded() -> None:
+            old = bed.segmilter.child("proxy")
+            upgrade(bed)
+            wait_until(lambda: not alive(old), 30, "the old proxy to end")
+
+        def stopped() -> None:
+            process = bed.segmilter.process
+            bed.segmilter.let_go()
+            process.send_signal(signal.SIGTERM)
+            checks.that(process.wait(30) == 0, "stopped, exit 0")
+        drained(checks, bed, "upgraded", upgraded)
+        drained(checks, bed, "stopped", stopped)
+
+        report.step("the answer comes later than proxy.drain_answer_timeout too")
+        bed.segmilter.write({"proxy": {**proxy, "drain_answer_timeout": "2s"}})
+        bed.segmilter.start()
+        clients = Clients(bed)
+        clients.start("late", False, lambda client: by_data(client, "late"))
+        time.sleep(1)
+        began = time.monotonic()
+        stopped()
+        clients.wait()
+        checks.that(isinstance(clients.results["late"], OSError) and time.monotonic() - began < SLOW,
+                    f"the session is cut: {clients.results['late']!r} after {time.monotonic() - began:.1f} s")
+        checks.that("1 sessions cut: drain_answer_timeout" in bed.segmilter.log(), "the log says so")
+        slow.close()
+        if checks.failed:
+            bed.show_logs()
+
+
 def main() -> int:
     checks = report.Checks()
     proxy = {"idle_timeout": f"{IDLE}s"}
@@ -110,12 +183,7 @@ def main() -> int:
         clients.start("idle", False, last_words)
         clients.start("idle-tls", True, lambda client: client._socket.recv(4096).decode().strip())
 
-        def stops(client: Client) -> tuple[str, float]:
-            client.envelope("a@sender.example", "alice@example.org")
-            client.expect("DATA", 354)
-            client.send(b"Subject: half a message\r\n")
-            return last_words(client)
-        clients.start("stops", False, stops)
+        clients.start("stops", False, half)
         clients.wait()
         sent(checks, bed, clients, tags)
         words, after = clients.results["idle"]
@@ -138,6 +206,7 @@ def main() -> int:
         slow.close()
         if checks.failed:
             bed.show_logs()
+    while_drained(checks)
     return checks.finish()
 
 

@@ -5,8 +5,10 @@
 
 A real Postfix sends over 20 sessions while the program's file is replaced and it takes over, ten times. A session in a
 transaction finishes it in the old process, one under TLS goes on as long as it likes, up to proxy.drain_timeout. What
-cannot take over is refused, and everything stays.
+cannot take over is refused, and everything stays. With the milter's socket on a TCP port likewise; there also HUP, and a
+filter that is killed.
 """
+import os
 import shutil
 import signal
 import subprocess
@@ -123,6 +125,51 @@ def open_sessions(checks: report.Checks, bed: Bed) -> None:
     stays.close()
 
 
+OVER_TCP = {"filter": {"socket": "inet:8890@127.0.0.1"}}
+
+
+def labelled(checks: report.Checks, bed: Bed, what: str) -> None:
+    """A message of a new session has its label."""
+    number = bed.postfix.mailbox("bob").count() + 1
+    client = bed.smtp()
+    client.envelope(FROM, TO)
+    client.data(stuffed(b"Subject: x\r\n\r\n" + BODY))
+    client.quit()
+    messages = bed.postfix.wait_delivered("bob", number, 10)
+    labels = messages[-1].labels() if messages else []
+    checks.that(len(labels) == 1 and labels[0].pattern == "official-mta", f"over TCP, {what}: {labels and labels[0].pattern}")
+
+
+def over_tcp(checks: report.Checks, program: Path) -> None:
+    with Bed(program, OVER_TCP, tag="uptcp") as bed:
+        bed.postfix.set("smtpd_milters = { inet:127.0.0.1:8890, default_action=accept, connect_timeout=2s, command_timeout=5s }")
+        labelled(checks, bed, "as started")
+        for number in range(3):
+            stays = begin(bed, False)  # has its connection to the old filter
+            stays.envelope(FROM, "alice@example.org")
+            stays.expect("DATA", 354)
+            replace(bed, program)
+            upgrade(bed)
+            labelled(checks, bed, f"behind upgrade {number + 1}")
+            stays.send(stuffed(b"Subject: open\r\n\r\n" + BODY))
+            checks.that(stays.reply()[0] == 250, "a session in a message finishes it")
+            stays.close()
+        bed.segmilter.reload(OVER_TCP)
+        labelled(checks, bed, "behind HUP")
+        old = bed.segmilter.child("filter")
+        held = begin(bed, False)
+        held.envelope(FROM, "alice@example.org")  # the killed filter has a connection on that port
+        os.kill(old, signal.SIGKILL)
+        wait_until(lambda: bed.segmilter.child("filter") not in (0, old) and bed.segmilter._ready(), 10, "a new filter")
+        labelled(checks, bed, "behind kill -9 of the filter")
+        held.data(stuffed(b"Subject: held\r\n\r\n" + BODY))
+        held.quit()
+        status = bed.segmilter.stop()
+        checks.that(status == 0, f"over TCP, stopped: {status}")
+        if checks.failed:
+            bed.show_logs()
+
+
 def main() -> int:
     checks = report.Checks()
     program = Path(sys.argv[1]).resolve()
@@ -141,6 +188,7 @@ def main() -> int:
         refused(checks, bed, "a program that is another", "exit code 1")
         if checks.failed:
             bed.show_logs()
+    over_tcp(checks, program)
     return checks.finish()
 
 

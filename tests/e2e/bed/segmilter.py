@@ -89,11 +89,14 @@ class Segmilter:
     def _ready(self) -> bool:
         if self.process.poll() is not None:
             raise RuntimeError(f"segmilter ended with status {self.process.returncode}")
-        return bool(self.child(self.observer) and self.child("filter") and self._listens()
-                    and (self.queue / "segmilter/milter.sock").exists())
+        return bool(self.child(self.observer) and self.child("filter") and self._listens() and self._filter_listens())
 
-    def _listens(self) -> bool:
-        listing = self.space.run("ss", "-Hltn", f"sport = :{self._port}", capture_output=True, text=True)
+    def _filter_listens(self) -> bool:
+        over_tcp = re.search(r'(?m)^socket = "inet:(\d+)', self.config.read_text())
+        return self._listens(over_tcp[1]) if over_tcp else (self.queue / "segmilter/milter.sock").exists()
+
+    def _listens(self, port: int | str | None = None) -> bool:
+        listing = self.space.run("ss", "-Hltn", f"sport = :{port or self._port}", capture_output=True, text=True)
         return bool(listing.stdout.strip())
 
     def running(self) -> bool:

@@ -104,6 +104,7 @@ TEST_CASE("every kind of value is read") {
     workers = 2
     idle_timeout = "5m"
     drain_timeout = "0s"
+    drain_answer_timeout = "2m"
     [capture]
     method = "read"
     ring_bytes = "64K"
@@ -143,6 +144,8 @@ TEST_CASE("every kind of value is read") {
   CHECK(config.proxy.workers == 2);
   CHECK(config.proxy.idle_timeout == 300s);
   CHECK(config.proxy.drain_timeout == 0s);
+  CHECK(config.proxy.drain_answer_timeout == 120s);
+  CHECK(config.proxy.longest_drain() == 120s);
   CHECK(config.capture.method == config::Capture::Method::Read);
   CHECK(config.capture.ring_bytes == 65536);
   CHECK(config.wire.interface == "eth0");

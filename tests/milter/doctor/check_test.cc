@@ -253,14 +253,17 @@ TEST_CASE("a family that Postfix does not speak, and clients come by") {
 }
 
 TEST_CASE("Postfix has to speak the upstream address's family") {
-  const auto findings = check_proxy_protocol(
-      patient({.toml = "[proxy]\nlisten = [\"0.0.0.0:25\"]\nupstream = \"[::1]:10025\"\n",
-               .main = "inet_protocols = ipv4\n",
-               .services = "[::1]:10025 inet n - n - - smtpd\n",
-               .overrides = "[::1]:10025/inet/smtpd_upstream_proxy_protocol = haproxy\n"}));
+  auto four = patient({.toml = "[proxy]\nlisten = [\"0.0.0.0:25\"]\nupstream = \"[::1]:10025\"\n",
+                       .main = "inet_protocols = ipv4\n",
+                       .services = "[::1]:10025 inet n - n - - smtpd\n",
+                       .overrides = "[::1]:10025/inet/smtpd_upstream_proxy_protocol = haproxy\n"});
+  const auto findings = check_proxy_protocol(four);
   REQUIRE(found(findings, State::Fail, "cannot listen there"));
   CHECK(findings[0].mend == std::vector<std::string>{"postconf -e 'inet_protocols = all'",
                                                      "postfix stop", "postfix start"});
+  four.postfix_runs = false;
+  CHECK(check_proxy_protocol(four)[0].mend ==
+        std::vector<std::string>{"postconf -e 'inet_protocols = all'", "postfix start"});
 }
 
 TEST_CASE("a configuration that observes nothing is told of, with the setting that mends it") {

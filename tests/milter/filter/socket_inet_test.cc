@@ -35,14 +35,14 @@ int listener_at(const net::Endpoint& address) {
 
 }  // namespace
 
-TEST_CASE("over TCP small answers are sent at once: accepted sockets inherit that") {
+TEST_CASE("over TCP small answers are sent at once, and a hidden socket's port is free") {
   static filter::Counters counters;
   static filter::Service service(std::make_shared<config::Config>(), counters);
   REQUIRE(smfi_register(filter::describe(service)) == MI_SUCCESS);
   const auto address = free_address();
   config::Filter settings;
   settings.socket = "inet:" + std::to_string(address.port()) + "@127.0.0.1";
-  const filter::MilterSocket socket(settings);
+  filter::MilterSocket socket(settings);
   CHECK_FALSE(socket.lost());
   const int listener = listener_at(address);
   REQUIRE(listener >= 0);
@@ -50,6 +50,13 @@ TEST_CASE("over TCP small answers are sent at once: accepted sockets inherit tha
   // And another one is told before libmilter would only tell syslog.
   CHECK_THROWS_WITH(filter::check_place(filter::parse_socket(settings.socket)),
                     Catch::Contains("filter.socket: bind " + address.print()));
+
+  socket.hide();
+  CHECK_NOTHROW(filter::check_place(filter::parse_socket(settings.socket)));
+  CHECK(listener_at(address) == -1);
+  CHECK(option(listener, SOL_SOCKET, SO_ACCEPTCONN) == 1);  // libmilter waits on, and for nobody
+  CHECK_FALSE(socket.lost());
+  CHECK_NOTHROW(socket.hide());
 }
 
 TEST_CASE("the address of an inet socket, where its host is one") {

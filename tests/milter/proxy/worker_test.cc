@@ -441,6 +441,79 @@ TEST_CASE("a draining worker leaves alone what it cannot tell about: TLS") {
   say(client, server, std::string("\x16\x03\x01\x00\x01\x01", 6));
 }
 
+TEST_CASE("when the time to drain is over, an answer that is owed to a message is waited for") {
+  const std::string tls = "\x16\x03\x01\x00\x01\x01";
+  const std::string mail = "MAIL FROM:<a@example>\r\nRCPT TO:<b@example>\r\n";
+  const std::string answers = "250 ok\r\n250 ok\r\n";
+  const struct {
+    const char* name;
+    std::vector<std::string> server;  // in turn, the server first
+    std::vector<std::string> client;
+    bool owed;
+  } rows[] = {
+      {"a message",
+       {"220 mx\r\n", answers + "354 go\r\n"},
+       {mail + "DATA\r\n", "x\r\n.\r\n"},
+       true},
+      {"a chunk in a row", {"220 mx\r\n", answers}, {mail + "BDAT 3 LAST\r\nx\r\n"}, true},
+      {"text in front of 354", {"220 mx\r\n", answers}, {mail + "DATA\r\nx\r\n.\r\n"}, true},
+      {"perhaps, under TLS", {"220 mx\r\n", "220 go\r\n", tls}, {"STARTTLS\r\n", tls, tls}, true},
+      {"part of a message",
+       {"220 mx\r\n", answers + "354 go\r\n"},
+       {mail + "DATA\r\n", "x\r\n"},
+       false},
+      {"part of a chunk", {"220 mx\r\n", answers}, {mail + "BDAT 9 LAST\r\nx\r\n"}, false},
+      {"a command", {"220 mx\r\n"}, {mail}, false},
+      {"a transaction", {"220 mx\r\n", answers}, {mail}, false},
+      {"nothing, under TLS", {"220 mx\r\n", "220 go\r\n", tls}, {"STARTTLS\r\n", tls}, false},
+      {"the greeting", {}, {}, false},
+  };
+  Bed bed;
+  std::vector<std::pair<net::Fd, net::Fd>> sessions;
+  for (const auto& row : rows) {
+    INFO(row.name);
+    auto client = support::connect_to(bed.address);
+    auto server = bed.accept_session(client);
+    for (std::size_t i = 0; i < row.server.size() || i < row.client.size(); ++i) {
+      if (i < row.server.size()) say(server, client, row.server[i]);
+      if (i < row.client.size()) say(client, server, row.client[i]);
+    }
+    sessions.emplace_back(std::move(client), std::move(server));
+  }
+  bed.worker->drain();
+  std::this_thread::sleep_for(50ms);
+  bed.worker->close_sessions();
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    INFO(rows[i].name);
+    const auto& [client, server] = sessions[i];
+    if (rows[i].owed) {
+      CHECK_FALSE(support::readable(client.get(), 50));
+      support::send_all(server.get(), "250 at last\r\n");
+      CHECK(support::read_to_end(client.get()).starts_with("250 at last\r\n"));
+    } else {
+      CHECK(support::read_to_end(client.get()).empty());
+    }
+    CHECK(support::read_to_end(server.get()).empty());
+  }
+}
+
+TEST_CASE("without an observer, who spoke last tells whether an answer is owed") {
+  Bed bed("127.0.0.1", false,
+          [](config::Config& c) { c.capture.method = config::Capture::Method::Off; });
+  auto owed = support::connect_to(bed.address);
+  auto owing = bed.accept_session(owed);
+  talk_to_data(owed, owing);
+  say(owed, owing, "text\r\n.\r\n");
+  auto idle = support::connect_to(bed.address);
+  auto greeter = bed.accept_session(idle);
+  say(greeter, idle, "220 mx\r\n");
+  bed.worker->close_sessions();
+  CHECK(support::read_to_end(idle.get()).empty());
+  CHECK_FALSE(support::readable(owed.get(), 50));
+  support::send_all(owing.get(), "250 queued\r\n");
+  CHECK(support::read_to_end(owed.get()) == "250 queued\r\n");
+}
+
 TEST_CASE(
     "evidence of a message is in the table before Postfix has its last byte, and goes with the "
     "answer") {
@@ -857,7 +930,8 @@ TEST_CASE("whom a balancer's header names is the client, in whatever pieces it c
   say(server, balancer, "220 mx ESMTP\r\n");
   say(balancer, server, "QUIT\r\n");
   // Not the client's segments, and nobody has said that they are.
-  CHECK(std::get<classifier::Reason>(bed.table.find({.client = kClient})) == classifier::Reason::Balancer);
+  CHECK(std::get<classifier::Reason>(bed.table.find({.client = kClient})) ==
+        classifier::Reason::Balancer);
 }
 
 TEST_CASE("a draining worker knows where a transaction ends behind a balancer too") {
