@@ -2,9 +2,17 @@
 // message on; when the tracker closes a window they are laid over it. Not thread-safe.
 #include "classifier/observer.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace classifier {
+namespace {
+
+// The first byte of a TLS record. RFC 8446, 5.1.
+constexpr char kTlsAlert = 0x15;
+constexpr char kTlsHandshake = 0x16;
+
+}  // namespace
 
 Observer::Observer(Sink& sink, Via via, Limits limits)
     : sink_(sink), via_(via), limits_(limits), tracker_(*this), arrivals_(limits.segments) {}
@@ -13,6 +21,11 @@ void Observer::segment(const Arrival& arrival) {
   if (sealed_) return sealed_->segment(arrival);
   if (arrival.size == 0 || tracker_.lost()) return;
   if (arrival.offset + arrival.size > tracker_.needed_from()) arrivals_.keep(arrival);
+}
+
+void Observer::segment_again(Span bytes) {
+  if (sealed_) return sealed_->segment_again(bytes);
+  if (!tracker_.lost()) arrivals_.came_again(bytes);
 }
 
 void Observer::client(std::span<const char> bytes) {
@@ -30,17 +43,23 @@ void Observer::client(std::span<const char> bytes) {
 
 void Observer::server(std::span<const char> bytes) {
   if (sealed_) {
-    sealed_->server(bytes);
+    sealed_->server(answer_to_come_ ? behind_clear(bytes) : bytes);
     if (sealed_->lost()) lose(Reason::Encrypted);
     return;
   }
   tracker_.server(bytes);
-  if (sealed_begins_) return seal(client_offset());
+  if (sealed_begins_) {
+    seal(client_offset());
+    // Where nobody saw that TLS begins, its first record tells, which is part of it.
+    if (sealed_ && bytes.front() == kTlsHandshake) sealed_->server(bytes);
+    return;
+  }
   if (!tracker_.lost()) arrivals_.forget_before(tracker_.needed_from());
 }
 
 void Observer::seal(std::uint64_t offset) {
   sealed_begins_ = false;
+  answer_to_come_ = tracker_.answers_assumed();
   sealed_ = sink_.seal({.via = via_,
                         .path = path_,
                         .dialogue = tracker_.dialogue(),
@@ -50,6 +69,31 @@ void Observer::seal(std::uint64_t offset) {
                         .segments = limits_.segments},
                        arrivals_.from(offset));
   if (!sealed_) lose(Reason::Encrypted);
+}
+
+// The server's answer to STARTTLS, which was assumed before it came, is no TLS.
+std::span<const char> Observer::behind_clear(std::span<const char> bytes) {
+  const auto record = std::find_if(bytes.begin(), bytes.end(), [](char c) {
+    return c == kTlsHandshake || c == kTlsAlert;
+  });
+  answer_to_come_ = record == bytes.end();
+  return {record, bytes.end()};
+}
+
+void Observer::assume_answers() {
+  tracker_.assume_answers();
+  if (sealed_begins_) seal(client_offset());
+}
+
+void Observer::client_gap(std::uint64_t size) {
+  sealed_->client_gap(size);
+  if (sealed_->lost()) lose(Reason::Encrypted);
+}
+
+void Observer::server_gap(std::uint64_t size) {
+  answer_to_come_ = false;
+  sealed_->server_gap(size);
+  if (sealed_->lost()) lose(Reason::Encrypted);
 }
 
 void Observer::client_sealed(std::span<const char> bytes) {

@@ -94,6 +94,14 @@ constexpr std::uint32_t kLinesOfText = 3;
 // The first byte of a TLS record that carries a handshake. RFC 8446, 5.1.
 constexpr char kTlsHandshake = 0x16;
 
+// A record header as both hellos have it, whose STARTTLS may not have been seen.
+bool begins_tls(Bytes bytes) {
+  constexpr char kMajor = 3;
+  constexpr char kMostMinor = 3;
+  return bytes.size() > 2 && bytes[0] == kTlsHandshake && bytes[1] == kMajor &&
+         bytes[2] >= 0 && bytes[2] <= kMostMinor;
+}
+
 // How DATA ends when the line in front of the dot is empty.
 constexpr std::string_view kBlankEnd = "\r\n\r\n.\r\n";
 
@@ -242,6 +250,7 @@ struct SmtpTracker::Impl {
     offset += bytes.size();
     if (phase == Phase::Lost || phase == Phase::Ended) return;
     if (first && bytes.front() == kTlsHandshake) return lose(Reason::Encrypted);
+    if (skipping && line_size == 0 && begins_tls(bytes)) return lose(Reason::Encrypted);
     if (!greeted) dialogue.early_talker = true;
     if (phase != Phase::Held) bytes = bytes.subspan(parse(bytes));
     if (phase == Phase::Held) hold(bytes);
@@ -304,6 +313,7 @@ struct SmtpTracker::Impl {
   // Replies whose questions cannot be told any more. Only 354 says what the client's next bytes
   // are, whatever else was lost.
   void overhear(Bytes bytes) {
+    if (skipping && begins_tls(bytes)) return lose(Reason::Encrypted);
     while (!bytes.empty() && phase != Phase::Lost && phase != Phase::Ended) {
       if (replies.read(bytes) != ReplyReader::Got::Reply || replies.code() != 354) continue;
       if (phase == Phase::Held && !outstanding.empty() &&
@@ -949,6 +959,10 @@ void SmtpTracker::assume_answers() {
 
 void SmtpTracker::command_gap(std::uint64_t size) {
   impl_->command_gap(size);
+}
+
+void SmtpTracker::end() {
+  impl_->note_unseen_text();
 }
 
 void SmtpTracker::resume() {

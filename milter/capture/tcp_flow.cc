@@ -330,7 +330,7 @@ std::uint32_t TcpFlow::full_size(const TcpPacket& packet) {
   const std::uint32_t theirs = halves_[1 - client_].mss;
   const std::uint32_t options = packet.option_bytes;
   const auto less_options = [&](std::uint32_t mss) { return mss > options ? mss - options : mss; };
-  const std::uint32_t bound = less_options(theirs != 0 ? theirs : ours != 0 ? ours : kEthernetV4);
+  const std::uint32_t bound = less_options(theirs != 0 ? theirs : std::max(ours, kEthernetV4));
   if (packet.size <= bound) {
     if (packet.size > largest_) largest_seen_ = 0;
     largest_ = std::max(largest_, packet.size);
@@ -353,14 +353,44 @@ void TcpFlow::announce(const TcpPacket& packet, std::int64_t place) {
     left -= size;
     // In front of offset 0 lies what came before the session was found.
     if (place >= 0) {
-      observer_->segment({.offset = static_cast<std::uint64_t>(place),
-                          .size = size,
-                          .time_ns = packet.time_ns,
-                          // What is joined ends at a segment with PSH, so it belongs to the last.
-                          .push = left == 0 && packet.has(TcpPacket::kPsh)});
+      // What is joined ends at a segment with PSH, so it belongs to the last.
+      const bool push = left == 0 && packet.has(TcpPacket::kPsh);
+      announce_new({.offset = static_cast<std::uint64_t>(place),
+                    .size = size,
+                    .time_ns = packet.time_ns,
+                    .push = push});
     }
     place += size;
   }
+}
+
+// Bytes that wait for nothing but the server's came in an earlier segment, and count as that one's: a
+// sender that sends them again may cut them otherwise. Behind a gap nobody knows which of two
+// segments was taken, and the observer is told of both.
+void TcpFlow::announce_new(classifier::Arrival arrival) {
+  const auto& waiting = halves_[client_].waiting;
+  const std::uint64_t start = arrival.offset;
+  const std::uint64_t end = start + arrival.size;
+  const auto behind = waiting.lower_bound(end);
+  const bool overlaps = behind != waiting.begin() && std::prev(behind)->second.end > start;
+  const std::uint64_t came = overlaps ? end_of_run(client_) : start;
+  if (came > start) {
+    observer_->segment_again({start, std::min(came, end)});
+    if (came >= end) return;
+    arrival.offset = came;
+    arrival.size = static_cast<std::uint32_t>(end - came);
+  }
+  observer_->segment(arrival);
+}
+
+// Up to where bytes were captured without a gap: those that were given, and those that wait.
+std::uint64_t TcpFlow::end_of_run(int side) const {
+  std::uint64_t end = halves_[side].next;
+  for (const auto& [begin, chunk] : halves_[side].waiting) {
+    if (begin > end) break;
+    end = std::max(end, chunk.end);
+  }
+  return end;
 }
 
 // --- bytes that wait --------------------------------------------------------------------------
@@ -557,7 +587,7 @@ void TcpFlow::skip(int side, std::uint64_t end) {
   const std::uint64_t size = end - half.next;
   filled_ += size;
   if (size > kMaxFill || filled_ > kFreeFill + seen_) return search_anew(Reason::Dropped);
-  if (observer_->sealed()) return fill(side, size, {});
+  if (observer_->sealed()) return skip_sealed(side, size);
   if (side == client_ && text != 0) {
     observer_->missed_some();
     return fill(side, size, end_of_gap(end));
@@ -565,6 +595,13 @@ void TcpFlow::skip(int side, std::uint64_t end) {
   half.next = end;
   side == client_ ? observer_->command_gap(size) : observer_->assume_answers();
   last_ = '\n';
+  settle();
+}
+
+void TcpFlow::skip_sealed(int side, std::uint64_t size) {
+  halves_[side].next += size;
+  sealed_begun_ = sealed_begun_ || side == client_;
+  side == client_ ? observer_->client_gap(size) : observer_->server_gap(size);
   settle();
 }
 
@@ -653,6 +690,7 @@ void TcpFlow::settle() {
   if (!lost_) return;
   const Reason reason = *std::exchange(lost_, std::nullopt);
   if (reason == Reason::Encrypted) {
+    sealed_told_ = false;  // not of what follows
     observer_.reset();
     forget_waiting();
     state_ = State::Encrypted;
@@ -722,10 +760,10 @@ void TcpFlow::take(classifier::Trace&& trace) {
   rest_is_told_ = false;
   message_ended_ = true;
   if (added_ != 0) {
-    if (trace.segments.empty()) return;  // DATA, and not a byte of the message
+    const bool no_byte = trace.segments.empty() && trace.size <= added_;
+    if (no_byte) return;  // DATA, and not a byte of the message
     trace.size -= std::min<std::uint64_t>(trace.size, added_);
     cut_to_size(trace);
-    if (trace.segments.empty()) return;
     trace.landmarks.terminator = 0;
     trace.state = classifier::State::Partial;
     trace.reason = Reason::Dropped;
@@ -751,6 +789,7 @@ void TcpFlow::tell() {
 // the observer tells of a message when it ends, so an end is put behind it.
 void TcpFlow::end_cut_message() {
   if (observer_->behind()) observer_->assume_answers();
+  observer_->end_in_clear();
   settle();
   if (state_ != State::Following) return;
   if (observer_->text_left() != 0 && !observer_->in_data()) return unobserved(Reason::Dropped);
@@ -765,8 +804,19 @@ void TcpFlow::end_cut_message() {
   settle();
 }
 
+// What the other side acknowledged, or a FIN says of the stream's length, was sent, though nothing
+// of it was captured. An acknowledgement of one byte more may be that of a FIN.
+void TcpFlow::give_up_the_end(int side) {
+  const Half& half = halves_[side];
+  const std::uint64_t end = half.fin ? half.fin_at : half.acked;
+  if (half.based && end > half.next + 1) skip(side, end);
+}
+
 void TcpFlow::finish() {
   if (state_ == State::Following) give_up_until(0);
+  for (const int side : {0, 1}) {
+    if (state_ == State::Following) give_up_the_end(side == 0 ? client_ : 1 - client_);
+  }
   if (state_ == State::Following && !observer_->sealed()) end_cut_message();
   if (state_ == State::Following && observer_->sealed()) {
     observer_->finish();
