@@ -36,6 +36,8 @@ void Observer::client(std::span<const char> bytes) {
   tracker_.client(bytes);
   if (!tracker_.lost()) return arrivals_.forget_before(tracker_.needed_from());
   if (!sealed_begins_) return;
+  // Behind STARTTLS, of which the answer was assumed.
+  if (bytes.front() != kTlsHandshake) return seal(client_offset());
   // TLS from the first byte on: what was given to the tracker belongs there.
   seal(begin);
   if (sealed_) client_sealed(bytes);
@@ -51,7 +53,9 @@ void Observer::server(std::span<const char> bytes) {
   if (sealed_begins_) {
     seal(client_offset());
     // Where nobody saw that TLS begins, its first record tells, which is part of it.
-    if (sealed_ && bytes.front() == kTlsHandshake) sealed_->server(bytes);
+    if (!sealed_ || bytes.front() != kTlsHandshake) return;
+    answer_to_come_ = false;
+    sealed_->server(bytes);
     return;
   }
   if (!tracker_.lost()) arrivals_.forget_before(tracker_.needed_from());
@@ -73,9 +77,8 @@ void Observer::seal(std::uint64_t offset) {
 
 // The server's answer to STARTTLS, which was assumed before it came, is no TLS.
 std::span<const char> Observer::behind_clear(std::span<const char> bytes) {
-  const auto record = std::find_if(bytes.begin(), bytes.end(), [](char c) {
-    return c == kTlsHandshake || c == kTlsAlert;
-  });
+  const auto record = std::find_if(bytes.begin(), bytes.end(),
+                                   [](char c) { return c == kTlsHandshake || c == kTlsAlert; });
   answer_to_come_ = record == bytes.end();
   return {record, bytes.end()};
 }

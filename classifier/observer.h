@@ -69,8 +69,8 @@ class Observer final : private SmtpTracker::Listener {
   void missed_some();
 
   void segment(const Arrival& arrival);
-  // Bytes came again that an earlier segment brought. For whoever knows which of the two counts, and
-  // tells of that one only.
+  // Bytes came again that an earlier segment brought. For whoever knows which of the two counts,
+  // and tells of that one only.
   void segment_again(Span bytes);
   void client(std::span<const char> bytes);
   void server(std::span<const char> bytes);
@@ -138,9 +138,9 @@ class Observer final : private SmtpTracker::Listener {
   SmtpTracker tracker_;
   ArrivalLog arrivals_;  // not before the current window or command
   std::shared_ptr<SealedStream> sealed_;
-  bool sealed_begins_ = false;  // the tracker has just said that TLS begins
+  bool sealed_begins_ = false;   // the tracker has just said that TLS begins
   bool answer_to_come_ = false;  // to STARTTLS, in clear: it was assumed
-  std::uint32_t messages_ = 0;  // told so far
+  std::uint32_t messages_ = 0;   // told so far
   bool split_command_ = false;
 };
 

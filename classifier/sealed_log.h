@@ -118,7 +118,7 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   std::uint64_t greeting_ = 0;   // of the first turn
   std::size_t records_ = 0;      // in turns_
   bool greeted_ = false;         // the first turn, EHLO, is over
-  std::uint64_t placed_ = 0;  // bytes of the turn in hand, when a message was found at its end
+  std::uint64_t placed_ = 0;     // bytes of the turn in hand, when a message was found at its end
   bool split_command_ = false;
 };
 

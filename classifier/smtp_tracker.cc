@@ -98,8 +98,8 @@ constexpr char kTlsHandshake = 0x16;
 bool begins_tls(Bytes bytes) {
   constexpr char kMajor = 3;
   constexpr char kMostMinor = 3;
-  return bytes.size() > 2 && bytes[0] == kTlsHandshake && bytes[1] == kMajor &&
-         bytes[2] >= 0 && bytes[2] <= kMostMinor;
+  return bytes.size() > 2 && bytes[0] == kTlsHandshake && bytes[1] == kMajor && bytes[2] >= 0 &&
+         bytes[2] <= kMostMinor;
 }
 
 // How DATA ends when the line in front of the dot is empty.

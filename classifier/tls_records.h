@@ -12,8 +12,8 @@
 //
 //     record │ rec…  (not seen)  …ord │ record          one stretch, TlsRecord::unseen
 //
-// A chance header in what is encrypted is one in 2^26 bytes: where the next header then is none, the
-// search goes on. Not thread-safe; one reader a direction.
+// A chance header in what is encrypted is one in 2^26 bytes: where the next header then is none,
+// the search goes on. Not thread-safe; one reader a direction.
 #pragma once
 
 #include <array>
@@ -91,7 +91,7 @@ class TlsRecordReader {
   std::uint64_t scanned_ = 0;  // bytes of that stretch
   std::uint64_t skipped_ = 0;  // of them, up to the last one that was not seen
   bool found_ = false;         // the record in hand was found by searching
-  bool first_flight_ = true;  // no record but handshake ones so far
+  bool first_flight_ = true;   // no record but handshake ones so far
   TlsRecord record_;
   std::string hello_;
 };

@@ -33,6 +33,9 @@ constexpr std::uint64_t kPatienceNs = 50'000'000;
 // QUIT, RSET and the like are no longer; a message is.
 constexpr std::uint64_t kShortCommand = 32;
 
+// The record of a command is no longer; sealed_message.cc takes what is shorter for one, too.
+constexpr std::uint64_t kLongCommand = 300;
+
 // A joined packet is not cut finer, whatever MSS its SYN claims: Linux sends no smaller segments.
 constexpr std::uint32_t kSmallestUnit = 48;
 
@@ -364,8 +367,8 @@ void TcpFlow::announce(const TcpPacket& packet, std::int64_t place) {
   }
 }
 
-// Bytes that wait for nothing but the server's came in an earlier segment, and count as that one's: a
-// sender that sends them again may cut them otherwise. Behind a gap nobody knows which of two
+// Bytes that wait for nothing but the server's came in an earlier segment, and count as that one's:
+// a sender that sends them again may cut them otherwise. Behind a gap nobody knows which of two
 // segments was taken, and the observer is told of both.
 void TcpFlow::announce_new(classifier::Arrival arrival) {
   const auto& waiting = halves_[client_].waiting;
@@ -553,15 +556,18 @@ void TcpFlow::give_up_one() {
   Half& other = halves_[1 - side];
   const std::uint64_t begin = half.waiting.begin()->first;
   Chunk& front = half.waiting.begin()->second;
-  if (begin > half.next) {
+  // What of the other side is missing in front of it.
+  const std::uint64_t unsaid =
+      other.waiting.empty() ? front.needs : std::min(other.waiting.begin()->first, front.needs);
+  // Where both are missing, a server has spoken behind a command, and in front of a text.
+  const bool text = side == client_ && observer_->sealed() && begin > half.next + kLongCommand;
+  if (begin > half.next && !(text && unsaid > other.next)) {
     skip(side, begin);
   } else if (unheard(side)) {
     observer_->assume_answers();
     settle();
-  } else if (front.needs > other.next && other.waiting.empty()) {
-    skip(1 - side, front.needs);
-  } else if (front.needs > other.next && other.waiting.begin()->first > other.next) {
-    skip(1 - side, std::min(other.waiting.begin()->first, front.needs));
+  } else if (unsaid > other.next) {
+    skip(1 - side, unsaid);
   } else if (front.missing()) {
     skip(side, front.end);
   } else {
@@ -593,8 +599,12 @@ void TcpFlow::skip(int side, std::uint64_t end) {
     return fill(side, size, end_of_gap(end));
   }
   half.next = end;
-  side == client_ ? observer_->command_gap(size) : observer_->assume_answers();
-  last_ = '\n';
+  if (side == client_) {
+    observer_->command_gap(size);
+    last_ = '\n';
+  } else {
+    observer_->assume_answers();
+  }
   settle();
 }
 
@@ -650,7 +660,7 @@ std::string_view TcpFlow::end_of_gap(std::uint64_t end) const {
 
 void TcpFlow::give(int side, std::string_view bytes) {
   halves_[side].next += bytes.size();
-  if (side == client_ && observer_->sealed() && !sealed_begun_ && !is_tls_hello(bytes)) {
+  if (side == client_ && observer_->sealed() && !sealed_begun_ && !is_tls_record(bytes)) {
     return follow_in_clear(bytes);
   }
   side == client_ ? give_client(bytes) : give_server(bytes);
