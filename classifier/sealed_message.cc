@@ -428,7 +428,7 @@ std::optional<SealedMessage> TurnJudge::finish(Turn&& open, std::uint32_t slack)
   }
   // Nothing was said behind the message, and the server answered twice: QUIT came with it.
   const bool may_quit = !some && held_ && held_->data_ahead;
-  if (may_quit && missed_answers_) held_->cut = true;
+  if (may_quit && missed_answers_ && answers_ == 1) held_->cut = true;
   return take(may_quit && answers_ > 1);
 }
 

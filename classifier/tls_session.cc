@@ -51,15 +51,22 @@ void TlsSession::client_gap(std::uint64_t size) {
 // What it says may lie in the gap, and the client's next bytes will be said behind that.
 void TlsSession::server_gap(std::uint64_t size) {
   TlsRecord record;
-  while (!lost() && size != 0) {
-    const auto got = server_records_.skip(size, record);
+  std::uint64_t left = size;
+  while (!lost() && left != 0) {
+    size = left;
+    const auto got = server_records_.skip(left, record);
     if (got == TlsRecordReader::Got::Record && record.type == TlsType::ApplicationData) {
       on_server_record();
     }
   }
   if (phase_ != Phase::Sealed || !server_records_.searching()) return;
   on_server_record();
-  listener_.on_missed_answers();
+  if (may_be_records(size)) listener_.on_missed_answers();
+}
+
+// Whether so many bytes may be more than one record; each has a byte of plaintext at least.
+bool TlsSession::may_be_records(std::uint64_t size) const {
+  return size >= 2 * (std::uint64_t{TlsRecord::kHeader} + overhead_.added + 1);
 }
 
 void TlsSession::end() {
@@ -67,16 +74,9 @@ void TlsSession::end() {
   if (!lost() && client_records_.end_unseen(record)) on_client_record(record);
 }
 
-// Bytes in which records began that nobody saw.
-void TlsSession::on_unseen(const TlsRecord& record) {
-  // Two records have at least a byte of plaintext each.
-  const std::uint64_t two = 2 * (std::uint64_t{TlsRecord::kHeader} + overhead_.added + 1);
-  turn_.torn = turn_.torn || TlsRecord::kHeader + record.length >= two;
-}
-
 void TlsSession::on_client_record(const TlsRecord& record) {
   if (phase_ == Phase::Hello) return in_hello(record);
-  if (record.unseen) on_unseen(record);
+  if (record.unseen && may_be_records(record.end() - record.begin)) turn_.torn = true;
   if (record.type != TlsType::ApplicationData) return;
   const std::uint32_t plain = overhead_.most_plain(record.length);
   if (plain == 0) return;
@@ -147,7 +147,8 @@ void TlsSession::on_server_record() {
   TlsRecord unseen;
   if (client_records_.end_unseen(unseen)) on_client_record(unseen);
   if (phase_ != Phase::Sealed) return;
-  if (turn_.empty()) return listener_.on_more_answers();
+  // What a server says behind close_notify answers what was said in front of it.
+  if (turn_.empty() || closing()) return listener_.on_more_answers();
   listener_.on_turn(std::exchange(turn_, {}));
 }
 

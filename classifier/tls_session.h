@@ -90,7 +90,7 @@ class TlsSession {
   template <typename OnRecord>
   void read(TlsRecordReader& records, std::span<const char> bytes, OnRecord on_record);
   void on_client_record(const TlsRecord& record);
-  void on_unseen(const TlsRecord& record);
+  bool may_be_records(std::uint64_t size) const;
   void in_hello(const TlsRecord& record);
   void on_finished(const TlsRecord& record);
   void miss_finished(const TlsRecord& record);
