@@ -83,6 +83,8 @@ class Observer final : private SmtpTracker::Listener {
   // Under TLS: the next `size` bytes of each side were not seen.
   void client_gap(std::uint64_t size);
   void server_gap(std::uint64_t size);
+  // Under TLS: the server may have said more.
+  void server_cut() { sealed_->server_cut(); }
   // The client says nothing more. Requires: not sealed.
   void end_in_clear() { tracker_.end(); }
   bool answers_assumed() const { return tracker_.answers_assumed(); }

@@ -32,6 +32,8 @@ class SealedStream {
   // For captures that lost packets: the next `size` bytes of each side were not seen.
   virtual void client_gap(std::uint64_t size) { (void)size; }
   virtual void server_gap(std::uint64_t size) { (void)size; }
+  // The capture ended, and the server may have said more.
+  virtual void server_cut() {}
   virtual void client(std::span<const char> bytes) = 0;
   virtual void server(std::span<const char> bytes) = 0;
   // Both streams have ended.
@@ -72,6 +74,7 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   void missed_some() override { arrivals_.missed_some(); }
   void client_gap(std::uint64_t size) override;
   void server_gap(std::uint64_t size) override { tls_.server_gap(size); }
+  void server_cut() override { on_missed_answers(); }
   void client(std::span<const char> bytes) override;
   void server(std::span<const char> bytes) override { tls_.server(bytes); }
   void finish() override;

@@ -250,7 +250,9 @@ struct SmtpTracker::Impl {
     offset += bytes.size();
     if (phase == Phase::Lost || phase == Phase::Ended) return;
     if (first && bytes.front() == kTlsHandshake) return lose(Reason::Encrypted);
-    if (skipping && line_size == 0 && begins_tls(bytes)) return lose(Reason::Encrypted);
+    if (skipping && (begins_tls(bytes) || is_binary({bytes.data(), bytes.size()}))) {
+      return lose(Reason::Encrypted);
+    }
     if (!greeted) dialogue.early_talker = true;
     if (phase != Phase::Held) bytes = bytes.subspan(parse(bytes));
     if (phase == Phase::Held) hold(bytes);
@@ -362,6 +364,13 @@ struct SmtpTracker::Impl {
       listener.on_text_skipped();
     }
     gap_bytes = 0;
+  }
+
+  // Nothing comes any more.
+  void end() {
+    note_unseen_text();
+    const bool between_chunks = phase == Phase::Command || phase == Phase::Held;
+    if (chunking && !refused && between_chunks) listener.on_text_skipped();
   }
 
   // The next bytes of text are not the sender's: what lies in its header is not known.
@@ -962,7 +971,7 @@ void SmtpTracker::command_gap(std::uint64_t size) {
 }
 
 void SmtpTracker::end() {
-  impl_->note_unseen_text();
+  impl_->end();
 }
 
 void SmtpTracker::resume() {

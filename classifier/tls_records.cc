@@ -120,6 +120,13 @@ TlsRecordReader::Got TlsRecordReader::skip(std::uint64_t& size, TlsRecord& recor
   return Got::More;
 }
 
+bool TlsRecordReader::end(TlsRecord& record) {
+  if (searching_) return end_unseen(record);
+  if (malformed_ || header_size_ < header_.size()) return false;
+  record = record_;
+  return true;
+}
+
 bool TlsRecordReader::end_unseen(TlsRecord& record) {
   if (!searching_ || scanned_ == 0) return false;
   const std::uint64_t size = std::exchange(scanned_, 0);

@@ -64,6 +64,8 @@ class TlsRecordReader {
   // The other side has answered what was sent, so that a record ends here: the stretch that was not
   // seen, if one is open.
   bool end_unseen(TlsRecord& record);
+  // The stream has ended: that, or the record of which not all has come.
+  bool end(TlsRecord& record);
 
   // Where the next record begins is not known.
   bool searching() const { return searching_; }

@@ -71,7 +71,7 @@ bool TlsSession::may_be_records(std::uint64_t size) const {
 
 void TlsSession::end() {
   TlsRecord record;
-  if (!lost() && client_records_.end_unseen(record)) on_client_record(record);
+  if (!lost() && client_records_.end(record)) on_client_record(record);
 }
 
 void TlsSession::on_client_record(const TlsRecord& record) {

@@ -9,6 +9,11 @@
 
 namespace classifier {
 
+// Whether bytes are no text: it has hardly any control characters, and what is encrypted has one
+// among nine bytes. Those that text may have are not counted: line ends, tab, form feed, and what
+// switches character sets (ISO 2022).
+bool is_binary(std::string_view bytes);
+
 // Sizes of more digits are refused: no message has them, and a count could overflow.
 inline constexpr std::size_t kMaxSizeDigits = 18;
 

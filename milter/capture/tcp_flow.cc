@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "classifier/words.h"
 #include "milter/capture/saved_syn.h"
 #include "milter/capture/sha256.h"
 #include "milter/capture/smtp_words.h"
@@ -264,8 +265,9 @@ bool TcpFlow::find_start(int side, const TcpPacket& packet) {
   const bool client = is_start(first) && !not_mail_ && (client_ < 0 || side == client_);
   // On a mail port a client is followed from anywhere: what its first bytes are will be seen.
   const bool within = mail_port_ && state_ == State::Searching && side == client_ && !not_mail_;
-  if (within && !hello && is_tls_data(first)) {
+  if (within && !hello && (is_tls_record(first) || classifier::is_binary(first))) {
     state_ = State::Encrypted;
+    sealed_told_ = rest_is_told_;
     return false;
   }
   if (!server && !client && !hello && !within) {
@@ -820,6 +822,8 @@ void TcpFlow::give_up_the_end(int side) {
   const Half& half = halves_[side];
   const std::uint64_t end = half.fin ? half.fin_at : half.acked;
   if (half.based && end > half.next + 1) skip(side, end);
+  const bool cut = state_ == State::Following && side != client_ && !half.fin;
+  if (cut && observer_->sealed()) observer_->server_cut();
 }
 
 void TcpFlow::finish() {

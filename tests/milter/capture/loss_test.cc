@@ -125,6 +125,12 @@ TEST_CASE("with one and five percent of all packets lost, the same holds") {
   }
 }
 
+TEST_CASE("a capture may begin and end anywhere in a session") {
+  for (const Row& row : kRows) {
+    Bench(made(row.way, row.messages, row.size)).begin_and_end_anywhere(row.what);
+  }
+}
+
 TEST_CASE("captures of one's own lose packets in the same ways") {
   const char* folder = std::getenv("SEGMILTER_LOSS_CAPTURES");
   if (folder == nullptr) return;
@@ -145,6 +151,7 @@ TEST_CASE("captures of one's own lose packets in the same ways") {
     }
     std::printf("%s: %zu packets, %zu messages\n", name.c_str(), bench.packets(), bench.messages());
     if (bench.packets() <= 2000) bench.lose_each(name);
+    if (bench.packets() <= 2000) bench.begin_and_end_anywhere(name);
     bench.lose_at_random(name, 1, 20);
     bench.lose_at_random(name, 5, 20);
   }
