@@ -702,7 +702,7 @@ void TcpFlow::settle() {
   if (!lost_) return;
   const Reason reason = *std::exchange(lost_, std::nullopt);
   if (reason == Reason::Encrypted) {
-    sealed_told_ = false;  // not of what follows
+    sealed_told_ = rest_is_told_;  // of what follows nothing else was told
     observer_.reset();
     forget_waiting();
     state_ = State::Encrypted;
