@@ -39,6 +39,11 @@ void ArrivalLog::keep(const Arrival& arrival) {
        .push = arrival.push});
 }
 
+void ArrivalLog::came_again(Span bytes) {
+  ++order_;
+  if (copies_.size() < limit_) copies_.push_back(bytes);
+}
+
 void ArrivalLog::add(Kept kept) {
   ++work_;
   if (kept.offset < offset_) {
@@ -155,7 +160,7 @@ void ArrivalLog::forget_before(std::uint64_t offset) {
   if (over_limit_.end <= offset) over_limit_ = {};
   if (over_ahead_.end <= offset) over_ahead_ = {};
   while (!read_.empty() && read_.front().end() <= offset) read_.pop_front();
-  if (read_.empty()) copies_.clear();
+  if (read_.empty()) std::erase_if(copies_, [&](Span copy) { return copy.end <= offset; });
   if (size() == 0) give_back();
 }
 

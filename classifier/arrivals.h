@@ -65,6 +65,8 @@ class ArrivalLog {
 
   // Requires: called before given() with the bytes it carries.
   void keep(const Arrival& arrival);
+  // Bytes that were told of came once more, in an arrival that is not told of.
+  void came_again(Span bytes);
   // The stream's next bytes, which the receiver has read; with them each arrival learns how it
   // ends.
   void given(std::span<const char> bytes);

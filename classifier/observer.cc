@@ -2,9 +2,17 @@
 // message on; when the tracker closes a window they are laid over it. Not thread-safe.
 #include "classifier/observer.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace classifier {
+namespace {
+
+// The first byte of a TLS record. RFC 8446, 5.1.
+constexpr char kTlsAlert = 0x15;
+constexpr char kTlsHandshake = 0x16;
+
+}  // namespace
 
 Observer::Observer(Sink& sink, Via via, Limits limits)
     : sink_(sink), via_(via), limits_(limits), tracker_(*this), arrivals_(limits.segments) {}
@@ -15,6 +23,11 @@ void Observer::segment(const Arrival& arrival) {
   if (arrival.offset + arrival.size > tracker_.needed_from()) arrivals_.keep(arrival);
 }
 
+void Observer::segment_again(Span bytes) {
+  if (sealed_) return sealed_->segment_again(bytes);
+  if (!tracker_.lost()) arrivals_.came_again(bytes);
+}
+
 void Observer::client(std::span<const char> bytes) {
   if (bytes.empty() || lost()) return;
   if (sealed_) return client_sealed(bytes);
@@ -23,6 +36,8 @@ void Observer::client(std::span<const char> bytes) {
   tracker_.client(bytes);
   if (!tracker_.lost()) return arrivals_.forget_before(tracker_.needed_from());
   if (!sealed_begins_) return;
+  // Behind STARTTLS, of which the answer was assumed.
+  if (bytes.front() != kTlsHandshake) return seal(client_offset());
   // TLS from the first byte on: what was given to the tracker belongs there.
   seal(begin);
   if (sealed_) client_sealed(bytes);
@@ -30,17 +45,25 @@ void Observer::client(std::span<const char> bytes) {
 
 void Observer::server(std::span<const char> bytes) {
   if (sealed_) {
-    sealed_->server(bytes);
+    sealed_->server(answer_to_come_ ? behind_clear(bytes) : bytes);
     if (sealed_->lost()) lose(Reason::Encrypted);
     return;
   }
   tracker_.server(bytes);
-  if (sealed_begins_) return seal(client_offset());
+  if (sealed_begins_) {
+    seal(client_offset());
+    // Where nobody saw that TLS begins, its first record tells, which is part of it.
+    if (!sealed_ || bytes.front() != kTlsHandshake) return;
+    answer_to_come_ = false;
+    sealed_->server(bytes);
+    return;
+  }
   if (!tracker_.lost()) arrivals_.forget_before(tracker_.needed_from());
 }
 
 void Observer::seal(std::uint64_t offset) {
   sealed_begins_ = false;
+  answer_to_come_ = tracker_.answers_assumed();
   sealed_ = sink_.seal({.via = via_,
                         .path = path_,
                         .dialogue = tracker_.dialogue(),
@@ -50,6 +73,30 @@ void Observer::seal(std::uint64_t offset) {
                         .segments = limits_.segments},
                        arrivals_.from(offset));
   if (!sealed_) lose(Reason::Encrypted);
+}
+
+// The server's answer to STARTTLS, which was assumed before it came, is no TLS.
+std::span<const char> Observer::behind_clear(std::span<const char> bytes) {
+  const auto record = std::find_if(bytes.begin(), bytes.end(),
+                                   [](char c) { return c == kTlsHandshake || c == kTlsAlert; });
+  answer_to_come_ = record == bytes.end();
+  return {record, bytes.end()};
+}
+
+void Observer::assume_answers() {
+  tracker_.assume_answers();
+  if (sealed_begins_) seal(client_offset());
+}
+
+void Observer::client_gap(std::uint64_t size) {
+  sealed_->client_gap(size);
+  if (sealed_->lost()) lose(Reason::Encrypted);
+}
+
+void Observer::server_gap(std::uint64_t size) {
+  answer_to_come_ = false;
+  sealed_->server_gap(size);
+  if (sealed_->lost()) lose(Reason::Encrypted);
 }
 
 void Observer::client_sealed(std::span<const char> bytes) {

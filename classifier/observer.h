@@ -70,14 +70,24 @@ class Observer final : private SmtpTracker::Listener {
   void missed_some();
 
   void segment(const Arrival& arrival);
+  // Bytes came again that an earlier segment brought. For whoever knows which of the two counts,
+  // and tells of that one only.
+  void segment_again(Span bytes);
   void client(std::span<const char> bytes);
   void server(std::span<const char> bytes);
   // For captures that lost packets: as SmtpTracker. Requires: not sealed.
-  void assume_answers() { tracker_.assume_answers(); }
+  void assume_answers();
   bool assume_text() { return tracker_.assume_text(); }
   void command_gap(std::uint64_t size);
   // Goes on behind Sink::lost(), as behind a gap. Requires: `resumes`.
   void resume() { tracker_.resume(); }
+  // Under TLS: the next `size` bytes of each side were not seen.
+  void client_gap(std::uint64_t size);
+  void server_gap(std::uint64_t size);
+  // Under TLS: the server may have said more.
+  void server_cut() { sealed_->server_cut(); }
+  // The client says nothing more. Requires: not sealed.
+  void end_in_clear() { tracker_.end(); }
   bool answers_assumed() const { return tracker_.answers_assumed(); }
   std::uint64_t text_left() const { return sealed_ ? 0 : tracker_.text_left(); }
   bool in_data() const { return !sealed_ && tracker_.in_data(); }
@@ -123,6 +133,7 @@ class Observer final : private SmtpTracker::Listener {
   void on_text_skipped() override { sink_.text_skipped(); }
 
   void seal(std::uint64_t offset);
+  std::span<const char> behind_clear(std::span<const char> bytes);
   void client_sealed(std::span<const char> bytes);
   void lose(Reason reason);
   static void append_chunks(const Message& message, Trace& trace);
@@ -134,8 +145,9 @@ class Observer final : private SmtpTracker::Listener {
   SmtpTracker tracker_;
   ArrivalLog arrivals_;  // not before the current window or command
   std::shared_ptr<SealedStream> sealed_;
-  bool sealed_begins_ = false;  // the tracker has just said that TLS begins
-  std::uint32_t messages_ = 0;  // told so far
+  bool sealed_begins_ = false;   // the tracker has just said that TLS begins
+  bool answer_to_come_ = false;  // to STARTTLS, in clear: it was assumed
+  std::uint32_t messages_ = 0;   // told so far
   bool split_command_ = false;
 };
 

@@ -29,7 +29,14 @@ void SealedLog::client(std::span<const char> bytes) {
   lost() ? arrivals_.forget_all() : forget();
 }
 
+void SealedLog::client_gap(std::uint64_t size) {
+  arrivals_.skipped(size);
+  tls_.client_gap(size);
+  lost() ? arrivals_.forget_all() : forget();
+}
+
 void SealedLog::finish() {
+  tls_.end();
   if (lost() || sink_ == nullptr) return;
   Turn open = tls_.closing() ? Turn{} : tls_.turn();
   tell(judge_.finish(std::move(open), tls_.slack()));
@@ -69,6 +76,10 @@ void SealedLog::forget_turns() {
 
 void SealedLog::on_more_answers() {
   if (sink_ != nullptr) judge_.more_answers();
+}
+
+void SealedLog::on_missed_answers() {
+  if (sink_ != nullptr) judge_.missed_answers();
 }
 
 void SealedLog::on_next_turn() {
@@ -152,7 +163,7 @@ Trace SealedLog::trace_of(const SealedMessage& message, std::uint32_t ordinal) c
   if (message.transfer == Transfer::Bdat) {
     trace.dialogue.chunks = static_cast<std::uint8_t>(message.chunk_begins.size() + 1);
   }
-  trace.records = message.records;
+  if (!message.torn) trace.records = message.records;
   return trace;
 }
 

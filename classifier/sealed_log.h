@@ -26,7 +26,14 @@ class SealedStream {
  public:
   virtual ~SealedStream() = default;
   virtual void segment(const Arrival& arrival) = 0;
+  // As Observer.
+  virtual void segment_again(Span bytes) { (void)bytes; }
   virtual void missed_some() = 0;
+  // For captures that lost packets: the next `size` bytes of each side were not seen.
+  virtual void client_gap(std::uint64_t size) { (void)size; }
+  virtual void server_gap(std::uint64_t size) { (void)size; }
+  // The capture ended, and the server may have said more.
+  virtual void server_cut() {}
   virtual void client(std::span<const char> bytes) = 0;
   virtual void server(std::span<const char> bytes) = 0;
   // Both streams have ended.
@@ -63,7 +70,11 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   SealedLog(Start start, ArrivalLog&& arrivals, Sink* sink);
 
   void segment(const Arrival& arrival) override;
+  void segment_again(Span bytes) override { arrivals_.came_again(bytes); }
   void missed_some() override { arrivals_.missed_some(); }
+  void client_gap(std::uint64_t size) override;
+  void server_gap(std::uint64_t size) override { tls_.server_gap(size); }
+  void server_cut() override { on_missed_answers(); }
   void client(std::span<const char> bytes) override;
   void server(std::span<const char> bytes) override { tls_.server(bytes); }
   void finish() override;
@@ -85,6 +96,7 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
 
   void on_turn(Turn&& turn) override;
   void on_more_answers() override;
+  void on_missed_answers() override;
   void on_next_turn() override;
 
   void tell(std::optional<SealedMessage>&& message);
@@ -109,7 +121,7 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   std::uint64_t greeting_ = 0;   // of the first turn
   std::size_t records_ = 0;      // in turns_
   bool greeted_ = false;         // the first turn, EHLO, is over
-  std::uint64_t placed_ = 0;  // bytes of the turn in hand, when a message was found at its end
+  std::uint64_t placed_ = 0;     // bytes of the turn in hand, when a message was found at its end
   bool split_command_ = false;
 };
 

@@ -382,23 +382,26 @@ bool splits_command(const Turn& turn) {
 
 void TurnJudge::turn(Turn&& turn, std::uint32_t slack) {
   answers_ = 1;
+  missed_answers_ = false;
   if (part_ == Part::Greeting) {
     part_ = Part::Envelope;
+    if (turn.torn) envelope_turns_ = 1;  // its answer may have been lost, and more be in it
     return;
   }
   const bool behind_data = std::exchange(part_, Part::Envelope) == Part::BehindData;
-  if (!behind_data && is_four_letters(turn, slack)) {
+  if (!behind_data && !turn.torn && is_four_letters(turn, slack)) {
     if (envelope_turns_ != 0) part_ = Part::BehindData;
     return;
   }
   const std::uint64_t least = behind_data ? kLeastBehindData : kLeastMessage;
-  if (envelope_turns_ == 0 || turn.bytes < least) {
+  if ((envelope_turns_ == 0 && !turn.torn) || turn.bytes < least) {
     ++envelope_turns_;
-    split_command_ = split_command_ || (slack == 0 && splits_command(turn));
+    split_command_ = split_command_ || (slack == 0 && !turn.torn && splits_command(turn));
     return;
   }
   if (turn.whole()) {
     held_.emplace();
+    held_->torn = held_->cut = turn.torn;
     append(turn, 0, turn.bytes, *held_);
     held_->data_ahead = !behind_data;
     held_->rcpt_ahead = envelope_turns_ == 1;
@@ -424,7 +427,9 @@ std::optional<SealedMessage> TurnJudge::finish(Turn&& open, std::uint32_t slack)
     if (held_) held_->cut = true;
   }
   // Nothing was said behind the message, and the server answered twice: QUIT came with it.
-  return take(!some && held_ && held_->data_ahead && answers_ > 1);
+  const bool may_quit = !some && held_ && held_->data_ahead;
+  if (may_quit && missed_answers_ && answers_ == 1) held_->cut = true;
+  return take(may_quit && answers_ > 1);
 }
 
 std::optional<std::uint64_t> TurnJudge::held_from() const {

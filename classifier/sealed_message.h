@@ -43,7 +43,9 @@ struct SealedMessage {
   bool early = false;          // the message was, too: nobody waited for 354
   bool split_command = false;  // a command and its CRLF came in two records, in this session
   bool quit_with_dot = false;  // the last record has QUIT behind the message
-  bool cut = false;            // the session ended before the server answered
+  bool cut = false;            // its end is not sure: the session ended before the server answered,
+                               // or what the server said was not seen
+  bool torn = false;           // not all of its records were seen: `records` are not known
 };
 
 // What a client has said since the message before, as far as the one in question may lie in it.
@@ -72,6 +74,8 @@ class TurnJudge {
   // came with it. `slack`: of the records' sizes.
   void turn(Turn&& turn, std::uint32_t slack);
   void more_answers() { ++answers_; }
+  // Behind the last turn it may have said more than was seen.
+  void missed_answers() { missed_answers_ = true; }
   // A next turn began: no QUIT came with the message that is held back.
   std::optional<SealedMessage> next_turn() { return take(false); }
   // Both streams have ended; `open` is the turn that nobody answered, if it is one.
@@ -95,7 +99,8 @@ class TurnJudge {
   std::uint32_t envelope_turns_ = 0;  // of this transaction
   bool split_command_ = false;
   std::optional<SealedMessage> held_;
-  std::uint32_t answers_ = 0;  // the server's records since the last turn
+  std::uint32_t answers_ = 0;    // the server's records since the last turn
+  bool missed_answers_ = false;  // there may be others
 };
 
 }  // namespace classifier

@@ -97,6 +97,14 @@ constexpr std::uint32_t kLinesOfText = 3;
 // The first byte of a TLS record that carries a handshake. RFC 8446, 5.1.
 constexpr char kTlsHandshake = 0x16;
 
+// A record header as both hellos have it, whose STARTTLS may not have been seen.
+bool begins_tls(Bytes bytes) {
+  constexpr char kMajor = 3;
+  constexpr char kMostMinor = 3;
+  return bytes.size() > 2 && bytes[0] == kTlsHandshake && bytes[1] == kMajor && bytes[2] >= 0 &&
+         bytes[2] <= kMostMinor;
+}
+
 // How DATA ends when the line in front of the dot is empty.
 constexpr std::string_view kBlankEnd = "\r\n\r\n.\r\n";
 
@@ -245,6 +253,9 @@ struct SmtpTracker::Impl {
     offset += bytes.size();
     if (phase == Phase::Lost || phase == Phase::Ended) return;
     if (first && bytes.front() == kTlsHandshake) return lose(Reason::Encrypted);
+    if (skipping && (begins_tls(bytes) || is_binary({bytes.data(), bytes.size()}))) {
+      return lose(Reason::Encrypted);
+    }
     if (!greeted) dialogue.early_talker = true;
     if (phase != Phase::Held) bytes = bytes.subspan(parse(bytes));
     if (phase == Phase::Held) hold(bytes);
@@ -308,6 +319,7 @@ struct SmtpTracker::Impl {
   // Replies whose questions cannot be told any more. Only 354 says what the client's next bytes
   // are, whatever else was lost.
   void overhear(Bytes bytes) {
+    if (skipping && begins_tls(bytes)) return lose(Reason::Encrypted);
     while (!bytes.empty() && phase != Phase::Lost && phase != Phase::Ended) {
       if (replies.read(bytes) != ReplyReader::Got::Reply || replies.code() != 354) continue;
       if (phase == Phase::Held && !outstanding.empty() &&
@@ -356,6 +368,13 @@ struct SmtpTracker::Impl {
       listener.on_text_skipped();
     }
     gap_bytes = 0;
+  }
+
+  // Nothing comes any more.
+  void end() {
+    note_unseen_text();
+    const bool between_chunks = phase == Phase::Command || phase == Phase::Held;
+    if (chunking && !refused && between_chunks) listener.on_text_skipped();
   }
 
   // The next bytes of text are not the sender's: what lies in its header is not known.
@@ -1020,6 +1039,10 @@ void SmtpTracker::assume_answers() {
 
 void SmtpTracker::command_gap(std::uint64_t size) {
   impl_->command_gap(size);
+}
+
+void SmtpTracker::end() {
+  impl_->end();
 }
 
 void SmtpTracker::resume() {

@@ -112,6 +112,8 @@ class SmtpTracker {
   // Bytes of text that were not seen come next, filled in by the caller: no landmarks are told of a
   // header that lacks some.
   void text_gap();
+  // The client's stream is over: text that a gap hid is told of.
+  void end();
   // Goes on behind on_lost(), as behind a gap. Requires: it was not for encryption.
   void resume();
   // So many of the next bytes of the client's stream are a message's at least, whatever they hold:

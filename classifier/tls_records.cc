@@ -1,7 +1,9 @@
 #include "classifier/tls_records.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "classifier/stream.h"
 #include "classifier/tls_cursor.h"
 
 namespace classifier {
@@ -9,6 +11,8 @@ namespace {
 
 constexpr std::uint16_t kTls12 = 0x0303;
 constexpr std::uint16_t kTls13 = 0x0304;
+
+constexpr unsigned char kApplicationData = static_cast<unsigned char>(TlsType::ApplicationData);
 
 bool is_type(unsigned char type) {
   return type >= static_cast<unsigned char>(TlsType::ChangeCipherSpec) &&
@@ -19,22 +23,22 @@ bool is_type(unsigned char type) {
 
 TlsRecordReader::Got TlsRecordReader::read(std::span<const char>& bytes, TlsRecord& record) {
   if (malformed_) return Got::Malformed;
+  if (searching_) return find_header(bytes, record);
   while (header_size_ < header_.size()) {
     if (bytes.empty()) return Got::More;
     header_[header_size_++] = static_cast<unsigned char>(bytes.front());
     bytes = bytes.subspan(1);
     if (header_size_ < header_.size()) continue;
-    record_.type = static_cast<TlsType>(header_[0]);
-    record_.version = static_cast<std::uint16_t>(header_[1] << 8 | header_[2]);
-    record_.length = static_cast<std::uint32_t>(header_[3] << 8 | header_[4]);
-    record_.begin = at_;
-    left_ = record_.length;
-    // Only application data may be empty. RFC 8446, 5.1
-    const bool empty = record_.length == 0 && record_.type != TlsType::ApplicationData;
-    malformed_ =
-        !is_type(header_[0]) || header_[1] != 3 || empty || record_.length > TlsRecord::kMostLength;
-    if (malformed_) return Got::Malformed;
-    first_flight_ = first_flight_ && record_.type == TlsType::Handshake;
+    if (!good_header()) {
+      malformed_ = !found_;
+      if (malformed_) return Got::Malformed;
+      // What was found was none: a stretch begins anew.
+      searching_ = true;
+      scanned_ = header_size_;
+      return find_header(bytes, record);
+    }
+    begin_record();
+    found_ = false;
   }
   const auto fragment = bytes.first(std::min<std::size_t>(left_, bytes.size()));
   if (first_flight_) keep_hello(fragment);
@@ -47,14 +51,109 @@ TlsRecordReader::Got TlsRecordReader::read(std::span<const char>& bytes, TlsReco
   return Got::Record;
 }
 
-void TlsRecordReader::keep_hello(std::span<const char> fragment) {
-  constexpr std::size_t kMessageHeader = 4;  // type and a length of 24 bits. RFC 8446, 4
-  std::size_t wanted = kMostHello;
-  if (hello_.size() >= kMessageHeader) {
-    TlsCursor head(std::span<const char>(hello_.data(), kMessageHeader));
-    head.skip(1);
-    wanted = std::min(kMostHello, kMessageHeader + head.number(3));
+bool TlsRecordReader::good_header() const {
+  const std::uint32_t length = static_cast<std::uint32_t>(header_[3] << 8 | header_[4]);
+  // Only application data may be empty. RFC 8446, 5.1
+  const bool empty = length == 0 && header_[0] != kApplicationData;
+  return is_type(header_[0]) && header_[1] == 3 && !empty && length <= TlsRecord::kMostLength;
+}
+
+// Where a header is looked for byte by byte, it is that of application data, of TLS 1.2 or later.
+// Just behind what was not seen most packets begin with one, of any type.
+bool TlsRecordReader::likely_header() const {
+  const bool next = scanned_ == header_.size() + skipped_;
+  const bool version = header_[2] == 3 || (next && header_[2] != 0 && header_[2] < 3);
+  return good_header() && version && (next || header_[0] == kApplicationData);
+}
+
+void TlsRecordReader::begin_record() {
+  record_ = {.type = static_cast<TlsType>(header_[0]),
+             .version = static_cast<std::uint16_t>(header_[1] << 8 | header_[2]),
+             .length = static_cast<std::uint32_t>(header_[3] << 8 | header_[4]),
+             .begin = at_};
+  left_ = record_.length;
+  first_flight_ = first_flight_ && record_.type == TlsType::Handshake;
+}
+
+TlsRecordReader::Got TlsRecordReader::find_header(std::span<const char>& bytes, TlsRecord& record) {
+  while (!bytes.empty()) {
+    if (header_size_ == header_.size()) {
+      std::copy(header_.begin() + 1, header_.end(), header_.begin());
+      --header_size_;
+    }
+    header_[header_size_++] = static_cast<unsigned char>(bytes.front());
+    bytes = bytes.subspan(1);
+    ++scanned_;
+    if (header_size_ < header_.size() || !likely_header()) continue;
+    scanned_ -= header_.size();
+    header_size_ = 0;
+    const bool some = end_unseen(record);
+    searching_ = false;
+    header_size_ = header_.size();
+    begin_record();
+    found_ = true;
+    if (some) return Got::Record;
+    return read(bytes, record);
   }
+  return Got::More;
+}
+
+TlsRecordReader::Got TlsRecordReader::skip(std::uint64_t& size, TlsRecord& record) {
+  if (malformed_) return Got::Malformed;
+  if (!searching_ && header_size_ == header_.size()) {
+    const auto some = static_cast<std::uint32_t>(std::min<std::uint64_t>(left_, size));
+    if (first_flight_ && some != 0) forget_hello();
+    left_ -= some;
+    size -= some;
+    if (left_ != 0) return Got::More;
+    at_ = record_.end();
+    header_size_ = 0;
+    record = record_;
+    return Got::Record;
+  }
+  if (size == 0) return Got::More;
+  forget_hello();
+  if (!std::exchange(searching_, true)) scanned_ = header_size_;
+  scanned_ += std::exchange(size, 0);
+  skipped_ = scanned_;
+  header_size_ = 0;
+  return Got::More;
+}
+
+bool TlsRecordReader::end(TlsRecord& record) {
+  if (searching_) return end_unseen(record);
+  if (malformed_ || header_size_ < header_.size()) return false;
+  record = record_;
+  return true;
+}
+
+bool TlsRecordReader::end_unseen(TlsRecord& record) {
+  if (!searching_ || scanned_ == 0) return false;
+  const std::uint64_t size = std::exchange(scanned_, 0);
+  skipped_ = 0;
+  header_size_ = 0;
+  const bool some = size > TlsRecord::kHeader;
+  if (some) record = {.length = to_u32(size - TlsRecord::kHeader), .begin = at_, .unseen = true};
+  at_ += size;
+  return some;
+}
+
+// Unless all of it has come, it lacks bytes.
+void TlsRecordReader::forget_hello() {
+  if (std::exchange(first_flight_, false) && hello_.size() < hello_size()) hello_.clear();
+}
+
+// As far as it is kept; it says so itself.
+std::size_t TlsRecordReader::hello_size() const {
+  constexpr std::size_t kMessageHeader = 4;  // type and a length of 24 bits. RFC 8446, 4
+  if (hello_.size() < kMessageHeader) return kMostHello;
+  TlsCursor head(std::span<const char>(hello_.data(), kMessageHeader));
+  head.skip(1);
+  return std::min(kMostHello, kMessageHeader + head.number(3));
+}
+
+void TlsRecordReader::keep_hello(std::span<const char> fragment) {
+  const std::size_t wanted = hello_size();
   if (hello_.size() >= wanted) return;
   hello_.append(fragment.data(), std::min(fragment.size(), wanted - hello_.size()));
 }

@@ -7,8 +7,13 @@
 //     └────┴───────┴────────┴──────────────────┘
 //
 // Bytes in, records out, however the bytes are cut; a fragment's bytes are passed over, but for the
-// hello at the beginning, which is kept up to a limit. What is no record stops the reader for good:
-// it never searches for the next one. Not thread-safe; one reader a direction.
+// hello at the beginning, which is kept up to a limit. What is no record stops the reader for good;
+// it searches for the next one only behind bytes that a capture lost:
+//
+//     record │ rec…  (not seen)  …ord │ record          one stretch, TlsRecord::unseen
+//
+// A chance header in what is encrypted is one in 2^26 bytes: where the next header then is none,
+// the search goes on. Not thread-safe; one reader a direction.
 #pragma once
 
 #include <array>
@@ -32,6 +37,9 @@ struct TlsRecord {
   std::uint16_t version = 0;  // of the record layer: 0x0301 to 0x0303; says little
   std::uint32_t length = 0;   // of the fragment
   std::uint64_t begin = 0;    // of the header, in bytes given to the reader so far
+  // Records that were not seen, or not where they began: nobody knows how many. Then `length` is
+  // that of the one record that they would be.
+  bool unseen = false;
   std::uint64_t end() const { return begin + kHeader + length; }
 
   static constexpr std::uint32_t kHeader = 5;
@@ -50,21 +58,42 @@ class TlsRecordReader {
 
   // Takes bytes off `bytes` up to the end of one record. After Malformed it takes none.
   Got read(std::span<const char>& bytes, TlsRecord& record);
+  // The next `size` bytes were not seen. Takes off it those of a record whose header was seen:
+  // Record, where they end it; else all.
+  Got skip(std::uint64_t& size, TlsRecord& record);
+  // The other side has answered what was sent, so that a record ends here: the stretch that was not
+  // seen, if one is open.
+  bool end_unseen(TlsRecord& record);
+  // The stream has ended: that, or the record of which not all has come.
+  bool end(TlsRecord& record);
 
+  // Where the next record begins is not known.
+  bool searching() const { return searching_; }
   // Where the record in hand begins, or the next one.
   std::uint64_t at() const { return at_; }
-  // The direction's first handshake message, its 4-byte header included: as far as it has come.
+  // The direction's first handshake message, its 4-byte header included: as far as it has come;
+  // nothing where some of it was not seen.
   std::span<const char> hello() const { return hello_; }
 
  private:
+  Got find_header(std::span<const char>& bytes, TlsRecord& record);
+  bool good_header() const;
+  bool likely_header() const;
+  void begin_record();
+  void forget_hello();
   void keep_hello(std::span<const char> fragment);
+  std::size_t hello_size() const;
 
   std::array<unsigned char, TlsRecord::kHeader> header_{};
   std::size_t header_size_ = 0;
   std::uint32_t left_ = 0;  // of the fragment
   std::uint64_t at_ = 0;
   bool malformed_ = false;
-  bool first_flight_ = true;  // no record but handshake ones so far
+  bool searching_ = false;     // at_ is where the stretch that was not seen begins
+  std::uint64_t scanned_ = 0;  // bytes of that stretch
+  std::uint64_t skipped_ = 0;  // of them, up to the last one that was not seen
+  bool found_ = false;         // the record in hand was found by searching
+  bool first_flight_ = true;   // no record but handshake ones so far
   TlsRecord record_;
   std::string hello_;
 };

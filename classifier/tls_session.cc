@@ -35,12 +35,48 @@ void TlsSession::client(std::span<const char> bytes) {
 
 void TlsSession::server(std::span<const char> bytes) {
   read(server_records_, bytes, [this](const TlsRecord& record) {
-    if (record.type == TlsType::ApplicationData) on_server_record();
+    if (record.type == TlsType::ApplicationData && !record.unseen) on_server_record();
   });
+}
+
+void TlsSession::client_gap(std::uint64_t size) {
+  TlsRecord record;
+  while (!lost() && size != 0) {
+    if (client_records_.skip(size, record) == TlsRecordReader::Got::Record) {
+      on_client_record(record);
+    }
+  }
+}
+
+// What it says may lie in the gap, and the client's next bytes will be said behind that.
+void TlsSession::server_gap(std::uint64_t size) {
+  TlsRecord record;
+  std::uint64_t left = size;
+  while (!lost() && left != 0) {
+    size = left;
+    const auto got = server_records_.skip(left, record);
+    if (got == TlsRecordReader::Got::Record && record.type == TlsType::ApplicationData) {
+      on_server_record();
+    }
+  }
+  if (phase_ != Phase::Sealed || !server_records_.searching()) return;
+  on_server_record();
+  if (may_be_records(size)) listener_.on_missed_answers();
+}
+
+// Whether so many bytes may be more than one record; each has a byte of plaintext at least.
+bool TlsSession::may_be_records(std::uint64_t size) const {
+  return size >= 2 * (std::uint64_t{TlsRecord::kHeader} + overhead_.added + 1);
+}
+
+void TlsSession::end() {
+  TlsRecord record;
+  if (!lost() && client_records_.end(record)) on_client_record(record);
 }
 
 void TlsSession::on_client_record(const TlsRecord& record) {
   if (phase_ == Phase::Hello) return in_hello(record);
+  if (record.unseen && may_be_records(record.end() - record.begin)) turn_.torn = true;
   if (record.type != TlsType::ApplicationData) return;
   const std::uint32_t plain = overhead_.most_plain(record.length);
   if (plain == 0) return;
@@ -54,6 +90,7 @@ void TlsSession::on_client_record(const TlsRecord& record) {
 
 void TlsSession::in_hello(const TlsRecord& record) {
   if (choice_.version == 0) choice_ = read_server_hello(server_records_.hello());
+  if (record.unseen) return miss_finished(record);
   switch (record.type) {
     case TlsType::ChangeCipherSpec:
       cipher_changed_ = true;
@@ -72,6 +109,31 @@ void TlsSession::in_hello(const TlsRecord& record) {
   }
 }
 
+// The client's hello does not matter. Behind the server's comes the client's Finished: in TLS 1.3
+// with nothing but ChangeCipherSpec in front of it, so that a gap of just its length is known to be
+// it. Without it no length can be read.
+//
+//     ServerHello …
+//                    [ ChangeCipherSpec 6 │ Finished 5 + 36 + 17 ] not seen     EHLO …
+void TlsSession::miss_finished(const TlsRecord& record) {
+  constexpr std::uint32_t kChangeCipherSpec = 6;
+  constexpr std::uint32_t kUsualAdded = 17;  // one byte of type and a tag of 16
+  const bool hello = record.begin == 0;
+  if (hello || choice_.version == 0) return;
+  std::uint32_t length = record.length;
+  TlsOverhead overhead;
+  for (const std::uint32_t front : {0U, kChangeCipherSpec}) {
+    if (choice_.version != kTls13 || length < front) break;
+    if (front != 0 && cipher_changed_) break;
+    if (!overhead_of_finished(choice_, length - front, overhead)) continue;
+    if (overhead.added != kUsualAdded) continue;
+    overhead_ = overhead;
+    phase_ = Phase::Sealed;
+    return;
+  }
+  lose();
+}
+
 // A client that was asked for a certificate sends it, or none, in records in front of its Finished.
 void TlsSession::on_finished(const TlsRecord& record) {
   if (overhead_of_finished(choice_, record.length, overhead_)) {
@@ -82,8 +144,11 @@ void TlsSession::on_finished(const TlsRecord& record) {
 }
 
 void TlsSession::on_server_record() {
+  TlsRecord unseen;
+  if (client_records_.end_unseen(unseen)) on_client_record(unseen);
   if (phase_ != Phase::Sealed) return;
-  if (turn_.empty()) return listener_.on_more_answers();
+  // What a server says behind close_notify answers what was said in front of it.
+  if (turn_.empty() || closing()) return listener_.on_more_answers();
   listener_.on_turn(std::exchange(turn_, {}));
 }
 

@@ -33,6 +33,8 @@ struct Turn {
   std::vector<SealedRecord> records;  // the first Limits::records of them
   std::uint64_t bytes = 0;            // plaintext of all
   std::size_t count = 0;              // of all
+  bool torn = false;  // some were not seen: `records` has one in their place, and nobody knows how
+                      // many they were
   bool empty() const { return count == 0; }
   bool whole() const { return count == records.size(); }
 };
@@ -46,6 +48,8 @@ class TlsSession {
     virtual void on_turn(Turn&& turn) = 0;
     // It said more, and the client nothing since.
     virtual void on_more_answers() {}
+    // So may what it said that was not seen; how often it answered is not known.
+    virtual void on_missed_answers() {}
     // The first record of the next turn came; not told of a record that may be close_notify.
     virtual void on_next_turn() {}
   };
@@ -59,6 +63,11 @@ class TlsSession {
 
   void client(std::span<const char> bytes);
   void server(std::span<const char> bytes);
+  // For captures that lost packets: the next `size` bytes of each were not seen.
+  void client_gap(std::uint64_t size);
+  void server_gap(std::uint64_t size);
+  // Both streams have ended.
+  void end();
 
   // What came is no TLS, or of a cipher whose lengths cannot be read: nothing more is told.
   bool lost() const { return phase_ == Phase::Lost; }
@@ -81,8 +90,10 @@ class TlsSession {
   template <typename OnRecord>
   void read(TlsRecordReader& records, std::span<const char> bytes, OnRecord on_record);
   void on_client_record(const TlsRecord& record);
+  bool may_be_records(std::uint64_t size) const;
   void in_hello(const TlsRecord& record);
   void on_finished(const TlsRecord& record);
+  void miss_finished(const TlsRecord& record);
   void on_server_record();
   void lose();
 

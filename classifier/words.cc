@@ -5,6 +5,17 @@
 #include "text/ascii.h"
 
 namespace classifier {
+
+bool is_binary(std::string_view bytes) {
+  constexpr std::size_t kLook = 256;
+  constexpr std::ptrdiff_t kMost = 1;
+  constexpr std::string_view kOfText = "\t\r\n\f\x0e\x0f\x1b";
+  const std::string_view some = bytes.substr(0, kLook);
+  return std::count_if(some.begin(), some.end(), [&](char c) {
+           return c >= 0 && c < ' ' && kOfText.find(c) == kOfText.npos;
+         }) > kMost;
+}
+
 std::uint64_t decimal(std::string_view text) {
   if (text.size() > kMaxSizeDigits) return 0;
   std::uint64_t value = 0;

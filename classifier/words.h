@@ -1,5 +1,4 @@
-// Words of SMTP: compared without regard to case, numbers, and what the parameters of MAIL say.
-// Pure.
+// Words of SMTP: numbers, and what the parameters of MAIL say; and what is no text at all. Pure.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +7,11 @@
 #include "classifier/trace.h"
 
 namespace classifier {
+
+// Whether bytes are no text: it has hardly any control characters, and what is encrypted has one
+// among nine bytes. Those that text may have are not counted: line ends, tab, form feed, and what
+// switches character sets (ISO 2022).
+bool is_binary(std::string_view bytes);
 
 // Sizes of more digits are refused: no message has them, and a count could overflow.
 inline constexpr std::size_t kMaxSizeDigits = 18;

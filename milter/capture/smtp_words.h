@@ -33,9 +33,9 @@ inline bool is_next_command(std::string_view text) {
          starts_with_word(text, "RSET\r\n") || starts_with_word(text, "BDAT ");
 }
 
-// A TLS record of application data. RFC 8446, 5.1.
-inline bool is_tls_data(std::string_view text) {
-  return text.size() > 1 && text[0] == 0x17 && text[1] == 0x03;
+// The first byte of a TLS record of any type. RFC 8446, 5.1.
+inline bool is_tls_record(std::string_view text) {
+  return !text.empty() && text.front() >= 0x14 && text.front() <= 0x18;
 }
 
 // The first byte of a TLS record with a handshake. RFC 8446, 5.1.

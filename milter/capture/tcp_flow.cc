@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "classifier/words.h"
 #include "milter/capture/saved_syn.h"
 #include "milter/capture/sha256.h"
 #include "milter/capture/smtp_words.h"
@@ -32,6 +33,9 @@ constexpr std::uint64_t kPatienceNs = 50'000'000;
 
 // QUIT, RSET and the like are no longer; a message is.
 constexpr std::uint64_t kShortCommand = 32;
+
+// The record of a command is no longer; sealed_message.cc takes what is shorter for one, too.
+constexpr std::uint64_t kLongCommand = 300;
 
 // A joined packet is not cut finer, whatever MSS its SYN claims: Linux sends no smaller segments.
 constexpr std::uint32_t kSmallestUnit = 48;
@@ -261,8 +265,9 @@ bool TcpFlow::find_start(int side, const TcpPacket& packet) {
   const bool client = is_start(first) && !not_mail_ && (client_ < 0 || side == client_);
   // On a mail port a client is followed from anywhere: what its first bytes are will be seen.
   const bool within = mail_port_ && state_ == State::Searching && side == client_ && !not_mail_;
-  if (within && !hello && is_tls_data(first)) {
+  if (within && !hello && (is_tls_record(first) || classifier::is_binary(first))) {
     state_ = State::Encrypted;
+    sealed_told_ = rest_is_told_;
     return false;
   }
   if (!server && !client && !hello && !within) {
@@ -330,7 +335,7 @@ std::uint32_t TcpFlow::full_size(const TcpPacket& packet) {
   const std::uint32_t theirs = halves_[1 - client_].mss;
   const std::uint32_t options = packet.option_bytes;
   const auto less_options = [&](std::uint32_t mss) { return mss > options ? mss - options : mss; };
-  const std::uint32_t bound = less_options(theirs != 0 ? theirs : ours != 0 ? ours : kEthernetV4);
+  const std::uint32_t bound = less_options(theirs != 0 ? theirs : std::max(ours, kEthernetV4));
   if (packet.size <= bound) {
     if (packet.size > largest_) largest_seen_ = 0;
     largest_ = std::max(largest_, packet.size);
@@ -353,14 +358,44 @@ void TcpFlow::announce(const TcpPacket& packet, std::int64_t place) {
     left -= size;
     // In front of offset 0 lies what came before the session was found.
     if (place >= 0) {
-      observer_->segment({.offset = static_cast<std::uint64_t>(place),
-                          .size = size,
-                          .time_ns = packet.time_ns,
-                          // What is joined ends at a segment with PSH, so it belongs to the last.
-                          .push = left == 0 && packet.has(TcpPacket::kPsh)});
+      // What is joined ends at a segment with PSH, so it belongs to the last.
+      const bool push = left == 0 && packet.has(TcpPacket::kPsh);
+      announce_new({.offset = static_cast<std::uint64_t>(place),
+                    .size = size,
+                    .time_ns = packet.time_ns,
+                    .push = push});
     }
     place += size;
   }
+}
+
+// Bytes that wait for nothing but the server's came in an earlier segment, and count as that one's:
+// a sender that sends them again may cut them otherwise. Behind a gap nobody knows which of two
+// segments was taken, and the observer is told of both.
+void TcpFlow::announce_new(classifier::Arrival arrival) {
+  const auto& waiting = halves_[client_].waiting;
+  const std::uint64_t start = arrival.offset;
+  const std::uint64_t end = start + arrival.size;
+  const auto behind = waiting.lower_bound(end);
+  const bool overlaps = behind != waiting.begin() && std::prev(behind)->second.end > start;
+  const std::uint64_t came = overlaps ? end_of_run(client_) : start;
+  if (came > start) {
+    observer_->segment_again({start, std::min(came, end)});
+    if (came >= end) return;
+    arrival.offset = came;
+    arrival.size = static_cast<std::uint32_t>(end - came);
+  }
+  observer_->segment(arrival);
+}
+
+// Up to where bytes were captured without a gap: those that were given, and those that wait.
+std::uint64_t TcpFlow::end_of_run(int side) const {
+  std::uint64_t end = halves_[side].next;
+  for (const auto& [begin, chunk] : halves_[side].waiting) {
+    if (begin > end) break;
+    end = std::max(end, chunk.end);
+  }
+  return end;
 }
 
 // --- bytes that wait --------------------------------------------------------------------------
@@ -523,15 +558,18 @@ void TcpFlow::give_up_one() {
   Half& other = halves_[1 - side];
   const std::uint64_t begin = half.waiting.begin()->first;
   Chunk& front = half.waiting.begin()->second;
-  if (begin > half.next) {
+  // What of the other side is missing in front of it.
+  const std::uint64_t unsaid =
+      other.waiting.empty() ? front.needs : std::min(other.waiting.begin()->first, front.needs);
+  // Where both are missing, a server has spoken behind a command, and in front of a text.
+  const bool text = side == client_ && observer_->sealed() && begin > half.next + kLongCommand;
+  if (begin > half.next && !(text && unsaid > other.next)) {
     skip(side, begin);
   } else if (unheard(side)) {
     observer_->assume_answers();
     settle();
-  } else if (front.needs > other.next && other.waiting.empty()) {
-    skip(1 - side, front.needs);
-  } else if (front.needs > other.next && other.waiting.begin()->first > other.next) {
-    skip(1 - side, std::min(other.waiting.begin()->first, front.needs));
+  } else if (unsaid > other.next) {
+    skip(1 - side, unsaid);
   } else if (front.missing()) {
     skip(side, front.end);
   } else {
@@ -557,14 +595,25 @@ void TcpFlow::skip(int side, std::uint64_t end) {
   const std::uint64_t size = end - half.next;
   filled_ += size;
   if (size > kMaxFill || filled_ > kFreeFill + seen_) return search_anew(Reason::Dropped);
-  if (observer_->sealed()) return fill(side, size, {});
+  if (observer_->sealed()) return skip_sealed(side, size);
   if (side == client_ && text != 0) {
     observer_->missed_some();
     return fill(side, size, end_of_gap(end));
   }
   half.next = end;
-  side == client_ ? observer_->command_gap(size) : observer_->assume_answers();
-  last_ = '\n';
+  if (side == client_) {
+    observer_->command_gap(size);
+    last_ = '\n';
+  } else {
+    observer_->assume_answers();
+  }
+  settle();
+}
+
+void TcpFlow::skip_sealed(int side, std::uint64_t size) {
+  halves_[side].next += size;
+  sealed_begun_ = sealed_begun_ || side == client_;
+  side == client_ ? observer_->client_gap(size) : observer_->server_gap(size);
   settle();
 }
 
@@ -613,7 +662,7 @@ std::string_view TcpFlow::end_of_gap(std::uint64_t end) const {
 
 void TcpFlow::give(int side, std::string_view bytes) {
   halves_[side].next += bytes.size();
-  if (side == client_ && observer_->sealed() && !sealed_begun_ && !is_tls_hello(bytes)) {
+  if (side == client_ && observer_->sealed() && !sealed_begun_ && !is_tls_record(bytes)) {
     return follow_in_clear(bytes);
   }
   side == client_ ? give_client(bytes) : give_server(bytes);
@@ -653,6 +702,7 @@ void TcpFlow::settle() {
   if (!lost_) return;
   const Reason reason = *std::exchange(lost_, std::nullopt);
   if (reason == Reason::Encrypted) {
+    sealed_told_ = rest_is_told_;  // of what follows nothing else was told
     observer_.reset();
     forget_waiting();
     state_ = State::Encrypted;
@@ -722,10 +772,10 @@ void TcpFlow::take(classifier::Trace&& trace) {
   rest_is_told_ = false;
   message_ended_ = true;
   if (added_ != 0) {
-    if (trace.segments.empty()) return;  // DATA, and not a byte of the message
+    const bool no_byte = trace.segments.empty() && trace.size <= added_;
+    if (no_byte) return;  // DATA, and not a byte of the message
     trace.size -= std::min<std::uint64_t>(trace.size, added_);
     cut_to_size(trace);
-    if (trace.segments.empty()) return;
     trace.landmarks.terminator = 0;
     trace.state = classifier::State::Partial;
     trace.reason = Reason::Dropped;
@@ -751,6 +801,7 @@ void TcpFlow::tell() {
 // the observer tells of a message when it ends, so an end is put behind it.
 void TcpFlow::end_cut_message() {
   if (observer_->behind()) observer_->assume_answers();
+  observer_->end_in_clear();
   settle();
   if (state_ != State::Following) return;
   if (observer_->text_left() != 0 && !observer_->in_data()) return unobserved(Reason::Dropped);
@@ -765,8 +816,21 @@ void TcpFlow::end_cut_message() {
   settle();
 }
 
+// What the other side acknowledged, or a FIN says of the stream's length, was sent, though nothing
+// of it was captured. An acknowledgement of one byte more may be that of a FIN.
+void TcpFlow::give_up_the_end(int side) {
+  const Half& half = halves_[side];
+  const std::uint64_t end = half.fin ? half.fin_at : half.acked;
+  if (half.based && end > half.next + 1) skip(side, end);
+  const bool cut = state_ == State::Following && side != client_ && !half.fin;
+  if (cut && observer_->sealed()) observer_->server_cut();
+}
+
 void TcpFlow::finish() {
   if (state_ == State::Following) give_up_until(0);
+  for (const int side : {0, 1}) {
+    if (state_ == State::Following) give_up_the_end(side == 0 ? client_ : 1 - client_);
+  }
   if (state_ == State::Following && !observer_->sealed()) end_cut_message();
   if (state_ == State::Following && observer_->sealed()) {
     observer_->finish();

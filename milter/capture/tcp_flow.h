@@ -113,6 +113,8 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   void start(int client);
   void learn_path();
   void announce(const TcpPacket& packet, std::int64_t place);
+  void announce_new(classifier::Arrival arrival);
+  std::uint64_t end_of_run(int side) const;
   std::uint32_t full_size(const TcpPacket& packet);
 
   void keep(int side, const TcpPacket& packet, std::uint64_t place, std::uint64_t needs);
@@ -127,6 +129,8 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   bool overdue() const;
   void give_up_one();
   void skip(int side, std::uint64_t end);
+  void skip_sealed(int side, std::uint64_t size);
+  void give_up_the_end(int side);
   void fill(int side, std::uint64_t size, std::string_view tail);
   std::string_view end_of_gap(std::uint64_t end) const;
   void forget_waiting();

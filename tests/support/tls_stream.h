@@ -19,7 +19,10 @@ inline std::string tls_record(std::uint8_t type, std::string_view fragment) {
   return record;
 }
 inline std::string tls_record(std::uint8_t type, std::size_t length) {
-  return tls_record(type, std::string(length, '\xa5'));
+  // As what is encrypted, it has bytes of all values.
+  std::string fragment;
+  for (std::size_t i = 0; i < length; ++i) fragment += static_cast<char>(0xa5 + 37 * i);
+  return tls_record(type, fragment);
 }
 
 inline constexpr std::uint8_t kChangeCipherSpec = 20;

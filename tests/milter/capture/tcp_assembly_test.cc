@@ -153,6 +153,25 @@ TEST_CASE("of packets that overlap ahead of the stream nobody knows which one wa
   CHECK(traces[0].segments[2].hole);
 }
 
+TEST_CASE("bytes that wait for a reply that was lost count as those of their first segment") {
+  Session s = session(message_of(4000), 1000);
+  auto& packets = s.talk.packets;
+  const auto first = packets.begin() + static_cast<std::ptrdiff_t>(s.first_text);
+  Packet again = *(first + 1);
+  again.payload.resize(600);
+  again.ip_id = 99;
+  again.time_ns += 30'000'000;
+  packets.insert(first + 3, again);
+  const auto whole = assemble(packets);
+  packets.erase(packets.begin() + static_cast<std::ptrdiff_t>(s.first_text) - 1);  // 354
+  const auto traces = assemble(packets);
+  REQUIRE(whole.size() == 1);
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Complete);
+  CHECK(traces[0].segments == whole[0].segments);
+  CHECK(traces[0].segments[1].resent);
+}
+
 TEST_CASE("urgent data makes what is under way lost, and the next message is told of again") {
   constexpr std::uint8_t kUrgent = 0x38;
   Conversation talk;
@@ -454,8 +473,7 @@ TEST_CASE("a message under TLS is told of by its records") {
   CHECK(sizes(trace) == Sizes{1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 958});
 }
 
-TEST_CASE(
-    "what a capture lost inside a record is filled in, a lost record header ends the telling") {
+TEST_CASE("what a capture lost inside a record hides no size, a lost header hides the records") {
   Conversation talk;
   talk.server_port = 465;
   talk.open();
@@ -475,8 +493,9 @@ TEST_CASE(
     packets.erase(first + 4);
     const auto traces = assemble(packets);
     REQUIRE(traces.size() == 1);
-    CHECK(traces[0].state == State::Unobserved);
-    CHECK(traces[0].reason == Reason::Encrypted);
+    CHECK(traces[0].state == State::Partial);
+    CHECK(traces[0].reason == Reason::Dropped);
+    CHECK(traces[0].records.empty());
   }
 }
 
