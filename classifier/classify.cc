@@ -41,6 +41,7 @@ void reset(Verdict& verdict) {
   verdict.block = 0;
   verdict.mss = 0;
   verdict.gait = "unknown";
+  verdict.gait_class.reset();
   verdict.writes.clear();
   verdict.reasons.clear();
 }
@@ -92,7 +93,8 @@ void judge_gait(const Trace& trace, const Scratch& scratch, const Policy& policy
                 const Claims* claims, Verdict& verdict) {
   const GaitBook& book = policy.gaits != nullptr ? *policy.gaits : *GaitBook::builtin();
   const Steps steps = observe(trace, scratch.writes, scratch.features);
-  if (const Gait* gait = book.match(steps)) {
+  const Guess guess = book.match(steps);
+  if (const Gait* gait = guess.gait) {
     verdict.gait = gait->name;
     // Of a single end at 2048 nobody knows whether it is the first of 2048 or the second of 1024; a
     // program that is known writes what it always does.
@@ -102,6 +104,7 @@ void judge_gait(const Trace& trace, const Scratch& scratch, const Policy& policy
   } else if (verdict.writer == Writer::Blocks && verdict.block % kKilobyte == 0) {
     verdict.reasons.add(Because::Relayed, verdict.block);
   }
+  if (guess.gait == nullptr) verdict.gait_class = guess.kind;
   const auto add = [&](std::string_view what, double weight) {
     if (weight == 0) return;
     verdict.score += weight;

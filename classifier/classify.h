@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,7 @@ struct Verdict {
   std::uint32_t block = 0;       // the program's write size where it writes blocks; 0: none
   std::uint32_t mss = 0;         // payload of a full segment; 0: unknown
   std::string gait = "unknown";  // a name of the book
+  std::optional<GaitClass> gait_class;  // where no name holds: the class of all entries that fit
   std::vector<std::uint32_t> writes;
   Reasons reasons;  // of both axes, the pattern and each term of the score; no personal data
 };
