@@ -43,6 +43,7 @@ void add_verdict(Facts& facts, const classifier::Verdict& verdict, Held held) {
   if (held != Held::None) facts.text("held", name(held));
   if (verdict.block != 0) facts.number("block", std::to_string(verdict.block));
   facts.text("gait", verdict.gait);
+  if (verdict.gait_class) facts.text("class", classifier::name(*verdict.gait_class));
   if (verdict.mss != 0) facts.number("mss", std::to_string(verdict.mss));
 }
 

@@ -50,6 +50,8 @@ ordered_json to_json(const Result& result) {
           {"action", classifier::name(verdict.action)},
           {"would", classifier::name(verdict.would)},
           {"gait", verdict.gait},
+          {"class", verdict.gait_class ? ordered_json(classifier::name(*verdict.gait_class))
+                                       : ordered_json(nullptr)},
           {"block", verdict.block},
           {"mss", verdict.mss},
           {"tls", trace.tls},
