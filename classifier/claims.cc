@@ -114,7 +114,7 @@ bool may_resend(const ClaimTable::Row& claim, const Gait& seen) {
 }
 
 bool contradicts(const ClaimTable::Row& claim, const GaitBook& book, const Steps& steps) {
-  const Gait* seen = book.match(steps);
+  const Gait* seen = book.match(steps).gait;
   if (seen == nullptr || seen->basis != Basis::Recorded || may_resend(claim, *seen)) return false;
   return !claim.gaits.empty() &&
          std::all_of(claim.gaits.begin(), claim.gaits.end(),

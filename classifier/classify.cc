@@ -92,7 +92,9 @@ void judge_gait(const Trace& trace, const Scratch& scratch, const Policy& policy
                 const Claims* claims, Verdict& verdict) {
   const GaitBook& book = policy.gaits != nullptr ? *policy.gaits : *GaitBook::builtin();
   const Steps steps = observe(trace, scratch.writes, scratch.features);
-  if (const Gait* gait = book.match(steps)) {
+  const Guess guess = book.match(steps);
+  verdict.gait_class = guess.kind;
+  if (const Gait* gait = guess.gait) {
     verdict.gait = gait->name;
     verdict.gait_class = gait->kind;
     // Of a single end at 2048 nobody knows whether it is the first of 2048 or the second of 1024; a

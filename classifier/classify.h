@@ -59,9 +59,14 @@ struct Verdict {
   std::uint32_t block = 0;       // the program's write size where it writes blocks; 0: none
   std::uint32_t mss = 0;         // payload of a full segment; 0: unknown
   std::string gait = "unknown";  // a name of the book
-  std::optional<GaitClass> gait_class;  // of that gait; none: it is unknown
+  // Of that gait; where no name holds, of all entries that fit, if they have one in common.
+  std::optional<GaitClass> gait_class;
   std::vector<std::uint32_t> writes;
   Reasons reasons;  // of both axes, the pattern and each term of the score; no personal data
+
+  bool named() const { return gait != "unknown"; }
+  // What is said in the place of a name.
+  std::optional<GaitClass> unnamed_class() const { return named() ? std::nullopt : gait_class; }
 };
 
 // `claims`: what the message says of its sender; null: not known.

@@ -170,7 +170,8 @@ constexpr std::uint32_t kRoundTripUs = 1000;
 constexpr std::uint32_t kLongRoundTripUs = 5000;
 constexpr double kBulkShare = 0.30;
 constexpr std::uint32_t kFewFulls = 3;
-constexpr double kSpoiled = 0.10;  // share of repaired segments that makes PSH worth nothing
+constexpr double kSlowLinkSlack = 1.25;  // headers take their time, too
+constexpr double kSpoiled = 0.10;        // share of repaired segments that makes PSH worth nothing
 
 BodyWay body_of(const Trace& trace, const Writes& writes, const Features& features) {
   if (features.repaired_share() > kSpoiled || trace.via == Via::Read) return BodyWay::Any;
@@ -190,30 +191,49 @@ BodyWay body_of(const Trace& trace, const Writes& writes, const Features& featur
   return lines + others == 0 && writes.segment.fulls >= kFewFulls ? BodyWay::Bulk : BodyWay::Any;
 }
 
-// Did all leave at once? Then nothing was held: behind a short segment a dot of its own write
-// would have waited, and would stand apart.
-bool one_flight(const Trace& trace) {
+// Is the last segment all that was written behind the last full one? In a message of one flight a
+// terminator of its own write would have waited for the text's short end to be acknowledged, and
+// would stand apart; it comes in one segment with it only where that segment was held.
+bool one_flight(const Trace& trace, const Writes& writes) {
   constexpr std::size_t kInitialWindow = 10;  // RFC 6928
   const std::size_t count = trace.segments.size();
-  if (trace.path.rtt_us == 0 || count < 2 || count > kInitialWindow) return false;
+  const std::uint32_t rtt = trace.path.rtt_us;
+  if (rtt == 0 || count < 2 || count > kInitialWindow) return false;
   // Here the acknowledgement is back at once, and what waited for it leaves alone.
-  const bool near = trace.path.rtt_us < kRoundTripUs;
-  if (!near && trace.path.rtt_us < kLongRoundTripUs) return false;
+  const bool near = rtt < kRoundTripUs;
+  if (!near && rtt < kLongRoundTripUs) return false;
+  const auto all_within = [&](std::uint32_t gap) {
+    return std::all_of(trace.segments.begin() + 1, trace.segments.end(),
+                       [&](const Segment& segment) { return segment.gap_us < gap; });
+  };
   // But not always: a receiver may delay it (Linux: 40 ms), and then lines gather behind it.
-  const std::uint32_t pause = near ? kRoundTripUs : trace.path.rtt_us / 4;
-  return std::all_of(trace.segments.begin() + 1, trace.segments.end(),
-                     [&](const Segment& segment) { return segment.gap_us < pause; });
+  const std::uint32_t pause = near ? kRoundTripUs : rtt / 4;
+  if (all_within(pause)) return true;
+  if (near || count < 3 || !writes.boundaries.empty()) return false;
+  // The path delayed some, but nothing waited for an acknowledgement.
+  const Segment& last = trace.segments.back();
+  if (last.gap_us < pause) return all_within(rtt - pause);
+  // On a slow link each segment takes the time of its size.
+  const Segment& before = trace.segments[count - 2];
+  const double scaled = static_cast<double>(before.gap_us) * last.size / before.size;
+  return last.size < before.size && last.gap_us >= scaled / 2 &&
+         last.gap_us <= scaled * kSlowLinkSlack;
 }
 
-DotWay dot_of(const Trace& trace, const Features& features) {
+DotWay dot_of(const Trace& trace, const Writes& writes, const Features& features) {
   if (trace.landmarks.terminator == 0) return DotWay::Any;
-  const bool apart = !features.cuts.empty() && features.cuts.back().place == Place::Terminator;
-  if (apart && features.cuts.back().offset < trace.size) {
-    return trace.size - features.cuts.back().offset <= 3 ? DotWay::Apart3 : DotWay::Apart5;
-  }
+  const auto& cuts = features.cuts;
+  const auto left = [&](std::size_t back) {
+    return back <= cuts.size() && cuts[cuts.size() - back].place == Place::Terminator
+               ? trace.size - std::min<std::uint64_t>(trace.size, cuts[cuts.size() - back].offset)
+               : 0;
+  };
+  // Its line end and the dot came one by one: of 3 bytes behind an empty line, or of 5 in two.
+  if (left(1) == 3 && left(2) == 5) return DotWay::Apart;
+  if (left(1) != 0) return left(1) <= 3 ? DotWay::Apart3 : DotWay::Apart5;
   const bool clean =
       features.repaired == 0 && trace.state == State::Complete && trace.via != Via::Read;
-  return clean && one_flight(trace) ? DotWay::Joined : DotWay::Any;
+  return clean && one_flight(trace, writes) ? DotWay::Joined : DotWay::Any;
 }
 
 // Did a short segment leave while an earlier short one was not yet acknowledged?
@@ -340,7 +360,7 @@ Steps observe(const Trace& trace, const Writes& writes, const Features& features
     if (features.segments >= 3 && trace.state == State::Complete) steps.first = kFirstNone;
   }
   steps.body = body_of(trace, writes, features);
-  steps.dot = dot_of(trace, features);
+  steps.dot = dot_of(trace, writes, features);
   steps.held = held_of(trace, writes, features);
   return steps;
 }
@@ -453,8 +473,9 @@ bool dot_holds(DotWay wanted, DotWay seen, int& weight) {
 // How well an entry fits, and whether something was seen that speaks for it. An entry that fits
 // only because nothing objects stands in the way of others, and names nothing.
 struct Fit {
-  int weight = 0;  // 0: it does not fit
-  bool told = false;
+  int weight = 0;       // 0: it does not fit
+  bool told = false;    // for this entry alone
+  bool spoken = false;  // for it, or for one that differs in nothing but what nobody heard
 };
 
 bool any_hello(const Gait& gait, const Steps& steps) {
@@ -484,7 +505,11 @@ bool writes_speak(const Gait& gait, const Steps& steps, std::uint32_t required) 
     // A block that hides says nothing, and nor does a terminator behind it.
     if ((gait.first & kFirstNone) == 0) return false;
     if (apart || (required & kHabits) != 0) return true;
-    if (steps.every || gait.dot != DotWay::Joined) return false;
+    // A terminator of its own hides behind the first flight. An entry with one needs words that few
+    // have said: MAIL and RCPT in one write.
+    const bool dot = gait.dot == DotWay::Joined || gait.dot == DotWay::Any ||
+                     (required & bit_of("rcpt-ahead")) != 0;
+    if (steps.every || !dot) return false;
     if (!steps.clean) return steps.size > kShowsThroughRepair;
     return steps.size > (steps.dot == DotWay::Joined ? kShowsJoinedWrite : kShowsOneWrite);
   }
@@ -516,7 +541,7 @@ Fit fit(const Gait& gait, const Steps& steps) {
   if (hello) weight += kHelloHolds;
   // Where only what nobody has heard tells a program from the many, its hello has to.
   const bool heard = hello || !unheard;
-  if (steps.first == 0) return enough ? Fit{weight, heard} : Fit{};
+  if (steps.first == 0) return enough ? Fit{weight, heard, true} : Fit{};
   if (first_fits(gait, steps)) {
     // A block that hides is no objection, and no support.
     const bool hides = steps.offset == 0 && (gait.first & steps.first) == 0;
@@ -529,23 +554,58 @@ Fit fit(const Gait& gait, const Steps& steps) {
   if (!way_holds(gait.held, steps.held, weight)) return {};
   const bool hidden = steps.offset == 0 && (gait.first & kFirstNone) == 0;
   const bool speaks = enough || (hello && !hidden) || writes_speak(gait, steps, required);
-  return {weight, heard && speaks};
+  const bool half = gait.talk_is_enough && (required & (kHabits | kExtensions)) != 0;
+  return {weight, heard && speaks, speaks || half};
+}
+
+// Both fit, and what would tell one from the other was not seen, whatever else speaks for one of
+// them: whether the body came in bulk or by lines; or a word that one asks for, the other refuses,
+// and nobody heard, unless the hello of one tells.
+bool told_apart_unseen(const Gait& a, const Gait& b, const Steps& steps) {
+  const bool bodies = a.body != b.body && a.body != BodyWay::Any && b.body != BodyWay::Any;
+  if (bodies && steps.body == BodyWay::Any) return true;
+  const std::uint32_t opposed = (a.required & b.forbidden) | (b.required & a.forbidden);
+  return (opposed & steps.untold) != 0 && any_hello(a, steps) == any_hello(b, steps);
+}
+
+// Where an entry rests on whether the text has a Received, which nobody heard, its hello has to
+// tell; and one that another entry has too is a library's, and tells no program.
+bool same_library_unheard(const Gait& best, const Gait& other, const Steps& steps) {
+  const bool rests = ((best.required | best.forbidden) & kReceived & steps.untold) != 0;
+  return rests && any_hello(best, steps) && any_hello(other, steps);
 }
 
 }  // namespace
 
-const Gait* GaitBook::match(const Steps& steps) const {
+Guess GaitBook::match(const Steps& steps) const {
   const Gait* best = nullptr;
   Fit most;
+  std::size_t fitting = 0;
   bool twice = false;
+  bool spoken = false;
+  bool one_class = true;
   for (const Gait& gait : gaits_) {
     const Fit found = fit(gait, steps);
-    if (found.weight == 0 || found.weight < most.weight) continue;
+    if (found.weight == 0) continue;
+    ++fitting;
+    spoken = spoken || (found.spoken && names_programs(gait.basis));
+    one_class = one_class && (best == nullptr || best->kind == gait.kind);
+    if (found.weight < most.weight) continue;
     twice = found.weight == most.weight;
     most = found;
     best = &gait;
   }
-  return twice || !most.told || !names_programs(best->basis) ? nullptr : best;
+  if (best == nullptr) return {};
+  const auto rivals = [&](const Gait& gait) {
+    if (&gait == best) return false;
+    if (same_library_unheard(*best, gait, steps)) return true;
+    return told_apart_unseen(*best, gait, steps) && fit(gait, steps).weight != 0;
+  };
+  const bool named = !twice && most.told && names_programs(best->basis) &&
+                     std::none_of(gaits_.begin(), gaits_.end(), rivals);
+  if (named) return {best, best->kind};
+  if (fitting < 2 || !spoken || !one_class) return {};
+  return {nullptr, best->kind};
 }
 
 namespace {

@@ -107,6 +107,14 @@ struct Gait {
   bool operator==(const Gait&) const = default;
 };
 
+// Who sent a message like this, as far as the entries tell.
+struct Guess {
+  const Gait* gait = nullptr;     // an entry of the book; null: no single one
+  // The entry's class. Without one: the class of all entries that fit, where those are several;
+  // empty: they have none in common, or nothing seen speaks for any of them.
+  std::optional<GaitClass> kind;
+};
+
 struct GaitError {
   std::size_t line = 0;  // 1-based
   std::string message;
@@ -127,9 +135,9 @@ class GaitBook {
   // Adds those of `other` whose names are not here yet.
   void add(const GaitBook& other);
 
-  // The one entry that fits best and that something seen speaks for; null: none does, two fit
-  // alike, or the best one's dialogue was never recorded.
-  const Gait* match(const Steps& steps) const;
+  // The one entry that fits best and that something seen speaks for. No entry: none fits so, two
+  // fit alike, what tells two apart was not heard, or the best one's dialogue was never recorded.
+  Guess match(const Steps& steps) const;
   // Whether `steps` rule out that the gait `name` walked so. False where the book does not know it.
   bool excludes(std::string_view name, const Steps& steps) const;
 

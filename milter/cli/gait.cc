@@ -27,7 +27,7 @@ void mention_known(const std::vector<classifier::Steps>& messages,
                    const classifier::GaitBook& book) {
   std::string last;
   for (const auto& steps : messages) {
-    const auto* known = book.match(steps);
+    const auto* known = book.match(steps).gait;
     if (known == nullptr || known->name == last) continue;
     last = known->name;
     warn(fmt::format("the book knows such messages already, as {}", last));

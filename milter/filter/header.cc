@@ -62,6 +62,7 @@ std::vector<std::string> items(std::string_view hostname, const classifier::Trac
   }
   const std::string gait = word(verdict.gait, 64);
   add("gait", gait.empty() ? "unknown" : gait);
+  if (const auto kind = verdict.unnamed_class()) add("class", classifier::name(*kind));
   if (observed) add("mss", verdict.mss != 0 ? std::to_string(verdict.mss) : "unknown");
   add("tls", tls || trace.tls ? "yes" : "no");
   if (observed && classifier::unread(trace)) add("window", classifier::name(trace.window));

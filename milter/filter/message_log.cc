@@ -45,6 +45,7 @@ void add_verdict(Facts& facts, const classifier::Verdict& verdict,
   if (decision.held != policy::Held::None) facts.text("held", name(decision.held));
   if (verdict.block != 0) facts.number("block", std::to_string(verdict.block));
   facts.text("gait", verdict.gait);
+  if (const auto kind = verdict.unnamed_class()) facts.text("class", classifier::name(*kind));
   if (verdict.mss != 0) facts.number("mss", std::to_string(verdict.mss));
 }
 

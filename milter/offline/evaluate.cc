@@ -60,10 +60,19 @@ namespace {
 // Whether the gait answered stands for the program. Empty: the database does not hold the program.
 std::optional<bool> gait_right(const Judged& judged, const GaitPrograms& gaits) {
   const std::string sender = program_of(judged.truth);
-  const auto walks = [&](const auto& gait) { return stands_for(gait.second, sender); };
+  const auto walks = [&](const auto& gait) { return stands_for(gait.second.programs, sender); };
   if (std::none_of(gaits.begin(), gaits.end(), walks)) return std::nullopt;
   const auto found = judged.answer ? gaits.find(judged.answer->gait) : gaits.end();
   return found != gaits.end() && walks(*found);
+}
+
+// Whether a gait that stands for the program has the class that was said in place of a name.
+bool class_right(const Judged& judged, const GaitPrograms& gaits) {
+  const std::string sender = program_of(judged.truth);
+  return std::any_of(gaits.begin(), gaits.end(), [&](const auto& gait) {
+    return gait.second.kind == judged.answer->gait_class &&
+           stands_for(gait.second.programs, sender);
+  });
 }
 
 void count_gait(Score& score, const Judged& judged, const GaitPrograms& gaits) {
@@ -98,6 +107,7 @@ void count_wrong_names(Evaluation& all, const Judged& judged, const GaitPrograms
   const Answer& answer = *judged.answer;
   const bool named = answer.gait != kUnknownGait;
   all.wrong_names.known.add(named && !gait_right(judged, gaits).value_or(false));
+  if (answer.gait_class) all.classes.add(class_right(judged, gaits));
   const bool named_left_out = answer.gait_left_out != kUnknownGait;
   all.wrong_names.left_out.add(named_left_out);
   if (named_left_out) note(all.gaits_left_out, program_of(judged.truth), answer.gait_left_out);
@@ -296,6 +306,8 @@ std::vector<Figure> figures_of(const Evaluation& all) {
                        all.wrong_names.known, 0.01);
   figures.rate_at_most("gait_wrong_left_out", "wrong name, the program left out of the database",
                        all.wrong_names.left_out, 0.01);
+  figures.rate("class_right", "class, where several programs of one class fit and no name is given",
+               all.classes, std::nullopt);
   figures.f1("tls_writer_f1", "under TLS: writer, macro-F1", all.tls.writer, 0.99);
   figures.f1("tls_path_f1", "under TLS: path, macro-F1", all.tls.path, 0.99);
   figures.f1("tls_pattern_f1", "under TLS: pattern, macro-F1", all.tls.pattern, 0.98);

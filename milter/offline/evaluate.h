@@ -35,6 +35,7 @@ struct Answer {
   double confidence = 0;
   double score = 0;
   std::string gait = "unknown";
+  std::optional<classifier::GaitClass> gait_class;  // said where no name is
   // What a gait database without the truth's sender answers: the next program that nobody has
   // recorded. "unknown" is right then, and every name a wrong one.
   std::string gait_left_out = "unknown";
@@ -57,9 +58,13 @@ struct Extra {
   Answer answer;
 };
 
-// The programs that each gait stands for, by the gait's name: more than one where their writes and
-// dialogue are the same, and nobody can tell them apart. Programs are called as in the truth.
-using GaitPrograms = std::map<std::string, std::vector<std::string>>;
+// The programs that each gait stands for: more than one where their writes and dialogue are the
+// same, and nobody can tell them apart. Programs are called as in the truth.
+struct KnownGait {
+  std::vector<std::string> programs;
+  classifier::GaitClass kind = classifier::GaitClass::Library;
+};
+using GaitPrograms = std::map<std::string, KnownGait>;  // by the gait's name
 
 // Whether `sender` is among them: itself, or as PROGRAM+RELAY, where something stood between it and
 // us; whoever is named then is still the program.
@@ -142,6 +147,7 @@ struct Evaluation {
   std::vector<GaitMistake> gait_mistakes;   // in clear, most first
   std::vector<GaitMistake> gaits_left_out;  // names given by a database without the sender
   WrongNames wrong_names;                   // of all messages, short ones and those under TLS too
+  Rate classes;                             // of those with a class in place of a name: it is right
   std::vector<TruthRow> missing;
   std::vector<Extra> extra;
   std::size_t messages = 0;  // of the truth

@@ -35,6 +35,7 @@ Answer answer_of(const classifier::Trace& trace, const classifier::Verdict& verd
           .confidence = verdict.confidence,
           .score = verdict.score,
           .gait = verdict.gait,
+          .gait_class = verdict.unnamed_class(),
           .reasons = verdict.reasons.strings(),
           .trace = classifier::print(trace)};
 }
@@ -107,7 +108,9 @@ void join(Reading& reading, const File& file, Answers&& answers) {
 GaitPrograms programs_of(const classifier::Policy& policy) {
   const auto& book = policy.gaits ? policy.gaits : classifier::GaitBook::builtin();
   GaitPrograms programs;
-  for (const classifier::Gait& gait : book->gaits()) programs[gait.name] = gait.programs;
+  for (const classifier::Gait& gait : book->gaits()) {
+    programs[gait.name] = {.programs = gait.programs, .kind = gait.kind};
+  }
   return programs;
 }
 

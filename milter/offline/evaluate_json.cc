@@ -112,6 +112,7 @@ json as_json(const Answer& answer) {
           {"confidence", answer.confidence},
           {"score", answer.score},
           {"gait", answer.gait},
+          {"class", answer.gait_class ? json(classifier::name(*answer.gait_class)) : json(nullptr)},
           {"gait_left_out", answer.gait_left_out},
           {"reasons", answer.reasons},
           {"trace", answer.trace}};

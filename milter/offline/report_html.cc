@@ -34,6 +34,7 @@ constexpr std::string_view kTerms = R"(<h2 id="terms">What the words mean</h2>
 <dl class="terms">
 <dt>pattern</dt><dd>The name of the way in which the message was sent: how the program wrote it, and what the network made of it. It does not say that a message is spam.</dd>
 <dt>gait</dt><dd>The program that writes and talks like this, where one is known; programs that nobody can tell apart share a name.</dd>
+<dt>class</dt><dd>What kind of program it is, where several are known that write and talk like this and all are of one kind.</dd>
 <dt>writer</dt><dd>How the program hands the message to its socket: all at once, in blocks, line by line, its headers apart.</dd>
 <dt>path</dt><dd>What the network between sender and capture made of the writes: full segments, small ones, a size that moves, or loss.</dd>
 <dt>confidence</dt><dd>0 to 1: how sure the pattern is. What was not seen lowers it.</dd>
@@ -169,6 +170,7 @@ std::string facts(const Result& result) {
   if (result.decision.would != classifier::Action::None)
     item("would", classifier::name(result.decision.would));
   item("gait", verdict.gait);
+  if (const auto kind = verdict.unnamed_class()) item("class", classifier::name(*kind));
   item("bytes", fmt::format("{}", result.trace.size));
   if (result.trace.tls) item("tls", "yes");
   if (result.trace.transfer == classifier::Transfer::Bdat) item("transfer", "BDAT");

@@ -120,6 +120,8 @@ class TextReport final : public Report {
     if (result.server.port() != 0) who += " > " + result.server.print();
     if (!result.helo.empty()) add("helo=" + ascii(result.helo));
     if (verdict.gait != "unknown") add("gait=" + printable(verdict.gait));
+    if (const auto kind = verdict.unnamed_class())
+      add(fmt::format("class={}", classifier::name(*kind)));
     const std::string pattern = fmt::format("{:<17}", classifier::name(verdict.pattern));
     const std::string mss = verdict.mss == 0 ? "-" : fmt::format("{}", verdict.mss);
     fmt::print(out_, "  {:>3}  {} {:<15} {:<11} {:>5} {:>4.2f} {:>+6.1f}  {:<9} {}\n",

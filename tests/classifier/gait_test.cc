@@ -25,8 +25,14 @@ Steps steps_of(const std::string& fields) {
 }
 
 std::string gait_of(const std::string& fields) {
-  const Gait* gait = GaitBook::builtin()->match(steps_of(fields));
+  const Gait* gait = GaitBook::builtin()->match(steps_of(fields)).gait;
   return gait == nullptr ? "unknown" : gait->name;
+}
+
+// What is said where no name is: the class that all entries have that fit.
+std::string class_of(const std::string& fields) {
+  const Guess guess = GaitBook::builtin()->match(steps_of(fields));
+  return guess.gait != nullptr ? "(named)" : guess.kind ? std::string(name(*guess.kind)) : "none";
 }
 
 // The same message by different programs: a header of 302 bytes, 18 KB in all, 40 ms away.
@@ -221,7 +227,11 @@ TEST_CASE("what fits no entry, or two alike, is unknown") {
 
   GaitBook twins;
   REQUIRE_FALSE(twins.add("gait a\n  first header\ngait b\n  first header\n"));
-  CHECK(twins.match(steps_of(kMessage + "talk=ehlo seg=304pn,1448x9,919pn")) == nullptr);
+  const Steps steps = steps_of(kMessage + "talk=ehlo seg=304pn,1448x9,919pn");
+  CHECK(twins.match(steps).gait == nullptr);
+  CHECK(twins.match(steps).kind == GaitClass::Library);
+  REQUIRE_FALSE(twins.add("gait c\n  class relay\n  first header\n"));
+  CHECK_FALSE(twins.match(steps).kind);
 }
 
 TEST_CASE("a name needs something seen that speaks for it") {
@@ -250,6 +260,129 @@ TEST_CASE("a name needs something seen that speaks for it") {
   }
 }
 
+TEST_CASE("a script keeps its name behind a relay, and has the same one whatever its blocks are") {
+  const std::string script =
+      "mss=1448 rtt=40000 line1=38 header=257 body=259 dot=3 "
+      "fields=38,69,107,146,183,202,257 talk=helo,blank-end ";
+  for (const char* writes : {
+           "seg=1448,600p@20,1448x9@9,777pn@40000",  // pieces of 2048, itself
+           "seg=1448,1448p@20,1448c@15,1448p@6,1448@9,952p@5,1448@6,845pn@40370",  // socat
+           "seg=1448,1448p@62,1448c@814,662pn@192",       // HAProxy joined them
+           "seg=1024p,1448@20,1448@9,662pn@9,5pn@40000",  // 1024, the end apart
+       }) {
+    CAPTURE(writes);
+    CHECK(gait_of(script + writes) == "script-blocks");
+  }
+}
+
+TEST_CASE(
+    "qmail is known by 1024 where the text, or a script, has not put an empty line at its end") {
+  const std::string start = "mss=1448 rtt=40000 line1=38 header=257 body=259 dot=3 ";
+  const std::string writes = "seg=1024p,1448@20,1448@9,662pn@40000";
+  CHECK(gait_of(start + "talk=helo " + writes) == "qmail");
+  CHECK(gait_of(start + "talk=helo,blank-end " + writes) == "unknown");
+  CHECK(class_of(start + "talk=helo,blank-end " + writes) == "none");  // a server or a script
+  CHECK(gait_of(start + "talk=helo,blank-end " + writes + ",5pn@40000") == "script-blocks");
+}
+
+TEST_CASE("one write behind HELO with a Received in front may be a server's behind a relay") {
+  const std::string start = "mss=1448 rtt=40000 line1=38 header=257 body=259 dot=3 talk=helo ";
+  const std::string writes = " seg=1448,1448p@20,1448@9,662pn@9";
+  CHECK(gait_of(start + "fields=38,257" + writes) == "one-write-helo");
+  CHECK(gait_of(start + "fields=38r,257" + writes) == "unknown");
+}
+
+TEST_CASE(
+    "a terminator in the tail is seen on a slow link, and not where the tail may have waited") {
+  const std::string start =
+      "mss=1448 line1=27 header=129 body=131 dot=3 fields=27,51,96,129 "
+      "talk=helo,dotless ";
+  struct Row {
+    const char* what;
+    const char* writes;
+    bool seen;
+  };
+  const Row rows[] = {
+      {"256 kbit/s", "rtt=40501 seg=1448,1448p@198,1448@41786,816pn@27563", true},
+      {"one segment late, the tail with the others",
+       "rtt=40409 seg=1448,1448p@17123,1448@164,816pn@75", true},
+      {"the tail waited for an acknowledgement", "rtt=40501 seg=1448,1448p@198,1448@86,816pn@40563",
+       false},
+      {"no longer than a full segment, but as long",
+       "rtt=40501 seg=1448,1448p@198,1448@41786,816pn@41563", false},
+      {"a window of two segments let the tail wait",
+       "rtt=40501 seg=1448,1448@60,1448@40413,816pn@64", false},
+      {"more than a first flight",
+       "rtt=40501 seg=1448,1448p@198,1448@41786,1448@41786,1448@41786,1448@41786,1448@41786,"
+       "1448@41786,1448@41786,1448@41786,816pn@27563",
+       false},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.what);
+    const bool joined = steps_of(start + row.writes).dot == DotWay::Joined;
+    CHECK(joined == row.seen);
+  }
+  CHECK(gait_of(start + rows[0].writes) == "one-write-helo");
+}
+
+TEST_CASE("the end of data in two writes is one of five bytes, or of three behind an empty line") {
+  const std::string start =
+      "mss=1448 rtt=33 line1=38 header=240 body=242 dot=3 fields=38,69,102,141,177,196,240 ";
+  const std::string writes = "seg=1448,1448@4,1448c@6,657pn@2,";
+  const std::string horde = start + "talk=ehlo,pipelined,rcpt-ahead,blank-end declared=5001 ";
+  CHECK(gait_of(horde + writes + "5pn@43323") == "php-horde");
+  CHECK(gait_of(horde + writes + "2pn@13,3pn@43323") == "php-horde");
+  CHECK(gait_of(horde + writes + "3pn@43323") == "unknown");
+  // A writer of lines has an empty last line of its own.
+  CHECK(gait_of(start + "talk=helo,blank-end seg=38pn,31pn@9,60pn@9,1448@9,2pn@9,3pn@1000000") ==
+        "helo-lines");
+}
+
+TEST_CASE("MAIL and RCPT in one write without DATA, and a long single write, speak for Horde") {
+  const std::string horde =
+      "mss=1448 rtt=40443 line1=38 header=257 body=259 dot=3 "
+      "fields=38,69,107,146,183,202,257 declared=17000 ";
+  const std::string long_write = "seg=1448x11@9,1072pn@51651";
+  CHECK(gait_of(horde + "talk=ehlo,pipelined,rcpt-ahead,blank-end " + long_write) == "php-horde");
+  CHECK(gait_of(horde + "talk=ehlo,pipelined,blank-end " + long_write) == "unknown");
+  CHECK(gait_of(horde + "talk=ehlo,pipelined,rcpt-ahead,blank-end seg=1448x5@9,1000pn@9") ==
+        "unknown");
+}
+
+TEST_CASE(
+    "a header apart under TLS is ZoneMTA's or a library's, as long as nobody reads the fields") {
+  const std::string node = "ja4=t13d591000_a33745022dd6_1f22a2ca17c4 mss=1448 rtt=40000 talk=ehlo ";
+  const std::string writes = "seg=423p,1448@157,1448p@35,1448@18,440p@40461 rec=401,4762";
+  const std::string sealed = "tls=yes version=0304 ";
+  CHECK(gait_of(sealed + "window=inferred " + node + writes) == "unknown");
+  CHECK(class_of(sealed + "window=inferred " + node + writes) == "none");
+  // Live the milter reads them.
+  const std::string read = sealed + "window=exact line1=30 header=399 body=401 dot=3 ";
+  CHECK(gait_of(read + "fields=40,399 " + node + writes) == "headers-apart");
+  CHECK(gait_of(read + "fields=40r,399 " + node + writes) == "zonemta");
+}
+
+TEST_CASE(
+    "as long as the body shows nothing, a writer of lines and one of header lines are one class") {
+  const std::string brief =
+      "mss=1448 rtt=30 line1=36 header=276 body=278 dot=3 "
+      "fields=36,65,88,116,166,185,231,276 talk=ehlo,dotless,blank-end ";
+  CHECK(class_of(brief + "seg=36pn,1448@47,301pn@63,3pn@44022") == "library");
+  CHECK(gait_of(brief + "seg=36pn,60pn@47,1448@20,61pn@20,62pn@20,63pn@20,2pn@20,3pn@44022") ==
+        "line-by-line");
+}
+
+TEST_CASE("where servers that differ in what nobody heard fit, their class is said") {
+  const std::string mta =
+      "tls=yes version=0304 window=inferred mss=1448 rtt=40000 "
+      "talk=ehlo,quit-with-dot,rcpt-ahead,data-ahead seg=1448x3,1009 rec=5297+6";
+  CHECK(class_of(mta) == "official-mta");
+  CHECK(class_of("ja4=t13i871000_c66346c74e42_24695f2957a7 " + mta) == "(named)");
+  // A message that fits into any buffer: entries of one class fit, but nothing speaks for them.
+  CHECK(class_of(kMessage + kFields + "talk=ehlo seg=1448x2@9,786pn@9") == "none");
+  CHECK(class_of(kMessage + "talk=ehlo seg=900pn") == "none");
+}
+
 TEST_CASE("an entry whose dialogue nobody recorded names nothing, and lets no other one name") {
   const std::string known = "gait known\n  basis recorded\n  first header\n";
   const std::string assumed =
@@ -258,8 +391,8 @@ TEST_CASE("an entry whose dialogue nobody recorded names nothing, and lets no ot
   GaitBook book;
   REQUIRE_FALSE(book.add(known + assumed));
   const std::string writes = " seg=304pn,1448x9,919pn";
-  REQUIRE(book.match(steps_of(kMessage + "talk=ehlo" + writes)) != nullptr);
-  CHECK(book.match(steps_of(kMessage + "talk=ehlo,trailing-space" + writes)) == nullptr);
+  REQUIRE(book.match(steps_of(kMessage + "talk=ehlo" + writes)).gait != nullptr);
+  CHECK(book.match(steps_of(kMessage + "talk=ehlo,trailing-space" + writes)).gait == nullptr);
   const auto wrong = GaitBook().add("gait x\n  basis heard\n  first header\n");
   REQUIRE(wrong);
   CHECK(wrong->line == 2);
@@ -278,8 +411,8 @@ TEST_CASE("an entry that says more wins over one that says less, wherever they s
   for (const std::string& text : {less + more, more + less}) {
     GaitBook book;
     REQUIRE_FALSE(book.add(text));
-    REQUIRE(book.match(steps) != nullptr);
-    CHECK(book.match(steps)->name == "more");
+    REQUIRE(book.match(steps).gait != nullptr);
+    CHECK(book.match(steps).gait->name == "more");
   }
 }
 
@@ -287,7 +420,8 @@ TEST_CASE("a buffer is known by its multiples at any segment size") {
   GaitBook book;
   REQUIRE_FALSE(book.add("gait four\n  first block-4096\n"));
   const auto fits = [&](const std::string& seg) {
-    return book.match(steps_of("line1=40 header=302 body=304 dot=3 talk=ehlo " + seg)) != nullptr;
+    return book.match(steps_of("line1=40 header=302 body=304 dot=3 talk=ehlo " + seg)).gait !=
+           nullptr;
   };
   CHECK(fits("mss=1448 seg=1448,1448p,1200p,1448x7,21pn"));
   CHECK(fits("mss=908 seg=908x4,464p,908x7,21pn"));
@@ -317,8 +451,8 @@ TEST_CASE("an entry that was learned knows the messages it was learned from, and
   GaitBook book;
   REQUIRE_FALSE(book.add(text));
   CHECK(book.gaits().front().blocks.front() == 2048);
-  for (const Steps& steps : messages) CHECK(book.match(steps) != nullptr);
-  CHECK(book.match(steps_of(kPostfix)) == nullptr);
+  for (const Steps& steps : messages) CHECK(book.match(steps).gait != nullptr);
+  CHECK(book.match(steps_of(kPostfix)).gait == nullptr);
   const std::string hello = "t13i290900_0123456789ab_0123456789ab";
   const std::string sealed =
       learn("acme-tls", {steps_of("tls=yes window=inferred mss=1448 ja4=" + hello +

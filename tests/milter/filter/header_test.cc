@@ -85,6 +85,13 @@ TEST_CASE("block stands behind the path, and via only where it was not the kerne
   CHECK(value.find("; path=full; block=4096; via=read; gait=") != value.npos);
 }
 
+TEST_CASE("a class stands behind the gait, where there is one") {
+  auto verdict = template_verdict();
+  verdict.gait_class = classifier::GaitClass::OfficialMta;
+  const auto value = unfolded(value_of(trace_of({1448, 1448, 1200}), verdict));
+  CHECK(value.find("; gait=unknown; class=official-mta; mss=") != value.npos);
+}
+
 TEST_CASE("an unobserved message has a reason and neither segments nor mss") {
   classifier::Trace trace;
   trace.state = classifier::State::Unobserved;

@@ -80,6 +80,14 @@ TEST_CASE("a judged message: who, what was found, by what, and what was done") {
   CHECK(line_of(judged()) == expected);
 }
 
+TEST_CASE("a class is said where several programs of one class fit, and no name is") {
+  auto judgement = judged();
+  CHECK_FALSE(line_of(judgement).contains("class"));
+  judgement.verdict.gait = "unknown";
+  judgement.verdict.gait_class = classifier::GaitClass::Library;
+  CHECK(line_of(judgement)["class"] == "library");
+}
+
 TEST_CASE("what was asked for and not done, and what held it") {
   auto judgement = judged();
   judgement.decision = {Action::None, Action::Reject, policy::Held::Breaker};

@@ -69,7 +69,8 @@ const offline::Figure& figure(const Evaluation& all, const std::string& name) {
 }
 
 // exim and its relay write alike; nothing else is held.
-const offline::GaitPrograms kExims = {{"exim", {"exim", "exim-relay"}}};
+const offline::GaitPrograms kExims = {
+    {"exim", {.programs = {"exim", "exim-relay"}, .kind = classifier::GaitClass::OfficialMta}}};
 
 class Folder {
  public:
@@ -274,6 +275,25 @@ TEST_CASE("a gait is right when the database says that it is the same program") 
   REQUIRE(all.gait_mistakes.size() == 2);
   CHECK(all.gait_mistakes[0].sender == "exim-relay");
   CHECK(all.gait_mistakes[0].answer == "qmail");
+}
+
+TEST_CASE("a class in place of a name is right when a gait of the sender has it") {
+  using classifier::GaitClass;
+  Judged right = server();
+  right.truth.sender = "exim-relay";
+  right.answer->gait = "unknown";
+  right.answer->gait_class = GaitClass::OfficialMta;
+  Judged wrong = right;
+  wrong.answer->gait_class = GaitClass::Library;
+  Judged stranger = right;  // of a program that the database does not hold
+  stranger.truth.sender = "nobody";
+  Judged silent = right;
+  silent.answer->gait_class.reset();
+  const auto all = evaluated({right, wrong, stranger, silent}, {}, kExims);
+  CHECK(all.classes.n == 3);
+  CHECK(all.classes.hits == 1);
+  CHECK(all.wrong_names.known.hits == 0);
+  CHECK(*figure(all, "class_right").value == Approx(1.0 / 3));
 }
 
 TEST_CASE("the worst mistake is the surest wrong pattern") {

@@ -55,14 +55,26 @@ const std::string kHostile = "<script>alert('1')</script>&\x1b[31m\xff.pcap";
 
 }  // namespace
 
+TEST_CASE("a class in place of a name is told in each form, and none where nothing is known") {
+  const Result result = result_of(
+      "segmilter/1 tls=yes version=0304 window=inferred mss=1448 rtt=40000 "
+      "talk=ehlo,quit-with-dot,rcpt-ahead,data-ahead seg=1448x3,1009 rec=5297+6");
+  CHECK(nlohmann::json::parse(printed(jsonl_report, {result}))["class"] == "official-mta");
+  CHECK(printed(kText, {result}).find("  class=official-mta") != std::string::npos);
+  CHECK(printed(kPage, {result}).find("<dt>class</dt><dd><bdi>official-mta</bdi></dd>") !=
+        std::string::npos);
+  CHECK(nlohmann::json::parse(printed(jsonl_report, {result_of(kBot)}))["class"].is_null());
+}
+
 TEST_CASE("a line of JSON has every promised key") {
   const std::string line = printed(jsonl_report, {result_of(kBot)});
   REQUIRE(std::count(line.begin(), line.end(), '\n') == 1);
   const auto json = nlohmann::json::parse(line);
-  for (const char* key : {"file",   "client",      "server",   "message", "pattern",    "writer",
-                          "path",   "time",        "helo",     "number",  "confidence", "score",
-                          "action", "gait",        "block",    "mss",     "tls",        "chunking",
-                          "size",   "header_size", "segments", "writes",  "reasons",    "trace"}) {
+  for (const char* key :
+       {"file",     "client", "server",  "message",    "pattern",  "writer", "path",
+        "time",     "helo",   "number",  "confidence", "score",    "action", "gait",
+        "class",    "block",  "mss",     "tls",        "chunking", "size",   "header_size",
+        "segments", "writes", "reasons", "trace"}) {
     INFO(key);
     CHECK(json.contains(key));
   }
