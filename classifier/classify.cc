@@ -29,9 +29,9 @@ struct Match {
 constexpr Match kOneSegment{Pattern::Indistinct, 0.98};
 constexpr Match kNotSeen{Pattern::Unobserved, 0};
 
-// What a bot does to a message shows through any path, and comes first. Where the writer was not seen,
-// one message in four of a small or moving path was such a one (the lab's recordings, cut to 68 to
-// 256 bytes a packet).
+// What a bot does to a message shows through any path, and comes first. Where the writer was not
+// seen, one message in four of a small or moving path was such a one (the lab's recordings, cut to
+// 68 to 256 bytes a packet).
 constexpr double kHiddenWriter = 0.25;
 // Where answers are assumed: that the commands were taken, and what the server announced. The lab's
 // recordings without the server's side have no more wrong labels than with it.
