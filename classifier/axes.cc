@@ -259,6 +259,13 @@ WriterReading decide_writer(const Findings& f, Reasons& why) {
   return by_first_cut(f, why);
 }
 
+// All segments may be there and nobody have read the text: packets that were captured in part, or a
+// gap in the header. Then a buffer's end shows by its place, and no other cut is told from one at
+// the header's end or inside a line.
+bool text_unread(const Trace& trace) {
+  return trace.state == State::Partial && !trace.tls && trace.landmarks.first_line_end == 0;
+}
+
 // Whether nothing is missing up to the header's end; where that is not known, up to the message's.
 // Under TLS the records tell of the writes, and they are read from the stream.
 bool header_seen(const Trace& trace) {
@@ -296,7 +303,9 @@ WriterReading read_writer(const Trace& trace, const Writes& writes, const Featur
                           Reasons& why) {
   if (trace.tls && trace.records.empty()) {
     why.add(Because::Encrypted);
-    return {};
+    WriterReading unknown;
+    unknown.hidden = trace.state == State::Partial;
+    return unknown;
   }
   Findings findings{trace, writes, features};
   for (const Cut& cut : features.cuts) {
@@ -308,9 +317,13 @@ WriterReading read_writer(const Trace& trace, const Writes& writes, const Featur
   // The first cuts tell most. Where a program cut inside its header lines is seen in what is there;
   // that it did not is not.
   const bool partial = trace.state == State::Partial;
-  if (partial && result.writer != Writer::Template && !header_seen(trace)) {
+  const bool unread = text_unread(trace) && findings.first != nullptr &&
+                      findings.first->place != Place::Grid && result.writer != Writer::Blocks;
+  if (unread || (partial && result.writer != Writer::Template && !header_seen(trace))) {
     why.add(Because::HeaderHole);
-    return {};
+    result = {};
+    result.hidden = true;
+    return result;
   }
   if (features.at(Place::Terminator) != 0) why.add(Because::Terminator);
   if (result.writer == Writer::Unknown) return result;

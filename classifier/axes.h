@@ -16,6 +16,7 @@ struct WriterReading {
   Writer writer = Writer::Unknown;
   double strength = 0;  // 0..1
   std::uint32_t block = 0;
+  bool hidden = false;  // what would tell it was not seen
 };
 
 struct PathReading {

@@ -11,7 +11,7 @@ namespace classifier {
 namespace {
 
 // {0} {1} {2}: the numbers; {3}: "s" unless the first is one; {4}: the text; {5}: the weight.
-constexpr std::array<std::string_view, 31> kSentences = {
+constexpr std::array<std::string_view, 32> kSentences = {
     "{4}",
     "{4} {5:+.1f}",
     "{0} of {1} write ends are multiples of {2}",
@@ -44,6 +44,7 @@ constexpr std::array<std::string_view, 31> kSentences = {
     "a buffer of {0}, which no known program with this dialogue has: a relay's, or of another "
     "program",
     "the first flight had {0} bytes: the end of a larger first write does not show",
+    "not all of the session was captured: that the server took the commands is assumed",
 };
 
 // The same numbers, as words of `why=`.
@@ -79,6 +80,7 @@ constexpr std::array<std::string_view, kSentences.size()> kWords = {
     "partial:{4}",
     "relayed:{0}",
     "short-flight:{0}",
+    "one-sided",
 };
 
 }  // namespace

@@ -47,6 +47,7 @@ enum class Because : std::uint8_t {
   Partial,        // partial: text
   Relayed,        // a buffer of a, which no known program with this dialogue has
   ShortFlight,    // the first flight had a bytes
+  OneSided,       // answers were assumed
 };
 
 // A verdict gives about ten. What comes behind the last place is dropped: no evidence can make a

@@ -51,6 +51,7 @@ void TlsSession::client_gap(std::uint64_t size) {
 // What it says may lie in the gap, and the client's next bytes will be said behind that.
 void TlsSession::server_gap(std::uint64_t size) {
   TlsRecord record;
+  const bool goes_on = server_records_.searching() && (turn_.empty() || closing());
   std::uint64_t left = size;
   while (!lost() && left != 0) {
     size = left;
@@ -60,6 +61,7 @@ void TlsSession::server_gap(std::uint64_t size) {
     }
   }
   if (phase_ != Phase::Sealed || !server_records_.searching()) return;
+  if (goes_on) return listener_.on_missed_answers();
   on_server_record();
   if (may_be_records(size)) listener_.on_missed_answers();
 }

@@ -134,6 +134,32 @@ TEST_CASE("of a message that was seen in part and tells nothing, nothing was obs
   CHECK(judge(part + "seg=1448x4,200h").pattern == Pattern::OfficialMta);
 }
 
+TEST_CASE("where the text was not captured only a buffer's end tells of a writer") {
+  const auto of = [](const std::string& rest) {
+    return judge("via=pcap state=partial reason=dropped mss=1448 dot=3 " + rest);
+  };
+  CHECK(of("seg=1448x2,1200p,1448x2,1200p,733p").writer == Writer::Blocks);
+  CHECK(of("seg=1448x9,733p").writer == Writer::Stream);
+  // One cut, that may be the header's end.
+  const Verdict cut = of("seg=304p,1448x30,733p");
+  CHECK(cut.writer == Writer::Unknown);
+  // A bot may write so on any path.
+  const Verdict small =
+      judge("via=pcap state=partial reason=dropped mss=920 dot=3 seg=304p,920x9,733p");
+  CHECK(small.pattern == Pattern::GarageServer);
+  CHECK(small.confidence < 0.76);
+}
+
+TEST_CASE("answers that were assumed lower the confidence, and the reason says so") {
+  const std::string rest = " mss=1448 line1=40 header=302 body=304 dot=3 seg=40pn,1448x9,1181pn";
+  const Verdict heard = judge("via=pcap" + rest);
+  const Verdict assumed = judge("via=pcap window=one-sided" + rest);
+  CHECK(assumed.pattern == heard.pattern);
+  CHECK(assumed.confidence == Approx(heard.confidence - 0.05));
+  CHECK(has_reason(assumed, "is assumed"));
+  CHECK_FALSE(has_reason(heard, "is assumed"));
+}
+
 TEST_CASE("what a bot does shows through a small or moving path") {
   CHECK(
       judge("line1=40 header=302 body=304 dot=3 fields=40,302 seg=86p,948,948p,948,7pn").pattern ==

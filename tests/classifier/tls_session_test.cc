@@ -42,6 +42,101 @@ TEST_CASE("what the client says between two records of the server's is a turn") 
   CHECK(catcher.next == 3);  // of a second record too; not of what may be close_notify
 }
 
+namespace {
+
+// A session whose client has sent its Finished.
+struct Sealed final : TlsSession::Listener {
+  Sealed() {
+    session.client(tls.client_hello());
+    session.server(tls.server_flight());
+    session.client(tls.client_finished());
+  }
+  void on_turn(Turn&& turn) override { turns.push_back(std::move(turn)); }
+  void on_more_answers() override { ++more; }
+  void on_missed_answers() override { ++missed; }
+
+  const Tls13 tls;
+  TlsSession session{*this, {}};
+  std::vector<Turn> turns;
+  int more = 0;
+  int missed = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a gap of just one record is that record, a longer one is of nobody knows how many") {
+  Sealed sealed;
+  const std::string data = sealed.tls.plain({6});
+  sealed.session.client_gap(data.size());
+  sealed.session.server(sealed.tls.plain(20));
+  sealed.session.client_gap(sealed.tls.plain({100, 200}).size());
+  sealed.session.client(sealed.tls.plain({300}));
+  sealed.session.server(sealed.tls.plain(20));
+  REQUIRE(sealed.turns.size() == 2);
+  CHECK(sealed.turns[0].bytes == 6);
+  CHECK_FALSE(sealed.turns[0].torn);
+  CHECK(sealed.turns[1].torn);
+  REQUIRE(sealed.turns[1].records.size() == 2);
+  CHECK(sealed.turns[1].records[1].plain == 300);
+}
+
+TEST_CASE(
+    "a gap inside a record hides no size, and behind one within records they are found again") {
+  Sealed sealed;
+  const std::string data = sealed.tls.plain({4096, 4096, 700});
+  const auto without = [&](std::size_t begin, std::size_t size) {
+    sealed.session.client(std::string_view(data).substr(0, begin));
+    sealed.session.client_gap(size);
+    for (const char byte : data.substr(begin + size)) sealed.session.client({&byte, 1});
+    sealed.session.server(sealed.tls.plain(20));
+    return sealed.turns.back();
+  };
+  const Turn inside = without(1000, 1460);
+  CHECK_FALSE(inside.torn);
+  CHECK(inside.bytes == 8892);
+  const Turn across = without(4000, 1460);
+  CHECK(across.torn);
+  REQUIRE(across.records.size() == 3);
+  CHECK(across.records[0].plain == 4096);
+  CHECK(across.records[2].plain == 700);
+  CHECK_FALSE(sealed.session.lost());
+}
+
+TEST_CASE("what a server said in a gap is an answer, and one record is one") {
+  Sealed sealed;
+  sealed.session.client(sealed.tls.plain({23}));
+  sealed.session.server_gap(sealed.tls.plain(4).size());
+  CHECK(sealed.turns.size() == 1);
+  CHECK(sealed.missed == 0);
+  sealed.session.client(sealed.tls.plain({500}));
+  sealed.session.server_gap(sealed.tls.plain({30, 20}).size());
+  CHECK(sealed.turns.size() == 2);
+  CHECK(sealed.missed == 1);
+  sealed.session.server(sealed.tls.plain(20));
+  CHECK(sealed.more == 1);
+}
+
+TEST_CASE(
+    "in TLS 1.3 a gap of just the client's Finished tells what records have more, no other does") {
+  struct Catcher final : TlsSession::Listener {
+    void on_turn(Turn&& turn) override { bytes = turn.bytes; }
+    std::uint64_t bytes = 0;
+  };
+  const Tls13 tls;
+  const std::string finished = tls.client_finished();
+  for (const std::size_t more : {0, 1, 40}) {
+    Catcher catcher;
+    TlsSession session(catcher, {});
+    session.client(tls.client_hello());
+    session.server(tls.server_flight());
+    session.client_gap(finished.size() + more);
+    session.client(tls.plain({23}));
+    session.server(tls.plain(20));
+    CHECK(session.lost() == (more != 0));
+    CHECK(catcher.bytes == (more == 0 ? 23U : 0U));
+  }
+}
+
 TEST_CASE("TLS 1.2: the sizes of GCM are exact, those of CBC have a slack") {
   struct Row {
     std::size_t finished;
