@@ -57,11 +57,11 @@ struct Verdict {
   double confidence = 0;  // 0..1: of the labels given at 0.9, one in ten is wrong; for
                           // `indistinct`: that the evidence holds no more
   double score = 0;
-  Action action = Action::None;  // what is to be done
-  Action would = Action::None;   // what Mode::Enforce would have done
-  std::uint32_t block = 0;       // the program's write size where it writes blocks; 0: none
-  std::uint32_t mss = 0;         // payload of a full segment; 0: unknown
-  std::string gait = "unknown";  // a name of the book
+  Action action = Action::None;         // what is to be done
+  Action would = Action::None;          // what Mode::Enforce would have done
+  std::uint32_t block = 0;              // the program's write size where it writes blocks; 0: none
+  std::uint32_t mss = 0;                // payload of a full segment; 0: unknown
+  std::string gait = "unknown";         // a name of the book
   std::optional<GaitClass> gait_class;  // where no name holds: the class of all entries that fit
   std::vector<std::uint32_t> writes;
   Reasons reasons;  // of both axes, the pattern and each term of the score; no personal data

@@ -511,8 +511,8 @@ bool writes_speak(const Gait& gait, const Steps& steps, std::uint32_t required) 
     // A block that hides says nothing, and nor does a terminator behind it.
     if ((gait.first & kFirstNone) == 0) return false;
     if (apart || (required & kHabits) != 0) return true;
-    // A terminator of its own hides behind the first flight. An entry with one needs words that few
-    // have said: MAIL and RCPT in one write.
+    // A terminator of its own hides behind the first flight. An entry that has one needs words that
+    // few programs say: MAIL and RCPT in one write.
     const bool dot = gait.dot == DotWay::Joined || gait.dot == DotWay::Any ||
                      (required & bit_of("rcpt-ahead")) != 0;
     if (steps.every || !dot) return false;
@@ -532,7 +532,7 @@ bool writes_speak(const Gait& gait, const Steps& steps, std::uint32_t required) 
   // Every writer of lines makes this cut: what an entry says of the rest has to be seen as well.
   const bool common = (gait.first & steps.first & kAnyLineWriter) != 0;
   const bool more = gait.body != BodyWay::Any || gait.dot != DotWay::Any;
-  // One that reads all lines but the first together, and so writes them, is a relay as well.
+  // A relay that reads the first line alone and the others together writes them so, too.
   if (common && gait.body == BodyWay::Bulk && !steps.every) return body && seen_apart;
   return !common || !more || body || ahead || apart;
 }
