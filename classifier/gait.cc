@@ -490,14 +490,24 @@ constexpr std::uint32_t kShowsOneWrite = 2 * 8192;
 constexpr std::uint32_t kShowsJoinedWrite = 4096;
 constexpr std::uint32_t kShowsThroughRepair = 65536;
 
+// Where a relay of any program's message ends its first write: 1024 (microsocks), 2048 (tinyproxy),
+// 8192 (socat, redir, simpleproxy, ncat) and 16384 (rinetd) were recorded.
+bool ends_as_relays_do(std::uint32_t offset) {
+  return offset == 1024 || offset == 2048 || (offset != 0 && offset % 8192 == 0);
+}
+
+// What a client says before its message that is a habit of few, where it greets with EHLO; SIZE is
+// said by many.
+constexpr std::uint32_t kWordsOfFew = (kHabits | kExtensions) & ~(kSizes | bit_of("size"));
+
 // Where a writer of lines ends its first write, whatever it does then.
 constexpr std::uint16_t kAnyLineWriter = kFirstLine | kFirstField | kFirstHeaderLine;
 
 // The writes speak for the entry: its first one ends where the entry says, and what makes that end
 // one of few was seen too; or the message was one write, in the entry and to be seen.
 bool writes_speak(const Gait& gait, const Steps& steps, std::uint32_t required) {
-  const bool apart = gait.dot != DotWay::Any && gait.dot != DotWay::Joined &&
-                     steps.dot != DotWay::Any && steps.dot != DotWay::Joined;
+  const bool seen_apart = steps.dot != DotWay::Any && steps.dot != DotWay::Joined;
+  const bool apart = gait.dot != DotWay::Any && gait.dot != DotWay::Joined && seen_apart;
   // DATA in the write of the commands before it is a write of few programs, too.
   const bool ahead = (required & bit_of("data-ahead")) != 0;
   const bool body = gait.body != BodyWay::Any && steps.body == gait.body;
@@ -505,8 +515,8 @@ bool writes_speak(const Gait& gait, const Steps& steps, std::uint32_t required) 
     // A block that hides says nothing, and nor does a terminator behind it.
     if ((gait.first & kFirstNone) == 0) return false;
     if (apart || (required & kHabits) != 0) return true;
-    // A terminator of its own hides behind the first flight. An entry with one needs words that few
-    // have said: MAIL and RCPT in one write.
+    // A terminator of its own hides behind the first flight. An entry that has one needs words that
+    // few programs say: MAIL and RCPT in one write.
     const bool dot = gait.dot == DotWay::Joined || gait.dot == DotWay::Any ||
                      (required & bit_of("rcpt-ahead")) != 0;
     if (steps.every || !dot) return false;
@@ -518,10 +528,17 @@ bool writes_speak(const Gait& gait, const Steps& steps, std::uint32_t required) 
   const bool guessed =
       steps.every && (steps.first & ~gait.first) != 0 && (steps.first & gait.first) != 0;
   if (guessed) return body || apart;
+  // A relay's buffer may stand in front of anybody.
+  const bool by_block = (gait.first & steps.first) == 0 && gait.line_blocks[0] == 0;
+  if (by_block && !steps.every && gait.ehlo && ends_as_relays_do(steps.offset)) {
+    if ((required & kWordsOfFew) == 0) return false;
+  }
   // Every writer of lines makes this cut: what an entry says of the rest has to be seen as well.
   const bool common = (gait.first & steps.first & kAnyLineWriter) != 0;
   const bool more = gait.body != BodyWay::Any || gait.dot != DotWay::Any;
-  return !common || !more || body || ahead || (gait.body != BodyWay::Bulk && apart);
+  // A relay that reads the first line alone and the others together writes them so, too.
+  if (common && gait.body == BodyWay::Bulk && !steps.every) return body && seen_apart;
+  return !common || !more || body || ahead || apart;
 }
 
 Fit fit(const Gait& gait, const Steps& steps) {

@@ -129,7 +129,6 @@ TEST_CASE("programs are told by writes and dialogue together") {
       {"line-by-line", kMessage + kFields + "talk=ehlo seg=40pn," + lines},
       {"msmtp", kMessage + kFields + "talk=ehlo,data-ahead seg=40pn," + lines},
       {"helo-lines", kMessage + kFields + "talk=helo seg=40pn," + lines},
-      {"header-lines", kMessage + kFields + "talk=ehlo seg=40pn," + bulk},
       {"helo-lines", kMessage + kFields + "talk=helo,blank-end seg=40pn," + bulk},
       {"headers-apart", kMessage + kFields + "talk=ehlo seg=304pn," + bulk},
       {"script-header-body", kMessage + kFields + "talk=helo,blank-end seg=304pn," + bulk},
@@ -283,6 +282,30 @@ TEST_CASE(
   CHECK(gait_of(start + "talk=helo,blank-end " + writes) == "unknown");
   CHECK(class_of(start + "talk=helo,blank-end " + writes) == "none");  // a server or a script
   CHECK(gait_of(start + "talk=helo,blank-end " + writes + ",5pn@40000") == "script-blocks");
+}
+
+TEST_CASE("a relay's buffer in front of words that many say speaks for no program") {
+  const std::string start =
+      "mss=1448 rtt=40000 line1=38 header=257 body=259 dot=3 "
+      "fields=38,69,107,146,183,202,257 ";
+  const std::string of_2048 = "seg=1448,600p@20,1448x9@9,777pn@40000";
+  const std::string of_8192 = "seg=1448x5@9,952p@5,1448@9,845pn@40370";
+  // esmtp, swaks and mailutils themselves, or any program behind tinyproxy or socat.
+  CHECK(gait_of(start + "talk=ehlo " + of_2048) == "unknown");
+  CHECK(gait_of(start + "talk=ehlo,blank-end " + of_8192) == "unknown");
+  CHECK(gait_of(start + "talk=ehlo declared=10485 " + of_8192) == "unknown");
+  // Under TLS no relay cuts the records.
+  CHECK(gait_of("tls=yes version=0304 window=inferred mss=1448 rtt=40000 talk=ehlo "
+                "seg=1448x3,1009 rec=2048,2048,1000") == "esmtp");
+  // A buffer that no relay has, and words of few.
+  CHECK(gait_of(start + "talk=ehlo,8bit,body-first seg=1448x2@9,1200p@9,1448x3@9,845pn@40370") ==
+        "go-net-smtp");
+}
+
+TEST_CASE("a first line and the rest in bulk is a relay's as well as a writer of header lines'") {
+  const std::string whole = kMessage + kFields + "talk=ehlo seg=40pn," + kBulk;
+  CHECK(gait_of(whole + "1181pn@73") == "unknown");
+  CHECK(gait_of(whole + "1178pn@73,3pn@40000") == "header-lines");
 }
 
 TEST_CASE("one write behind HELO with a Received in front may be a server's behind a relay") {

@@ -3,7 +3,7 @@
 `writer` and `block` are what `tests/data/record --writes` shows of the program's system calls (or of its source, where a buffer of
 this size is set), never what the classifier says. `*` stands for what is between two of the classifier's words.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,8 @@ def _relayed() -> list[Program]:
                "py-smtplib": ("python3 $S/python_ways.py smtplib", "relays", ()),
                "script-2048": ("python3 $S/script_2048.py", "relays", ())}
     forwards = {"socat": ("socat",), "haproxy": ("haproxy",), "stunnel": ("stunnel4", "openssl"), "ssh-local": ("openssh-server", "openssh-client"),
-                "tinyproxy": ("tinyproxy", "socat")}
+                "tinyproxy": ("tinyproxy", "socat"), "redir": ("redir",), "rinetd": ("rinetd",),
+                "simpleproxy": ("simpleproxy",), "ncat": ("ncat",), "nginx": ("libnginx-mod-stream", "nginx-core")}
     proxies = {"microsocks": ("microsocks",), "dante": ("dante-server",), "ssh-socks": ("openssh-server", "openssh-client")}
     stacks = {"slirp": ("slirp4netns",), "pasta": ("passt",)}
     made = []
@@ -168,8 +169,9 @@ def _relayed() -> list[Program]:
             made.append(Program(f"{sender}+{relay}", "relayed", packages=(*needs, *packages), tree=tree, links=("base",),
                                 sizes=("k5", "k20", "k100"), **more))
         for relay, needs in forwards.items():
-            if (sender, relay) == ("exim", "tinyproxy"):
-                continue  # Exim ends its side with QUIT, and tinyproxy drops the answer that is still on its way
+            # Exim ends its side with QUIT, and tinyproxy drops the answer that is still on its way.
+            if sender == "exim" and relay not in ("socat", "haproxy", "stunnel", "ssh-local"):
+                continue
             add(relay, needs, start=f"bash $S/relay.sh {relay}", send=f"export SERVER=127.0.0.1 PORT=2600; {send}")
         for relay, needs in proxies.items():
             if sender not in ("postfix", "exim"):  # the programs that they start do not load what leads to the proxy
@@ -177,6 +179,13 @@ def _relayed() -> list[Program]:
             start=f"bash $S/relay.sh {relay}", send=f"proxychains4 -q -f /tmp/proxychains.conf {send}")
         for stack, needs in stacks.items():
             add(stack, needs, send=f"bash $S/stack.sh {stack} {send}")
+    # Programs of other ways to write, of which a relay makes one of its own.
+    for sender in ("mutt", "msmtp", "phpmailer", "nodemailer-raw", "ruby-netsmtp", "swaks", "esmtp"):
+        alone = next(program for program in _TABLE if program.name == sender)
+        for relay in ("haproxy", "socat", "redir", "tinyproxy"):
+            made.append(replace(alone, name=f"{sender}+{relay}", kind="relayed", packages=(*forwards[relay], *alone.packages), writer="*", block=0,
+                                links=("base",), sizes=("k5", "k20", "k100"), start=f"bash $S/relay.sh {relay} 25",
+                                send=f"export SERVER=127.0.0.1; {alone.send}"))
     return made
 
 
