@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "milter/capture/keyed_hash.h"
+#include "milter/net/keyed_hash.h"
 
 namespace capture {
 namespace {
@@ -22,7 +22,7 @@ std::uint64_t apart(std::uint64_t a, std::uint64_t b) {
 
 }  // namespace
 
-PacketCopies::PacketCopies() : seed_(random_seed()), sets_(kSets) {}
+PacketCopies::PacketCopies() : seed_(net::random_seed()), sets_(kSets) {}
 
 std::uint64_t PacketCopies::hash(const TcpPacket& packet, std::uint64_t flow) const {
   constexpr std::size_t kWord = sizeof(std::uint64_t);
@@ -37,7 +37,7 @@ std::uint64_t PacketCopies::hash(const TcpPacket& packet, std::uint64_t flow) co
   for (std::size_t at = 0; at < options.size(); at += kWord) {
     add(word(options.data() + at, std::min(kWord, options.size() - at)));
   }
-  return mix(state, word(packet.payload.data(), std::min(kWord, packet.payload.size())));
+  return net::mix(state, word(packet.payload.data(), std::min(kWord, packet.payload.size())));
 }
 
 bool PacketCopies::is_copy(const TcpPacket& packet, std::uint64_t flow, std::uint32_t gaps) {

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <iterator>
 
-#include "milter/capture/keyed_hash.h"
+#include "milter/net/keyed_hash.h"
 
 namespace capture {
 namespace {
@@ -24,15 +24,15 @@ std::uint64_t word_at(const TcpEnd& end, std::size_t at) {
 std::size_t TcpAssembly::Hash::operator()(const Key& key) const noexcept {
   std::uint64_t state = seed;
   for (const TcpEnd* end : {&key.low, &key.high}) {
-    state = mix(state, word_at(*end, 0));
-    state = mix(state, word_at(*end, 8));
-    state = mix(state, end->port);
+    state = net::mix(state, word_at(*end, 0));
+    state = net::mix(state, word_at(*end, 8));
+    state = net::mix(state, end->port);
   }
   return state;
 }
 
 TcpAssembly::TcpAssembly(TraceSink& sink, const Limits& limits)
-    : sink_(sink), limits_(limits), index_(0, Hash{random_seed()}) {}
+    : sink_(sink), limits_(limits), index_(0, Hash{net::random_seed()}) {}
 
 TcpAssembly::Key TcpAssembly::key_of(const TcpPacket& packet) {
   return less(packet.from, packet.to) ? Key{packet.from, packet.to} : Key{packet.to, packet.from};

@@ -16,9 +16,9 @@
 #include <utility>
 
 #include "milter/capture/bpf.h"
-#include "milter/capture/keyed_hash.h"
 #include "milter/capture/ring.h"
 #include "milter/net/fd.h"
+#include "milter/net/keyed_hash.h"
 #include "wire.skel.h"
 
 namespace capture {
@@ -135,7 +135,7 @@ WireTap::WireTap(const Settings& settings) : impl_(std::make_unique<Impl>()) {
   bpf_map__set_max_entries(program.maps.events, static_cast<__u32>(settings.ring_bytes));
   bpf_map__set_max_entries(program.maps.flows, static_cast<__u32>(settings.max_flows));
   bpf_map__set_max_entries(program.maps.half_open, static_cast<__u32>(settings.max_flows));
-  program.rodata->secret = static_cast<__u32>(random_seed());
+  program.rodata->secret = static_cast<__u32>(net::random_seed());
   std::copy_n(settings.ports.begin(), std::min(settings.ports.size(), kMostPorts),
               std::begin(program.rodata->ports));
   program.rodata->wake_bytes = settings.ring_bytes / 4;

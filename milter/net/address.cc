@@ -2,10 +2,10 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
-#include <sys/random.h>
 
 #include <cstring>
 
+#include "milter/net/keyed_hash.h"
 #include "text/number.h"
 
 namespace net {
@@ -191,32 +191,13 @@ std::string Network::print() const {
 
 }  // namespace net
 
-namespace {
-
-// Clients choose their addresses and ports, and might choose many that fall into one bucket: so the
-// hash has a secret, of this process, which nobody can compute such addresses without.
-struct Secret {
-  std::uint64_t words[4] = {0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
-                            0x2545f4914f6cdd1d};
-  // Without random numbers, which the kernel has from early in its start, the constants stay.
-  Secret() { (void)!::getrandom(words, sizeof words, GRND_NONBLOCK); }
-};
-
-// Both halves of a 128-bit product, which each bit of both factors has a part in.
-std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
-  __extension__ using Wide = unsigned __int128;
-  const Wide product = static_cast<Wide>(a) * b;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-}
-
-}  // namespace
-
 std::size_t std::hash<net::Endpoint>::operator()(const net::Endpoint& endpoint) const noexcept {
-  static const Secret secret;
+  // Clients choose their addresses and ports: without the secret, which is this process's, nobody
+  // can choose many that fall into one bucket.
+  static const std::uint64_t secret = net::random_seed();
   std::uint64_t high = 0;
   std::uint64_t low = 0;
   std::memcpy(&high, endpoint.bytes().data(), 8);
   std::memcpy(&low, endpoint.bytes().data() + 8, 8);
-  const auto& word = secret.words;
-  return mix(mix(high ^ word[0], low ^ word[1]) ^ word[2], endpoint.port() ^ word[3]);
+  return net::mix(net::mix(net::mix(secret, high), low), endpoint.port());
 }

@@ -2,14 +2,17 @@
 // so nobody can choose keys that collide.
 #pragma once
 
-#include <cstdint>
-#include <random>
+#include <sys/random.h>
 
-namespace capture {
+#include <cstdint>
+
+namespace net {
 
 inline std::uint64_t random_seed() {
-  std::random_device device;
-  return std::uint64_t{device()} << 32 | device();
+  std::uint64_t seed = 0x9e3779b97f4a7c15U;
+  // It fails early in the machine's start only; then the constant stays.
+  (void)!::getrandom(&seed, sizeof seed, GRND_NONBLOCK);
+  return seed;
 }
 
 // Mixes a word in, by the finisher of splitmix64 (public domain, S. Vigna).
@@ -20,4 +23,4 @@ inline std::uint64_t mix(std::uint64_t state, std::uint64_t word) {
   return state ^ (state >> 31);
 }
 
-}  // namespace capture
+}  // namespace net
