@@ -15,6 +15,7 @@
 #include "milter/cli/help.h"
 #include "milter/cli/nft.h"
 #include "milter/cli/versions.h"
+#include "milter/config/checks.h"
 #include "milter/config/load.h"
 #include "milter/process/setup_error.h"
 #include "milter/supervisor/rights.h"

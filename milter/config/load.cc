@@ -1,5 +1,5 @@
-// Walks a TOML document along the table of settings.h, then looks at what only holds between
-// settings. The first error ends it: an administrator mends one line at a time.
+// Walks a TOML document along the table of settings.h. The first error ends it: an administrator
+// mends one line at a time.
 #include "milter/config/load.h"
 
 #include <fcntl.h>
@@ -7,41 +7,20 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <numeric>
 
+#include "milter/config/checks.h"
 #include "milter/config/not_toml.h"
 #include "milter/config/settings.h"
+#include "milter/config/source.h"
 #include "milter/config/value.h"
 #include "milter/net/fd.h"
 #include "text/ascii.h"
 
 namespace config {
 namespace {
-
-// A document and where in it the keys stand, for messages.
-struct Source {
-  std::string file;
-  std::map<std::string, unsigned, std::less<>> lines;  // "proxy" and "proxy.listen" → line
-};
-
-// Values that are quoted in a reason come from the file: a line break in one must not make two
-// lines of a message.
-std::string one_line(std::string text) {
-  std::replace_if(text.begin(), text.end(), text::is_control, '?');
-  return text;
-}
-
-[[noreturn]] void fail(const Source& source, std::string_view key, std::string_view reason) {
-  // A setting that is not there: its section's line is still a help.
-  auto found = source.lines.find(key);
-  if (found == source.lines.end()) found = source.lines.find(key.substr(0, key.rfind('.')));
-  const auto line = found == source.lines.end() ? "" : fmt::format(":{}", found->second);
-  throw ConfigError(one_line(fmt::format("{}{}: {}: {}", source.file, line, key, reason)));
-}
 
 // Edits (Levenshtein) from one word to the other.
 std::size_t distance(std::string_view from, std::string_view to) {
@@ -168,111 +147,8 @@ toml::table parse_toml(std::string_view text, const std::string& file) {
   }
 }
 
-bool is_wildcard(const net::Endpoint& endpoint) {
-  const auto text = endpoint.print_address();
-  return text == "0.0.0.0" || text == "::";
-}
-
-// Would a connection to `upstream` come back to `listen`? A wildcard catches the loopback
-// addresses; which others are this machine's is not asked here.
-bool is_loop(const net::Endpoint& listen, const net::Endpoint& upstream) {
-  if (listen == upstream) return true;
-  return listen.port() == upstream.port() && is_wildcard(listen) && upstream.is_loopback();
-}
-
-void check_proxy(const Source& source, const Proxy& proxy) {
-  if (proxy.upstream && is_wildcard(*proxy.upstream)) {
-    fail(source, "proxy.upstream", "names every address; Postfix's own is wanted");
-  }
-  for (const auto& network : proxy.balancers) {
-    if (!network.print().ends_with("/0")) continue;
-    fail(source, "proxy.balancers",
-         fmt::format("\"{}\" is everybody: any client could claim any address, also one that may "
-                     "relay",
-                     network.print()));
-  }
-  if (proxy.listen.empty()) return;
-  if (!proxy.upstream) {
-    fail(source, "proxy.listen",
-         "proxy.upstream is not set: name Postfix's smtpd that expects the PROXY protocol, such as "
-         "upstream = \"127.0.0.1:10025\"");
-  }
-  for (const auto& listen : proxy.listen) {
-    if (!is_loop(listen, *proxy.upstream)) continue;
-    fail(
-        source, "proxy.upstream",
-        fmt::format("\"{}\" is what proxy.listen \"{}\" listens on: the proxy would talk to itself",
-                    proxy.upstream->print(), listen.print()));
-  }
-}
-
-// The firewall needs one place to send each family to, and Postfix keeps the port.
-void check_tproxy(const Source& source, const Proxy& proxy) {
-  if (proxy.tproxy_ports.empty()) return;
-  if (proxy.listen.empty()) {
-    fail(source, "proxy.tproxy_ports",
-         "proxy.listen is not set: name where the firewall is to send them, such as "
-         "listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]");
-  }
-  std::size_t of_family[2] = {};
-  for (const auto& listen : proxy.listen) {
-    const auto& ports = proxy.tproxy_ports;
-    if (std::find(ports.begin(), ports.end(), listen.port()) != ports.end()) {
-      fail(source, "proxy.listen",
-           fmt::format("\"{}\" is on a port of proxy.tproxy_ports, which Postfix keeps; take "
-                       "another, such as \"127.0.0.1:10024\"",
-                       listen.print()));
-    }
-    if (++of_family[listen.is_v4() ? 0 : 1] > 1) {
-      fail(source, "proxy.listen",
-           fmt::format(
-               "\"{}\": with proxy.tproxy_ports one address of IPv4 and one of IPv6 is enough",
-               listen.print()));
-    }
-  }
-}
-
-// Both would answer on the evidence socket.
-void check_wire(const Source& source, const Config& config) {
-  if (config.wire.ports.empty() || config.proxy.listen.empty()) return;
-  fail(
-      source, "wire.ports",
-      "proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer "
-      "on evidence.socket");
-}
-
-// `section`: whose thresholds they are, "policy" or "listener.NAME".
-void check_thresholds(const Source& source, const std::string& section,
-                      const classifier::Policy& policy) {
-  struct Step {
-    std::string key;
-    double threshold;
-  };
-  const Step steps[] = {{section + ".tempfail", policy.tempfail},
-                        {section + ".quarantine", policy.quarantine},
-                        {section + ".reject", policy.reject}};
-  // Where a threshold comes from that its section does not set.
-  const auto whence = [&](const std::string& key, const std::string& name) {
-    if (source.lines.contains(key)) return "";
-    return source.lines.contains("policy." + name) ? ", of [policy]" : ", the default";
-  };
-  const Step* below = nullptr;
-  for (const Step& step : steps) {
-    if (std::isinf(step.threshold)) continue;  // off: not in the order
-    if (below != nullptr && step.threshold < below->threshold) {
-      const auto name = below->key.substr(below->key.rfind('.') + 1);
-      fail(source, step.key,
-           fmt::format(
-               "{} is below {} ({}{}): the severer action needs the higher score; turn that "
-               "one off ({} = \"off\"), or give it a lower score",
-               step.threshold, below->key, below->threshold, whence(below->key, name), name));
-    }
-    below = &step;
-  }
-}
-
 // A listener's policy is [policy] where it does not say otherwise.
-void complete_listeners(const Source& source, Config& config) {
+void complete_listeners(Config& config) {
   for (Listener& listener : config.listeners) {
     listener.policy = config.policy;
     listener.acting = config.acting;
@@ -280,13 +156,6 @@ void complete_listeners(const Source& source, Config& config) {
     listener.policy.tempfail = listener.tempfail.value_or(config.policy.tempfail);
     listener.policy.quarantine = listener.quarantine.value_or(config.policy.quarantine);
     listener.policy.reject = listener.reject.value_or(config.policy.reject);
-    check_thresholds(source, fmt::format("{}.{}", kListener, listener.name), listener.policy);
-  }
-}
-
-void check_sockets(const Source& source, const Config& config) {
-  if (config.filter.socket == "unix:" + config.evidence.socket) {
-    fail(source, "filter.socket", "evidence.socket has the same path");
   }
 }
 
@@ -302,16 +171,6 @@ std::shared_ptr<const classifier::GaitBook> read_gaits(const Source& source, con
   }
   book->add(*classifier::GaitBook::builtin());
   return book;
-}
-
-void check_seal(const Source& source, const Seal& seal) {
-  if (!seal.key_file.empty()) return;
-  if (seal.sign) {
-    fail(source, "seal.sign", "seal.key_file is not set: there is no key to sign with");
-  }
-  if (!seal.believe_from.empty()) {
-    fail(source, "seal.believe_from", "seal.key_file is not set: no seal could be checked");
-  }
 }
 
 void read_seal_keys(const Source& source, Seal& seal) {
@@ -356,15 +215,11 @@ Config parse(std::string_view text, const std::string& file, Secrets secrets) {
     if (!node->is_table()) fail(source, name, fmt::format("is a section: [{}]", name));
     read_section(source, section->name, section->settings, *node->as_table(), config);
   }
-  check_proxy(source, config.proxy);
-  check_tproxy(source, config.proxy);
-  check_wire(source, config);
-  check_thresholds(source, "policy", config.policy);
-  check_sockets(source, config);
+  complete_listeners(config);
+  check_between(source, config);
   config.policy.gaits = read_gaits(source, config.gaits);
-  check_seal(source, config.seal);
+  for (Listener& listener : config.listeners) listener.policy.gaits = config.policy.gaits;
   if (secrets == Secrets::Read) read_seal_keys(source, config.seal);
-  complete_listeners(source, config);
   return config;
 }
 
@@ -405,56 +260,6 @@ std::string print(const Config& config) {
     print_settings(listener_settings(), listener, text);
   }
   return text;
-}
-
-std::vector<std::string> warnings(const Config& config) {
-  std::vector<std::string> lines;
-  if (config.proxy.idle_timeout < seconds(300)) {
-    lines.push_back(fmt::format(
-        "proxy.idle_timeout: {}s is below Postfix's smtpd_timeout (300s): slow clients will be cut",
-        config.proxy.idle_timeout.count()));
-  }
-  if (config.proxy.answer_timeout < seconds(600)) {
-    lines.push_back(fmt::format(
-        "proxy.answer_timeout: {}s is below the 600s that a server may take for its answer to a "
-        "message (RFC 5321): clients that are cut there send the message again",
-        config.proxy.answer_timeout.count()));
-  }
-  if (config.general.user == "root") {
-    lines.emplace_back("general.user: \"root\": the processes keep all rights");
-  }
-  if (!config.proxy.listen.empty() && config.evidence.max_sessions < config.proxy.max_sessions) {
-    lines.emplace_back(
-        "evidence.max_sessions: below proxy.max_sessions: the busiest hours will be unobserved");
-  }
-  if (!config.wire.ports.empty() && config.evidence.max_sessions < config.wire.max_sessions) {
-    lines.emplace_back(
-        "evidence.max_sessions: below wire.max_sessions: the busiest hours will be unobserved");
-  }
-  for (const auto& listen : config.desk.listen) {
-    if (!is_wildcard(listen)) continue;
-    lines.push_back(fmt::format(
-        "desk.listen: {} is every address of this machine: who reaches one may read the metrics",
-        listen.print()));
-  }
-  return lines;
-}
-
-bool observes(const Config& config) {
-  return !config.proxy.listen.empty() || !config.wire.ports.empty();
-}
-
-std::string why_unobserved(const Config& config) {
-  if (!observes(config)) {
-    return "proxy.listen and wire.ports: both are empty: nothing is observed, and every message is "
-           "unobserved; set wire.ports = [25] to watch Postfix's own port, or proxy.listen and "
-           "proxy.upstream (examples/postfix has each way)";
-  }
-  if (!config.proxy.listen.empty() && config.capture.method == Capture::Method::Off) {
-    return "capture.method: \"off\": nothing is observed, and every message is unobserved; set "
-           "method = \"auto\"";
-  }
-  return "";
 }
 
 std::vector<std::string> needs_restart(const Config& running, const Config& loaded) {

@@ -36,15 +36,6 @@ std::string read_file(const std::string& file);
 // All settings as TOML that parse() takes again.
 std::string print(const Config& config);
 
-// What is allowed but seldom meant: "proxy.idle_timeout: …", for `check` and the log at start.
-std::vector<std::string> warnings(const Config& config);
-
-// Whether a proxy or a wire observer is configured.
-bool observes(const Config& config);
-// One warning more, for `check` and `run`, which look at the whole: why no message can be observed,
-// and what to set. Empty: some can.
-std::string why_unobserved(const Config& config);
-
 // Settings that differ and that a running program cannot change (listeners, sockets, workers, user,
 // capture method): for the log line at a reload. "proxy.listen".
 std::vector<std::string> needs_restart(const Config& running, const Config& loaded);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "milter/config/checks.h"
 #include "milter/config/load.h"
 #include "milter/doctor/check.h"
 #include "milter/doctor/command.h"

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "milter/config/checks.h"
 #include "milter/config/load.h"
 #include "milter/doctor/check.h"
 #include "text/number.h"

@@ -13,6 +13,7 @@
 #include <csignal>
 #include <memory>
 
+#include "milter/config/checks.h"
 #include "milter/config/load.h"
 #include "milter/log/log.h"
 #include "milter/process/running_config.h"

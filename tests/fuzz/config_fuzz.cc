@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "milter/config/checks.h"
 #include "milter/config/load.h"
 
 namespace {

@@ -24,9 +24,6 @@ std::string refusal(std::string_view text) {
   }
 }
 
-// A proxy that would start, for what is checked between settings.
-constexpr std::string_view kProxy = "[proxy]\nlisten = [\"0.0.0.0:25\"]\n";
-
 }  // namespace
 
 TEST_CASE("an empty file is the defaults") {
@@ -260,58 +257,6 @@ TEST_CASE("the first refused line of a section is the one that is named") {
         "test.toml:2: proxy.workers: 99 is out of range: from 0 to 64");
 }
 
-TEST_CASE("combinations that would be unsafe are refused") {
-  struct Row {
-    const char* label;
-    std::string text;
-    const char* message;
-  };
-  const std::string proxy(kProxy);
-  const Row rows[] = {
-      {"no upstream", proxy, "test.toml:2: proxy.listen: proxy.upstream is not set: name Postfix's smtpd that expects the PROXY protocol, such as upstream = \"127.0.0.1:10025\""},
-      {"the client's address lost", proxy + "upstream = \"127.0.0.1:10025\"\nupstream_protocol = \"none\"\n",
-       "test.toml:4: proxy.upstream_protocol: \"none\" is refused: every client would look like 127.0.0.1 to Postfix, which mynetworks permits: an open relay. Use \"proxy-v2\" and smtpd_upstream_proxy_protocol=haproxy"},
-      {"wire beside a proxy", proxy + "upstream = \"127.0.0.1:10025\"\n[wire]\nports = [25]\n", "test.toml:5: wire.ports: proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer on evidence.socket"},
-      {"itself", "[proxy]\nlisten = [\"127.0.0.1:25\"]\nupstream = \"127.0.0.1:25\"\n", "test.toml:3: proxy.upstream: \"127.0.0.1:25\" is what proxy.listen \"127.0.0.1:25\" listens on: the proxy would talk to itself"},
-      {"itself by a wildcard", proxy + "upstream = \"127.0.0.1:25\"\n", "test.toml:3: proxy.upstream: \"127.0.0.1:25\" is what proxy.listen \"0.0.0.0:25\" listens on: the proxy would talk to itself"},
-      {"upstream is a wildcard", proxy + "upstream = \"0.0.0.0:10025\"\n", "test.toml:3: proxy.upstream: names every address; Postfix's own is wanted"},
-      {"everybody a balancer", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n", "test.toml:2: proxy.balancers: \"0.0.0.0/0\" is everybody: any client could claim any address, also one that may relay"},
-      {"everybody a balancer, IPv6", "[proxy]\nbalancers = [\"::/0\"]\n", "test.toml:2: proxy.balancers: \"::/0\" is everybody: any client could claim any address, also one that may relay"},
-      {"thresholds out of order", "[policy]\nreject = 7\n", "test.toml:2: policy.reject: 7 is below policy.quarantine (8, the default): the severer action needs the higher score; turn that one off (quarantine = \"off\"), or give it a lower score"},
-      {"out of order across one that is off", "[policy]\nquarantine = \"off\"\nreject = 5\n", "test.toml:3: policy.reject: 5 is below policy.tempfail (6, the default): the severer action needs the higher score; turn that one off (tempfail = \"off\"), or give it a lower score"},
-      {"a listener's thresholds out of order", "[listener.a]\nport = 26\nreject = 7\n", "test.toml:3: listener.a.reject: 7 is below listener.a.quarantine (8, the default): the severer action needs the higher score; turn that one off (quarantine = \"off\"), or give it a lower score"},
-      {"a listener below what [policy] sets", "[policy]\nquarantine = 8.5\n[listener.a]\nport = 26\nreject = 8.2\n", "test.toml:5: listener.a.reject: 8.2 is below listener.a.quarantine (8.5, of [policy]): the severer action needs the higher score; turn that one off (quarantine = \"off\"), or give it a lower score"},
-      {"a seal without a key", "[seal]\nsign = true\n", "test.toml:2: seal.sign: seal.key_file is not set: there is no key to sign with"},
-      {"seals that nobody could check", "[seal]\nbelieve_from = [\"192.0.2.1\"]\n", "test.toml:2: seal.believe_from: seal.key_file is not set: no seal could be checked"},
-      {"a key file that is not there", "[seal]\nkey_file = \"/nonexistent\"\n", "test.toml:2: seal.key_file: /nonexistent: cannot be read: No such file or directory"},
-      {"a key file that is not absolute", "[seal]\nkey_file = \"keys\"\n", "test.toml:2: seal.key_file: \"keys\" is not an absolute path"},
-      {"one socket for both", "[filter]\nsocket = \"unix:/run/segmilter/evidence.sock\"\n", "test.toml:2: filter.socket: evidence.socket has the same path"},
-  };
-  for (const auto& row : rows) {
-    INFO(row.label);
-    CHECK(refusal(row.text) == row.message);
-  }
-}
-// clang-format on
-
-TEST_CASE("combinations that look like those but are safe are taken") {
-  const std::string proxy(kProxy);
-  const std::pair<const char*, std::string> rows[] = {
-      {"another port", proxy + "upstream = \"127.0.0.1:10025\"\n"},
-      {"the same port of another machine", proxy + "upstream = \"192.0.2.9:25\"\n"},
-      {"an upstream that waits for a listener", "[proxy]\nupstream = \"127.0.0.1:10025\"\n"},
-      {"equal thresholds", "[policy]\ntempfail = 8\nquarantine = 8\nreject = 8\n"},
-      {"balancers of a large network", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"fd00::/8\"]\n"},
-      {"only reject", "[policy]\ntempfail = \"off\"\nquarantine = \"off\"\nreject = 2\n"},
-      {"a short timeout, for tests", "[proxy]\nidle_timeout = \"1s\"\n"},
-      {"dotted keys", "proxy.workers = 1\nlog.level = \"debug\"\n"},
-  };
-  for (const auto& [label, text] : rows) {
-    INFO(label);
-    CHECK(refusal(text) == "taken");
-  }
-}
-
 TEST_CASE("a listener's policy is the general one where it does not say otherwise") {
   const auto config = parse(R"(
     [listener.strict]
@@ -374,13 +319,4 @@ TEST_CASE("a reload takes over all but what needs a restart") {
   CHECK(merged.proxy.max_sessions == 6);
   CHECK(merged.policy.reject == 20);
   CHECK(config::needs_restart(running, running).empty());
-}
-
-TEST_CASE("what is allowed but seldom meant is a warning") {
-  CHECK(config::warnings(parse("")).empty());
-  CHECK(config::warnings(parse("[proxy]\nidle_timeout = \"299s\"\n")).size() == 1);
-  CHECK(config::warnings(parse("[general]\nuser = \"root\"\n")).size() == 1);
-  CHECK(config::warnings(parse("[desk]\nlisten = [\"127.0.0.1:9125\", \"[::1]:9125\"]\n")).empty());
-  CHECK(config::warnings(parse("[desk]\nlisten = [\"127.0.0.1:9125\", \"[::]:9125\"]\n")).size() ==
-        1);
 }

@@ -1,0 +1,197 @@
+#include "milter/config/checks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "milter/config/load.h"
+#include "milter/config/settings.h"
+
+namespace config {
+namespace {
+
+bool is_wildcard(const net::Endpoint& endpoint) {
+  const auto text = endpoint.print_address();
+  return text == "0.0.0.0" || text == "::";
+}
+
+// Would a connection to `upstream` come back to `listen`? A wildcard catches the loopback
+// addresses; which others are this machine's is not asked here.
+bool is_loop(const net::Endpoint& listen, const net::Endpoint& upstream) {
+  if (listen == upstream) return true;
+  return listen.port() == upstream.port() && is_wildcard(listen) && upstream.is_loopback();
+}
+
+void check_proxy(const Source& source, const Proxy& proxy) {
+  if (proxy.upstream && is_wildcard(*proxy.upstream)) {
+    fail(source, "proxy.upstream", "names every address; Postfix's own is wanted");
+  }
+  for (const auto& network : proxy.balancers) {
+    if (!network.print().ends_with("/0")) continue;
+    fail(source, "proxy.balancers",
+         fmt::format("\"{}\" is everybody: any client could claim any address, also one that may "
+                     "relay",
+                     network.print()));
+  }
+  if (proxy.listen.empty()) return;
+  if (!proxy.upstream) {
+    fail(source, "proxy.listen",
+         "proxy.upstream is not set: name Postfix's smtpd that expects the PROXY protocol, such as "
+         "upstream = \"127.0.0.1:10025\"");
+  }
+  for (const auto& listen : proxy.listen) {
+    if (!is_loop(listen, *proxy.upstream)) continue;
+    fail(
+        source, "proxy.upstream",
+        fmt::format("\"{}\" is what proxy.listen \"{}\" listens on: the proxy would talk to itself",
+                    proxy.upstream->print(), listen.print()));
+  }
+}
+
+// The firewall needs one place to send each family to, and Postfix keeps the port.
+void check_tproxy(const Source& source, const Proxy& proxy) {
+  if (proxy.tproxy_ports.empty()) return;
+  if (proxy.listen.empty()) {
+    fail(source, "proxy.tproxy_ports",
+         "proxy.listen is not set: name where the firewall is to send them, such as "
+         "listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]");
+  }
+  std::size_t of_family[2] = {};
+  for (const auto& listen : proxy.listen) {
+    const auto& ports = proxy.tproxy_ports;
+    if (std::find(ports.begin(), ports.end(), listen.port()) != ports.end()) {
+      fail(source, "proxy.listen",
+           fmt::format("\"{}\" is on a port of proxy.tproxy_ports, which Postfix keeps; take "
+                       "another, such as \"127.0.0.1:10024\"",
+                       listen.print()));
+    }
+    if (++of_family[listen.is_v4() ? 0 : 1] > 1) {
+      fail(source, "proxy.listen",
+           fmt::format(
+               "\"{}\": with proxy.tproxy_ports one address of IPv4 and one of IPv6 is enough",
+               listen.print()));
+    }
+  }
+}
+
+// Both would answer on the evidence socket.
+void check_wire(const Source& source, const Config& config) {
+  if (config.wire.ports.empty() || config.proxy.listen.empty()) return;
+  fail(
+      source, "wire.ports",
+      "proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer "
+      "on evidence.socket");
+}
+
+// `section`: whose thresholds they are, "policy" or "listener.NAME".
+void check_thresholds(const Source& source, const std::string& section,
+                      const classifier::Policy& policy) {
+  struct Step {
+    std::string key;
+    double threshold;
+  };
+  const Step steps[] = {{section + ".tempfail", policy.tempfail},
+                        {section + ".quarantine", policy.quarantine},
+                        {section + ".reject", policy.reject}};
+  // Where a threshold comes from that its section does not set.
+  const auto whence = [&](const std::string& key, const std::string& name) {
+    if (source.lines.contains(key)) return "";
+    return source.lines.contains("policy." + name) ? ", of [policy]" : ", the default";
+  };
+  const Step* below = nullptr;
+  for (const Step& step : steps) {
+    if (std::isinf(step.threshold)) continue;  // off: not in the order
+    if (below != nullptr && step.threshold < below->threshold) {
+      const auto name = below->key.substr(below->key.rfind('.') + 1);
+      fail(source, step.key,
+           fmt::format(
+               "{} is below {} ({}{}): the severer action needs the higher score; turn that "
+               "one off ({} = \"off\"), or give it a lower score",
+               step.threshold, below->key, below->threshold, whence(below->key, name), name));
+    }
+    below = &step;
+  }
+}
+
+void check_sockets(const Source& source, const Config& config) {
+  if (config.filter.socket == "unix:" + config.evidence.socket) {
+    fail(source, "filter.socket", "evidence.socket has the same path");
+  }
+}
+
+void check_seal(const Source& source, const Seal& seal) {
+  if (!seal.key_file.empty()) return;
+  if (seal.sign) {
+    fail(source, "seal.sign", "seal.key_file is not set: there is no key to sign with");
+  }
+  if (!seal.believe_from.empty()) {
+    fail(source, "seal.believe_from", "seal.key_file is not set: no seal could be checked");
+  }
+}
+
+}  // namespace
+
+void check_between(const Source& source, const Config& config) {
+  check_proxy(source, config.proxy);
+  check_tproxy(source, config.proxy);
+  check_wire(source, config);
+  check_thresholds(source, "policy", config.policy);
+  check_sockets(source, config);
+  check_seal(source, config.seal);
+  for (const Listener& listener : config.listeners) {
+    check_thresholds(source, fmt::format("{}.{}", kListener, listener.name), listener.policy);
+  }
+}
+
+std::vector<std::string> warnings(const Config& config) {
+  std::vector<std::string> lines;
+  if (config.proxy.idle_timeout < seconds(300)) {
+    lines.push_back(fmt::format(
+        "proxy.idle_timeout: {}s is below Postfix's smtpd_timeout (300s): slow clients will be cut",
+        config.proxy.idle_timeout.count()));
+  }
+  if (config.proxy.answer_timeout < seconds(600)) {
+    lines.push_back(fmt::format(
+        "proxy.answer_timeout: {}s is below the 600s that a server may take for its answer to a "
+        "message (RFC 5321): clients that are cut there send the message again",
+        config.proxy.answer_timeout.count()));
+  }
+  if (config.general.user == "root") {
+    lines.emplace_back("general.user: \"root\": the processes keep all rights");
+  }
+  if (!config.proxy.listen.empty() && config.evidence.max_sessions < config.proxy.max_sessions) {
+    lines.emplace_back(
+        "evidence.max_sessions: below proxy.max_sessions: the busiest hours will be unobserved");
+  }
+  if (!config.wire.ports.empty() && config.evidence.max_sessions < config.wire.max_sessions) {
+    lines.emplace_back(
+        "evidence.max_sessions: below wire.max_sessions: the busiest hours will be unobserved");
+  }
+  for (const auto& listen : config.desk.listen) {
+    if (!is_wildcard(listen)) continue;
+    lines.push_back(fmt::format(
+        "desk.listen: {} is every address of this machine: who reaches one may read the metrics",
+        listen.print()));
+  }
+  return lines;
+}
+
+bool observes(const Config& config) {
+  return !config.proxy.listen.empty() || !config.wire.ports.empty();
+}
+
+std::string why_unobserved(const Config& config) {
+  if (!observes(config)) {
+    return "proxy.listen and wire.ports: both are empty: nothing is observed, and every message is "
+           "unobserved; set wire.ports = [25] to watch Postfix's own port, or proxy.listen and "
+           "proxy.upstream (examples/postfix has each way)";
+  }
+  if (!config.proxy.listen.empty() && config.capture.method == Capture::Method::Off) {
+    return "capture.method: \"off\": nothing is observed, and every message is unobserved; set "
+           "method = \"auto\"";
+  }
+  return "";
+}
+
+}  // namespace config
