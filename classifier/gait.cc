@@ -528,9 +528,11 @@ bool writes_speak(const Gait& gait, const Steps& steps, std::uint32_t required) 
   const bool guessed =
       steps.every && (steps.first & ~gait.first) != 0 && (steps.first & gait.first) != 0;
   if (guessed) return body || apart;
-  // A relay's buffer may stand in front of anybody.
+  // A relay's buffer may stand in front of anybody, and under TLS, where no relay changes the
+  // records, a script may write in blocks of the same size.
   const bool by_block = (gait.first & steps.first) == 0 && gait.line_blocks[0] == 0;
-  if (by_block && !steps.every && gait.ehlo && ends_as_relays_do(steps.offset)) {
+  if (by_block && gait.ehlo &&
+      (ends_as_relays_do(steps.offset) || ends_as_relays_do(gait.blocks[0]))) {
     if ((required & kWordsOfFew) == 0) return false;
   }
   // Every writer of lines makes this cut: what an entry says of the rest has to be seen as well.

@@ -108,10 +108,6 @@ def end_of_a_session(pair: Pair) -> bool:
     return pair.left is None and not pair.session and unobserved(right) and right.trace["reason"] == "encrypted" and right.number == 1
 
 
-def quit_unseen(pair: Pair) -> bool:
-    return inferred(pair) and pair.words() - OF_MAIL == {"quit-with-dot"} and pair.left.trace["rec"][-1].endswith("+6")
-
-
 @dataclass(frozen=True)
 class Reason:
     name: str
@@ -136,18 +132,17 @@ REASONS = (
            "tell which one is asked for", not_told_apart),
     Reason("path of what is unobserved", "offline the SYN is told all the same",
            lambda pair: pair.watchers.endswith("offline") and unobserved(pair.left) and unobserved(pair.right), OF_PATH),
-    Reason("QUIT in the same write", "under TLS, offline, QUIT behind the dot is told by the server's second answer, and both came in one "
-           "record", quit_unseen, {"talk", "rec", "writes", "size", "gait"}),
     Reason("words of MAIL", "offline under TLS the parameters of MAIL and an empty last line are not seen, and so contradict no gait",
            lambda pair: inferred(pair) and bool({"talk of MAIL", "gait"} & pair.keys()), {"talk of MAIL", "gait"}),
     Reason("text unread under TLS", "offline a message is found by sizes and turns, and where its header ends is a guess, which lowers the "
            "confidence", inferred, OF_TEXT | SURENESS),
-    Reason("rest of a row", "under TLS a row is ambiguous or lost by how much of it has come when the filter asks",
-           lambda pair: pair.session in ("row", "DATA row") and unobserved(pair.left) and unobserved(pair.right), {"reason"}, most=0.02),
+    Reason("rest of a row", "under TLS a message of a row is labelled, ambiguous or lost by how much of the row has come when each "
+           "watcher is asked", lambda pair: pair.session in ("row", "DATA row") and pair.tls() and pair.watchers == "proxy, wire"
+           and (unobserved(pair.left) or unobserved(pair.right)), most=0.02),
     Reason("end of a session", "a program keeps its session open when it has nothing more to send, and its QUIT is in the next link's "
            "capture: under TLS nothing tells that no message is there", end_of_a_session, most=0.002),
     Reason("order", "two processors carry one connection's packets at once, and each watcher looks in another place: which of them came "
-           "late, or again, differs", lambda pair: "order" in pair.keys(), {"order", *SURENESS}, most=0.02),
+           "late, or again, differs", lambda pair: "order" in pair.keys(), {"order", "gait", *SURENESS}, most=0.02),
 )
 
 
