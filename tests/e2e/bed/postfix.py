@@ -86,16 +86,19 @@ class Postfix:
             return 0
 
     def start(self) -> None:
-        try:
-            self._control("start")
-        except RuntimeError as error:
-            # Killed while it made a queue file, Postfix leaves one without a name, and does not start beside it.
-            nameless = re.findall(r"bogus file name: (incoming/\S+)", str(error))
-            if not nameless:
-                raise
-            for name in nameless:
-                (self.root / "queue" / name).unlink(missing_ok=True)
-            self._control("start")
+        while True:
+            try:
+                self._control("start")
+                break
+            except RuntimeError as error:
+                # Killed while it made a queue file, Postfix leaves one without a name, does not start beside it, and
+                # names one at a time.
+                nameless = re.findall(r"bogus file name: (incoming/\S+)", str(error))
+                left = [self.root / "queue" / name for name in nameless]
+                if not any(file.exists() for file in left):
+                    raise
+                for file in left:
+                    file.unlink(missing_ok=True)
         wait_until(lambda: "daemon started" in self.log(), 20, "Postfix to start")
         pid = self.master_pid()
         need_alive(self._name, lambda: "" if alive(pid) else "has ended")
