@@ -223,7 +223,8 @@ Finding judge_asked(const Patient& patient) {
 }
 
 bool may_relay(const Patient& patient, const net::Endpoint& client) {
-  return patient.postfix && parse_networks(patient.postfix->value("mynetworks")).contains(client);
+  return patient.postfix &&
+         net::contains(parse_networks(patient.postfix->value("mynetworks")).networks, client);
 }
 
 std::vector<std::string> mend_relay(const Patient& patient) {

@@ -28,7 +28,7 @@ net::Endpoint choose(const Patient& patient, const net::Endpoint& listen) {
   std::optional<net::Endpoint> best;
   for (const auto& address : patient.addresses) {
     if (address.is_v4() != listen.is_v4()) continue;
-    if (!own.contains(address)) return at(address, listen.port());
+    if (!net::contains(own.networks, address)) return at(address, listen.port());
     if (!best) best = at(address, listen.port());
   }
   const auto loopback =

@@ -61,11 +61,6 @@ unsigned most_of_network(const config::Proxy& limits) {
                                               : std::max(1U, limits.max_sessions / 2);
 }
 
-bool is_balancer(const net::Endpoint& address, const config::Proxy& settings) {
-  return std::any_of(settings.balancers.begin(), settings.balancers.end(),
-                     [&](const net::Network& network) { return network.contains(address); });
-}
-
 }  // namespace
 
 Refusal refusal(Admission::Answer answer, Counters& counters) {
@@ -287,7 +282,7 @@ void Worker::accept(int listener) {
 void Worker::admit(net::Fd client, const net::Endpoint& address) {
   auto& counters = shared_.counters;
   counters.accepted.fetch_add(1, std::memory_order_relaxed);
-  const bool balancer = is_balancer(address, config_->proxy);
+  const bool balancer = net::contains(config_->proxy.balancers, address);
   const auto answer = balancer ? shared_.admission.enter_unnamed(config_->proxy)
                                : shared_.admission.enter(address, config_->proxy, now_);
   if (answer != Admission::Answer::Admitted) {
