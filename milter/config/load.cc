@@ -285,7 +285,7 @@ void complete_listeners(const Source& source, Config& config) {
 }
 
 void check_sockets(const Source& source, const Config& config) {
-  if (config.filter.socket == "unix:" + config.evidence.socket) {
+  if (config.filter.socket.path == config.evidence.socket) {
     fail(source, "filter.socket", "evidence.socket has the same path");
   }
 }
