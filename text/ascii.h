@@ -25,4 +25,9 @@ constexpr bool is_visible(char c) {
   return c > 0x20 && c < 0x7f;
 }
 
+// Visible characters and blanks only, so that it is one line wherever it is printed.
+constexpr bool is_printable(std::string_view line) {
+  return std::all_of(line.begin(), line.end(), [](char c) { return c == ' ' || is_visible(c); });
+}
+
 }  // namespace text

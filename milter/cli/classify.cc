@@ -32,29 +32,27 @@ offline::SortBy sort_named(const std::string& name) {
 
 }  // namespace
 
-void define_classify(CLI::App& app, ClassifyArguments& arguments) {
-  auto* command = app.add_subcommand(
-      "classify", "how were the messages in a capture, a list of traces or a log sent");
-  command->add_option("--format", arguments.format, "how to print")
+void define_classify(CLI::App& command, ClassifyArguments& arguments) {
+  command.add_option("--format", arguments.format, "how to print")
       ->default_str("text")
       ->check(CLI::IsMember({"text", "jsonl", "html"}).description(""))
       ->type_name("text|jsonl|html");
   command
-      ->add_option("--sort", arguments.sort,
-                   "order of the page's overview: as captured unless it is given")
+      .add_option("--sort", arguments.sort,
+                  "order of the page's overview: as captured unless it is given")
       ->check(CLI::IsMember({"time", "score", "pattern", "client"}).description(""))
       ->type_name("time|score|pattern|client");
   command
-      ->add_option(
+      .add_option(
           "--jobs", arguments.jobs,
           "files read at a time, 1 to 256; as many as there are processors unless it is given")
       ->check(CLI::Range(1, 256).description(""))
       ->type_name("NUMBER");
   command
-      ->add_option("-c,--config", arguments.config,
-                   "thresholds and weights; the built-in ones unless it is given")
+      .add_option("-c,--config", arguments.config,
+                  "thresholds and weights; the built-in ones unless it is given")
       ->type_name("FILE");
-  command->add_option("files", arguments.files, "pcap, pcapng, traces or logs; - is standard input")
+  command.add_option("files", arguments.files, "pcap, pcapng, traces or logs; - is standard input")
       ->type_name("FILE")
       ->required();
 }

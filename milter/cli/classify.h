@@ -16,8 +16,8 @@ struct ClassifyArguments {
   std::string config;  // empty: the built-in thresholds and weights
 };
 
-// `arguments` must outlive `app`'s parsing.
-void define_classify(CLI::App& app, ClassifyArguments& arguments);
+// `arguments` must outlive the parsing.
+void define_classify(CLI::App& command, ClassifyArguments& arguments);
 
 // Returns the exit code. Throws config::ConfigError.
 int classify(const ClassifyArguments& arguments);

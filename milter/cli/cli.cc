@@ -30,7 +30,11 @@ constexpr const char* kDescription =
     "Tells Postfix how a message was sent: an SMTP proxy sees where the sender's TCP segments end, "
     "a milter puts the pattern's name on the message (X-Protocol-Pattern).";
 
+struct Options;
+using Command = int (*)(const Options& options);
+
 struct Options {
+  Command command = nullptr;  // the one that was given; null: none
   std::string file = kDefaultFile;
   bool print = false;
   bool version = false;
@@ -41,62 +45,6 @@ struct Options {
   EvaluateArguments evaluate;
   DoctorArguments doctor;
 };
-
-void define_gait(CLI::App& app, GaitOptions& options, std::string& config) {
-  auto* command = app.add_subcommand("gait", "the programs that are known by how they write");
-  command->add_option("-c,--config", config, "configuration, for its [gaits] files")
-      ->type_name("FILE");
-  auto* list = command->add_flag("--list", options.list, "print name, class and programs");
-  auto* learn = command->add_option("--learn", options.learn, "print an entry for a program, from")
-                    ->type_name("NAME");
-  auto* files = command->add_option("files", options.files, "captures or traces of it alone")
-                    ->type_name("PCAP|TRACE");
-  learn->excludes(list)->needs(files);
-  files->needs(learn);
-}
-
-int run_gait(const Options& options) {
-  const auto book =
-      options.gait_config.empty()
-          ? nullptr
-          : config::parse(config::read_file(options.gait_config), options.gait_config).policy.gaits;
-  return gait(options.gait, book != nullptr ? *book : *classifier::GaitBook::builtin());
-}
-
-void define(CLI::App& app, Options& options) {
-  app.require_subcommand(0, 1);
-  app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return fmt::format("segmilter: {} (see segmilter --help)\n", error.what());
-  });
-  app.add_flag("-V,--version", options.version, "print the version and those of the libraries");
-  const auto add = [&](const char* name, const char* description) {
-    auto* command = app.add_subcommand(name, description);
-    command->add_option("-c,--config", options.file, "configuration file")
-        ->type_name("FILE")
-        ->capture_default_str();
-    return command;
-  };
-  add("run", "start the proxy (or the wire observer) and the filter, and keep them running");
-  add("proxy", "the proxy alone, in the foreground, without a supervisor");
-  add("wire",
-      "the wire observer alone: watches Postfix's own port, with nothing in the mail's path");
-  add("filter", "the filter alone, in the foreground, without a supervisor");
-  add("check", "look at the configuration: exit 0, or 78 with FILE:LINE: KEY: REASON")
-      ->add_flag("--print", options.print, "print every setting, as TOML");
-  auto* rules =
-      add("nft", "print the firewall's rules for proxy.tproxy_ports: segmilter nft | nft -f -");
-  rules->add_flag("--routing", options.nft.routing, "the routing rule instead, as lines for sh -e");
-  rules->add_flag("--remove", options.nft.remove, "what takes them away again");
-  define_doctor(
-      *add("doctor",
-           "look at the running system, Postfix included: what is wrong, and what mends it"),
-      options.doctor);
-  define_classify(app, options.classify);
-  define_evaluate(app, options.evaluate);
-  define_gait(app, options.gait, options.gait_config);
-  app.add_subcommand("version", "print the version and those of the libraries");
-  define_help(app);
-}
 
 // The account is missed at the start by root alone: anyone else stays who they are.
 void check_account(const config::Config& config, const Options& options,
@@ -126,18 +74,132 @@ int check(const config::Config& config, const Options& options) {
   return EX_OK;
 }
 
-int dispatch(const std::string& command, const Options& options) {
-  if (command == "classify") return classify(options.classify);
-  if (command == "evaluate") return evaluate(options.evaluate);
-  if (command == "gait") return run_gait(options);
-  auto config = config::parse(config::read_file(options.file), options.file, config::Secrets::Read);
-  if (command == "check") return check(config, options);
-  if (command == "nft") return nft(config, options.nft);
-  if (command == "doctor") return examine(config, options.file, options.doctor);
-  if (command == "proxy" || command == "wire" || command == "filter") {
-    return supervisor::run_alone(command, std::move(config), options.file);
-  }
-  return supervisor::run(std::move(config), options.file);
+config::Config read_config(const Options& options) {
+  return config::parse(config::read_file(options.file), options.file, config::Secrets::Read);
+}
+
+int run_service(const Options& options) {
+  return supervisor::run(read_config(options), options.file);
+}
+
+int run_proxy(const Options& options) {
+  return supervisor::run_alone("proxy", read_config(options), options.file);
+}
+
+int run_wire(const Options& options) {
+  return supervisor::run_alone("wire", read_config(options), options.file);
+}
+
+int run_filter(const Options& options) {
+  return supervisor::run_alone("filter", read_config(options), options.file);
+}
+
+int run_check(const Options& options) {
+  return check(read_config(options), options);
+}
+
+int run_nft(const Options& options) {
+  return nft(read_config(options), options.nft);
+}
+
+int run_doctor(const Options& options) {
+  return examine(read_config(options), options.file, options.doctor);
+}
+
+int run_classify(const Options& options) {
+  return classify(options.classify);
+}
+
+int run_evaluate(const Options& options) {
+  return evaluate(options.evaluate);
+}
+
+int run_gait(const Options& options) {
+  const auto book =
+      options.gait_config.empty()
+          ? nullptr
+          : config::parse(config::read_file(options.gait_config), options.gait_config).policy.gaits;
+  return gait(options.gait, book != nullptr ? *book : *classifier::GaitBook::builtin());
+}
+
+int print_versions(const Options&) {
+  fmt::print("{}", versions());
+  return EX_OK;
+}
+
+void define_gait(CLI::App& command, GaitOptions& options, std::string& config) {
+  command.add_option("-c,--config", config, "configuration, for its [gaits] files")
+      ->type_name("FILE");
+  auto* list = command.add_flag("--list", options.list, "print name, class and programs");
+  auto* learn = command.add_option("--learn", options.learn, "print an entry for a program, from")
+                    ->type_name("NAME");
+  auto* files = command.add_option("files", options.files, "captures or traces of it alone")
+                    ->type_name("PCAP|TRACE");
+  learn->excludes(list)->needs(files);
+  files->needs(learn);
+}
+
+// What a command does is chosen while the arguments are parsed, and done when all of them are.
+CLI::App& add(CLI::App& app, Options& options, const char* name, const char* description,
+              Command command) {
+  auto* added = app.add_subcommand(name, description);
+  added->callback([&options, command] { options.command = command; });
+  return *added;
+}
+
+// One that has the service's configuration.
+CLI::App& add_configured(CLI::App& app, Options& options, const char* name, const char* description,
+                         Command command) {
+  auto& added = add(app, options, name, description, command);
+  added.add_option("-c,--config", options.file, "configuration file")
+      ->type_name("FILE")
+      ->capture_default_str();
+  return added;
+}
+
+void define(CLI::App& app, Options& options) {
+  app.require_subcommand(0, 1);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return fmt::format("segmilter: {} (see segmilter --help)\n", error.what());
+  });
+  app.add_flag("-V,--version", options.version, "print the version and those of the libraries");
+  add_configured(app, options, "run",
+                 "start the proxy (or the wire observer) and the filter, and keep them running",
+                 run_service);
+  add_configured(app, options, "proxy", "the proxy alone, in the foreground, without a supervisor",
+                 run_proxy);
+  add_configured(app, options, "wire",
+                 "the wire observer alone: watches Postfix's own port, with nothing in the mail's "
+                 "path",
+                 run_wire);
+  add_configured(app, options, "filter",
+                 "the filter alone, in the foreground, without a supervisor", run_filter);
+  add_configured(app, options, "check",
+                 "look at the configuration: exit 0, or 78 with FILE:LINE: KEY: REASON", run_check)
+      .add_flag("--print", options.print, "print every setting, as TOML");
+  auto& rules = add_configured(
+      app, options, "nft",
+      "print the firewall's rules for proxy.tproxy_ports: segmilter nft | nft -f -", run_nft);
+  rules.add_flag("--routing", options.nft.routing, "the routing rule instead, as lines for sh -e");
+  rules.add_flag("--remove", options.nft.remove, "what takes them away again");
+  define_doctor(
+      add_configured(
+          app, options, "doctor",
+          "look at the running system, Postfix included: what is wrong, and what mends it",
+          run_doctor),
+      options.doctor);
+  define_classify(
+      add(app, options, "classify",
+          "how were the messages in a capture, a list of traces or a log sent", run_classify),
+      options.classify);
+  define_evaluate(
+      add(app, options, "evaluate",
+          "how right is the classifier, on recordings whose truth is known", run_evaluate),
+      options.evaluate);
+  define_gait(add(app, options, "gait", "the programs that are known by how they write", run_gait),
+              options.gait, options.gait_config);
+  add(app, options, "version", "print the version and those of the libraries", print_versions);
+  define_help(app);
 }
 
 int complain(int code, const std::string& what) {
@@ -145,10 +207,10 @@ int complain(int code, const std::string& what) {
   return code;
 }
 
-// Runs `command`; what it throws becomes a line and a code.
-int guarded(const std::string& command, const Options& options) {
+// Runs the command; what it throws becomes a line and a code.
+int guarded(const Options& options) {
   try {
-    return dispatch(command, options);
+    return options.command(options);
   } catch (const config::ConfigError& error) {
     return complain(EX_CONFIG, error.what());
   } catch (const process::SetupError& error) {
@@ -174,14 +236,11 @@ int run(int argc, char** argv) {
     (void)app.exit(error);
     return EX_USAGE;
   }
-  const auto commands = app.get_subcommands();
-  const auto command = commands.empty() ? "" : commands.front()->get_name();
-  if (options.version || command == "version") {
-    fmt::print("{}", versions());
-    return EX_OK;
+  if (options.version) return print_versions(options);
+  if (options.command == nullptr) {
+    return complain(EX_USAGE, "a command is needed (see segmilter --help)");
   }
-  if (command.empty()) return complain(EX_USAGE, "a command is needed (see segmilter --help)");
-  return guarded(command, options);
+  return guarded(options);
 }
 
 }  // namespace cli

@@ -14,7 +14,7 @@ struct DoctorArguments {
   std::string format = "text";
 };
 
-// `arguments` must outlive `app`'s parsing.
+// `arguments` must outlive the parsing.
 void define_doctor(CLI::App& command, DoctorArguments& arguments);
 
 // Returns the exit code.

@@ -17,21 +17,19 @@ Format format_named(const std::string& name) {
 
 }  // namespace
 
-void define_evaluate(CLI::App& app, EvaluateArguments& arguments) {
-  auto* command = app.add_subcommand(
-      "evaluate", "how right is the classifier, on recordings whose truth is known");
-  command->add_option("--truth", arguments.truth, "table of what is true (tab-separated)")
+void define_evaluate(CLI::App& command, EvaluateArguments& arguments) {
+  command.add_option("--truth", arguments.truth, "table of what is true (tab-separated)")
       ->type_name("TRUTH.tsv")
       ->required();
-  command->add_option("--format", arguments.format, "how to print")
+  command.add_option("--format", arguments.format, "how to print")
       ->default_str("text")
       ->check(CLI::IsMember({"text", "json", "html"}).description(""))
       ->type_name("text|json|html");
   command
-      ->add_option("-c,--config", arguments.config,
-                   "thresholds and weights; the built-in ones unless it is given")
+      .add_option("-c,--config", arguments.config,
+                  "thresholds and weights; the built-in ones unless it is given")
       ->type_name("FILE");
-  command->add_option("folder", arguments.folder, "where the table's files are")
+  command.add_option("folder", arguments.folder, "where the table's files are")
       ->type_name("FOLDER")
       ->required();
 }

@@ -14,8 +14,8 @@ struct EvaluateArguments {
   std::string config;  // empty: the built-in thresholds and weights
 };
 
-// `arguments` must outlive `app`'s parsing.
-void define_evaluate(CLI::App& app, EvaluateArguments& arguments);
+// `arguments` must outlive the parsing.
+void define_evaluate(CLI::App& command, EvaluateArguments& arguments);
 
 // Returns the exit code. Throws config::ConfigError.
 int evaluate(const EvaluateArguments& arguments);

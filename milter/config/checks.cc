@@ -115,7 +115,7 @@ void check_thresholds(const Source& source, const std::string& section,
 }
 
 void check_sockets(const Source& source, const Config& config) {
-  if (config.filter.socket == "unix:" + config.evidence.socket) {
+  if (config.filter.socket.path == config.evidence.socket) {
     fail(source, "filter.socket", "evidence.socket has the same path");
   }
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "classifier/classify.h"
+#include "milter/config/milter_socket.h"
 #include "milter/net/address.h"
 #include "milter/seal/keys.h"
 
@@ -90,8 +91,7 @@ struct Evidence {
 };
 
 struct Filter {
-  // unix:PATH or inet:PORT@HOST, as libmilter spells it.
-  std::string socket = "unix:/var/spool/postfix/segmilter/milter.sock";
+  MilterSocket socket{.path = "/var/spool/postfix/segmilter/milter.sock"};
   unsigned socket_mode = 0660;           // of a unix socket
   std::string socket_group = "postfix";  // of a unix socket; empty: left alone
   milliseconds evidence_timeout{200};

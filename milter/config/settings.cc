@@ -133,8 +133,7 @@ std::vector<Setting> evidence() {
 std::vector<Setting> filter() {
   const In<Filter> in{&Config::filter};
   return {
-      in("socket", &Filter::socket,
-         Text{R"("unix:/var/spool/postfix/segmilter/milter.sock")", check_milter_socket}, kRestart),
+      in("socket", &Filter::socket, MilterSocketText{}, kRestart),
       in("socket_mode", &Filter::socket_mode, FileMode{}, kRestart),
       in("socket_group", &Filter::socket_group, Text{R"("postfix")", check_account_or_empty},
          kRestart),

@@ -2,13 +2,12 @@
 #include "milter/config/value.h"
 
 #include <fmt/format.h>
-#include <net/if.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 
+#include "text/ascii.h"
 #include "text/number.h"
 
 namespace config {
@@ -101,63 +100,11 @@ std::string in_units(std::int64_t value, const Unit (&units)[N]) {
   return "0";
 }
 
-bool is_printable(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
-}
-
 bool all_of_set(std::string_view text, std::string_view set) {
   return text.find_first_not_of(set) == std::string_view::npos;
 }
 
 constexpr std::string_view kDigits = "0123456789";
-constexpr std::string_view kNameCharacters =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_";
-
-// RFC 3463: class, then subject and detail of one to three digits each, then text.
-std::string check_reply(std::string_view text, char status_class) {
-  const auto wrong =
-      fmt::format("\"{}\" must begin with an enhanced status code {}.x.y and a space, then a text",
-                  text, status_class);
-  const auto space = text.find(' ');
-  if (space == std::string_view::npos || text.size() < 5 || space + 1 == text.size()) return wrong;
-  const auto code = text.substr(0, space);
-  const auto second = code.find('.', 2);
-  if (code[0] != status_class || code[1] != '.' || second == std::string_view::npos) return wrong;
-  for (const auto part : {code.substr(2, second - 2), code.substr(second + 1)}) {
-    if (part.empty() || part.size() > 3 || !all_of_set(part, kDigits)) return wrong;
-  }
-  return check_note(text);
-}
-
-// The two spellings that people bring: Postfix's, and a bare path.
-std::string suggest_milter_socket(std::string_view text) {
-  if (text.starts_with('/')) return fmt::format("unix:{}", text);
-  const auto inet = text.find(':');
-  const auto colon = text.rfind(':');
-  if (!text.starts_with("inet") || colon == inet || text.find('@') != std::string_view::npos) {
-    return "";
-  }
-  auto host = text.substr(inet + 1, colon - inet - 1);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  const auto family = host.find(':') != std::string_view::npos ? "inet6" : "inet";
-  return fmt::format("{}:{}@{}", family, text.substr(colon + 1), host);
-}
-
-std::string check_inet_socket(std::string_view rest) {
-  const auto at = rest.find('@');
-  const auto port = rest.substr(0, at);
-  int number = 0;
-  std::from_chars(port.data(), port.data() + port.size(), number);
-  if (!all_of_set(port, kDigits) || number < 1 || number > 65535) {
-    return fmt::format("\"{}\" is not a port from 1 to 65535", port);
-  }
-  if (at == std::string_view::npos || at + 1 == rest.size()) {
-    return "without @ADDRESS every address of the machine would be opened; name one, "
-           "such as inet:" +
-           std::string(port) + "@127.0.0.1";
-  }
-  return "";
-}
 
 net::Endpoint parse_endpoint(const std::string& text) {
   const auto endpoint = net::Endpoint::parse(text);
@@ -174,6 +121,31 @@ void for_each_string(const toml::node& node, std::string_view example, Add add) 
   const auto* array = node.as_array();
   if (array == nullptr) refuse_kind(node, fmt::format("an array such as [{}]", example));
   for (const auto& element : *array) add(read_string(element, example));
+}
+
+// `read_item`: a string to an item; throws Refused.
+template <typename Read>
+auto read_distinct(const toml::node& node, std::string_view example, Read read_item) {
+  std::vector<decltype(read_item(std::string()))> items;
+  for_each_string(node, example, [&](const std::string& text) {
+    auto item = read_item(text);
+    if (std::find(items.begin(), items.end(), item) != items.end()) {
+      throw Refused(fmt::format("\"{}\" is named twice", text));
+    }
+    items.push_back(std::move(item));
+  });
+  return items;
+}
+
+// The processes run in other directories than the one where `check` was typed.
+std::string absolute_path(const std::string& text) {
+  if (!text.starts_with('/')) throw Refused(fmt::format("\"{}\" is not an absolute path", text));
+  return text;
+}
+
+std::string host_suffix(const std::string& text) {
+  if (auto reason = check_suffix(text); !reason.empty()) throw Refused(reason);
+  return text;
 }
 
 template <typename Items>
@@ -335,78 +307,11 @@ std::string Text::read(const toml::node& node) const {
 }
 
 // It becomes the first word of a header whose parts end with ';'.
-std::string check_host(std::string_view text) {
-  if (text.size() <= 255 && all_of_set(text, kNameCharacters)) return "";
-  return fmt::format("\"{}\" is not a host name: letters, digits, '.', '-' and '_' only", text);
-}
-
-std::string check_account(std::string_view text) {
-  if (text.empty()) return "must not be empty";
-  return check_account_or_empty(text);
-}
-
-std::string check_account_or_empty(std::string_view text) {
-  if (text.size() <= 64 && all_of_set(text, kNameCharacters)) return "";
-  return fmt::format("\"{}\" is not the name of a user or a group", text);
-}
-
-std::string check_interface_or_empty(std::string_view text) {
-  // Linux: IFNAMSIZ with its null, any character but '/', blanks and colons.
-  const bool fits = text.size() < IFNAMSIZ && is_printable(text);
-  if (fits && text.find_first_of("/: ") == text.npos) return "";
-  return fmt::format("\"{}\" is not the name of a network interface", text);
-}
-
-std::string check_socket_path(std::string_view text) {
-  constexpr std::size_t kMost = sizeof(sockaddr_un::sun_path) - 1;
-  if (!text.starts_with('/') || !is_printable(text) || text.ends_with('/')) {
-    return fmt::format("\"{}\" is not an absolute path of a socket", text);
-  }
-  if (text.size() <= kMost) return "";
-  return fmt::format("a path of {} bytes; a socket's may have {}", text.size(), kMost);
-}
-
-std::string check_milter_socket(std::string_view text) {
-  const auto colon = text.find(':');
-  const auto family = text.substr(0, colon);
-  const auto rest = colon == std::string_view::npos ? "" : text.substr(colon + 1);
-  if (const auto better = suggest_milter_socket(text); !better.empty()) {
-    return fmt::format("\"{}\" is not how libmilter spells it; write \"{}\"", text, better);
-  }
-  if (family == "unix") return check_socket_path(rest);
-  if (family == "inet" || family == "inet6") return check_inet_socket(rest);
-  return fmt::format("\"{}\" is none of unix:PATH, inet:PORT@ADDRESS, inet6:PORT@ADDRESS", text);
-}
-
-std::string check_file_or_empty(std::string_view text) {
-  if (text.empty() || (text.starts_with('/') && is_printable(text))) return "";
-  return fmt::format("\"{}\" is not an absolute path", text);
-}
-
-// What Postfix's milter_macro_daemon_name may be; quotes would need an escape in our own print.
-std::string check_listener(std::string_view text) {
-  if (!text.empty() && text.size() <= 255 && all_of_set(text, kNameCharacters)) return "";
-  return "is not the name of a listener: letters, digits, '.', '-' and '_' only";
-}
-
-std::string check_word_or_empty(std::string_view text) {
-  if (text.size() <= 255 && is_printable(text) && text.find(' ') == text.npos) return "";
-  return "may have printable ASCII characters only, at most 255, and no blank";
-}
-
-std::string check_note(std::string_view text) {
-  // With code and CRLF it must fit in a reply line of 512 bytes (RFC 5321, 4.5.3.1.5).
-  constexpr std::size_t kMost = 480;
-  if (text.empty() || text.size() > kMost)
-    return fmt::format("must have 1 to {} characters", kMost);
-  return is_printable(text) ? "" : "may have printable ASCII characters only, on one line";
-}
-
-std::string check_tempfail(std::string_view text) {
-  return check_reply(text, '4');
-}
-std::string check_reject(std::string_view text) {
-  return check_reply(text, '5');
+MilterSocket MilterSocketText::read(const toml::node& node) const {
+  auto parsed =
+      parse_milter_socket(read_string(node, R"("unix:/var/spool/postfix/segmilter/milter.sock")"));
+  if (const auto* reason = std::get_if<std::string>(&parsed)) throw Refused(*reason);
+  return std::get<MilterSocket>(std::move(parsed));
 }
 
 OneEndpoint::Value OneEndpoint::read(const toml::node& node) const {
@@ -418,15 +323,7 @@ std::string OneEndpoint::print(const Value& value) const {
 }
 
 Endpoints::Value Endpoints::read(const toml::node& node) const {
-  Value endpoints;
-  for_each_string(node, R"("192.0.2.1:25", "[2001:db8::1]:25")", [&](const std::string& text) {
-    const auto endpoint = parse_endpoint(text);
-    if (std::find(endpoints.begin(), endpoints.end(), endpoint) != endpoints.end()) {
-      throw Refused(fmt::format("\"{}\" is named twice", text));
-    }
-    endpoints.push_back(endpoint);
-  });
-  return endpoints;
+  return read_distinct(node, R"("192.0.2.1:25", "[2001:db8::1]:25")", parse_endpoint);
 }
 
 std::string Endpoints::print(const Value& value) const {
@@ -453,18 +350,7 @@ std::string Ports::print(const Value& value) const {
 }
 
 Files::Value Files::read(const toml::node& node) const {
-  Value files;
-  for_each_string(node, R"("/etc/segmilter/own.gait")", [&](const std::string& text) {
-    // The processes run in other directories than the one where `check` was typed.
-    if (!text.starts_with('/')) {
-      throw Refused(fmt::format("\"{}\" is not an absolute path", text));
-    }
-    if (std::find(files.begin(), files.end(), text) != files.end()) {
-      throw Refused(fmt::format("\"{}\" is named twice", text));
-    }
-    files.push_back(text);
-  });
-  return files;
+  return read_distinct(node, R"("/etc/segmilter/own.gait")", absolute_path);
 }
 
 std::string Files::print(const Value& value) const {
@@ -473,21 +359,8 @@ std::string Files::print(const Value& value) const {
 
 Suffixes::Value Suffixes::read(const toml::node& node) const {
   constexpr std::size_t kMost = 1000;  // each message of a client is compared with all of them
-  Value suffixes;
-  for_each_string(node, R"(".example.org", "example.net")", [&](const std::string& text) {
-    const auto name = std::string_view(text).substr(text.starts_with('.') ? 1 : 0);
-    const bool good = !name.empty() && name.size() <= 253 && all_of_set(name, kNameCharacters) &&
-                      name.front() != '.' && name.find("..") == name.npos;
-    if (!good || name.ends_with('.')) {
-      throw Refused(
-          fmt::format("\"{}\" is not the end of a host name, such as \".example.org\"", text));
-    }
-    if (std::find(suffixes.begin(), suffixes.end(), text) != suffixes.end()) {
-      throw Refused(fmt::format("\"{}\" is named twice", text));
-    }
-    if (suffixes.size() == kMost) throw Refused(fmt::format("more than {} names", kMost));
-    suffixes.push_back(text);
-  });
+  auto suffixes = read_distinct(node, R"(".example.org", "example.net")", host_suffix);
+  if (suffixes.size() > kMost) throw Refused(fmt::format("more than {} names", kMost));
   return suffixes;
 }
 

@@ -15,6 +15,8 @@
 #include <string_view>
 #include <vector>
 
+#include "milter/config/milter_socket.h"
+#include "milter/config/text_checks.h"
 #include "milter/net/address.h"
 
 namespace config {
@@ -121,7 +123,7 @@ struct OneOf {
   std::string print(const std::string& value) const { return quoted(value); }
 };
 
-// A string that passes `check`, which returns the reason against it, or nothing.
+// A string that passes `check` (text_checks.h), which returns the reason against it, or nothing.
 struct Text {
   using Value = std::string;
   std::string_view example;
@@ -129,18 +131,12 @@ struct Text {
   std::string read(const toml::node& node) const;
   std::string print(const std::string& value) const { return quoted(value); }
 };
-std::string check_host(std::string_view text);     // may be empty
-std::string check_account(std::string_view text);  // a user or a group
-std::string check_account_or_empty(std::string_view text);
-std::string check_interface_or_empty(std::string_view text);
-std::string check_socket_path(std::string_view text);
-std::string check_milter_socket(std::string_view text);
-std::string check_file_or_empty(std::string_view text);  // an absolute path
-std::string check_listener(std::string_view text);
-std::string check_word_or_empty(std::string_view text);  // no blanks
-std::string check_note(std::string_view text);      // printable ASCII, for a log or a queue file
-std::string check_tempfail(std::string_view text);  // "4.x.y text"
-std::string check_reject(std::string_view text);    // "5.x.y text"
+
+struct MilterSocketText {
+  using Value = MilterSocket;
+  MilterSocket read(const toml::node& node) const;
+  std::string print(const MilterSocket& value) const { return quoted(value.print()); }
+};
 
 struct OneEndpoint {
   using Value = std::optional<net::Endpoint>;

@@ -111,11 +111,12 @@ bool uses_proxy_header(const Patient& patient);
 std::vector<const Service*> mail_services(const Patient& patient);
 
 // How Postfix spells filter.socket: relative to its queue directory where it lies below.
-std::string postfix_spelling(const std::string& filter_socket, const std::string& queue_directory);
+std::string postfix_spelling(const config::MilterSocket& socket,
+                             const std::string& queue_directory);
 
 // Whether an address of smtpd_milters means filter.socket. A relative path is below the queue
 // directory, and so is an absolute one in a jail: both readings count.
-bool same_socket(const std::string& address, const std::string& filter_socket,
+bool same_socket(const std::string& address, const config::MilterSocket& socket,
                  const std::string& queue_directory);
 
 // Where clients of the doctor connect: each address of proxy.listen (or port of the wire). A

@@ -92,11 +92,10 @@ void judge_host(const Patient& patient, std::string_view content_filter, Finding
   const auto host = next_hop(content_filter);
   const auto address = net::Endpoint::parse_address(host, 0);
   if (!address || address->is_loopback()) return;
+  const auto& networks = patient.config.exempt.networks;
+  if (net::contains(networks, *address)) return;
   std::string list;
-  for (const auto& network : patient.config.exempt.networks) {
-    if (network.contains(*address)) return;
-    list += fmt::format("\"{}\", ", network.print());
-  }
+  for (const auto& network : networks) list += fmt::format("\"{}\", ", network.print());
   findings.push_back(
       warn(fmt::format("content_filter: {}", content_filter),
            fmt::format("{} is not in exempt.networks: the label of mail that it brings back is "

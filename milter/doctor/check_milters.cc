@@ -55,8 +55,8 @@ struct Milters {
   // Whether smtpd finds our socket by what is written there.
   bool reaches(const Patient& patient) const {
     const auto& socket = patient.config.filter.socket;
-    if (ours == nullptr || socket.starts_with("inet")) return ours != nullptr;
-    return path_read(postfix, smtpd, ours->address) == socket.substr(socket.find(':') + 1);
+    if (ours == nullptr || !socket.is_unix()) return ours != nullptr;
+    return path_read(postfix, smtpd, ours->address) == socket.path;
   }
 
   // The entry's own option, else main.cf's.
@@ -145,13 +145,13 @@ void judge_milters(const Patient& patient, const Service& smtpd, Findings& findi
   if (milters.ours == nullptr) {
     return complain(fail, fmt::format("smtpd_milters does not name segmilter ({}): no mail is "
                                       "labelled",
-                                      patient.config.filter.socket));
+                                      patient.config.filter.socket.print()));
   }
   if (!milters.reaches(patient)) {
     complain(fail, fmt::format("smtpd{} looks for it at {}, and it is at {}: no mail is labelled",
                                milters.postfix.chrooted(smtpd) ? " in its chroot" : "",
                                path_read(milters.postfix, smtpd, milters.ours->address),
-                               patient.config.filter.socket));
+                               patient.config.filter.socket.print()));
   }
   if (milters.ours != &milters.list.front()) {
     complain(warn, fmt::format("segmilter is behind {} in smtpd_milters: a header that another "

@@ -192,22 +192,19 @@ std::optional<Finding> begin_session(Dialogue& session, const std::string& looke
 // open there has to be at least one.
 Finding judge_asked(const Patient& patient) {
   const auto& socket = patient.config.filter.socket;
-  const auto looked = fmt::format("connections to {} while a session is open", socket);
+  const auto looked = fmt::format("connections to {} while a session is open", socket.print());
   constexpr unsigned kEstablished = 1;
   constexpr unsigned kConnected = 3;
   long count = 0;
-  if (socket.starts_with("unix:") || socket.starts_with("local:")) {
-    const auto path = socket.substr(socket.find(':') + 1);
+  if (socket.is_unix()) {
     const auto all = net::unix_sockets();
     count = std::count_if(all.begin(), all.end(), [&](const net::UnixSocket& each) {
-      return !each.listening && each.state == kConnected && each.path == path;
+      return !each.listening && each.state == kConnected && each.path == socket.path;
     });
   } else {
-    const auto spelled = postfix_spelling(socket, "");
-    const auto port = parse_service_name(spelled.substr(spelled.rfind(':') + 1));
     const auto all = net::tcp_sockets();
     count = std::count_if(all.begin(), all.end(), [&](const net::TcpSocket& each) {
-      return port && each.state == kEstablished && each.local.port() == port->port;
+      return each.state == kEstablished && each.local.port() == socket.port;
     });
   }
   if (count > 0)
@@ -223,7 +220,8 @@ Finding judge_asked(const Patient& patient) {
 }
 
 bool may_relay(const Patient& patient, const net::Endpoint& client) {
-  return patient.postfix && parse_networks(patient.postfix->value("mynetworks")).contains(client);
+  return patient.postfix &&
+         net::contains(parse_networks(patient.postfix->value("mynetworks")).networks, client);
 }
 
 std::vector<std::string> mend_relay(const Patient& patient) {

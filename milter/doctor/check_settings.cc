@@ -269,7 +269,8 @@ Findings check_mynetworks(const Patient& patient) {
                std::move(mend)));
       continue;
     }
-    const bool loopback = list.contains(*net::Endpoint::parse_address("127.0.0.1", 1));
+    const bool loopback =
+        net::contains(list.networks, *net::Endpoint::parse_address("127.0.0.1", 1));
     const auto meaning = loopback && has_proxy(patient)
                              ? ": loopback may relay, so Postfix must never take a client for it"
                              : "";

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <cstring>
 
@@ -13,7 +12,7 @@
 #include "milter/doctor/check.h"
 #include "milter/doctor/dialogue.h"
 #include "milter/evidence/client.h"
-#include "milter/filter/socket.h"
+#include "milter/net/unix_socket.h"
 
 namespace doctor {
 namespace {
@@ -48,15 +47,8 @@ int talk_milter(int fd) {
 }
 
 int talk_unix(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return ENAMETOOLONG;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  const net::Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const timeval limit{2, 0};  // for a backlog that is full
-  (void)setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return errno;
-  return talk_milter(fd.get());
+  const net::Fd fd = net::connect_unix(path, std::chrono::seconds(2));
+  return fd ? talk_milter(fd.get()) : errno;
 }
 
 std::string rights(const struct stat& status) {
@@ -191,16 +183,14 @@ int talk_inet(const net::Endpoint& address) {
 }
 
 Finding judge_inet(const Patient& patient, const std::string& looked) {
-  const auto spelled = postfix_spelling(patient.config.filter.socket, "");
-  const auto text = spelled.substr(spelled.find(':') + 1);
-  const auto address = inet_address(text);
+  const auto address = patient.config.filter.socket.address();
   if (!address) return skip(looked, "not an address, and names are not looked up");
   const int error = talk_inet(*address);
   if (error == kAnswers) {
     return ok(
         fmt::format("the filter answers at {}; over TCP a message takes up to 1 ms longer than by "
                     "a unix socket",
-                    text));
+                    address->print()));
   }
   return fail(looked, error < kSilent ? std::strerror(error) : "what answers there is no milter",
               {kStart});
@@ -253,15 +243,15 @@ int ask_evidence(const std::string& path) {
 }  // namespace
 
 Findings check_milter_socket(const Patient& patient) {
-  const auto looked = fmt::format("filter.socket {}", patient.config.filter.socket);
-  const auto name = filter::parse_socket(patient.config.filter.socket);
-  if (name.path.empty()) return {judge_inet(patient, looked)};
-  if (auto gone = missing(name.path, looked, "the filter does not run, no mail is labelled")) {
+  const auto& socket = patient.config.filter.socket;
+  const auto looked = "filter.socket " + socket.print();
+  if (!socket.is_unix()) return {judge_inet(patient, looked)};
+  if (auto gone = missing(socket.path, looked, "the filter does not run, no mail is labelled")) {
     return {std::move(*gone)};
   }
   if (!patient.root) return {skip(looked, "whether Postfix's user gets in, only root may try")};
   if (!patient.postfix) return {skip(looked, "who Postfix's user is cannot be told")};
-  return {as_postfix(patient, name.path, looked)};
+  return {as_postfix(patient, socket.path, looked)};
 }
 
 Findings check_other_milters(const Patient& patient) {

@@ -2,8 +2,6 @@
 
 #include <netdb.h>
 
-#include <algorithm>
-
 #include "text/lines.h"
 #include "text/number.h"
 
@@ -121,11 +119,6 @@ std::optional<std::chrono::seconds> parse_time(std::string_view text) {
   const auto number = text::number<std::uint32_t>(text);
   if (!number) return std::nullopt;
   return std::chrono::seconds(*number * unit);
-}
-
-bool NetworkList::contains(const net::Endpoint& endpoint) const {
-  return std::any_of(networks.begin(), networks.end(),
-                     [&](const net::Network& network) { return network.contains(endpoint); });
 }
 
 // "[::1]/128" is how Postfix writes an IPv6 network.

@@ -73,7 +73,6 @@ struct NetworkList {
   std::size_t tables = 0;
   // What stands behind "!" is taken out by Postfix; here it is not looked into.
   bool exclusions = false;
-  bool contains(const net::Endpoint& endpoint) const;
 };
 NetworkList parse_networks(std::string_view text);
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "text/ascii.h"
+#include "text/printable.h"
 
 namespace doctor {
 namespace {
@@ -30,21 +31,11 @@ std::string paint(std::string_view text, State state, bool colours) {
   return colours ? fmt::format("\033[{}m{}\033[0m", colour(state), text) : std::string(text);
 }
 
-// A line stays a line.
+// A line stays a line. What a peer may have said is printed by text::printable instead.
 std::string one_line(std::string_view text) {
   std::string line(text);
   std::replace_if(line.begin(), line.end(), text::is_control, ' ');
   return line;
-}
-
-// What a peer said may stand in a finding: it writes no escape sequence on a terminal and no line
-// of its own. To a terminal of 8 bits 0x9b begins one too, and it may stand inside of UTF-8, so
-// nothing above ASCII stays.
-std::string printable(std::string_view text) {
-  auto clean = one_line(text);
-  std::replace_if(
-      clean.begin(), clean.end(), [](char c) { return static_cast<unsigned char>(c) > 0x7f; }, '?');
-  return clean;
 }
 
 auto count(const std::vector<Finding>& findings, State state) {
@@ -64,7 +55,7 @@ std::string details(const Finding& finding) {
   const auto add = [&](std::string_view label, std::string_view line) {
     text += fmt::format("{}{:<10} {}\n", kIndent, label, one_line(line));
   };
-  if (!finding.looked_at.empty()) add("looked at", printable(finding.looked_at));
+  if (!finding.looked_at.empty()) add("looked at", text::printable(finding.looked_at));
   // These two are for a shell and a file, so the names in them stay as they are; no peer has a say
   // in them.
   for (const auto& line : finding.mend) add("mend", line);
@@ -167,10 +158,10 @@ std::string report_text(const std::vector<Finding>& findings, bool colours) {
   for (const auto& finding : findings) {
     text += fmt::format("{}  {:<{}}  {}\n",
                         paint(fmt::format("{:<4}", word(finding.state)), finding.state, colours),
-                        finding.check, width, printable(finding.found));
+                        finding.check, width, text::printable(finding.found));
     if (finding.state != State::Ok) text += details(finding);
     if (finding.state == State::Fail && finding.found.starts_with("OPEN RELAY")) {
-      relay = printable(finding.found);
+      relay = text::printable(finding.found);
     }
   }
   text += fmt::format("{} ok, {} to look at, {} failed, {} skipped\n", count(findings, State::Ok),

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "milter/doctor/check.h"
+#include "text/number.h"
 
 namespace doctor {
 namespace {
@@ -28,7 +29,7 @@ net::Endpoint choose(const Patient& patient, const net::Endpoint& listen) {
   std::optional<net::Endpoint> best;
   for (const auto& address : patient.addresses) {
     if (address.is_v4() != listen.is_v4()) continue;
-    if (!own.contains(address)) return at(address, listen.port());
+    if (!net::contains(own.networks, address)) return at(address, listen.port());
     if (!best) best = at(address, listen.port());
   }
   const auto loopback =
@@ -104,38 +105,32 @@ std::vector<const Service*> mail_services(const Patient& patient) {
   return found;
 }
 
-std::string postfix_spelling(const std::string& filter_socket, const std::string& queue_directory) {
-  const auto colon = filter_socket.find(':');
-  const auto kind = filter_socket.substr(0, colon);
-  const auto rest = colon == filter_socket.npos ? std::string() : filter_socket.substr(colon + 1);
-  if (kind == "unix" || kind == "local") {
+std::string postfix_spelling(const config::MilterSocket& socket,
+                             const std::string& queue_directory) {
+  if (socket.is_unix()) {
     const std::string below = queue_directory + "/";
-    return "unix:" + (rest.starts_with(below) ? rest.substr(below.size()) : rest);
+    const bool is_below = socket.path.starts_with(below);
+    return "unix:" + (is_below ? socket.path.substr(below.size()) : socket.path);
   }
-  const auto sign = rest.find('@');
-  if (sign == rest.npos) return fmt::format("inet:127.0.0.1:{}", rest);
-  auto host = rest.substr(sign + 1);
-  if (host.find(':') != host.npos && host.front() != '[') host = "[" + host + "]";
-  return fmt::format("inet:{}:{}", host, rest.substr(0, sign));
+  const bool v6 = socket.host.find(':') != std::string::npos;
+  return fmt::format("inet:{}:{}", v6 ? "[" + socket.host + "]" : socket.host, socket.port);
 }
 
-bool same_socket(const std::string& address, const std::string& filter_socket,
+bool same_socket(const std::string& address, const config::MilterSocket& socket,
                  const std::string& queue) {
-  if (address == postfix_spelling(filter_socket, queue)) return true;
   const auto colon = address.find(':');
+  if (colon == address.npos) return false;
   const auto kind = address.substr(0, colon);
-  const auto rest = colon == address.npos ? std::string() : address.substr(colon + 1);
+  const auto rest = address.substr(colon + 1);
   if (kind == "inet") {
     // Names of hosts are many; the port is one.
-    const auto ours = postfix_spelling(filter_socket, queue);
     const auto port = rest.rfind(':');
-    return ours.starts_with("inet:") && port != rest.npos &&
-           ours.substr(ours.rfind(':')) == rest.substr(port);
+    return !socket.is_unix() && port != rest.npos &&
+           text::number<std::uint16_t>(rest.substr(port + 1)) == socket.port;
   }
   if ((kind != "unix" && kind != "local") || rest.empty()) return false;
-  const auto path = filter_socket.substr(filter_socket.find(':') + 1);
   const auto is_path = [&](const std::string& candidate) {
-    return std::filesystem::path(candidate).lexically_normal() == path;
+    return std::filesystem::path(candidate).lexically_normal() == socket.path;
   };
   return rest[0] == '/' ? is_path(rest) || is_path(queue + rest) : is_path(queue + "/" + rest);
 }

@@ -4,15 +4,15 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
-#include <cstring>
+#include <cerrno>
 #include <string_view>
 #include <variant>
 
 #include "classifier/trace_text.h"
 #include "milter/net/fd.h"
+#include "milter/net/unix_socket.h"
 
 namespace evidence {
 namespace {
@@ -43,23 +43,11 @@ bool wait_for(int fd, short events, Clock::time_point deadline) {
   }
 }
 
-// A unix socket has no connection in progress to poll for: a non-blocking connect() fails at once
-// when the backlog is full. So it blocks, bounded by the send timeout, which unix_stream_connect
-// honours; everything after it is non-blocking.
+// Connecting blocks; everything after it does not.
 std::variant<net::Fd, Reason> connect_to(const std::string& path, Clock::time_point deadline) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return Reason::Error;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  net::Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) return Reason::Error;
-  const int wait = std::max(left(deadline), 1);  // 0 would mean: for ever
-  const timeval limit{wait / 1000, wait % 1000 * 1000};
-  if (setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0) return Reason::Error;
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
-    return errno == EAGAIN ? Reason::Timeout : Reason::Error;
-  }
-  return fd;
+  net::Fd fd = net::connect_unix(path, milliseconds(left(deadline)));
+  if (fd) return fd;
+  return errno == EAGAIN ? Reason::Timeout : Reason::Error;
 }
 
 Reason send_all(int fd, std::string_view text, Clock::time_point deadline) {

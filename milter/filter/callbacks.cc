@@ -135,7 +135,7 @@ void ask_for_macros(SMFICTX* context) {
 // delays it for 40 ms (RFC 1122, 4.2.3.2), and Postfix's kernel holds the second write back until
 // it comes (Nagle, RFC 896). A unix socket has neither.
 bool wants_data_step() {
-  return parse_socket(service->settings()->filter.socket).path.empty();
+  return !service->settings()->filter.socket.is_unix();
 }
 
 sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long steps, unsigned long,

@@ -136,10 +136,7 @@ void Connection::add_what_was_shown(const Message& message, classifier::Trace& t
 // The first header from above that a relay on the list has sealed for this message.
 void Connection::check_seals(const Message& message, const config::Seal& settings,
                              seal::Seconds now, Judgement& result) const {
-  const auto& list = settings.believe_from;
-  result.from_relay = client_ && std::any_of(list.begin(), list.end(), [this](const auto& network) {
-                        return network.contains(*client_);
-                      });
+  result.from_relay = client_ && net::contains(settings.believe_from, *client_);
   if (!result.from_relay) return;
   result.exempt = Exemption::Relay;
   const auto& values = message.own_values;
@@ -158,9 +155,7 @@ Exemption Connection::exemption(const Message& message, const config::Exempt& se
   if (settings.authenticated && message.authenticated) return Exemption::Authenticated;
   if (!client_) return Exemption::None;
   if (settings.loopback && client_->is_loopback()) return Exemption::Loopback;
-  const bool own = std::any_of(settings.networks.begin(), settings.networks.end(),
-                               [this](const net::Network& net) { return net.contains(*client_); });
-  if (own) return Exemption::OwnNetwork;
+  if (net::contains(settings.networks, *client_)) return Exemption::OwnNetwork;
   if (!is_confirmed(client_name_)) return Exemption::None;
   if (ends_in_any(client_name_, settings.ptr_suffixes)) return Exemption::ClientName;
   // Anybody may say any name: it counts where the confirmed one ends in the same.

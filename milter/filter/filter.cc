@@ -70,7 +70,7 @@ void report_lost_socket(int control_fd) {
 
 // Until the supervisor wants us to drain (true) or libmilter gave up (false).
 bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfig& running,
-           MilterSocket& socket) {
+           Listener& socket) {
   for (;;) {
     pollfd entries[] = {{control_fd, POLLIN, 0}, {ended_fd, POLLIN, 0}};
     const int ready = poll(entries, 2, kTickMs);
@@ -114,7 +114,7 @@ bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfi
 // After it the process ends, with libmilter still waiting for work. Not by smfi_stop(): that
 // abandons the sessions there are, takes up to 5 s (its listener sleeps with the lock that it
 // needs), and then destroys mutexes that libmilter's own threads still use.
-void drain(Service& service, MilterSocket& socket) {
+void drain(Service& service, Listener& socket) {
   socket.hide();
   const auto timeout = service.settings()->proxy.drain_timeout;
   if (!service.wait_until_idle(std::chrono::steady_clock::now() + timeout)) {
@@ -148,12 +148,12 @@ int run_alone(Service& service, const std::string& socket) {
   return answer == MI_SUCCESS ? EX_OK : EX_UNAVAILABLE;
 }
 
-int run_supervised(Service& service, MilterSocket& socket, const process::Start& start) {
+int run_supervised(Service& service, Listener& socket, const process::Start& start) {
   ignore_signals();
   process::RunningConfig running(start.config, start.config_file, config::Secrets::Read);
   const int ended_fd = start_milter();
   (void)process::send_control(start.control_fd, {ControlMessage::Kind::Ready, {}});
-  logging::info("filter ready on " + start.config.filter.socket);
+  logging::info("filter ready on " + start.config.filter.socket.print());
   const bool told = serve(service, start.control_fd, ended_fd, running, socket);
   if (!told) {
     logging::error("libmilter ended by itself (it tells syslog why)");
@@ -172,9 +172,9 @@ int run(const process::Start& start, Counters& counters) {
   auto& log = *new MessageLog;
   auto& service = *new Service(std::make_shared<config::Config>(config), counters, {&log});
   register_milter(service, config.filter.timeout);
-  MilterSocket socket(config.filter);
+  Listener socket(config.filter);
   process::confine(start.part, config);
-  if (start.control_fd < 0) return run_alone(service, config.filter.socket);
+  if (start.control_fd < 0) return run_alone(service, config.filter.socket.print());
   return run_supervised(service, socket, start);
 }
 

@@ -2,33 +2,18 @@
 // libmilter tells only syslog what was wrong.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "milter/config/config.h"
-#include "milter/net/address.h"
 #include "milter/net/fd.h"
 #include "milter/net/unix_socket.h"
 
 namespace filter {
 
-// "unix:PATH" ("local:PATH" is the same) or "inet:PORT@HOST", "inet6:PORT@HOST", "inet:PORT".
-struct SocketName {
-  std::string spec;  // for smfi_setconn
-  std::string path;  // of a unix socket; else empty
-  bool operator==(const SocketName&) const = default;
-};
-
-// Throws std::runtime_error for anything else. Postfix's own inet:HOST:PORT is told the difference.
-SocketName parse_socket(const std::string& text);
-
-// Of an inet socket, where its host is an address and no name.
-std::optional<net::Endpoint> address_of(const SocketName& name);
-
 // Looks at the socket's place. Of a unix socket: its directory must be there and writable, an old
 // socket may be there if nobody answers on it. Of an inet socket: whether it can be bound. Throws
 // std::system_error or std::runtime_error.
-void check_place(const SocketName& name);
+void check_place(const config::MilterSocket& socket);
 
 // Without the group Postfix may not reach the socket; but whether it must be that group only the
 // administrator knows, so this warns and goes on. `name`: empty leaves the socket alone.
@@ -37,12 +22,12 @@ void give_to_group(const std::string& path, const std::string& name);
 // Postfix opens one connection a client, all at once after a pause.
 inline constexpr int kMilterBacklog = 512;
 
-class MilterSocket {
+class Listener {
  public:
   // Opens it through libmilter (smfi_register comes first), with the configured mode from its first
   // moment and the configured group if we may give it. Throws as check_place, or when libmilter
   // fails. Requires: one thread in the process, since the mode is set by the umask.
-  explicit MilterSocket(const config::Filter& settings);
+  explicit Listener(const config::Filter& settings);
 
   // New clients find no socket from here on, and its place is free for the next filter; those that
   // are connected stay. Throws std::system_error.
@@ -57,7 +42,7 @@ class MilterSocket {
  private:
   void replace(net::Fd listener);
 
-  SocketName name_;
+  config::MilterSocket name_;
   net::BoundPath path_;  // of a unix socket
   int listener_ = -1;    // libmilter's
   net::Fd unknown_;      // of an inet socket: takes its place at the end; null: it has

@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "text/ascii.h"
+#include "text/printable.h"
 
 namespace logging {
 namespace {
@@ -109,16 +110,9 @@ bool is_plain(char c) {
 }
 
 void append_escaped(std::string& line, std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  for (const char raw : text) {
-    const auto c = static_cast<unsigned char>(raw);
-    if (c == '"' || c == '\\') {
-      line.append(1, '\\').append(1, raw);
-    } else if (c == ' ' || is_plain(raw)) {
-      line.push_back(raw);
-    } else {
-      line.append("\\x").append(1, kHex[c >> 4]).append(1, kHex[c & 0xf]);
-    }
+  for (const char c : text) {
+    if (c == '"' || c == '\\') line.push_back('\\');
+    text::append_printable(line, c);
   }
 }
 
@@ -133,21 +127,6 @@ void append_value(std::string& line, std::string_view value) {
   line.push_back('"');
   append_escaped(line, value);
   line.push_back('"');
-}
-
-// Free text is ours, but it may quote what a peer said: no control characters, no second line.
-std::string printable(std::string_view text) {
-  std::string line;
-  line.reserve(text.size());
-  for (const char raw : text) {
-    const auto c = static_cast<unsigned char>(raw);
-    if (c == '"' || c == '\\') {
-      line.push_back(raw);
-    } else {
-      append_escaped(line, std::string_view(&raw, 1));
-    }
-  }
-  return line;
 }
 
 // "2026-01-31T12:00:00.123Z"
@@ -187,8 +166,8 @@ std::string dump(const Json& line) {
 std::string text_event(std::string_view queue_id, std::string_view text,
                        const std::vector<Fact>& facts) {
   std::string line;
-  if (!queue_id.empty()) line.append(printable(queue_id)).append(": ");
-  line.append(printable(text));
+  if (!queue_id.empty()) line.append(text::printable(queue_id)).append(": ");
+  line.append(text::printable(text));
   for (const Fact& fact : facts) {
     line.append(" ").append(fact.key).append("=");
     append_value(line, fact.value);
@@ -235,7 +214,7 @@ void write(Level level, std::string_view text) {
   const auto to = output();
   if (!to->logger->should_log(spdlog_level(level))) return;
   if (!is_json(*to)) {
-    put(*to, level, printable(text));
+    put(*to, level, text::printable(text));
     return;
   }
   Json line = json_line(*to, level);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "milter/net/keyed_hash.h"
@@ -182,6 +183,11 @@ bool Network::contains(const Endpoint& endpoint) const {
   if (rest == 0) return true;
   const auto mask = static_cast<std::uint8_t>(0xff << (8 - rest));
   return (bytes_[whole] & mask) == (other[whole] & mask);
+}
+
+bool contains(std::span<const Network> networks, const Endpoint& endpoint) {
+  return std::any_of(networks.begin(), networks.end(),
+                     [&](const Network& network) { return network.contains(endpoint); });
 }
 
 std::string Network::print() const {

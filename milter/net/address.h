@@ -67,6 +67,9 @@ class Network {
   int bits_ = 128;  // of the 16-byte form: an IPv4 /24 is 120
 };
 
+// Whether one of `networks` contains `endpoint`.
+bool contains(std::span<const Network> networks, const Endpoint& endpoint);
+
 }  // namespace net
 
 template <>

@@ -2,10 +2,12 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
+#include <sys/time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -18,13 +20,9 @@ namespace {
 }
 
 sockaddr_un address_of(const std::string& path, const std::string& attempt) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) {
-    fail(ENAMETOOLONG, attempt + ": longer than a unix socket's path may be");
-  }
-  std::memcpy(address.sun_path, path.data(), path.size());
-  return address;
+  const auto address = unix_address(path);
+  if (!address) fail(ENAMETOOLONG, attempt + ": longer than a unix socket's path may be");
+  return *address;
 }
 
 Fd unix_stream(const std::string& attempt) {
@@ -50,6 +48,41 @@ bool is_listed_as_listening(const std::string& path) {
 }
 
 }  // namespace
+
+std::optional<sockaddr_un> unix_address(const std::string& path) {
+  if (path.size() > kLongestUnixPath) return std::nullopt;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+std::string folder_of(const std::string& path) {
+  return std::filesystem::path(path).parent_path().string();
+}
+
+// There is no connection in progress to poll for: where the backlog is full, a non-blocking
+// connect() fails at once. A blocking one waits, and honours the send timeout
+// (unix_stream_connect).
+Fd connect_unix(const std::string& path, std::chrono::milliseconds patience) {
+  const auto address = unix_address(path);
+  if (!address) {
+    errno = ENAMETOOLONG;
+    return {};
+  }
+  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fd;
+  const auto wait = std::max<std::int64_t>(patience.count(), 1);  // 0 would mean: for ever
+  const timeval limit{wait / 1000, wait % 1000 * 1000};
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
+      connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0) {
+    return fd;
+  }
+  const int error = errno;
+  fd.reset();
+  errno = error;
+  return fd;
+}
 
 void check_unclaimed(const std::string& path, const std::string& attempt) {
   const sockaddr_un address = address_of(path, attempt);

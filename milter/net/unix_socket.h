@@ -5,12 +5,28 @@
 #pragma once
 
 #include <sys/types.h>
+#include <sys/un.h>
 
+#include <chrono>
+#include <optional>
 #include <string>
 
 #include "milter/net/fd.h"
 
 namespace net {
+
+// In bytes, without the NUL behind it.
+inline constexpr std::size_t kLongestUnixPath = sizeof(sockaddr_un::sun_path) - 1;
+
+// nullopt: the path is longer than that.
+std::optional<sockaddr_un> unix_address(const std::string& path);
+
+// The folder that an absolute path lies in: "/run/a.sock" lies in "/run", "/a.sock" in "/".
+std::string folder_of(const std::string& path);
+
+// A connection to whoever listens there, for which it is waited `patience` at most where the
+// backlog is full. It blocks. Null: errno says why; EAGAIN: nobody took it in time.
+Fd connect_unix(const std::string& path, std::chrono::milliseconds patience);
 
 // Throws std::system_error (EADDRINUSE) "ATTEMPT: another process listens there: …" where somebody
 // takes connections at `path`, and (EEXIST) where something is there that is no socket.

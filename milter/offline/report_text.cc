@@ -13,6 +13,7 @@
 #include "milter/offline/rfc3339.h"
 #include "milter/offline/strip.h"
 #include "text/ascii.h"
+#include "text/printable.h"
 
 namespace offline {
 namespace {
@@ -26,27 +27,12 @@ constexpr std::string_view kRed = "31;1";
 constexpr std::string_view kGreen = "32";
 constexpr std::string_view kYellow = "33";
 
-// Names come from the command line, and captures' names from anywhere: a terminal must not obey
-// them.
-std::string printable(std::string_view text) {
+// A file's name comes from the command line, and from anywhere before: a terminal must not obey it,
+// but letters beyond ASCII stay letters.
+std::string file_name(std::string_view name) {
   std::string out;
-  for (const char c : text) {
-    if (text::is_control(c)) {
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    } else {
-      out += c;
-    }
-  }
+  for (const char c : name) text::is_control(c) ? text::append_printable(out, c) : out.push_back(c);
   return out;
-}
-
-// What a client has said has to be plain ASCII: among other bytes are control characters too.
-std::string ascii(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    out += c < 0 ? fmt::format("\\x{:02x}", static_cast<unsigned char>(c)) : std::string(1, c);
-  }
-  return printable(out);
 }
 
 std::string_view colour_of(classifier::Pattern pattern) {
@@ -78,7 +64,7 @@ class TextReport final : public Report {
   void message(const Result& result) override {
     if (result.file != file_) {
       file_ = result.file;
-      fmt::print(out_, "{}{}\n", count_ == 0 ? "" : "\n", paint(kBold, printable(file_)));
+      fmt::print(out_, "{}{}\n", count_ == 0 ? "" : "\n", paint(kBold, file_name(file_)));
       fmt::print(
           out_, "{}\n",
           paint(kDim,
@@ -118,8 +104,8 @@ class TextReport final : public Report {
     if (result.time_ns != 0) add(print_time(result.time_ns));
     if (result.client.port() != 0) add(result.client.print());
     if (result.server.port() != 0) who += " > " + result.server.print();
-    if (!result.helo.empty()) add("helo=" + ascii(result.helo));
-    if (verdict.gait != "unknown") add("gait=" + printable(verdict.gait));
+    if (!result.helo.empty()) add("helo=" + text::printable(result.helo));
+    if (verdict.gait != "unknown") add("gait=" + text::printable(verdict.gait));
     if (const auto kind = verdict.unnamed_class())
       add(fmt::format("class={}", classifier::name(*kind)));
     const std::string pattern = fmt::format("{:<17}", classifier::name(verdict.pattern));
@@ -141,8 +127,8 @@ class TextReport final : public Report {
       }
     }
     std::string reasons;
-    for (auto&& reason : result.verdict.reasons) {
-      reasons += fmt::format("{}{}", reasons.empty() ? "" : "; ", printable(reason));
+    for (const auto& reason : result.verdict.reasons.sentences()) {
+      reasons += fmt::format("{}{}", reasons.empty() ? "" : "; ", text::printable(reason));
     }
     if (!reasons.empty()) fmt::print(out_, "       {}\n", paint(kDim, reasons));
     if (result.decision.would != classifier::Action::None) {

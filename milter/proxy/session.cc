@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "milter/log/log.h"
-#include "milter/proxy/worker.h"
+#include "milter/proxy/host.h"
 
 namespace proxy {
 namespace {
@@ -36,15 +36,22 @@ constexpr int kReadsInOneTurn = 4;
 
 }  // namespace
 
-Session::Session(Worker& worker, net::Fd client, const net::Endpoint& address, bool introduced)
-    : worker_(worker),
+template <void (Session::*handler)(short)>
+void Session::on_event(evutil_socket_t, short what, void* session) {
+  auto& self = *static_cast<Session*>(session);
+  self.host_.dispatch(self, handler, what);
+}
+
+Session::Session(Host& host, net::Fd client, const net::Endpoint& address, Admission::Place place)
+    : host_(host),
+      place_(std::move(place)),
       client_(std::move(client)),
       address_(address),
-      last_active_(worker.now()),
-      watch_(worker, client_.get()) {
-  if (introduced) return;
+      last_active_(host.now()),
+      watch_(host, client_.get()) {
+  if (place_.named()) return;
   introduction_ = std::make_unique<Introduction>();
-  introduction_->since = worker.now();
+  introduction_->since = host.now();
   enter(State::Introducing);
 }
 
@@ -70,7 +77,7 @@ void Session::read_introduction() {
   auto& bytes = introduction_->bytes;
   const std::size_t before = bytes.size();
   const auto room =
-      worker_.scratch().first(std::min(net::kMostProxyHeader - before, worker_.scratch().size()));
+      host_.scratch().first(std::min(net::kMostProxyHeader - before, host_.scratch().size()));
   const ssize_t got = ::recv(client_.get(), room.data(), room.size(), MSG_PEEK);
   if (got < 0 && errno == EAGAIN) return;
   // A check whether the port is open, if not a byte came; or one that said LOCAL and has seen
@@ -90,8 +97,7 @@ void Session::read_introduction() {
   bytes.resize(end);
   if (!whole) return;
   if (!header.local) return introduce(header);
-  introduction_->pause.reset(
-      event_new(worker_.base(), -1, 0, &Worker::on_session<&Session::on_pause>, this));
+  introduction_->pause.reset(event_new(host_.base(), -1, 0, &on_event<&Session::on_pause>, this));
   auto* pause = introduction_->pause.get();
   if (pause == nullptr || event_add(pause, &kLocalPause) < 0) return introduce(header);
   read_introduction();  // it may have gone already
@@ -112,11 +118,10 @@ void Session::introduce(const net::ProxyHeader& header) {
   }
   // The segments that the header came in are in the ring by now. They belong to the stream from
   // where it ends: one may hold the client's first bytes as well.
-  worker_.drain_ring();
-  auto& admission = worker_.shared().admission;
-  const auto answer = admission.name(address_, worker_.config().proxy, worker_.now());
+  host_.drain_ring();
+  const auto answer = place_.name(address_, host_.config().proxy, host_.now());
   if (answer != Admission::Answer::Admitted) {
-    const auto [line, counter] = refusal(answer, worker_.shared().counters);
+    const auto [line, counter] = refusal(answer, host_.shared().counters);
     counter.fetch_add(1, std::memory_order_relaxed);
     return refuse(line);
   }
@@ -134,18 +139,18 @@ void Session::segment(const capture::SegmentEvent& event) {
 }
 
 void Session::refuse_introduction(std::string_view reason) {
-  auto& shared = worker_.shared();
+  auto& shared = host_.shared();
   const auto count =
       shared.counters.introductions_refused.fetch_add(1, std::memory_order_relaxed) + 1;
   enter(State::Ended);
   // A balancer that is set up wrongly errs with every connection.
-  if (shared.introductions_word.more(count, worker_.now()) == 0) return;
+  if (shared.introductions_word.more(count, host_.now()) == 0) return;
   logging::warning(fmt::format("proxy.balancers: {} is one of them, but {}: closed, {} so far",
                                address_.print(), reason, count));
 }
 
 void Session::connect_upstream() {
-  const auto& settings = worker_.config().proxy;
+  const auto& settings = host_.config().proxy;
   sockaddr_storage storage;
   const socklen_t length = settings.upstream->fill(storage);
   upstream_ = net::Fd(socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -175,14 +180,13 @@ void Session::begin_relaying() {
 }
 
 void Session::on_client(short what) {
-  last_active_ = worker_.now();
+  last_active_ = host_.now();
   if (state_ == State::Introducing) {
     read_introduction();
     return update_interest();
   }
   if (state_ == State::Refusing) {
-    const ssize_t got =
-        ::recv(client_.get(), worker_.scratch().data(), worker_.scratch().size(), 0);
+    const ssize_t got = ::recv(client_.get(), host_.scratch().data(), host_.scratch().size(), 0);
     if (got == 0 || (got < 0 && errno != EAGAIN)) enter(State::Ended);
     return update_interest();
   }
@@ -192,7 +196,7 @@ void Session::on_client(short what) {
 }
 
 void Session::on_upstream(short what) {
-  last_active_ = worker_.now();
+  last_active_ = host_.now();
   if (state_ == State::Connecting) {
     begin_relaying();
     return update_interest();
@@ -206,23 +210,25 @@ void Session::on_upstream(short what) {
 void Session::client_to_upstream() {
   for (int turn = 0; turn < kReadsInOneTurn && inbound_.wants_read(); ++turn) {
     std::span<const char> bytes;
-    if (inbound_.read(client_.get(), worker_.scratch(), bytes) != Relay::Read::Bytes) return;
+    if (inbound_.read(client_.get(), host_.scratch(), bytes) != Relay::Read::Bytes) return;
     // Observed before it is sent: when Postfix has a message's end, its evidence is in the table.
+    // This client's segments come with those of all others: each goes to its own session.
+    if (watch_.wants_segments()) host_.drain_ring();
     watch_.client(bytes);
     server_spoke_last_ = false;
     inbound_.write(upstream_.get(), bytes);
-    if (bytes.size() < worker_.scratch().size()) return;
+    if (bytes.size() < host_.scratch().size()) return;
   }
 }
 
 void Session::upstream_to_client() {
   for (int turn = 0; turn < kReadsInOneTurn && outbound_.wants_read(); ++turn) {
     std::span<const char> bytes;
-    if (outbound_.read(upstream_.get(), worker_.scratch(), bytes) != Relay::Read::Bytes) return;
+    if (outbound_.read(upstream_.get(), host_.scratch(), bytes) != Relay::Read::Bytes) return;
     watch_.server(bytes);
     server_spoke_last_ = true;
     outbound_.write(client_.get(), bytes);
-    if (bytes.size() < worker_.scratch().size()) return;
+    if (bytes.size() < host_.scratch().size()) return;
   }
 }
 
@@ -245,7 +251,7 @@ void Session::settle() {
   }
   if (inbound_.over() && outbound_.over()) enter(State::Ended);
   update_interest();
-  if (worker_.draining()) drain();
+  if (host_.draining()) drain();
 }
 
 void Session::update_interest() {
@@ -277,13 +283,12 @@ void Session::update_interest() {
     has = wants;
     ev.reset();
     if (wants == 0) return;
-    ev.reset(event_new(worker_.base(), fd, static_cast<short>(wants | EV_PERSIST), callback, this));
+    ev.reset(event_new(host_.base(), fd, static_cast<short>(wants | EV_PERSIST), callback, this));
     registered = registered && ev && event_add(ev.get(), nullptr) == 0;
   };
-  apply(client_event_, client_interest_, client, client_.get(),
-        &Worker::on_session<&Session::on_client>);
+  apply(client_event_, client_interest_, client, client_.get(), &on_event<&Session::on_client>);
   apply(upstream_event_, upstream_interest_, upstream, upstream_.get(),
-        &Worker::on_session<&Session::on_upstream>);
+        &on_event<&Session::on_upstream>);
   // No memory to wait with. Left alone, it would hang until it counts as idle.
   if (!registered && state_ != State::Ended) cut();
 }
@@ -291,7 +296,7 @@ void Session::update_interest() {
 void Session::on_tick(steady_clock::time_point now) {
   watch_.on_tick();
   const auto idle = now - last_active_;
-  const auto& limits = worker_.config().proxy;
+  const auto& limits = host_.config().proxy;
   switch (state_) {
     case State::Introducing:
       // Since it came: a header that drips is one that does not come.
@@ -347,14 +352,14 @@ void Session::end_silence() {
   const bool owed = !clients_turn();
   enter(State::Ended);
   if (!owed) return;
-  auto& shared = worker_.shared();
+  auto& shared = host_.shared();
   const auto count = shared.counters.unanswered.fetch_add(1, std::memory_order_relaxed) + 1;
-  const auto more = shared.unanswered_word.more(count, worker_.now());
+  const auto more = shared.unanswered_word.more(count, host_.now());
   if (more == 0) return;
   logging::warning(fmt::format(
       "proxy.answer_timeout: {} sessions are closed in which Postfix has said nothing for {} s; a "
       "client that waited for its answer sends the message again",
-      more, worker_.config().proxy.answer_timeout.count()));
+      more, host_.config().proxy.answer_timeout.count()));
 }
 
 void Session::cut() {
@@ -365,21 +370,21 @@ void Session::cut() {
 void Session::drain() {
   if (state_ == State::Refusing || state_ == State::Ended) return;
   if (state_ != State::Relaying) {
-    if (worker_.closing()) cut();
+    if (host_.closing()) cut();
     return;
   }
   const bool quiet = inbound_.wants_read() && outbound_.wants_read();
   if (quiet && watch_.between_transactions()) {
-    worker_.shared().counters.drained.fetch_add(1, std::memory_order_relaxed);
+    host_.shared().counters.drained.fetch_add(1, std::memory_order_relaxed);
     refuse(kDraining);
-  } else if (worker_.closing() && !answer_owed()) {
+  } else if (host_.closing() && !answer_owed()) {
     refuse("");
   }
   update_interest();
 }
 
 void Session::give_up() {
-  worker_.shared().counters.upstream_failed.fetch_add(1, std::memory_order_relaxed);
+  host_.shared().counters.upstream_failed.fetch_add(1, std::memory_order_relaxed);
   refuse(kNoUpstream);
 }
 
@@ -395,7 +400,7 @@ void Session::refuse(std::string_view line) {
 
 void Session::enter(State state) {
   state_ = state;
-  entered_ = worker_.now();
+  entered_ = host_.now();
   if (state == State::Ended) watch_.close();
 }
 

@@ -4,14 +4,13 @@
 // A balancer's connection begins with a PROXY header, which is taken from the stream; whoever it
 // names is the client. From anybody else such a header is bytes like any others.
 //
-// Passive: the worker's loop calls on_client(), on_upstream() and on_tick(); after each call one
+// Passive: its host calls on_client(), on_upstream() and on_tick(); after each call one
 // update_interest() derives what to wait for from the state. A session that is Ended is destroyed
-// by the worker when its call has returned, never inside it.
+// by the host when its call has returned, never inside it.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +22,7 @@
 #include "milter/net/event.h"
 #include "milter/net/fd.h"
 #include "milter/net/proxy_protocol.h"
+#include "milter/proxy/admission.h"
 #include "milter/proxy/relay.h"
 #include "milter/proxy/watch.h"
 
@@ -30,7 +30,7 @@ namespace proxy {
 
 using std::chrono::steady_clock;
 
-class Worker;
+class Host;
 
 class Session {
  public:
@@ -52,9 +52,9 @@ class Session {
     Ended,
   };
 
-  // Requires: `client` is a connected, non-blocking socket; `worker` outlives the session.
-  // `introduced`: `address` is the client's; else a balancer's, who will say the client's.
-  Session(Worker& worker, net::Fd client, const net::Endpoint& address, bool introduced);
+  // Requires: `client` is a connected, non-blocking socket; `host` outlives the session.
+  // `address`: the client's, if `place` is named; else a balancer's, who will say the client's.
+  Session(Host& host, net::Fd client, const net::Endpoint& address, Admission::Place place);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -70,7 +70,7 @@ class Session {
   // Called about once a second: idle and refusing sessions end, and balancers that say nothing.
   void on_tick(steady_clock::time_point now);
   // No new transaction is to begin: 421 now, if none is open, or when it is over. What cannot be
-  // told (TLS, nothing observed) goes on until Worker::closing(); then the session ends, unless
+  // told (TLS, nothing observed) goes on until Host::closing(); then the session ends, unless
   // Postfix may owe the answer to a message: then when that has been passed on.
   void drain();
   // Ends it at once, whatever is under way.
@@ -86,7 +86,7 @@ class Session {
   std::uint64_t cookie() const { return watch_.cookie(); }
 
  private:
-  friend class Worker;  // keeps the session's place in its list
+  friend class Host;  // keeps the session's place in its list
 
   // What is known of a connection whose balancer has not said yet whose it is.
   struct Introduction {
@@ -95,6 +95,10 @@ class Session {
     steady_clock::time_point since;
     net::Event pause;  // set: the header is whole, and LOCAL
   };
+
+  // What libevent calls.
+  template <void (Session::*handler)(short)>
+  static void on_event(evutil_socket_t, short what, void* session);
 
   void read_introduction();
   void introduce(const net::ProxyHeader& header);
@@ -119,8 +123,8 @@ class Session {
   void refuse(std::string_view line);
   void enter(State state);
 
-  Worker& worker_;
-  std::list<Session>::iterator self_;
+  Host& host_;
+  Admission::Place place_;
   net::Fd client_;
   net::Fd upstream_;
   net::Endpoint address_;

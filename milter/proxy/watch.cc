@@ -12,7 +12,7 @@
 
 #include "milter/capture/saved_syn.h"
 #include "milter/capture/sha256.h"
-#include "milter/proxy/worker.h"
+#include "milter/proxy/host.h"
 
 namespace proxy {
 namespace {
@@ -34,13 +34,6 @@ std::uint64_t nanoseconds_of(steady_clock::time_point time) {
       std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
 }
 
-std::uint64_t cookie_of(int fd) {
-  std::uint64_t cookie = 0;
-  socklen_t size = sizeof cookie;
-  getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size);
-  return cookie;
-}
-
 std::optional<tcp_info> info_of(int fd) {
   tcp_info info{};
   socklen_t size = sizeof info;
@@ -50,13 +43,20 @@ std::optional<tcp_info> info_of(int fd) {
 
 }  // namespace
 
-Watch::Watch(Worker& worker, int client)
-    : worker_(worker),
+std::uint64_t Watch::cookie_of(int socket) {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &size);
+  return cookie;
+}
+
+Watch::Watch(Host& host, int client)
+    : host_(host),
       client_(client),
       cookie_(cookie_of(client)),
-      began_(worker.now()),
-      losses_(worker.losses()),
-      share_(worker.shared().table.budget()) {}
+      began_(host.now()),
+      losses_(host.losses()),
+      share_(host.shared().table.budget()) {}
 
 net::Endpoint Watch::learn_syn() {
   std::array<std::uint8_t, 512> packet;
@@ -106,22 +106,22 @@ void Watch::begin_behind_balancer(const net::Endpoint& client, const net::Endpoi
   if (first_seq_) *first_seq_ += static_cast<std::uint32_t>(header);
   segments_seen_ = 1;  // the header's
   behind_header_ = true;
-  worker_.config().proxy.balancer_transparent ? judge(Via::Balancer) : follow_only();
+  host_.config().proxy.balancer_transparent ? judge(Via::Balancer) : follow_only();
 }
 
 void Watch::open(const net::Endpoint& client, const net::Endpoint& server) {
   session_ = {client, server, cookie_, began_};
-  open_ = worker_.shared().table.open(session_);
+  open_ = host_.shared().table.open(session_);
 }
 
 // `via`: where the kernel filter sees the segments.
 void Watch::judge(Via via) {
-  const auto& capture = worker_.config().capture;
+  const auto& capture = host_.config().capture;
   if (!open_) return stop(Reason::Overload);  // the reason has no place either
   if (capture.method == config::Capture::Method::Off) return stop(Reason::NoCapture);
-  if (worker_.too_busy_to_observe(client_)) return stop(Reason::Overload);
+  if (host_.too_busy_to_observe(client_)) return stop(Reason::Overload);
   // Without the sequence number of the SYN, segments have no place in the stream.
-  const bool kernel = worker_.kernel_capture() && first_seq_;
+  const bool kernel = host_.kernel_capture() && first_seq_;
   observe([&] {
     observer_.emplace(static_cast<classifier::Observer::Sink&>(*this), kernel ? via : Via::Read,
                       classifier::Observer::Limits{.segments = capture.max_segments});
@@ -141,15 +141,11 @@ void Watch::follow_only() {
 }
 
 void Watch::client(std::span<const char> bytes) {
-  if (!observer_) return;
-  const bool old = worker_.now() - began_ >= worker_.config().capture.max_session_time;
-  if (old && judged_ && observer_->idle()) expire();
+  if (observer_ && too_old()) expire();
   if (!observer_) return;
   observe([&] {
     if (!path_known_ && judged_) learn_path();
     if (first_seq_) {
-      worker_.drain_ring();
-      if (!observer_) return;  // among the segments was one of ours that ended it
       notice_losses();
       if (observer_->client_offset() == 0) add_first_segment(bytes.size());
     } else if (judged_) {
@@ -168,20 +164,20 @@ void Watch::server(std::span<const char> bytes) {
     tell_behind();
     if (greeted_ || !observer_->greeted()) return;
     greeted_ = true;
-    // The worker's time is that of the turn of its loop, and may be from before the greeting.
-    worker_.shared().table.greeted(session_, steady_clock::now());
+    // The turn of the loop may have begun before the greeting came.
+    host_.shared().table.greeted(session_, host_.clock());
   });
 }
 
 void Watch::tell_behind() {
   if (!judged_ || observer_->behind() == behind_) return;
   behind_ = !behind_;
-  worker_.shared().table.behind(session_, behind_);
+  host_.shared().table.behind(session_, behind_);
 }
 
 void Watch::close() {
   share_.set(0);  // what is left is the table's
-  if (open_) worker_.shared().table.close(session_, worker_.now());
+  if (open_) host_.shared().table.close(session_, host_.now());
 }
 
 // Unwrapped around where the stream is: a segment lies within 2 GB of what was read last.
@@ -239,7 +235,7 @@ void Watch::segment(const capture::SegmentEvent& event) {
 // Events were dropped while a message was under way: one of them may have been a true segment of
 // it, and another packet may stand in its place.
 void Watch::notice_losses() {
-  if (std::exchange(losses_, worker_.losses()) == worker_.losses()) return;
+  if (std::exchange(losses_, host_.losses()) == host_.losses()) return;
   if (observer_->sealed() || !observer_->idle()) observer_->missed_some();
 }
 
@@ -248,7 +244,7 @@ void Watch::notice_losses() {
 void Watch::add_first_segment(std::size_t read) {
   const std::uint64_t size = std::min<std::uint64_t>(first_event_, read);
   const bool one_segment = path_.mss == 0 || size <= path_.mss;
-  const bool known = worker_.kernel_capture() && !behind_header_;
+  const bool known = host_.kernel_capture() && !behind_header_;
   if (size == 0 || !one_segment || !known) return;
   observer_->segment({.offset = 0,
                       .size = static_cast<std::uint32_t>(size),
@@ -264,7 +260,7 @@ void Watch::observe_read(std::size_t size) {
   observer_->segment({.offset = observer_->client_offset(),
                       .size = static_cast<std::uint32_t>(size),
                       .count = count,
-                      .time_ns = nanoseconds_of(worker_.now())});
+                      .time_ns = nanoseconds_of(host_.now())});
 }
 
 template <typename Look>
@@ -287,6 +283,12 @@ void Watch::stop(classifier::Reason reason) {
   }
 }
 
+// A message under way is finished; under TLS nobody knows whether there is one.
+bool Watch::too_old() const {
+  const bool old = host_.now() - began_ >= host_.config().capture.max_session_time;
+  return old && judged_ && (observer_->sealed() || observer_->between_transactions());
+}
+
 // In clear the dialogue is followed on, so that a drain knows where transactions end.
 void Watch::expire() {
   if (observer_->sealed()) return stop(Reason::Expired);
@@ -302,7 +304,7 @@ void Watch::on_tick() {
 
 void Watch::account() {
   share_.set(observer_->held());
-  auto& shared = worker_.shared();
+  auto& shared = host_.shared();
   if (!shared.table.budget().has_to_go(share_)) return;
   shared.counters.overload_memory.fetch_add(1, std::memory_order_relaxed);
   stop(Reason::Overload);
@@ -310,29 +312,29 @@ void Watch::account() {
 
 void Watch::message(classifier::ObservedMessage&& message) {
   if (!judged_) return;
-  auto& counters = worker_.shared().counters;
+  auto& counters = host_.shared().counters;
   counters.messages.fetch_add(1, std::memory_order_relaxed);
   if (message.trace.state != classifier::State::Complete) {
     counters.partial.fetch_add(1, std::memory_order_relaxed);
   }
-  worker_.shared().table.publish(session_, std::move(message));
+  host_.shared().table.publish(session_, std::move(message));
 }
 
 void Watch::answered(std::uint32_t ordinal) {
-  worker_.shared().table.answered(session_, ordinal);
+  host_.shared().table.answered(session_, ordinal);
 }
 
 std::shared_ptr<classifier::SealedStream> Watch::seal(classifier::SealedLog::Start&& start,
                                                       classifier::ArrivalLog&& arrivals) {
   if (!judged_) return nullptr;
   start.sha256 = capture::sha256;
-  return worker_.shared().table.follow(session_, std::move(start), std::move(arrivals));
+  return host_.shared().table.follow(session_, std::move(start), std::move(arrivals));
 }
 
 void Watch::lost(classifier::Reason reason) {
   if (!judged_) return;  // the reason is known
-  worker_.shared().counters.lost.fetch_add(1, std::memory_order_relaxed);
-  worker_.shared().table.lost(session_, reason);
+  host_.shared().counters.lost.fetch_add(1, std::memory_order_relaxed);
+  host_.shared().table.lost(session_, reason);
 }
 
 }  // namespace proxy

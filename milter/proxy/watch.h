@@ -34,12 +34,12 @@ namespace proxy {
 
 using std::chrono::steady_clock;
 
-class Worker;
+class Host;
 
 class Watch final : private classifier::Observer::Sink {
  public:
-  // `client`: the session's socket, borrowed. `worker` outlives this.
-  Watch(Worker& worker, int client);
+  // `client`: the session's socket, borrowed. `host` outlives this.
+  Watch(Host& host, int client);
   ~Watch() override = default;
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
@@ -55,6 +55,9 @@ class Watch final : private classifier::Observer::Sink {
 
   // One segment of this client, from the kernel filter.
   void segment(const capture::SegmentEvent& event);
+  // Whether it matters what the kernel filter saw. Then the segments in which bytes came have to be
+  // told of before the bytes are.
+  bool wants_segments() const { return observer_ && first_seq_; }
   // The next bytes of each stream, before they go on: when Postfix has a message's end, its
   // evidence is in the table.
   void client(std::span<const char> bytes);
@@ -72,7 +75,9 @@ class Watch final : private classifier::Observer::Sink {
   std::optional<bool> owes_answer() const {
     return observer_ ? observer_->owes_answer() : std::nullopt;
   }
+  // The number by which the kernel filter's events name this socket.
   std::uint64_t cookie() const { return cookie_; }
+  static std::uint64_t cookie_of(int socket);
 
  private:
   void message(classifier::ObservedMessage&& message) override;
@@ -96,6 +101,8 @@ class Watch final : private classifier::Observer::Sink {
   void tell_behind();
   // Nothing more is told of it.
   void stop(classifier::Reason reason);
+  // Whether it has been observed for as long as it may be, and no message would be cut.
+  bool too_old() const;
   // From here on nothing of it is evidence.
   void expire();
   // Says what the observer keeps; one that keeps too much for the process is stopped.
@@ -105,7 +112,7 @@ class Watch final : private classifier::Observer::Sink {
   template <typename Look>
   void observe(Look look);
 
-  Worker& worker_;
+  Host& host_;
   const int client_;
   const std::uint64_t cookie_;
   evidence::SessionKey session_;
@@ -118,7 +125,7 @@ class Watch final : private classifier::Observer::Sink {
   std::uint64_t first_event_ = UINT64_MAX;  // the lowest offset of an event; the maximum: none yet
   std::uint64_t next_ = 0;                  // offset behind what came without a gap
   std::optional<std::uint32_t> acked_;      // by the client, in the last segment without a gap
-  std::uint32_t losses_;                    // Worker::losses() when it was looked at
+  std::uint32_t losses_;                    // Host::losses() when it was looked at
   bool behind_header_ = false;              // a balancer's
   classifier::Path path_;
   bool path_known_ = false;

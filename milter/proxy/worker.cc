@@ -18,8 +18,6 @@
 namespace proxy {
 namespace {
 
-constexpr char kFull[] = "421 4.3.2 Too many connections, try again later\r\n";  // RFC 3463, 3.4
-
 constexpr int kAcceptsInOneTurn = 16;
 constexpr itimerspec kTick{{1, 0}, {1, 0}};
 
@@ -43,115 +41,15 @@ net::EventBase make_base() {
   return base;
 }
 
-using Tally = std::unordered_map<net::Endpoint, unsigned>;
-
-bool has(const Tally& tally, const net::Endpoint& who, unsigned most) {
-  const auto found = tally.find(who);
-  return found != tally.end() && found->second >= most;
-}
-
-void take_one(Tally& tally, const net::Endpoint& who) {
-  const auto found = tally.find(who);
-  if (found != tally.end() && --found->second == 0) tally.erase(found);
-}
-
-// By default no network can have all sessions, and none is refused while half of them are free.
-unsigned most_of_network(const config::Proxy& limits) {
-  return limits.max_sessions_per_network != 0 ? limits.max_sessions_per_network
-                                              : std::max(1U, limits.max_sessions / 2);
-}
-
-bool is_balancer(const net::Endpoint& address, const config::Proxy& settings) {
-  return std::any_of(settings.balancers.begin(), settings.balancers.end(),
-                     [&](const net::Network& network) { return network.contains(address); });
-}
-
 }  // namespace
 
-Refusal refusal(Admission::Answer answer, Counters& counters) {
-  switch (answer) {
-    case Admission::Answer::TooManyOfAddress:
-      return {kTooMany, counters.refused_address};
-    case Admission::Answer::TooManyOfNetwork:
-      return {kTooManyOfNetwork, counters.refused_network};
-    case Admission::Answer::TooFast:
-      return {kTooFast, counters.refused_rate};
-    case Admission::Answer::Admitted:  // is not refused
-    case Admission::Answer::Full:
-      break;
-  }
-  return {kFull, counters.refused_full};
-}
-
-Admission::Answer Admission::enter(const net::Endpoint& client, const config::Proxy& limits,
-                                   steady_clock::time_point now) {
-  const std::lock_guard lock(mutex_);
-  if (sessions_ >= limits.max_sessions) return Answer::Full;
-  const auto answer = count(client, limits, now);
-  if (answer == Answer::Admitted) ++sessions_;
-  return answer;
-}
-
-Admission::Answer Admission::count(const net::Endpoint& client, const config::Proxy& limits,
-                                   steady_clock::time_point now) {
-  const net::Endpoint site = client.site();
-  const net::Endpoint network = client.network();
-  if (has(of_address_, site, limits.max_sessions_per_address)) return Answer::TooManyOfAddress;
-  if (has(of_network_, network, most_of_network(limits))) return Answer::TooManyOfNetwork;
-  const unsigned a_minute = limits.max_rate_per_address;
-  if (a_minute != 0 && rates_.exceeded(site, a_minute, std::chrono::minutes(1), now)) {
-    return Answer::TooFast;
-  }
-  ++of_address_[site];
-  ++of_network_[network];
-  return Answer::Admitted;
-}
-
-std::size_t Admission::rates() const {
-  const std::lock_guard lock(mutex_);
-  return rates_.size();
-}
-
-Admission::Answer Admission::enter_unnamed(const config::Proxy& limits) {
-  const std::lock_guard lock(mutex_);
-  if (sessions_ >= limits.max_sessions) return Answer::Full;
-  ++sessions_;
-  return Answer::Admitted;
-}
-
-Admission::Answer Admission::name(const net::Endpoint& client, const config::Proxy& limits,
-                                  steady_clock::time_point now) {
-  const std::lock_guard lock(mutex_);
-  return count(client, limits, now);
-}
-
-void Admission::leave_unnamed() {
-  const std::lock_guard lock(mutex_);
-  --sessions_;
-}
-
-void Admission::leave(const net::Endpoint& client) {
-  const std::lock_guard lock(mutex_);
-  --sessions_;
-  take_one(of_address_, client.site());
-  take_one(of_network_, client.network());
-}
-
-std::size_t Admission::sessions() const {
-  const std::lock_guard lock(mutex_);
-  return sessions_;
-}
-
 Worker::Worker(Shared& shared, const WorkerInput& input)
-    : shared_(shared),
-      config_(shared.config.load()),
+    : Host(shared, make_base()),
       kernel_filter_(input.kernel_filter),
-      scratch_(config_->proxy.buffer_bytes),
-      base_(make_base()),
       wake_(net::check(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "make an eventfd")),
       tick_(
-          net::check(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "make a timer")),
-      now_(steady_clock::now()) {
+          net::check(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "make a timer")) {
+  now_ = steady_clock::now();
   wake_event_ = net::make_event(
       base_.get(), wake_.get(), EV_READ | EV_PERSIST,
       [](evutil_socket_t, short, void* self) { static_cast<Worker*>(self)->on_order(); }, this);
@@ -209,6 +107,15 @@ void Worker::stop() {
   thread_.join();
 }
 
+template <typename Act>
+void Worker::for_each_session(Act act) {
+  for (auto at = sessions_.begin(); at != sessions_.end();) {
+    Session& session = at++->second;  // it may go
+    act(session);
+    reap(session);
+  }
+}
+
 void Worker::on_order() {
   eventfd_t ignored = 0;
   eventfd_read(wake_.get(), &ignored);
@@ -227,11 +134,7 @@ void Worker::on_order() {
     handed_over_.store(true);
     handed_over_.notify_all();
   }
-  for (auto at = sessions_.begin(); at != sessions_.end();) {
-    Session& session = *at++;  // the session may go
-    session.drain();
-    reap(session);
-  }
+  for_each_session([](Session& session) { session.drain(); });
 }
 
 void Worker::on_tick() {
@@ -250,11 +153,7 @@ void Worker::on_tick() {
       if (event_add(listener.get(), nullptr) < 0) accept_paused_ = true;
     }
   }
-  for (auto at = sessions_.begin(); at != sessions_.end();) {
-    Session& session = *at++;  // the session may go
-    session.on_tick(now_);
-    reap(session);
-  }
+  for_each_session([this](Session& session) { session.on_tick(now_); });
 }
 
 void Worker::accept(int listener) {
@@ -287,9 +186,10 @@ void Worker::accept(int listener) {
 void Worker::admit(net::Fd client, const net::Endpoint& address) {
   auto& counters = shared_.counters;
   counters.accepted.fetch_add(1, std::memory_order_relaxed);
-  const bool balancer = is_balancer(address, config_->proxy);
-  const auto answer = balancer ? shared_.admission.enter_unnamed(config_->proxy)
-                               : shared_.admission.enter(address, config_->proxy, now_);
+  const auto& limits = config_->proxy;
+  auto [answer, place] = net::contains(limits.balancers, address)
+                             ? shared_.admission.enter_unnamed(limits)
+                             : shared_.admission.enter(address, limits, now_);
   if (answer != Admission::Answer::Admitted) {
     // Said in one go and closed; a client that is one too many is not worth a session.
     const auto [line, counter] = refusal(answer, counters);
@@ -297,50 +197,35 @@ void Worker::admit(net::Fd client, const net::Endpoint& address) {
     ::send(client.get(), line.data(), line.size(), MSG_NOSIGNAL);
     return;
   }
-  try {
-    sessions_.emplace_back(*this, std::move(client), address, !balancer);
-  } catch (const std::exception&) {
-    balancer ? shared_.admission.leave_unnamed() : shared_.admission.leave(address);
-    throw;
-  }
-  Session& session = sessions_.back();
-  session.self_ = std::prev(sessions_.end());
-  by_cookie_[session.cookie()] = &session;
+  const auto cookie = Watch::cookie_of(client.get());
+  Host& self = *this;
+  const auto [at, is_new] =
+      sessions_.try_emplace(cookie, self, std::move(client), address, std::move(place));
+  if (!is_new) return;  // the kernel gives no two sockets one cookie
   session_count_.fetch_add(1, std::memory_order_relaxed);
+  Session& session = at->second;
   session.start();
   adopt_orphans(session);
   reap(session);
 }
 
-template <void (Session::*method)(short)>
-void Worker::on_session(evutil_socket_t, short what, void* context) {
-  auto& session = *static_cast<Session*>(context);
-  Worker& worker = session.worker_;
-  worker.now_ = steady_clock::now();
+void Worker::dispatch(Session& session, void (Session::*handler)(short), short what) {
+  now_ = steady_clock::now();
   try {
-    (session.*method)(what);
+    (session.*handler)(what);
   } catch (const std::exception& error) {
     // Bytes may have been read that found no memory to wait in. Cut, the client sends the message
     // again; carried on, it would have a hole.
     logging::error(error.what());
     session.cut();
   }
-  worker.reap(session);
+  reap(session);
 }
-template void Worker::on_session<&Session::on_client>(evutil_socket_t, short, void*);
-template void Worker::on_session<&Session::on_upstream>(evutil_socket_t, short, void*);
-template void Worker::on_session<&Session::on_pause>(evutil_socket_t, short, void*);
 
-void Worker::reap(Session& session) {
+void Worker::reap(const Session& session) {
   if (session.state() != Session::State::Ended) return;
-  if (session.introduced()) {
-    shared_.admission.leave(session.address());
-  } else {
-    shared_.admission.leave_unnamed();
-  }
-  by_cookie_.erase(session.cookie());
   session_count_.fetch_sub(1, std::memory_order_relaxed);
-  sessions_.erase(session.self_);
+  sessions_.erase(session.cookie());
 }
 
 bool Worker::too_busy_to_observe(int fd) {
@@ -361,11 +246,12 @@ void Worker::drain_ring() {
 void Worker::segment(const capture::SegmentEvent& event) {
   // What a program before this one had dropped is no news.
   const std::uint32_t more =
-      event.dropped - std::exchange(losses_, event.dropped).value_or(event.dropped);
+      event.dropped - std::exchange(dropped_, event.dropped).value_or(event.dropped);
+  losses_ += more;
   if (more != 0) shared_.counters.ring_full.fetch_add(more, std::memory_order_relaxed);
-  const auto found = by_cookie_.find(event.cookie);
-  if (found != by_cookie_.end()) {
-    found->second->segment(event);
+  const auto found = sessions_.find(event.cookie);
+  if (found != sessions_.end()) {
+    found->second.segment(event);
     return;
   }
   orphans_[orphan_next_++ % kOrphans] = event;

@@ -18,8 +18,7 @@ namespace {
 // A folder that root makes by itself (rights.h) has to be there for anyone else.
 void check_folder(const std::string& path, const std::string& setting, const std::string& user,
                   const std::string& group, unsigned mode) {
-  const auto slash = path.rfind('/');
-  const auto folder = slash == 0 ? std::string("/") : path.substr(0, slash);
+  const auto folder = net::folder_of(path);
   if (geteuid() == 0 || access(folder.c_str(), W_OK | X_OK) == 0) return;
   const int error = errno;
   throw process::SetupError(
@@ -41,14 +40,14 @@ void check_unix(const std::string& path, const std::string& setting) {
   }
 }
 
-void check_inet(const filter::SocketName& name) {
+void check_inet(const config::MilterSocket& socket) {
   try {
-    filter::check_place(name);
+    filter::check_place(socket);
   } catch (const std::system_error& error) {
     const bool taken = error.code() == std::errc::address_in_use;
     const bool forbidden = is_forbidden(error.code());
     std::string next;
-    if (taken) next = next_step_taken(*filter::address_of(name), "filter.socket");
+    if (taken) next = next_step_taken(*socket.address(), "filter.socket");
     if (forbidden) next = next_step_rights("CAP_NET_BIND_SERVICE");
     throw process::SetupError(forbidden ? EX_NOPERM : EX_UNAVAILABLE, error.what() + next);
   }
@@ -64,11 +63,11 @@ void check_evidence_socket(const config::Config& config) {
 
 void check_filter_socket(const config::Config& config) {
   const auto& user = config.general.user;
-  const auto milter = filter::parse_socket(config.filter.socket);
-  if (milter.path.empty()) return check_inet(milter);
+  const auto& socket = config.filter.socket;
+  if (!socket.is_unix()) return check_inet(socket);
   const auto& group = config.filter.socket_group;
-  check_folder(milter.path, "filter.socket", user, group.empty() ? user : group, 02750);
-  check_unix(milter.path, "filter.socket");
+  check_folder(socket.path, "filter.socket", user, group.empty() ? user : group, 02750);
+  check_unix(socket.path, "filter.socket");
 }
 
 }  // namespace supervisor

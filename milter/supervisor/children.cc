@@ -90,7 +90,7 @@ constexpr ChildSocket kEvidenceSocket = {
 };
 
 std::string milter_path(const config::Config& config) {
-  return filter::parse_socket(config.filter.socket).path;
+  return config.filter.socket.path;
 }
 
 constexpr ChildSocket kMilterSocket = {

@@ -16,6 +16,7 @@
 
 #include "milter/log/log.h"
 #include "milter/net/fd.h"
+#include "milter/net/unix_socket.h"
 #include "milter/process/setup_error.h"
 
 namespace supervisor {
@@ -33,19 +34,13 @@ gid_t find_group(const std::string& name, std::string_view key) {
   return found->gr_gid;
 }
 
-std::string folder_of(const std::string& path) {
-  const auto slash = path.rfind('/');
-  return slash == 0 || slash == std::string::npos ? "" : path.substr(0, slash);
-}
-
 // By descriptor and without following a link: between mkdir and chown the name could come to mean
 // another file.
 void make_folder(const std::string& folder, mode_t mode, uid_t uid, gid_t gid) {
-  if (folder.empty()) return;
   if (mkdir(folder.c_str(), 0700) < 0) {
     if (errno == EEXIST) return;
     const int error = errno;
-    const auto parent = folder_of(folder);
+    const auto parent = net::folder_of(folder);
     throw process::SetupError(
         EX_OSERR, fmt::format("create the folder {}: {}{}", folder, std::strerror(error),
                               error == ENOENT ? fmt::format(" (make {} first; in Postfix's queue "
@@ -131,7 +126,7 @@ Account find_account(const config::Config& config) {
   const auto& group = config.general.group;
   if (!group.empty()) account.gid = account.socket_gid = find_group(group, "general.group");
   const auto& socket_group = config.filter.socket_group;
-  if (!socket_group.empty() && config.filter.socket.starts_with("unix:")) {
+  if (!socket_group.empty() && config.filter.socket.is_unix()) {
     account.socket_gid = find_group(socket_group, "filter.socket_group");
   }
   return account;
@@ -139,13 +134,11 @@ Account find_account(const config::Config& config) {
 
 void prepare_folders(const config::Config& config, const Account& account) {
   if (!config.proxy.listen.empty() || !config.wire.ports.empty()) {
-    make_folder(folder_of(config.evidence.socket), 0755, account.uid, account.gid);
+    make_folder(net::folder_of(config.evidence.socket), 0755, account.uid, account.gid);
   }
-  constexpr std::string_view kUnix = "unix:";
-  if (config.filter.socket.starts_with(kUnix)) {
+  if (config.filter.socket.is_unix()) {
     // Postfix's group may enter and nobody else; the mode of the socket itself comes on top.
-    make_folder(folder_of(config.filter.socket.substr(kUnix.size())), 02750, account.uid,
-                account.socket_gid);
+    make_folder(net::folder_of(config.filter.socket.path), 02750, account.uid, account.socket_gid);
   }
 }
 

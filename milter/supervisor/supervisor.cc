@@ -65,7 +65,8 @@ std::string describe(const config::Config& config, const std::vector<net::Endpoi
   for (const auto& listen : listening) {
     text += (text.empty() ? "proxy on " : ", ") + listen.print();
   }
-  return text + (text.empty() ? "no observer; filter on " : "; filter on ") + config.filter.socket;
+  return text + (text.empty() ? "no observer; filter on " : "; filter on ") +
+         config.filter.socket.print();
 }
 
 // systemd's watchdog (WatchdogSec) wants a word twice in its time; zero: there is none.

@@ -18,3 +18,10 @@ TEST_CASE("blanks, controls and what is beyond ASCII are not seen") {
   }
   for (const char c : {' ', '\x80', '\xff'}) CHECK((!text::is_visible(c) && !text::is_control(c)));
 }
+
+TEST_CASE("a text is printable where it is one line of ASCII") {
+  for (const char* line : {"", " ", "two words", "~!"}) CHECK(text::is_printable(line));
+  for (const char* line : {"a\n", "\t", "\x1b[0m", "\x7f", "\xc3\xa4"}) {
+    CHECK_FALSE(text::is_printable(line));
+  }
+}

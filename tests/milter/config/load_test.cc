@@ -148,7 +148,7 @@ TEST_CASE("every kind of value is read") {
   CHECK(config.wire.interface == "eth0");
   CHECK(config.wire.max_sessions == 7);
   CHECK(config.evidence.socket_mode == 0600);
-  CHECK(config.filter.socket == "inet6:8891@::1");
+  CHECK(config.filter.socket.print() == "inet6:8891@::1");
   CHECK(config.filter.evidence_timeout == 50ms);
   CHECK_FALSE(config.exempt.authenticated);
   CHECK(config.exempt.networks.size() == 2);

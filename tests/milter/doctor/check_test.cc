@@ -422,12 +422,37 @@ TEST_CASE("without Postfix's settings that is said once") {
 }
 
 TEST_CASE("how Postfix spells the milter socket") {
-  CHECK(postfix_spelling("unix:/var/spool/postfix/a/b.sock", "/var/spool/postfix") ==
-        "unix:a/b.sock");
-  CHECK(postfix_spelling("unix:/run/a.sock", "/var/spool/postfix") == "unix:/run/a.sock");
-  CHECK(postfix_spelling("inet:8890@127.0.0.1", "/q") == "inet:127.0.0.1:8890");
-  CHECK(postfix_spelling("inet6:8890@::1", "/q") == "inet:[::1]:8890");
-  CHECK(postfix_spelling("inet:8890", "/q") == "inet:127.0.0.1:8890");
+  const auto spelled = [](const char* socket, const char* queue) {
+    return postfix_spelling(std::get<config::MilterSocket>(config::parse_milter_socket(socket)),
+                            queue);
+  };
+  CHECK(spelled("unix:/var/spool/postfix/a/b.sock", "/var/spool/postfix") == "unix:a/b.sock");
+  CHECK(spelled("unix:/run/a.sock", "/var/spool/postfix") == "unix:/run/a.sock");
+  CHECK(spelled("inet:8890@127.0.0.1", "/q") == "inet:127.0.0.1:8890");
+  CHECK(spelled("inet6:8890@::1", "/q") == "inet:[::1]:8890");
+  CHECK(spelled("inet:8890@mx1.example.org", "/q") == "inet:mx1.example.org:8890");
+}
+
+TEST_CASE("an address of smtpd_milters is the milter socket's, however it is written") {
+  const auto same = [](const char* address, const char* socket) {
+    return same_socket(address, std::get<config::MilterSocket>(config::parse_milter_socket(socket)),
+                       "/q");
+  };
+  CHECK(same("unix:a/b.sock", "unix:/q/a/b.sock"));
+  CHECK(same("local:/q/a/b.sock", "unix:/q/a/b.sock"));
+  CHECK(same("unix:/a/b.sock", "unix:/q/a/b.sock"));  // in a jail
+  CHECK(same("unix:a/./b.sock", "unix:/q/a/b.sock"));
+  CHECK(same("inet:localhost:8890", "inet:8890@127.0.0.1"));
+  CHECK(same("inet:[::1]:8890", "inet6:8890@::1"));
+  for (const char* other :
+       {"unix:a/c.sock", "unix:", "unix", "", "inet:8890", "inet:127.0.0.1:8890"}) {
+    INFO(other);
+    CHECK_FALSE(same(other, "unix:/q/a/b.sock"));
+  }
+  for (const char* other : {"inet:127.0.0.1:889", "inet:8890", "inet:127.0.0.1:", "unix:8890"}) {
+    INFO(other);
+    CHECK_FALSE(same(other, "inet:8890@127.0.0.1"));
+  }
 }
 
 TEST_CASE("the doctor's client comes from an address that is not in mynetworks, if it can") {

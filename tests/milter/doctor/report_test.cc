@@ -34,13 +34,13 @@ TEST_CASE("a line a finding, and what mends those that are not well") {
         "        looked at  smtpd_milters of smtp/inet: (empty)\n"
         "        mend       postconf -e 'smtpd_milters = { unix:a }'\n"
         "        mend       postfix reload\n"
-        "FAIL  open-relay     OPEN RELAY: a stranger may send: 250  [2JOk .\n"
+        "FAIL  open-relay     OPEN RELAY: a stranger may send: 250 \\x1b[2JOk\\x0d.\n"
         "        looked at  RCPT\n"
         "skip  timeouts       not told\n"
         "        looked at  smtpd_timeout\n"
         "        setting    [proxy] idle_timeout = \"330s\"\n"
         "1 ok, 1 to look at, 1 failed, 1 skipped\n"
-        "OPEN RELAY: a stranger may send: 250  [2JOk . Mend this first.\n");
+        "OPEN RELAY: a stranger may send: 250 \\x1b[2JOk\\x0d. Mend this first.\n");
 }
 
 TEST_CASE("all that mends stands in the order in which it works, each line once") {
@@ -101,8 +101,8 @@ TEST_CASE("what a peer said writes no escape sequence, of 7 bits or of 8, alone 
     CHECK(text.find('\x7f') == text.npos);
   }
   CHECK(report_text(findings, false) ==
-        "warn  upstream  220  [2J ?2J ??2J ??2J  \n"
-        "        looked at  a?2J\n"
+        "warn  upstream  220 \\x1b[2J \\x9b2J \\xc2\\x9b2J \\xd0\\x9b2J \\x7f\n"
+        "        looked at  a\\x9b2J\n"
         "        mend       cat '/etc/postf\xc3\xadx'\n"
         "0 ok, 1 to look at, 0 failed, 0 skipped\n");
 }

@@ -3,8 +3,6 @@
 #include <catch2/catch.hpp>
 #include <sstream>
 
-#include "milter/filter/socket.h"
-
 using classifier::Action;
 using filter::header_value;
 
@@ -203,30 +201,4 @@ TEST_CASE("only the very name is ours, in any case") {
   CHECK_FALSE(filter::is_own_header("X-Protocol-Patterns"));
   CHECK_FALSE(filter::is_own_header("X-Protocol-Patter"));
   CHECK_FALSE(filter::is_own_header(""));
-}
-
-TEST_CASE("libmilter's ways to name a socket are understood") {
-  CHECK(filter::parse_socket("unix:/run/x.sock").path == "/run/x.sock");
-  CHECK(filter::parse_socket("local:/run/x.sock").spec == "unix:/run/x.sock");
-  CHECK(filter::parse_socket("inet:8895@localhost").path.empty());
-  CHECK(filter::parse_socket("inet6:8895@::1").spec == "inet6:8895@::1");
-  CHECK(filter::parse_socket("inet:8895").path.empty());
-}
-
-TEST_CASE("other ways to name a socket are refused, Postfix's with the right spelling") {
-  CHECK_THROWS_WITH(filter::parse_socket("inet:127.0.0.1:8895"),
-                    Catch::Contains("inet:8895@127.0.0.1"));
-  CHECK_THROWS_WITH(filter::parse_socket("unix:run/x.sock"), Catch::Contains("must begin with /"));
-  const auto* text = GENERATE("", "unix:", "/run/x.sock", "inet:", "inet:x@localhost", "inet:0@h",
-                              "inet:8895@", "inet:70000@h", "fifo:/x");
-  CHECK_THROWS_WITH(filter::parse_socket(text), Catch::Contains("neither unix:PATH"));
-}
-
-TEST_CASE("a place where no socket can be is refused with the reason") {
-  CHECK_THROWS_WITH(filter::check_place(filter::parse_socket("unix:/no/such/place/x.sock")),
-                    Catch::Contains("/no/such/place: No such file"));
-  CHECK_THROWS_WITH(filter::check_place(filter::parse_socket("unix:/etc/passwd")),
-                    Catch::Contains("is not a socket"));
-  CHECK_THROWS_WITH(filter::check_place(filter::parse_socket("unix:/tmp/" + std::string(120, 'x'))),
-                    Catch::Contains("longer than"));
 }

@@ -41,34 +41,21 @@ TEST_CASE("over TCP small answers are sent at once, and a hidden socket's port i
   REQUIRE(smfi_register(filter::describe(service)) == MI_SUCCESS);
   const auto address = free_address();
   config::Filter settings;
-  settings.socket = "inet:" + std::to_string(address.port()) + "@127.0.0.1";
-  filter::MilterSocket socket(settings);
+  settings.socket = {
+      .kind = config::MilterSocket::Kind::Inet, .host = "127.0.0.1", .port = address.port()};
+  filter::Listener socket(settings);
   CHECK_FALSE(socket.lost());
   const int listener = listener_at(address);
   REQUIRE(listener >= 0);
   CHECK(option(listener, IPPROTO_TCP, TCP_NODELAY) == 1);
   // And another one is told before libmilter would only tell syslog.
-  CHECK_THROWS_WITH(filter::check_place(filter::parse_socket(settings.socket)),
+  CHECK_THROWS_WITH(filter::check_place(settings.socket),
                     Catch::Contains("filter.socket: bind " + address.print()));
 
   socket.hide();
-  CHECK_NOTHROW(filter::check_place(filter::parse_socket(settings.socket)));
+  CHECK_NOTHROW(filter::check_place(settings.socket));
   CHECK(listener_at(address) == -1);
   CHECK(option(listener, SOL_SOCKET, SO_ACCEPTCONN) == 1);  // libmilter waits on, and for nobody
   CHECK_FALSE(socket.lost());
   CHECK_NOTHROW(socket.hide());
-}
-
-TEST_CASE("the address of an inet socket, where its host is one") {
-  const auto at = [](const char* text) {
-    const auto address = filter::address_of(filter::parse_socket(text));
-    return address ? address->print() : "none";
-  };
-  CHECK(at("inet:8890@127.0.0.1") == "127.0.0.1:8890");
-  CHECK(at("inet:8890@localhost") == "127.0.0.1:8890");
-  CHECK(at("inet6:8890@[::1]") == "[::1]:8890");
-  CHECK(at("inet6:8890@::1") == "[::1]:8890");
-  CHECK(at("inet:8890@mx1.example.org") == "none");
-  CHECK(at("inet:8890") == "none");
-  CHECK(at("unix:/run/a.sock") == "none");
 }

@@ -1,4 +1,4 @@
-// The socket on which Postfix is awaited: how it is spelled, what may lie at its place, its rights,
+// The socket on which Postfix is awaited: what may lie at its place, its rights,
 // and how it is taken away.
 #include "milter/filter/socket.h"
 
@@ -16,9 +16,7 @@
 #include "milter/filter/callbacks.h"
 #include "tests/support/captured_stderr.h"
 
-using filter::MilterSocket;
-using filter::parse_socket;
-using filter::SocketName;
+using config::MilterSocket;
 
 namespace {
 
@@ -28,7 +26,7 @@ class Place {
   Place() { REQUIRE(mkdtemp(folder_.data()) != nullptr); }
   ~Place() { std::filesystem::remove_all(folder_); }
   std::string path() const { return folder_ + "/milter.sock"; }
-  SocketName name() const { return {"unix:" + path(), path()}; }
+  MilterSocket name() const { return {.path = path()}; }
 
  private:
   std::string folder_ = "/tmp/segmilter-socket-XXXXXX";
@@ -60,7 +58,7 @@ void register_filter() {
 
 config::Filter at(const Place& place) {
   config::Filter settings;
-  settings.socket = "unix:" + place.path();
+  settings.socket = place.name();
   settings.socket_group = "no-such-group-here";
   settings.socket_mode = 0640;
   return settings;
@@ -68,29 +66,13 @@ config::Filter at(const Place& place) {
 
 }  // namespace
 
-TEST_CASE("a socket is spelled as libmilter spells it") {
-  CHECK(parse_socket("unix:/run/a.sock") == SocketName{"unix:/run/a.sock", "/run/a.sock"});
-  CHECK(parse_socket("local:/run/a.sock") == SocketName{"unix:/run/a.sock", "/run/a.sock"});
-  for (const auto* text : {"inet:8890@127.0.0.1", "inet6:8890@[::1]", "inet:8890"}) {
-    CHECK(parse_socket(text) == SocketName{text, ""});
-  }
-}
-
-TEST_CASE("another spelling is an error that names the setting") {
-  for (const auto* text : {"", "unix:", "unix:milter.sock", "/run/a.sock", "inet:", "inet:0@::1",
-                           "inet:65536@127.0.0.1", "inet:x@127.0.0.1", "inet:8890@", "tcp:8890"}) {
-    INFO(text);
-    CHECK_THROWS_WITH(parse_socket(text), Catch::StartsWith("filter.socket: "));
-  }
-  CHECK_THROWS_WITH(parse_socket("inet:127.0.0.1:8890"), Catch::Contains("inet:8890@127.0.0.1"));
-}
-
 TEST_CASE("a place is good where nothing is, or a socket that nobody serves") {
   const Place place;
   CHECK_NOTHROW(filter::check_place(place.name()));
   (void)bound_at(place.path(), false);
   CHECK_NOTHROW(filter::check_place(place.name()));
-  CHECK_NOTHROW(filter::check_place({"inet:8890@127.0.0.1", ""}));
+  CHECK_NOTHROW(
+      filter::check_place({.kind = MilterSocket::Kind::Inet, .host = "127.0.0.1", .port = 8890}));
 }
 
 TEST_CASE("a place that cannot be taken is an error that says why") {
@@ -104,13 +86,12 @@ TEST_CASE("a place that cannot be taken is an error that says why") {
     CHECK_THROWS_WITH(filter::check_place(place.name()), Catch::Contains("another process"));
   }
   SECTION("no such folder") {
-    const auto path = place.path() + "/a.sock";
-    CHECK_THROWS_WITH(filter::check_place({"unix:" + path, path}),
+    CHECK_THROWS_WITH(filter::check_place({.path = place.path() + "/a.sock"}),
                       Catch::Contains("directory of filter.socket"));
   }
   SECTION("a path that is too long") {
-    const auto path = "/tmp/" + std::string(200, 'x');
-    CHECK_THROWS_WITH(filter::check_place({"unix:" + path, path}), Catch::Contains("longer than"));
+    CHECK_THROWS_WITH(filter::check_place({.path = "/tmp/" + std::string(200, 'x')}),
+                      Catch::Contains("longer than"));
   }
 }
 
@@ -119,7 +100,7 @@ TEST_CASE("the socket has its mode from the beginning, and goes when it is hidde
   const Place place;
   register_filter();
   const support::CapturedStderr captured;
-  MilterSocket socket(at(place));
+  filter::Listener socket(at(place));
   CHECK(mode_of(place.path()) == 0640);
   // A group that is not there costs a warning, and not the start.
   CHECK(captured.text().find("there is no group no-such-group-here") != std::string::npos);

@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <set>
+#include <vector>
 
 using net::Endpoint;
 using net::Network;
@@ -163,6 +164,19 @@ TEST_CASE("a network has its first and its last address, and not their neighbour
     for (const auto* text : row.in) CHECK(has(text));
     for (const auto* text : row.out) CHECK_FALSE(has(text));
   }
+}
+
+TEST_CASE("an address lies in a list of networks if it lies in one of them") {
+  const std::vector<Network> list = {*Network::parse("192.0.2.0/24"),
+                                     *Network::parse("2001:db8::/32")};
+  const auto in_list = [&](const char* text) {
+    return net::contains(list, *Endpoint::parse_address(text, 25));
+  };
+  CHECK(in_list("192.0.2.7"));
+  CHECK(in_list("2001:db8::7"));
+  CHECK_FALSE(in_list("192.0.3.7"));
+  CHECK_FALSE(in_list("2001:db9::7"));
+  CHECK_FALSE(net::contains({}, *Endpoint::parse_address("192.0.2.7", 25)));
 }
 
 TEST_CASE("networks are printed as they can be read") {

@@ -1,12 +1,15 @@
 #include "milter/net/unix_socket.h"
 
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <catch2/catch.hpp>
+#include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <vector>
 
 #include "tests/support/loopback.h"
 
@@ -27,12 +30,8 @@ net::Fd listen_at(const std::string& path) {
 }
 
 bool reaches(const std::string& path, const net::Fd& listener) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
-  const net::Fd fd(socket(AF_UNIX, SOCK_STREAM, 0));
-  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return false;
-  return net::Fd(accept(listener.get(), nullptr, nullptr)).get() >= 0;
+  const net::Fd fd = net::connect_unix(path, std::chrono::seconds(1));
+  return fd && net::Fd(accept(listener.get(), nullptr, nullptr)).get() >= 0;
 }
 
 int error_of(const std::string& path) {
@@ -68,8 +67,7 @@ TEST_CASE("a path at which somebody listens is left alone") {
     int result = 0;
     while (result == 0) {
       waiting.emplace_back(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
-      result =
-          connect(waiting.back().get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+      result = connect(waiting.back().get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
     }
     REQUIRE(errno == EAGAIN);
     CHECK(error_of(folder.socket()) == EADDRINUSE);
@@ -114,4 +112,41 @@ TEST_CASE("who listens can tell whether the path still leads there") {
     path.remove();
     CHECK_FALSE(std::filesystem::exists(folder.socket()));
   }
+}
+
+TEST_CASE("a path of 107 bytes has an address, and a longer one has none") {
+  const std::string longest(net::kLongestUnixPath, 'x');
+  REQUIRE(net::unix_address(longest));
+  CHECK(net::unix_address(longest)->sun_path == longest);
+  CHECK_FALSE(net::unix_address(longest + "x"));
+}
+
+TEST_CASE("a path lies in the folder in front of its last name") {
+  CHECK(net::folder_of("/run/segmilter/a.sock") == "/run/segmilter");
+  CHECK(net::folder_of("/a.sock") == "/");
+  CHECK(net::folder_of("/") == "/");
+}
+
+TEST_CASE("a connection that is not to be had says why") {
+  const Folder folder;
+  const auto error = [](const std::string& path) {
+    const net::Fd fd = net::connect_unix(path, std::chrono::milliseconds(20));
+    return fd ? 0 : errno;
+  };
+  CHECK(error(folder.socket()) == ENOENT);
+  CHECK(error("/" + std::string(net::kLongestUnixPath, 'x')) == ENAMETOOLONG);
+  {
+    const auto listener = listen_at(folder.socket());
+    CHECK(error(folder.socket()) == 0);
+  }
+  CHECK(error(folder.socket()) == ECONNREFUSED);
+  std::filesystem::remove(folder.socket());
+  const auto busy = listen_at(folder.socket());  // whose backlog is full soon
+  std::vector<net::Fd> waiting;
+  int result = 0;
+  while (result == 0 && waiting.size() < 10) {
+    waiting.push_back(net::connect_unix(folder.socket(), std::chrono::milliseconds(20)));
+    result = waiting.back() ? 0 : errno;
+  }
+  CHECK(result == EAGAIN);
 }

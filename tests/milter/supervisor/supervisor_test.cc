@@ -170,7 +170,7 @@ TEST_CASE("an account that is not there is an error of the configuration") {
   CHECK_THROWS_WITH(supervisor::find_account(config),
                     Catch::StartsWith("filter.socket_group: there is no group "
                                       "\"no-such-group-here\" (`addgroup --system"));
-  config.filter.socket = "inet:8891@127.0.0.1";  // has no group
+  config.filter.socket = {config::MilterSocket::Kind::Inet, "", "127.0.0.1", 8891};  // no group
   CHECK(supervisor::find_account(config).uid != 0);
 }
 

@@ -1,0 +1,93 @@
+// What a session and its watch find around them: the loop that runs them, its time, settings and
+// buffers, and what all workers of the process share. A worker is such a host (worker.h); a test is
+// another one, with a clock of its own.
+//
+// What a session asks for with every read is plain state of the host; virtual are only the few
+// things that a host does.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "milter/config/config.h"
+#include "milter/evidence/table.h"
+#include "milter/log/log.h"
+#include "milter/net/event.h"
+#include "milter/proxy/admission.h"
+#include "milter/proxy/counters.h"
+
+namespace proxy {
+
+using std::chrono::steady_clock;
+
+class Session;
+
+// What all workers of a process share.
+struct Shared {
+  std::atomic<std::shared_ptr<const config::Config>> config;
+  evidence::Table& table;
+  Counters& counters;
+  Admission admission;
+  logging::Sometimes introductions_word{};
+  logging::Sometimes unanswered_word{};
+};
+
+// One thread's.
+class Host {
+ public:
+  // Requires: `shared` outlives the host, and the host its sessions.
+  Host(Shared& shared, net::EventBase base)
+      : shared_(shared),
+        base_(std::move(base)),
+        config_(shared.config.load()),
+        scratch_(config_->proxy.buffer_bytes) {}
+  virtual ~Host() = default;
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  Shared& shared() { return shared_; }
+  event_base* base() const { return base_.get(); }
+  // The same during one turn of the loop.
+  const config::Config& config() const { return *config_; }
+  // When the event came that is worked on now.
+  steady_clock::time_point now() const { return now_; }
+  // For the bytes of one read; nobody's afterwards.
+  std::span<char> scratch() { return scratch_; }
+  // No more clients come in; those between two transactions are asked to go.
+  bool draining() const { return draining_; }
+  // The time for that is over.
+  bool closing() const { return closing_; }
+  // Events that found the ring full, so far; wraps.
+  std::uint32_t losses() const { return losses_; }
+
+  // The time at this moment, which is later than now().
+  virtual steady_clock::time_point clock() const = 0;
+  // Whether the kernel filter sees the segments of new sessions.
+  virtual bool kernel_capture() const = 0;
+  // Brings what the kernel filter saw to the sessions (Session::segment). To be called before bytes
+  // are observed: the segments in which they came are in the ring by then.
+  virtual void drain_ring() = 0;
+  // Whether a new session, whose client has descriptor `fd`, is to be relayed without an observer,
+  // because descriptors, time or memory are short; counts it.
+  virtual bool too_busy_to_observe(int fd) = 0;
+  // One of the session's events has come: calls `handler`. If that throws, the session is cut; one
+  // that has Ended is destroyed.
+  virtual void dispatch(Session& session, void (Session::*handler)(short), short what) = 0;
+
+ protected:
+  Shared& shared_;
+  net::EventBase base_;
+  std::shared_ptr<const config::Config> config_;
+  std::vector<char> scratch_;  // of proxy.buffer_bytes
+  steady_clock::time_point now_{};
+  bool draining_ = false;
+  bool closing_ = false;
+  std::uint32_t losses_ = 0;
+};
+
+}  // namespace proxy
