@@ -11,14 +11,15 @@
 
 #include "classifier/axes.h"
 #include "classifier/features.h"
+#include "classifier/names.h"
 #include "classifier/trace_text.h"
 #include "classifier/writes.h"
 
 namespace classifier {
 namespace {
 
-constexpr std::array<std::string_view, 4> kActionNames = {"none", "tempfail", "quarantine",
-                                                          "reject"};
+constexpr auto kActionNames =
+    std::to_array<std::string_view>({"none", "tempfail", "quarantine", "reject"});
 
 struct Match {
   Pattern pattern = Pattern::Indistinct;
@@ -145,8 +146,7 @@ Action action_for(const Verdict& verdict, const Policy& policy) {
 }  // namespace
 
 std::string_view name(Action action) {
-  const auto index = static_cast<std::size_t>(action);
-  return index < kActionNames.size() ? kActionNames[index] : std::string_view("?");
+  return word(kActionNames, action);
 }
 
 // From the table in senders.md: who makes each pattern, legitimate programs among them. Headers

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string_view>
 
+#include "classifier/names.h"
+
 namespace classifier {
 
 // In the order in which they are tried: the first that holds is the message's pattern. What each
@@ -23,7 +25,7 @@ enum class Pattern : std::uint8_t {
   OfficialMta,
   Noisy,
 };
-inline constexpr int kPatterns = 11;
+inline constexpr int kPatterns = enumerators<Pattern>();
 
 // How the program writes.
 enum class Writer : std::uint8_t {
@@ -35,7 +37,7 @@ enum class Writer : std::uint8_t {
   HeadersApart,   // all header fields (with or without the blank line) in a write of their own
   Template,       // boundaries inside a header line, off any block grid
 };
-inline constexpr int kWriters = 7;
+inline constexpr int kWriters = enumerators<Writer>();
 
 // What the network made of it.
 enum class PathShape : std::uint8_t {
@@ -45,7 +47,7 @@ enum class PathShape : std::uint8_t {
   Fluctuating,  // the full size moves between a large and a small MSS
   Noisy,        // loss or repair hides the boundaries
 };
-inline constexpr int kPathShapes = 5;
+inline constexpr int kPathShapes = enumerators<PathShape>();
 
 std::string_view name(Pattern pattern);
 std::string_view name(Writer writer);
