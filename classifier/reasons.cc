@@ -4,84 +4,80 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
+#include "classifier/names.h"
 #include "text/ascii.h"
 
 namespace classifier {
 namespace {
 
-// {0} {1} {2}: the numbers; {3}: "s" unless the first is one; {4}: the text; {5}: the weight.
-constexpr std::array<std::string_view, 32> kSentences = {
-    "{4}",
-    "{4} {5:+.1f}",
-    "{0} of {1} write ends are multiples of {2}",
-    "first write ends at byte {0}, the end of the first line",
-    "first write ends at byte {0}, the end of the first field",
-    "first write ends at byte {0}, the end of a header line",
-    "first write ends at byte {0}, the end of the header",
-    "first write ends at byte {0}, the end of the header and its blank line",
-    "first write ends at byte {0}, where nothing ends",
-    "the first Received field alone, then in bulk",
-    "{0} write{3} cut off inside a header line",
-    "full segments but for {0} cut{3} in the body",
-    "one segment",
-    "{0} BDAT chunks",
-    "reads joined the segments in front of byte {0} unevenly",
-    "one write, then the end",
-    "{0} full segment{3} and a tail",
-    "write ends at line ends below a buffer's size",
-    "not all of the header was seen",
-    "terminator apart",
-    "encrypted: segments do not show the writes",
-    "under TLS: told by the sizes of the records",
-    "not placed to the byte: {0} byte{3} more or less than was shown",
-    "{0} of {1} segments repaired",
-    "{0} of {1} segments repaired, {2} cuts unexplained",
-    "full size moves between {0} and {1}, {2}x",
-    "{0} segment{3} of {1}",
-    "segments of {0} are possible, none was full",
-    "partial: {4}",
-    "a buffer of {0}, which no known program with this dialogue has: a relay's, or of another "
-    "program",
-    "the first flight had {0} bytes: the end of a larger first write does not show",
-    "not all of the session was captured: that the server took the commands is assumed",
+struct Wording {
+  Because because;
+  std::string_view word;  // of `why=`
+  std::string_view sentence;
 };
 
-// The same numbers, as words of `why=`.
-constexpr std::array<std::string_view, kSentences.size()> kWords = {
-    "{4}",
-    "{4}:{5:+.1f}",
-    "block-ends:{0}/{1}/{2}",
-    "first-line:{0}",
-    "first-field:{0}",
-    "header-line:{0}",
-    "header-end:{0}",
-    "body-begin:{0}",
-    "first-nowhere:{0}",
-    "received-alone",
-    "inside-header:{0}",
-    "odd-cuts:{0}",
-    "one-segment",
-    "chunks:{0}",
-    "reads-hide:{0}",
-    "one-write",
-    "full-then-tail:{0}",
-    "line-buffer",
-    "header-hole",
-    "dot-apart",
-    "encrypted",
-    "by-records",
-    "near:{0}",
-    "repaired:{0}/{1}",
-    "noise:{0}/{1}/{2}",
-    "full-size-moves:{0}/{1}/{2}",
-    "segments:{0}/{1}",
-    "none-full:{0}",
-    "partial:{4}",
-    "relayed:{0}",
-    "short-flight:{0}",
-    "one-sided",
+// {0} {1} {2}: the numbers; {3}: "s" unless the first is one; {4}: the text; {5}: the weight.
+constexpr Wording kWordings[] = {
+    {Because::Text, "{4}", "{4}"},
+    {Because::Term, "{4}:{5:+.1f}", "{4} {5:+.1f}"},
+    {Because::BlockEnds, "block-ends:{0}/{1}/{2}", "{0} of {1} write ends are multiples of {2}"},
+    {Because::FirstAtLine, "first-line:{0}",
+     "first write ends at byte {0}, the end of the first line"},
+    {Because::FirstAtField, "first-field:{0}",
+     "first write ends at byte {0}, the end of the first field"},
+    {Because::FirstAtHeaderLine, "header-line:{0}",
+     "first write ends at byte {0}, the end of a header line"},
+    {Because::FirstAtHeaderEnd, "header-end:{0}",
+     "first write ends at byte {0}, the end of the header"},
+    {Because::FirstAtBody, "body-begin:{0}",
+     "first write ends at byte {0}, the end of the header and its blank line"},
+    {Because::FirstAtNothing, "first-nowhere:{0}",
+     "first write ends at byte {0}, where nothing ends"},
+    {Because::ReceivedAlone, "received-alone", "the first Received field alone, then in bulk"},
+    {Because::InsideHeader, "inside-header:{0}", "{0} write{3} cut off inside a header line"},
+    {Because::OddCuts, "odd-cuts:{0}", "full segments but for {0} cut{3} in the body"},
+    {Because::OneSegment, "one-segment", "one segment"},
+    {Because::Chunks, "chunks:{0}", "{0} BDAT chunks"},
+    {Because::ReadsHide, "reads-hide:{0}",
+     "reads joined the segments in front of byte {0} unevenly"},
+    {Because::OneWrite, "one-write", "one write, then the end"},
+    {Because::FullThenTail, "full-then-tail:{0}", "{0} full segment{3} and a tail"},
+    {Because::LineBuffer, "line-buffer", "write ends at line ends below a buffer's size"},
+    {Because::HeaderHole, "header-hole", "not all of the header was seen"},
+    {Because::Terminator, "dot-apart", "terminator apart"},
+    {Because::Encrypted, "encrypted", "encrypted: segments do not show the writes"},
+    {Because::Sealed, "by-records", "under TLS: told by the sizes of the records"},
+    {Because::Near, "near:{0}", "not placed to the byte: {0} byte{3} more or less than was shown"},
+    {Because::Repaired, "repaired:{0}/{1}", "{0} of {1} segments repaired"},
+    {Because::Noise, "noise:{0}/{1}/{2}", "{0} of {1} segments repaired, {2} cuts unexplained"},
+    {Because::FullSizeMoves, "full-size-moves:{0}/{1}/{2}",
+     "full size moves between {0} and {1}, {2}x"},
+    {Because::SegmentsOf, "segments:{0}/{1}", "{0} segment{3} of {1}"},
+    {Because::NoneFull, "none-full:{0}", "segments of {0} are possible, none was full"},
+    {Because::Partial, "partial:{4}", "partial: {4}"},
+    {Because::Relayed, "relayed:{0}",
+     "a buffer of {0}, which no known program with this dialogue has: a relay's, or of another "
+     "program"},
+    {Because::ShortFlight, "short-flight:{0}",
+     "the first flight had {0} bytes: the end of a larger first write does not show"},
+    {Because::OneSided, "one-sided",
+     "not all of the session was captured: that the server took the commands is assumed"},
 };
+
+// Each enumerator has its row, and is its row's number.
+constexpr bool in_order() {
+  for (std::size_t row = 0; row < std::size(kWordings); ++row) {
+    if (static_cast<std::size_t>(kWordings[row].because) != row) return false;
+  }
+  return std::size(kWordings) == enumerators<Because>();
+}
+static_assert(in_order());
+
+const Wording& wording(Because because) {
+  return kWordings[static_cast<std::size_t>(because)];
+}
 
 }  // namespace
 
@@ -116,8 +112,7 @@ Reasons::Term Reasons::term(std::size_t at) const {
 
 std::string Reasons::word(std::size_t at) const {
   const Entry& entry = entries_[at];
-  const auto which = static_cast<std::size_t>(entry.because);
-  std::string word = which < kWords.size() ? put(kWords[which], entry) : "?";
+  std::string word = put(wording(entry.because).word, entry);
   // One word is one term, wherever it stands: no blank, no sign that separates.
   for (char& c : word) {
     if (!text::is_visible(c) || c == ',' || c == ';') c = '-';
@@ -125,16 +120,21 @@ std::string Reasons::word(std::size_t at) const {
   return word;
 }
 
-std::string Reasons::operator[](std::size_t at) const {
+std::string Reasons::sentence(std::size_t at) const {
   const Entry& entry = entries_[at];
-  const auto which = static_cast<std::size_t>(entry.because);
-  if (which >= kSentences.size()) return "?";
   const std::uint32_t a = entry.numbers[0];
   if (entry.because == Because::ReadsHide && a == 0) {
     return "reads joined the segments unevenly";
   }
   if (entry.because == Because::Near && a == 0) return "not placed to the byte";
-  return put(kSentences[which], entry);
+  return put(wording(entry.because).sentence, entry);
+}
+
+std::vector<std::string> Reasons::sentences() const {
+  std::vector<std::string> all;
+  all.reserve(count_);
+  for (std::size_t at = 0; at < count_; ++at) all.push_back(sentence(at));
+  return all;
 }
 
 std::string print_why(const Reasons& reasons, std::size_t most) {

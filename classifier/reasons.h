@@ -7,14 +7,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace classifier {
 
-// What is said; the sentence of each is in reasons.cc. Numbers are its a, b and c.
+// What is said; reasons.cc has a sentence and a word for each. Numbers are its a, b and c.
 enum class Because : std::uint8_t {
   Text,          // as it was given
   Term,          // a term of the score: text and weight
@@ -67,10 +66,6 @@ class Reasons {
 
   void add(Because because, std::uint32_t a = 0, std::uint32_t b = 0, std::uint32_t c = 0);
   void add_text(Because because, std::string_view text, double weight = 0);
-  // As a list of strings would take them.
-  void push_back(std::string_view text) { add_text(Because::Text, text); }
-  void emplace_back(std::string_view text) { add_text(Because::Text, text); }
-
   void clear() { count_ = 0; }
   std::size_t size() const { return count_; }
   bool empty() const { return count_ == 0; }
@@ -82,43 +77,12 @@ class Reasons {
   };
   Term term(std::size_t at) const;
   // In words: "3 of 4 write ends are multiples of 4096". Requires: at < size().
-  std::string operator[](std::size_t at) const;
+  std::string sentence(std::size_t at) const;
   // As one word without blanks: "block-ends:3/4/4096". Requires: at < size().
   std::string word(std::size_t at) const;
 
-  // Reads like a list of strings; each is made when it is looked at.
-  class Iterator {
-   public:
-    using iterator_category = std::input_iterator_tag;
-    using value_type = std::string;
-    using difference_type = std::ptrdiff_t;
-    using pointer = const std::string*;
-    using reference = std::string;
-
-    Iterator() = default;
-    Iterator(const Reasons* reasons, std::size_t at) : reasons_(reasons), at_(at) {}
-    std::string operator*() const { return (*reasons_)[at_]; }
-    Iterator& operator++() {
-      ++at_;
-      return *this;
-    }
-    Iterator operator++(int) {
-      Iterator before = *this;
-      ++at_;
-      return before;
-    }
-    bool operator==(const Iterator& other) const { return at_ == other.at_; }
-
-   private:
-    const Reasons* reasons_ = nullptr;
-    std::size_t at_ = 0;
-  };
-  using value_type = std::string;
-  using const_iterator = Iterator;
-  Iterator begin() const { return {this, 0}; }
-  Iterator end() const { return {this, count_}; }
-  std::vector<std::string> strings() const { return {begin(), end()}; }
-  operator std::vector<std::string>() const { return strings(); }
+  // All of them, in words.
+  std::vector<std::string> sentences() const;
 
   // Copies only the places in use.
   Reasons() = default;

@@ -69,22 +69,13 @@ void add_headers(Facts& facts, const Record& record) {
   if (record.deleted < record.forged) facts.number("deleted", std::to_string(record.deleted));
 }
 
-std::string joined(const std::vector<std::string>& reasons) {
-  std::string text;
-  for (const std::string& reason : reasons) {
-    if (!text.empty()) text.append("; ");
-    text.append(reason);
-  }
-  return text;
-}
-
 // All that is needed to judge the message again, offline: milter/offline/log_line reads it.
 void log_trace(const Record& record) {
   if (!logging::enabled(logging::Level::Debug)) return;
   const auto& sighting = record.sighting;
   Facts facts;
   add_client(facts, record);
-  facts.text("reasons", joined(sighting.verdict.reasons));
+  facts.text("reasons", fmt::format("{}", fmt::join(sighting.verdict.reasons.sentences(), "; ")));
   facts.text("trace", classifier::print(sighting.trace));
   logging::event(logging::Level::Debug, sighting.queue_id, "trace", facts.list());
 }

@@ -36,7 +36,7 @@ Answer answer_of(const classifier::Trace& trace, const classifier::Verdict& verd
           .score = verdict.score,
           .gait = verdict.gait,
           .gait_class = verdict.unnamed_class(),
-          .reasons = verdict.reasons.strings(),
+          .reasons = verdict.reasons.sentences(),
           .trace = classifier::print(trace)};
 }
 

@@ -191,7 +191,9 @@ std::string section(const Result& result) {
                         escape(classifier::print_sizes(result.trace, kRuns)));
   }
   text += "<ul>";
-  for (auto&& reason : result.verdict.reasons) text += fmt::format("<li>{}</li>", escape(reason));
+  for (const auto& reason : result.verdict.reasons.sentences()) {
+    text += fmt::format("<li>{}</li>", escape(reason));
+  }
   text += "</ul>\n";
   return text +
          fmt::format("<details><summary>trace</summary><code>{}</code></details></section>\n",

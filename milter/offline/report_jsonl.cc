@@ -32,8 +32,6 @@ ordered_json to_json(const Result& result) {
   std::vector<std::uint32_t> segments;
   segments.reserve(trace.segments.size());
   for (const auto& segment : trace.segments) segments.push_back(segment.size);
-  std::vector<std::string> reasons;
-  for (auto&& reason : verdict.reasons) reasons.emplace_back(reason);
   return {
       {"file", result.file},
       {"number", result.number},
@@ -64,7 +62,7 @@ ordered_json to_json(const Result& result) {
       {"writes", verdict.writes},
       {"state", classifier::name(trace.state)},
       {"reason", classifier::name(trace.reason)},
-      {"reasons", reasons},
+      {"reasons", verdict.reasons.sentences()},
       {"trace", classifier::print(trace)}};
 }
 

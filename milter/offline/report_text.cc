@@ -141,7 +141,7 @@ class TextReport final : public Report {
       }
     }
     std::string reasons;
-    for (auto&& reason : result.verdict.reasons) {
+    for (const auto& reason : result.verdict.reasons.sentences()) {
       reasons += fmt::format("{}{}", reasons.empty() ? "" : "; ", printable(reason));
     }
     if (!reasons.empty()) fmt::print(out_, "       {}\n", paint(kDim, reasons));

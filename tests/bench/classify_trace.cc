@@ -57,7 +57,7 @@ void classify_formatted(benchmark::State& state) {
   const classifier::Policy policy;
   for ([[maybe_unused]] auto _ : state) {
     const classifier::Verdict verdict = classifier::classify(traces[0], policy);
-    benchmark::DoNotOptimize(verdict.reasons.strings());
+    benchmark::DoNotOptimize(verdict.reasons.sentences());
   }
 }
 BENCHMARK(classify_formatted);

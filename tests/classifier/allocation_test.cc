@@ -70,7 +70,7 @@ TEST_CASE("a warm classifier judges without the heap") {
   judge_all();
   CHECK(allocations - before == 0);
   // The counter counts.
-  CHECK_FALSE(verdict.reasons.strings().empty());
+  CHECK_FALSE(verdict.reasons.sentences().empty());
   CHECK(allocations > before);
 }
 
@@ -88,6 +88,6 @@ TEST_CASE("a verdict that was used before is the verdict of a new one") {
     CHECK(used.confidence == fresh.confidence);
     CHECK(used.score == fresh.score);
     CHECK(used.writes == fresh.writes);
-    CHECK(used.reasons.strings() == fresh.reasons.strings());
+    CHECK(used.reasons.sentences() == fresh.reasons.sentences());
   }
 }

@@ -26,7 +26,8 @@ Verdict judge(const std::string& fields, const Claims& claims) {
 }
 
 bool contradicted(const Verdict& verdict) {
-  return std::any_of(verdict.reasons.begin(), verdict.reasons.end(),
+  const auto reasons = verdict.reasons.sentences();
+  return std::any_of(reasons.begin(), reasons.end(),
                      [](const std::string& reason) { return reason.starts_with("claims to be "); });
 }
 

@@ -32,9 +32,10 @@ Verdict judge(const std::string& fields, const Policy& policy = {}) {
 }
 
 bool has_reason(const Verdict& verdict, std::string_view part) {
-  return std::any_of(
-      verdict.reasons.begin(), verdict.reasons.end(),
-      [part](const std::string& reason) { return reason.find(part) != std::string::npos; });
+  const auto reasons = verdict.reasons.sentences();
+  return std::any_of(reasons.begin(), reasons.end(), [part](const std::string& reason) {
+    return reason.find(part) != std::string::npos;
+  });
 }
 
 // "lines|received-first" accepts either.
@@ -99,7 +100,7 @@ TEST_CASE("recorded traces and the talk's examples are recognised") {
       const Trace trace = read(line);
       CHECK(print(trace) == line);
       const Verdict verdict = classify(trace, Policy{});
-      CAPTURE(fmt::format("{}", fmt::join(verdict.reasons.strings(), "; ")));
+      CAPTURE(fmt::format("{}", fmt::join(verdict.reasons.sentences(), "; ")));
       check_expectation(expectation, verdict);
       ++traces;
     }
@@ -274,14 +275,14 @@ TEST_CASE("reasons are a list of sentences, and a full list takes no more") {
   reasons.add(Because::FullThenTail, 1);
   reasons.add(Because::FullThenTail, 9);
   reasons.add_text(Because::Term, "talked before the greeting", 3.0);
-  reasons.push_back(std::string(500, 'x'));
+  reasons.add_text(Because::Text, std::string(500, 'x'));
   const std::vector<std::string> expected = {
       "3 of 4 write ends are multiples of 4096", "1 full segment and a tail",
       "9 full segments and a tail", "talked before the greeting +3.0",
       std::string(Reasons::kLongestText, 'x')};
-  CHECK(reasons.strings() == expected);
-  for (std::size_t i = 0; i < Reasons::kMost; ++i) reasons.emplace_back("more");
+  CHECK(reasons.sentences() == expected);
+  for (std::size_t i = 0; i < Reasons::kMost; ++i) reasons.add_text(Because::Text, "more");
   CHECK(reasons.size() == Reasons::kMost);
   const Reasons copy = reasons;
-  CHECK(copy.strings() == reasons.strings());
+  CHECK(copy.sentences() == reasons.sentences());
 }

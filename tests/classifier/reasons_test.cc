@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "classifier/classify.h"
+#include "classifier/names.h"
 #include "classifier/trace_text.h"
 
 namespace {
@@ -45,18 +46,22 @@ TEST_CASE("the terms of a score are told apart from the other reasons, and add u
   CHECK(sum == Approx(verdict.score));
 }
 
-TEST_CASE("every reason has a word of its own, without blanks") {
+TEST_CASE("every reason has a word of its own, without blanks, and a sentence of its own") {
   std::vector<std::string> words;
-  for (int i = 2; i <= static_cast<int>(Because::ShortFlight); ++i) {
+  std::vector<std::string> sentences;
+  for (std::size_t i = 2; i < enumerators<Because>(); ++i) {
     Reasons reasons;
     reasons.add(static_cast<Because>(i), 1, 2, 3);
     words.push_back(reasons.word(0));
     INFO(words.back());
     CHECK(words.back().find_first_of(" ,;?") == std::string::npos);
-    CHECK(reasons[0] != "?");
+    sentences.push_back(reasons.sentence(0));
   }
-  std::sort(words.begin(), words.end());
-  CHECK(std::unique(words.begin(), words.end()) == words.end());
+  for (auto* texts : {&words, &sentences}) {
+    CHECK(std::count(texts->begin(), texts->end(), "") == 0);
+    std::sort(texts->begin(), texts->end());
+    CHECK(std::unique(texts->begin(), texts->end()) == texts->end());
+  }
 }
 
 TEST_CASE("a text cannot add a term, nor end the header's value") {
