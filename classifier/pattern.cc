@@ -6,20 +6,6 @@
 namespace classifier {
 namespace {
 
-// By enumerator; header, log, metrics and configuration use these words, so they never change.
-constexpr auto kPatternNames = std::to_array<std::string_view>({
-    "unobserved",
-    "indistinct",
-    "bot-template",
-    "bot-headers-apart",
-    "mobile",
-    "garage-server",
-    "relay",
-    "kilobyte-blocks",
-    "line-writer",
-    "official-mta",
-    "noisy",
-});
 constexpr auto kWriterNames = std::to_array<std::string_view>({
     "unknown",
     "stream",

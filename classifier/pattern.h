@@ -2,6 +2,7 @@
 // One table of names each; nobody compares them as strings.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -26,6 +27,20 @@ enum class Pattern : std::uint8_t {
   Noisy,
 };
 inline constexpr int kPatterns = enumerators<Pattern>();
+// By enumerator; header, log, metrics and configuration use these words, so they never change.
+inline constexpr auto kPatternNames = std::to_array<std::string_view>({
+    "unobserved",
+    "indistinct",
+    "bot-template",
+    "bot-headers-apart",
+    "mobile",
+    "garage-server",
+    "relay",
+    "kilobyte-blocks",
+    "line-writer",
+    "official-mta",
+    "noisy",
+});
 
 // How the program writes.
 enum class Writer : std::uint8_t {
