@@ -6,13 +6,14 @@
 #include <array>
 
 #include "classifier/claim_files.h"
+#include "classifier/names.h"
 #include "classifier/words.h"
 #include "text/ascii.h"
 
 namespace classifier {
 namespace {
 
-constexpr std::array<std::string_view, 3> kKinds = {"received", "mailer", "helo"};
+constexpr auto kKinds = std::to_array<std::string_view>({"received", "mailer", "helo"});
 constexpr std::string_view kBlanks = " \t\r";
 
 // `text` is in lower case already. A folded field's line ends count as blanks.
@@ -34,9 +35,9 @@ std::string_view take(std::string_view& text) {
 
 // A row, or why the line is none.
 std::string parse_row(std::string_view line, ClaimTable::Row& row) {
-  const auto kind = std::find(kKinds.begin(), kKinds.end(), take(line));
-  if (kind == kKinds.end()) return fmt::format("should begin with {}", fmt::join(kKinds, ", "));
-  row.kind = static_cast<ClaimTable::Kind>(kind - kKinds.begin());
+  const auto kind = find<ClaimTable::Kind>(kKinds, take(line));
+  if (!kind) return fmt::format("should begin with {}", fmt::join(kKinds, ", "));
+  row.kind = *kind;
   const auto open = line.find_first_not_of(kBlanks);
   const auto close = open == line.npos ? open : line.find('"', open + 1);
   if (close == line.npos || line[open] != '"' || close == open + 1) {

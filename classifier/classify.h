@@ -2,7 +2,6 @@
 // log. Safe from any thread.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,6 +13,7 @@
 #include "classifier/gait.h"
 #include "classifier/pattern.h"
 #include "classifier/reasons.h"
+#include "classifier/signs.h"
 #include "classifier/trace.h"
 #include "classifier/writes.h"
 
@@ -22,21 +22,6 @@ namespace classifier {
 // What a score can ask for, in the order of severity.
 enum class Action : std::uint8_t { None, Tempfail, Quarantine, Reject };
 std::string_view name(Action action);
-
-// Log-odds that a message with this sign is unwanted, in natural logarithms. A pattern says which
-// program on which path, not that it is spam: the defaults are modest, and no pattern alone reaches
-// a default threshold.
-struct Weights {
-  std::array<double, kPatterns> pattern{};  // by Pattern
-  double early_talker = 3.0;  // legitimate clients wait for the greeting (RFC 5321, 3.1)
-  double early_data = 2.0;
-  double split_command = 2.5;  // Emotet: "HELO x", then CRLF, for every command
-  double bare_lf = 1.0;
-  double quit_with_dot = -1.0;  // seen in Postfix and Exim only
-  double template_cuts = 1.0;   // two or more writes ended inside header lines
-  double contradiction = 3.0;   // the message claims a program that does not walk so
-  Weights();
-};
 
 struct Policy {
   // A score at or above a threshold asks for its action; an unset one (infinity) never does.

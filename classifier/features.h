@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "classifier/names.h"
 #include "classifier/sealed_shape.h"
 #include "classifier/trace.h"
 #include "classifier/writes.h"
@@ -24,7 +25,7 @@ enum class Place : std::uint8_t {
   BodyLine,      // a line of the body ends here
   BodyMiddle,
 };
-inline constexpr int kPlaces = 10;
+inline constexpr int kPlaces = enumerators<Place>();
 
 // All but the terminator and what BDAT itself makes.
 inline bool tells_writer(Place place) {

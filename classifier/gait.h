@@ -1,7 +1,9 @@
 // Gaits: the finer shapes by which single programs are known. A pattern says "writes line by line";
 // a gait says "PHPMailer, or another of the three that cannot be told from it".
 //
-//     Trace + Writes + Features ─► observe() ─► Steps ─► GaitBook::match() ─► Guess
+//     Steps (steps.h) ─► GaitBook::match() ─► Guess        gait_match.cc
+//     text ◄─► Gait                                        gait_text.cc
+//     the Steps of one program ─► learn() ─► text          gait_learn.h
 //
 // A book is made of text entries (classifier/gaits/*.gait are compiled in; an administrator's own
 // files come in front of them). classifier/README.md has the grammar. A book is built once and then
@@ -17,9 +19,7 @@
 #include <vector>
 
 #include "classifier/client_hello.h"
-#include "classifier/features.h"
-#include "classifier/trace.h"
-#include "classifier/writes.h"
+#include "classifier/steps.h"
 
 namespace classifier {
 
@@ -36,50 +36,6 @@ enum class Basis : std::uint8_t {
 };
 std::string_view name(Basis basis);
 bool names_programs(Basis basis);
-
-enum class BodyWay : std::uint8_t { Any, Bulk, Lines };  // few large writes, or one a line
-// The terminator's write. Alone3: after a pause, so that it comes apart on any path. Apart: of 3 or
-// 5 bytes; an entry that says so holds only where it was seen.
-enum class DotWay : std::uint8_t { Any, Joined, Apart3, Apart5, Alone3, Apart };
-enum class Held : std::uint8_t { Any, Yes, No };  // Nagle's algorithm, or NODELAY
-
-// Where the first write ended. A cut can be several of these.
-enum First : std::uint16_t {
-  kFirstNone = 1 << 0,        // no cut inside the message
-  kFirstLine = 1 << 1,        // behind the first line
-  kFirstLineBare = 1 << 2,    // behind the first line, without its line end
-  kFirstField = 1 << 3,       // behind the first field, folded lines included
-  kFirstHeaderLine = 1 << 4,  // behind another line of the header
-  kFirstHeaderBare = 1 << 5,  // behind the header, before the blank line
-  kFirstHeader = 1 << 6,      // behind the blank line
-  kFirstEdge = 1 << 7,        // two or three bytes before a field's end
-  kFirstInside = 1 << 8,      // inside a header line
-  kFirstBody = 1 << 9,        // in the body
-  kFirstGrid = 1 << 10,       // inside a header line, but where a usual buffer ends
-};
-
-// One message in the terms of the entries.
-struct Steps {
-  std::uint32_t talk = 0;    // bits by the table of words in gait.cc
-  std::uint32_t untold = 0;  // words of which nobody knows: they were said under TLS
-  bool helo = false;         // greeted with HELO alone
-  bool no_offer = false;  // HELO behind a refused EHLO, or no greeting: extensions were not offered
-  std::uint16_t first = 0;   // bits of First; 0: cannot be told
-  std::uint32_t offset = 0;  // of the first cut; 0: none
-  std::uint32_t size = 0;    // of the message
-  bool line_end = false;     // the first cut is a line's end
-  bool every = false;        // every write shows (TLS): no block hides in front of the first cut
-  std::uint32_t slack = 0;   // sizes may be so much smaller (TLS, CBC)
-  bool clean = false;        // nothing was repaired and the path kept its size
-  std::uint32_t full = 0;    // payload of a full segment, where the path kept it; else 0
-  BodyWay body = BodyWay::Any;
-  DotWay dot = DotWay::Any;
-  Held held = Held::Any;
-  std::array<char, kJa4Size> hello{};  // JA4 print; zeros: none
-  bool operator==(const Steps&) const = default;
-};
-
-Steps observe(const Trace& trace, const Writes& writes, const Features& features);
 
 struct Gait {
   static constexpr std::size_t kMaxBlocks = 4;
@@ -109,7 +65,7 @@ struct Gait {
 
 // Who sent a message like this, as far as the entries tell.
 struct Guess {
-  const Gait* gait = nullptr;     // an entry of the book; null: no single one
+  const Gait* gait = nullptr;  // an entry of the book; null: no single one
   // The entry's class. Without one: the class of all entries that fit, where those are several;
   // empty: they have none in common, or nothing seen speaks for any of them.
   std::optional<GaitClass> kind;
@@ -150,10 +106,6 @@ class GaitBook {
 
 // The entry as it stands in a file; parsing it gives the same entry.
 std::string print(const Gait& gait);
-
-// An entry for a program that is not in the book, from what was seen of its messages: what all of
-// them have in common. Empty where they have too little in common.
-std::string learn(std::string_view name, const std::vector<Steps>& messages);
 
 // Whether a name may stand in the book and in the header.
 bool is_gait_name(std::string_view name);

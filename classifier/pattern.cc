@@ -3,22 +3,25 @@
 
 #include <array>
 
-#include "classifier/names.h"
-
 namespace classifier {
 namespace {
 
-// By enumerator; header, log, metrics and configuration use these words, so they never change.
-constexpr std::array<std::string_view, kPatterns> kPatternNames = {
-    "unobserved", "indistinct",      "bot-template", "bot-headers-apart", "mobile", "garage-server",
-    "relay",      "kilobyte-blocks", "line-writer",  "official-mta",      "noisy",
-};
-constexpr std::array<std::string_view, kWriters> kWriterNames = {
-    "unknown", "stream", "blocks", "lines", "received-first", "headers-apart", "template",
-};
-constexpr std::array<std::string_view, kPathShapes> kPathNames = {
-    "unknown", "full", "small", "fluctuating", "noisy",
-};
+constexpr auto kWriterNames = std::to_array<std::string_view>({
+    "unknown",
+    "stream",
+    "blocks",
+    "lines",
+    "received-first",
+    "headers-apart",
+    "template",
+});
+constexpr auto kPathNames = std::to_array<std::string_view>({
+    "unknown",
+    "full",
+    "small",
+    "fluctuating",
+    "noisy",
+});
 
 }  // namespace
 

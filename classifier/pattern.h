@@ -2,9 +2,12 @@
 // One table of names each; nobody compares them as strings.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+
+#include "classifier/names.h"
 
 namespace classifier {
 
@@ -23,7 +26,21 @@ enum class Pattern : std::uint8_t {
   OfficialMta,
   Noisy,
 };
-inline constexpr int kPatterns = 11;
+inline constexpr int kPatterns = enumerators<Pattern>();
+// By enumerator; header, log, metrics and configuration use these words, so they never change.
+inline constexpr auto kPatternNames = std::to_array<std::string_view>({
+    "unobserved",
+    "indistinct",
+    "bot-template",
+    "bot-headers-apart",
+    "mobile",
+    "garage-server",
+    "relay",
+    "kilobyte-blocks",
+    "line-writer",
+    "official-mta",
+    "noisy",
+});
 
 // How the program writes.
 enum class Writer : std::uint8_t {
@@ -35,7 +52,7 @@ enum class Writer : std::uint8_t {
   HeadersApart,   // all header fields (with or without the blank line) in a write of their own
   Template,       // boundaries inside a header line, off any block grid
 };
-inline constexpr int kWriters = 7;
+inline constexpr int kWriters = enumerators<Writer>();
 
 // What the network made of it.
 enum class PathShape : std::uint8_t {
@@ -45,7 +62,7 @@ enum class PathShape : std::uint8_t {
   Fluctuating,  // the full size moves between a large and a small MSS
   Noisy,        // loss or repair hides the boundaries
 };
-inline constexpr int kPathShapes = 5;
+inline constexpr int kPathShapes = enumerators<PathShape>();
 
 std::string_view name(Pattern pattern);
 std::string_view name(Writer writer);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "classifier/names.h"
 #include "text/ascii.h"
 
 namespace classifier {
@@ -17,7 +18,7 @@ struct Wording {
   std::string_view sentence;
 };
 
-// {0} {1} {2}: the numbers; {3}: "s" unless the first is one; {4}: the text; {5}: the weight.
+// {0} {1} {2}: the numbers; {3}: "s" unless the first is one; {4}: the text, or a term's sentence; {5}: its weight.
 constexpr Wording kWordings[] = {
     {Because::Text, "{4}", "{4}"},
     {Because::Term, "{4}:{5:+.1f}", "{4} {5:+.1f}"},
@@ -70,7 +71,7 @@ constexpr bool in_order() {
   for (std::size_t row = 0; row < std::size(kWordings); ++row) {
     if (static_cast<std::size_t>(kWordings[row].because) != row) return false;
   }
-  return std::size(kWordings) == static_cast<std::size_t>(Because::OneSided) + 1;
+  return std::size(kWordings) == enumerators<Because>();
 }
 static_assert(in_order());
 
@@ -89,29 +90,40 @@ void Reasons::add(Because because, std::uint32_t a, std::uint32_t b, std::uint32
   entry.numbers = {a, b, c};
 }
 
-void Reasons::add_text(Because because, std::string_view text, double weight) {
+void Reasons::add_text(Because because, std::string_view text) {
   if (count_ == kMost) return;
   add(because);
   Entry& entry = entries_[count_ - 1];
-  entry.weight = static_cast<float>(weight);
   entry.length = static_cast<std::uint8_t>(std::min(text.size(), kLongestText));
   std::copy_n(text.data(), entry.length, entry.text.data());
 }
 
-std::string Reasons::put(std::string_view form, const Entry& entry) {
-  const auto& [a, b, c] = entry.numbers;
-  return fmt::format(fmt::runtime(form), a, b, c, a == 1 ? "" : "s",
-                     std::string_view(entry.text.data(), entry.length), entry.weight);
+void Reasons::add_term(const Term& term) {
+  if (count_ == kMost) return;
+  add_text(Because::Term, term.about);
+  entries_[count_ - 1].sign = term.sign;
+  entries_[count_ - 1].weight = static_cast<float>(term.weight);
 }
 
-Reasons::Term Reasons::term(std::size_t at) const {
+std::string Reasons::put(std::string_view form, std::size_t at) const {
   const Entry& entry = entries_[at];
-  return {std::string_view(entry.text.data(), entry.length), entry.weight};
+  const auto& [a, b, c] = entry.numbers;
+  std::string_view text(entry.text.data(), entry.length);
+  std::string sentence;
+  if (entry.because == Because::Term) {
+    const bool whole = entry.sign->about == nullptr;
+    text = whole ? entry.sign->sentence : sentence = term(at).sentence();
+  }
+  return fmt::format(fmt::runtime(form), a, b, c, a == 1 ? "" : "s", text, entry.weight);
+}
+
+Term Reasons::term(std::size_t at) const {
+  const Entry& entry = entries_[at];
+  return {entry.sign, entry.weight, {entry.text.data(), entry.length}};
 }
 
 std::string Reasons::word(std::size_t at) const {
-  const Entry& entry = entries_[at];
-  std::string word = put(wording(entry.because).word, entry);
+  std::string word = put(wording(because(at)).word, at);
   // One word is one term, wherever it stands: no blank, no sign that separates.
   for (char& c : word) {
     if (!text::is_visible(c) || c == ',' || c == ';') c = '-';
@@ -126,7 +138,7 @@ std::string Reasons::sentence(std::size_t at) const {
     return "reads joined the segments unevenly";
   }
   if (entry.because == Because::Near && a == 0) return "not placed to the byte";
-  return put(wording(entry.because).sentence, entry);
+  return put(wording(entry.because).sentence, at);
 }
 
 std::vector<std::string> Reasons::sentences() const {

@@ -11,12 +11,14 @@
 #include <string_view>
 #include <vector>
 
+#include "classifier/signs.h"
+
 namespace classifier {
 
 // What is said; reasons.cc has a sentence and a word for each. Numbers are its a, b and c.
 enum class Because : std::uint8_t {
   Text,          // as it was given
-  Term,          // a term of the score: text and weight
+  Term,          // a term of the score
   BlockEnds,     // a of b write ends are multiples of c
   FirstAtLine,   // first write ends at a, the first line's end
   FirstAtField,  // … the first field's
@@ -60,21 +62,20 @@ class Reasons {
     Because because = Because::Text;
     std::uint8_t length = 0;
     float weight = 0;
+    const Sign* sign = nullptr;  // of a term
     std::array<std::uint32_t, 3> numbers{};
     std::array<char, kLongestText> text{};
   };
 
   void add(Because because, std::uint32_t a = 0, std::uint32_t b = 0, std::uint32_t c = 0);
-  void add_text(Because because, std::string_view text, double weight = 0);
+  void add_text(Because because, std::string_view text);
+  void add_term(const Term& term);
   void clear() { count_ = 0; }
   std::size_t size() const { return count_; }
   bool empty() const { return count_ == 0; }
   Because because(std::size_t at) const { return entries_[at].because; }
-  // A term of the score. The text lives as long as this. Requires: because(at) == Because::Term.
-  struct Term {
-    std::string_view what;  // "bot-template", "data before 354"
-    double weight;          // log-odds, as precise as a float
-  };
+  // With a weight as precise as a float, and with views that live as long as this. Requires:
+  // because(at) == Because::Term.
   Term term(std::size_t at) const;
   // In words: "3 of 4 write ends are multiples of 4096". Requires: at < size().
   std::string sentence(std::size_t at) const;
@@ -90,7 +91,7 @@ class Reasons {
   Reasons& operator=(const Reasons& other);
 
  private:
-  static std::string put(std::string_view form, const Entry& entry);
+  std::string put(std::string_view form, std::size_t at) const;
 
   std::size_t count_ = 0;
   std::array<Entry, kMost> entries_;

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "classifier/gait_learn.h"
 #include "milter/offline/offline.h"
 
 namespace cli {

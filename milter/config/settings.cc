@@ -2,8 +2,7 @@
 // comments for people in packaging/segmilter.toml and segmilter.toml(5).
 #include "milter/config/settings.h"
 
-#include <utility>
-
+#include "classifier/signs.h"
 #include "milter/config/value.h"
 
 namespace config {
@@ -232,29 +231,15 @@ std::vector<Setting> gaits() {
 }
 // clang-format on
 
-// A weight a pattern, under the name that the header shows, then one for each sign in the dialogue.
+// A weight for each sign: the patterns, under the names that the header shows, and all others.
 std::vector<Setting> weights() {
-  using classifier::Weights;
   const Real log_odds{-20, 20};
   std::vector<Setting> settings;
-  for (int i = 0; i < classifier::kPatterns; ++i) {
-    const auto access = [i](auto& config) -> auto& {
-      return config.policy.weights.pattern[i];
+  for (const classifier::Sign& sign : classifier::kSigns) {
+    const auto access = [&sign](auto& config) -> auto& {
+      return sign.weight(config.policy.weights);
     };
-    settings.push_back(
-        row(classifier::name(static_cast<classifier::Pattern>(i)), access, log_odds));
-  }
-  const std::pair<std::string_view, double Weights::*> signs[] = {
-      {"early-talker", &Weights::early_talker},   {"early-data", &Weights::early_data},
-      {"split-command", &Weights::split_command}, {"bare-lf", &Weights::bare_lf},
-      {"quit-with-dot", &Weights::quit_with_dot}, {"template-cuts", &Weights::template_cuts},
-      {"contradiction", &Weights::contradiction},
-  };
-  for (const auto& [key, member] : signs) {
-    const auto access = [member = member](auto& config) -> auto& {
-      return config.policy.weights.*member;
-    };
-    settings.push_back(row(key, access, log_odds));
+    settings.push_back(row(sign.key, access, log_odds));
   }
   return settings;
 }

@@ -14,6 +14,7 @@
 #include <rapidcheck.h>
 
 #include "classifier/trace_text.h"
+#include "tests/support/terms.h"
 
 using namespace classifier;
 
@@ -274,7 +275,7 @@ TEST_CASE("reasons are a list of sentences, and a full list takes no more") {
   reasons.add(Because::BlockEnds, 3, 4, 4096);
   reasons.add(Because::FullThenTail, 1);
   reasons.add(Because::FullThenTail, 9);
-  reasons.add_text(Because::Term, "talked before the greeting", 3.0);
+  reasons.add_term(term("early-talker", 3.0));
   reasons.add_text(Because::Text, std::string(500, 'x'));
   const std::vector<std::string> expected = {
       "3 of 4 write ends are multiples of 4096", "1 full segment and a tail",

@@ -1,4 +1,4 @@
-// Gaits: the entries' text, the match, and what the book makes of programs as they were recorded.
+// Gaits: the match, and what the book makes of programs as they were recorded.
 #include "classifier/gait.h"
 
 #include <catch2/catch.hpp>
@@ -8,21 +8,11 @@
 
 #include "classifier/classify.h"
 #include "classifier/trace_text.h"
+#include "tests/support/steps.h"
 
 namespace {
 
 using namespace classifier;
-
-Steps steps_of(const std::string& fields) {
-  const auto result = parse_trace("segmilter/1 " + fields);
-  REQUIRE(std::holds_alternative<Trace>(result));
-  const Trace& trace = std::get<Trace>(result);
-  Writes writes;
-  Features features;
-  recover_writes(trace, writes);
-  extract(trace, writes, features);
-  return observe(trace, writes, features);
-}
 
 std::string gait_of(const std::string& fields) {
   const Gait* gait = GaitBook::builtin()->match(steps_of(fields)).gait;
@@ -61,53 +51,6 @@ TEST_CASE("every file of gaits that is compiled in can be read") {
   std::sort(programs.begin(), programs.end());
   programs.erase(std::unique(programs.begin(), programs.end()), programs.end());
   CHECK(programs.size() >= 85);
-}
-
-TEST_CASE("an entry that is printed reads as the same entry") {
-  for (const Gait& gait : GaitBook::builtin()->gaits()) {
-    GaitBook book;
-    INFO(print(gait));
-    REQUIRE_FALSE(book.add(print(gait)));
-    CHECK(book.gaits().front() == gait);
-  }
-}
-
-TEST_CASE("a file of gaits that is wrong is refused with its line") {
-  struct Row {
-    const char* what;
-    const char* text;
-    std::size_t line;
-  };
-  const Row rows[] = {
-      {"no entry yet", "# a comment\n  class bot\n", 2},
-      {"a name with capitals", "gait Bot\n", 1},
-      {"the name that means none", "gait unknown\n", 1},
-      {"two words for a name", "gait a b\n", 1},
-      {"no first", "gait a\n  talk ehlo\n", 2},
-      {"no first, noticed at the next entry", "gait a\n  talk ehlo\n\ngait b\n  first none\n", 4},
-      {"an unknown key", "gait a\n  frist none\n", 2},
-      {"a key without a value", "gait a\n  first\n", 2},
-      {"an unknown word", "gait a\n  first none\n  talk ehlo loud\n", 3},
-      {"a word asked for and refused", "gait a\n  first none\n  talk lower -lower\n", 3},
-      {"an unknown class", "gait a\n  class server\n", 2},
-      {"a block of no size", "gait a\n  first block-\n", 2},
-      {"a block out of range", "gait a\n  first block-4294967297\n", 2},
-      {"five blocks", "gait a\n  first block-1024 block-1025 block-1026 block-1027 block-1028\n",
-       2},
-      {"five buffers of lines",
-       "gait a\n  first lines-1024 lines-1025 lines-1026 lines-1027 lines-1028\n", 2},
-      {"the same name twice", "gait a\n  first none\ngait a\n  first none\n", 3},
-      {"enough of what", "gait a\n  enough writes\n", 2},
-  };
-  for (const Row& row : rows) {
-    CAPTURE(row.what);
-    GaitBook book;
-    const auto error = book.add(row.text);
-    REQUIRE(error);
-    CHECK(error->line == row.line);
-    CHECK_FALSE(error->message.empty());
-    CHECK(book.gaits().empty());
-  }
 }
 
 TEST_CASE("programs are told by writes and dialogue together") {
@@ -460,30 +403,6 @@ TEST_CASE("an administrator's entry takes the place of the one of its name") {
   CHECK(own.find("postfix")->kind == GaitClass::Bot);
   CHECK(own.find("exim") != nullptr);
   CHECK(own.gaits().size() == GaitBook::builtin()->gaits().size());
-}
-
-TEST_CASE("an entry that was learned knows the messages it was learned from, and no others") {
-  const std::string talk = "talk=helo,trailing-space ";
-  const std::vector<Steps> messages = {
-      steps_of(kMessage + talk + "seg=1448,600p@9,1448x7@9,1448x3@40000,97pn@9"),
-      steps_of("mss=908 rtt=40000 line1=20 header=310 body=312 dot=3 " + talk +
-               "seg=908,908p@9,232p@9,908x7@9,908x3@40000,97pn@9"),
-  };
-  const std::string text = learn("acme", messages);
-  INFO(text);
-  GaitBook book;
-  REQUIRE_FALSE(book.add(text));
-  CHECK(book.gaits().front().blocks.front() == 2048);
-  for (const Steps& steps : messages) CHECK(book.match(steps).gait != nullptr);
-  CHECK(book.match(steps_of(kPostfix)).gait == nullptr);
-  const std::string hello = "t13i290900_0123456789ab_0123456789ab";
-  const std::string sealed =
-      learn("acme-tls", {steps_of("tls=yes window=inferred mss=1448 ja4=" + hello +
-                                  " talk=ehlo seg=1448x4,90 rec=2048,2048,900")});
-  CHECK(sealed.find("hello " + hello) != std::string::npos);
-  CHECK(sealed.find("first block-2048") != std::string::npos);
-  CHECK(learn("acme", {steps_of(kMessage + "seg=900pn")}).empty());
-  CHECK(learn("Not a name", messages).empty());
 }
 
 TEST_CASE("the verdict carries the gait, and configuration may bring a book of its own") {

@@ -6,6 +6,15 @@
 
 using namespace classifier;
 
+TEST_CASE("enumerators are counted by the compiler, up to the first value without a name") {
+  enum class Whole : std::uint8_t { A, B, C };
+  enum class Empty : std::uint8_t {};
+  STATIC_REQUIRE(enumerators<Whole>() == 3);
+  STATIC_REQUIRE(enumerators<Empty>() == 0);
+  STATIC_REQUIRE(is_enumerator<Pattern::Noisy>());
+  STATIC_REQUIRE_FALSE(is_enumerator<static_cast<Pattern>(kPatterns)>());
+}
+
 TEST_CASE("every pattern has a name of its own and is found by it") {
   std::set<std::string_view> names;
   for (int i = 0; i < kPatterns; ++i) {

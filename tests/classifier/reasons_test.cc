@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "classifier/classify.h"
+#include "classifier/names.h"
 #include "classifier/trace_text.h"
+#include "tests/support/terms.h"
 
 namespace {
 
@@ -24,7 +26,7 @@ TEST_CASE("each reason is a word with its numbers, in the order of the sentences
   Reasons reasons;
   reasons.add(Because::BlockEnds, 3, 4, 4096);
   reasons.add(Because::Terminator);
-  reasons.add_text(Because::Term, "kilobyte-blocks", 0.2);
+  reasons.add_term(term("kilobyte-blocks", 0.2));
   CHECK(print_why(reasons) == "block-ends:3/4/4096,dot-apart,kilobyte-blocks:+0.2");
   CHECK(print_why(Reasons()).empty());
 }
@@ -37,9 +39,9 @@ TEST_CASE("the terms of a score are told apart from the other reasons, and add u
   double sum = 0;
   for (std::size_t i = 0; i < verdict.reasons.size(); ++i) {
     if (verdict.reasons.because(i) != Because::Term) continue;
-    const auto term = verdict.reasons.term(i);
-    terms.emplace_back(term.what);
-    sum += term.weight;
+    const Term found = verdict.reasons.term(i);
+    terms.push_back(found.sentence());
+    sum += found.weight;
   }
   CHECK(terms == std::vector<std::string>{"bot-template", "talked before the greeting"});
   CHECK(sum == Approx(verdict.score));
@@ -48,7 +50,7 @@ TEST_CASE("the terms of a score are told apart from the other reasons, and add u
 TEST_CASE("every reason has a word of its own, without blanks, and a sentence of its own") {
   std::vector<std::string> words;
   std::vector<std::string> sentences;
-  for (int i = 2; i <= static_cast<int>(Because::ShortFlight); ++i) {
+  for (std::size_t i = 2; i < enumerators<Because>(); ++i) {
     Reasons reasons;
     reasons.add(static_cast<Because>(i), 1, 2, 3);
     words.push_back(reasons.word(0));

@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <sstream>
 
+#include "tests/support/terms.h"
+
 using classifier::Action;
 using filter::header_value;
 
@@ -120,7 +122,7 @@ TEST_CASE("a partial trace has its segments and its reason") {
 TEST_CASE("the reasons stand in front of the version, folded behind their commas") {
   auto verdict = template_verdict();
   verdict.reasons.add(classifier::Because::InsideHeader, 2);
-  verdict.reasons.add_text(classifier::Because::Term, "bot-template", 3.9);
+  verdict.reasons.add_term(classifier::term("bot-template", 3.9));
   const auto value = value_of(trace_of({399, 29, 184, 1440, 1377}), verdict);
   CHECK(unfolded(value).ends_with("; why=inside-header:2,bot-template:+3.9; v=1"));
   for (int i = 0; i < 18; ++i)

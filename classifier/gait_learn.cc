@@ -1,0 +1,106 @@
+#include "classifier/gait_learn.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "classifier/dialogue_words.h"
+#include "classifier/gait.h"
+
+namespace classifier {
+namespace {
+
+// What all agree on; Any where they do not. Those who could not tell have no vote.
+template <typename Way, typename Get>
+Way common(const std::vector<Steps>& messages, Get get) {
+  Way all = Way::Any;
+  for (const Steps& steps : messages) {
+    const Way one = get(steps);
+    if (one == Way::Any) continue;
+    if (all != Way::Any && all != one) return Way::Any;
+    all = one;
+  }
+  return all;
+}
+
+// The buffer that explains every first cut; 0: none does. The largest of the usual ones, since a
+// writer of 4096 ends on multiples of 1024 too.
+std::uint32_t common_block(const std::vector<const Steps*>& cut) {
+  for (const std::uint32_t block : {65536U, 32768U, 16384U, 8192U, 8189U, 4096U, 2048U, 1024U}) {
+    const auto fits = [&](const Steps* steps) { return first_of_blocks(block, *steps); };
+    if (!cut.empty() && std::all_of(cut.begin(), cut.end(), fits)) return block;
+  }
+  return 0;
+}
+
+// What content or circumstances bring is no habit, however often it was seen.
+void learn_talk(const std::vector<Steps>& messages, Gait& gait) {
+  constexpr std::uint32_t kTelling = kHabits | kExtensions;
+  gait.ehlo = gait.helo = false;
+  std::uint32_t always = ~0U;
+  std::uint32_t ever = 0;
+  for (const Steps& steps : messages) {
+    (steps.helo ? gait.helo : gait.ehlo) = true;
+    if (steps.no_offer) continue;
+    always &= steps.talk;
+    ever |= steps.talk;
+  }
+  gait.required = ever == 0 ? 0 : always & kTelling;
+  gait.forbidden = kTelling & ~ever;
+}
+
+// `told`: the messages of which it is known where their first write ended.
+void learn_first(const std::vector<const Steps*>& told, Gait& gait) {
+  std::uint16_t shared = 0xffff;
+  std::vector<const Steps*> cut;
+  for (const Steps* steps : told) {
+    if (steps->offset == 0) {
+      gait.first |= kFirstNone;
+    } else {
+      cut.push_back(steps);
+      shared &= steps->first;
+    }
+  }
+  const std::uint32_t block = common_block(cut);
+  if (block != 0) {
+    gait.blocks[0] = block;
+  } else if (!cut.empty() && shared != 0) {
+    gait.first |= shared;
+  } else {
+    for (const Steps* steps : cut) gait.first |= steps->first;
+  }
+}
+
+void learn_hellos(const std::vector<Steps>& messages, Gait& gait) {
+  for (const Steps& steps : messages) {
+    const bool known =
+        std::find(gait.hellos.begin(), gait.hellos.end(), steps.hello) != gait.hellos.end();
+    if (steps.hello.front() != 0 && !known && gait.hellos.size() < Gait::kMaxHellos) {
+      gait.hellos.push_back(steps.hello);
+    }
+  }
+}
+
+}  // namespace
+
+std::string learn(std::string_view name, const std::vector<Steps>& messages) {
+  std::vector<const Steps*> told;
+  for (const Steps& steps : messages) {
+    if (steps.first != 0) told.push_back(&steps);
+  }
+  if (told.empty() || !is_gait_name(name)) return {};
+  Gait gait;
+  gait.name = name;
+  gait.programs.emplace_back(name);
+  gait.seen = fmt::format("learned from {} messages, {} of them cut into three segments or more",
+                          messages.size(), told.size());
+  learn_talk(messages, gait);
+  learn_first(told, gait);
+  gait.body = common<BodyWay>(messages, [](const Steps& steps) { return steps.body; });
+  gait.dot = common<DotWay>(messages, [](const Steps& steps) { return steps.dot; });
+  gait.held = common<Held>(messages, [](const Steps& steps) { return steps.held; });
+  learn_hellos(messages, gait);
+  return print(gait);
+}
+
+}  // namespace classifier

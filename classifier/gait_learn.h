@@ -1,0 +1,16 @@
+// Learns the gait of a program that is not in the book. Pure; any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "classifier/steps.h"
+
+namespace classifier {
+
+// The text of an entry, from what was seen of the program's messages: what all of them have in
+// common. Empty where they have too little in common, or where `name` is no name.
+std::string learn(std::string_view name, const std::vector<Steps>& messages);
+
+}  // namespace classifier

@@ -1,0 +1,286 @@
+#include "classifier/steps.h"
+
+#include <algorithm>
+
+#include "classifier/dialogue_words.h"
+#include "classifier/stream.h"
+
+namespace classifier {
+namespace {
+
+using Word = DialogueWord;
+
+constexpr std::uint32_t kSaidByMail = all_words(&Word::under_tls, Word::UnderTls::Hidden);
+constexpr std::uint32_t kSaidToMilter = all_words(&Word::under_tls, Word::UnderTls::Shown);
+constexpr std::uint32_t kReceived = bit_of("received");
+constexpr std::uint32_t kBlankEnd = bit_of("blank-end");
+// What the commands of a transaction say, and who spoke first: unknown where packets are missing.
+constexpr std::uint32_t kUnheard =
+    kSaidByMail | kExtensions | bit_of("early") | bit_of("early-data");
+static_assert(kReceived != 0 && kBlankEnd != 0);
+
+// SIZE counts the message; Postfix counts what it sends, Exim adds 1024 to be safe (smtp transport,
+// size_addition), Sendmail and curl count lines that end with LF alone.
+constexpr std::uint64_t kSizeSlack = 64;  // dots that were doubled are not counted
+
+std::uint32_t size_bit(const Trace& trace) {
+  const std::uint64_t declared = trace.dialogue.declared;
+  if (declared == 0 || trace.size == 0) return 0;
+  // Where records are rounded up to whole blocks, the milter has counted what is in them.
+  const std::uint64_t size =
+      trace.hello.slack != 0 ? trace.size - std::min(trace.size, trace.miss) : trace.size;
+  if (declared + kSizeSlack < size) return bit_of("size") | bit_of("size-under");
+  return bit_of("size") |
+         (declared > size + kSizeSlack ? bit_of("size-over") : bit_of("size-near"));
+}
+
+std::uint32_t talk_bits(const Trace& trace) {
+  std::uint32_t bits = size_bit(trace);
+  for (std::size_t i = 0; i < kDialogueWords.size(); ++i) {
+    const auto member = kDialogueWords[i].member;
+    if (member != nullptr && trace.dialogue.*member) bits |= 1U << i;
+  }
+  const auto& fields = trace.landmarks.fields;
+  if (!fields.empty() && fields.front().received) bits |= kReceived;
+  return bits;
+}
+
+std::uint16_t places_of(std::uint32_t offset, bool line_end, const Landmarks& marks) {
+  std::uint16_t bits = 0;
+  const std::uint32_t line = marks.first_line_end;
+  if (line != 0 && offset == line) bits |= kFirstLine;
+  if (line > 2 && (offset == line - 2 || offset == line - 1)) bits |= kFirstLineBare;
+  if (!marks.fields.empty() && offset == marks.fields.front().end) bits |= kFirstField;
+  if (marks.header_end != 0 && offset == marks.header_end) bits |= kFirstHeaderBare;
+  if (marks.body_begin != 0 && offset == marks.body_begin) bits |= kFirstHeader;
+  if (bits != 0) return bits;
+  const std::uint32_t header = std::max(marks.header_end, marks.body_begin);
+  if (offset >= header) return kFirstBody;
+  if (line_end) return kFirstHeaderLine;
+  if (ends_buffer(offset)) return kFirstGrid;
+  const bool edge = std::any_of(marks.fields.begin(), marks.fields.end(), [&](const auto& field) {
+    return field.end > 3 && (offset == field.end - 2 || offset == field.end - 3);
+  });
+  return edge ? kFirstEdge : kFirstInside;
+}
+
+// From this round trip on, a line writer's later lines hide behind Nagle and PSH tells of its body;
+// from the next one on, it also tells whether something was held.
+constexpr std::uint32_t kRoundTripUs = 1000;
+constexpr std::uint32_t kLongRoundTripUs = 5000;
+constexpr double kBulkShare = 0.30;
+constexpr std::uint32_t kFewFulls = 3;
+constexpr double kSlowLinkSlack = 1.25;  // headers take their time, too
+constexpr double kSpoiled = 0.10;        // share of repaired segments that makes PSH worth nothing
+
+BodyWay body_of(const Trace& trace, const Writes& writes, const Features& features) {
+  if (features.repaired_share() > kSpoiled || trace.via == Via::Read) return BodyWay::Any;
+  if (trace.path.rtt_us >= kRoundTripUs) {
+    if (!writes.segment.pushes || writes.segment.fulls < kFewFulls) return BodyWay::Any;
+    // Among three, one PSH may be the flight's last.
+    if (writes.segment.fulls == kFewFulls && features.push_share > 0) return BodyWay::Any;
+    return features.push_share >= kBulkShare ? BodyWay::Bulk : BodyWay::Lines;
+  }
+  std::uint32_t lines = 0;
+  std::uint32_t others = 0;
+  for (const Cut& cut : features.cuts) {
+    if (cut.offset <= trace.landmarks.body_begin || !tells_writer(cut.place)) continue;
+    ++(cut.place == Place::BodyLine ? lines : others);
+  }
+  if (lines >= 2 && lines > others) return BodyWay::Lines;
+  return lines + others == 0 && writes.segment.fulls >= kFewFulls ? BodyWay::Bulk : BodyWay::Any;
+}
+
+// Is the last segment all that was written behind the last full one? In a message of one flight a
+// terminator of its own write would have waited for the text's short end to be acknowledged, and
+// would stand apart; it comes in one segment with it only where that segment was held.
+bool one_flight(const Trace& trace, const Writes& writes) {
+  constexpr std::size_t kInitialWindow = 10;  // RFC 6928
+  const std::size_t count = trace.segments.size();
+  const std::uint32_t rtt = trace.path.rtt_us;
+  if (rtt == 0 || count < 2 || count > kInitialWindow) return false;
+  // Here the acknowledgement is back at once, and what waited for it leaves alone.
+  const bool near = rtt < kRoundTripUs;
+  if (!near && rtt < kLongRoundTripUs) return false;
+  const auto all_within = [&](std::uint32_t gap) {
+    return std::all_of(trace.segments.begin() + 1, trace.segments.end(),
+                       [&](const Segment& segment) { return segment.gap_us < gap; });
+  };
+  // But not always: a receiver may delay it (Linux: 40 ms), and then lines gather behind it.
+  const std::uint32_t pause = near ? kRoundTripUs : rtt / 4;
+  if (all_within(pause)) return true;
+  if (near || count < 3 || !writes.boundaries.empty()) return false;
+  // The path delayed some, but nothing waited for an acknowledgement.
+  const Segment& last = trace.segments.back();
+  if (last.gap_us < pause) return all_within(rtt - pause);
+  // On a slow link each segment takes the time of its size.
+  const Segment& before = trace.segments[count - 2];
+  const double scaled = static_cast<double>(before.gap_us) * last.size / before.size;
+  return last.size < before.size && last.gap_us >= scaled / 2 &&
+         last.gap_us <= scaled * kSlowLinkSlack;
+}
+
+DotWay dot_of(const Trace& trace, const Writes& writes, const Features& features) {
+  if (trace.landmarks.terminator == 0) return DotWay::Any;
+  const auto& cuts = features.cuts;
+  const auto left = [&](std::size_t back) {
+    return back <= cuts.size() && cuts[cuts.size() - back].place == Place::Terminator
+               ? trace.size - std::min<std::uint64_t>(trace.size, cuts[cuts.size() - back].offset)
+               : 0;
+  };
+  // Its line end and the dot came one by one: of 3 bytes behind an empty line, or of 5 in two.
+  if (left(1) == 3 && left(2) == 5) return DotWay::Apart;
+  if (left(1) != 0) return left(1) <= 3 ? DotWay::Apart3 : DotWay::Apart5;
+  const bool clean =
+      features.repaired == 0 && trace.state == State::Complete && trace.via != Via::Read;
+  return clean && one_flight(trace, writes) ? DotWay::Joined : DotWay::Any;
+}
+
+// Did a short segment leave while an earlier short one was not yet acknowledged?
+Held held_of(const Trace& trace, const Writes& writes, const Features& features) {
+  const std::uint32_t rtt = trace.path.rtt_us;
+  if (rtt < kLongRoundTripUs || features.repaired != 0 || trace.via == Via::Read) return Held::Any;
+  if (writes.boundaries.empty()) return Held::Any;
+  const std::size_t first = writes.boundaries.front().segment;
+  const std::size_t next =
+      writes.boundaries.size() > 1 ? writes.boundaries[1].segment : trace.segments.size() - 1;
+  std::uint64_t wait = 0;
+  for (std::size_t i = first + 1; i <= next; ++i) {
+    wait += trace.segments[i].gap_us;
+    // On a slow link each segment waits for the one before it.
+    if (i != next && trace.segments[i].gap_us > rtt / 8) return Held::Any;
+  }
+  if (wait < rtt / 2) return Held::No;
+  return wait > rtt - rtt / 5 && wait < rtt * std::uint64_t{2} ? Held::Yes : Held::Any;
+}
+
+// A sealed message's first write, as far as its size tells of it.
+std::uint16_t sealed_first(SealedShape shape) {
+  switch (shape) {
+    case SealedShape::OneWrite:
+    case SealedShape::Segments:
+      return kFirstNone;
+    case SealedShape::Blocks:
+    case SealedShape::LineBuffer:
+      return kFirstBody;
+    case SealedShape::Lines:
+      return kFirstLine | kFirstField | kFirstHeaderLine;
+    case SealedShape::HeadersApart:
+      return kFirstHeader | kFirstEdge;
+    case SealedShape::Template:
+      return kFirstInside;
+    case SealedShape::Unknown:
+      break;
+  }
+  return 0;
+}
+
+void observe_sealed(const Trace& trace, const Writes& writes, const Features& features,
+                    Steps& steps) {
+  const bool read = trace.landmarks.header_end != 0;
+  // The milter counted the body: its size fits, or is known to miss.
+  const bool counted = trace.window == Window::Exact || trace.miss != 0;
+  steps.untold = kSaidByMail | (read ? 0 : kReceived) | (counted ? 0 : kBlankEnd) |
+                 (trace.window == Window::Inferred ? kSaidToMilter : 0);
+  steps.talk &= ~steps.untold;
+  steps.size = to_u32(trace.size);
+  steps.every = true;
+  steps.slack = trace.hello.slack;
+  if (trace.hello.ja4.size() == kJa4Size) {
+    std::copy_n(trace.hello.ja4.begin(), kJa4Size, steps.hello.begin());
+  }
+  steps.clean = trace.state == State::Complete && trace.hello.slack == 0;
+  steps.first = sealed_first(features.shape);
+  const bool cut = !features.cuts.empty() && tells_writer(features.cuts.front().place);
+  if (cut) steps.offset = features.cuts.front().offset;
+  // A place that is known about is none.
+  const bool placed = read && trace.window != Window::Near;
+  if (cut && placed && features.shape != SealedShape::LineBuffer) {
+    steps.first =
+        places_of(steps.offset, features.cuts.front().place == Place::HeaderLine, trace.landmarks);
+  }
+  steps.line_end = features.shape == SealedShape::LineBuffer;
+  if (features.shape == SealedShape::Lines) {
+    constexpr std::uint32_t kLongestLine = 1000;  // RFC 5321, 4.5.3.1.6
+    const bool bulk = std::any_of(writes.sizes.begin(), writes.sizes.end(),
+                                  [](std::uint32_t size) { return size > kLongestLine; });
+    steps.body = bulk ? BodyWay::Bulk : BodyWay::Lines;
+  }
+  // By BDAT chunks cut what the program writes, as in clear: only the dialogue tells.
+  if (trace.transfer == Transfer::Bdat) {
+    steps.first = 0;
+    steps.offset = 0;
+    return;
+  }
+  const bool apart = !features.cuts.empty() && features.cuts.back().place == Place::Terminator;
+  // Of 3 bytes or of 5 is not told by blocks.
+  const bool three = writes.sizes.back() <= 3;
+  steps.dot = !apart             ? DotWay::Joined
+              : steps.slack != 0 ? DotWay::Apart
+              : three            ? DotWay::Apart3
+                                 : DotWay::Apart5;
+}
+
+}  // namespace
+
+Steps observe(const Trace& trace, const Writes& writes, const Features& features) {
+  Steps steps;
+  const Dialogue& talk = trace.dialogue;
+  steps.talk = talk_bits(trace);
+  steps.helo = talk.greeting == Dialogue::Greeting::Helo && !talk.fallback;
+  steps.no_offer = talk.fallback || talk.greeting == Dialogue::Greeting::None;
+  // Where the server, or commands, were not seen, only what was said speaks.
+  if (trace.window == Window::OneSided) steps.untold = kUnheard & ~steps.talk;
+  if (!trace.records.empty()) observe_sealed(trace, writes, features, steps);
+  // With records the writes are theirs, and no segments: a trace of anybody's may have them in
+  // clear.
+  if (trace.tls || !trace.records.empty() || trace.transfer == Transfer::Bdat) return steps;
+
+  steps.size = to_u32(trace.size);
+  const SegmentSizes& sizes = writes.segment;
+  const bool steady = sizes.other == 0 && sizes.announced == 0;
+  steps.full = steady ? writes.full : 0;
+  steps.clean =
+      steady && features.repaired == 0 && trace.state == State::Complete && trace.via != Via::Read;
+  const auto first = std::find_if(features.cuts.begin(), features.cuts.end(), [](const Cut& cut) {
+    return tells_writer(cut.place) || cut.place == Place::Terminator;
+  });
+  if (first != features.cuts.end() && tells_writer(first->place) && !features.hidden_first) {
+    const auto boundary =
+        std::find_if(writes.boundaries.begin(), writes.boundaries.end(),
+                     [&](const Boundary& candidate) { return candidate.offset == first->offset; });
+    steps.offset = first->offset;
+    steps.line_end =
+        boundary != writes.boundaries.end() && trace.segments[boundary->segment].line_end;
+    if (trace.window != Window::Near) {
+      steps.first = places_of(first->offset, steps.line_end, trace.landmarks);
+    }
+  } else if (first == features.cuts.end() || !features.hidden_first) {
+    // Nothing was cut: that says something once there was room for a cut.
+    if (features.segments >= 3 && trace.state == State::Complete) steps.first = kFirstNone;
+  }
+  steps.body = body_of(trace, writes, features);
+  steps.dot = dot_of(trace, writes, features);
+  steps.held = held_of(trace, writes, features);
+  return steps;
+}
+
+// Exim's buffer ends a byte early or late where a line end crosses it.
+bool first_of_blocks(std::uint32_t block, const Steps& steps) {
+  constexpr std::uint32_t kMostBlocks = 8;  // blocks of whole segments that hide in front of a cut
+  const std::uint32_t slack = block % 2 == 1 ? 1 : 0;
+  if (steps.slack != 0) {
+    return steps.offset + slack >= block && steps.offset <= block + slack + steps.slack;
+  }
+  const std::uint32_t times = (steps.offset + slack) / block;
+  if (times == 0 || times > (steps.every ? 1 : kMostBlocks)) return false;
+  const std::uint32_t ideal = times * block;
+  const std::uint32_t off = steps.offset > ideal ? steps.offset - ideal : ideal - steps.offset;
+  if (off > slack * times) return false;
+  for (std::uint32_t i = 1; i < times && steps.full != 0; ++i) {
+    if (i * block % steps.full != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace classifier
