@@ -8,10 +8,14 @@
 #include <stdexcept>
 #include <utility>
 
-#include "milter/capture/bytes.h"
+#include "milter/net/bytes.h"
 
 namespace capture {
 namespace {
+
+using net::Bytes;
+using net::get32;
+using net::little32;
 
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 constexpr std::uint64_t kNsPerUs = 1000;

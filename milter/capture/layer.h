@@ -12,10 +12,17 @@
 #include <cstdint>
 #include <span>
 
-#include "milter/capture/bytes.h"
 #include "milter/capture/not_read.h"
+#include "milter/net/bytes.h"
 
 namespace capture {
+
+using net::Bytes;
+using net::get16;
+using net::get24;
+using net::get32;
+using net::little16;
+using net::little32;
 
 struct Layer {
   enum class Kind : std::uint8_t {

@@ -6,10 +6,13 @@
 #include <utility>
 
 #include "classifier/words.h"
-#include "milter/capture/saved_syn.h"
-#include "milter/capture/sha256.h"
 #include "milter/capture/smtp_words.h"
 #include "milter/net/proxy_protocol.h"
+#include "milter/seal/sha256.h"
+#include "milter/tcp/path.h"
+#include "milter/tcp/segments.h"
+#include "milter/tcp/stream_place.h"
+#include "milter/tcp/syn.h"
 
 namespace capture {
 namespace {
@@ -43,9 +46,8 @@ constexpr std::uint32_t kSmallestUnit = 48;
 // On a port that is not mail's: packets looked at for a start.
 constexpr std::uint32_t kMaxSearched = 64;
 
-constexpr std::uint32_t kTimestampOption = 12;  // RFC 7323, appendix A: with its padding
-constexpr std::uint32_t kEthernetV4 = 1460;     // full segment of an unknown path
-constexpr std::uint32_t kSmallestFull = 536;    // RFC 9293, 3.7.1
+constexpr std::uint32_t kEthernetV4 = 1460;   // full segment of an unknown path
+constexpr std::uint32_t kSmallestFull = 536;  // RFC 9293, 3.7.1
 constexpr std::uint32_t kOftenSeen = 3;
 constexpr std::uint64_t kNsPerUs = 1000;
 
@@ -89,6 +91,17 @@ std::string_view behind_greeting(std::string_view bytes) {
 }
 
 }  // namespace
+
+std::int64_t TcpFlow::Half::place(std::uint32_t number) const {
+  return tcp::stream_place(number, base, next);
+}
+
+// Numbers out of every window (fabricated captures) say nothing.
+std::uint64_t TcpFlow::Half::ahead_at(std::uint32_t number) const {
+  const auto here = static_cast<std::int64_t>(next);
+  const std::int64_t at = place(number);
+  return at > here && at - here <= kFarAhead ? static_cast<std::uint64_t>(at) : 0;
+}
 
 TcpFlow::TcpFlow(const TcpEnd& one, const TcpEnd& other, TraceSink& sink, const FlowLimits& limits,
                  std::size_t& all_waiting)
@@ -134,7 +147,7 @@ void TcpFlow::on_syn(int side, const TcpPacket& packet) {
   half.base = packet.seq + 1;
   client_ = from_client ? side : 1 - side;
   if (from_client) syn_time_ns_ = packet.time_ns;
-  if (const auto syn = parse_syn(packet.headers)) {
+  if (const auto syn = tcp::parse_syn(packet.headers)) {
     half.mss = syn->mss;
     half.timestamps = syn->timestamps;
     if (from_client) path_.syn = syn->signature;
@@ -149,11 +162,7 @@ void TcpFlow::on_ack(int side, const TcpPacket& packet) {
     other.based = true;
     other.base = packet.ack;
   }
-  const std::int64_t acked =
-      static_cast<std::int32_t>(packet.ack - other.base - static_cast<std::uint32_t>(other.next));
-  if (acked > 0 && acked <= kFarAhead) {
-    other.acked = std::max(other.acked, other.next + static_cast<std::uint64_t>(acked));
-  }
+  other.acked = std::max(other.acked, other.ahead_at(packet.ack));
   if (side != client_ || path_.rtt_us != 0 || syn_time_ns_ == 0) return;
   if (packet.has(TcpPacket::kSyn) || packet.time_ns <= syn_time_ns_) return;
   // From SYN to its answer's answer is one round trip wherever on the way it was captured.
@@ -166,10 +175,8 @@ void TcpFlow::on_end(int side, const TcpPacket& packet) {
   Half& half = halves_[side];
   if (!half.based) return;
   half.fin = true;
-  half.fin_at =
-      half.next + static_cast<std::uint64_t>(std::max<std::int64_t>(
-                      0, static_cast<std::int32_t>(packet.seq + packet.size - half.base -
-                                                   static_cast<std::uint32_t>(half.next))));
+  const std::int64_t end = half.place(packet.seq + packet.size);
+  half.fin_at = std::max(half.next, static_cast<std::uint64_t>(std::max<std::int64_t>(0, end)));
   const auto over = [](const Half& h) { return h.fin && h.next >= h.fin_at; };
   if (over(halves_[0]) && over(halves_[1]) && waiting_bytes_ == 0) finish();
 }
@@ -205,10 +212,9 @@ void TcpFlow::on_payload(int side, const TcpPacket& packet) {
     half.based = true;
     half.base = seq;
   }
-  const std::int64_t ahead =
-      static_cast<std::int32_t>(seq - half.base - static_cast<std::uint32_t>(half.next));
+  const std::int64_t place = half.place(seq);
+  const std::int64_t ahead = place - static_cast<std::int64_t>(half.next);
   if (ahead > kFarAhead) return;
-  const std::int64_t place = static_cast<std::int64_t>(half.next) + ahead;
   const std::int64_t end = place + packet.size;
   // A keep-alive repeats one byte, or none, in front of the stream. RFC 9293, 3.8.4.
   if (end <= 0 || (packet.size == 1 && ahead == -1)) return;
@@ -229,13 +235,8 @@ void TcpFlow::on_payload(int side, const TcpPacket& packet) {
   if (side == client_) announce(packet, place);
   if (end <= static_cast<std::int64_t>(half.next)) return;
 
-  // ACK numbers out of every window (fabricated captures) say nothing.
-  std::uint64_t needs = 0;
-  if (packet.has(TcpPacket::kAck) && other.based) {
-    const std::int64_t seen =
-        static_cast<std::int32_t>(packet.ack - other.base - static_cast<std::uint32_t>(other.next));
-    if (seen > 0 && seen <= kFarAhead) needs = other.next + static_cast<std::uint64_t>(seen);
-  }
+  const bool acks = packet.has(TcpPacket::kAck) && other.based;
+  const std::uint64_t needs = acks ? other.ahead_at(packet.ack) : 0;
   ++order_;
   const bool whole = packet.payload.size() == packet.size;
   if (waiting_bytes_ == 0 && whole && ahead <= 0 && needs <= other.next && !unheard(side)) {
@@ -312,15 +313,11 @@ void TcpFlow::start(int client) {
   sealed_begun_ = false;
 }
 
-// What the client may send is bound by its own link, for which the MSS it announces stands, and by
-// what the server announced.
 void TcpFlow::learn_path() {
   const Half& client = halves_[client_];
   const Half& server = halves_[1 - client_];
-  std::uint32_t mss = client.mss;
-  if (server.mss != 0 && (mss == 0 || server.mss < mss)) mss = server.mss;
   path_.timestamps = client.timestamps && (server.timestamps || !server.syn);
-  path_.mss = path_.timestamps && mss > kTimestampOption ? mss - kTimestampOption : mss;
+  path_.mss = tcp::full_payload(tcp::smaller_mss(client.mss, server.mss), path_.timestamps);
   observer_->set_path(path_);
 }
 
@@ -334,15 +331,15 @@ std::uint32_t TcpFlow::full_size(const TcpPacket& packet) {
   const std::uint32_t ours = halves_[client_].mss;
   const std::uint32_t theirs = halves_[1 - client_].mss;
   const std::uint32_t options = packet.option_bytes;
-  const auto less_options = [&](std::uint32_t mss) { return mss > options ? mss - options : mss; };
-  const std::uint32_t bound = less_options(theirs != 0 ? theirs : std::max(ours, kEthernetV4));
+  const std::uint32_t bound =
+      tcp::payload_of(theirs != 0 ? theirs : std::max(ours, kEthernetV4), options);
   if (packet.size <= bound) {
     if (packet.size > largest_) largest_seen_ = 0;
     largest_ = std::max(largest_, packet.size);
     if (packet.size == largest_) ++largest_seen_;
     return packet.size;
   }
-  const std::uint32_t likely = std::min(bound, ours != 0 ? less_options(ours) : bound);
+  const std::uint32_t likely = tcp::smaller_mss(bound, tcp::payload_of(ours, options));
   if (largest_ > likely) return largest_;
   const bool told = largest_seen_ >= kOftenSeen && largest_ >= kSmallestFull;
   if (told && (packet.size % largest_ == 0 || packet.size % likely != 0)) return largest_;
@@ -351,22 +348,13 @@ std::uint32_t TcpFlow::full_size(const TcpPacket& packet) {
 
 void TcpFlow::announce(const TcpPacket& packet, std::int64_t place) {
   if (observer_->client_offset() == 0) learn_path();
-  const std::uint32_t unit = std::max(kSmallestUnit, full_size(packet));
-  std::uint32_t left = packet.size;
-  while (left > 0) {
-    const std::uint32_t size = std::min(left, unit);
-    left -= size;
-    // In front of offset 0 lies what came before the session was found.
-    if (place >= 0) {
-      // What is joined ends at a segment with PSH, so it belongs to the last.
-      const bool push = left == 0 && packet.has(TcpPacket::kPsh);
-      announce_new({.offset = static_cast<std::uint64_t>(place),
-                    .size = size,
-                    .time_ns = packet.time_ns,
-                    .push = push});
-    }
-    place += size;
-  }
+  // In front of the stream lies what came before the session was found.
+  tcp::for_each_segment({.place = place,
+                         .size = packet.size,
+                         .unit = std::max(kSmallestUnit, full_size(packet)),
+                         .time_ns = packet.time_ns,
+                         .push = packet.has(TcpPacket::kPsh)},
+                        [&](const classifier::Arrival& one) { announce_new(one); });
 }
 
 // Bytes that wait for nothing but the server's came in an earlier segment, and count as that one's:
@@ -758,7 +746,7 @@ Connection TcpFlow::connection() const {
 
 std::shared_ptr<classifier::SealedStream> TcpFlow::seal(classifier::SealedLog::Start&& start,
                                                         classifier::ArrivalLog&& arrivals) {
-  start.sha256 = sha256;
+  start.sha256 = seal::sha256;
   return std::make_shared<classifier::SealedLog>(std::move(start), std::move(arrivals),
                                                  static_cast<classifier::SealedLog::Sink*>(this));
 }

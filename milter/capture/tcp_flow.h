@@ -100,6 +100,11 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
     std::uint16_t mss = 0;                   // announced; 0: not
     bool timestamps = false;                 // offered
     std::map<std::uint64_t, Chunk> waiting;  // by first offset; they do not overlap
+
+    // Where a sequence number lies, near to `next`.
+    std::int64_t place(std::uint32_t number) const;
+    // The same, where it lies ahead of `next` and in reach; else 0.
+    std::uint64_t ahead_at(std::uint32_t number) const;
   };
 
   void on_syn(int side, const TcpPacket& packet);

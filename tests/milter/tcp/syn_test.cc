@@ -1,6 +1,6 @@
-// Tests milter/capture/saved_syn with packets as the kernel saves them, and with what an attacker
+// Tests milter/tcp/syn with packets as the kernel saves them, and with what an attacker
 // would make of them.
-#include "milter/capture/saved_syn.h"
+#include "milter/tcp/syn.h"
 
 #include <rapidcheck.h>
 
@@ -37,7 +37,7 @@ const std::string kIp6 =
 }  // namespace
 
 TEST_CASE("a Linux SYN gives its sequence number, MSS, destination and signature") {
-  const auto syn = capture::parse_syn(bytes(kIp4 + kTcp + kLinuxOptions));
+  const auto syn = tcp::parse_syn(bytes(kIp4 + kTcp + kLinuxOptions));
   REQUIRE(syn);
   CHECK(syn->isn == 0x11223344);
   CHECK(syn->mss == 1460);
@@ -47,18 +47,17 @@ TEST_CASE("a Linux SYN gives its sequence number, MSS, destination and signature
 }
 
 TEST_CASE("an IPv6 SYN is read behind the fixed header") {
-  const auto syn = capture::parse_syn(bytes(kIp6 + kTcp + kLinuxOptions));
+  const auto syn = tcp::parse_syn(bytes(kIp6 + kTcp + kLinuxOptions));
   REQUIRE(syn);
   CHECK(syn->destination.print() == "[2001:db8::1]:25");
   CHECK(syn->signature == "6:64:0:1460:64240,7:mss,sok,ts,nop,ws:flow:0");
 }
 
 TEST_CASE("payload of which only the IP header tells is in the signature") {
-  const auto syn = capture::parse_syn(bytes("4500003d" + kIp4.substr(8) + kTcp + kLinuxOptions));
+  const auto syn = tcp::parse_syn(bytes("4500003d" + kIp4.substr(8) + kTcp + kLinuxOptions));
   REQUIRE(syn);
   CHECK(syn->signature == "4:63:0:1460:64240,7:mss,sok,ts,nop,ws:df,id+:+");
-  const auto syn6 =
-      capture::parse_syn(bytes("60012345 0029" + kIp6.substr(13) + kTcp + kLinuxOptions));
+  const auto syn6 = tcp::parse_syn(bytes("60012345 0029" + kIp6.substr(13) + kTcp + kLinuxOptions));
   REQUIRE(syn6);
   CHECK(syn6->signature == "6:64:0:1460:64240,7:mss,sok,ts,nop,ws:flow:+");
 }
@@ -86,7 +85,7 @@ TEST_CASE("options are read to where they make sense") {
     auto packet = bytes(kIp4 + "9cb0 0019 11223344 00000000 " + row.offset_and_flags +
                         " faf0 0000 0000 " + row.options);
     packet[3] = static_cast<std::uint8_t>(packet.size());
-    const auto syn = capture::parse_syn(packet);
+    const auto syn = tcp::parse_syn(packet);
     REQUIRE(syn);
     // "4:63:0:" in front and ":0" behind are not what these rows are about.
     CHECK(syn->signature == std::string("4:63:0:") + row.layout_and_quirks + ":0");
@@ -114,7 +113,7 @@ TEST_CASE("what is no whole TCP SYN is refused") {
   };
   for (const auto& row : rows) {
     INFO(row.label);
-    CHECK_FALSE(capture::parse_syn(bytes(row.packet)));
+    CHECK_FALSE(tcp::parse_syn(bytes(row.packet)));
   }
 }
 
@@ -129,6 +128,6 @@ TEST_CASE("a SYN with any bytes changed or cut off is read or refused, never ove
     }
     changed.resize(*rc::gen::inRange<std::size_t>(0, changed.size() + 1));
     const Packet exact(changed.begin(), changed.end());  // its own block: ASan sees an overrun
-    if (const auto syn = capture::parse_syn(exact)) RC_ASSERT(syn->signature.size() < 1000);
+    if (const auto syn = tcp::parse_syn(exact)) RC_ASSERT(syn->signature.size() < 1000);
   }));
 }

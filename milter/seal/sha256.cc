@@ -1,10 +1,10 @@
-#include "milter/capture/sha256.h"
+#include "milter/seal/sha256.h"
 
 #include <nettle/sha2.h>
 
 #include <cstdint>
 
-namespace capture {
+namespace seal {
 
 std::array<unsigned char, 32> sha256(std::string_view text) {
   sha256_ctx context;
@@ -16,4 +16,4 @@ std::array<unsigned char, 32> sha256(std::string_view text) {
   return digest;
 }
 
-}  // namespace capture
+}  // namespace seal

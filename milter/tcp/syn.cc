@@ -1,4 +1,4 @@
-#include "milter/capture/saved_syn.h"
+#include "milter/tcp/syn.h"
 
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -6,10 +6,14 @@
 #include <cstring>
 #include <iterator>
 
-#include "milter/capture/bytes.h"
+#include "milter/net/bytes.h"
 
-namespace capture {
+namespace tcp {
 namespace {
+
+using net::Bytes;
+using net::get16;
+using net::get32;
 
 // What the signature says of the IP header. RFC 791, 3.1; RFC 8200, 3.
 struct Ip {
@@ -151,4 +155,4 @@ std::optional<Syn> parse_syn(std::span<const std::uint8_t> packet) {
   return out;
 }
 
-}  // namespace capture
+}  // namespace tcp

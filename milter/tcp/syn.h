@@ -11,7 +11,7 @@
 
 #include "milter/net/address.h"
 
-namespace capture {
+namespace tcp {
 
 struct Syn {
   std::uint32_t isn = 0;      // sequence number of the SYN; the first payload byte is isn + 1
@@ -28,4 +28,4 @@ struct Syn {
 // nullopt: not an IPv4 or IPv6 TCP SYN, or cut short.
 std::optional<Syn> parse_syn(std::span<const std::uint8_t> packet);
 
-}  // namespace capture
+}  // namespace tcp

@@ -2,10 +2,10 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "milter/capture/saved_syn.h"
+#include "milter/tcp/syn.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (const auto syn = capture::parse_syn({data, size})) {
+  if (const auto syn = tcp::parse_syn({data, size})) {
     if (syn->signature.size() > 1000) std::abort();
   }
   return 0;

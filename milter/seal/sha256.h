@@ -5,8 +5,8 @@
 #include <array>
 #include <string_view>
 
-namespace capture {
+namespace seal {
 
 std::array<unsigned char, 32> sha256(std::string_view text);
 
-}  // namespace capture
+}  // namespace seal

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-namespace capture {
+namespace net {
 
 using Bytes = std::span<const std::uint8_t>;
 
@@ -26,4 +26,4 @@ inline std::uint32_t little32(Bytes bytes, std::size_t at) {
   return little16(bytes, at) | little16(bytes, at + 2) << 16;
 }
 
-}  // namespace capture
+}  // namespace net
