@@ -20,7 +20,7 @@ FLOORS = """
     milter/evidence  milter/memory
     milter/process
     milter/log  milter/policy
-    milter/config  milter/capture
+    milter/config  milter/capture  milter/recorded
     milter/seal  milter/tcp
     milter/net
     classifier

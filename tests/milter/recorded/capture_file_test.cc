@@ -1,4 +1,4 @@
-#include "milter/capture/capture_file.h"
+#include "milter/recorded/capture_file.h"
 
 #include <catch2/catch.hpp>
 
@@ -10,7 +10,7 @@
 
 namespace {
 
-using namespace capture;
+using namespace recorded;
 using namespace support;
 
 constexpr std::uint64_t kSecond = 1'000'000'000;

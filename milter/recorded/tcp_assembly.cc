@@ -1,11 +1,11 @@
-#include "milter/capture/tcp_assembly.h"
+#include "milter/recorded/tcp_assembly.h"
 
 #include <cstring>
 #include <iterator>
 
 #include "milter/net/keyed_hash.h"
 
-namespace capture {
+namespace recorded {
 namespace {
 
 bool less(const TcpEnd& a, const TcpEnd& b) {
@@ -121,4 +121,4 @@ void TcpAssembly::finish() {
   entries_.clear();
 }
 
-}  // namespace capture
+}  // namespace recorded

@@ -1,4 +1,4 @@
-#include "milter/capture/ip_fragments.h"
+#include "milter/recorded/ip_fragments.h"
 
 #include <catch2/catch.hpp>
 
@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "milter/capture/dissector.h"
+#include "milter/recorded/dissector.h"
 #include "tests/support/capture_builder.h"
 
 namespace {
 
-using namespace capture;
+using namespace recorded;
 using namespace support;
 
 std::span<const std::uint8_t> bytes_of(const std::string& text) {

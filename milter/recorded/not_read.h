@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace capture {
+namespace recorded {
 
 class NotRead {
  public:
@@ -40,4 +40,4 @@ class NotRead {
   std::uint64_t others_ = 0;  // of more kinds than are kept
 };
 
-}  // namespace capture
+}  // namespace recorded

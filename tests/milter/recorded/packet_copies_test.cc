@@ -1,4 +1,4 @@
-#include "milter/capture/packet_copies.h"
+#include "milter/recorded/packet_copies.h"
 
 #include <catch2/catch.hpp>
 
@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "classifier/trace_text.h"
-#include "milter/capture/tcp_assembly.h"
+#include "milter/recorded/tcp_assembly.h"
 #include "tests/support/capture_builder.h"
 
 namespace {
 
-using namespace capture;
+using namespace recorded;
 using namespace support;
 using classifier::State;
 using classifier::Trace;

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace capture {
+namespace recorded {
 
 // Puts the next bytes of a file into the buffer, at least one of them; 0 at the end of the file.
 // It does not wait for a full buffer, so that a capture in progress can be followed. May throw.
@@ -97,4 +97,4 @@ class CaptureFile {
   std::string error_;
 };
 
-}  // namespace capture
+}  // namespace recorded

@@ -1,10 +1,10 @@
-#include "milter/capture/pcap_reader.h"
+#include "milter/recorded/pcap_reader.h"
 
 #include <netinet/in.h>
 
 #include <cstring>
 
-namespace capture {
+namespace recorded {
 
 net::Endpoint TcpEnd::endpoint() const {
   sockaddr_in6 v6{};
@@ -46,4 +46,4 @@ void PcapReader::count(const TcpPacket& packet) {
   }
 }
 
-}  // namespace capture
+}  // namespace recorded

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "milter/capture/pcap_reader.h"
+#include "milter/recorded/pcap_reader.h"
 #include "tests/support/capture_builder.h"
 #include "tests/support/loss_bench.h"
 
@@ -140,9 +140,10 @@ TEST_CASE("captures of one's own lose packets in the same ways") {
     REQUIRE(file.good());
     std::string bytes(std::istreambuf_iterator<char>(file), {});
     Capture packets;
-    capture::PcapReader reader(read_from(std::move(bytes)));
-    capture::TcpPacket packet;
-    while (reader.next(packet) == capture::PcapReader::Got::Packet) packets.push_back(keep(packet));
+    recorded::PcapReader reader(read_from(std::move(bytes)));
+    recorded::TcpPacket packet;
+    while (reader.next(packet) == recorded::PcapReader::Got::Packet)
+      packets.push_back(keep(packet));
     const Bench bench(std::move(packets));
     const std::string name = entry.path().filename();
     if (!bench.sound() || bench.messages() == 0) {

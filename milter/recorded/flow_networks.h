@@ -8,9 +8,9 @@
 #include <array>
 #include <cstdint>
 
-#include "milter/capture/tcp_packet.h"
+#include "milter/recorded/tcp_packet.h"
 
-namespace capture {
+namespace recorded {
 
 class FlowNetworks {
  public:
@@ -36,4 +36,4 @@ class FlowNetworks {
   Side sides_[2];
 };
 
-}  // namespace capture
+}  // namespace recorded

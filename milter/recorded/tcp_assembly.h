@@ -10,12 +10,12 @@
 #include <list>
 #include <unordered_map>
 
-#include "milter/capture/flow_networks.h"
-#include "milter/capture/packet_copies.h"
-#include "milter/capture/tcp_flow.h"
-#include "milter/capture/tcp_packet.h"
+#include "milter/recorded/flow_networks.h"
+#include "milter/recorded/packet_copies.h"
+#include "milter/recorded/tcp_flow.h"
+#include "milter/recorded/tcp_packet.h"
 
-namespace capture {
+namespace recorded {
 
 class TcpAssembly {
  public:
@@ -87,4 +87,4 @@ class TcpAssembly {
   PacketCopies copies_;
 };
 
-}  // namespace capture
+}  // namespace recorded

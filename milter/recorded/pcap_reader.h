@@ -9,11 +9,11 @@
 #include <string>
 #include <utility>
 
-#include "milter/capture/capture_file.h"
-#include "milter/capture/dissector.h"
-#include "milter/capture/tcp_packet.h"
+#include "milter/recorded/capture_file.h"
+#include "milter/recorded/dissector.h"
+#include "milter/recorded/tcp_packet.h"
 
-namespace capture {
+namespace recorded {
 
 class PcapReader {
  public:
@@ -50,4 +50,4 @@ class PcapReader {
   Counts counts_;
 };
 
-}  // namespace capture
+}  // namespace recorded

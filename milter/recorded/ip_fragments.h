@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-namespace capture {
+namespace recorded {
 
 struct IpFragment {
   bool v6 = false;
@@ -100,4 +100,4 @@ class IpFragments {
   std::vector<std::uint8_t> whole_;
 };
 
-}  // namespace capture
+}  // namespace recorded

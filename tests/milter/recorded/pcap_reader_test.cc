@@ -1,4 +1,4 @@
-#include "milter/capture/pcap_reader.h"
+#include "milter/recorded/pcap_reader.h"
 
 #include <catch2/catch.hpp>
 
@@ -11,7 +11,7 @@
 
 namespace {
 
-using namespace capture;
+using namespace recorded;
 using namespace support;
 using namespace std::string_view_literals;
 

@@ -1,4 +1,4 @@
-#include "milter/capture/capture_file.h"
+#include "milter/recorded/capture_file.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 
 #include "milter/net/bytes.h"
 
-namespace capture {
+namespace recorded {
 namespace {
 
 using net::Bytes;
@@ -308,4 +308,4 @@ CaptureFile::Got CaptureFile::next(Frame& frame) {
   return format_ == Format::Pcap ? next_record(frame) : next_block(frame);
 }
 
-}  // namespace capture
+}  // namespace recorded

@@ -1,4 +1,4 @@
-#include "milter/capture/tcp_flow.h"
+#include "milter/recorded/tcp_flow.h"
 
 #include <algorithm>
 #include <cstring>
@@ -6,15 +6,15 @@
 #include <utility>
 
 #include "classifier/words.h"
-#include "milter/capture/smtp_words.h"
 #include "milter/net/proxy_protocol.h"
+#include "milter/recorded/smtp_words.h"
 #include "milter/seal/sha256.h"
 #include "milter/tcp/path.h"
 #include "milter/tcp/segments.h"
 #include "milter/tcp/stream_place.h"
 #include "milter/tcp/syn.h"
 
-namespace capture {
+namespace recorded {
 namespace {
 
 using classifier::Reason;
@@ -831,4 +831,4 @@ void TcpFlow::finish() {
   forget_waiting();
 }
 
-}  // namespace capture
+}  // namespace recorded

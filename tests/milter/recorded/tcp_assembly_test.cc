@@ -1,4 +1,4 @@
-#include "milter/capture/tcp_assembly.h"
+#include "milter/recorded/tcp_assembly.h"
 
 #include <catch2/catch.hpp>
 
@@ -13,7 +13,7 @@
 
 namespace {
 
-using namespace capture;
+using namespace recorded;
 using namespace support;
 using classifier::Reason;
 using classifier::State;

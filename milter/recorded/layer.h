@@ -12,10 +12,10 @@
 #include <cstdint>
 #include <span>
 
-#include "milter/capture/not_read.h"
 #include "milter/net/bytes.h"
+#include "milter/recorded/not_read.h"
 
-namespace capture {
+namespace recorded {
 
 using net::Bytes;
 using net::get16;
@@ -71,4 +71,4 @@ inline void add_network(std::uint64_t& network, std::uint32_t kind, std::uint32_
   network = (network ^ (std::uint64_t{kind} << 32 | number)) * 0x9e3779b97f4a7c15U;
 }
 
-}  // namespace capture
+}  // namespace recorded

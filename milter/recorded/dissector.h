@@ -10,13 +10,13 @@
 #include <cstdint>
 #include <span>
 
-#include "milter/capture/capture_file.h"
-#include "milter/capture/ip_fragments.h"
-#include "milter/capture/layer.h"
-#include "milter/capture/not_read.h"
-#include "milter/capture/tcp_packet.h"
+#include "milter/recorded/capture_file.h"
+#include "milter/recorded/ip_fragments.h"
+#include "milter/recorded/layer.h"
+#include "milter/recorded/not_read.h"
+#include "milter/recorded/tcp_packet.h"
 
-namespace capture {
+namespace recorded {
 
 class Dissector {
  public:
@@ -42,4 +42,4 @@ class Dissector {
   Bytes ip_;  // from the innermost IP header on
 };
 
-}  // namespace capture
+}  // namespace recorded

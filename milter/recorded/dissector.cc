@@ -1,11 +1,11 @@
-#include "milter/capture/dissector.h"
+#include "milter/recorded/dissector.h"
 
 #include <netinet/in.h>
 
 #include <algorithm>
 #include <cstring>
 
-namespace capture {
+namespace recorded {
 namespace {
 
 using Kind = Layer::Kind;
@@ -203,4 +203,4 @@ bool Dissector::tcp(const Layer& layer, TcpPacket& packet) {
   return true;
 }
 
-}  // namespace capture
+}  // namespace recorded

@@ -7,7 +7,7 @@
 
 #include "milter/net/address.h"
 
-namespace capture {
+namespace recorded {
 
 // An address and a port as a packet has them; IPv4 as ::ffff:a.b.c.d.
 struct TcpEnd {
@@ -50,4 +50,4 @@ inline bool is_mail_port(std::uint16_t port) {
   return port == 25 || port == 587 || port == 465 || port == 2525;
 }
 
-}  // namespace capture
+}  // namespace recorded

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <iterator>
 
-#include "milter/capture/layer.h"
+#include "milter/recorded/layer.h"
 
-namespace capture {
+namespace recorded {
 namespace {
 
 using Kind = Layer::Kind;
@@ -240,4 +240,4 @@ Layer behind_protocol(const Layer& layer, std::uint64_t& network) {
   }
 }
 
-}  // namespace capture
+}  // namespace recorded

@@ -15,9 +15,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "milter/capture/tcp_packet.h"
+#include "milter/recorded/tcp_packet.h"
 
-namespace capture {
+namespace recorded {
 
 class PacketCopies {
  public:
@@ -49,4 +49,4 @@ class PacketCopies {
 // Whether a packet reports a gap: it has no payload, and a SACK option. RFC 2018, 3.
 bool reports_gap(const TcpPacket& packet);
 
-}  // namespace capture
+}  // namespace recorded

@@ -1,11 +1,11 @@
-#include "milter/capture/packet_copies.h"
+#include "milter/recorded/packet_copies.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "milter/net/keyed_hash.h"
 
-namespace capture {
+namespace recorded {
 namespace {
 
 constexpr std::size_t kSets = 4096;  // a power of two
@@ -79,4 +79,4 @@ bool reports_gap(const TcpPacket& packet) {
   return false;
 }
 
-}  // namespace capture
+}  // namespace recorded

@@ -1,9 +1,9 @@
-#include "milter/capture/ip_fragments.h"
+#include "milter/recorded/ip_fragments.h"
 
 #include <algorithm>
 #include <iterator>
 
-namespace capture {
+namespace recorded {
 namespace {
 
 constexpr std::size_t kLargest = 65535;  // an IPv4 packet; an IPv6 packet's data
@@ -129,4 +129,4 @@ IpFragments::Whole IpFragments::join(const Packet& packet, const IpFragment& las
   return {whole_, wire};
 }
 
-}  // namespace capture
+}  // namespace recorded

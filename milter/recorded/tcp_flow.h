@@ -24,9 +24,9 @@
 #include <utility>
 
 #include "classifier/observer.h"
-#include "milter/capture/tcp_packet.h"
+#include "milter/recorded/tcp_packet.h"
 
-namespace capture {
+namespace recorded {
 
 // Whose message it was, and when it ended.
 struct Connection {
@@ -211,4 +211,4 @@ class TcpFlow final : private classifier::Observer::Sink, private classifier::Se
   std::size_t added_ = 0;  // bytes of ours behind a cut message
 };
 
-}  // namespace capture
+}  // namespace recorded

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <optional>
 
-#include "milter/capture/layer.h"
+#include "milter/recorded/layer.h"
 
-namespace capture {
+namespace recorded {
 namespace {
 
 using Kind = Layer::Kind;
@@ -294,4 +294,4 @@ Layer behind_ppp(const Layer& ppp) {
   return Layer::not_read(NotRead::Kind::PppProtocol, protocol);
 }
 
-}  // namespace capture
+}  // namespace recorded

@@ -1,10 +1,10 @@
-#include "milter/capture/flow_networks.h"
+#include "milter/recorded/flow_networks.h"
 
 #include <algorithm>
 
-#include "milter/capture/packet_copies.h"
+#include "milter/recorded/packet_copies.h"
 
-namespace capture {
+namespace recorded {
 namespace {
 
 // Two sequence numbers of one stream at about one time. Those of two connections are that near by
@@ -59,4 +59,4 @@ void FlowNetworks::note(int side, const TcpPacket& packet) {
   }
 }
 
-}  // namespace capture
+}  // namespace recorded

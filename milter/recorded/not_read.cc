@@ -1,11 +1,11 @@
-#include "milter/capture/not_read.h"
+#include "milter/recorded/not_read.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <numeric>
 
-namespace capture {
+namespace recorded {
 namespace {
 
 std::string name_of(NotRead::Kind kind, std::uint32_t number) {
@@ -61,4 +61,4 @@ std::uint64_t NotRead::packets() const {
                          [](std::uint64_t sum, const Entry& entry) { return sum + entry.packets; });
 }
 
-}  // namespace capture
+}  // namespace recorded

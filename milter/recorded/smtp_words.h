@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
-namespace capture {
+namespace recorded {
 
 // `word` is in capitals.
 inline bool starts_with_word(std::string_view text, std::string_view word) {
@@ -43,4 +43,4 @@ inline bool is_tls_hello(std::string_view text) {
   return !text.empty() && text.front() == 0x16;
 }
 
-}  // namespace capture
+}  // namespace recorded
