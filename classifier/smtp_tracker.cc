@@ -375,6 +375,7 @@ struct SmtpTracker::Impl {
     note_unseen_text();
     const bool between_chunks = phase == Phase::Command || phase == Phase::Held;
     if (chunking && !refused && between_chunks) listener.on_text_skipped();
+    if (phase == Phase::Data && message.size != 0) cut_text();
   }
 
   // The next bytes of text are not the sender's: what lies in its header is not known.
@@ -651,6 +652,7 @@ struct SmtpTracker::Impl {
     message_begin = at;
     headers = HeaderScanner(transfer);
     dot = EndOfData{};
+    tail = Tail::Lf;  // it begins behind a line end
     last.fill('\0');
   }
 
@@ -767,6 +769,16 @@ struct SmtpTracker::Impl {
     if (phase != Phase::Lost) listener.on_message(std::move(message));
   }
 
+  // No end was seen, and none comes any more.
+  void cut_text() {
+    message.spans.push_back({message_begin, at});
+    message.tails.push_back(tail);
+    message.cut = true;
+    end_message(0);
+    phase = Phase::Ended;
+    listener.on_message(std::move(message));
+  }
+
   // `unsure`: the command in front of it was not seen, and may have been a chunk of the message.
   void begin_chunk(std::string_view arguments, bool unsure) {
     const std::optional<ChunkCommand> chunk = parse_chunk(arguments);
@@ -853,6 +865,7 @@ struct SmtpTracker::Impl {
 
   void reply(int code) {
     if (!greeted) return greet(code);
+    if (std::exchange(greeting_assumed, false) && code == 220) return;
     if (outstanding.empty()) {
       if (code != 421) return lose(Reason::Lost);
       phase = Phase::Ended;
@@ -983,6 +996,7 @@ struct SmtpTracker::Impl {
   ReplyReader replies;
   std::deque<Outstanding> outstanding;
   bool greeted = false;
+  bool greeting_assumed = false;  // it was not seen, nor a reply since
 
   bool unheard = false;         // replies were lost: answers are assumed
   bool unseen_command = false;  // a gap among commands since the last message began
@@ -1033,6 +1047,10 @@ void SmtpTracker::server(std::span<const char> bytes) {
   impl_->server(bytes);
 }
 
+void SmtpTracker::assume_greeting() {
+  impl_->greeted = impl_->greeting_assumed = true;
+}
+
 void SmtpTracker::assume_answers() {
   impl_->unhear();
 }
@@ -1080,6 +1098,10 @@ std::uint64_t SmtpTracker::text_left() const {
 
 bool SmtpTracker::in_data() const {
   return impl_->phase == Phase::Data || impl_->phase == Phase::Ahead;
+}
+
+Tail SmtpTracker::text_tail() const {
+  return impl_->tail;
 }
 
 bool SmtpTracker::in_transaction() const {

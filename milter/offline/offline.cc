@@ -30,27 +30,26 @@ constexpr std::uint64_t kProgressEvery = 8192;
 constexpr std::size_t kMaxLine = 4 * 1024 * 1024;
 
 // Traces to results.
-class Judge final : public recorded::TraceSink {
+class Judge final : public recorded::MessageSink {
  public:
   Judge(const std::string& file, const Options& options, const OnResult& on_result)
       : file_(file), options_(options), on_result_(on_result) {}
 
-  void claimed(classifier::Claims&& claims) override { claims_ = std::move(claims); }
-
-  void message(const recorded::Connection& connection, classifier::Trace&& trace) override {
+  void message(const recorded::Connection& connection,
+               classifier::ObservedMessage&& message) override {
     Result result;
     result.client = connection.client.endpoint();
     result.server = connection.server.endpoint();
     result.helo = connection.helo;
     result.time_ns = connection.time_ns;
-    give(std::move(result), std::move(trace));
+    give(std::move(result), std::move(message.trace), message.claims);
   }
 
-  void give(Result result, classifier::Trace&& trace) {
+  // `claims`: empty where nobody has read the text.
+  void give(Result result, classifier::Trace&& trace, const classifier::Claims& claims) {
     ++messages_;
     result.file = file_;
     result.message = trace.message;
-    const classifier::Claims claims = std::exchange(claims_, {});
     result.verdict = classifier::classify(trace, options_.policy, &claims);
     const bool known = result.client.port() != 0;
     const auto place =
@@ -68,7 +67,6 @@ class Judge final : public recorded::TraceSink {
   const std::string& file_;
   const Options& options_;
   const OnResult& on_result_;
-  classifier::Claims claims_;  // of the message that comes next
   std::uint64_t messages_ = 0;
 };
 
@@ -251,7 +249,7 @@ class TextReader {
     result.client = logged.client;
     result.helo = logged.helo.substr(0, classifier::Claims::kLongest);
     result.time_ns = logged.time_ns;
-    judge_.give(std::move(result), std::move(std::get<classifier::Trace>(parsed)));
+    judge_.give(std::move(result), std::move(std::get<classifier::Trace>(parsed)), {});
   }
 
   void damaged(std::uint64_t number, std::string_view what) {

@@ -31,7 +31,7 @@ std::size_t TcpAssembly::Hash::operator()(const Key& key) const noexcept {
   return state;
 }
 
-TcpAssembly::TcpAssembly(TraceSink& sink, const Limits& limits)
+TcpAssembly::TcpAssembly(MessageSink& sink, const Limits& limits)
     : sink_(sink), limits_(limits), index_(0, Hash{net::random_seed()}) {}
 
 TcpAssembly::Key TcpAssembly::key_of(const TcpPacket& packet) {

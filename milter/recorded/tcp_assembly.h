@@ -29,7 +29,7 @@ class TcpAssembly {
   };
 
   // Requires: `sink` outlives the assembly.
-  TcpAssembly(TraceSink& sink, const Limits& limits);
+  TcpAssembly(MessageSink& sink, const Limits& limits);
 
   void packet(const TcpPacket& packet);
   // The capture has ended.
@@ -77,7 +77,7 @@ class TcpAssembly {
   void end_idle(std::uint64_t now_ns);
   void end(Entries::iterator entry);
 
-  TraceSink& sink_;
+  MessageSink& sink_;
   const Limits limits_;
   std::size_t waiting_ = 0;
   std::uint64_t numbers_ = 0;

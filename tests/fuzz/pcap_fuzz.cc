@@ -19,9 +19,10 @@ void require(bool holds) {
   if (!holds) std::abort();
 }
 
-class Checker final : public recorded::TraceSink {
+class Checker final : public recorded::MessageSink {
  public:
-  void message(const recorded::Connection&, classifier::Trace&& trace) override {
+  void message(const recorded::Connection&, classifier::ObservedMessage&& message) override {
+    const classifier::Trace& trace = message.trace;
     const auto again = classifier::parse_trace(classifier::print(trace));
     require(std::holds_alternative<classifier::Trace>(again));
     require(std::get<classifier::Trace>(again) == trace);

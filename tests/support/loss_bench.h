@@ -29,10 +29,11 @@ namespace support {
 using classifier::State;
 using classifier::Trace;
 
-class Collector final : public recorded::TraceSink {
+class Collector final : public recorded::MessageSink {
  public:
-  void message(const recorded::Connection& connection, Trace&& trace) override {
-    traces.push_back(std::move(trace));
+  void message(const recorded::Connection& connection,
+               classifier::ObservedMessage&& message) override {
+    traces.push_back(std::move(message.trace));
     clients.push_back(connection.client);
   }
   std::vector<Trace> traces;

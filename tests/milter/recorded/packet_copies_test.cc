@@ -21,9 +21,11 @@ using classifier::Trace;
 constexpr std::uint64_t kMicrosecond = 1000;
 constexpr std::uint64_t kMillisecond = 1'000'000;
 
-class Collector final : public TraceSink {
+class Collector final : public MessageSink {
  public:
-  void message(const Connection&, Trace&& trace) override { traces.push_back(std::move(trace)); }
+  void message(const Connection&, classifier::ObservedMessage&& message) override {
+    traces.push_back(std::move(message.trace));
+  }
   std::vector<Trace> traces;
 };
 

@@ -27,11 +27,11 @@ std::string message_of(std::size_t size) {
   return text + "\r\n.\r\n";
 }
 
-class Collector final : public TraceSink {
+class Collector final : public MessageSink {
  public:
-  void message(const Connection& connection, Trace&& trace) override {
+  void message(const Connection& connection, classifier::ObservedMessage&& message) override {
     connections.push_back(connection);
-    traces.push_back(std::move(trace));
+    traces.push_back(std::move(message.trace));
   }
   std::vector<Connection> connections;
   std::vector<Trace> traces;
