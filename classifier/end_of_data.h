@@ -15,7 +15,7 @@
 // Postfix cuts lines longer than line_length_limit, but what follows such a cut is never looked at
 // as the start of a line, so the length of a line plays no part here.
 //
-// Used by smtp_tracker.cc only. Not thread-safe.
+// Used by message_reader.cc and smtp_tracker.cc only. Not thread-safe.
 #pragma once
 
 #include <cstddef>

@@ -10,7 +10,7 @@
 // - with DATA, a dot at a line's start is not part of the line, and leading mbox lines (`From `,
 //   `>From `) are a field, since Postfix turns them into X-Mailbox-Line.
 //
-// Used by smtp_tracker.cc only. Not thread-safe.
+// Used by message_reader.cc only. Not thread-safe.
 #pragma once
 
 #include <algorithm>

@@ -140,12 +140,12 @@ void Observer::on_message(Message&& message) {
   trace.dialogue.split_command = split_command_;
   arrivals_.fill(message.spans, message.tails, trace);
   arrivals_.message_told();
-  if (message.may_lack_chunks && trace.state == State::Complete) {
+  if ((message.may_lack_chunks || message.cut) && trace.state == State::Complete) {
     trace.state = State::Partial;
     trace.reason = Reason::Dropped;
   }
   const std::uint64_t covered = segments_size(trace);
-  const bool end_seen = covered != 0 && covered == message.size;
+  const bool end_seen = !message.cut && covered != 0 && covered == message.size;
   trace.dialogue.quit_with_dot = end_seen && trace.segments.back().after > 0;
   append_chunks(message, trace);
   trace.landmarks = std::move(message.landmarks);

@@ -75,7 +75,8 @@ class Observer final : private SmtpTracker::Listener {
   void segment_again(Span bytes);
   void client(std::span<const char> bytes);
   void server(std::span<const char> bytes);
-  // For captures that lost packets: as SmtpTracker. Requires: not sealed.
+  // For captures that lack something: as SmtpTracker. Require: not sealed.
+  void assume_greeting() { tracker_.assume_greeting(); }
   void assume_answers();
   bool assume_text() { return tracker_.assume_text(); }
   void command_gap(std::uint64_t size);
@@ -91,6 +92,7 @@ class Observer final : private SmtpTracker::Listener {
   bool answers_assumed() const { return tracker_.answers_assumed(); }
   std::uint64_t text_left() const { return sealed_ ? 0 : tracker_.text_left(); }
   bool in_data() const { return !sealed_ && tracker_.in_data(); }
+  Tail text_tail() const { return tracker_.text_tail(); }
   bool in_transaction() const { return !sealed_ && tracker_.in_transaction(); }
   // Both streams have ended. Needed under TLS only, where the last message is told of then.
   void finish();

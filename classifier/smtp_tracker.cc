@@ -3,8 +3,12 @@
 // (Asked). The end of DATA and the header fields have scanners of their own.
 //
 // Where servers differ, Postfix's smtpd is followed: what separates the words of a command, which
-// replies to BDAT mean that the chunk was not taken as one, what resets a transaction. Not
-// thread-safe.
+// replies to BDAT mean that the chunk was not taken as one, what resets a transaction.
+//
+// What one line, one reply or one message says is read elsewhere (smtp_command.h, reply_reader.h,
+// habits.h, message_reader.h, behind_gap.h). Here is when it is read. That is one file of more than
+// 450 lines, because each byte and each reply may move the one state that both sides share.
+// Not thread-safe.
 #include "classifier/smtp_tracker.h"
 
 #include <algorithm>
@@ -17,46 +21,38 @@
 #include <string_view>
 #include <utility>
 
+#include "classifier/behind_gap.h"
 #include "classifier/end_of_data.h"
-#include "classifier/header_scanner.h"
+#include "classifier/habits.h"
+#include "classifier/message_reader.h"
+#include "classifier/reply_reader.h"
+#include "classifier/smtp_command.h"
 #include "classifier/words.h"
-#include "text/ascii.h"
 
 namespace classifier {
 namespace {
 
 using Bytes = std::span<const char>;
 
-//     Command ──DATA, AUTH, STARTTLS, QUIT; RSET… between chunks──► Held ──reply──► Command
-//      │   ▲                                                         ├──354──► Data ──dot──►
-//      Command
-//   BDAT n │ n bytes                                                 └──334──► AuthLine ──LF──►
-//   Held
-//      ▼   │                   Held ──too much text behind DATA──► Ahead ──354──► Data
-//     Chunk                                                          └──dot──► Held, until 354
-//                          any ──221, 421, 521──► Ended            any ──out of step──► Lost
+//     Command ──DATA, AUTH, STARTTLS, QUIT; RSET… between chunks──► Held
+//     Command ──BDAT n──► Chunk ──n bytes──► Command
+//
+//     Held ──reply──► Command
+//     Held ──354──► Data ──dot──► Command
+//     Held ──334──► AuthLine ──LF──► Held
+//     Held ──too much text behind DATA──► Ahead ──dot──► Held, for the 354
+//                                         Ahead ──354──► Data
+//
+//     any ──221, 421, 521──► Ended            any ──out of step──► Lost
 enum class Phase : std::uint8_t {
   Command,   // the next bytes are a command line
   Held,      // what the next bytes are depends on a reply that has not come
   AuthLine,  // the next line answers a 334 challenge
-  Ahead,     // the same, in front of its 354
   Data,      // message bytes up to the dot
+  Ahead,     // the same, in front of its 354
   Chunk,     // message bytes, counted
   Ended,     // the server closes; nothing more is parsed
   Lost,
-};
-
-// What a reply that is to come will be the answer to.
-enum class Asked : std::uint8_t {
-  Plain,     // a command that changes nothing here
-  Reset,     // HELO, EHLO, MAIL, RSET: its success ends the transaction before it
-  XClient,   // as Reset; the reply is a new greeting
-  Data,      // DATA: 354 begins a message
-  Auth,      // AUTH or a line of its exchange
-  StartTls,  // 220: opaque from there on
-  Quit,
-  Chunk,  // BDAT and its bytes
-  End,    // the dot
 };
 
 struct Outstanding {
@@ -64,35 +60,6 @@ struct Outstanding {
   std::uint32_t transaction = 0;  // Chunk: the transaction it belongs to
   std::uint32_t ordinal = 0;      // End, Chunk: the message whose last byte it brought; 0: none
 };
-
-struct Verb {
-  std::string_view name;
-  Asked asked;
-};
-
-constexpr std::array kVerbs = {
-    Verb{"EHLO", Asked::Reset},        Verb{"HELO", Asked::Reset},     Verb{"MAIL", Asked::Reset},
-    Verb{"RCPT", Asked::Plain},        Verb{"DATA", Asked::Data},      Verb{"BDAT", Asked::Chunk},
-    Verb{"RSET", Asked::Reset},        Verb{"QUIT", Asked::Quit},      Verb{"NOOP", Asked::Plain},
-    Verb{"AUTH", Asked::Auth},         Verb{"VRFY", Asked::Plain},     Verb{"EXPN", Asked::Plain},
-    Verb{"STARTTLS", Asked::StartTls}, Verb{"HELP", Asked::Plain},     Verb{"ETRN", Asked::Plain},
-    Verb{"XCLIENT", Asked::XClient},   Verb{"XFORWARD", Asked::Plain},
-};
-
-// A session that opens with one of these is a browser or an open-proxy test, not a mail client.
-constexpr std::array<std::string_view, 3> kHttp = {"GET", "POST", "CONNECT"};
-
-// What a client sends behind DATA that was refused, rather than text.
-constexpr std::array<std::string_view, 4> kInsteadOfText = {"QUIT\r\n", "RSET\r\n",
-                                                            "MAIL FROM:", "EHLO "};
-
-// By what a command is known where the bytes in front of it were not seen: they could be text.
-constexpr std::array<std::string_view, 9> kBehindGap = {
-    "EHLO ", "HELO ",    "MAIL FROM:", "RCPT TO:",    "DATA\r\n",
-    "BDAT ", "RSET\r\n", "QUIT\r\n",   "STARTTLS\r\n"};
-
-// So many lines that are no commands are text.
-constexpr std::uint32_t kLinesOfText = 3;
 
 // The first byte of a TLS record that carries a handshake. RFC 8446, 5.1.
 constexpr char kTlsHandshake = 0x16;
@@ -103,141 +70,6 @@ bool begins_tls(Bytes bytes) {
   constexpr char kMostMinor = 3;
   return bytes.size() > 2 && bytes[0] == kTlsHandshake && bytes[1] == kMajor && bytes[2] >= 0 &&
          bytes[2] <= kMostMinor;
-}
-
-// How DATA ends when the line in front of the dot is empty.
-constexpr std::string_view kBlankEnd = "\r\n\r\n.\r\n";
-
-// What separates words for Postfix (isspace). It also stops at a NUL; we treat that as a separator
-// and see to it that no BDAT with one is believed.
-bool separates(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r') || c == '\0';
-}
-
-// Takes the next word off `text`.
-std::string_view take_word(std::string_view& text) {
-  const auto begin = std::find_if_not(text.begin(), text.end(), separates);
-  const auto end = std::find_if(begin, text.end(), separates);
-  const std::string_view word(begin, end);
-  text.remove_prefix(static_cast<std::size_t>(end - text.begin()));
-  return word;
-}
-
-const Verb* find_verb(std::string_view word) {
-  const auto found = std::find_if(kVerbs.begin(), kVerbs.end(),
-                                  [&](const Verb& verb) { return text::same(verb.name, word); });
-  return found == kVerbs.end() ? nullptr : &*found;
-}
-
-// Whether two texts are alike as far as the shorter one goes.
-bool agree(std::string_view text, std::string_view word) {
-  const std::size_t size = std::min(text.size(), word.size());
-  return text::same(word.substr(0, size), text.substr(0, size));
-}
-
-using Words = std::span<const std::string_view>;
-
-bool begins_any(Words words, std::string_view text) {
-  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
-    return text.size() >= word.size() && agree(text, word);
-  });
-}
-
-// More of `text` could make it begin with one of `words`.
-bool may_begin_any(Words words, std::string_view text) {
-  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
-    return text.size() < word.size() && agree(text, word);
-  });
-}
-
-struct ChunkCommand {
-  std::uint64_t size = 0;
-  bool last = false;
-};
-
-// What stands behind the word BDAT: `SP size [SP LAST]`. Nothing when it is anything else: Postfix
-// then hangs up, others go on in ways of their own.
-std::optional<ChunkCommand> parse_chunk(std::string_view text) {
-  if (text.find('\0') != text.npos) return std::nullopt;
-  const std::string_view size = take_word(text);
-  if (size.empty() || size.size() > kMaxSizeDigits) return std::nullopt;
-  ChunkCommand chunk;
-  for (const char digit : size) {
-    if (digit < '0' || digit > '9') return std::nullopt;
-    chunk.size = chunk.size * 10 + static_cast<std::uint64_t>(digit - '0');
-  }
-  const std::string_view last = take_word(text);
-  chunk.last = text::same(last, "LAST");
-  if (!last.empty() && !chunk.last) return std::nullopt;
-  if (!take_word(text).empty()) return std::nullopt;
-  return chunk;
-}
-
-// Joins the server's bytes into replies; of each line it keeps the code and the status behind it.
-class ReplyReader {
- public:
-  enum class Got : std::uint8_t { More, Reply, Malformed };
-
-  explicit ReplyReader(std::size_t limit) : limit_(limit) {}
-
-  // Takes bytes off `bytes`, up to the end of one reply.
-  Got read(Bytes& bytes) {
-    while (!bytes.empty()) {
-      const auto* lf = static_cast<const char*>(std::memchr(bytes.data(), '\n', bytes.size()));
-      const std::size_t size = lf == nullptr ? bytes.size() : lf + 1 - bytes.data();
-      const std::size_t keep = std::min(size, head_.size() - std::min(size_, head_.size()));
-      std::copy_n(bytes.begin(), keep, head_.begin() + std::min(size_, head_.size()));
-      size_ += size;
-      bytes = bytes.subspan(size);
-      if (size_ > limit_) return Got::Malformed;
-      if (lf == nullptr) return Got::More;
-      const char mark = parse_line();
-      if (mark == '\0') return Got::Malformed;
-      if (mark != '-') return Got::Reply;
-    }
-    return Got::More;
-  }
-
-  int code() const { return code_; }
-  // What comes next is not the rest of the line in hand, and may be the rest of another one.
-  void forget() { size_ = 0; }
-  // The enhanced status code's subject and detail are ".7.0": other or undefined security status.
-  bool security_status() const { return std::string_view(&head_[5], 4) == ".7.0"; }
-
- private:
-  // Requires: a whole line is in. Returns what follows the code: '-', or ' ' for the last line.
-  char parse_line() {
-    const std::size_t size = std::exchange(size_, 0);
-    std::fill(head_.begin() + std::min(size, head_.size()), head_.end(), '\0');
-    const auto digit = [&](std::size_t i) { return head_[i] >= '0' && head_[i] <= '9'; };
-    if (size < 4 || head_[0] < '2' || head_[0] > '5' || !digit(1) || !digit(2)) return '\0';
-    code_ = (head_[0] - '0') * 100 + (head_[1] - '0') * 10 + (head_[2] - '0');
-    switch (head_[3]) {
-      case '-':
-        return '-';
-      case ' ':
-      case '\r':
-      case '\n':
-        return ' ';
-      default:
-        return '\0';
-    }
-  }
-
-  std::size_t limit_;
-  std::array<char, 16> head_{};
-  std::size_t size_ = 0;  // bytes of the current line
-  int code_ = 0;
-};
-
-bool closes(int code) {
-  return code == 221 || code == 421 || code == 521;
-}
-bool succeeded(int code) {
-  return code / 100 == 2;
-}
-bool failed(int code) {
-  return code >= 400;
 }
 
 }  // namespace
@@ -253,10 +85,10 @@ struct SmtpTracker::Impl {
     offset += bytes.size();
     if (phase == Phase::Lost || phase == Phase::Ended) return;
     if (first && bytes.front() == kTlsHandshake) return lose(Reason::Encrypted);
-    if (skipping && (begins_tls(bytes) || is_binary({bytes.data(), bytes.size()}))) {
+    if (gap.searching() && (begins_tls(bytes) || is_binary({bytes.data(), bytes.size()}))) {
       return lose(Reason::Encrypted);
     }
-    if (!greeted) dialogue.early_talker = true;
+    if (!greeted) habits.early_talker();
     if (phase != Phase::Held) bytes = bytes.subspan(parse(bytes));
     if (phase == Phase::Held) hold(bytes);
     if (unheard) assume_answers();
@@ -276,10 +108,11 @@ struct SmtpTracker::Impl {
     while (!outstanding.empty() && phase != Phase::Lost && phase != Phase::Ended) {
       const Asked asked = outstanding.front().asked;
       if (asked == Asked::Chunk && phase == Phase::Chunk && outstanding.size() == 1) return;
-      const int code = likely_reply(asked);
+      const int code = assumed_reply(
+          asked, {.bytes = waiting(), .is_text = ahead, .end_doubted = other_end.has_value()});
       if (code == 0) return;
       // An end that not every server sees, and no command behind it: nobody can tell any more.
-      if (asked == Asked::End && other_end && !begins_any(kBehindGap, waiting())) {
+      if (asked == Asked::End && other_end && !is_command_behind_gap(waiting())) {
         return lose(Reason::Ambiguous);
       }
       reply(code);
@@ -288,46 +121,18 @@ struct SmtpTracker::Impl {
 
   std::string_view waiting() const { return std::string_view(held).substr(held_used); }
 
-  // 0: the client's next bytes will tell, and they have not come.
-  int likely_reply(Asked asked) const {
-    const std::string_view next = waiting();
-    switch (asked) {
-      case Asked::Data:
-        if (ahead) return 354;
-        if (may_begin_any(kInsteadOfText, next)) return 0;
-        return begins_any(kInsteadOfText, next) ? 554 : 354;
-      case Asked::Auth: {
-        if (next.find('\n') == next.npos) return 0;
-        std::string_view rest = next;
-        return find_verb(take_word(rest)) == nullptr ? 334 : 235;
-      }
-      case Asked::StartTls:
-      case Asked::XClient:
-        return 220;
-      case Asked::Quit:
-        return 221;
-      case Asked::End:
-        return other_end && next.empty() ? 0 : 250;
-      case Asked::Plain:
-      case Asked::Reset:
-      case Asked::Chunk:
-        break;
-    }
-    return 250;
-  }
-
   // Replies whose questions cannot be told any more. Only 354 says what the client's next bytes
   // are, whatever else was lost.
   void overhear(Bytes bytes) {
-    if (skipping && begins_tls(bytes)) return lose(Reason::Encrypted);
+    if (gap.searching() && begins_tls(bytes)) return lose(Reason::Encrypted);
     while (!bytes.empty() && phase != Phase::Lost && phase != Phase::Ended) {
       if (replies.read(bytes) != ReplyReader::Got::Reply || replies.code() != 354) continue;
       if (phase == Phase::Held && !outstanding.empty() &&
           outstanding.front().asked == Asked::Data) {
         reply(354);
-      } else if (phase == Phase::Command && unseen_command && line_size == 0) {
+      } else if (phase == Phase::Command && gap.commands_missed() && line_size == 0) {
         begin_message(Transfer::Data);
-        skipping = false;
+        gap.found();
         phase = Phase::Data;
       }
     }
@@ -351,40 +156,37 @@ struct SmtpTracker::Impl {
     if (phase == Phase::Lost || phase == Phase::Ended) return;
     unhear();
     if (phase == Phase::Lost || phase == Phase::Ended) return;
-    // What cannot be commands alone was text.
-    constexpr std::uint64_t kLongestCommands = 1024;
-    gap_bytes += size;
-    const bool text = chunking || (size > kLongestCommands && !(skipping && told_of_skipped));
-    const bool told = skipping && told_of_skipped;
-    resume();
-    told_of_skipped = told || text;
-    if (text && !told) listener.on_text_skipped();
+    const bool text = gap.gap(size, chunking);
+    begin_anew();
+    if (text) listener.on_text_skipped();
   }
 
   // A transaction that was begun is over, and its text was not seen: was there room for one?
-  void note_unseen_text() {
-    constexpr std::uint64_t kShortCommands = 32;
-    if (open && unseen_command && gap_bytes > kShortCommands && !told_of_skipped) {
-      listener.on_text_skipped();
-    }
-    gap_bytes = 0;
+  void report_hidden_text() {
+    if (gap.hid_text(open)) listener.on_text_skipped();
   }
 
   // Nothing comes any more.
   void end() {
-    note_unseen_text();
+    report_hidden_text();
     const bool between_chunks = phase == Phase::Command || phase == Phase::Held;
     if (chunking && !refused && between_chunks) listener.on_text_skipped();
+    if (phase == Phase::Data && reader.message().size != 0) cut_text();
   }
 
   // The next bytes of text are not the sender's: what lies in its header is not known.
   void text_gap() {
     const bool text = phase == Phase::Data || phase == Phase::Ahead || phase == Phase::Chunk;
-    if (text) header_missed |= !headers.over();
+    if (text) reader.bytes_missed();
   }
 
   // Commands begin somewhere behind the last byte that was given.
   void resume() {
+    gap.begin();
+    begin_anew();
+  }
+
+  void begin_anew() {
     unheard = greeted = true;
     replies.forget();
     partial.clear();
@@ -397,32 +199,7 @@ struct SmtpTracker::Impl {
     if (chunking) forget_transaction();
     phase = Phase::Command;
     at = line_begin = offset;
-    unseen_command = skipping = true;
-    told_of_skipped = false;
-    skipped_lines = 0;
-    forget_mail_words();
-  }
-
-  void forget_mail_words() {
-    dialogue.soft_path = dialogue.eight_bit = dialogue.seven_bit = false;
-    dialogue.body_first = dialogue.dsn = dialogue.rcpt_ahead = dialogue.data_ahead = false;
-    dialogue.declared = 0;
-  }
-
-  // Text whose beginning was not seen runs up to its dot or the next command.
-  bool skip_line(std::string_view text) {
-    if (!skipping) return false;
-    if (begins_any(kBehindGap, text)) {
-      skipping = false;
-      behind_gap = true;
-      return false;
-    }
-    ++skipped_lines;
-    if (text == ".\r\n" || skipped_lines == kLinesOfText) {
-      if (!std::exchange(told_of_skipped, true)) listener.on_text_skipped();
-    }
-    if (text == ".\r\n") told_of_skipped = false;
-    return true;
+    habits.forget_transaction();
   }
 
   // Returns how many bytes were used: all, unless the phase does not let it go on.
@@ -535,21 +312,22 @@ struct SmtpTracker::Impl {
     return line.used;
   }
 
-  void command(std::string_view text) {
-    if (skip_line(text)) return;
-    std::string_view rest = text;
-    const std::string_view word = take_word(rest);
-    const bool first = std::exchange(first_command, false);
-    if (first && std::find(kHttp.begin(), kHttp.end(), word) != kHttp.end()) {
+  void command(std::string_view line) {
+    const GapSearch::Line found = gap.line(line);
+    if (found == GapSearch::Line::SkippedText) listener.on_text_skipped();
+    if (found != GapSearch::Line::Command) return;
+    const Command command(line);
+    if (std::exchange(first_command, false) && is_http(command.word)) {
       return lose(Reason::NotMail);
     }
-    const Verb* verb = find_verb(word);
-    if (verb != nullptr && (verb->asked == Asked::Quit || verb->name == "MAIL")) note_unseen_text();
-    note_habits(text, word, verb);
+    const Asked asked = command.asked();
+    if (asked == Asked::Quit || command.is("MAIL")) report_hidden_text();
+    habits.command(command, pipelined, chunking);
+    if (command.is("MAIL")) open = true;
+    if (command.is("RSET")) open = false;
     listener.on_command({line_begin, at});
-    const bool unsure = std::exchange(behind_gap, false);
-    if (verb != nullptr && verb->asked == Asked::Chunk) return begin_chunk(rest, unsure);
-    const Asked asked = verb == nullptr ? Asked::Plain : verb->asked;
+    const bool unsure = gap.take_first_found();
+    if (asked == Asked::Chunk) return begin_chunk(command.rest, unsure);
     ask({.asked = asked});
     if (phase != Phase::Lost && waits_for_reply(asked)) phase = Phase::Held;
   }
@@ -573,67 +351,6 @@ struct SmtpTracker::Impl {
     return false;
   }
 
-  void note_habits(std::string_view text, std::string_view word, const Verb* verb) {
-    if (pipelined) dialogue.pipelined = true;
-    if (text.size() < 2 || text[text.size() - 2] != '\r') dialogue.bare_lf = true;
-    if (verb == nullptr) return;
-    (word == verb->name ? capitals : dialogue.lower_case) = true;
-    dialogue.mixed_case = capitals && dialogue.lower_case;
-    std::string_view rest = text;
-    while (!rest.empty() && (rest.back() == '\n' || rest.back() == '\r')) rest.remove_suffix(1);
-    if (!rest.empty() && (rest.back() == ' ' || rest.back() == '\t')) {
-      dialogue.trailing_space = true;
-    }
-    (void)take_word(rest);
-    if (verb->name == "EHLO" || verb->name == "HELO") return note_greeting(*verb, rest);
-    if (verb->name == "MAIL" || verb->name == "RCPT") return note_envelope(*verb, rest);
-    if (verb->name == "DATA" || (verb->name == "BDAT" && !chunking)) {
-      dialogue.data_ahead = pipelined;
-    } else if (verb->name == "RSET") {
-      reset_asked = true;
-      open = false;
-    } else if (verb->name == "AUTH") {
-      dialogue.auth = true;
-    }
-  }
-
-  void note_greeting(const Verb& verb, std::string_view rest) {
-    using Greeting = Dialogue::Greeting;
-    const bool ehlo = verb.name == "EHLO";
-    dialogue.fallback = !ehlo && dialogue.greeting == Greeting::Ehlo;
-    dialogue.greeting = ehlo ? Greeting::Ehlo : Greeting::Helo;
-    const std::string_view host = take_word(rest);
-    helo = host.substr(0, Claims::kLongest);
-    dialogue.literal = host.starts_with('[');
-    dialogue.dotless = !dialogue.literal && host.find('.') == host.npos;
-  }
-
-  // `rest` is what follows MAIL or RCPT, without the line end.
-  void note_envelope(const Verb& verb, std::string_view rest) {
-    const bool mail = verb.name == "MAIL";
-    if (mail) {
-      open = true;
-      dialogue.rset = std::exchange(reset_asked, false);
-      forget_mail_words();
-    } else if (after_mail) {
-      dialogue.rcpt_ahead = pipelined;
-    }
-    after_mail = mail;
-    const std::size_t colon = rest.find(':');
-    const std::uint64_t arguments = colon == rest.npos ? 0 : argument_size(rest.substr(colon + 1));
-    mail ? envelope.add_mail(arguments) : envelope.add_rcpt(arguments);
-    if (colon == rest.npos) return;
-    const std::string_view path = rest.substr(0, colon);
-    dialogue.soft_path = dialogue.soft_path || std::any_of(path.begin(), path.end(), [](char c) {
-                           return c >= 'a' && c <= 'z';
-                         });
-    rest.remove_prefix(colon + 1);
-    if (rest.starts_with(' ') || rest.starts_with('\t')) dialogue.space_after_colon = true;
-    (void)take_word(rest);
-    for (auto word = take_word(rest); !word.empty(); word = take_word(rest))
-      note_mail_parameter(word, dialogue);
-  }
-
   void ask(Outstanding what) {
     // Where answers are assumed, that to the oldest one is.
     if (unheard && outstanding.size() >= limits.outstanding) outstanding.pop_front();
@@ -644,55 +361,23 @@ struct SmtpTracker::Impl {
   // --- messages ------------------------------------------------------------------------------
 
   void begin_message(Transfer transfer) {
-    unseen_command = header_missed = false;
-    gap_bytes = 0;
-    message = Message{};
-    message.transfer = transfer;
-    message_begin = at;
-    headers = HeaderScanner(transfer);
-    dot = EndOfData{};
-    last.fill('\0');
+    gap.message_begins();
+    reader.begin(transfer, at);
   }
 
-  void take_message_bytes(Bytes bytes) {
-    if (bytes.empty()) return;
-    headers.feed(bytes);
-    note_last(bytes);
-    tail = tail_of(bytes.back());
-    message.size += bytes.size();
-    at += bytes.size();
-  }
-
-  // Keeps the message's last bytes, for the line in front of the dot.
-  void note_last(Bytes bytes) {
-    const std::size_t fresh = std::min(bytes.size(), last.size());
-    std::copy(last.begin() + static_cast<std::ptrdiff_t>(fresh), last.end(), last.begin());
-    std::copy(bytes.end() - static_cast<std::ptrdiff_t>(fresh), bytes.end(),
-              last.end() - static_cast<std::ptrdiff_t>(fresh));
-  }
-
-  std::uint32_t end_message(std::uint8_t terminator) {
-    const Dialogue own = std::exchange(message.dialogue, dialogue);
-    message.dialogue.early_data = own.early_data;
-    message.dialogue.chunks = own.chunks;
-    message.dialogue.blank_end =
-        terminator != 0 && std::string_view(last.data(), last.size()) == kBlankEnd;
-    if (!header_missed) {
-      message.landmarks = headers.finish();
-      message.claims = headers.take_claims();
-    }
-    message.claims.helo = helo;
-    message.envelope = std::exchange(envelope, {});
-    message.landmarks.terminator = terminator;
+  Message end_message(std::uint8_t terminator) {
+    Message message = reader.finish(terminator, habits.dialogue());
+    message.claims.helo = habits.helo();
+    message.envelope = habits.take_envelope();
     message.ordinal = ++ordinals;
     line_begin = at;
     open = false;
-    return message.ordinal;
+    return message;
   }
 
   EndOfData::Step take_text(Bytes bytes) {
-    const EndOfData::Step step = dot.scan(bytes);
-    take_message_bytes(bytes.first(step.used));
+    const EndOfData::Step step = reader.take_text(bytes);
+    at += step.used;
     return step;
   }
 
@@ -723,7 +408,7 @@ struct SmtpTracker::Impl {
     const std::string text = std::exchange(held, {});
     const std::size_t begin = std::exchange(held_used, 0);
     begin_message(Transfer::Data);
-    message.dialogue.early_data = true;
+    reader.message().dialogue.early_data = true;
     ahead = true;
     phase = Phase::Ahead;
     for (const Bytes part : {Bytes(text).subspan(begin), bytes}) {
@@ -759,12 +444,19 @@ struct SmtpTracker::Impl {
   }
 
   void end_data(std::uint8_t dot_line) {
-    message.spans.push_back({message_begin, at});
-    message.tails.push_back(tail);
-    const std::uint32_t ordinal = end_message(dot_line);
+    reader.end_span({reader.begin(), at});
+    Message message = end_message(dot_line);
     phase = Phase::Command;
-    ask({.asked = Asked::End, .ordinal = ordinal});
+    ask({.asked = Asked::End, .ordinal = message.ordinal});
     if (phase != Phase::Lost) listener.on_message(std::move(message));
+  }
+
+  // No end was seen, and none comes any more.
+  void cut_text() {
+    reader.end_span({reader.begin(), at});
+    reader.message().cut = true;
+    phase = Phase::Ended;
+    listener.on_message(end_message(0));
   }
 
   // `unsure`: the command in front of it was not seen, and may have been a chunk of the message.
@@ -779,7 +471,7 @@ struct SmtpTracker::Impl {
       refused = false;
       chunk_count = 0;
       begin_message(Transfer::Bdat);
-      message.may_lack_chunks = unsure;
+      reader.message().may_lack_chunks = unsure;
     }
     if (++chunk_count > limits.chunks) return lose(Reason::Lost);
     ask({.asked = Asked::Chunk, .transaction = transaction});
@@ -793,11 +485,8 @@ struct SmtpTracker::Impl {
 
   std::size_t in_chunk(Bytes bytes) {
     const std::size_t size = std::min<std::uint64_t>(bytes.size(), chunk_left);
-    if (refused) {
-      at += size;
-    } else {
-      take_message_bytes(bytes.first(size));
-    }
+    if (!refused) reader.take(bytes.first(size));
+    at += size;
     chunk_left -= size;
     if (chunk_left == 0) end_chunk();
     return size;
@@ -806,17 +495,15 @@ struct SmtpTracker::Impl {
   void end_chunk() {
     phase = Phase::Command;
     line_begin = at;
-    if (!refused && at > chunk_begin) {
-      message.spans.push_back({chunk_begin, at});
-      message.tails.push_back(tail);
-    }
+    if (!refused && at > chunk_begin) reader.end_span({chunk_begin, at});
     if (!chunk_last) return;
     const bool taken = !refused;
     forget_transaction();
     if (!taken) return;
-    message.dialogue.chunks = static_cast<std::uint8_t>(
+    reader.message().dialogue.chunks = static_cast<std::uint8_t>(
         std::min<std::size_t>(chunk_count, std::numeric_limits<std::uint8_t>::max()));
-    outstanding.back().ordinal = end_message(0);
+    Message message = end_message(0);
+    outstanding.back().ordinal = message.ordinal;
     listener.on_message(std::move(message));
   }
 
@@ -824,7 +511,7 @@ struct SmtpTracker::Impl {
   // or a reset, as Postfix does.
   void refuse_chunks() {
     refused = true;
-    message = Message{};
+    reader.forget();
   }
 
   void forget_transaction() {
@@ -853,6 +540,7 @@ struct SmtpTracker::Impl {
 
   void reply(int code) {
     if (!greeted) return greet(code);
+    if (std::exchange(greeting_assumed, false) && code == 220) return;
     if (outstanding.empty()) {
       if (code != 421) return lose(Reason::Lost);
       phase = Phase::Ended;
@@ -890,7 +578,7 @@ struct SmtpTracker::Impl {
         if (!failed(code)) return lose(code == 220 ? Reason::Encrypted : Reason::Lost);
         break;
       case Asked::XClient:
-        if (code == 220) dialogue.greeting = Dialogue::Greeting::None;
+        if (code == 220) habits.forget_greeting();
         [[fallthrough]];
       case Asked::Reset:
         if (releases() && succeeded(code)) forget_transaction();
@@ -910,7 +598,7 @@ struct SmtpTracker::Impl {
     if (code != 354) return lose(Reason::Lost);
     if (chunking) forget_transaction();  // Postfix refuses DATA behind BDAT; others may not
     begin_message(Transfer::Data);
-    message.dialogue.early_data = !unheard && held.size() > held_used;
+    reader.message().dialogue.early_data = !unheard && held.size() > held_used;
     release(Phase::Data);
   }
 
@@ -938,7 +626,7 @@ struct SmtpTracker::Impl {
     held.shrink_to_fit();
     held_used = 0;
     partial.clear();
-    message = Message{};
+    reader.forget();
     listener.on_lost(reason);
   }
 
@@ -955,14 +643,14 @@ struct SmtpTracker::Impl {
         return offset;
       case Phase::Ahead:
       case Phase::Data:
-        return message_begin;
+        return reader.begin();
       case Phase::Command:
       case Phase::Held:
       case Phase::AuthLine:
       case Phase::Chunk:
         break;
     }
-    return chunking && !refused ? std::min(message_begin, line_begin) : line_begin;
+    return chunking && !refused ? std::min(reader.begin(), line_begin) : line_begin;
   }
 
   Listener& listener;
@@ -983,32 +671,17 @@ struct SmtpTracker::Impl {
   ReplyReader replies;
   std::deque<Outstanding> outstanding;
   bool greeted = false;
+  bool greeting_assumed = false;  // it was not seen, nor a reply since
 
-  bool unheard = false;         // replies were lost: answers are assumed
-  bool unseen_command = false;  // a gap among commands since the last message began
-  std::uint64_t gap_bytes = 0;  // of those gaps
-  bool skipping = false;        // behind that gap no command was found yet
-  bool behind_gap = false;      // the command in hand is the first one that was found
-  bool told_of_skipped = false;
-  bool header_missed = false;  // of the message in hand
-  std::uint32_t skipped_lines = 0;
+  bool unheard = false;  // replies were lost: answers are assumed
+  GapSearch gap;
 
-  Dialogue dialogue;
+  Habits habits;
   std::uint32_t ordinals = 0;
-  Message message;  // the one in hand
-  std::uint64_t message_begin = 0;
-  HeaderScanner headers;
-  EndOfData dot;
+  MessageReader reader;                      // of the message in hand
   std::optional<EndOfData> other_end;        // the message may go on: what was told is one reading
   bool ahead = false;                        // the message in hand is in front of its 354
   std::optional<EndOfData::Step> ahead_end;  // and it has ended
-  Tail tail = Tail::Other;
-  std::array<char, kBlankEnd.size()> last{};  // of the message, zeros in front of its beginning
-  EnvelopeSizes envelope;                     // since the last message
-  std::string helo;                           // the greeting's name
-  bool capitals = false;                      // a verb was written in capitals
-  bool reset_asked = false;                   // RSET since the last MAIL
-  bool after_mail = false;                    // no RCPT yet
 
   bool open = false;              // since the last MAIL neither a message was sent nor RSET
   bool chunking = false;          // behind a chunk that was not the last
@@ -1031,6 +704,10 @@ void SmtpTracker::client(std::span<const char> bytes) {
 
 void SmtpTracker::server(std::span<const char> bytes) {
   impl_->server(bytes);
+}
+
+void SmtpTracker::assume_greeting() {
+  impl_->greeted = impl_->greeting_assumed = true;
 }
 
 void SmtpTracker::assume_answers() {
@@ -1082,6 +759,10 @@ bool SmtpTracker::in_data() const {
   return impl_->phase == Phase::Data || impl_->phase == Phase::Ahead;
 }
 
+Tail SmtpTracker::text_tail() const {
+  return impl_->reader.tail();
+}
+
 bool SmtpTracker::in_transaction() const {
   return impl_->open;
 }
@@ -1106,7 +787,7 @@ std::uint64_t SmtpTracker::text_ahead() const {
 }
 
 const std::string& SmtpTracker::helo() const {
-  return impl_->helo;
+  return impl_->habits.helo();
 }
 
 std::size_t SmtpTracker::held() const {
@@ -1128,7 +809,7 @@ bool SmtpTracker::greeted() const {
 }
 
 const Dialogue& SmtpTracker::dialogue() const {
-  return impl_->dialogue;
+  return impl_->habits.dialogue();
 }
 
 std::uint64_t SmtpTracker::client_offset() const {

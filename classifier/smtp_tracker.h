@@ -26,36 +26,11 @@
 #include <span>
 #include <vector>
 
-#include "classifier/claims.h"
-#include "classifier/message_sizes.h"
+#include "classifier/message.h"
 #include "classifier/stream.h"
 #include "classifier/trace.h"
 
 namespace classifier {
-
-// One message that was transferred to its end. Of its dialogue `early_data` and `chunks` tell of
-// this message; the rest tells of the session so far. `split_command` and `quit_with_dot` need the
-// segments and are the observer's.
-//
-// Landmarks where no blank line ends the header section: at a line that is no field, Postfix begins
-// the body, so header_end == body_begin == the end of the last field; a message that ends within
-// its header section has header_end there and body_begin 0.
-struct Message {
-  std::uint32_t ordinal = 1;  // 1-based; counts the messages that were transferred to their end
-  Transfer transfer = Transfer::Data;
-  std::vector<Span> spans;       // where its bytes lie; one span with DATA, one a chunk with BDAT
-                                 // (neighbouring chunks are separated by their command lines;
-                                 // a chunk of no bytes has none)
-  std::vector<Tail> tails;       // how each span ends
-  std::uint64_t size = 0;        // bytes in all spans, the terminator included
-  bool may_lack_chunks = false;  // the first chunk stood behind a gap among commands
-  Landmarks landmarks;
-  Dialogue dialogue;  // as known when the message ended; segments add to it later
-  Claims claims;      // text: to be used at once or thrown away, never stored with the trace
-  // Each MAIL and RCPT since the message before, those that the server refuses among them: whether
-  // it does is not known of all when the message ends.
-  EnvelopeSizes envelope;
-};
 
 class SmtpTracker {
  public:
@@ -100,6 +75,9 @@ class SmtpTracker {
   void client(std::span<const char> bytes);
   void server(std::span<const char> bytes);
 
+  // For captures that begin within a session: the greeting was not seen. One that comes all the same
+  // is passed over.
+  void assume_greeting();
   // For captures that lost packets. From here on answers are taken to be what the client's next
   // bytes show; of the server's replies only 354 is still heard, and on_answer() means nothing.
   void assume_answers();
@@ -112,7 +90,7 @@ class SmtpTracker {
   // Bytes of text that were not seen come next, filled in by the caller: no landmarks are told of a
   // header that lacks some.
   void text_gap();
-  // The client's stream is over: text that a gap hid is told of.
+  // The client's stream is over: a message that it cut is told of, and text that a gap hid.
   void end();
   // Goes on behind on_lost(), as behind a gap. Requires: it was not for encryption.
   void resume();
@@ -120,6 +98,8 @@ class SmtpTracker {
   // 0 among commands; with DATA up to its dot, which may come at any time.
   std::uint64_t text_left() const;
   bool in_data() const;
+  // How the text of the message in hand ends so far. Requires: in_data().
+  Tail text_tail() const;
   // MAIL was seen, and no message nor RSET since.
   bool in_transaction() const;
 

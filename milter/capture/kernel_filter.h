@@ -10,30 +10,10 @@
 #include <cstdint>
 #include <memory>
 
+#include "milter/capture/segment_event.h"
 #include "milter/net/fd.h"
 
 namespace capture {
-
-// One segment, as the program saw it, before TCP has looked at it: anybody who knows the connection
-// may have sent it. A GRO or TSO super-packet is one event: the segments are gso_size bytes each,
-// the last what is left.
-struct SegmentEvent {
-  static constexpr std::uint8_t kPsh = 0x08;
-  static constexpr std::uint8_t kUrg = 0x20;
-
-  std::uint64_t cookie;    // SO_COOKIE of the socket
-  std::uint64_t time_ns;   // CLOCK_MONOTONIC
-  std::uint32_t seq;       // TCP sequence number of the first payload byte
-  std::uint32_t ack;       // what it acknowledges of the server's stream
-  std::uint32_t size;      // payload bytes, at least 1
-  std::uint32_t dropped;   // events that found the ring full, since load()
-  std::uint16_t gso_size;  // 0: one segment
-  std::uint8_t flags;      // TCP flags byte, RFC 9293, 3.1
-  std::uint8_t pad[5];
-};
-static_assert(sizeof(SegmentEvent) == 40);
-// Changes with SegmentEvent: a program that takes over the ring of an older one must read it alike.
-inline constexpr int kSegmentEventVersion = 2;
 
 class KernelFilter {
  public:

@@ -1,6 +1,6 @@
 /* Runs in the kernel for every packet that reaches a socket of the proxy, before the kernel joins
  * segments into its receive queue. For each one that carries payload it puts one SegmentEvent
- * (kernel_filter.h) into the ring. It only looks: it always lets the whole packet pass, whatever
+ * (segment_event.h) into the ring. It only looks: it always lets the whole packet pass, whatever
  * goes wrong in here.
  *
  * A SOCKET_FILTER on a TCP socket sees the packet from the TCP header on. Attached to a listening
@@ -20,20 +20,10 @@
 
 #include <bpf/bpf_helpers.h>
 
+#include "milter/capture/segment_event.h"
+
 #define PASS 0x7fffffff
 #define TCP_HEADER_FIXED 14 /* up to and with the flags byte; RFC 9293, 3.1 */
-
-struct segment_event {
-  __u64 cookie;
-  __u64 time_ns;
-  __u32 seq;
-  __u32 ack;
-  __u32 size;
-  __u32 dropped;
-  __u16 gso_size;
-  __u8 flags;
-  __u8 pad[5];
-};
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -64,7 +54,7 @@ int see_segment(struct __sk_buff* skb) {
   __u32 header = (tcp[12] >> 4) * 4;
   if (skb->len <= header) return PASS;
 
-  struct segment_event* event = bpf_ringbuf_reserve(&events, sizeof *event, 0);
+  struct SegmentEvent* event = bpf_ringbuf_reserve(&events, sizeof *event, 0);
   if (!event) {
     __sync_fetch_and_add(&dropped, 1);
     return PASS;

@@ -1,12 +1,12 @@
 /* Runs in the kernel for every packet of the machine and passes on what is needed to follow the
- * mail that this machine receives: one WireEvent (wire_tap.h) for each segment with payload and for
+ * mail that this machine receives: one WireEvent (wire_event.h) for each segment with payload and for
  * each SYN, FIN and RST. It returns 0, so that no packet is copied to the socket it is attached to
  * (AF_PACKET, SOCK_DGRAM: the packet begins with the IP header).
  *
  * What is passed of the text:
  *
  *     commands and replies   up to HEAD_LARGE bytes of each packet
- *     a message (behind 354) the first HEAD_SMALL and the last TAIL bytes of each packet
+ *     a message (behind 354) the first HEAD_SMALL and the last WIRE_TAIL bytes of each packet
  *     under TLS              as much; the hellos; and the 5-byte header of each record, which is
  *                            found by walking from one to the next
  *
@@ -30,20 +30,22 @@
  *
  * When an event finds the ring full, it is counted for its client as well: of which connections
  * something may be missing, the reader can ask at any time.
+ *
+ * All of it is in one file, of more than 450 lines, because the compiler has to see the whole of a
+ * kernel program to inline it, as the verifier wants it.
  */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "milter/capture/wire_event.h"
+
 #define NOTHING 0 /* bytes of the packet for the socket */
 
 #define HEAD_SMALL 32
 #define HEAD_LARGE 1536 /* a whole segment on Ethernet */
-#define TAIL 16
-#define RECORDS 16
 #define PORTS 8
-#define SLOTS 4096        /* a power of two */
 #define MOST_RECORDS 4096 /* of one packet */
 #define MOST_PARTS 64     /* bits in line_feeds */
 #define MOST_COPIES 48    /* of HEAD_LARGE: more than 64 KB */
@@ -64,45 +66,13 @@
 #define ETH_P_IPV6 0x86DD
 #define TCP 6
 
-enum event_flag { FROM_SERVER = 1, V6 = 2, NOTES = 4 };
-
-struct wire_record {
-  __u32 at; /* of its header, in the packet's payload; modulo 2^32: may lie in front of it */
-  __u16 length;
-  __u8 type;
-  __u8 minor; /* of the version 3.x */
-};
-
-/* Shared with wire_tap.cc, byte for byte. */
-struct wire_event {
-  __u64 time_ns;
-  __u64 line_feeds; /* bit i: part i of a super-packet ends with LF */
-  __u64 returns;    /* … with CR */
-  __u8 client[16];
-  __u8 server[16];
-  __u32 seq;
-  __u32 ack;
-  __u32 taken; /* sequence number up to which the server has acknowledged the client's stream */
-  __u32 size;  /* payload */
-  __u16 client_port;
-  __u16 server_port;
-  __u16 gso_size;
-  __u16 head_size;
-  __u8 tcp_flags;
-  __u8 flags;
-  __u8 tail_size;
-  __u8 records;
-  __u8 tail[TAIL];
-  struct wire_record record[RECORDS];
-};
-
 struct small_event {
-  struct wire_event event;
+  struct WireEvent event;
   __u8 head[HEAD_SMALL];
 };
 
 struct large_event {
-  struct wire_event event;
+  struct WireEvent event;
   __u8 head[HEAD_LARGE];
 };
 
@@ -171,7 +141,7 @@ const volatile __u64 wake_bytes = 0; /* that wait in the ring before the reader 
 const volatile __u32 secret = 0;     /* so that nobody can choose clients of one slot */
 
 __u64 dropped = 0;
-__u32 dropped_of[SLOTS] = {}; /* by client, as client_slot() in wire_tap.cc */
+__u32 dropped_of[WIRE_SLOTS] = {}; /* by client, as client_slot() in wire_tap.cc */
 
 struct packet {
   struct key key;
@@ -219,7 +189,7 @@ static __always_inline int read_headers(struct __sk_buff* skb, struct packet* pa
     end = ((__u32)ip[4] << 8 | ip[5]) + (ip[4] || ip[5] ? (__u32)sizeof ip : 0);
     __builtin_memcpy(source, ip + 8, 16);
     __builtin_memcpy(destination, ip + 24, 16);
-    packet->flags |= V6;
+    packet->flags |= WIRE_V6;
   } else {
     return 0;
   }
@@ -239,7 +209,7 @@ static __always_inline int read_headers(struct __sk_buff* skb, struct packet* pa
     __builtin_memcpy(packet->key.server, source, 16);
     packet->key.client_port = to;
     packet->key.server_port = from;
-    packet->flags |= FROM_SERVER;
+    packet->flags |= WIRE_FROM_SERVER;
   } else {
     return 0;
   }
@@ -253,7 +223,7 @@ static __always_inline int read_headers(struct __sk_buff* skb, struct packet* pa
   return 1;
 }
 
-static __always_inline void describe(const struct packet* packet, struct wire_event* event) {
+static __always_inline void describe(const struct packet* packet, struct WireEvent* event) {
   event->time_ns = bpf_ktime_get_ns();
   event->line_feeds = 0;
   event->returns = 0;
@@ -283,7 +253,7 @@ static __always_inline void submit(void* event) {
 
 /* Bytes [from, from + size) of the packet; how many there are now in `to`. The barrier keeps the
  * compiler from testing one register and passing another, which the verifier refuses. */
-static __always_inline __u16 load(struct __sk_buff* skb, __u32 from, __u8* to, __u64 size,
+static __always_inline __u16 load(struct __sk_buff* skb, __u32 from, void* to, __u64 size,
                                   __u64 most) {
   if (size > most) size = most;
   barrier_var(size);
@@ -299,7 +269,7 @@ static __always_inline void lost_one(const struct packet* packet) {
     hash = (hash ^ word) * 0x9e3779b1;
     hash ^= hash >> 15;
   }
-  __sync_fetch_and_add(&dropped_of[hash & (SLOTS - 1)], 1);
+  __sync_fetch_and_add(&dropped_of[hash & (WIRE_SLOTS - 1)], 1);
   __sync_fetch_and_add(&dropped, 1);
 }
 
@@ -316,7 +286,7 @@ static __always_inline struct flow* begin(const struct packet* packet,
 
 /* A handshake's first two packets. Whether the packet is one of them, and is to be passed. */
 static __always_inline int shake_hands(const struct packet* packet, __u32 ifindex) {
-  if (!(packet->flags & FROM_SERVER)) {
+  if (!(packet->flags & WIRE_FROM_SERVER)) {
     const struct half_open fresh = {.ifindex = ifindex, .isn = packet->seq};
     bpf_map_update_elem(&half_open, &packet->key, &fresh, BPF_ANY);
     return 1;
@@ -406,26 +376,26 @@ struct walk {
   struct walk_state* state;
   __u32 at; /* in the payload: the next byte of a header */
   __u32 count;
-  struct wire_record record[RECORDS];
+  struct WireRecord record[WIRE_RECORDS];
 };
 
 static __always_inline void pass_records(struct walk* walk) {
   struct small_event* to = bpf_ringbuf_reserve(&events, sizeof *to, 0);
   if (!to) return lost_one(walk->packet);
   describe(walk->packet, &to->event);
-  to->event.flags |= NOTES;
-  to->event.records = RECORDS;
+  to->event.flags |= WIRE_NOTE;
+  to->event.records = WIRE_RECORDS;
   __builtin_memcpy(to->event.record, walk->record, sizeof walk->record);
   submit(to);
 }
 
 static __always_inline void add_record(struct walk* walk, __u32 at, __u32 length, __u8 type,
                                        __u8 minor) {
-  if (walk->count == RECORDS) {
+  if (walk->count == WIRE_RECORDS) {
     pass_records(walk);
     walk->count = 0;
   }
-  const __u32 slot = walk->count & (RECORDS - 1);
+  const __u32 slot = walk->count & (WIRE_RECORDS - 1);
   walk->record[slot].at = at;
   walk->record[slot].length = (__u16)length;
   walk->record[slot].type = type;
@@ -522,7 +492,7 @@ static long copy_part(__u32 i, struct copy* copy) {
     return 1;
   }
   describe(copy->packet, &to->event);
-  to->event.flags |= NOTES;
+  to->event.flags |= WIRE_NOTE;
   to->event.seq = copy->packet->seq + begin;
   to->event.head_size = load(copy->skb, copy->packet->payload + begin, to->head,
                              copy->packet->size - begin, HEAD_LARGE);
@@ -535,15 +505,15 @@ static long copy_part(__u32 i, struct copy* copy) {
 
 static __always_inline void fill(struct __sk_buff* skb, const struct packet* packet,
                                  const struct parts* parts, const struct walk* walk,
-                                 struct wire_event* event) {
+                                 struct WireEvent* event) {
   describe(packet, event);
   event->line_feeds = parts->line_feeds;
   event->returns = parts->returns;
   event->records = (__u8)walk->count;
   __builtin_memcpy(event->record, walk->record, sizeof walk->record);
-  const __u32 tail = packet->size > TAIL ? TAIL : packet->size;
+  const __u32 tail = packet->size > WIRE_TAIL ? WIRE_TAIL : packet->size;
   event->tail_size =
-      (__u8)load(skb, packet->payload + packet->size - tail, event->tail, tail, TAIL);
+      (__u8)load(skb, packet->payload + packet->size - tail, event->tail, tail, WIRE_TAIL);
 }
 
 /* Of a SYN the headers are wanted as well. */
@@ -558,7 +528,7 @@ static __always_inline void pass_syn(struct __sk_buff* skb, const struct packet*
 }
 
 static __always_inline void pass(struct __sk_buff* skb, struct packet* packet, struct flow* flow) {
-  const int from_server = packet->flags & FROM_SERVER;
+  const int from_server = packet->flags & WIRE_FROM_SERVER;
   const int handshake = !flow->acked && !from_server && (packet->tcp_flags & ACK);
   if (handshake) flow->acked = 1;
   if (packet->size == 0 && !handshake && !(packet->tcp_flags & (FIN | RST))) return;
@@ -624,7 +594,7 @@ int see_packet(struct __sk_buff* skb) {
     return NOTHING;
   }
   struct flow* flow = bpf_map_lookup_elem(&flows, &packet.key);
-  if (packet.flags & FROM_SERVER) {
+  if (packet.flags & WIRE_FROM_SERVER) {
     if (!flow) return NOTHING;
     server_speaks(flow, &packet);
   } else {
@@ -636,7 +606,7 @@ int see_packet(struct __sk_buff* skb) {
   }
   pass(skb, &packet, flow);
   /* A mail server that closes reads no more. */
-  const int over = (packet.flags & FROM_SERVER) && (packet.tcp_flags & (FIN | RST));
+  const int over = (packet.flags & WIRE_FROM_SERVER) && (packet.tcp_flags & (FIN | RST));
   if (over) bpf_map_delete_elem(&flows, &packet.key);
   return NOTHING;
 }

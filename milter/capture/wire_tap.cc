@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstddef>
 #include <cstring>
 #include <iterator>
 #include <utility>
@@ -24,37 +23,6 @@
 namespace capture {
 namespace {
 
-// As in wire.bpf.c.
-constexpr std::size_t kTail = 16;
-constexpr std::size_t kRecords = 16;
-constexpr std::size_t kSlots = 4096;
-constexpr std::uint8_t kFromServer = 1;
-constexpr std::uint8_t kNote = 4;
-
-struct WireEvent {
-  std::uint64_t time_ns;
-  std::uint64_t line_feeds;
-  std::uint64_t returns;
-  std::array<std::uint8_t, 16> client;
-  std::array<std::uint8_t, 16> server;
-  std::uint32_t seq;
-  std::uint32_t ack;
-  std::uint32_t taken;
-  std::uint32_t size;
-  std::uint16_t client_port;
-  std::uint16_t server_port;
-  std::uint16_t gso_size;
-  std::uint16_t head_size;
-  std::uint8_t tcp_flags;
-  std::uint8_t flags;
-  std::uint8_t tail_size;
-  std::uint8_t records;
-  std::array<char, kTail> tail;
-  std::array<WireRecord, kRecords> record;
-};
-static_assert(sizeof(WireRecord) == 8);
-static_assert(offsetof(WireEvent, tail) == 84 && sizeof(WireEvent) == 232);
-
 void give(WireTap::Sink& sink, const void* data, std::size_t size) {
   if (size < sizeof(WireEvent)) return;
   const auto& event = *static_cast<const WireEvent*>(data);
@@ -63,8 +31,8 @@ void give(WireTap::Sink& sink, const void* data, std::size_t size) {
   sink.packet({
       .client = net::Endpoint::from_bytes(event.client, event.client_port),
       .server = net::Endpoint::from_bytes(event.server, event.server_port),
-      .from_server = (event.flags & kFromServer) != 0,
-      .note = (event.flags & kNote) != 0,
+      .from_server = (event.flags & WIRE_FROM_SERVER) != 0,
+      .note = (event.flags & WIRE_NOTE) != 0,
       .tcp_flags = event.tcp_flags,
       .seq = event.seq,
       .ack = event.ack,
@@ -75,8 +43,8 @@ void give(WireTap::Sink& sink, const void* data, std::size_t size) {
       .line_feeds = event.line_feeds,
       .returns = event.returns,
       .head = {head, std::min<std::size_t>(event.head_size, room)},
-      .tail = {event.tail.data(), std::min<std::size_t>(event.tail_size, kTail)},
-      .records = {event.record.data(), std::min<std::size_t>(event.records, kRecords)},
+      .tail = {event.tail, std::min<std::size_t>(event.tail_size, WIRE_TAIL)},
+      .records = {event.record, std::min<std::size_t>(event.records, WIRE_RECORDS)},
   });
 }
 
@@ -90,7 +58,7 @@ std::size_t client_slot(const net::Endpoint& client, std::uint32_t secret) {
     hash = (hash ^ word) * 0x9e3779b1U;
     hash ^= hash >> 15;
   }
-  return hash % kSlots;
+  return hash % WIRE_SLOTS;
 }
 
 // Nothing comes to the socket before it is bound, so that no packet goes by the program.
@@ -118,8 +86,8 @@ struct WireTap::Impl {
   Ring<Sink, give> ring;
   net::Fd socket;
   // dropped_of at the last mark, and at the one before.
-  std::array<std::uint32_t, kSlots> last{};
-  std::array<std::uint32_t, kSlots> before{};
+  std::array<std::uint32_t, WIRE_SLOTS> last{};
+  std::array<std::uint32_t, WIRE_SLOTS> before{};
 
   ~Impl() {
     socket.reset();

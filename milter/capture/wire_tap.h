@@ -12,17 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "milter/capture/wire_event.h"
 #include "milter/net/address.h"
 
 namespace capture {
-
-// The header of one TLS record. RFC 8446, 5.1.
-struct WireRecord {
-  std::int32_t at = 0;  // of the header, in the packet's payload; it may begin in front of it
-  std::uint16_t length = 0;
-  std::uint8_t type = 0;
-  std::uint8_t minor = 0;  // of the version 3.x
-};
 
 // What is passed of one packet, before TCP has looked at it: of a client's, only that it lies near
 // what the server has acknowledged, and acknowledges what the server has said. Or, as a note in

@@ -5,14 +5,14 @@
 #include <cstdint>
 #include <string>
 
-#include "milter/capture/pcap_reader.h"
+#include "milter/recorded/pcap_reader.h"
 
 namespace offline {
 
 struct CaptureNotes {
-  capture::PcapReader::Counts counts;
-  capture::IpFragments::Counts fragments;
-  capture::NotRead not_read;
+  recorded::PcapReader::Counts counts;
+  recorded::IpFragments::Counts fragments;
+  recorded::NotRead not_read;
   std::uint64_t copies = 0;    // packets that the capture had again
   std::uint64_t messages = 0;  // rows, `unobserved` ones as well
 };

@@ -12,13 +12,13 @@
 #include <vector>
 
 #include "classifier/trace_text.h"
-#include "milter/capture/pcap_reader.h"
-#include "milter/capture/tcp_assembly.h"
 #include "milter/offline/capture_notes.h"
 #include "milter/offline/file_format.h"
 #include "milter/offline/input.h"
 #include "milter/offline/log_line.h"
 #include "milter/offline/unpack.h"
+#include "milter/recorded/pcap_reader.h"
+#include "milter/recorded/tcp_assembly.h"
 
 namespace offline {
 namespace {
@@ -30,27 +30,26 @@ constexpr std::uint64_t kProgressEvery = 8192;
 constexpr std::size_t kMaxLine = 4 * 1024 * 1024;
 
 // Traces to results.
-class Judge final : public capture::TraceSink {
+class Judge final : public recorded::MessageSink {
  public:
   Judge(const std::string& file, const Options& options, const OnResult& on_result)
       : file_(file), options_(options), on_result_(on_result) {}
 
-  void claimed(classifier::Claims&& claims) override { claims_ = std::move(claims); }
-
-  void message(const capture::Connection& connection, classifier::Trace&& trace) override {
+  void message(const recorded::Connection& connection,
+               classifier::ObservedMessage&& message) override {
     Result result;
     result.client = connection.client.endpoint();
     result.server = connection.server.endpoint();
     result.helo = connection.helo;
     result.time_ns = connection.time_ns;
-    give(std::move(result), std::move(trace));
+    give(std::move(result), std::move(message.trace), message.claims);
   }
 
-  void give(Result result, classifier::Trace&& trace) {
+  // `claims`: empty where nobody has read the text.
+  void give(Result result, classifier::Trace&& trace, const classifier::Claims& claims) {
     ++messages_;
     result.file = file_;
     result.message = trace.message;
-    const classifier::Claims claims = std::exchange(claims_, {});
     result.verdict = classifier::classify(trace, options_.policy, &claims);
     const bool known = result.client.port() != 0;
     const auto place =
@@ -68,7 +67,6 @@ class Judge final : public capture::TraceSink {
   const std::string& file_;
   const Options& options_;
   const OnResult& on_result_;
-  classifier::Claims claims_;  // of the message that comes next
   std::uint64_t messages_ = 0;
 };
 
@@ -122,20 +120,20 @@ class Unpacked {
 Outcome read_capture(const std::string& file, ReadBytes read, const Input& input,
                      const Options& options, Judge& judge) {
   Outcome outcome;
-  capture::PcapReader reader(std::move(read));
-  capture::TcpAssembly assembly(judge, {});
-  capture::TcpPacket packet;
-  auto got = capture::PcapReader::Got::Packet;
+  recorded::PcapReader reader(std::move(read));
+  recorded::TcpAssembly assembly(judge, {});
+  recorded::TcpPacket packet;
+  auto got = recorded::PcapReader::Got::Packet;
   std::uint64_t count = 0;
   std::string error;
   try {
-    while ((got = reader.next(packet)) == capture::PcapReader::Got::Packet) {
+    while ((got = reader.next(packet)) == recorded::PcapReader::Got::Packet) {
       assembly.packet(packet);
       tell_progress(options, input, ++count);
     }
     error = reader.error();
   } catch (const std::runtime_error& damage) {  // of what it is packed in, or of the disk
-    got = capture::PcapReader::Got::Damaged;
+    got = recorded::PcapReader::Got::Damaged;
     error = damage.what();
   }
   assembly.finish();
@@ -145,7 +143,7 @@ Outcome read_capture(const std::string& file, ReadBytes read, const Input& input
                           .not_read = reader.not_read(),
                           .copies = assembly.copies(),
                           .messages = judge.messages()});
-  if (got == capture::PcapReader::Got::Damaged) {
+  if (got == recorded::PcapReader::Got::Damaged) {
     outcome.kind = Outcome::Kind::Damaged;
     outcome.warning = fmt::format("offset {}: {}{}{}", reader.offset(), error,
                                   outcome.warning.empty() ? "" : "; ", outcome.warning);
@@ -251,7 +249,7 @@ class TextReader {
     result.client = logged.client;
     result.helo = logged.helo.substr(0, classifier::Claims::kLongest);
     result.time_ns = logged.time_ns;
-    judge_.give(std::move(result), std::move(std::get<classifier::Trace>(parsed)));
+    judge_.give(std::move(result), std::move(std::get<classifier::Trace>(parsed)), {});
   }
 
   void damaged(std::uint64_t number, std::string_view what) {

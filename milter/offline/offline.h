@@ -2,9 +2,9 @@
 // traces in it goes in, a result a message comes out, by the same tracker, observer and classifier
 // as live. A pipe that is still written to gives its results as its messages end.
 //
-//     file ─► capture/pcap_reader ─► capture/tcp_assembly ─┐
-//                      ┌───────────────────────────────────┘
-//                      └─► classifier::Observer ─► classifier::classify() ─► Result
+//     file ─► recorded/pcap_reader ─► recorded/tcp_assembly ─┐
+//                        ┌─────────────────────────────────┘
+//                        └─► classifier::Observer ─► classifier::classify() ─► Result
 //
 // Bounded memory on an input of any size; bounded time a byte, whatever it holds. Any thread, and
 // several at a time.

@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <string_view>
 
-#include "milter/capture/capture_file.h"
+#include "milter/recorded/capture_file.h"
 
 namespace offline {
 
-using capture::ReadBytes;
+using recorded::ReadBytes;
 
 enum class Packing : std::uint8_t { None, Gzip, Zstd, Xz };
 

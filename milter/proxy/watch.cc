@@ -10,9 +10,12 @@
 #include <exception>
 #include <utility>
 
-#include "milter/capture/saved_syn.h"
-#include "milter/capture/sha256.h"
 #include "milter/proxy/host.h"
+#include "milter/seal/sha256.h"
+#include "milter/tcp/path.h"
+#include "milter/tcp/segments.h"
+#include "milter/tcp/stream_place.h"
+#include "milter/tcp/syn.h"
 
 namespace proxy {
 namespace {
@@ -62,7 +65,7 @@ net::Endpoint Watch::learn_syn() {
   std::array<std::uint8_t, 512> packet;
   socklen_t size = packet.size();
   if (getsockopt(client_, IPPROTO_TCP, TCP_SAVED_SYN, packet.data(), &size) == 0 && size > 0) {
-    if (auto syn = capture::parse_syn({packet.data(), size})) {
+    if (auto syn = tcp::parse_syn({packet.data(), size})) {
       first_seq_ = syn->isn + 1;
       path_.mss = syn->mss;
       path_.timestamps = syn->timestamps;
@@ -80,18 +83,14 @@ net::Endpoint Watch::learn_syn() {
 // Called when the client has answered the greeting, so that the round trip has been measured.
 void Watch::learn_path() {
   path_known_ = true;
-  constexpr std::uint32_t kTimestampOption = 12;  // RFC 7323, appendix A: with its padding
   const auto info = info_of(client_);
   if (info) {
     path_.timestamps = info->tcpi_options & TCPI_OPT_TIMESTAMPS;
     path_.rtt_us = info->tcpi_min_rtt == ~0U ? info->tcpi_rtt : info->tcpi_min_rtt;
   }
-  if (path_.timestamps && path_.mss > kTimestampOption) path_.mss -= kTimestampOption;
-  // What the client may send is bound by its own link, for which the MSS that it announces stands,
-  // and by what it was told, from which Linux has taken the timestamps already.
-  if (info && info->tcpi_advmss != 0 && (path_.mss == 0 || info->tcpi_advmss < path_.mss)) {
-    path_.mss = info->tcpi_advmss;
-  }
+  // From what the client was told, Linux has taken the timestamps already.
+  const std::uint32_t told = info ? info->tcpi_advmss : 0;
+  path_.mss = tcp::smaller_mss(tcp::full_payload(path_.mss, path_.timestamps), told);
   observer_->set_path(path_);
 }
 
@@ -180,14 +179,6 @@ void Watch::close() {
   if (open_) host_.shared().table.close(session_, host_.now());
 }
 
-// Unwrapped around where the stream is: a segment lies within 2 GB of what was read last.
-std::int64_t Watch::place(const capture::SegmentEvent& event) const {
-  const std::uint64_t here = observer_->client_offset();
-  const auto low = static_cast<std::uint32_t>(event.seq - *first_seq_);
-  return static_cast<std::int64_t>(here) +
-         static_cast<std::int32_t>(low - static_cast<std::uint32_t>(here));
-}
-
 bool Watch::credible(const capture::SegmentEvent& event, std::int64_t place) {
   const auto here = static_cast<std::int64_t>(observer_->client_offset());
   const std::int64_t end = place + event.size;
@@ -207,28 +198,20 @@ bool Watch::credible(const capture::SegmentEvent& event, std::int64_t place) {
 
 void Watch::segment(const capture::SegmentEvent& event) {
   if (!observer_ || !first_seq_) return;
-  std::int64_t offset = place(event);
-  if (!credible(event, offset)) return;
+  const std::int64_t place = tcp::stream_place(event.seq, *first_seq_, observer_->client_offset());
+  if (!credible(event, place)) return;
   // Urgent data has a place in the sequence and none in what recv returns, neither here nor in
   // Postfix: from here on the two do not fit together. No mail program sends any.
   if ((event.flags & capture::SegmentEvent::kUrg) != 0) return stop(Reason::Lost);
-  if (offset >= 0) first_event_ = std::min(first_event_, static_cast<std::uint64_t>(offset));
-  std::uint32_t left = event.size;
-  const std::uint32_t unit = event.gso_size != 0 ? event.gso_size : left;
+  if (place >= 0) first_event_ = std::min(first_event_, static_cast<std::uint64_t>(place));
   observe([&] {
-    while (left > 0) {
-      const std::uint32_t size = left < unit ? left : unit;
-      left -= size;
-      offset += size;
-      // What is in front of the stream is a balancer's header; only behind it is the client's.
-      if (offset <= 0) continue;
-      const std::int64_t own = std::min<std::int64_t>(offset, size);
-      // Segments are joined up to one with PSH, so it belongs to the last.
-      observer_->segment({.offset = static_cast<std::uint64_t>(offset - own),
-                          .size = static_cast<std::uint32_t>(own),
-                          .time_ns = event.time_ns,
-                          .push = left == 0 && (event.flags & capture::SegmentEvent::kPsh) != 0});
-    }
+    // In front of the stream lies a balancer's header; only what is behind it is the client's.
+    tcp::for_each_segment({.place = place,
+                           .size = event.size,
+                           .unit = event.gso_size,
+                           .time_ns = event.time_ns,
+                           .push = (event.flags & capture::SegmentEvent::kPsh) != 0},
+                          [&](const classifier::Arrival& one) { observer_->segment(one); });
   });
 }
 
@@ -327,7 +310,7 @@ void Watch::answered(std::uint32_t ordinal) {
 std::shared_ptr<classifier::SealedStream> Watch::seal(classifier::SealedLog::Start&& start,
                                                       classifier::ArrivalLog&& arrivals) {
   if (!judged_) return nullptr;
-  start.sha256 = capture::sha256;
+  start.sha256 = seal::sha256;
   return host_.shared().table.follow(session_, std::move(start), std::move(arrivals));
 }
 

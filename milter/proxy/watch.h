@@ -87,9 +87,7 @@ class Watch final : private classifier::Observer::Sink {
                                                  classifier::ArrivalLog&& arrivals) override;
 
   void open(const net::Endpoint& client, const net::Endpoint& server);
-  // Where the stream of the client has the event's first byte; in front of 0 lies a balancer's
-  // header.
-  std::int64_t place(const capture::SegmentEvent& event) const;
+  // `place`: of its first byte in the client's stream.
   bool credible(const capture::SegmentEvent& event, std::int64_t place);
   void notice_losses();
   void add_first_segment(std::size_t read);

@@ -5,8 +5,11 @@
 #include <cstring>
 #include <utility>
 
-#include "milter/capture/saved_syn.h"
-#include "milter/capture/sha256.h"
+#include "milter/seal/sha256.h"
+#include "milter/tcp/path.h"
+#include "milter/tcp/segments.h"
+#include "milter/tcp/stream_place.h"
+#include "milter/tcp/syn.h"
 
 namespace wire {
 namespace {
@@ -17,8 +20,6 @@ using classifier::Span;
 
 // Stands for a byte that was not passed: no line end, no dot, nothing a command has in front.
 constexpr char kFiller = 'x';
-// RFC 7323, appendix A: with its padding.
-constexpr std::uint32_t kTimestampOption = 12;
 
 std::chrono::steady_clock::time_point at(std::uint64_t ns) {
   return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(ns));
@@ -31,8 +32,8 @@ bool same_segments(std::uint64_t outer_begin, std::uint64_t outer_end, std::uint
   return (begin - outer_begin) % unit == 0 && (end == outer_end || (end - outer_begin) % unit == 0);
 }
 
-std::optional<capture::Syn> syn_of(const WirePacket& packet) {
-  return capture::parse_syn(
+std::optional<tcp::Syn> syn_of(const WirePacket& packet) {
+  return tcp::parse_syn(
       {reinterpret_cast<const std::uint8_t*>(packet.head.data()), packet.head.size()});
 }
 
@@ -67,11 +68,9 @@ Flow::~Flow() {
   close();
 }
 
-// The offset of `seq` in its stream: within 2 GB of what was given last.
+// The offset of `seq` in its stream, near to what was given last.
 std::optional<std::uint64_t> Flow::place(const Direction& direction, std::uint32_t seq) {
-  const auto low = static_cast<std::uint32_t>(seq - *direction.first);
-  const auto away = static_cast<std::int32_t>(low - static_cast<std::uint32_t>(direction.next));
-  const std::int64_t offset = static_cast<std::int64_t>(direction.next) + away;
+  const std::int64_t offset = tcp::stream_place(seq, *direction.first, direction.next);
   if (offset < 0) return std::nullopt;
   return static_cast<std::uint64_t>(offset);
 }
@@ -139,9 +138,8 @@ void Flow::handshake(const WirePacket& packet) {
 void Flow::learn_path(const WirePacket& syn_ack) {
   const auto seen = syn_of(syn_ack);
   if (!seen) return;
-  if (seen->mss != 0 && (path_.mss == 0 || seen->mss < path_.mss)) path_.mss = seen->mss;
   path_.timestamps = client_timestamps_ && seen->timestamps;
-  if (path_.timestamps && path_.mss > kTimestampOption) path_.mss -= kTimestampOption;
+  path_.mss = tcp::full_payload(tcp::smaller_mss(path_.mss, seen->mss), path_.timestamps);
   if (observer_) observer_->set_path(path_);
 }
 
@@ -189,16 +187,12 @@ std::vector<Flow::Known> Flow::known_of(const WirePacket& packet, std::uint64_t 
 }
 
 void Flow::arrivals(const WirePacket& packet, std::uint64_t offset) {
-  const std::uint32_t unit = packet.gso_size != 0 ? packet.gso_size : packet.size;
-  for (std::uint32_t at = 0; at < packet.size; at += unit) {
-    const std::uint32_t size = std::min(unit, packet.size - at);
-    // Segments are joined up to one with PSH, so it belongs to the last.
-    const bool last = at + size == packet.size;
-    observer_->segment({.offset = offset + at,
-                        .size = size,
-                        .time_ns = packet.time_ns,
-                        .push = last && (packet.tcp_flags & WirePacket::kPsh) != 0});
-  }
+  tcp::for_each_segment({.place = static_cast<std::int64_t>(offset),
+                         .size = packet.size,
+                         .unit = packet.gso_size,
+                         .time_ns = packet.time_ns,
+                         .push = (packet.tcp_flags & WirePacket::kPsh) != 0},
+                        [&](const classifier::Arrival& one) { observer_->segment(one); });
 }
 
 void Flow::payload(Direction& direction, const WirePacket& packet) {
@@ -408,7 +402,7 @@ void Flow::lost(Reason reason) {
 
 std::shared_ptr<classifier::SealedStream> Flow::seal(classifier::SealedLog::Start&& start,
                                                      classifier::ArrivalLog&& arrivals) {
-  start.sha256 = capture::sha256;
+  start.sha256 = seal::sha256;
   return shared_.table.follow(session_, std::move(start), std::move(arrivals));
 }
 

@@ -9,7 +9,7 @@ using classifier::read_client_hello;
 
 namespace {
 
-// No hash: what is hashed shows in the test of the real one (capture_sha256_test).
+// No hash: what is hashed shows in the test of the real one (seal_sha256_test).
 std::array<unsigned char, 32> no_hash(std::string_view text) {
   std::array<unsigned char, 32> digest{};
   digest[0] = static_cast<unsigned char>(text.size());

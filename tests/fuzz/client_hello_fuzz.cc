@@ -9,7 +9,7 @@
 #include "classifier/client_hello.h"
 #include "classifier/tls_records.h"
 #include "classifier/trace_text.h"
-#include "milter/capture/sha256.h"
+#include "milter/seal/sha256.h"
 
 namespace {
 
@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto hello = classifier::read_client_hello(bytes);
   if (!hello) return 0;
   classifier::Trace trace;
-  trace.hello.ja4 = classifier::ja4(*hello, capture::sha256);
+  trace.hello.ja4 = classifier::ja4(*hello, seal::sha256);
   require(trace.hello.ja4.size() == classifier::kJa4Size);
   const auto again = classifier::parse_trace(classifier::print(trace));
   require(std::holds_alternative<classifier::Trace>(again));

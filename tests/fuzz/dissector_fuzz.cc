@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "milter/capture/dissector.h"
+#include "milter/recorded/dissector.h"
 
 namespace {
 
@@ -18,15 +18,15 @@ void require(bool holds) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   constexpr std::size_t kHead = 4;
   std::span<const std::uint8_t> input(data, size);
-  capture::Dissector dissector;
+  recorded::Dissector dissector;
   std::uint64_t frames = 0;
   std::uint64_t packets = 0;
   while (input.size() >= kHead) {
-    const std::uint32_t link_type = capture::get16(input, 0);
-    const std::size_t wire = capture::get16(input, 2);
+    const std::uint32_t link_type = net::get16(input, 0);
+    const std::size_t wire = net::get16(input, 2);
     input = input.subspan(kHead);
     const std::size_t captured = std::min(wire, input.size());
-    capture::TcpPacket packet;
+    recorded::TcpPacket packet;
     ++frames;
     if (dissector.packet({.link_type = link_type,
                           .time_ns = frames * 1'000'000'000,

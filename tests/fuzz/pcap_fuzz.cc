@@ -9,8 +9,8 @@
 
 #include "classifier/classify.h"
 #include "classifier/trace_text.h"
-#include "milter/capture/pcap_reader.h"
-#include "milter/capture/tcp_assembly.h"
+#include "milter/recorded/pcap_reader.h"
+#include "milter/recorded/tcp_assembly.h"
 #include "tests/support/capture_builder.h"
 
 namespace {
@@ -19,9 +19,10 @@ void require(bool holds) {
   if (!holds) std::abort();
 }
 
-class Checker final : public capture::TraceSink {
+class Checker final : public recorded::MessageSink {
  public:
-  void message(const capture::Connection&, classifier::Trace&& trace) override {
+  void message(const recorded::Connection&, classifier::ObservedMessage&& message) override {
+    const classifier::Trace& trace = message.trace;
     const auto again = classifier::parse_trace(classifier::print(trace));
     require(std::holds_alternative<classifier::Trace>(again));
     require(std::get<classifier::Trace>(again) == trace);
@@ -43,15 +44,15 @@ class Checker final : public capture::TraceSink {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   try {
-    capture::PcapReader reader(
+    recorded::PcapReader reader(
         support::read_from(std::string(reinterpret_cast<const char*>(data), size)));
     Checker checker;
-    capture::TcpAssembly::Limits limits;
+    recorded::TcpAssembly::Limits limits;
     limits.flows = 4;
     limits.waiting_bytes = 64 * 1024;
-    capture::TcpAssembly assembly(checker, limits);
-    capture::TcpPacket packet;
-    while (reader.next(packet) == capture::PcapReader::Got::Packet) {
+    recorded::TcpAssembly assembly(checker, limits);
+    recorded::TcpPacket packet;
+    while (reader.next(packet) == recorded::PcapReader::Got::Packet) {
       assembly.packet(packet);
       require(assembly.flows() <= limits.flows);
       // What a packet brings may wait until the next one comes.

@@ -80,7 +80,7 @@ class Packets {
   std::uint32_t taken_ = 0;  // what the server's last packet acknowledged
   std::uint64_t time_ = 0;
   std::string bytes_;
-  capture::WireRecord record_;
+  capture::WireRecord record_{};
 };
 
 void check(const evidence::Table& table, const net::Endpoint& client) {

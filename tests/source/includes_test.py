@@ -20,8 +20,8 @@ FLOORS = """
     milter/evidence  milter/memory
     milter/process
     milter/log  milter/policy
-    milter/config  milter/capture
-    milter/seal
+    milter/config  milter/capture  milter/recorded
+    milter/seal  milter/tcp
     milter/net
     classifier
     text
@@ -33,7 +33,7 @@ LIBRARIES = {
     "event2/": "milter/net milter/evidence milter/desk milter/cli",
     "libmilter/": "milter/filter milter/cli",
     "bpf/": "milter/capture milter/cli",
-    "nettle/": "milter/seal milter/capture",
+    "nettle/": "milter/seal",
     "seccomp.h": "milter/process",
     "cap-ng.h": "milter/supervisor",
     "systemd/": "milter/supervisor",

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "milter/capture/pcap_reader.h"
+#include "milter/recorded/pcap_reader.h"
 
 namespace support {
 
@@ -76,10 +76,10 @@ struct Packet {
     return out + segment + payload;
   }
   // As the reader would give it. The packet holds the bytes: it must stay where it is.
-  capture::TcpPacket parsed() {
+  recorded::TcpPacket parsed() {
     bytes = ip();
-    capture::TcpPacket packet;
-    capture::Dissector dissector;
+    recorded::TcpPacket packet;
+    recorded::Dissector dissector;
     constexpr std::uint32_t kRaw = 101;  // LINKTYPE_RAW
     dissector.packet({.link_type = kRaw,
                       .time_ns = time_ns,
@@ -258,7 +258,7 @@ class PcapNgFile {
 };
 
 // Reads bytes as a file, not more than `at_once` at a time.
-inline capture::ReadBytes read_from(std::string bytes, std::size_t at_once = 1 << 20) {
+inline recorded::ReadBytes read_from(std::string bytes, std::size_t at_once = 1 << 20) {
   return [bytes = std::move(bytes), at = std::size_t{0}, at_once](std::span<char> out) mutable {
     const std::size_t some = std::min({out.size(), at_once, bytes.size() - at});
     bytes.copy(out.data(), some, at);

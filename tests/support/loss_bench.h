@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-#include "milter/capture/tcp_assembly.h"
+#include "milter/recorded/tcp_assembly.h"
 #include "tests/support/capture_builder.h"
 
 namespace support {
@@ -29,26 +29,27 @@ namespace support {
 using classifier::State;
 using classifier::Trace;
 
-class Collector final : public capture::TraceSink {
+class Collector final : public recorded::MessageSink {
  public:
-  void message(const capture::Connection& connection, Trace&& trace) override {
-    traces.push_back(std::move(trace));
+  void message(const recorded::Connection& connection,
+               classifier::ObservedMessage&& message) override {
+    traces.push_back(std::move(message.trace));
     clients.push_back(connection.client);
   }
   std::vector<Trace> traces;
-  std::vector<capture::TcpEnd> clients;
+  std::vector<recorded::TcpEnd> clients;
 };
 
 // A packet of a capture with bytes of its own.
 struct Kept {
-  capture::TcpPacket packet;
+  recorded::TcpPacket packet;
   std::string payload;
   std::vector<std::uint8_t> headers;
 };
 
 using Capture = std::vector<Kept>;
 
-inline Kept keep(const capture::TcpPacket& packet) {
+inline Kept keep(const recorded::TcpPacket& packet) {
   return {packet, std::string(packet.payload.begin(), packet.payload.end()),
           std::vector<std::uint8_t>(packet.headers.begin(), packet.headers.end())};
 }
@@ -61,10 +62,10 @@ inline Capture capture_of(std::vector<Packet> packets) {
 
 inline Collector assemble(const Capture& capture, const std::vector<bool>& lost) {
   Collector out;
-  capture::TcpAssembly assembly(out, {});
+  recorded::TcpAssembly assembly(out, {});
   for (std::size_t i = 0; i < capture.size(); ++i) {
     if (lost[i]) continue;
-    capture::TcpPacket packet = capture[i].packet;
+    recorded::TcpPacket packet = capture[i].packet;
     packet.payload = capture[i].payload;
     packet.headers = capture[i].headers;
     packet.options = packet.headers.last(packet.options.size());  // they end both headers
@@ -135,7 +136,7 @@ struct Connection {
 // By the client's address and port.
 using Truth = std::map<std::string, Connection>;
 
-inline std::string name_of(const capture::TcpEnd& end) {
+inline std::string name_of(const recorded::TcpEnd& end) {
   return end.endpoint().print();
 }
 
@@ -155,7 +156,7 @@ inline Truth truth_of(const Capture& capture) {
       continue;
     }
     Stream& stream = streams[name_of(packet.from)];
-    if (packet.has(capture::TcpPacket::kSyn)) stream.base = packet.seq + 1;
+    if (packet.has(recorded::TcpPacket::kSyn)) stream.base = packet.seq + 1;
     if (packet.size == 0) continue;
     const std::uint64_t begin = packet.seq - stream.base;
     stream.bytes.resize(std::max<std::size_t>(stream.bytes.size(), begin + packet.size), 'x');

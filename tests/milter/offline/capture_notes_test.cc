@@ -8,7 +8,7 @@ namespace {
 
 using namespace offline;
 using namespace std::string_view_literals;
-using capture::NotRead;
+using recorded::NotRead;
 
 }  // namespace
 

@@ -1,0 +1,131 @@
+#include "milter/recorded/streams.h"
+
+#include <algorithm>
+
+#include "milter/tcp/stream_place.h"
+
+namespace recorded {
+namespace {
+
+// A capture may be out of order within so many packets with payload, and no longer than this: what
+// is lost on the way is sent again later (RFC 6298 asks for a second, Linux waits for 200 ms).
+constexpr std::uint64_t kPatience = 32;
+constexpr std::uint64_t kPatienceNs = 50'000'000;
+
+}  // namespace
+
+std::int64_t Half::place(std::uint32_t number) const {
+  return tcp::stream_place(number, base, next);
+}
+
+// Numbers out of every window (fabricated captures) say nothing.
+std::uint64_t Half::ahead_at(std::uint32_t number) const {
+  const auto here = static_cast<std::int64_t>(next);
+  const std::int64_t at = place(number);
+  return at > here && at - here <= kFarAhead ? static_cast<std::uint64_t>(at) : 0;
+}
+
+void Half::end_at(std::uint32_t number) {
+  fin = true;
+  fin_at = std::max(next, static_cast<std::uint64_t>(std::max<std::int64_t>(0, place(number))));
+}
+
+void Half::begin_anew(std::uint64_t given) {
+  base += static_cast<std::uint32_t>(next - given);
+  next = acked = given;
+}
+
+void Half::forget() {
+  based = false;
+  next = acked = 0;
+  fin = false;
+}
+
+void Streams::forget_waiting() {
+  for (Half& half : halves_) half.waiting.clear();
+}
+
+bool Streams::unheard(int side, Reading how) const {
+  return side == how.client && !halves_[1 - side].payload && !how.silent_given_up;
+}
+
+bool Streams::deaf_to(int side, Reading how) const {
+  return side != how.client && !halves_[side].payload && how.silent_given_up;
+}
+
+std::uint64_t Streams::needs(int side, const TcpPacket& packet) const {
+  const Half& other = halves_[1 - side];
+  return packet.has(TcpPacket::kAck) && other.based ? other.ahead_at(packet.ack) : 0;
+}
+
+void Streams::keep(int side, const TcpPacket& packet, std::uint64_t place, std::uint64_t needs) {
+  Half& half = halves_[side];
+  half.waiting.keep(packet, place, half.next,
+                    {.order = order_, .time_ns = packet.time_ns, .needs = needs});
+}
+
+bool Streams::ready(int side, Reading how) const {
+  const Half& half = halves_[side];
+  const Half& other = halves_[1 - side];
+  if (half.waiting.empty() || half.waiting.begin() > half.next) return false;
+  if (unheard(side, how)) return false;
+  const Waiting::Piece& front = half.waiting.front();
+  if (front.needs > other.next && !deaf_to(1 - side, how)) return false;
+  // What is put in the place of missing bytes depends on what follows them.
+  return !front.missing() || !half.waiting.one() ||
+         (!other.waiting.empty() && other.waiting.front().needs >= front.end);
+}
+
+int Streams::ready(Reading how) {
+  // What was filled in may have gone beyond pieces that wait.
+  for (Half& half : halves_) half.waiting.drop_before(half.next);
+  const bool zero = ready(0, how);
+  const bool one = ready(1, how);
+  if (!zero && !one) return -1;
+  if (zero && one) return oldest();
+  return zero ? 0 : 1;
+}
+
+Waiting::Piece Streams::take(int side, Reading how) {
+  Half& half = halves_[side];
+  Half& other = halves_[1 - side];
+  Waiting::Piece piece = half.waiting.take_front();
+  if (deaf_to(1 - side, how)) other.next = std::max(other.next, piece.needs);
+  const std::size_t fresh = static_cast<std::size_t>(piece.end - half.next);
+  piece.bytes.erase(0, piece.bytes.size() - fresh);
+  return piece;
+}
+
+// The side whose first piece has waited for longest. Requires: something waits.
+int Streams::oldest() const {
+  const Waiting& zero = halves_[0].waiting;
+  const Waiting& one = halves_[1].waiting;
+  if (zero.empty() || one.empty()) return zero.empty() ? 1 : 0;
+  return one.front().order < zero.front().order ? 1 : 0;
+}
+
+Streams::Wanted Streams::wanted() const {
+  Wanted out{.side = oldest()};
+  const Half& half = halves_[out.side];
+  const Half& other = halves_[1 - out.side];
+  const std::uint64_t begin = half.waiting.begin();
+  const std::uint64_t needs = half.waiting.front().needs;
+  const std::uint64_t unsaid =
+      other.waiting.empty() ? needs : std::min(other.waiting.begin(), needs);
+  if (begin > half.next) out.gap = begin;
+  if (unsaid > other.next) out.unsaid = unsaid;
+  return out;
+}
+
+bool Streams::overdue() const {
+  if (!waits()) return false;
+  const int side = oldest();
+  const Half& half = halves_[side];
+  const Waiting::Piece& front = half.waiting.front();
+  const bool patient = order_ - front.order <= kPatience && now_ns_ <= front.time_ns + kPatienceNs;
+  if (patient) return false;
+  const std::uint64_t begin = half.waiting.begin();
+  return begin > half.next ? half.acked >= begin : front.needs > halves_[1 - side].next;
+}
+
+}  // namespace recorded

@@ -1,0 +1,124 @@
+#include "milter/recorded/tcp_assembly.h"
+
+#include <cstring>
+#include <iterator>
+
+#include "milter/net/keyed_hash.h"
+
+namespace recorded {
+namespace {
+
+bool less(const TcpEnd& a, const TcpEnd& b) {
+  const int order = std::memcmp(a.address.data(), b.address.data(), a.address.size());
+  return order != 0 ? order < 0 : a.port < b.port;
+}
+
+std::uint64_t word_at(const TcpEnd& end, std::size_t at) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, end.address.data() + at, sizeof word);
+  return word;
+}
+
+}  // namespace
+
+std::size_t TcpAssembly::Hash::operator()(const Key& key) const noexcept {
+  std::uint64_t state = seed;
+  for (const TcpEnd* end : {&key.low, &key.high}) {
+    state = net::mix(state, word_at(*end, 0));
+    state = net::mix(state, word_at(*end, 8));
+    state = net::mix(state, end->port);
+  }
+  return state;
+}
+
+TcpAssembly::TcpAssembly(MessageSink& sink, const Limits& limits)
+    : sink_(sink), limits_(limits), index_(0, Hash{net::random_seed()}) {}
+
+TcpAssembly::Key TcpAssembly::key_of(const TcpPacket& packet) {
+  return less(packet.from, packet.to) ? Key{packet.from, packet.to} : Key{packet.to, packet.from};
+}
+
+// A clock that goes back makes nothing idle.
+void TcpAssembly::end_idle(std::uint64_t now_ns) {
+  while (!entries_.empty() && now_ns > entries_.back().last_ns &&
+         now_ns - entries_.back().last_ns > limits_.idle_ns) {
+    end(std::prev(entries_.end()));
+  }
+}
+
+void TcpAssembly::add(const Key& key, const TcpPacket& packet) {
+  const auto [first, last] = index_.equal_range(key);
+  if (static_cast<std::size_t>(std::distance(first, last)) >= kMaxTwins) end(first->second);
+  if (entries_.size() >= limits_.flows) end(std::prev(entries_.end()));
+  entries_.emplace_front(key, packet, *this);
+  index_.emplace(key, entries_.begin());
+}
+
+void TcpAssembly::end(Entries::iterator entry) {
+  entry->flow.finish();
+  auto [at, last] = index_.equal_range(entry->key);
+  while (at != last && at->second != entry) ++at;
+  if (at != last) index_.erase(at);
+  entries_.erase(entry);
+}
+
+// The packet's flow, in front of the others. Most packets are of the flow that is there already.
+TcpAssembly::Entry& TcpAssembly::entry_for(const TcpPacket& packet, int side) {
+  const Key key = key_of(packet);
+  if (!entries_.empty() && entries_.front().key == key &&
+      entries_.front().networks.carries(side, packet)) {
+    return entries_.front();
+  }
+  const auto [first, last] = index_.equal_range(key);
+  auto found = last;
+  for (auto at = first; at != last; ++at) {
+    if (at->second->networks.carries(side, packet)) {
+      found = at;
+      break;
+    }
+    if (found == last && at->second->networks.fits(side, packet)) found = at;
+  }
+  if (found == last) {
+    add(key, packet);
+  } else {
+    entries_.splice(entries_.begin(), entries_, found->second);
+  }
+  return entries_.front();
+}
+
+void TcpAssembly::packet(const TcpPacket& packet) {
+  if (packet.from == packet.to) return;
+  end_idle(packet.time_ns);
+  const int side = less(packet.from, packet.to) ? 0 : 1;
+  Entry* entry = &entry_for(packet, side);
+  // An acknowledgement that comes again does no harm, and is not worth a place.
+  if (packet.size != 0 || packet.has(TcpPacket::kSyn)) {
+    if (copies_.is_copy(packet, entry->number * 2 + static_cast<unsigned>(side),
+                        entry->gaps[1 - side])) {
+      entry->networks.note(side, packet);
+      ++copied_;
+      return;
+    }
+  } else if (reports_gap(packet)) {
+    ++entry->gaps[side];
+  }
+  if (entry->flow.reused_by(packet)) {
+    const Key key = entry->key;
+    end(entries_.begin());
+    add(key, packet);
+    entry = &entries_.front();
+  }
+  entry->last_ns = packet.time_ns;
+  entry->networks.note(side, packet);
+  entry->flow.packet(packet);
+  if (waiting_ > limits_.waiting_bytes) entry->flow.give_up_until(0);
+}
+
+void TcpAssembly::finish() {
+  // The oldest first: what began earlier is told earlier.
+  for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) entry->flow.finish();
+  index_.clear();
+  entries_.clear();
+}
+
+}  // namespace recorded

@@ -1,0 +1,53 @@
+// A TCP packet as a capture has it. A plain value; its bytes are borrowed.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "milter/net/address.h"
+
+namespace recorded {
+
+// An address and a port as a packet has them; IPv4 as ::ffff:a.b.c.d.
+struct TcpEnd {
+  std::array<std::uint8_t, 16> address{};
+  std::uint16_t port = 0;
+  bool operator==(const TcpEnd&) const = default;
+  net::Endpoint endpoint() const;
+};
+
+struct TcpPacket {
+  static constexpr std::uint8_t kFin = 0x01;
+  static constexpr std::uint8_t kSyn = 0x02;
+  static constexpr std::uint8_t kRst = 0x04;
+  static constexpr std::uint8_t kPsh = 0x08;
+  static constexpr std::uint8_t kAck = 0x10;
+  static constexpr std::uint8_t kUrg = 0x20;
+
+  TcpEnd from;
+  TcpEnd to;
+  std::uint64_t time_ns = 0;
+  std::uint32_t seq = 0;
+  std::uint32_t ack = 0;
+  std::uint8_t flags = 0;
+  bool window_closed = false;             // it offers no room
+  std::uint32_t option_bytes = 0;         // of the TCP header on the wire
+  std::span<const std::uint8_t> options;  // of them, what was captured
+  std::uint32_t size = 0;                 // payload on the wire
+  std::span<const char> payload;          // of it, what was captured: the beginning
+  std::span<const std::uint8_t> headers;  // IP header up to the TCP header's end, for parse_syn()
+  std::uint16_t ip_id = 0;                // IPv4's identification; 0: none (IPv6, some systems)
+  std::uint8_t hops = 0;                  // TTL or hop limit
+  // The VLANs and the numbers of tunnels (VNI, GRE key, TEID) around it, mixed into one; 0: none.
+  std::uint64_t network = 0;
+
+  bool has(std::uint8_t flag) const { return (flags & flag) != 0; }
+};
+
+// Whether mail is spoken there: SMTP or submission, in clear or under TLS.
+inline bool is_mail_port(std::uint16_t port) {
+  return port == 25 || port == 587 || port == 465 || port == 2525;
+}
+
+}  // namespace recorded
