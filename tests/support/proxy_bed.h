@@ -196,8 +196,11 @@ class ProxyBed final : public BedParts, public proxy::Host, private capture::Ker
 
   // Serves what has come, and what comes of that, until nothing is left to do.
   void run() {
+    constexpr unsigned long kEndless = 100'000;
+    const unsigned long began = dispatched_;
     unsigned long before = 0;
     do {
+      REQUIRE(dispatched_ - began < kEndless);
       before = dispatched_;
       event_base_loop(base(), EVLOOP_NONBLOCK);
     } while (dispatched_ != before);

@@ -328,9 +328,11 @@ TEST_CASE("while a server takes nothing, the session does not spin, and then the
   } while (send_more());
   REQUIRE(at < sent.size());
   const auto before = bed.dispatched();
-  for (int turn = 0; turn < 1000; ++turn) bed.run();
+  constexpr int kTurns = 1000;
+  for (int turn = 0; turn < kTurns; ++turn) bed.run();
   bed.pass(2s);
-  CHECK(bed.dispatched() - before < 10);  // the kernel may find a little room yet
+  // One that spins is served in each turn. The kernel may deliver late, and find a little room yet.
+  CHECK(bed.dispatched() - before < kTurns / 10);
   std::string got;
   while (got.size() < sent.size()) {
     got +=
