@@ -27,6 +27,11 @@ enum class Place : std::uint8_t {
 };
 inline constexpr int kPlaces = enumerators<Place>();
 
+// `.`CRLF, with the CRLF before it, or with the message's last line end missing.
+inline constexpr std::uint64_t kMostTerminator = 5;
+// A line and its CRLF in two writes; Symfony's mailer keeps the last 3 bytes of each write back.
+inline constexpr std::uint32_t kHeldBack = 3;
+
 // All but the terminator and what BDAT itself makes.
 inline bool tells_writer(Place place) {
   return place != Place::Terminator && place != Place::Chunk;
