@@ -13,7 +13,9 @@ namespace classifier {
 namespace {
 
 constexpr std::uint32_t kReceived = bit_of("received");
-static_assert(kReceived != 0 && bit_of("rcpt-ahead") != 0 && bit_of("data-ahead") != 0);
+constexpr std::uint32_t kRcptAhead = bit_of("rcpt-ahead");
+constexpr std::uint32_t kDataAhead = bit_of("data-ahead");
+static_assert(kReceived != 0 && kRcptAhead != 0 && kDataAhead != 0);
 
 // Is a message without a cut what a writer of `block` sends? Either it fits into one, or every
 // block is a whole number of segments.
@@ -136,7 +138,7 @@ bool writes_speak(const Gait& gait, const Steps& steps, std::uint32_t required) 
   const bool seen_apart = steps.dot != DotWay::Any && steps.dot != DotWay::Joined;
   const bool apart = gait.dot != DotWay::Any && gait.dot != DotWay::Joined && seen_apart;
   // DATA in the write of the commands before it is a write of few programs, too.
-  const bool ahead = (required & bit_of("data-ahead")) != 0;
+  const bool ahead = (required & kDataAhead) != 0;
   const bool body = gait.body != BodyWay::Any && steps.body == gait.body;
   if (steps.offset == 0) {
     // A block that hides says nothing, and nor does a terminator behind it.
@@ -144,8 +146,8 @@ bool writes_speak(const Gait& gait, const Steps& steps, std::uint32_t required) 
     if (apart || (required & kHabits) != 0) return true;
     // A terminator of its own hides behind the first flight. An entry that has one needs words that
     // few programs say: MAIL and RCPT in one write.
-    const bool dot = gait.dot == DotWay::Joined || gait.dot == DotWay::Any ||
-                     (required & bit_of("rcpt-ahead")) != 0;
+    const bool dot =
+        gait.dot == DotWay::Joined || gait.dot == DotWay::Any || (required & kRcptAhead) != 0;
     if (steps.every || !dot) return false;
     if (!steps.clean) return steps.size > kShowsThroughRepair;
     return steps.size > (steps.dot == DotWay::Joined ? kShowsJoinedWrite : kShowsOneWrite);

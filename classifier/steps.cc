@@ -29,9 +29,11 @@ std::uint32_t size_bit(const Trace& trace) {
   // Where records are rounded up to whole blocks, the milter has counted what is in them.
   const std::uint64_t size =
       trace.hello.slack != 0 ? trace.size - std::min(trace.size, trace.miss) : trace.size;
-  if (declared + kSizeSlack < size) return bit_of("size") | bit_of("size-under");
-  return bit_of("size") |
-         (declared > size + kSizeSlack ? bit_of("size-over") : bit_of("size-near"));
+  constexpr std::uint32_t kUnder = bit_of("size") | bit_of("size-under");
+  constexpr std::uint32_t kOver = bit_of("size") | bit_of("size-over");
+  constexpr std::uint32_t kNear = bit_of("size") | bit_of("size-near");
+  if (declared + kSizeSlack < size) return kUnder;
+  return declared > size + kSizeSlack ? kOver : kNear;
 }
 
 std::uint32_t talk_bits(const Trace& trace) {
@@ -263,24 +265,6 @@ Steps observe(const Trace& trace, const Writes& writes, const Features& features
   steps.dot = dot_of(trace, writes, features);
   steps.held = held_of(trace, writes, features);
   return steps;
-}
-
-// Exim's buffer ends a byte early or late where a line end crosses it.
-bool first_of_blocks(std::uint32_t block, const Steps& steps) {
-  constexpr std::uint32_t kMostBlocks = 8;  // blocks of whole segments that hide in front of a cut
-  const std::uint32_t slack = block % 2 == 1 ? 1 : 0;
-  if (steps.slack != 0) {
-    return steps.offset + slack >= block && steps.offset <= block + slack + steps.slack;
-  }
-  const std::uint32_t times = (steps.offset + slack) / block;
-  if (times == 0 || times > (steps.every ? 1 : kMostBlocks)) return false;
-  const std::uint32_t ideal = times * block;
-  const std::uint32_t off = steps.offset > ideal ? steps.offset - ideal : ideal - steps.offset;
-  if (off > slack * times) return false;
-  for (std::uint32_t i = 1; i < times && steps.full != 0; ++i) {
-    if (i * block % steps.full != 0) return false;
-  }
-  return true;
 }
 
 }  // namespace classifier
