@@ -200,9 +200,9 @@ class ProxyBed final : public BedParts, public proxy::Host, private capture::Ker
     const unsigned long began = dispatched_;
     unsigned long before = 0;
     do {
-      REQUIRE(dispatched_ - began < kEndless);
+      if (dispatched_ - began > kEndless) FAIL("a session spins");
       before = dispatched_;
-      event_base_loop(base(), EVLOOP_NONBLOCK);
+      event_base_loop(base(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
     } while (dispatched_ != before);
   }
   // Time passes, with a tick a second.
