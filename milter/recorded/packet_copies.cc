@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "milter/net/keyed_hash.h"
+#include "milter/recorded/sack.h"
 
 namespace recorded {
 namespace {
@@ -61,22 +62,7 @@ bool PacketCopies::is_copy(const TcpPacket& packet, std::uint64_t flow, std::uin
 }
 
 bool reports_gap(const TcpPacket& packet) {
-  constexpr std::uint8_t kEnd = 0;
-  constexpr std::uint8_t kNop = 1;
-  constexpr std::uint8_t kSack = 5;
-  if (packet.size != 0) return false;
-  const auto options = packet.options;
-  for (std::size_t at = 0; at < options.size() && options[at] != kEnd;) {
-    if (options[at] == kSack) return true;
-    if (options[at] == kNop) {
-      ++at;
-    } else if (at + 1 < options.size() && options[at + 1] >= 2) {
-      at += options[at + 1];
-    } else {
-      return false;
-    }
-  }
-  return false;
+  return packet.size == 0 && read_sack(packet.options).there;
 }
 
 }  // namespace recorded

@@ -30,14 +30,34 @@ void Half::end_at(std::uint32_t number) {
   fin_at = std::max(next, static_cast<std::uint64_t>(std::max<std::int64_t>(0, place(number))));
 }
 
+void Half::note_sack(const SackOption& sack) {
+  sacked.drop_before(next);
+  for (std::size_t i = 0; i < sack.count; ++i) {
+    const std::uint64_t begin = ahead_at(sack.blocks[i].begin);
+    const std::uint64_t end = ahead_at(sack.blocks[i].end);
+    if (begin != 0) sacked.add({begin, end});
+  }
+}
+
+std::optional<classifier::Span> Half::first_received_in(classifier::Span span) const {
+  if (sacked.empty()) return std::nullopt;
+  while (const auto waits = waiting.first_in(span)) {
+    if (const auto received = sacked.first_in(*waits)) return received;
+    span.begin = waits->end;
+  }
+  return std::nullopt;
+}
+
 void Half::begin_anew(std::uint64_t given) {
   base += static_cast<std::uint32_t>(next - given);
   next = acked = given;
+  sacked.clear();
 }
 
 void Half::forget() {
   based = false;
   next = acked = 0;
+  sacked.clear();
   fin = false;
 }
 

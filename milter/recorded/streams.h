@@ -13,8 +13,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
+#include "milter/recorded/sack.h"
 #include "milter/recorded/tcp_packet.h"
 #include "milter/recorded/waiting.h"
 
@@ -39,6 +41,7 @@ struct Half {
   std::uint16_t mss = 0;    // announced; 0: not
   bool timestamps = false;  // offered
   Waiting waiting;
+  SackedRanges sacked;  // of what waits: its receiver has said that it has it
 
   void begin_at(std::uint32_t number) {
     based = true;
@@ -56,6 +59,11 @@ struct Half {
   std::int64_t place(std::uint32_t number) const;
   // The same, where it lies ahead of `next` and in reach; else 0.
   std::uint64_t ahead_at(std::uint32_t number) const;
+  // The receiver of the stream has said this.
+  void note_sack(const SackOption& sack);
+  // The first part of `span` that waits and was received: it came in the packet that was captured
+  // first. Nothing: none did.
+  std::optional<classifier::Span> first_received_in(classifier::Span span) const;
   // It was closed, and all of it was given.
   bool over() const { return fin && next >= fin_at; }
 };

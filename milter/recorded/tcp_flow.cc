@@ -39,14 +39,6 @@ bool may_be_proxy(char first) {
   return first == 'P' || first == '\r';
 }
 
-std::string_view text(std::span<const char> bytes) {
-  return {bytes.data(), bytes.size()};
-}
-
-std::uint32_t first_payload(const TcpPacket& packet) {
-  return packet.seq + (packet.has(TcpPacket::kSyn) ? 1 : 0);
-}
-
 }  // namespace
 
 TcpFlow::TcpFlow(const TcpEnd& one, const TcpEnd& other, MessageSink& sink,
@@ -115,6 +107,7 @@ void TcpFlow::on_ack(int side, const TcpPacket& packet) {
   // Nobody acknowledges what was not sent: the first ACK seen is where the other stream is now.
   if (!other.based && session_.following()) other.begin_at(packet.ack);
   other.acked = std::max(other.acked, other.ahead_at(packet.ack));
+  if (other.based && !other.waiting.empty()) other.note_sack(read_sack(packet.options));
   if (side != client_ || path_.rtt_us != 0 || syn_time_ns_ == 0) return;
   if (packet.has(TcpPacket::kSyn) || packet.time_ns <= syn_time_ns_) return;
   // From SYN to its answer's answer is one round trip wherever on the way it was captured.
@@ -134,8 +127,8 @@ void TcpFlow::on_payload(int side, const TcpPacket& packet) {
   if (!session_.following() && !find_start(side, packet)) return;
   Half& half = streams_[side];
   Half& other = streams_[1 - side];
-  if (!half.based) half.begin_at(first_payload(packet));
-  const std::int64_t place = half.place(first_payload(packet));
+  if (!half.based) half.begin_at(packet.first_payload());
+  const std::int64_t place = half.place(packet.first_payload());
   const std::int64_t ahead = place - static_cast<std::int64_t>(half.next);
   if (ahead > Half::kFarAhead) return;
   const std::int64_t end = place + packet.size;
@@ -157,7 +150,7 @@ void TcpFlow::on_payload(int side, const TcpPacket& packet) {
   const bool whole = packet.payload.size() == packet.size;
   const bool in_order = ahead <= 0 && needs <= other.next && !streams_.waits();
   if (in_order && whole && !streams_.unheard(side, reading())) {
-    return give(side, text(packet.payload).substr(static_cast<std::size_t>(-ahead)));
+    return give(side, packet.text().substr(static_cast<std::size_t>(-ahead)));
   }
   streams_.keep(side, packet, static_cast<std::uint64_t>(std::max<std::int64_t>(place, 0)), needs);
   pump();
@@ -172,7 +165,7 @@ bool TcpFlow::take_proxy_header(int side, const TcpPacket& packet) {
   if (!half.untouched() || side == 1 - client_ || packet.has(TcpPacket::kSyn)) return false;
   if (half.based && half.base != packet.seq) return false;
   if (packet.payload.empty() || !may_be_proxy(packet.payload.front())) return false;
-  const net::ProxyHeader header = net::read_proxy_header(text(packet.payload));
+  const net::ProxyHeader header = net::read_proxy_header(packet.text());
   if (header.outcome != net::ProxyHeader::Outcome::Complete) return false;
   if (!header.local) named_ = TcpEnd{header.client.bytes(), header.client.port()};
   if (client_ >= 0) set_client(client_);
@@ -188,12 +181,12 @@ bool TcpFlow::take_proxy_header(int side, const TcpPacket& packet) {
 
 // The first word on an unknown port: a mail server's greeting, or a client that cannot wait.
 bool TcpFlow::is_mail_begun_by(int side, const TcpPacket& packet) const {
-  return side == client_ ? is_start(text(packet.payload)) : is_greeting(text(packet.payload));
+  return side == client_ ? is_start(packet.text()) : is_greeting(packet.text());
 }
 
 // Whether a session can be followed from this packet on.
 bool TcpFlow::find_start(int side, const TcpPacket& packet) {
-  const std::string_view first = text(packet.payload);
+  const std::string_view first = packet.text();
   const bool not_mail = session_.not_mail();
   const bool fresh = mail_port_ && session_.fresh() && searched_ == 0;
   const bool hello = fresh && side == client_ && is_tls_hello(first);
@@ -226,7 +219,7 @@ bool TcpFlow::find_start(int side, const TcpPacket& packet) {
 void TcpFlow::begin_streams(int side, const TcpPacket& packet) {
   streams_.forget_waiting();
   for (const int each : {0, 1}) streams_[each].forget();
-  streams_[side].begin_at(first_payload(packet));
+  streams_[side].begin_at(packet.first_payload());
   if (packet.has(TcpPacket::kAck)) streams_[1 - side].begin_at(packet.ack);
   streams_[side].payload = true;
 }
@@ -254,21 +247,32 @@ void TcpFlow::announce(const TcpPacket& packet, std::int64_t place) {
 }
 
 // Bytes that wait for nothing but the server's came in an earlier segment, and count as that one's:
-// a sender that sends them again may cut them otherwise. Behind a gap nobody knows which of two
-// segments was taken, and the observer is told of both.
+// a sender that sends them again may cut them otherwise. So do bytes behind a gap that the server
+// has said it has (SACK). Of others behind a gap nobody knows which of two segments was taken, and
+// the observer is told of both.
 void TcpFlow::announce_new(classifier::Arrival arrival) {
   const Half& client = streams_[client_];
   const std::uint64_t start = arrival.offset;
   const std::uint64_t end = start + arrival.size;
-  const bool overlaps = client.waiting.overlaps(start, end);
+  const bool push = arrival.push;
+  const bool overlaps = client.waiting.first_in({start, end}).has_value();
   const std::uint64_t came = overlaps ? client.waiting.end_of_run(client.next) : start;
   if (came > start) {
     session_.observer().segment_again({start, std::min(came, end)});
     if (came >= end) return;
-    arrival.offset = came;
-    arrival.size = static_cast<std::uint32_t>(end - came);
   }
-  session_.observer().segment(arrival);
+  for (std::uint64_t at = std::max(came, start); at < end;) {
+    const auto received = client.first_received_in({at, end});
+    const std::uint64_t until = received ? received->begin : end;
+    if (until > at) {
+      arrival.offset = at;
+      arrival.size = static_cast<std::uint32_t>(until - at);
+      arrival.push = push && until == end;  // it is the last byte's
+      session_.observer().segment(arrival);
+    }
+    if (received) session_.observer().segment_again(*received);
+    at = received ? received->end : end;
+  }
 }
 
 // --- bytes in order ---------------------------------------------------------------------------

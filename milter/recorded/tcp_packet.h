@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "milter/net/address.h"
 
@@ -43,6 +44,8 @@ struct TcpPacket {
   std::uint64_t network = 0;
 
   bool has(std::uint8_t flag) const { return (flags & flag) != 0; }
+  std::uint32_t first_payload() const { return seq + (has(kSyn) ? 1 : 0); }  // sequence number
+  std::string_view text() const { return {payload.data(), payload.size()}; }
 };
 
 // Whether mail is spoken there: SMTP or submission, in clear or under TLS.

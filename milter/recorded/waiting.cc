@@ -5,6 +5,9 @@
 #include <utility>
 
 namespace recorded {
+
+using classifier::Span;
+
 namespace {
 
 // What a piece costs beside its bytes.
@@ -31,7 +34,7 @@ void Waiting::keep(const TcpPacket& packet, std::uint64_t place, std::uint64_t n
                    const Piece& piece) {
   std::uint64_t end = place + packet.size;
   const std::uint64_t seen_end = place + packet.payload.size();
-  insert(place, next, piece, {packet.payload.data(), packet.payload.size()});
+  insert(place, next, piece, packet.text());
   if (seen_end == end) return;
   // Of the rest only the size was captured.
   std::uint64_t begin = std::max(seen_end, next);
@@ -88,9 +91,12 @@ const Waiting::Piece* Waiting::at(std::uint64_t offset) const {
   return found == pieces_.end() ? nullptr : &found->second;
 }
 
-bool Waiting::overlaps(std::uint64_t begin, std::uint64_t end) const {
-  const auto behind = pieces_.lower_bound(end);
-  return behind != pieces_.begin() && std::prev(behind)->second.end > begin;
+std::optional<Span> Waiting::first_in(Span span) const {
+  if (span.begin >= span.end) return std::nullopt;
+  auto at = pieces_.upper_bound(span.begin);
+  if (at != pieces_.begin() && std::prev(at)->second.end > span.begin) --at;
+  if (at == pieces_.end() || at->first >= span.end) return std::nullopt;
+  return Span{std::max(at->first, span.begin), std::min(at->second.end, span.end)};
 }
 
 std::uint64_t Waiting::end_of_run(std::uint64_t next) const {

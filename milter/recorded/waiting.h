@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "classifier/stream.h"
 #include "milter/recorded/tcp_packet.h"
 
 namespace recorded {
@@ -47,7 +49,8 @@ class Waiting {
   void release_front() { pieces_.begin()->second.needs = 0; }
   // The piece that begins there; null: none does.
   const Piece* at(std::uint64_t offset) const;
-  bool overlaps(std::uint64_t begin, std::uint64_t end) const;
+  // The first part of `span` that waits; nothing: none does.
+  std::optional<classifier::Span> first_in(classifier::Span span) const;
   // Up to where bytes were captured without a gap, if those in front of `next` were.
   std::uint64_t end_of_run(std::uint64_t next) const;
 

@@ -857,3 +857,54 @@ TEST_CASE("text that waited for 354 leaves no room behind, and is told while it 
   CHECK_FALSE(tracker.owes_answer());
   CHECK_FALSE(tracker.lost());
 }
+
+TEST_CASE("a message that the stream's end cut is told of as cut, and an empty one is not") {
+  Recorder seen;
+  SmtpTracker tracker(seen);
+  const auto client = [&](std::string_view bytes) { tracker.client({bytes.data(), bytes.size()}); };
+  const auto server = [&](std::string_view bytes) { tracker.server({bytes.data(), bytes.size()}); };
+  server("220 hi\r\n");
+  client("EHLO a.example\r\n");
+  server("250 hi\r\n");
+  client("DATA\r\n");
+  server("354 go\r\n");
+  CHECK(tracker.text_tail() == classifier::Tail::Lf);
+  SECTION("in its text") {
+    client("Subject: hi\r\n\r\nHello\r\n.");
+    CHECK(tracker.text_tail() == classifier::Tail::Other);
+    tracker.end();
+    REQUIRE(seen.messages.size() == 1);
+    CHECK(seen.messages[0].cut);
+    CHECK(seen.messages[0].size == 23);
+    CHECK(seen.messages[0].landmarks.terminator == 0);
+    CHECK(seen.messages[0].landmarks.body_begin == 15);
+    CHECK_FALSE(seen.messages[0].dialogue.blank_end);
+  }
+  SECTION("in front of its text") {
+    tracker.end();
+    CHECK(seen.messages.empty());
+  }
+}
+
+TEST_CASE("a greeting that was not seen is passed over should it come, and no other reply is") {
+  Recorder seen;
+  SmtpTracker tracker(seen);
+  const auto client = [&](std::string_view bytes) { tracker.client({bytes.data(), bytes.size()}); };
+  const auto server = [&](std::string_view bytes) { tracker.server({bytes.data(), bytes.size()}); };
+  tracker.assume_greeting();
+  CHECK(tracker.greeted());
+  client("EHLO a.example\r\n");
+  SECTION("it comes") {
+    server("220-hi\r\n220 there\r\n");
+    CHECK_FALSE(tracker.all_answered());
+    server("250 hi\r\n");
+    CHECK(tracker.all_answered());
+    server("220 again\r\n");
+    CHECK(tracker.lost());
+  }
+  SECTION("it does not") {
+    server("250 hi\r\n");
+    CHECK(tracker.all_answered());
+    CHECK_FALSE(tracker.dialogue().early_talker);
+  }
+}

@@ -153,6 +153,48 @@ TEST_CASE("of packets that overlap ahead of the stream nobody knows which one wa
   CHECK(traces[0].segments[2].hole);
 }
 
+// A session whose second segment was lost: the third comes, and then bytes of the second and of
+// half the third in one. `said`: the server says that it has the third.
+std::vector<Packet> sent_again_over_the_next(bool said) {
+  Session s = session(message_of(4000), 1000);
+  auto& packets = s.talk.packets;
+  const auto second = static_cast<std::ptrdiff_t>(s.first_text) + 1;
+  const Packet third = packets[s.first_text + 2];
+  Packet again = packets[s.first_text + 1];
+  again.payload += third.payload.substr(0, 500);
+  again.flags |= 0x08;
+  Packet ack;
+  ack.from_client = false;
+  ack.flags = 0x10;
+  ack.seq = again.ack;
+  ack.ack = again.seq;
+  if (said) {
+    ack.options = "\x01\x01\x05\x0a";
+    support::put32(ack.options, third.seq);
+    support::put32(ack.options, third.seq + 1000);
+  }
+  packets.erase(packets.begin() + second);
+  packets.insert(packets.begin() + second + 1, {ack, again});
+  return packets;
+}
+
+TEST_CASE("bytes behind a gap that the server says it has count as those of their first segment") {
+  const auto traces = assemble(sent_again_over_the_next(true));
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Complete);
+  CHECK(sizes(traces[0]) == Sizes{1000, 1000, 1000, 1000, 2});
+  CHECK(traces[0].segments[1].late);
+  CHECK_FALSE(traces[0].segments[1].push);  // it was at the end of what came again
+  CHECK(traces[0].segments[2].resent);
+}
+
+TEST_CASE("where the server has not said so nobody knows which segment was taken") {
+  const auto traces = assemble(sent_again_over_the_next(false));
+  REQUIRE(traces.size() == 1);
+  CHECK(traces[0].state == State::Partial);
+  CHECK(traces[0].reason == Reason::Dropped);
+}
+
 TEST_CASE("bytes that wait for a reply that was lost count as those of their first segment") {
   Session s = session(message_of(4000), 1000);
   auto& packets = s.talk.packets;
