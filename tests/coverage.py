@@ -10,7 +10,7 @@ WANTED = 90.0
 # What a message's bytes, its evidence and its verdict pass through. Beside it stand the commands, doctor, the desk and the
 # supervisor.
 DATA_PATH = ("classifier/", "milter/capture/", "milter/evidence/", "milter/filter/", "milter/log/", "milter/net/",
-             "milter/proxy/", "milter/recorded/", "milter/seal/", "milter/tcp/", "milter/wire/")
+             "milter/policy/", "milter/proxy/", "milter/recorded/", "milter/seal/", "milter/tcp/", "milter/wire/", "text/")
 # Why a file of the data path may be below, in a sentence. Nothing else may.
 REASONS = {
     "classifier/sealed_message.h": "one of two functions of a line, for captures under TLS without an answer",
