@@ -65,6 +65,11 @@ void Streams::forget_waiting() {
   for (Half& half : halves_) half.waiting.clear();
 }
 
+void Streams::forget() {
+  forget_waiting();
+  for (Half& half : halves_) half.forget();
+}
+
 bool Streams::unheard(int side, Reading how) const {
   return side == how.client && !halves_[1 - side].payload && !how.silent_given_up;
 }

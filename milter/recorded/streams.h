@@ -81,6 +81,8 @@ class Streams {
   }
   bool waits() const { return !halves_[0].waiting.empty() || !halves_[1].waiting.empty(); }
   void forget_waiting();
+  // Nothing is known of either but what the handshake has said.
+  void forget();
 
   // How the streams are read.
   struct Reading {

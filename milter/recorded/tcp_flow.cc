@@ -217,8 +217,7 @@ bool TcpFlow::find_start(int side, const TcpPacket& packet) {
 
 // Both streams begin at this packet of one of them.
 void TcpFlow::begin_streams(int side, const TcpPacket& packet) {
-  streams_.forget_waiting();
-  for (const int each : {0, 1}) streams_[each].forget();
+  streams_.forget();
   streams_[side].begin_at(packet.first_payload());
   if (packet.has(TcpPacket::kAck)) streams_[1 - side].begin_at(packet.ack);
   streams_[side].payload = true;
