@@ -108,6 +108,10 @@ def end_of_a_session(pair: Pair) -> bool:
     return pair.left is None and not pair.session and unobserved(right) and right.trace["reason"] == "encrypted" and right.number == 1
 
 
+def quit_unseen(pair: Pair) -> bool:
+    return inferred(pair) and pair.words() - OF_MAIL == {"quit-with-dot"} and pair.left.trace["rec"][-1].endswith("+6")
+
+
 @dataclass(frozen=True)
 class Reason:
     name: str
@@ -132,6 +136,8 @@ REASONS = (
            "tell which one is asked for", not_told_apart),
     Reason("path of what is unobserved", "offline the SYN is told all the same",
            lambda pair: pair.watchers.endswith("offline") and unobserved(pair.left) and unobserved(pair.right), OF_PATH),
+    Reason("QUIT in the same write", "under TLS, offline, QUIT behind the dot is told by the server's second answer, and both came in one "
+           "record", quit_unseen, {"talk", "rec", "writes", "size", "gait"}, most=0.02),
     Reason("words of MAIL", "offline under TLS the parameters of MAIL and an empty last line are not seen, and so contradict no gait",
            lambda pair: inferred(pair) and bool({"talk of MAIL", "gait"} & pair.keys()), {"talk of MAIL", "gait"}),
     Reason("text unread under TLS", "offline a message is found by sizes and turns, and where its header ends is a guess, which lowers the "
