@@ -145,6 +145,9 @@ REASONS = (
     Reason("rest of a row", "under TLS a message of a row is labelled, ambiguous or lost by how much of the row has come when each "
            "watcher is asked", lambda pair: pair.session in ("row", "DATA row") and pair.tls() and pair.watchers == "proxy, wire"
            and (unobserved(pair.left) or unobserved(pair.right)), most=0.02),
+    Reason("round trip", "each watcher measures its own, and by it is told which writes waited for an acknowledgement: of one trace with "
+           "two round trips, one may name a gait", lambda pair: pair.left and pair.right and pair.left.trace == pair.right.trace,
+           {"gait"}, most=0.02),
     Reason("end of a session", "a program keeps its session open when it has nothing more to send, and its QUIT is in the next link's "
            "capture: under TLS nothing tells that no message is there", end_of_a_session, most=0.002),
     Reason("order", "two processors carry one connection's packets at once, and each watcher looks in another place: which of them came "
