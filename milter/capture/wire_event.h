@@ -48,6 +48,18 @@ struct WireEvent {
   struct WireRecord record[WIRE_RECORDS];
 };
 
+/* In which of the WIRE_SLOTS a client's losses are counted. `address`: 16 bytes. */
+static inline __u32 wire_slot(const __u8* address, __u16 port, __u32 secret) {
+  __u32 hash = secret ^ port;
+  for (int i = 0; i < 16; i += 4) {
+    __u32 word;
+    __builtin_memcpy(&word, address + i, sizeof word);
+    hash = (hash ^ word) * 0x9e3779b1U;
+    hash ^= hash >> 15;
+  }
+  return hash % WIRE_SLOTS;
+}
+
 #ifdef __cplusplus
 static_assert(sizeof(WireRecord) == 8);
 static_assert(sizeof(WireEvent) == 232); /* four bytes of padding at its end among them */

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <iterator>
 #include <utility>
 
@@ -46,19 +45,6 @@ void give(WireTap::Sink& sink, const void* data, std::size_t size) {
       .tail = {event.tail, std::min<std::size_t>(event.tail_size, WIRE_TAIL)},
       .records = {event.record, std::min<std::size_t>(event.records, WIRE_RECORDS)},
   });
-}
-
-// As lost_one() in wire.bpf.c.
-std::size_t client_slot(const net::Endpoint& client, std::uint32_t secret) {
-  const auto address = client.bytes();
-  std::uint32_t hash = secret ^ client.port();
-  for (std::size_t at = 0; at < address.size(); at += 4) {
-    std::uint32_t word = 0;
-    std::memcpy(&word, address.data() + at, sizeof word);
-    hash = (hash ^ word) * 0x9e3779b1U;
-    hash ^= hash >> 15;
-  }
-  return hash % WIRE_SLOTS;
 }
 
 // Nothing comes to the socket before it is bound, so that no packet goes by the program.
@@ -125,7 +111,8 @@ int WireTap::fd() const {
 }
 
 bool WireTap::missed(const net::Endpoint& client) const {
-  const std::size_t slot = client_slot(client, impl_->skeleton->rodata->secret);
+  const std::uint32_t slot =
+      wire_slot(client.bytes().data(), client.port(), impl_->skeleton->rodata->secret);
   const auto& counts = impl_->skeleton->bss->dropped_of;
   return __atomic_load_n(&counts[slot], __ATOMIC_RELAXED) != impl_->before[slot];
 }
