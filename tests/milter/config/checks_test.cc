@@ -3,25 +3,14 @@
 
 #include <catch2/catch.hpp>
 
-#include "milter/config/load.h"
+#include "tests/support/config_text.h"
 
 using namespace std::chrono_literals;
 using config::Config;
+using support::parse;
+using support::refusal;
 
 namespace {
-
-Config parse(std::string_view text) {
-  return config::parse(text, "test.toml");
-}
-
-std::string refusal(std::string_view text) {
-  try {
-    config::parse(text, "test.toml", config::Secrets::Read);
-    return "taken";
-  } catch (const config::ConfigError& error) {
-    return error.what();
-  }
-}
 
 // A proxy that would start, for what is checked between settings.
 constexpr std::string_view kProxy = "[proxy]\nlisten = [\"0.0.0.0:25\"]\n";

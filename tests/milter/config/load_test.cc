@@ -6,25 +6,12 @@
 #include <fstream>
 #include <iterator>
 
+#include "tests/support/config_text.h"
+
 using namespace std::chrono_literals;
 using config::Config;
-
-namespace {
-
-Config parse(std::string_view text) {
-  return config::parse(text, "test.toml");
-}
-
-std::string refusal(std::string_view text) {
-  try {
-    config::parse(text, "test.toml", config::Secrets::Read);
-    return "taken";
-  } catch (const config::ConfigError& error) {
-    return error.what();
-  }
-}
-
-}  // namespace
+using support::parse;
+using support::refusal;
 
 TEST_CASE("an empty file is the defaults") {
   CHECK(config::print(parse("")) == config::print({}));
