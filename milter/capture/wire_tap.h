@@ -22,11 +22,6 @@ namespace capture {
 // front of it, more of the packet that follows it in its direction. The spans are valid during the
 // call that hands it over.
 struct WirePacket {
-  static constexpr std::uint8_t kFin = 0x01;
-  static constexpr std::uint8_t kSyn = 0x02;
-  static constexpr std::uint8_t kRst = 0x04;
-  static constexpr std::uint8_t kPsh = 0x08;
-  static constexpr std::uint8_t kUrg = 0x20;
   static constexpr std::size_t kMostMarked = 64;
 
   net::Endpoint client;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "milter/recorded/packet_copies.h"
+#include "milter/tcp/flags.h"
 
 namespace recorded {
 namespace {
@@ -35,13 +36,13 @@ bool FlowNetworks::fits(int side, const TcpPacket& packet) const {
   const Side& other = sides_[1 - side];
   // Between two VLANs stands a router, which takes a hop away.
   if (own.seen && packet.network != 0 && own.tagged() && packet.hops == own.hops) return false;
-  if (packet.has(TcpPacket::kSyn) && !packet.has(TcpPacket::kAck)) {
+  if (packet.has(tcp::kSyn) && !packet.has(tcp::kAck)) {
     const std::uint64_t from = std::min(own.syn_time_ns, packet.time_ns);
     const std::uint64_t to = std::max(own.syn_time_ns, packet.time_ns);
     return own.syn && own.syn_seq == packet.seq && to - from <= PacketCopies::kWithin_ns;
   }
   if (own.seen && !near(packet.seq, own.seq)) return false;
-  return !packet.has(TcpPacket::kAck) || !other.seen || near(packet.ack, other.seq);
+  return !packet.has(tcp::kAck) || !other.seen || near(packet.ack, other.seq);
 }
 
 void FlowNetworks::note(int side, const TcpPacket& packet) {
@@ -49,7 +50,7 @@ void FlowNetworks::note(int side, const TcpPacket& packet) {
   own.seen = true;
   own.seq = packet.seq;
   own.hops = packet.hops;
-  if (packet.has(TcpPacket::kSyn) && !own.syn) {
+  if (packet.has(tcp::kSyn) && !own.syn) {
     own.syn = true;
     own.syn_seq = packet.seq;
     own.syn_time_ns = packet.time_ns;

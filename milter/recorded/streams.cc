@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "milter/tcp/flags.h"
 #include "milter/tcp/stream_place.h"
 
 namespace recorded {
@@ -80,7 +81,7 @@ bool Streams::deaf_to(int side, Reading how) const {
 
 std::uint64_t Streams::needs(int side, const TcpPacket& packet) const {
   const Half& other = halves_[1 - side];
-  return packet.has(TcpPacket::kAck) && other.based ? other.ahead_at(packet.ack) : 0;
+  return packet.has(tcp::kAck) && other.based ? other.ahead_at(packet.ack) : 0;
 }
 
 void Streams::keep(int side, const TcpPacket& packet, std::uint64_t place, std::uint64_t needs) {

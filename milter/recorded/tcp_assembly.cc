@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "milter/net/keyed_hash.h"
+#include "milter/tcp/flags.h"
 
 namespace recorded {
 namespace {
@@ -92,7 +93,7 @@ void TcpAssembly::packet(const TcpPacket& packet) {
   const int side = less(packet.from, packet.to) ? 0 : 1;
   Entry* entry = &entry_for(packet, side);
   // An acknowledgement that comes again does no harm, and is not worth a place.
-  if (packet.size != 0 || packet.has(TcpPacket::kSyn)) {
+  if (packet.size != 0 || packet.has(tcp::kSyn)) {
     if (copies_.is_copy(packet, entry->number * 2 + static_cast<unsigned>(side),
                         entry->gaps[1 - side])) {
       entry->networks.note(side, packet);

@@ -7,6 +7,7 @@
 #include "classifier/words.h"
 #include "milter/net/proxy_protocol.h"
 #include "milter/recorded/smtp_words.h"
+#include "milter/tcp/flags.h"
 #include "milter/tcp/path.h"
 #include "milter/tcp/segments.h"
 #include "milter/tcp/syn.h"
@@ -60,13 +61,13 @@ void TcpFlow::packet(const TcpPacket& packet) {
   session_.set_time(packet.time_ns);
   streams_.set_time(packet.time_ns);
   const int side = packet.from == ends_[0] ? 0 : 1;
-  if (packet.has(TcpPacket::kSyn)) on_syn(side, packet);
-  if (packet.has(TcpPacket::kAck)) on_ack(side, packet);
+  if (packet.has(tcp::kSyn)) on_syn(side, packet);
+  if (packet.has(tcp::kAck)) on_ack(side, packet);
   streams_[side].closed = packet.window_closed;
   // Urgent data has a place in the sequence and none in what recv returns, so no later place would
   // be right. No mail program sends any. What is under way is lost, as live; in clear the session
   // is taken up again at its next MAIL.
-  const bool urgent = side == client_ && packet.has(TcpPacket::kUrg);
+  const bool urgent = side == client_ && packet.has(tcp::kUrg);
   if (urgent && session_.following()) {
     session_.leave_until_mail(Reason::Lost);
     return settle();
@@ -76,18 +77,18 @@ void TcpFlow::packet(const TcpPacket& packet) {
     give_up_one();
     pump();
   }
-  if (packet.has(TcpPacket::kFin)) on_end(side, packet);
+  if (packet.has(tcp::kFin)) on_end(side, packet);
 }
 
 bool TcpFlow::reused_by(const TcpPacket& packet) const {
-  if (!packet.has(TcpPacket::kSyn) || packet.has(TcpPacket::kAck)) return false;
+  if (!packet.has(tcp::kSyn) || packet.has(tcp::kAck)) return false;
   const Half& half = streams_[packet.from == ends_[0] ? 0 : 1];
   return half.based && half.base != packet.seq + 1 && (half.syn || half.payload);
 }
 
 void TcpFlow::on_syn(int side, const TcpPacket& packet) {
   Half& half = streams_[side];
-  const bool from_client = !packet.has(TcpPacket::kAck);
+  const bool from_client = !packet.has(tcp::kAck);
   if (half.next != 0 || !half.waiting.empty()) return;
   half.syn = true;
   half.begin_at(packet.seq + 1);
@@ -109,7 +110,7 @@ void TcpFlow::on_ack(int side, const TcpPacket& packet) {
   other.acked = std::max(other.acked, other.ahead_at(packet.ack));
   if (other.based && !other.waiting.empty()) other.note_sack(read_sack(packet.options));
   if (side != client_ || path_.rtt_us != 0 || syn_time_ns_ == 0) return;
-  if (packet.has(TcpPacket::kSyn) || packet.time_ns <= syn_time_ns_) return;
+  if (packet.has(tcp::kSyn) || packet.time_ns <= syn_time_ns_) return;
   // From SYN to its answer's answer is one round trip wherever on the way it was captured.
   path_.rtt_us = classifier::to_u32((packet.time_ns - syn_time_ns_) / kNsPerUs);
   learn_path();
@@ -162,7 +163,7 @@ void TcpFlow::on_payload(int side, const TcpPacket& packet) {
 // A PROXY header in front of what the client says: the client is the one that it names.
 bool TcpFlow::take_proxy_header(int side, const TcpPacket& packet) {
   Half& half = streams_[side];
-  if (!half.untouched() || side == 1 - client_ || packet.has(TcpPacket::kSyn)) return false;
+  if (!half.untouched() || side == 1 - client_ || packet.has(tcp::kSyn)) return false;
   if (half.based && half.base != packet.seq) return false;
   if (packet.payload.empty() || !may_be_proxy(packet.payload.front())) return false;
   const net::ProxyHeader header = net::read_proxy_header(packet.text());
@@ -219,7 +220,7 @@ bool TcpFlow::find_start(int side, const TcpPacket& packet) {
 void TcpFlow::begin_streams(int side, const TcpPacket& packet) {
   streams_.forget();
   streams_[side].begin_at(packet.first_payload());
-  if (packet.has(TcpPacket::kAck)) streams_[1 - side].begin_at(packet.ack);
+  if (packet.has(tcp::kAck)) streams_[1 - side].begin_at(packet.ack);
   streams_[side].payload = true;
 }
 
@@ -241,7 +242,7 @@ void TcpFlow::announce(const TcpPacket& packet, std::int64_t place) {
                          .size = packet.size,
                          .unit = unit,
                          .time_ns = packet.time_ns,
-                         .push = packet.has(TcpPacket::kPsh)},
+                         .push = packet.has(tcp::kPsh)},
                         [&](const classifier::Arrival& one) { announce_new(one); });
 }
 

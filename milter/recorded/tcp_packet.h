@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "milter/net/address.h"
+#include "milter/tcp/flags.h"
 
 namespace recorded {
 
@@ -19,13 +20,6 @@ struct TcpEnd {
 };
 
 struct TcpPacket {
-  static constexpr std::uint8_t kFin = 0x01;
-  static constexpr std::uint8_t kSyn = 0x02;
-  static constexpr std::uint8_t kRst = 0x04;
-  static constexpr std::uint8_t kPsh = 0x08;
-  static constexpr std::uint8_t kAck = 0x10;
-  static constexpr std::uint8_t kUrg = 0x20;
-
   TcpEnd from;
   TcpEnd to;
   std::uint64_t time_ns = 0;
@@ -44,7 +38,7 @@ struct TcpPacket {
   std::uint64_t network = 0;
 
   bool has(std::uint8_t flag) const { return (flags & flag) != 0; }
-  std::uint32_t first_payload() const { return seq + (has(kSyn) ? 1 : 0); }  // sequence number
+  std::uint32_t first_payload() const { return seq + (has(tcp::kSyn) ? 1 : 0); }  // sequence number
   std::string_view text() const { return {payload.data(), payload.size()}; }
 };
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "milter/seal/sha256.h"
+#include "milter/tcp/flags.h"
 #include "milter/tcp/path.h"
 #include "milter/tcp/segments.h"
 #include "milter/tcp/stream_place.h"
@@ -77,11 +78,11 @@ std::optional<std::uint64_t> Flow::place(const Direction& direction, std::uint32
 
 void Flow::packet(const WirePacket& packet) {
   if (over_) return;
-  if ((packet.tcp_flags & WirePacket::kSyn) != 0) return handshake(packet);
+  if ((packet.tcp_flags & tcp::kSyn) != 0) return handshake(packet);
   Direction& direction = packet.from_server ? server_ : client_;
   if (!direction.first) return;
   if (packet.note) return note(direction, packet);
-  const bool urgent = !packet.from_server && (packet.tcp_flags & WirePacket::kUrg) != 0;
+  const bool urgent = !packet.from_server && (packet.tcp_flags & tcp::kUrg) != 0;
   if (urgent && observer_) lose(Reason::Lost);
   if (!packet.from_server && asked_ns_ != 0) {
     const std::uint64_t rtt_us = (packet.time_ns - asked_ns_) / 1000;
@@ -109,13 +110,12 @@ void Flow::packet(const WirePacket& packet) {
     shared_.table.behind(session_, behind_);
   }
   account();
-  if ((packet.tcp_flags & WirePacket::kFin) != 0) {
+  if ((packet.tcp_flags & tcp::kFin) != 0) {
     if (const auto offset = place(direction, packet.seq)) direction.end = *offset + packet.size;
     if (packet.from_server) close();
   }
   // RFC 5961, 3.2: a reset counts where the stream is; others may be anybody's.
-  if ((packet.tcp_flags & WirePacket::kRst) != 0 &&
-      place(direction, packet.seq) == direction.next) {
+  if ((packet.tcp_flags & tcp::kRst) != 0 && place(direction, packet.seq) == direction.next) {
     close();
   }
 }
@@ -191,7 +191,7 @@ void Flow::arrivals(const WirePacket& packet, std::uint64_t offset) {
                          .size = packet.size,
                          .unit = packet.gso_size,
                          .time_ns = packet.time_ns,
-                         .push = (packet.tcp_flags & WirePacket::kPsh) != 0},
+                         .push = (packet.tcp_flags & tcp::kPsh) != 0},
                         [&](const classifier::Arrival& one) { observer_->segment(one); });
 }
 

@@ -1,5 +1,7 @@
 #include "milter/wire/flows.h"
 
+#include "milter/tcp/flags.h"
+
 #include <exception>
 
 namespace wire {
@@ -20,7 +22,7 @@ Flows::Kept::Kept(const capture::WirePacket& passed)
 void Flows::packet(const capture::WirePacket& packet) {
   const Key key{packet.client, packet.server};
   try {
-    if ((packet.tcp_flags & capture::WirePacket::kSyn) != 0) return handshake(key, packet);
+    if ((packet.tcp_flags & tcp::kSyn) != 0) return handshake(key, packet);
     if (completes(key, packet)) begin(key);
     pass(key, packet);
   } catch (const std::exception&) {
@@ -59,7 +61,7 @@ void Flows::wait_for_answer(const Key& key, const capture::WirePacket& syn) {
 }
 
 bool Flows::completes(const Key& key, const capture::WirePacket& packet) const {
-  if (packet.from_server || (packet.tcp_flags & capture::WirePacket::kRst) != 0) return false;
+  if (packet.from_server || (packet.tcp_flags & tcp::kRst) != 0) return false;
   const auto found = waiting_index_.find(key);
   if (found == waiting_index_.end() || !found->second->syn_ack) return false;
   // It need not be the first one: the ring may have been full.

@@ -12,6 +12,7 @@
 
 #include "classifier/classify.h"
 #include "classifier/trace_text.h"
+#include "milter/tcp/flags.h"
 #include "milter/wire/flows.h"
 
 namespace {
@@ -42,9 +43,9 @@ class Packets {
     packet.server = net::Endpoint::from_bytes(kAddress, 25);
     packet.from_server = (what & 1) != 0;
     packet.note = (what & 2) != 0;
-    if ((what & 4) != 0) packet.tcp_flags |= capture::WirePacket::kSyn;
-    if ((what & 8) != 0) packet.tcp_flags |= capture::WirePacket::kFin;
-    if ((what & 48) == 48) packet.tcp_flags |= capture::WirePacket::kRst;
+    if ((what & 4) != 0) packet.tcp_flags |= tcp::kSyn;
+    if ((what & 8) != 0) packet.tcp_flags |= tcp::kFin;
+    if ((what & 48) == 48) packet.tcp_flags |= tcp::kRst;
     // Most packets follow one another, so that a session comes about; others lie anywhere.
     std::uint32_t& sent = sent_[packet.from_server ? 1 : 0];
     packet.size = static_cast<std::uint32_t>(some) * ((shape & 1) != 0 ? 40U : 1U);
@@ -52,7 +53,7 @@ class Packets {
     if ((what & 16) == 0 && !packet.note) sent += packet.size;
     const std::uint32_t taken = packet.from_server ? sent_[0] : sent_[1] + 1;
     packet.ack = (what & 32) != 0 ? static_cast<std::uint32_t>(place) : taken;
-    if ((packet.tcp_flags & capture::WirePacket::kSyn) != 0) {
+    if ((packet.tcp_flags & tcp::kSyn) != 0) {
       if (!packet.from_server) isn_ = packet.seq;
       if (packet.from_server && (what & 32) == 0) packet.ack = isn_ + 1;
     }

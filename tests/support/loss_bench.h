@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "milter/recorded/tcp_assembly.h"
+#include "milter/tcp/flags.h"
 #include "tests/support/capture_builder.h"
 
 namespace support {
@@ -156,7 +157,7 @@ inline Truth truth_of(const Capture& capture) {
       continue;
     }
     Stream& stream = streams[name_of(packet.from)];
-    if (packet.has(recorded::TcpPacket::kSyn)) stream.base = packet.seq + 1;
+    if (packet.has(tcp::kSyn)) stream.base = packet.seq + 1;
     if (packet.size == 0) continue;
     const std::uint64_t begin = packet.seq - stream.base;
     stream.bytes.resize(std::max<std::size_t>(stream.bytes.size(), begin + packet.size), 'x');

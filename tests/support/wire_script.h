@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "milter/capture/wire_tap.h"
+#include "milter/tcp/flags.h"
 
 namespace support {
 
@@ -24,19 +25,19 @@ class WireScript {
 
   void syn(std::uint32_t first = kClientFirst) {
     client_first_ = first;
-    give(false, first - 1, {}, Passed::Whole, capture::WirePacket::kSyn);
+    give(false, first - 1, {}, Passed::Whole, tcp::kSyn);
   }
   // With bytes of the stream: TCP Fast Open. What the tap passes of a SYN begins with its headers.
   void syn_with(std::string_view bytes) {
     const std::string head = std::string(40, '\0') + std::string(bytes);
     capture::WirePacket packet = packet_of(false, 0, bytes.size());
     packet.seq = client_first_ - 1;
-    packet.tcp_flags = capture::WirePacket::kSyn;
+    packet.tcp_flags = tcp::kSyn;
     packet.head = head;
     now_ns += 1'000'000;
     sink_.packet(packet);
   }
-  void syn_ack() { give(true, kServerFirst - 1, {}, Passed::Whole, capture::WirePacket::kSyn); }
+  void syn_ack() { give(true, kServerFirst - 1, {}, Passed::Whole, tcp::kSyn); }
   void ack() { give(false, client_first_, {}, Passed::Whole, 0); }
   void handshake() {
     syn();
@@ -72,7 +73,7 @@ class WireScript {
   }
   void server_fin() {
     give(true, kServerFirst + static_cast<std::uint32_t>(server_sent_), {}, Passed::Whole,
-         capture::WirePacket::kFin);
+         tcp::kFin);
   }
   // The headers of the records that begin in `bytes`, as a note in front of the packet at `offset`.
   void note_client(std::uint64_t offset, std::string_view bytes) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "milter/tcp/flags.h"
 #include "tests/support/forged.h"
 #include "tests/support/loopback.h"
 #include "tests/support/tls_stream.h"
@@ -36,7 +37,7 @@ struct Collected final : capture::WireTap::Sink {
   std::vector<Kept> said(bool by_server) const {
     std::vector<Kept> kept;
     for (const Kept& one : all) {
-      const bool payload = one.packet.size != 0 && (one.packet.tcp_flags & WirePacket::kSyn) == 0;
+      const bool payload = one.packet.size != 0 && (one.packet.tcp_flags & tcp::kSyn) == 0;
       if (payload && !one.packet.note && one.packet.from_server == by_server) kept.push_back(one);
     }
     return kept;
@@ -74,7 +75,7 @@ TEST_CASE("handshake, commands and replies are passed, each packet once") {
   pair.look();
   REQUIRE(pair.seen.all.size() == 5);  // SYN, SYN-ACK, ACK and the two
   const auto& syn = pair.seen.all[0].packet;
-  CHECK(syn.tcp_flags == WirePacket::kSyn);
+  CHECK(syn.tcp_flags == tcp::kSyn);
   CHECK(pair.seen.all[0].head.size() >= 40);
   CHECK(syn.client == support::local_address(pair.client.get()));
   CHECK(syn.server == pair.listener.address);

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+#include "milter/tcp/flags.h"
 #include "tests/support/tls_stream.h"
 #include "tests/support/wire_script.h"
 
@@ -253,7 +254,7 @@ TEST_CASE("a session whose beginning was not seen is not followed") {
 TEST_CASE("the server's FIN ends a connection, a reset out of place does not") {
   Bed bed;
   bed.ask_for_text();
-  bed.script.client_flags(capture::WirePacket::kRst, bed.script.client_sent() + 5000);
+  bed.script.client_flags(tcp::kRst, bed.script.client_sent() + 5000);
   CHECK(bed.flows.size() == 1);
   bed.script.client(text(100) + "\r\n.\r\n", Passed::Ends);
   bed.script.server_fin();
@@ -264,7 +265,7 @@ TEST_CASE("the server's FIN ends a connection, a reset out of place does not") {
 TEST_CASE("a reset where the stream is ends a connection") {
   Bed bed;
   bed.ask_for_text();
-  bed.script.client_flags(capture::WirePacket::kRst, bed.script.client_sent());
+  bed.script.client_flags(tcp::kRst, bed.script.client_sent());
   CHECK(bed.flows.size() == 0);
 }
 
@@ -433,7 +434,7 @@ TEST_CASE("one segment of a super-packet may come again") {
 TEST_CASE("urgent data loses the session") {
   Bed bed;
   bed.ask_for_text();
-  bed.script.client_flags(capture::WirePacket::kUrg, bed.script.client_sent());
+  bed.script.client_flags(tcp::kUrg, bed.script.client_sent());
   bed.script.client(text(100) + "\r\n.\r\n", Passed::Ends);
   CHECK(bed.reason() == Reason::Lost);
   CHECK(bed.counters.lost == 1);
