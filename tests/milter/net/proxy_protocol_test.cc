@@ -178,9 +178,9 @@ TEST_CASE("what is nearly a header is refused, with the reason") {
   };
   const auto line = [](const char* text) { return std::string(text) + "\r\n"; };
   const char* no_header = "it sent no PROXY header";
-  const char* family = "its line is not of TCP4, TCP6 or UNKNOWN";
+  const char* family = "its line does not name TCP4, TCP6 or UNKNOWN";
   const char* words = "its line has too many words";
-  const char* address = "an address or a port in its line is none";
+  const char* address = "its line has a malformed address or port";
   const char* line_end = "its line does not end with CR LF";
   const char* tlv_cut = "a TLV in it is cut short";
   const Row rows[] = {
