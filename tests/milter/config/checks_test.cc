@@ -43,13 +43,13 @@ TEST_CASE("combinations that would be unsafe are refused") {
        "test.toml:3: proxy.upstream: \"127.0.0.1:25\" is what proxy.listen \"0.0.0.0:25\" listens "
        "on: the proxy would talk to itself"},
       {"upstream is a wildcard", proxy + "upstream = \"0.0.0.0:10025\"\n",
-       "test.toml:3: proxy.upstream: names every address; Postfix's own is wanted"},
+       "test.toml:3: proxy.upstream: names every address; name the one on which Postfix listens"},
       {"everybody a balancer", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n",
-       "test.toml:2: proxy.balancers: \"0.0.0.0/0\" is everybody: any client could claim any "
-       "address, also one that may relay"},
+       "test.toml:2: proxy.balancers: \"0.0.0.0/0\" is every address: any client could claim any "
+       "address, even one that may relay"},
       {"everybody a balancer, IPv6", "[proxy]\nbalancers = [\"::/0\"]\n",
-       "test.toml:2: proxy.balancers: \"::/0\" is everybody: any client could claim any address, "
-       "also one that may relay"},
+       "test.toml:2: proxy.balancers: \"::/0\" is every address: any client could claim any "
+       "address, even one that may relay"},
       {"thresholds out of order", "[policy]\nreject = 7\n",
        "test.toml:2: policy.reject: 7 is below policy.quarantine (8, the default): the severer "
        "action needs the higher score; turn that one off (quarantine = \"off\"), or give it a "

@@ -163,8 +163,8 @@ TEST_CASE("a value that is refused is named with file, line, key and reason") {
       {"unknown section, nothing near", "[desk_of_mine]\n", "test.toml:1: desk_of_mine: unknown section"},
       {"unknown key", "[proxy]\nmax_session = 3\n", "test.toml:2: proxy.max_session: unknown setting; did you mean max_sessions?"},
       {"key outside of a section", "listen = 1\n", "test.toml:1: listen: unknown section"},
-      {"a section that is a value", "proxy = 1\n", "test.toml:1: proxy: is a section: [proxy]"},
-      {"a section that is a list", "[[proxy]]\n", "test.toml:1: proxy: is a section: [proxy]"},
+      {"a section that is a value", "proxy = 1\n", "test.toml:1: proxy: must be a section: [proxy]"},
+      {"a section that is a list", "[[proxy]]\n", "test.toml:1: proxy: must be a section: [proxy]"},
       {"string for integer", "[proxy]\nworkers = \"2\"\n", "test.toml:2: proxy.workers: expected an integer, got a string"},
       {"fraction for integer", "[proxy]\nworkers = 1.0\n", "test.toml:2: proxy.workers: expected an integer, got a fraction"},
       {"integer for string", "[log]\nlevel = 3\n", "test.toml:2: log.level: expected one of \"error\", \"warning\", \"info\", \"debug\", got an integer"},
@@ -199,7 +199,7 @@ TEST_CASE("a value that is refused is named with file, line, key and reason") {
       {"tproxy to the port that Postfix keeps", "[proxy]\ntproxy_ports = [25]\nupstream = \"127.0.0.1:10025\"\nlisten = [\"127.0.0.1:25\"]\n", "test.toml:4: proxy.listen: \"127.0.0.1:25\" is on a port of proxy.tproxy_ports, which Postfix keeps; take another, such as \"127.0.0.1:10024\""},
       {"tproxy to two", "[proxy]\ntproxy_ports = [25]\nupstream = \"127.0.0.1:10025\"\nlisten = [\"127.0.0.1:10024\", \"127.0.0.2:10024\"]\n", "test.toml:4: proxy.listen: \"127.0.0.2:10024\": with proxy.tproxy_ports one address of IPv4 and one of IPv6 is enough"},
       {"listen twice", "[proxy]\nlisten = [\"127.0.0.1:25\", \"127.0.0.1:25\"]\n", "test.toml:2: proxy.listen: \"127.0.0.1:25\" is named twice"},
-      {"network with host bits", "[exempt]\nnetworks = [\"192.0.2.1/24\"]\n", "test.toml:2: exempt.networks: \"192.0.2.1/24\" is not a network such as \"192.0.2.0/24\" or \"2001:db8::/32\" (no bits set after the prefix), nor an address"},
+      {"network with host bits", "[exempt]\nnetworks = [\"192.0.2.1/24\"]\n", "test.toml:2: exempt.networks: \"192.0.2.1/24\" is neither an address nor a network such as \"192.0.2.0/24\" or \"2001:db8::/32\" (no bits set after the prefix)"},
       {"socket path not absolute", "[evidence]\nsocket = \"evidence.sock\"\n", "test.toml:2: evidence.socket: \"evidence.sock\" is not an absolute path of a socket"},
       {"milter socket in Postfix's spelling", "[filter]\nsocket = \"inet:127.0.0.1:8891\"\n", "test.toml:2: filter.socket: \"inet:127.0.0.1:8891\" is not how libmilter spells it; write \"inet:8891@127.0.0.1\""},
       {"the same with IPv6", "[filter]\nsocket = \"inet:[::1]:8891\"\n", "test.toml:2: filter.socket: \"inet:[::1]:8891\" is not how libmilter spells it; write \"inet6:8891@::1\""},
@@ -222,8 +222,8 @@ TEST_CASE("a value that is refused is named with file, line, key and reason") {
       {"a suffix with a star", "[exempt]\nptr_suffixes = [\"*.example.org\"]\n", "test.toml:2: exempt.ptr_suffixes: \"*.example.org\" is not the end of a host name, such as \".example.org\""},
       {"a suffix of dots", "[exempt]\nhelo_suffixes = [\".\"]\n", "test.toml:2: exempt.helo_suffixes: \".\" is not the end of a host name, such as \".example.org\""},
       {"a suffix twice", "[exempt]\nptr_suffixes = [\"a.example\", \"a.example\"]\n", "test.toml:2: exempt.ptr_suffixes: \"a.example\" is named twice"},
-      {"a listener without a name", "[listener]\nmode = \"enforce\"\n", "test.toml:2: listener.mode: is a section: [listener.mode]"},
-      {"listeners as a list", "[[listener]]\nmode = \"enforce\"\n", "test.toml:1: listener: is a list of sections: [listener.NAME]"},
+      {"a listener without a name", "[listener]\nmode = \"enforce\"\n", "test.toml:2: listener.mode: must be a section: [listener.mode]"},
+      {"listeners as a list", "[[listener]]\nmode = \"enforce\"\n", "test.toml:1: listener: must be a list of sections: [listener.NAME]"},
       {"a listener's name of two words", "[listener.\"a b\"]\n", "test.toml:1: listener.a b: is not the name of a listener: letters, digits, '.', '-' and '_' only"},
       {"a listener's unknown setting", "[listener.a]\nmod = 1\n", "test.toml:2: listener.a.mod: unknown setting; did you mean mode?"},
       {"a listener's value", "[listener.a]\nreject = 2000\n", "test.toml:2: listener.a.reject: 2000 is out of range: from -1000 to 1000"},
@@ -286,7 +286,7 @@ TEST_CASE("there are at most 32 listeners") {
 TEST_CASE("a text longer than a control message is refused") {
   const std::string at_limit = "#" + std::string(config::kMaxText - 1, 'x');
   CHECK(refusal(at_limit) == "taken");
-  CHECK(refusal(at_limit + "x") == "test.toml: 122881 bytes long; a configuration may have 122880");
+  CHECK(refusal(at_limit + "x") == "test.toml: has 122881 bytes; a configuration may have at most 122880");
 }
 
 TEST_CASE("a file that cannot be read is named with the reason") {
