@@ -42,7 +42,7 @@ std::string blocks_of(const Options& options) {
 
 }  // namespace
 
-TEST_CASE("the blocks of a SACK option are read, wherever it stands") {
+TEST_CASE("the blocks of a SACK option are read at any place among the options") {
   struct Row {
     const char* what;
     Options options;
@@ -64,7 +64,7 @@ TEST_CASE("the blocks of a SACK option are read, wherever it stands") {
   }
 }
 
-TEST_CASE("of what is no whole SACK option only whole blocks are read") {
+TEST_CASE("only the whole blocks of a malformed SACK option are read") {
   struct Row {
     const char* what;
     Options options;
@@ -99,7 +99,7 @@ TEST_CASE("any options are read within their bounds") {
   });
 }
 
-TEST_CASE("ranges that touch or overlap are one, and a part of one is found") {
+TEST_CASE("ranges that touch or overlap become one, and a part of one is found") {
   SackedRanges ranges;
   CHECK(ranges.empty());
   ranges.add({100, 200});
@@ -120,7 +120,7 @@ TEST_CASE("ranges that touch or overlap are one, and a part of one is found") {
   CHECK(ranges.empty());
 }
 
-TEST_CASE("nothing is found in an empty span, though a range goes beyond it") {
+TEST_CASE("nothing is found in an empty span, even inside a range") {
   SackedRanges ranges;
   ranges.add({100, 200});
   CHECK(ranges.first_in({150, 150}) == std::nullopt);

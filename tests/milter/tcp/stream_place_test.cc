@@ -7,7 +7,7 @@
 
 using tcp::stream_place;
 
-TEST_CASE("a sequence number has its place in the stream, near to where the stream is") {
+TEST_CASE("a sequence number has its place in the stream near the current place") {
   struct Row {
     const char* what;
     std::uint32_t number;
