@@ -43,7 +43,7 @@ class Ring {
   // finished. Requires: open() was called.
   //
   // A kernel program may be interrupted between the beginning and the end of an event. Events after
-  // it cannot be read until it is finished, even if other processors have finished theirs. drain()
+  // it cannot be read until it is finished, even if other processors have finished them. drain()
   // waits for it, but at most 5 ms, because that processor may be busy for long. The 5 ms are
   // chosen, not measured: a longer wait would delay all sessions of the worker, a shorter one would
   // give more messages the reason `overload`.

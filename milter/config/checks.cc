@@ -56,7 +56,7 @@ void check_tproxy(const Source& source, const Proxy& proxy) {
   if (proxy.tproxy_ports.empty()) return;
   if (proxy.listen.empty()) {
     fail(source, "proxy.tproxy_ports",
-         "proxy.listen is not set: name where the firewall is to send them, such as "
+         "proxy.listen is not set: name the address to which the firewall sends them, such as "
          "listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]");
   }
   std::size_t of_family[2] = {};

@@ -100,7 +100,7 @@ class FollowedSession final : private classifier::Observer::Sink, private classi
   bool not_mail_ = false;
   bool until_mail_ = false;        // the transaction was reported as lost before its text came
   bool rest_is_reported_ = false;  // a message was reported as lost; the next text may be its rest
-  bool tls_begun_ = false;         // the client's first byte after STARTTLS has come
+  bool tls_begun_ = false;         // the client's first byte after STARTTLS was seen
   bool tls_reported_ = false;      // a message under TLS was reported
 };
 

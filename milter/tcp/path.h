@@ -10,8 +10,8 @@ namespace tcp {
 // Bytes that the timestamps take in each segment, with padding. RFC 7323, appendix A.
 inline constexpr std::uint32_t kTimestampOption = 12;
 
-// The smaller of two MSS values; 0 means that a value is unknown. The client may send neither more
-// than the server announced, nor more than its own link carries. The MSS that the client announces
+// The smaller of two MSS values; 0 means that a value is unknown. A segment of the client is
+// limited by what the server announced and by what the client's own link carries. The MSS that the client announces
 // stands for its link.
 constexpr std::uint32_t smaller_mss(std::uint32_t one, std::uint32_t other) {
   if (one == 0 || other == 0) return std::max(one, other);

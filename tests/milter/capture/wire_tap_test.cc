@@ -177,7 +177,7 @@ TEST_CASE("a client's packets are passed if they agree with the server's numbers
       {"in its place", seq, ack, true},
       {"a little ahead", seq + (1U << 20), ack, true},
       {"far ahead", seq + (17U << 20), ack, false},
-      {"far behind", seq - (17U << 20), ack, false},
+      {"far before", seq - (17U << 20), ack, false},
       {"acknowledges less", seq, ack - 8, true},
       {"acknowledges what was not said", seq, ack + 1, false},
       {"acknowledges what was said long ago", seq, ack - (2U << 20), false},

@@ -44,10 +44,10 @@ TEST_CASE("combinations that would be unsafe are refused") {
        "on: the proxy would talk to itself"},
       {"upstream is a wildcard", proxy + "upstream = \"0.0.0.0:10025\"\n",
        "test.toml:3: proxy.upstream: names every address; name the one on which Postfix listens"},
-      {"everybody a balancer", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n",
+      {"every address a balancer", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n",
        "test.toml:2: proxy.balancers: \"0.0.0.0/0\" is every address: any client could claim any "
        "address, even one that may relay"},
-      {"everybody a balancer, IPv6", "[proxy]\nbalancers = [\"::/0\"]\n",
+      {"every address a balancer, IPv6", "[proxy]\nbalancers = [\"::/0\"]\n",
        "test.toml:2: proxy.balancers: \"::/0\" is every address: any client could claim any "
        "address, even one that may relay"},
       {"thresholds out of order", "[policy]\nreject = 7\n",
@@ -69,7 +69,7 @@ TEST_CASE("combinations that would be unsafe are refused") {
        "it a lower score"},
       {"a seal without a key", "[seal]\nsign = true\n",
        "test.toml:2: seal.sign: seal.key_file is not set: there is no key to sign with"},
-      {"seals that nobody could check", "[seal]\nbelieve_from = [\"192.0.2.1\"]\n",
+      {"seals that could not be checked", "[seal]\nbelieve_from = [\"192.0.2.1\"]\n",
        "test.toml:2: seal.believe_from: seal.key_file is not set: no seal could be checked"},
       {"a key file that is not there", "[seal]\nkey_file = \"/nonexistent\"\n",
        "test.toml:2: seal.key_file: /nonexistent: cannot be read: No such file or directory"},

@@ -195,7 +195,7 @@ TEST_CASE("a refused value is reported with file, line, key and reason") {
       {"too many ports", "[wire]\nports = [1, 2, 3, 4, 5, 6, 7, 8, 9]\n", "test.toml:2: wire.ports: more than 8 ports"},
       {"no interface", "[wire]\ninterface = \"eth0/1\"\n", "test.toml:2: wire.interface: \"eth0/1\" is not the name of a network interface"},
       {"tproxy port out of range", "[proxy]\ntproxy_ports = [70000]\n", "test.toml:2: proxy.tproxy_ports: 70000 is out of range: from 1 to 65535"},
-      {"tproxy to nowhere", "[proxy]\ntproxy_ports = [25]\n", "test.toml:2: proxy.tproxy_ports: proxy.listen is not set: name where the firewall is to send them, such as listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]"},
+      {"tproxy to nowhere", "[proxy]\ntproxy_ports = [25]\n", "test.toml:2: proxy.tproxy_ports: proxy.listen is not set: name the address to which the firewall sends them, such as listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]"},
       {"tproxy to the port that Postfix keeps", "[proxy]\ntproxy_ports = [25]\nupstream = \"127.0.0.1:10025\"\nlisten = [\"127.0.0.1:25\"]\n", "test.toml:4: proxy.listen: \"127.0.0.1:25\" is on a port of proxy.tproxy_ports, which Postfix keeps; take another, such as \"127.0.0.1:10024\""},
       {"tproxy to two", "[proxy]\ntproxy_ports = [25]\nupstream = \"127.0.0.1:10025\"\nlisten = [\"127.0.0.1:10024\", \"127.0.0.2:10024\"]\n", "test.toml:4: proxy.listen: \"127.0.0.2:10024\": with proxy.tproxy_ports one address of IPv4 and one of IPv6 is enough"},
       {"listen twice", "[proxy]\nlisten = [\"127.0.0.1:25\", \"127.0.0.1:25\"]\n", "test.toml:2: proxy.listen: \"127.0.0.1:25\" is named twice"},

@@ -224,7 +224,7 @@ TEST_CASE("a header with one mistake is refused with the reason") {
       {"v2, IPv6 of 35 bytes", v2("2121", kAddresses6.substr(1)), "its addresses are cut short"},
       {"v2, no addresses", v2("2111", ""), "its addresses are cut short"},
       {"v2, a TLV of two bytes", v2("2111", kAddresses4 + "\x20\x01"), tlv_cut},
-      {"v2, a TLV that ends behind the header", v2("2111", kAddresses4 + tlv(8).substr(0, 10)),
+      {"v2, a TLV that ends after the header", v2("2111", kAddresses4 + tlv(8).substr(0, 10)),
        tlv_cut},
       {"v2, 4097 bytes", v2("2111", kAddresses4 + tlv(4097 - 16 - 12 - 3)).substr(0, 16),
        "its header is longer than 4096 bytes"},

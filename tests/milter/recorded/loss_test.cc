@@ -147,7 +147,7 @@ TEST_CASE("captures in a given folder lose packets in the same ways") {
     const Bench bench(std::move(packets));
     const std::string name = entry.path().filename();
     if (!bench.sound() || bench.messages() == 0) {
-      std::printf("%s: left out: not every message is told without loss\n", name.c_str());
+      std::printf("%s: left out: without loss, not every message is reported\n", name.c_str());
       continue;
     }
     std::printf("%s: %zu packets, %zu messages\n", name.c_str(), bench.packets(), bench.messages());
