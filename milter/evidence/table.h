@@ -1,6 +1,5 @@
 // The table in which observer and filter meet. For each session it has the traces of the messages
-// that have ended and that Postfix has not answered yet. It is the only object that the proxy's
-// threads share.
+// that have ended and that Postfix has not answered yet. All threads of the observer share it.
 //
 // The observer adds a trace when it has seen the message's last byte, before that byte is passed on
 // to Postfix. The trace is removed when Postfix's reply passes back. Between these two moments the

@@ -107,7 +107,7 @@ CaptureFile::Got CaptureFile::damaged(std::string why) {
 // The file has fewer bytes than the next record or block needs.
 CaptureFile::Got CaptureFile::ended() {
   if (begin_ == end_) return Got::End;
-  return damaged("truncated: the file ends within a packet or block, as one that is being written");
+  return damaged("truncated: the file ends within a packet or block, or is still being written");
 }
 
 // --- pcap -------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ CaptureFile::Got CaptureFile::next_block(Frame& frame) {
                       type == kEnhancedPacket;
     if (!used) {
       if (!skip(length - 4) || !ensure(4)) {
-        return damaged("truncated: the file ends within a block, as one that is being written");
+        return damaged("truncated: the file ends within a block, or is still being written");
       }
       if (word(there(), 0) != length) return damaged("a block whose two lengths differ");
       use(4);

@@ -82,13 +82,13 @@ class CaptureFile {
   static std::uint64_t nanoseconds(const Interface& interface, std::uint64_t ticks);
 
   ReadBytes read_;
-  // Bytes that remain from one read are moved to just before the place of the next read. So each
-  // read goes to the same aligned place, which makes the kernel's copy fast and keeps it in the
-  // cache.
   // The longest block of pcapng: a frame and its options. Chosen: three times kMaxFrame.
   static constexpr std::size_t kMaxBlock = 768 * 1024;
   // The size of one read. Chosen: so large that the number of system calls does not matter.
   static constexpr std::size_t kChunk = 256 * 1024;
+  // Bytes that remain from one read are moved to just before the place of the next read. So each
+  // read goes to the same aligned place, which makes the kernel's copy fast and keeps it in the
+  // cache.
   struct alignas(4096) Buffer {
     std::uint8_t bytes[2 * kMaxBlock + kChunk];
   };
