@@ -5,7 +5,6 @@
 //
 // Loading needs CAP_BPF (on some kernels also CAP_NET_ADMIN). Reading needs no rights: a process
 // that is forked after load() can keep using the ring without rights.
-// after load() keeps using it without rights.
 #pragma once
 
 #include <cstdint>

@@ -10,11 +10,11 @@
  * timestamp may be wrong, and such a packet still makes an event. Code that reads the ring decides
  * which events belong to the stream (proxy/watch.h, classifier/arrivals.h).
  *
- * On the listening socket itself the filter also runs for packets that belong to no connection. They
- * make no event, because otherwise anyone could fill the ring without a connection. Two kinds of
- * packets of real clients are missed with them, because their socket does not exist yet: a SYN with
- * data (TCP Fast Open, RFC 7413), and the last ACK of a handshake with data. Each of them is the
- * first segment of its stream, and there is no event for its bytes. Watch::add_first_segment()
+ * On the listening socket itself the filter also runs for packets that belong to no connection.
+ * They make no event, because otherwise anyone could fill the ring without a connection. Two kinds
+ * of packets of real clients are missed with them, because their socket does not exist yet: a SYN
+ * with data (TCP Fast Open, RFC 7413), and the last ACK of a handshake with data. Each of them is
+ * the first segment of its stream, and there is no event for its bytes. Watch::add_first_segment()
  * recognises this and adds the segment.
  */
 #include <linux/bpf.h>

@@ -1,14 +1,14 @@
-/* Runs in the kernel for every packet of the machine. It passes on what is needed to follow the mail
- * that this machine receives: one WireEvent (wire_event.h) for each segment with payload and for each
- * SYN, FIN and RST. It returns 0, so no packet is copied to the socket to which it is attached
- * (AF_PACKET, SOCK_DGRAM: the packet begins with the IP header).
+/* Runs in the kernel for every packet of the machine. It passes on what is needed to follow the
+ * mail that this machine receives: one WireEvent (wire_event.h) for each segment with payload and
+ * for each SYN, FIN and RST. It returns 0, so no packet is copied to the socket to which it is
+ * attached (AF_PACKET, SOCK_DGRAM: the packet begins with the IP header).
  *
  * Bytes of the text that are passed on:
  *
  *     commands and replies   up to HEAD_LARGE bytes of each packet
  *     a message (after 354)  the first HEAD_SMALL and the last WIRE_TAIL bytes of each packet
- *     under TLS              the same as for a message; in addition the hellos, and the 5-byte header
- *                            of each record, found by walking from one record to the next
+ *     under TLS              the same as for a message; in addition the hellos, and the 5-byte
+ *                            header of each record, found by walking from one to the next
  *
  * TLS out of step: if a packet arrives before an earlier one of its stream, its records cannot be
  * walked. Then whole packets are passed on (copy_part) until one begins with bytes that look like a
@@ -18,19 +18,19 @@
  *
  *     client's SYN ─► half open ─► server's SYN-ACK ─► client acknowledges it ─► followed
  *
- * Anyone can send a SYN with any source address. So half-open connections have a table of their own,
- * and a flood of SYNs cannot evict connections that are followed. The client of a followed
- * connection has shown that it receives what the server sends to its address.
+ * Anyone can send a SYN with any source address. So half-open connections have their own table, and
+ * a flood of SYNs cannot evict connections that are followed. The client of a followed connection
+ * has shown that it receives what the server sends to its address.
  *
  * TCP has not checked the packets yet, it may refuse them, and anyone may have sent them. The
  * server's packets can be trusted, because this machine sends them. They show how much of the
- * client's stream the server has accepted, and how many bytes the client can acknowledge. A client's
- * packet that contradicts either is ignored: a stranger who does not see the connection would have
- * to guess both numbers. wire/flow.h decides about the rest. With each packet it gets the server's
- * position at that time.
+ * client's stream the server has accepted, and how many bytes the client can acknowledge. A
+ * client's packet that contradicts either is ignored: a stranger who does not see the connection
+ * would have to guess both numbers. wire/flow.h decides about the rest. With each packet it gets
+ * the server's position at that time.
  *
- * If the ring is full, the lost event is also counted for its client. So the reader can check at any
- * time whether events of a connection may be missing.
+ * If the ring is full, the lost event is also counted for its client. So the reader can check at
+ * any time whether events of a connection may be missing.
  *
  * This file has more than 450 lines, because the compiler must see a whole kernel program to inline
  * it, and the verifier requires the inlining.
@@ -48,8 +48,8 @@
 #define HEAD_SMALL 32
 #define HEAD_LARGE 1536 /* a whole segment on Ethernet */
 #define PORTS 8
-/* Records in one packet. Chosen: to have more, a packet of 64 KB would need records of less than 16
- * bytes. Records beyond the limit are not found, and the direction is then out of step. */
+/* Records in one packet. Chosen: to have more, a packet of 64 KB would need records of less than
+ * 16 bytes. Records beyond the limit are not found, and the direction is then out of step. */
 #define MOST_RECORDS 4096
 #define MOST_PARTS 64 /* one bit each in line_feeds */
 /* Pieces of HEAD_LARGE bytes: together more than the largest packet, 64 KB. */
@@ -284,7 +284,7 @@ static __always_inline void lost_one(const struct packet* packet) {
   __sync_fetch_and_add(&dropped, 1);
 }
 
-/* --- connections: what the server says of them ---------------------------------------------------
+/* --- connections: what the server's packets say about them ---------------------------------------
  */
 
 static __always_inline struct flow* begin(const struct packet* packet,
@@ -448,8 +448,8 @@ static long walk_header(__u32 i, struct walk* walk) {
   return 0;
 }
 
-/* An application data record (23) of version 3.3, which TLS 1.2 and 1.3 write, of at most 2^14 + 2048
- * bytes (0x4800; RFC 5246, 6.2.3). */
+/* True for an application data record (23) of version 3.3, which TLS 1.2 and 1.3 write, with at
+ * most 2^14 + 2048 bytes (0x4800; RFC 5246, 6.2.3). */
 static __always_inline int looks_like_record(struct __sk_buff* skb, const struct packet* packet) {
   __u8 header[5];
   if (packet->size < sizeof header) return 0;

@@ -117,7 +117,7 @@ void append_escaped(std::string& line, std::string_view text) {
   }
 }
 
-// Quotes a value only if a reader could not tell where it ends otherwise.
+// Quotes a value only if its end would be unclear without quotes.
 void append_value(std::string& line, std::string_view value) {
   bool plain = !value.empty();
   for (const char c : value) plain = plain && is_plain(c);

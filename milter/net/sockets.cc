@@ -77,7 +77,7 @@ bool holds(const std::string& process, std::string_view target, bool& readable) 
 
 std::string program_of(const std::string& process) {
   auto path = link_target(process + "/exe");
-  // the kernel adds this when an upgrade has replaced the file
+  // The kernel adds this when an upgrade has replaced the file.
   constexpr std::string_view kDeleted = " (deleted)";
   if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
   if (!path.empty()) return path.substr(path.rfind('/') + 1);

@@ -4,7 +4,6 @@
 //
 // All input is untrusted: each length is checked against the captured bytes. Nothing is copied or
 // allocated for a packet, except IP fragments. One thread.
-// copied or allocated a packet, but for IP fragments. One thread.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Link types as files name them (tcpdump.org/linktypes.html), Ethernet with its tags, PPP, MPLS,
-// and 802.11 data frames.
+// Reads the link types of capture files (tcpdump.org/linktypes.html), Ethernet with its tags, PPP,
+// MPLS, and 802.11 data frames.
 #include <algorithm>
 #include <optional>
 

@@ -10,9 +10,9 @@ namespace tcp {
 // Bytes that the timestamps take in each segment, with padding. RFC 7323, appendix A.
 inline constexpr std::uint32_t kTimestampOption = 12;
 
-// The smaller of two MSS values; 0 means that a value is unknown. A segment of the client is
-// limited by what the server announced and by what the client's own link carries. The MSS that the client announces
-// stands for its link.
+// The smaller of two MSS values; 0 means that a value is unknown. Two things limit a segment of the
+// client: the MSS that the server announced, and the client's own link. The MSS that the client
+// announces stands for its link.
 constexpr std::uint32_t smaller_mss(std::uint32_t one, std::uint32_t other) {
   if (one == 0 || other == 0) return std::max(one, other);
   return std::min(one, other);
