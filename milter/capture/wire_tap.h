@@ -54,6 +54,7 @@ struct WirePacket {
 
 class WireTap {
  public:
+  // Chosen, not measured: the kernel program compares each packet of the machine with all of them.
   static constexpr std::size_t kMostPorts = 8;
 
   struct Settings {

@@ -41,7 +41,7 @@ struct Proxy {
   // Ports of this machine whose connections the firewall sends to `listen` (nft tproxy). Postfix
   // keeps these ports and answers there when no proxy listens. Empty: clients connect to `listen`
   // directly.
-  static constexpr std::size_t kMostTproxyPorts = 8;
+  static constexpr std::size_t kMostTproxyPorts = 8;  // chosen; mail has three usual ports
   std::vector<std::uint16_t> tproxy_ports;
   unsigned tproxy_mark = 0x736d;          // the mark of packets that the firewall sends to `listen`
   std::optional<net::Endpoint> upstream;  // Postfix's smtpd that expects a PROXY header
@@ -79,7 +79,7 @@ struct Capture {
 
 // Observes a Postfix that keeps its own port. No proxy is in the path.
 struct Wire {
-  static constexpr std::size_t kMostPorts = 8;
+  static constexpr std::size_t kMostPorts = 8;  // see WireTap::kMostPorts
   std::vector<std::uint16_t> ports;  // Postfix's, with or without TLS; empty: no wire observer
   std::string interface;             // empty: all interfaces
   std::size_t max_sessions = 20000;  // at a time; one more evicts the longest silent session
@@ -160,7 +160,7 @@ struct Seal {
 
 // [listener.NAME]: settings that replace those of [policy] for the mail of one listener.
 struct Listener {
-  static constexpr std::size_t kMost = 32;
+  static constexpr std::size_t kMost = 32;  // chosen; each message is compared with all of them
   std::string name;        // Postfix's milter_macro_daemon_name, if no port is given
   std::uint16_t port = 0;  // port that the client connected to; 0: the name identifies the listener
   std::optional<Enforcement::Mode> mode;

@@ -38,6 +38,7 @@ class Server {
   // `unobserved`, reason `error`. Chosen, not measured; a connection takes a descriptor and a few
   // kilobytes.
   static constexpr std::size_t kMaxConnections = 512;
+  // Far above the default of filter.evidence_timeout (200 ms): a filter that still waits is served.
   static constexpr std::chrono::seconds kPatience{5};
   // As many as kMaxConnections, so that all questions of a busy moment can wait to be accepted. If
   // the backlog is full, a filter's connect() waits within its time limit.

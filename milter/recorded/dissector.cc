@@ -130,7 +130,7 @@ Layer Dissector::behind_v4(const Layer& ip, TcpPacket& packet) {
 
 Layer Dissector::behind_v6(const Layer& ip, TcpPacket& packet) {
   constexpr std::size_t kNextHeader = 6;
-  constexpr int kMaxExtensions = 16;
+  constexpr int kMaxExtensions = 16;  // chosen; RFC 8200, 4.1, recommends at most seven
   if (!ip.has(kV6Header)) return broken();
   std::size_t header = kV6Header;
   std::size_t total = kV6Header + get16(ip.bytes, 4);

@@ -31,10 +31,13 @@ struct IpFragment {
 
 class IpFragments {
  public:
+  // Chosen, not measured: mail is rarely fragmented. Lower limits would lose packets of busy tunnels,
+  // higher ones would only take memory.
   struct Limits {
     std::size_t packets = 256;            // one more evicts the oldest
     std::size_t bytes = 4 * 1024 * 1024;  // of all packets, with their overhead
-    std::size_t pieces = 128;             // fragments of one packet
+    // Fragments of one packet. With an MTU of 576 bytes a packet of 64 KB has 119.
+    std::size_t pieces = 128;
     // In the capture's time. RFC 791 suggests 15 s, RFC 8200 requires 60 s; 30 s is chosen between
     // them.
     std::uint64_t age_ns = 30'000'000'000;

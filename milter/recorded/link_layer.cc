@@ -115,7 +115,7 @@ Layer behind_radiotap(const Layer& link) {
 // which, so it is recognised by its content.
 Layer behind_mpls(const Layer& layer) {
   constexpr std::size_t kLabel = 4;
-  constexpr std::size_t kMaxLabels = 16;
+  constexpr std::size_t kMaxLabels = 16;  // chosen; real stacks have a few
   constexpr std::size_t kControlWord = 4;
   constexpr std::size_t kAddresses = 12;
   std::size_t at = 0;

@@ -90,7 +90,7 @@ class Streams {
   // How the streams are read: which side is the client, and whether the server's side was captured.
   struct Reading {
     int client = 0;
-    bool silent_given_up = false;  // the server was not captured, so nothing waits for its words
+    bool silent_given_up = false;  // a server that was not captured is no longer waited for
   };
   // True if the client's bytes must wait for the server's first words.
   bool unheard(int side, Reading how) const;

@@ -39,7 +39,7 @@ TcpAssembly::Key TcpAssembly::key_of(const TcpPacket& packet) {
   return less(packet.from, packet.to) ? Key{packet.from, packet.to} : Key{packet.to, packet.from};
 }
 
-// If the clock goes back, no connection counts as idle.
+// A clock that goes back makes nothing idle.
 void TcpAssembly::end_idle(std::uint64_t now_ns) {
   while (!entries_.empty() && now_ns > entries_.back().last_ns &&
          now_ns - entries_.back().last_ns > limits_.idle_ns) {

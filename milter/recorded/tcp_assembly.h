@@ -23,6 +23,8 @@ namespace recorded {
 class TcpAssembly {
  public:
   struct Limits {
+    // Both are chosen, not measured. With lower limits connections are finished, or gaps given up,
+    // while their bytes may still come; higher ones take memory.
     std::size_t flows = 8192;
     std::size_t waiting_bytes = 64 * 1024 * 1024;  // waiting bytes of all flows
     // A connection that was silent for this time, by the capture's clock, has ended. RFC 5321,

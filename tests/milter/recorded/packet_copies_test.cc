@@ -119,7 +119,7 @@ TEST_CASE("a capture that has each packet twice gives the same message") {
   CHECK(classifier::print(twice.traces[0]) == classifier::print(once.traces[0]));
 }
 
-TEST_CASE("a copy is recognised if one interface cuts packets that another one captures whole") {
+TEST_CASE("a copy is known where one interface cuts packets that another one captures whole") {
   const auto packets = session().packets;
   std::vector<Packet> doubled;
   for (const Packet& packet : packets) {
