@@ -1,4 +1,4 @@
-// The text of entries: read line by line into a book, and printed so that it reads alike.
+// The text of entries. It is read line by line into a book, and a printed entry can be read again.
 // classifier/README.md has the grammar. Pure functions; any thread.
 #include <fmt/format.h>
 
@@ -27,7 +27,7 @@ constexpr auto kBodies = std::to_array<std::string_view>({"any", "bulk", "lines"
 constexpr auto kDots =
     std::to_array<std::string_view>({"any", "joined", "3", "5", "3-alone", "apart"});
 constexpr auto kNagle = std::to_array<std::string_view>({"any", "yes", "no"});
-// By the bits of First.
+// In the order of the bits of First.
 constexpr auto kFirsts =
     std::to_array<std::string_view>({"none", "line", "line-bare", "field", "header-line",
                                      "header-bare", "header", "edge", "inside", "body", "grid"});
@@ -39,7 +39,7 @@ std::string_view take(std::string_view& text) {
   return word;
 }
 
-// Reads one file. What is said once is said in `reason`; the line is counted by add().
+// Reads one file. The first error is kept in `reason`; add() counts the lines.
 class Parser {
  public:
   std::vector<Gait> gaits;
@@ -86,7 +86,7 @@ class Parser {
     return true;
   }
 
-  // What the entry does not name must not be there, but for circumstances.
+  // Words that the entry does not name must not be there, except circumstances.
   void finish_entry(Gait& gait) {
     if (((gait.required | allowed_) & kSizes) != 0) {
       allowed_ |= bit_of("size");
@@ -230,7 +230,7 @@ std::optional<GaitError> GaitBook::add(std::string_view text) {
 
 namespace {
 
-// "talk ehlo rcpt-ahead ?8bit"
+// For example "talk ehlo rcpt-ahead ?8bit".
 std::string talk_line(const Gait& gait) {
   std::string text = gait.ehlo && gait.helo ? "talk helo|ehlo"
                      : gait.helo            ? "talk helo"
@@ -249,7 +249,7 @@ std::string talk_line(const Gait& gait) {
   return text;
 }
 
-// "first none block-8192"; empty where the entry has none.
+// For example "first none block-8192"; empty if the entry has none.
 std::string first_line(const Gait& gait) {
   std::string first;
   for (std::size_t i = 0; i < kFirsts.size(); ++i) {
