@@ -62,7 +62,7 @@ constexpr float kStrikingSure = 0.4F;
 // RFC 6928: ten segments may be sent before the first acknowledgement. One of them ends at the
 // first cut.
 constexpr std::uint32_t kFirstFlight = 9;
-// A pause ends the flight only after this many full segments. With fewer, one PSH decides the share.
+// A pause ends the flight only after this many full segments. With fewer, one PSH would decide.
 constexpr std::uint32_t kLeastFlight = 3;
 
 bool ends_field(const Landmarks& landmarks, std::uint32_t offset) {

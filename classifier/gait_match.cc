@@ -35,9 +35,9 @@
 // programs through eight relays has a wrong name instead of 15, and the right names of the
 // programs' recordings fell from 0.733 to 0.704.
 //
-// What was tried otherwise: an entry that nothing contradicted was the answer. Then a mail appliance
-// or a template got the name of the library that says least. Scripts had an entry for each size of
-// their blocks. Now they share one, because a relay gives a message blocks of its own.
+// What was tried otherwise: an entry that nothing contradicted was the answer. Then a mail
+// appliance or a template got the name of the library that says least. Scripts had an entry for
+// each size of their blocks. Now they share one, because a relay gives a message its own blocks.
 #include <algorithm>
 
 #include "classifier/dialogue_words.h"

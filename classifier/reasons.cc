@@ -1,4 +1,4 @@
-// One sentence each. Pure; any thread.
+// One sentence and one word for each reason. Pure; any thread.
 #include "classifier/reasons.h"
 
 #include <fmt/format.h>
@@ -14,11 +14,12 @@ namespace {
 
 struct Wording {
   Because because;
-  std::string_view word;  // of `why=`
+  std::string_view word;  // in `why=`
   std::string_view sentence;
 };
 
-// {0} {1} {2}: the numbers; {3}: "s" unless the first is one; {4}: the text, or a term's sentence; {5}: its weight.
+// {0} {1} {2}: the numbers. {3}: "s", or nothing if the first number is 1. {4}: the text, or the
+// sentence of a term. {5}: the weight of a term.
 constexpr Wording kWordings[] = {
     {Because::Text, "{4}", "{4}"},
     {Because::Term, "{4}:{5:+.1f}", "{4} {5:+.1f}"},
@@ -66,7 +67,7 @@ constexpr Wording kWordings[] = {
      "not all of the session was captured: that the server took the commands is assumed"},
 };
 
-// Each enumerator has its row, and is its row's number.
+// Each enumerator has one row, and the rows are in the order of the enum.
 constexpr bool in_order() {
   for (std::size_t row = 0; row < std::size(kWordings); ++row) {
     if (static_cast<std::size_t>(kWordings[row].because) != row) return false;
@@ -124,7 +125,7 @@ Term Reasons::term(std::size_t at) const {
 
 std::string Reasons::word(std::size_t at) const {
   std::string word = put(wording(because(at)).word, at);
-  // One word is one term, wherever it stands: no blank, no sign that separates.
+  // Each word must stay one term in every place: no blank, and no character that separates terms.
   for (char& c : word) {
     if (!text::is_visible(c) || c == ',' || c == ';') c = '-';
   }
