@@ -41,12 +41,12 @@ std::string parse_row(std::string_view line, ClaimTable::Row& row) {
   const auto open = line.find_first_not_of(kBlanks);
   const auto close = open == line.npos ? open : line.find('"', open + 1);
   if (close == line.npos || line[open] != '"' || close == open + 1) {
-    return "the text to look for stands in double quotes";
+    return "the text to search for has to stand in double quotes";
   }
   for (const char c : line.substr(open + 1, close - open - 1)) row.text.push_back(text::lower(c));
   line.remove_prefix(close + 1);
   for (auto word = take(line); !word.empty(); word = take(line)) {
-    if (!is_gait_name(word)) return "a gait's name is of a-z, 0-9 and -";
+    if (!is_gait_name(word)) return "the name of a gait has 1 to 24 characters a-z, 0-9 or -";
     row.gaits.emplace_back(word);
   }
   return {};

@@ -74,7 +74,7 @@ class Parser {
   bool begin(std::string_view name, std::string_view rest) {
     if (!finish()) return false;
     if (!is_gait_name(name) || !rest.empty()) {
-      return fail("a name is 1 to 24 of a-z, 0-9 and -, and not \"unknown\"");
+      return fail("a name has 1 to 24 characters a-z, 0-9 or -, and is not \"unknown\"");
     }
     const auto same = [&](const Gait& gait) { return gait.name == name; };
     if (std::any_of(gaits.begin(), gaits.end(), same)) return fail("a second entry of this name");
@@ -106,7 +106,7 @@ class Parser {
   bool hellos(std::string_view value, Gait& gait) {
     for (std::string_view hello = take(value); !hello.empty(); hello = take(value)) {
       if (hello.size() != kJa4Size) return fail("a JA4 fingerprint has 36 characters");
-      if (gait.hellos.size() == Gait::kMaxHellos) return fail("too many prints");
+      if (gait.hellos.size() == Gait::kMaxHellos) return fail("too many JA4 fingerprints");
       std::copy_n(hello.begin(), kJa4Size, gait.hellos.emplace_back().begin());
     }
     return true;
@@ -164,7 +164,7 @@ class Parser {
     if (bit == 0) return fail(fmt::format("unknown word {} in talk", bare.substr(0, 40)));
     (sign == '-' ? gait.forbidden : sign == '?' ? allowed_ : gait.required) |= bit;
     return (gait.required & gait.forbidden) == 0 ||
-           fail(fmt::format("{} is both asked for and refused", bare));
+           fail(fmt::format("{} is both required and forbidden", bare));
   }
 
   bool number(std::string_view text, std::uint32_t& value) {
@@ -172,7 +172,7 @@ class Parser {
     constexpr std::uint32_t kMost = 1 << 20;
     const auto read = text::number<std::uint32_t>(text);
     if (!read) return fail("a block is a number of bytes");
-    if (*read < kLeast || *read > kMost) return fail("a block is of 256 to 1048576 bytes");
+    if (*read < kLeast || *read > kMost) return fail("a block has 256 to 1048576 bytes");
     value = *read;
     return true;
   }
@@ -189,7 +189,7 @@ class Parser {
     }
     const auto* found = std::find(kFirsts.begin(), kFirsts.end(), word);
     if (found == kFirsts.end()) {
-      return fail(fmt::format("should be of {}, block-N, lines-N", fmt::join(kFirsts, ", ")));
+      return fail(fmt::format("should be one of {}, block-N, lines-N", fmt::join(kFirsts, ", ")));
     }
     gait.first = static_cast<std::uint16_t>(gait.first | 1U << (found - kFirsts.begin()));
     return true;
