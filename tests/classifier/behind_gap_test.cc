@@ -7,7 +7,8 @@ using classifier::assumed_reply;
 using classifier::GapSearch;
 using Line = GapSearch::Line;
 
-TEST_CASE("an answer that was not seen is what the client's next bytes show") {
+TEST_CASE(
+    "an answer that was not seen is assumed to be the one that the client's next bytes show") {
   struct Row {
     const char* what;
     Asked asked;
@@ -35,7 +36,7 @@ TEST_CASE("an answer that was not seen is what the client's next bytes show") {
   }
 }
 
-TEST_CASE("behind a gap the first command is found, and text in front of it is reported once") {
+TEST_CASE("after a gap the first command is found, and text before it is reported once") {
   GapSearch gap;
   CHECK(gap.line("anything\r\n") == Line::Command);
   CHECK_FALSE(gap.gap(100, false));
@@ -50,7 +51,7 @@ TEST_CASE("behind a gap the first command is found, and text in front of it is r
   CHECK_FALSE(gap.take_first_found());
 }
 
-TEST_CASE("what cannot be commands alone was text, and is reported once") {
+TEST_CASE("a gap that is too long for commands alone hid text, which is reported once") {
   GapSearch gap;
   CHECK(gap.gap(5000, false));
   CHECK_FALSE(gap.gap(5000, false));

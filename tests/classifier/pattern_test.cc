@@ -1,4 +1,4 @@
-// Names of patterns and axes: one table each, both directions.
+// Names of patterns and axes: one table each, for both directions.
 #include "classifier/pattern.h"
 
 #include <catch2/catch.hpp>
@@ -45,7 +45,7 @@ TEST_CASE("the names that headers and scripts rely on do not change") {
   CHECK(name(PathShape::Fluctuating) == "fluctuating");
 }
 
-TEST_CASE("a word that is nearly a name is none") {
+TEST_CASE("a word that is almost a name is not one") {
   for (const char* text : {"", "Relay", "relay ", "bot", "official_mta", "mobile\n"}) {
     CHECK_FALSE(pattern_named(text));
   }

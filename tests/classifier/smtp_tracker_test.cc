@@ -1,5 +1,5 @@
-// The tracker against recorded dialogues: what it reports, that cuts change nothing, and that it
-// never sees an end of data where Postfix does not.
+// The tracker with recorded dialogues: what it reports, that cuts change nothing, and that it never
+// finds an end of data where Postfix finds none.
 #include "classifier/smtp_tracker.h"
 #include "classifier/trace_text.h"
 
@@ -40,7 +40,7 @@ Script quit() {
   return {C("QUIT"), S("221 2.0.0 Bye")};
 }
 
-// A window of its own: what the tracker says of `message` behind a 354.
+// What the tracker reports of `message` after a 354.
 Recorder in_data(std::string_view message) {
   return track(test::opened() + Script{C("DATA"), S("354 go"), raw(message)});
 }
@@ -149,7 +149,7 @@ TEST_CASE("events are the same however the two streams are cut") {
   }
 }
 
-TEST_CASE("a server may hang up where no transaction is open and nothing waits for an answer") {
+TEST_CASE("a server may close where no transaction is open and nothing waits for an answer") {
   struct Row {
     const char* label;
     Script script;
@@ -237,7 +237,7 @@ TEST_CASE("an end of data counts only where all servers see it") {
         CHECK(seen.messages[0].landmarks.terminator == 3);
       }
       if (row.expect != "ambiguous") continue;
-      // The server answers: it has seen the end. It does not, and another end comes: who knows.
+      // If the server answers, it has seen the end. If another end comes first, it is not known.
       const Script begin = test::opened() + Script{C("DATA"), S("354 go"), raw(row.text)};
       const Recorder answered =
           track(begin + Script{S("250 queued"), C("QUIT"), S("221 bye")}, cut);
@@ -253,7 +253,7 @@ TEST_CASE("an end of data counts only where all servers see it") {
   }
 }
 
-TEST_CASE("behind a doubtful end nothing is a command before the server has answered") {
+TEST_CASE("after an ambiguous end no byte is a command before the server has answered") {
   const Recorder seen = track(
       test::opened() + Script{C("DATA"), S("354 go"), raw("x\n.\nMAIL FROM:<evil@example.net>\r\n"),
                               raw("RCPT TO:<b@example.org>\r\nDATA\r\nsmuggled\r\n.\r\n")},
@@ -265,8 +265,8 @@ TEST_CASE("behind a doubtful end nothing is a command before the server has answ
 
 namespace {
 
-// Postfix's reader of DATA, as in smtp_get_noexcept() and receive_data_message(): where it sees the
-// end, or npos. `limit` is line_length_limit; `strict` is smtpd_forbid_bare_newline=normalize.
+// Postfix's reader of DATA, as in smtp_get_noexcept() and receive_data_message(): the end that it
+// finds, or npos. `limit` is line_length_limit; `strict` is smtpd_forbid_bare_newline=normalize.
 std::size_t postfix_end(std::string_view in, std::size_t limit, bool strict) {
   bool continued = false;
   bool previous_bare = false;
@@ -299,7 +299,7 @@ std::size_t postfix_end(std::string_view in, std::size_t limit, bool strict) {
 
 }  // namespace
 
-TEST_CASE("where we see an end Postfix sees it too, and nowhere before") {
+TEST_CASE("the tracker finds an end where Postfix finds one, and none before it") {
   REQUIRE(rc::check("against Postfix's reader", [] {
     const auto text = *rc::gen::container<std::string>(
         rc::gen::weightedElement<char>({{4, '\r'}, {4, '\n'}, {4, '.'}, {1, 'x'}, {1, '\0'}}));
@@ -510,7 +510,7 @@ TEST_CASE("BDAT: which transfers are messages") {
   }
 }
 
-TEST_CASE("bytes behind DATA are a message after 354 and commands after a refusal") {
+TEST_CASE("bytes that follow DATA are a message after 354, and commands after a refusal") {
   const Recorder taken = track(
       test::opened() + Script{raw("DATA\r\nA: b\r\n\r\nQUIT\r\n"), S("354 go"), raw(".\r\n")});
   REQUIRE(taken.messages.size() == 1);
@@ -525,7 +525,7 @@ TEST_CASE("bytes behind DATA are a message after 354 and commands after a refusa
   CHECK(refused.messages[0].dialogue.pipelined);
 }
 
-TEST_CASE("early data is told of the message that had it, not of the next one") {
+TEST_CASE("early data marks the message that had it, not the next one") {
   const Recorder seen =
       track(test::opened() + Script{raw("DATA\r\nx\r\n"), S("354 go"), raw(".\r\n"), S("250 ok")} +
             Script{C("MAIL FROM:<>"), S("250 ok"), C("RCPT TO:<x>"), S("250 ok")} +
@@ -544,7 +544,7 @@ TEST_CASE("lines that answer a challenge are not commands") {
             .events.size() == 2);
 }
 
-TEST_CASE("the finer habits, by which programs differ, are told in the notation's words") {
+TEST_CASE("the habits in which programs differ are reported in the words of the notation") {
   const auto talk = [](Script script) {
     const Recorder seen = track(script);
     REQUIRE(seen.messages.size() == 1);
@@ -596,7 +596,7 @@ TEST_CASE("the finer habits, by which programs differ, are told in the notation'
   }
 }
 
-TEST_CASE("what a message claims is given with it, bounded") {
+TEST_CASE("the claims of a message are reported with it, up to a limit") {
   const Recorder seen =
       track(Script{S("220 mx"), C("EHLO a.example"), S("250 mx"), C("MAIL FROM:<>"), S("250 ok"),
                    C("RCPT TO:<x>"), S("250 ok")} +
@@ -604,12 +604,12 @@ TEST_CASE("what a message claims is given with it, bounded") {
                      "\r\nReceived: by two\r\nX-Mailer: second\r\n\r\nX-Mailer: body\r\n.\r\n"));
   REQUIRE(seen.messages.size() == 1);
   const classifier::Claims& claims = seen.messages[0].claims;
-  CHECK(claims.received == " by one\r\n(Exim 4)\r\n");  // the fold's blank is not kept
+  CHECK(claims.received == " by one\r\n(Exim 4)\r\n");  // the blank of the folded line is not kept
   CHECK(claims.mailer.size() == classifier::Claims::kLongest);
   CHECK(claims.helo == "a.example");
 }
 
-TEST_CASE("habits of the client are told with the message") {
+TEST_CASE("habits of the client are reported with the message") {
   const auto habits = [](Script opening) {
     const Recorder seen = track(opening + transfer("A: b\r\n\r\n.\r\n"));
     REQUIRE(seen.messages.size() == 1);
@@ -660,7 +660,7 @@ TEST_CASE("habits of the client are told with the message") {
   }
 }
 
-TEST_CASE("the tracker is lost, once and for its reason, when the streams do not fit") {
+TEST_CASE("if the streams do not fit together, the tracker is lost once, with the right reason") {
   struct Row {
     std::string_view label;
     Script script;
@@ -701,7 +701,7 @@ TEST_CASE("the tracker is lost, once and for its reason, when the streams do not
   };
   for (const Row& row : rows) {
     INFO(row.label);
-    // What comes after must not bring an event.
+    // Later bytes must not cause an event.
     const Script more = {C("NOOP"), S("250 ok"), raw("\n.\n"), S("250 ok")};
     for (const auto& cut : {test::uncut, test::byte_by_byte}) {
       const Recorder seen = track(row.script + more, cut);
@@ -712,7 +712,7 @@ TEST_CASE("the tracker is lost, once and for its reason, when the streams do not
   }
 }
 
-TEST_CASE("what looks like trouble and is none") {
+TEST_CASE("harmless streams that look like trouble do not lose the tracker") {
   struct Row {
     std::string_view label;
     Script script;
@@ -739,13 +739,14 @@ TEST_CASE("what looks like trouble and is none") {
   }
 }
 
-TEST_CASE("a reply that closes the session answers the message it is the answer to") {
+TEST_CASE("a reply that closes the session also answers its message") {
   const Recorder seen = track(test::opened() + Script{C("DATA"), S("354 go"), raw("x\r\n.\r\n"),
                                                       S("421 too many"), C("NOOP"), S("250 ok")});
   CHECK(seen.events.back() == "answer 1");
 }
 
-TEST_CASE("a message refused at its end is answered, and the next one counts on") {
+TEST_CASE(
+    "a message that is refused at its end is answered, and the next one gets the next number") {
   const Recorder seen =
       track(test::opened() + transfer("a\r\n.\r\n", "554 5.7.1 spam") +
             Script{C("MAIL FROM:<>"), S("250 ok"), C("RCPT TO:<x>"), S("250 ok")} +
@@ -756,7 +757,7 @@ TEST_CASE("a message refused at its end is answered, and the next one counts on"
   CHECK(seen.messages[1].ordinal == 2);
 }
 
-TEST_CASE("limits end the tracking and not the process") {
+TEST_CASE("beyond its limits the tracker is lost, and the process goes on") {
   SmtpTracker::Limits limits;
   limits.outstanding = 3;
   CHECK(track({S("220 mx"), raw("A\r\nB\r\nC\r\n")}, test::uncut, limits).lost().empty());
@@ -779,7 +780,7 @@ TEST_CASE("queued bytes do not pile up while they are used") {
   CHECK(track(script, test::uncut, limits).lost().empty());
 }
 
-TEST_CASE("nothing is told of bytes that were said to be no longer needed") {
+TEST_CASE("no event speaks of bytes before needed_from()") {
   for (const Recording& recording : recordings()) {
     INFO(recording.label);
     struct Watcher final : SmtpTracker::Listener {
@@ -801,7 +802,7 @@ TEST_CASE("nothing is told of bytes that were said to be no longer needed") {
   }
 }
 
-TEST_CASE("more text in front of 354 than is queued is read as the message that it becomes") {
+TEST_CASE("more text before the 354 than the queue holds is read as the message that it becomes") {
   const std::string text = "Subject: x\r\n\r\n" + kLongText + "\r\n.\r\n";
   for (const std::size_t early : {text.size(), text.size() - 1, std::size_t{66'000}}) {
     INFO(early << " of " << text.size() << " bytes in front of 354");
@@ -820,7 +821,7 @@ TEST_CASE("more text in front of 354 than is queued is read as the message that 
   }
 }
 
-TEST_CASE("text that waited for 354 leaves no room behind, and is told while it waits") {
+TEST_CASE("text that waited for 354 releases its memory, and behind() is true while it waits") {
   struct Nobody final : SmtpTracker::Listener {
     void on_command(classifier::Span) override {}
     void on_message(classifier::Message&&) override {}
@@ -840,7 +841,7 @@ TEST_CASE("text that waited for 354 leaves no room behind, and is told while it 
   CHECK_FALSE(tracker.behind());
   CHECK(tracker.memory_used() < 1000);
 
-  // And beyond what is held, it takes no room at all.
+  // Text beyond the limit of the queue takes no memory at all.
   server("250 queued\r\n");
   CHECK_FALSE(tracker.owes_answer());
   client("DATA\r\n");
@@ -858,7 +859,7 @@ TEST_CASE("text that waited for 354 leaves no room behind, and is told while it 
   CHECK_FALSE(tracker.lost());
 }
 
-TEST_CASE("a message that the stream's end cut is told of as cut, and an empty one is not") {
+TEST_CASE("a message that the stream's end cut is reported as cut, but not an empty one") {
   Recorder seen;
   SmtpTracker tracker(seen);
   const auto client = [&](std::string_view bytes) { tracker.client({bytes.data(), bytes.size()}); };
@@ -886,7 +887,7 @@ TEST_CASE("a message that the stream's end cut is told of as cut, and an empty o
   }
 }
 
-TEST_CASE("a greeting that was not seen is passed over should it come, and no other reply is") {
+TEST_CASE("an assumed greeting that comes later is skipped, and no other reply is") {
   Recorder seen;
   SmtpTracker tracker(seen);
   const auto client = [&](std::string_view bytes) { tracker.client({bytes.data(), bytes.size()}); };
