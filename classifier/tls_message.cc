@@ -340,8 +340,8 @@ std::variant<TlsMessage, Reason> place_near(const Search& search, std::uint32_t 
   if (search.envelope() != 0 && slack == 0) {
     const std::uint64_t commands = search.envelope() + kFourLetters;
     const std::uint64_t said = search.said();
-    // Where DATA was not said in front of it, it has commands in it; and what was said beyond them
-    // may be the message in question.
+    // If DATA was not said before this turn, the turn has commands in it. If more than the commands
+    // was said before, that may be the message in question.
     if (said + kFourLetters <= commands) return Reason::Ambiguous;
     if (said > commands && !search.data_alone()) return Reason::Ambiguous;
     if (search.may_be_in_front(search.turns.kept.size() - 1)) return Reason::Ambiguous;

@@ -61,7 +61,7 @@ TEST_CASE("the first cut that shows a writer names it") {
       {"another first field, then bulk", kHeader, "seg=40pn,1448,1448p,1448,1448p,200pn",
        Writer::Lines},
       {"header apart", kHeader, "seg=304pn,1448x9,200pn", Writer::HeadersApart},
-      {"header apart, blocks behind it", kHeader, "seg=304pn,1448,600p,1448,600p,9pn",
+      {"header apart, blocks after it", kHeader, "seg=304pn,1448,600p,1448,600p,9pn",
        Writer::HeadersApart},
       {"one cut in a header line", kHeader, "seg=86p,1448x9,200pn", Writer::Template},
       {"three", kHeader, "seg=86p,36p,182pn,1448x9,200pn", Writer::Template},

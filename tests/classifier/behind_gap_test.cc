@@ -16,14 +16,14 @@ TEST_CASE(
     int code;
   };
   const Row rows[] = {
-      {"text behind DATA", Asked::Data, {.bytes = "Received: from a"}, 354},
-      {"a command behind DATA", Asked::Data, {.bytes = "quit\r\n"}, 554},
+      {"text after DATA", Asked::Data, {.bytes = "Received: from a"}, 354},
+      {"a command after DATA", Asked::Data, {.bytes = "quit\r\n"}, 554},
       {"what may become a command", Asked::Data, {.bytes = "MAIL FR"}, 0},
-      {"nothing behind DATA", Asked::Data, {}, 0},
+      {"nothing after DATA", Asked::Data, {}, 0},
       {"more than is held", Asked::Data, {.is_text = true}, 354},
-      {"a line behind AUTH", Asked::Auth, {.bytes = "dXNlcg==\r\n"}, 334},
-      {"a command behind AUTH", Asked::Auth, {.bytes = "MAIL FROM:<>\r\n"}, 235},
-      {"half a line behind AUTH", Asked::Auth, {.bytes = "MAIL"}, 0},
+      {"a line after AUTH", Asked::Auth, {.bytes = "dXNlcg==\r\n"}, 334},
+      {"a command after AUTH", Asked::Auth, {.bytes = "MAIL FROM:<>\r\n"}, 235},
+      {"half a line after AUTH", Asked::Auth, {.bytes = "MAIL"}, 0},
       {"a doubtful end, and nothing", Asked::End, {.end_doubted = true}, 0},
       {"a doubtful end, and more", Asked::End, {.bytes = "QUIT\r\n", .end_doubted = true}, 250},
       {"STARTTLS", Asked::StartTls, {}, 220},

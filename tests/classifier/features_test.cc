@@ -38,7 +38,7 @@ TEST_CASE("each cut gets the place in which it lies") {
       {"another field, three bytes held back", "seg=121p,1448,9pn", Place::HeaderLine},
       {"between CR and LF", "seg=200pc,1448,9pn", Place::HeaderLine},
       {"folded line of a field", "seg=200pn,1448,9pn", Place::HeaderLine},
-      {"its CRLF in a segment of its own", "seg=200p,2pn,1448,9pn", Place::HeaderLine},
+      {"its CRLF in the next segment, alone", "seg=200p,2pn,1448,9pn", Place::HeaderLine},
       {"inside a header line", "seg=86p,1448,9pn", Place::HeaderMiddle},
       {"header without the blank line", "seg=302pn,1448,9pn", Place::HeaderEnd},
       {"header with the blank line", "seg=304pn,1448,9pn", Place::HeaderEnd},
@@ -82,7 +82,7 @@ TEST_CASE(
       {"first field and a full segment", "seg=1488/2,1448,9n", 40, Place::FirstField},
       {"header and two full segments", "seg=3200/3,1448,9n", 304, Place::HeaderEnd},
       {"4096 in three", "seg=4096/3,1448,9n", 4096, Place::Grid},
-      {"4096 and a full segment behind it", "seg=5544/4,1448,9n", 4096, Place::Grid},
+      {"4096 and a full segment after it", "seg=5544/4,1448,9n", 4096, Place::Grid},
   };
   for (const Row& row : rows) {
     CAPTURE(row.why);

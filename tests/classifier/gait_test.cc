@@ -192,7 +192,7 @@ TEST_CASE("a name needs something seen that speaks for it") {
        kMessage + kFields + "talk=ehlo,lower,mixed-case seg=90pn,1448x9,919p,5pn"},
       {"a message that fits into any buffer of 8192",
        kMessage + kFields + "talk=ehlo,blank-end seg=1448x3@9,786pn@9"},
-      {"a Received and the terminator apart, behind a buffer that nothing showed",
+      {"a Received and the terminator apart, after a buffer that does not show",
        "mss=1448 rtt=40000 line1=40 header=302 body=304 dot=3 fields=40r,302 talk=ehlo "
        "seg=1448x3@9,786pn@9"},
   };
@@ -202,7 +202,8 @@ TEST_CASE("a name needs something seen that speaks for it") {
   }
 }
 
-TEST_CASE("a script keeps its name behind a relay, and has the same one whatever its blocks are") {
+TEST_CASE(
+    "a script keeps its name through a relay, and has the same name for all sizes of blocks") {
   const std::string script =
       "mss=1448 rtt=40000 line1=38 header=257 body=259 dot=3 "
       "fields=38,69,107,146,183,202,257 talk=helo,blank-end ";

@@ -48,7 +48,7 @@ TEST_CASE(
   CHECK(sum == Approx(verdict.score));
 }
 
-TEST_CASE("every reason has a word of its own, without blanks, and a sentence of its own") {
+TEST_CASE("every reason has its own word, without blanks, and its own sentence") {
   std::vector<std::string> words;
   std::vector<std::string> sentences;
   for (std::size_t i = 2; i < enumerators<Because>(); ++i) {

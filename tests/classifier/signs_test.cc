@@ -78,7 +78,7 @@ std::vector<std::string> cells(const std::string& line) {
 
 }  // namespace
 
-TEST_CASE("each sign has a setting, a reason and a weight of its own") {
+TEST_CASE("each sign has its own setting, reason and weight") {
   std::set<std::string_view> keys;
   std::set<std::string_view> sentences;
   std::set<const double*> weights;

@@ -162,13 +162,13 @@ TEST_CASE("the stack's rules place the boundaries") {
   const Program blocks = test::in_blocks(letter, 2000);
   const Row rows[] = {
       {"one write", test::cut_at(letter, {}), {}, {}, {1448, 1448, 1448, 656}},
-      {"Linux holds a short segment behind a short one",
+      {"Linux holds a short segment until an earlier short one is acknowledged",
        lines,
        {},
        {},
        {40, 1448, 1448, 1448, 616}},
       {"no Nagle, all show", lines, off, {}, {40, 40, 40, 184, 1448, 1448, 1448, 352}},
-      {"Linux sends a write's short end behind full segments",
+      {"Linux sends a write's short end at once after full segments",
        blocks,
        {},
        {},
@@ -398,7 +398,9 @@ std::vector<Condition> conditions() {
       {"MSS 536", {.mss = 536, .timestamps = false}, 0.99},
       {"path MTU below the MSS", {.changes = {{0, 948}}}, 0.99},
       {"path MTU falls on the way", {.changes = {{30'000, 1220}}}, 0.97},
-      {"path MTU falls and nobody says so", {.changes = {{0, 948}}, .tells_mtu = false}, 0.99},
+      {"path MTU falls without a message about it",
+       {.changes = {{0, 948}}, .tells_mtu = false},
+       0.99},
       {"path moves between 536 and 1400", fluct, 0.99},
       {"a window of ten segments", {.window = 14'480}, 0.99},
   };

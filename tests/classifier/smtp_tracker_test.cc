@@ -81,7 +81,7 @@ std::vector<Recording> recordings() {
       {"message sent before the 354",
        test::opened() + Script{raw("DATA\r\nSubject: x\r\n\r\nbo"), S("354 go"),
                                raw("dy\r\n.\r\nRSET\r\n"), S("250 queued"), S("250 reset")}},
-      {"more text in front of 354 than is queued",
+      {"more text before the 354 than the queue holds",
        test::opened() +
            Script{raw("DATA\r\nSubject: x\r\n\r\n" + kLongText + "\r\n.\r\nMAIL FROM:<a@b>\r\n"),
                   S("354 go\r\n250 queued\r\n250 ok")} +
@@ -203,14 +203,14 @@ TEST_CASE("an end of data counts only where all servers see it") {
       {"<CRLF><CRLF>.<CRLF>", "\r\n\r\n.\r\n", "end", "an empty line in front"},
       {"<CR><CR><LF>.<CRLF>", "x\r\r\n.\r\n", "end", "a CR more in front belongs to the line"},
       {"<LF>.<LF>", "x\n.\n", "ambiguous", "an end for Postfix 3.7, not with forbid_bare_newline"},
-      {"<LF>.<CRLF>", "x\n.\r\n", "ambiguous", "bare LF in front"},
-      {"<LF>.<CR><LF> behind an empty line", "x\r\n\n.\r\n", "ambiguous", "bare LF in front"},
-      {"<CRLF>.<LF>", "x\r\n.\n", "ambiguous", "bare LF behind"},
-      {".<LF> first", ".\n", "ambiguous", "bare LF behind"},
+      {"<LF>.<CRLF>", "x\n.\r\n", "ambiguous", "bare LF before the dot"},
+      {"<LF>.<CR><LF> after an empty line", "x\r\n\n.\r\n", "ambiguous", "bare LF before the dot"},
+      {"<CRLF>.<LF>", "x\r\n.\n", "ambiguous", "bare LF after the dot"},
+      {".<LF> first", ".\n", "ambiguous", "bare LF after the dot"},
       {"<CRLF>.<CR><CRLF>", "x\r\n.\r\r\n", "ambiguous", "Postfix drops both CRs, others do not"},
       {"<LF>.<CR><CR><LF>", "x\n.\r\r\n", "ambiguous", "both"},
       {"<CR>.<CR>", "x\r.\ry", "none", "no LF: no line for Postfix"},
-      {"<CRLF>.<CR>", "x\r\n.\ry", "none", "the line goes on behind the CR"},
+      {"<CRLF>.<CR>", "x\r\n.\ry", "none", "the line continues after the CR"},
       {"<CR>.<CRLF>", "x\r.\r\n", "none", "the dot is inside a line that ends in LF"},
       {"<CR>.<LF>", "x\r.\n", "none", "the dot is inside a line"},
       {"<CRLF><NUL>.<CRLF>", "x\r\n\0.\r\n"s, "none", "the line is NUL, dot"},
@@ -219,11 +219,11 @@ TEST_CASE("an end of data counts only where all servers see it") {
       {"<CRLF>. <CRLF>", "x\r\n. \r\n", "none", "the line is dot, blank"},
       {"<CRLF> .<CRLF>", "x\r\n .\r\n", "none", "the line is blank, dot"},
       {"<CRLF>.<CR>.<CRLF>", "x\r\n.\r.\r\n", "none", "the line is dot, CR, dot"},
-      {"behind Postfix's cut of a long line", std::string(2048, 'x') + ".\r\n", "none",
+      {"after Postfix's cut of a long line", std::string(2048, 'x') + ".\r\n", "none",
        "a continuation is not looked at as the start of a line"},
-      {"behind a long line", std::string(2048, 'x') + "\r\n.\r\n", "end", "the line ends in CRLF"},
+      {"after a long line", std::string(2048, 'x') + "\r\n.\r\n", "end", "the line ends in CRLF"},
       {"CRLF across Postfix's cut", std::string(2047, 'x') + "\r\n.\r\n", "end",
-       "Postfix reads on behind a CR at the limit"},
+       "Postfix reads on after a CR at the limit"},
   };
   for (const Row& row : rows) {
     INFO(row.label << ": " << row.why);
@@ -471,7 +471,7 @@ TEST_CASE("BDAT: which transfers are messages") {
            Script{raw("BDAT 2 LAST\r\nde"), S("250 ok")},
        {2},
        ""},
-      {"DATA behind a chunk is refused",
+      {"DATA after a chunk is refused",
        {raw("BDAT 3\r\nabc"), S("250 3"), C("DATA"), S("503 no"), raw("BDAT 2 LAST\r\nde"),
         S("250 ok")},
        {5},
@@ -482,7 +482,7 @@ TEST_CASE("BDAT: which transfers are messages") {
       {"negative", {C("BDAT -3")}, {}, "lost"},
       {"too large", {C("BDAT 99999999999999999999")}, {}, "lost"},
       {"not LAST", {C("BDAT 3 LATE")}, {}, "lost"},
-      {"something behind LAST", {C("BDAT 3 LAST x")}, {}, "lost"},
+      {"something after LAST", {C("BDAT 3 LAST x")}, {}, "lost"},
       {"a NUL in it", {raw("BDAT 3\0 LAST\r\n"s)}, {}, "lost"},
       {"Postfix's other blanks", {raw("\vBDAT\t2\fLAST\r\nab"), S("250 ok")}, {2}, ""},
       {"not implemented: its bytes are commands",
@@ -582,7 +582,7 @@ TEST_CASE("the habits in which programs differ are reported in the words of the 
       {"a SIZE that is no number", with_mail("MAIL FROM:<> SIZE=99999999999999999999"),
        " talk=ehlo"},
       {"DSN", with_mail("MAIL FROM:<> RET=HDRS"), " talk=ehlo,dsn"},
-      {"a blank in front of the line end", with_mail("MAIL FROM:<> "), " talk=ehlo,trailing-space"},
+      {"a blank before the line end", with_mail("MAIL FROM:<> "), " talk=ehlo,trailing-space"},
       {"RSET", hello + Script{C("RSET"), S("250 ok")} + envelope + mail, " talk=ehlo,rset"},
       {"an empty last line", hello + envelope + transfer("A: b\r\n\r\nc\r\n\r\n.\r\n"),
        " talk=ehlo,blank-end"},
@@ -646,11 +646,11 @@ TEST_CASE("habits of the client are reported with the message") {
               C("RCPT TO:<x>"), S("250 ok")},
        "ehlo pipelined"},
       {"bare LF", Script{S("220 mx"), raw("EHLO a\n"), S("250 mx")} + plain, "ehlo bare-lf"},
-      {"a space behind the colon",
+      {"a space after the colon",
        Script{S("220 mx"), C("EHLO a"), S("250 mx"), C("MAIL FROM: <>"), S("250 ok"),
               C("RCPT TO:<x>"), S("250 ok")},
        "ehlo space"},
-      {"XCLIENT begins anew",
+      {"XCLIENT begins the session again",
        Script{S("220 mx"), C("EHLO a"), S("250 mx"), C("XCLIENT NAME=x"), S("220 mx")} + plain,
        "-"},
   };
@@ -688,14 +688,14 @@ TEST_CASE("if the streams do not fit together, the tracker is lost once, with th
        ready + Script{C("AUTH PLAIN"), S("334 "), raw(std::string(12288, 'a'))}, "lost"},
       {"a long reply", ready + Script{C("NOOP"), raw_server("250 " + std::string(4096, 'a'))},
        "lost"},
-      {"too much behind AUTH", ready + Script{C("AUTH PLAIN"), raw(std::string(65537, 'a'))},
+      {"too much after AUTH", ready + Script{C("AUTH PLAIN"), raw(std::string(65537, 'a'))},
        "lost"},
-      {"too much behind DATA that is refused",
+      {"too much after DATA that is refused",
        ready + Script{C("DATA"), raw(std::string(65537, 'a')), S("554 no")}, "lost"},
-      {"too much behind a message that is in front of its 354",
+      {"too much after a message that came before its 354",
        ready + Script{C("DATA"), raw(kLongText), raw("\r\n.\r\n"), raw(std::string(65537, 'a'))},
        "lost"},
-      {"two ends in front of 354, of which the first may be none",
+      {"two ends before the 354, and the first may not be an end",
        ready + Script{C("DATA"), raw(kLongText), raw("\n.\r\nb\r\n.\r\n"), S("354 go")},
        "ambiguous"},
   };
@@ -728,9 +728,9 @@ TEST_CASE("harmless streams that look like trouble do not lose the tracker") {
       {"GET later", ready + Script{C("NOOP"), S("250 ok"), C("GET /"), S("221 goodbye")}},
       {"421 unasked", ready + Script{S("421 timeout"), C("NOOP"), S("250 ok")}},
       {"421 as the greeting", {S("421 busy"), raw("\n.\n"), S("garbage")}},
-      {"bytes behind QUIT", ready + Script{raw("QUIT\r\nGET\r\n\x16"), S("221 bye"), S("x")}},
+      {"bytes after QUIT", ready + Script{raw("QUIT\r\nGET\r\n\x16"), S("221 bye"), S("x")}},
       {"2047 bytes of line", ready + Script{raw(std::string(2047, 'a') + "\n"), S("500 what?")}},
-      {"64 KiB behind DATA", ready + Script{C("DATA"), raw(std::string(65536, 'a')), S("421 x")}},
+      {"64 KiB after DATA", ready + Script{C("DATA"), raw(std::string(65536, 'a')), S("421 x")}},
   };
   for (const Row& row : rows) {
     INFO(row.label);
@@ -805,7 +805,7 @@ TEST_CASE("no event speaks of bytes before needed_from()") {
 TEST_CASE("more text before the 354 than the queue holds is read as the message that it becomes") {
   const std::string text = "Subject: x\r\n\r\n" + kLongText + "\r\n.\r\n";
   for (const std::size_t early : {text.size(), text.size() - 1, std::size_t{66'000}}) {
-    INFO(early << " of " << text.size() << " bytes in front of 354");
+    INFO(early << " of " << text.size() << " bytes before the 354");
     const Recorder seen = track(
         test::opened() + Script{raw("DATA\r\n" + text.substr(0, early)), S("354 go"),
                                 raw(text.substr(early) + "QUIT\r\n"), S("250 queued\r\n221 bye")});
@@ -881,7 +881,7 @@ TEST_CASE("a message that the stream's end cut is reported as cut, but not an em
     CHECK(seen.messages[0].landmarks.body_begin == 15);
     CHECK_FALSE(seen.messages[0].dialogue.blank_end);
   }
-  SECTION("in front of its text") {
+  SECTION("before its text") {
     tracker.end();
     CHECK(seen.messages.empty());
   }

@@ -151,7 +151,7 @@ ShownSizes shown(std::uint64_t header, std::uint64_t body) {
 
 TEST_CASE("bytes that may be the message in question hide the bytes after them") {
   Session session;
-  SECTION("a message that was refused, and nobody asked about it") {
+  SECTION("a message that was refused, and the milter was not asked about it") {
     session.turn({25 + 32 + 6});
     session.turn({3000});
     session.turn({25 + 32 + 6});
@@ -163,7 +163,7 @@ TEST_CASE("bytes that may be the message in question hide the bytes after them")
     CHECK_FALSE(hasty.trace(shown(200, 797)));
     return;
   }
-  SECTION("it came behind another one, before that was answered") {
+  SECTION("it came after another one, before that was answered") {
     session.turn({25 + 32 + 6});
     session.client(session.tls.plain({500}));
     REQUIRE(session.trace(shown(200, 297)));
@@ -182,7 +182,7 @@ TEST_CASE("bytes that are too short for the message in question do not hide it")
   session.turn({25 + 32 + 6});
   session.turn({700});  // refused
   session.turn({25 + 32});
-  SECTION("where DATA has a turn of its own") {
+  SECTION("if DATA has its own turn") {
     session.turn({6});
     session.client(session.tls.plain({1000}));
     CHECK(session.trace(shown(200, 797), 2));

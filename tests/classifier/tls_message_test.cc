@@ -309,7 +309,7 @@ TEST_CASE("fields that Postfix or a policy service has added do not belong to wh
       {"in front", {50, 100, 120, 84}, 100 + 120 + 84},
       {"at the end", {100, 120, 84, 37, 61}, 100 + 120 + 84},
       {"both", {50, 100, 120, 84, 61}, 100 + 120 + 84},
-      {"in front of another", {100, 33, 120, 84}, 100 + 120 + 84},
+      {"before another one", {100, 33, 120, 84}, 100 + 120 + 84},
   };
   for (const Row& row : rows) {
     INFO(row.label);
@@ -351,15 +351,15 @@ TEST_CASE(
   CHECK(Said({{70, 399}, {4716, 70}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
-TEST_CASE("what was said beyond the commands may be text, unless DATA had a turn of its own") {
-  // A blank behind a colon, RSET, NOOP.
+TEST_CASE("bytes beyond the commands may be text, unless DATA had its own turn") {
+  // A blank after a colon, RSET, NOOP.
   CHECK(Said({{22}, {43}, {6}, {5115}}).place(shown(304, 4808)).window == Window::Exact);
   CHECK(Said({{6}, {22}, {42}, {6}, {5115}}).place(shown(304, 4808)).window == Window::Exact);
-  // 30 bytes of text came with DATA, and 30 of commands come behind it; or NOOP in front.
+  // 30 bytes of text came with DATA, and 30 of commands follow it; or NOOP came before.
   CHECK(Said({{70 + 30}, {5115}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
-TEST_CASE("a chunk whose commands may have been said in front is not told from what follows it") {
+TEST_CASE("a chunk whose commands may have come earlier cannot be separated from later bytes") {
   // Its text and the next message's commands, or its commands and its text.
   CHECK(Said({{64 + 16}, {5112, 64 + 16}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
@@ -381,7 +381,7 @@ TEST_CASE("text that came with DATA and QUIT is not told from a chunk of the sam
   CHECK(longer.reason(shown(304, 696)) == Reason::Ambiguous);
 }
 
-TEST_CASE("text that goes on behind an answer came by BDAT, where it may have come so") {
+TEST_CASE("text that continues after an answer came by BDAT, if that is possible") {
   // `BDAT 943 LAST` is as long as DATA, the dot line and QUIT.
   for (const auto& said :
        {Said({{64 + 15}, {943}}), Said({{64 + 15, 243}, {700}}), Said({{64 + 15}, {243}, {700}}),
@@ -469,7 +469,7 @@ TEST_CASE("fields that were added do not belong to a chunk either") {
   CHECK(sizes(one) == Sizes{5112});
 }
 
-TEST_CASE("the envelope's length tells whether QUIT is behind a chunk") {
+TEST_CASE("the envelope's length shows whether QUIT follows a chunk") {
   const TlsMessage alone = Said({{64 + 16 + 5112}}).place(shown(304, 4808));
   CHECK_FALSE(alone.quit_with_dot);
   const TlsMessage quit = Said({{64 + 16 + 5112 + 6}}).place(shown(304, 4808));
@@ -489,7 +489,7 @@ TEST_CASE("a turn with something else in it is not explained, and holds no messa
 }
 
 TEST_CASE("commands that are answered while their chunk still comes do not hide it") {
-  // Answered behind all of it: the turn is over when the milter asks.
+  // Answered after all of it: the turn is over when the milter asks.
   const TlsMessage over = Said({{64 + 16 + 5112}}).place(shown(304, 4808), 0, true);
   CHECK(over.window == Window::Exact);
   CHECK(sizes(over) == Sizes{5112});

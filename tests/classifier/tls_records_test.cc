@@ -66,7 +66,7 @@ TEST_CASE("bytes that are not a record stop the reader permanently") {
   using namespace std::string_literals;
   const Row rows[] = {
       {"a type below the first", "\x13\x03\x03\x00\x01x"s},
-      {"a type behind the last", "\x19\x03\x03\x00\x01x"s},
+      {"a type after the last one", "\x19\x03\x03\x00\x01x"s},
       {"plain SMTP", "EHLO mx.example.org\r\n"s},
       {"a version that is not 3", "\x17\x02\x03\x00\x01x"s},
       {"longer than any record", "\x17\x03\x03\x48\x01"s},

@@ -280,7 +280,7 @@ TEST_CASE("a line that is almost a trace is an error at its byte") {
       {"flags out of order", "segmilter/1 seg=5rp", 18},
       {"doubled flag", "segmilter/1 seg=5pp", 18},
       {"gap of nothing", "segmilter/1 seg=5@0", 18},
-      {"flag behind the gap", "segmilter/1 seg=5@7p", 19},
+      {"flag after the gap", "segmilter/1 seg=5@7p", 19},
       {"one segment too many", "segmilter/1 seg=1x65536,1", 24},
       {"a run that would fill the memory", "segmilter/1 seg=1x4294967295", 16},
       {"runs that would together", "segmilter/1 seg=1x60000,2x60000", 24},

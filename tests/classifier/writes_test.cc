@@ -159,7 +159,7 @@ TEST_CASE("a short segment without PSH is made by the path, if other segments ha
       {"with PSH", "mss=1448 seg=1448,1448p,1200p,1448,1448p,33p", true},
       {"without", "mss=1448 seg=1448,1448p,1200,1448,1448p,33p", false},
       {"a tunnel's first segment", "mss=1400 seg=1368,754p", false},
-      {"nobody saw PSH at all", "mss=1448 seg=1448,1448,1200,1448,1448,33", true},
+      {"no segment has PSH", "mss=1448 seg=1448,1448,1200,1448,1448,33", true},
   };
   for (const Row& row : rows) {
     CAPTURE(row.why);
