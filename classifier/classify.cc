@@ -98,9 +98,10 @@ void name_gait(const GaitBook& book, const Traits& traits, Verdict& verdict) {
 // against a message only on good evidence.
 std::string_view contradicted_gait(const Claims* claims, const GaitBook& book, const Traits& traits,
                                    const Features& features, const Verdict& verdict) {
-  // Both were chosen, not measured. One or two segments show no more than one boundary, and below
-  // a confidence of 0.8 more than one reading in five is wrong. Lower limits make more honest
-  // programs contradict themselves. Higher ones let more forged claims pass.
+  // Both were chosen, not measured: the recordings have no claims of other programs. One or two
+  // segments show no more than one boundary, and below a confidence of 0.8 more than one reading in
+  // five is wrong. Lower limits make more honest programs contradict themselves. Higher ones let
+  // more forged claims pass.
   constexpr std::uint32_t kEnoughSegments = 3;
   constexpr double kSure = 0.8;
   if (claims == nullptr || verdict.confidence < kSure) return {};

@@ -132,10 +132,10 @@ class SmtpTracker {
   // them, and the server may have taken it, before on_message() is called.
   bool behind() const;
 
-  // Like text_left(), but 0 before the 354, and the maximum if the session is over. So many of the next bytes are not
-  // commands, whatever they are. For a caller that has not read all of them and gives filler bytes
-  // instead. If the end of a message is among them, the server's answer to it will be a reply
-  // without a command.
+  // Like text_left(), but 0 before the 354, and the maximum if the session is over. So many of the
+  // next bytes are not commands, whatever they are. For a caller that has not read all of them and
+  // gives filler bytes instead. If the end of a message is among them, the server's answer to it
+  // will be a reply without a command.
   std::uint64_t text_ahead() const;
 
   // Memory of the client's text that waits for a reply or a line end, in bytes.
