@@ -94,14 +94,13 @@ void TcpAssembly::packet(const TcpPacket& packet) {
   Entry* entry = &entry_for(packet, side);
   // An acknowledgement that comes again does no harm, and is not worth a place.
   if (packet.size != 0 || packet.has(tcp::kSyn)) {
-    if (copies_.is_copy(packet, entry->number * 2 + static_cast<unsigned>(side),
-                        entry->gaps[1 - side])) {
+    if (copies_.is_copy(packet, entry->sent[side])) {
       entry->networks.note(side, packet);
       ++copied_;
       return;
     }
   } else if (reports_gap(packet)) {
-    ++entry->gaps[side];
+    ++entry->sent[1 - side].gaps;
   }
   if (entry->flow.reused_by(packet)) {
     const Key key = entry->key;
