@@ -70,7 +70,6 @@ class TcpAssembly {
 
   using Index = std::unordered_multimap<Key, Entries::iterator, Hash>;
 
-  static Key key_of(const TcpPacket& packet);
   Entry& entry_for(const TcpPacket& packet, int side);
   void add(const Key& key, const TcpPacket& packet);
   void end_idle(std::uint64_t now_ns);
