@@ -1,6 +1,5 @@
 #include "milter/recorded/tcp_assembly.h"
 
-#include <cstring>
 #include <iterator>
 
 #include "milter/net/keyed_hash.h"
@@ -14,19 +13,12 @@ bool less(const TcpEnd& a, const TcpEnd& b) {
   return a.port != b.port ? a.port < b.port : a.address < b.address;
 }
 
-std::uint64_t word_at(const TcpEnd& end, std::size_t at) {
-  std::uint64_t word = 0;
-  std::memcpy(&word, end.address.data() + at, sizeof word);
-  return word;
-}
-
 }  // namespace
 
 std::size_t TcpAssembly::Hash::operator()(const Key& key) const noexcept {
   std::uint64_t state = seed;
   for (const TcpEnd* end : {&key.low, &key.high}) {
-    state = net::mix(state, word_at(*end, 0));
-    state = net::mix(state, word_at(*end, 8));
+    for (const std::uint64_t word : end->words()) state = net::mix(state, word);
     state = net::mix(state, end->port);
   }
   return state;
