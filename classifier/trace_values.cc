@@ -1,5 +1,7 @@
 #include "classifier/trace_values.h"
 
+#include <fmt/compile.h>
+
 #include <algorithm>
 
 #include "classifier/client_hello.h"
@@ -44,26 +46,27 @@ bool read_escaped(TraceReader& in, char& c) {
   return true;
 }
 
+// A trace has hundreds of parts: their formats are read when the program is compiled.
 template <typename Part>
 void print_size(Out out, const Part& part) {
-  if (part.before != 0) fmt::format_to(out, "{}<", part.before);
-  fmt::format_to(out, "{}", part.size);
-  if (part.after != 0) fmt::format_to(out, "+{}", part.after);
+  if (part.before != 0) fmt::format_to(out, FMT_COMPILE("{}<"), part.before);
+  fmt::format_to(out, FMT_COMPILE("{}"), part.size);
+  if (part.after != 0) fmt::format_to(out, FMT_COMPILE("+{}"), part.after);
 }
 
 void print_run(Out out, const Record& record, std::size_t run) {
   print_size(out, record);
-  if (run > 1) fmt::format_to(out, "x{}", run);
+  if (run > 1) fmt::format_to(out, FMT_COMPILE("x{}"), run);
 }
 
 void print_run(Out out, const Segment& segment, std::size_t run) {
   print_size(out, segment);
-  if (segment.count != 1) fmt::format_to(out, "/{}", segment.count);
-  if (run > 1) fmt::format_to(out, "x{}", run);
+  if (segment.count != 1) fmt::format_to(out, FMT_COMPILE("/{}"), segment.count);
+  if (run > 1) fmt::format_to(out, FMT_COMPILE("x{}"), run);
   for (const SegmentFlag& flag : kSegmentFlags) {
     if (segment.*flag.member) *out++ = flag.letter;
   }
-  if (segment.gap_us != 0) fmt::format_to(out, "@{}", segment.gap_us);
+  if (segment.gap_us != 0) fmt::format_to(out, FMT_COMPILE("@{}"), segment.gap_us);
 }
 
 void read_flags(TraceReader& in, Segment& segment) {
