@@ -9,7 +9,7 @@
 namespace recorded {
 namespace {
 
-// The first bytes at `at`, at most eight.
+// The first `size` bytes at `at`, at most eight, as a number.
 std::uint64_t word(const void* at, std::size_t size) {
   std::uint64_t value = 0;
   if (size >= sizeof value) {
@@ -53,7 +53,7 @@ std::uint64_t PacketCopies::hash(const TcpPacket& packet, std::uint64_t directio
   return net::mix(state, word(packet.payload.data(), packet.payload.size()));
 }
 
-// The one seen last; null: none is remembered.
+// Returns the newest packet with this hash; null: none is kept.
 const PacketCopies::Seen* PacketCopies::find(std::uint64_t hashed) const {
   for (std::uint64_t number = last_[hashed % kSlots]; next_ - number <= kPackets;) {
     const Seen& seen = seen_[number % kPackets];

@@ -9,11 +9,11 @@
 // other end reports a gap (SACK), which is visible in the capture. A packet with another hop count
 // has passed a router, and is a copy.
 //
-// Nearly all packets carry their stream on, and are no copies of anything: they are written down,
-// one behind the other, and nothing is looked for. So a large capture does not fetch a line of
-// memory from far away for each of its packets.
+// Nearly all packets continue their stream, so they cannot be copies. They are written one after
+// the other into a ring, and no search is made for them. So a large capture does not load a distant
+// cache line for each of its packets.
 //
-// Bounded: 8192 packets, of which those seen last are kept. One thread.
+// Bounded: the newest 8192 packets are kept. One thread.
 #pragma once
 
 #include <array>
@@ -29,29 +29,28 @@ class PacketCopies {
   static constexpr std::uint64_t kWithin_ns = 20'000'000;           // with the same identification
   static constexpr std::uint64_t kUnnumberedWithin_ns = 2'000'000;  // without an identification
 
-  // One direction of a connection, for whoever keeps the connection.
+  // One direction of a connection. The owner of the connection keeps it.
   struct Direction {
-    std::uint64_t number = 0;  // tells its packets from those of all others
-    std::uint32_t gaps = 0;    // that its receiver has reported so far
-    std::uint32_t end = 0;     // sequence number behind all that was seen of it
-    bool begun = false;        // some was
+    std::uint64_t number = 0;  // unique; distinguishes its packets from all others
+    std::uint32_t gaps = 0;    // gaps that its receiver has reported so far
+    std::uint32_t end = 0;     // sequence number after all bytes that were seen
+    bool begun = false;        // a packet was seen
 
-    // Takes up a packet. Whether it ends behind all that was seen before.
+    // Notes a packet. Returns true if it ends after all bytes that were seen before.
     bool carried_on_by(const TcpPacket& packet);
   };
 
   PacketCopies();
 
-  // Whether this packet, which has a direction of its own, was seen already. What is no copy is
-  // remembered.
+  // Returns true if this packet of `direction` was seen already. Otherwise remembers it.
   bool is_copy(const TcpPacket& packet, Direction& direction);
 
  private:
-  // Not initialized: what was not written is not read.
+  // Not initialised: entries are read only after they were written.
   struct Seen {
     std::uint64_t hash;
     std::uint64_t time_ns;
-    std::uint64_t before;  // the number of the one seen before it in its slot
+    std::uint64_t before;  // number of the previous packet in its slot
     std::uint32_t gaps;
     std::uint8_t hops;
   };
@@ -65,11 +64,11 @@ class PacketCopies {
   const std::uint64_t seed_;
   std::unique_ptr<Seen[]> seen_;  // a ring: number n is at n % kPackets
   std::uint64_t next_ = kPackets + 1;
-  // The number of the one seen last, by hash; 0 is too long ago for any.
+  // For each slot of the hash: the number of its newest packet. 0 is older than any kept packet.
   std::array<std::uint64_t, kSlots> last_{};
 };
 
-// Whether a packet reports a gap: it has no payload, and a SACK option. RFC 2018, 3.
+// True if a packet reports a gap: it has no payload, and a SACK option. RFC 2018, 3.
 bool reports_gap(const TcpPacket& packet);
 
 }  // namespace recorded

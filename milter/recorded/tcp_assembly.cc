@@ -8,7 +8,7 @@
 namespace recorded {
 namespace {
 
-// Any order will do. By the ports first, which are quickly compared and differ nearly always.
+// Any order is sufficient. Ports come first: they are quick to compare and nearly always differ.
 bool less(const TcpEnd& a, const TcpEnd& b) {
   return a.port != b.port ? a.port < b.port : a.address < b.address;
 }
@@ -27,7 +27,7 @@ std::size_t TcpAssembly::Hash::operator()(const Key& key) const noexcept {
 TcpAssembly::TcpAssembly(MessageSink& sink, const Limits& limits)
     : sink_(sink), limits_(limits), index_(0, Hash{net::random_seed()}) {}
 
-// A clock that goes back makes nothing idle.
+// If the clock goes back, no connection counts as idle.
 void TcpAssembly::end_idle(std::uint64_t now_ns) {
   while (!entries_.empty() && now_ns > entries_.back().last_ns &&
          now_ns - entries_.back().last_ns > limits_.idle_ns) {

@@ -67,7 +67,7 @@ class TcpAssembly {
           sent{{.number = ++owner.directions_}, {.number = ++owner.directions_}},
           flow(first.from, first.to, owner.sink_, owner.limits_.flow, owner.waiting_) {}
     Key key;
-    PacketCopies::Direction sent[2];  // by the low and by the high end
+    PacketCopies::Direction sent[2];  // from the low end, from the high end
     FlowNetworks networks;
     TcpFlow flow;
     std::uint64_t last_ns = 0;  // time of its newest packet
@@ -84,7 +84,7 @@ class TcpAssembly {
   MessageSink& sink_;
   const Limits limits_;
   std::size_t waiting_ = 0;
-  std::uint64_t directions_ = 0;  // of all entries so far
+  std::uint64_t directions_ = 0;  // number of directions of all entries so far
   std::uint64_t copied_ = 0;
   Entries entries_;
   Index index_;

@@ -16,7 +16,7 @@ namespace recorded {
 struct TcpEnd {
   std::array<std::uint8_t, 16> address{};
   std::uint16_t port = 0;
-  // The address as two numbers, which are compared and hashed faster than its bytes.
+  // The address as two numbers, which is faster to compare and to hash than its bytes.
   std::array<std::uint64_t, 2> words() const {
     return std::bit_cast<std::array<std::uint64_t, 2>>(address);
   }

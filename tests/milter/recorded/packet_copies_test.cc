@@ -119,8 +119,8 @@ TEST_CASE("a capture that has each packet twice gives the same message") {
   CHECK(classifier::print(twice.traces[0]) == classifier::print(once.traces[0]));
 }
 
-TEST_CASE("a copy is known however many packets of other connections stand between") {
-  // Two sessions at once, the copies of each packet behind `burst` of both.
+TEST_CASE("a copy is recognised however many packets of other connections are between") {
+  // Two sessions at once; the copy of each packet comes after `burst` packets of both.
   const std::size_t burst = GENERATE(64U, 1024U, 8000U);
   const auto one = session('y', 1000, 4'000'000).packets;
   std::vector<Packet> both;
@@ -145,7 +145,7 @@ TEST_CASE("a copy is known however many packets of other connections stand betwe
   CHECK(resent(got.traces[0]) + resent(got.traces[1]) == 0);
 }
 
-TEST_CASE("a copy is known where sequence numbers begin anew at 0") {
+TEST_CASE("a copy is recognised where sequence numbers wrap around to 0") {
   const auto packets = session('y', 0U - 4000U).packets;
   const Told got = assemble(with_copies(packets, [](Packet&) {}));
   REQUIRE(got.traces.size() == 1);
@@ -153,7 +153,7 @@ TEST_CASE("a copy is known where sequence numbers begin anew at 0") {
   CHECK(classifier::print(got.traces[0]) == classifier::print(assemble(packets).traces[0]));
 }
 
-TEST_CASE("what comes late in the sequence is no copy, and its copy is one") {
+TEST_CASE("a packet out of order is not a copy, and its copy is one") {
   auto packets = session().packets;
   const auto sent = std::find_if(packets.begin(), packets.end(),
                                  [](const Packet& p) { return p.payload.size() == 1000; });
@@ -167,7 +167,7 @@ TEST_CASE("what comes late in the sequence is no copy, and its copy is one") {
   CHECK(classifier::print(twice.traces[0]) == classifier::print(once.traces[0]));
 }
 
-TEST_CASE("a copy is known where one interface cuts packets that another one captures whole") {
+TEST_CASE("a copy is recognised if one interface cuts packets that another one captures whole") {
   const auto packets = session().packets;
   std::vector<Packet> doubled;
   for (const Packet& packet : packets) {
