@@ -14,7 +14,7 @@ constexpr std::string_view kNo = "no";
 constexpr std::string_view kHelo = "helo";
 constexpr std::string_view kEhlo = "ehlo";
 
-// Flags of a segment, in the order in which they are printed.
+// The flags of a segment, in the order in which they are printed.
 struct SegmentFlag {
   char letter;
   bool Segment::*member;
@@ -30,7 +30,7 @@ int hex_digit(char c, char ten) {
   return -1;
 }
 
-// The two digits behind a % sign.
+// Reads the two digits after a % sign.
 bool read_escaped(TraceReader& in, char& c) {
   const std::size_t percent = in.position() - 1;
   int value = 0;
@@ -67,7 +67,8 @@ void print_run(Out out, const Segment& segment, std::size_t run) {
 }
 
 void read_flags(TraceReader& in, Segment& segment) {
-  // In the printer's order: then a doubled flag is out of order too, and one line has one text.
+  // Flags are read in the printer's order. So a repeated flag is an error too, and each trace has
+  // one text.
   for (const SegmentFlag& flag : kSegmentFlags) {
     if (in.skip(flag.letter)) segment.*flag.member = true;
   }
@@ -111,7 +112,7 @@ void print_runs(Out out, const std::vector<Part>& parts) {
   }
 }
 
-// `what` is the parts' name.
+// `what`: the name of the parts in an error.
 template <typename Part>
 bool read_runs(TraceReader& in, std::vector<Part>& parts, std::string_view what) {
   do {
