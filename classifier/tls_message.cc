@@ -87,9 +87,23 @@ struct Search {
     const std::size_t count = turns.kept.size();
     return count > 1 && is_four_letters(*turns.kept[count - 2], 0);
   }
-  // What may have been said with the greeting.
+  // What may have been said with the greeting; 0: too little for a command.
   std::uint64_t greeting() const {
-    return turns.greeting - std::min(turns.greeting, shown.greeting);
+    const std::uint64_t beside = turns.greeting - std::min(turns.greeting, shown.greeting);
+    return beside < kFourLetters ? 0 : beside;
+  }
+  // Bytes that were said in front of turn number `index` and are not needed for the envelope, of
+  // which `front` bytes stand in that turn.
+  std::uint64_t beyond(std::size_t index, std::uint64_t front) const {
+    const std::uint64_t said = in_front(index) + greeting();
+    return said - std::min(said, envelope() - std::min(envelope(), front));
+  }
+  // Whether MAIL and each RCPT can have been said in front of turn number `index`. A few bytes may
+  // be missing, as where lines ended in LF alone; not so many as the last RCPT has.
+  bool all_said(std::size_t index) const {
+    const auto& rcpt = shown.envelope.rcpt;
+    const std::uint64_t said = in_front(index) + turns.greeting;
+    return rcpt.empty() || said >= envelope() || envelope() - said < rcpt.back();
   }
   // Whether the message in question may lie in front of turn number `index`: beside the commands,
   // as much was said.
@@ -130,11 +144,11 @@ std::optional<TlsMessage> place_data(const Search& search) {
   const std::uint64_t said = search.said();
   std::uint64_t front = commands - std::min(commands, said);
   if (front < kFourLetters) front = 0;  // command lines that ended in LF alone
-  const bool more = commands != 0 && said > commands;
+  // The commands may have been said with the greeting as well, and text with them or behind them.
+  const bool more = commands != 0 && said + search.greeting() > commands;
   if (more && !search.data_alone()) return std::nullopt;
+  if (front != 0 && search.greeting() != 0) return std::nullopt;
   if (front != 0 && may_be_chunk(search, front - kFourLetters)) return std::nullopt;
-  // The commands may have been said with the greeting, and text with them.
-  if (front != 0 && search.greeting() >= kFourLetters) return std::nullopt;
   if (turn.bytes <= front) return std::nullopt;
   const std::uint64_t size = turn.bytes - front;
   const std::uint64_t shown = size_by_data(search.shown);
@@ -163,6 +177,7 @@ std::optional<TlsMessage> place_data(const Search& search) {
 //     DATA,399 │ 29 2817          DATA,399 │ 29 2817 6
 std::optional<TlsMessage> place_spread_data(const Search& search) {
   if (search.envelope() == 0 || search.turns.forgotten != 0) return std::nullopt;
+  if (search.greeting() != 0) return std::nullopt;  // the commands may have been said with it
   const std::uint64_t commands = search.envelope() + kFourLetters;
   if (search.said() <= commands) return std::nullopt;  // all of it is in the last turn
   const std::uint64_t size = size_by_data(search.shown);
@@ -189,9 +204,31 @@ std::optional<TlsMessage> place_spread_data(const Search& search) {
   return message;
 }
 
+// One way to read the turns as chunks; none of them: it is no way.
+struct Reading {
+  std::vector<Chunk> chunks;  // the last one first
+  std::uint64_t miss = 0;     // by so many bytes the text may begin and end earlier
+  int signs = 0;              // how much speaks for it: whether QUIT is there is a guess without
+};
+
+// By how many bytes the text may begin earlier than in a reading that has `front` bytes of the
+// envelope in turn number `index`. What was said in front of that turn may be the envelope, from
+// MAIL on; then the turn ends with as many bytes of the next message's. Nothing: they are too many
+// to say where the text lies.
+//
+//     AUTH │ MAIL,RCPT,BDAT n LAST,n          or          MAIL,RCPT │ BDAT n LAST,n,MAIL,RCPT
+std::optional<std::uint64_t> may_begin_earlier(const Search& search, std::size_t index,
+                                               std::uint64_t front) {
+  const std::uint64_t beyond = search.beyond(index, front);
+  const auto& mail = search.shown.envelope.mail;
+  if (front == 0 || beyond == 0 || (!mail.empty() && beyond < mail.front())) return 0;
+  const std::uint64_t most = most_miss(size_by_bdat(search.shown));
+  return beyond < front && beyond <= most ? std::optional(beyond) : std::nullopt;
+}
+
 // From the end backwards; `behind` bytes of QUIT follow the last chunk. In front of the first one's
 // command stands the envelope, or the part of it that was not said in a turn of its own.
-std::vector<Chunk> find_chunks(const Search& search, std::uint32_t behind) {
+Reading find_chunks(const Search& search, std::uint32_t behind) {
   std::vector<Chunk> chunks;
   std::uint64_t left = size_by_bdat(search.shown);
   for (std::size_t i = search.turns.kept.size(); i-- > 0 && left > 0;) {
@@ -203,14 +240,15 @@ std::vector<Chunk> find_chunks(const Search& search, std::uint32_t behind) {
     if (bytes >= left + command) {
       const std::uint64_t front = bytes - left - command;
       const std::uint64_t envelope = search.envelope();
-      const std::uint64_t said = search.in_front(i);
-      const bool fits = front == 0 || front == envelope || front + said == envelope;
+      const bool fits = front == 0 ? search.all_said(i)
+                                   : front == envelope || front + search.in_front(i) == envelope;
       // What was said in front may be all commands of this chunk, and the turn begins with its
       // text.
-      const bool said_before = envelope != 0 && said + search.greeting() >= envelope + command;
-      if (!fits || said_before) return {};
+      const bool said_before = envelope != 0 && search.beyond(i, 0) >= command;
+      const auto miss = may_begin_earlier(search, i, front);
+      if (!fits || said_before || !miss) return {};
       chunks.push_back({&turn, bytes - left, left});
-      return chunks;
+      return {std::move(chunks), *miss};
     }
     const auto chunk = chunk_of(bytes, last);
     if (!chunk || *chunk > left) return {};
@@ -225,7 +263,7 @@ std::vector<Chunk> find_chunks(const Search& search, std::uint32_t behind) {
 //
 //     client   MAIL,RCPT,BDAT n LAST,16384 │ 16384 2210          MAIL,RCPT,BDAT n LAST │ 2210
 //     server                              28           │                              28    │
-std::vector<Chunk> find_spread_chunk(const Search& search, std::uint32_t behind) {
+Reading find_spread_chunk(const Search& search, std::uint32_t behind) {
   std::vector<Chunk> parts;
   const std::uint64_t size = size_by_bdat(search.shown);
   const std::uint64_t commands = search.envelope() + chunk_command(size, true);
@@ -241,24 +279,19 @@ std::vector<Chunk> find_spread_chunk(const Search& search, std::uint32_t behind)
       continue;
     }
     if (turn.bytes - left != commands) return {};
-    if (search.in_front(i) + search.greeting() >= commands) return {};
+    const auto miss = may_begin_earlier(search, i, search.envelope());
+    if (!miss) return {};
     if (left > not_text) parts.push_back({&turn, commands, left - not_text});
-    return parts;
+    return {std::move(parts), *miss};
   }
   return {};
 }
 
-// One way to read the turns, and how much speaks for it: whether QUIT is there is a guess without.
-struct Reading {
-  std::vector<Chunk> chunks;
-  int signs = 0;
-};
-
 Reading read_chunks(const Search& search, std::uint32_t behind) {
   constexpr int kEnvelopeFits = 3;  // more than all other signs of a single chunk
   const ShownSizes& shown = search.shown;
-  Reading reading{find_spread_chunk(search, behind)};
-  if (reading.chunks.empty()) reading.chunks = find_chunks(search, behind);
+  Reading reading = find_spread_chunk(search, behind);
+  if (reading.chunks.empty()) reading = find_chunks(search, behind);
   if (reading.chunks.empty()) return reading;
   const std::vector<Chunk>& chunks = reading.chunks;
   const Chunk& first = chunks.back();
@@ -279,14 +312,15 @@ std::optional<TlsMessage> place_chunks(const Search& search) {
   const Reading with_quit = read_chunks(search, kFourLetters);
   const bool one = alone.chunks.empty() != with_quit.chunks.empty();
   const bool quit = one ? alone.chunks.empty() : with_quit.signs > alone.signs;
-  const auto& chunks = (quit ? with_quit : alone).chunks;
+  const Reading& reading = quit ? with_quit : alone;
+  const std::vector<Chunk>& chunks = reading.chunks;
   const bool sure = one || alone.signs != with_quit.signs;
   if (chunks.empty() || (!sure && chunks.size() > 1)) return std::nullopt;
   const Chunk& first = chunks.back();
   TlsMessage message;
   message.transfer = Transfer::Bdat;
-  message.window = sure ? Window::Exact : Window::Near;
-  message.miss = sure ? 0 : kFourLetters;
+  message.miss = sure ? reading.miss : std::max<std::uint64_t>(reading.miss, kFourLetters);
+  message.window = message.miss == 0 ? Window::Exact : Window::Near;
   message.quit_with_dot = quit;
   message.data_ahead = message.rcpt_ahead = first.goes_on || first.begin >= kLeastEnvelope;
   std::uint64_t at = 0;
@@ -304,8 +338,9 @@ std::optional<TlsMessage> place_shown_with_more(const Search& search) {
   const std::uint64_t said = search.said();
   const std::uint64_t envelope = search.envelope();
   if (envelope == 0 || said > envelope) return std::nullopt;
+  // How long it is nobody knows: what was said of the envelope must be known to the byte.
+  if (search.greeting() != 0) return std::nullopt;
   const bool quit = turn.bytes > kFourLetters && turn.records.back().plain == kFourLetters;
-  if (said + search.greeting() >= envelope + chunk_command(0, true)) return std::nullopt;
   const std::uint64_t front = envelope - said;
   const std::uint64_t taken = front + (quit ? kFourLetters : 0);
   if (turn.bytes <= taken) return std::nullopt;
@@ -343,7 +378,7 @@ std::variant<TlsMessage, Reason> place_near(const Search& search, std::uint32_t 
     // If DATA was not said before this turn, the turn has commands in it. If more than the commands
     // was said before, that may be the message in question.
     if (said + kFourLetters <= commands) return Reason::Ambiguous;
-    if (said > commands && !search.data_alone()) return Reason::Ambiguous;
+    if (said + search.greeting() > commands && !search.data_alone()) return Reason::Ambiguous;
     if (search.may_be_in_front(search.turns.kept.size() - 1)) return Reason::Ambiguous;
   }
   if (shown.body) {

@@ -364,6 +364,49 @@ TEST_CASE("a chunk whose commands may have come earlier cannot be separated from
   CHECK(Said({{64 + 16}, {5112, 64 + 16}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
+TEST_CASE("a chunk whose envelope may have been said in front is not told from what follows it") {
+  const ShownSizes sizes = shown(304, 4808);
+  // MAIL and RCPT, then BDAT, the text, MAIL and RCPT; or a refused transaction, and then this one.
+  CHECK(Said({{64}, {64 + 16 + 5112}}).reason(sizes) == Reason::Ambiguous);
+  CHECK(Said({{22}, {42}, {64 + 16, 5112}}).reason(sizes) == Reason::Ambiguous);
+  CHECK(Said({{64}, {64 + 16 + 4096}, {1016}}).reason(sizes) == Reason::Ambiguous);
+  Said greeted({{64 + 16 + 5112}});
+  CHECK(greeted.place(sizes).window == Window::Exact);
+  greeted.greeting = 64;
+  CHECK(greeted.reason(sizes) == Reason::Ambiguous);
+  // What is shorter than MAIL is no part of the envelope: AUTH, NOOP.
+  CHECK(Said({{33}, {64 + 16 + 5112}}).place(sizes).window == Window::Exact);
+  // What may be MAIL makes the place uncertain by as much, and no more than that.
+  const TlsMessage near = Said({{40}, {64 + 16 + 5112}}).place(sizes);
+  CHECK(near.window == Window::Near);
+  CHECK(near.miss == 40);
+  CHECK(::sizes(near) == Sizes{5112});
+}
+
+TEST_CASE("among many recipients a message is not told from what follows it") {
+  ShownSizes many = shown(100, 1000);
+  for (int i = 0; i < 10; ++i) many.envelope.add_rcpt(20);
+  REQUIRE(many.envelope.total == 64 + 300);
+  CHECK(Said({{364 + 16, 1100}}).place(many).window == Window::Exact);
+  CHECK(Said({{64 + 150}, {150 + 16, 1100}}).place(many).window == Window::Exact);
+  CHECK(Said({{64 + 150}, {364 + 16, 1100}}).reason(many) == Reason::Ambiguous);
+  // The commands may have come with EHLO. Then what was said in front is text, and the last turn
+  // ends with the next message's commands.
+  Said data({{364 + 6}, {1103}});
+  CHECK(data.place(many).window == Window::Exact);
+  data.greeting = 364 + 6;
+  CHECK(data.reason(many) == Reason::Ambiguous);
+  Said spread({{364 + 6 + 100}, {1003}});
+  CHECK(spread.place(many).window == Window::Exact);
+  spread.greeting = 64 + 150;
+  CHECK(spread.reason(many) == Reason::Ambiguous);
+  // The same where the sizes fit nearly.
+  Said near({{364 + 6}, {1080}});
+  CHECK(near.place(many).window == Window::Near);
+  near.greeting = 364 + 6;
+  CHECK(near.reason(many) == Reason::Ambiguous);
+}
+
 TEST_CASE("text that came with DATA and QUIT is not told from a chunk of the same length") {
   // `DATA`, 900 bytes, the dot line and QUIT are as long as `BDAT 900 LAST` and 900 bytes. EHLO is
   // so long that BDAT may have been said with it.
@@ -467,6 +510,24 @@ TEST_CASE("fields that were added do not belong to a chunk either") {
   CHECK(one.transfer == classifier::Transfer::Bdat);
   CHECK(one.window == Window::Exact);
   CHECK(sizes(one) == Sizes{5112});
+  // A field that is as long as the commands does not hide them.
+  const ShownSizes more = shown(304 + 64, 4808, 0, {64, 100, 202});
+  const TlsMessage behind = Said({{64 + 16 + 5112}}).place(more);
+  CHECK(behind.window == Window::Exact);
+  CHECK(sizes(behind) == Sizes{5112});
+  CHECK(behind.records[0].before == 80);
+}
+
+TEST_CASE("a chunk is not taken for a shorter one where its envelope may have come with EHLO") {
+  // 320 bytes of envelope and a chunk to which 300 were added; or the envelope came with EHLO, and
+  // it is 20 bytes of a MAIL that was refused and all of the chunk.
+  ShownSizes sizes = shown(304, 546, 0, {200, 100, 2});
+  for (int i = 0; i < 8; ++i) sizes.envelope.add_rcpt(22);
+  REQUIRE(sizes.envelope.total == 320);
+  Said said({{20 + 15 + 850}});
+  CHECK(said.place(sizes).records[0].size == 850 - 300);
+  said.greeting = 320;
+  CHECK(said.reason(sizes) == Reason::Ambiguous);
 }
 
 TEST_CASE("the envelope's length shows whether QUIT follows a chunk") {
