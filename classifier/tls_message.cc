@@ -6,38 +6,11 @@
 namespace classifier {
 namespace {
 
-// `DATA`, `QUIT`, `RSET` or `NOOP` with CRLF.
-constexpr std::uint32_t kFourLetters = 6;
-// After DATA in a turn of its own, a message may be as short as this. A shorter turn is MAIL: then
-// the turn before was RSET, not DATA.
-constexpr std::uint64_t kLeastBehindData = 100;
-// A turn of at least this size after an envelope is a message. Commands are shorter, even with
-// several recipients.
-constexpr std::uint64_t kLeastMessage = 300;
 constexpr std::uint32_t kCrLf = 2;
 // At most this many bytes after a message may be bytes that Postfix removes from it.
 constexpr std::uint64_t kMostBehind = 64;
 // `MAIL FROM:<>` and `RCPT TO:<a@b>` with their CRLF.
 constexpr std::uint64_t kLeastEnvelope = 29;
-
-// Adds bytes [begin, begin + size) of a turn's plaintext to the message, as records.
-void append(const Turn& turn, std::uint64_t begin, std::uint64_t size, TlsMessage& message) {
-  std::uint64_t at = 0;
-  Span span;
-  for (const DataRecord& record : turn.records) {
-    const std::uint64_t from = std::max(at, begin);
-    const std::uint64_t to = std::min(at + record.plain, begin + size);
-    if (from < to) {
-      message.records.push_back({.size = static_cast<std::uint32_t>(to - from),
-                                 .before = static_cast<std::uint32_t>(from - at),
-                                 .after = static_cast<std::uint32_t>(at + record.plain - to)});
-      if (span.end == 0) span.begin = record.begin;
-      span.end = record.end;
-    }
-    at += record.plain;
-  }
-  if (span.end != 0) message.spans.push_back(span);
-}
 
 bool begins_record(const Turn& turn, std::uint64_t offset) {
   std::uint64_t at = 0;
@@ -87,26 +60,26 @@ struct Search {
     const std::size_t count = turns.kept.size();
     return count > 1 && is_four_letters(*turns.kept[count - 2], 0);
   }
-  // What may have been said with the greeting; 0: too little for a command.
+  // Bytes that may have been said with the greeting; 0: they are too few for a command.
   std::uint64_t greeting() const {
     const std::uint64_t beside = turns.greeting - std::min(turns.greeting, shown.greeting);
     return beside < kFourLetters ? 0 : beside;
   }
-  // Bytes that were said in front of turn number `index` and are not needed for the envelope, of
-  // which `front` bytes stand in that turn.
+  // Bytes that were said before turn number `index` and are not needed for the envelope.
+  // `front`: the bytes of the envelope in that turn.
   std::uint64_t beyond(std::size_t index, std::uint64_t front) const {
     const std::uint64_t said = in_front(index) + greeting();
     return said - std::min(said, envelope() - std::min(envelope(), front));
   }
-  // Whether MAIL and each RCPT can have been said in front of turn number `index`. A few bytes may
-  // be missing, as where lines ended in LF alone; not so many as the last RCPT has.
+  // Can MAIL and each RCPT have been said before turn number `index`? A few bytes may be missing,
+  // because lines ended in LF alone, but fewer than the last RCPT has.
   bool all_said(std::size_t index) const {
     const auto& rcpt = shown.envelope.rcpt;
     const std::uint64_t said = in_front(index) + turns.greeting;
     return rcpt.empty() || said >= envelope() || envelope() - said < rcpt.back();
   }
-  // Whether the message in question may lie in front of turn number `index`: beside the commands,
-  // as much was said.
+  // Can the message in question lie before turn number `index`? It can if so many bytes were said
+  // there in addition to the commands.
   bool may_be_in_front(std::size_t index) const {
     const std::uint64_t commands = envelope() + kFourLetters;
     const std::uint64_t size = shown.body ? size_by_bdat(shown) : shown.header;
@@ -143,8 +116,8 @@ std::optional<TlsMessage> place_data(const Search& search) {
   const std::uint64_t commands = search.envelope() == 0 ? 0 : search.envelope() + kFourLetters;
   const std::uint64_t said = search.said();
   std::uint64_t front = commands - std::min(commands, said);
-  if (front < kFourLetters) front = 0;  // command lines that ended in LF alone
-  // The commands may have been said with the greeting as well, and text with them or behind them.
+  if (front < kFourLetters) front = 0;  // the command lines ended in LF alone
+  // The commands may also have been said with the greeting, and text with them or after them.
   const bool more = commands != 0 && said + search.greeting() > commands;
   if (more && !search.data_alone()) return std::nullopt;
   if (front != 0 && search.greeting() != 0) return std::nullopt;
@@ -171,8 +144,8 @@ std::optional<TlsMessage> place_data(const Search& search) {
   return std::nullopt;
 }
 
-// Text whose first part came with DATA, and the rest when 354 had been said: all that was said
-// since the message before is the envelope, DATA, the text, and perhaps QUIT.
+// Finds text whose first part came with DATA, and the rest after the 354. All that was said since
+// the previous message is the envelope, DATA, the text, and perhaps QUIT.
 //
 //     DATA,399 │ 29 2817          DATA,399 │ 29 2817 6
 std::optional<TlsMessage> place_spread_data(const Search& search) {
@@ -204,17 +177,17 @@ std::optional<TlsMessage> place_spread_data(const Search& search) {
   return message;
 }
 
-// One way to read the turns as chunks; none of them: it is no way.
+// One way to read the turns as chunks. Without chunks the turns cannot be read so.
 struct Reading {
   std::vector<Chunk> chunks;  // the last one first
-  std::uint64_t miss = 0;     // by so many bytes the text may begin and end earlier
-  int signs = 0;              // how much speaks for it: whether QUIT is there is a guess without
+  std::uint64_t miss = 0;     // the text may begin and end earlier by up to this many bytes
+  int signs = 0;              // how much speaks for it; without signs, QUIT is only a guess
 };
 
-// By how many bytes the text may begin earlier than in a reading that has `front` bytes of the
-// envelope in turn number `index`. What was said in front of that turn may be the envelope, from
-// MAIL on; then the turn ends with as many bytes of the next message's. Nothing: they are too many
-// to say where the text lies.
+// Returns by how many bytes the text may begin earlier than in a reading with `front` bytes of the
+// envelope in turn number `index`. The bytes before that turn may be the envelope from MAIL on.
+// Then the turn ends with as many bytes of the next message's envelope. Returns nothing if they
+// are so many that it is not known where the text lies.
 //
 //     AUTH │ MAIL,RCPT,BDAT n LAST,n          or          MAIL,RCPT │ BDAT n LAST,n,MAIL,RCPT
 std::optional<std::uint64_t> may_begin_earlier(const Search& search, std::size_t index,
@@ -226,8 +199,8 @@ std::optional<std::uint64_t> may_begin_earlier(const Search& search, std::size_t
   return beyond < front && beyond <= most ? std::optional(beyond) : std::nullopt;
 }
 
-// From the end backwards; `behind` bytes of QUIT follow the last chunk. In front of the first one's
-// command stands the envelope, or the part of it that was not said in a turn of its own.
+// Finds the chunks from the end backwards. `behind`: bytes of QUIT after the last chunk. Before the
+// command of the first chunk comes the envelope, or the part of it that was not in earlier turns.
 Reading find_chunks(const Search& search, std::uint32_t behind) {
   std::vector<Chunk> chunks;
   std::uint64_t left = size_by_bdat(search.shown);
@@ -242,8 +215,7 @@ Reading find_chunks(const Search& search, std::uint32_t behind) {
       const std::uint64_t envelope = search.envelope();
       const bool fits = front == 0 ? search.all_said(i)
                                    : front == envelope || front + search.in_front(i) == envelope;
-      // What was said in front may be all commands of this chunk, and the turn begins with its
-      // text.
+      // The earlier turns may hold all commands of this chunk. Then the turn begins with its text.
       const bool said_before = envelope != 0 && search.beyond(i, 0) >= command;
       const auto miss = may_begin_earlier(search, i, front);
       if (!fits || said_before || !miss) return {};
@@ -258,8 +230,9 @@ Reading find_chunks(const Search& search, std::uint32_t behind) {
   return {};
 }
 
-// The message in one chunk, whose commands the server answered before all of it had come: the chunk
-// goes on over several turns. Told by the envelope alone, which stands in front of it to the byte.
+// Finds a message in one chunk whose commands the server answered before the whole chunk had come.
+// So the chunk continues over several turns. It is known only by the envelope before it, whose size
+// must fit to the byte.
 //
 //     client   MAIL,RCPT,BDAT n LAST,16384 │ 16384 2210          MAIL,RCPT,BDAT n LAST │ 2210
 //     server                              28           │                              28    │
@@ -332,13 +305,14 @@ std::optional<TlsMessage> place_chunks(const Search& search) {
   return message;
 }
 
-// A single chunk behind its envelope, of which Postfix shows more than the client sent.
+// Finds a single chunk after its envelope, if Postfix shows more of it than the client sent.
 std::optional<TlsMessage> place_shown_with_more(const Search& search) {
   const Turn& turn = search.last();
   const std::uint64_t said = search.said();
   const std::uint64_t envelope = search.envelope();
   if (envelope == 0 || said > envelope) return std::nullopt;
-  // How long it is nobody knows: what was said of the envelope must be known to the byte.
+  // The length of the chunk is not known. So it must be known to the byte how much of the envelope
+  // was said before.
   if (search.greeting() != 0) return std::nullopt;
   const bool quit = turn.bytes > kFourLetters && turn.records.back().plain == kFourLetters;
   const std::uint64_t front = envelope - said;
@@ -410,69 +384,30 @@ std::variant<TlsMessage, Reason> place_message(const Turns& turns, const ShownSi
   return place_near(search, slack);
 }
 
+void append(const Turn& turn, std::uint64_t begin, std::uint64_t size, TlsMessage& message) {
+  std::uint64_t at = 0;
+  Span span;
+  for (const DataRecord& record : turn.records) {
+    const std::uint64_t from = std::max(at, begin);
+    const std::uint64_t to = std::min(at + record.plain, begin + size);
+    if (from < to) {
+      message.records.push_back({.size = static_cast<std::uint32_t>(to - from),
+                                 .before = static_cast<std::uint32_t>(from - at),
+                                 .after = static_cast<std::uint32_t>(at + record.plain - to)});
+      if (span.end == 0) span.begin = record.begin;
+      span.end = record.end;
+    }
+    at += record.plain;
+  }
+  if (span.end != 0) message.spans.push_back(span);
+}
+
 bool is_four_letters(const Turn& turn, std::uint32_t slack) {
   return turn.count == 1 && turn.bytes >= kFourLetters && turn.bytes <= kFourLetters + slack;
 }
 
 bool splits_command(const Turn& turn) {
   return turn.count > 1 && turn.bytes < kLeastMessage && turn.records.back().plain == kCrLf;
-}
-
-void TurnJudge::turn(Turn&& turn, std::uint32_t slack) {
-  answers_ = 1;
-  missed_answers_ = false;
-  if (part_ == Part::Greeting) {
-    part_ = Part::Envelope;
-    if (turn.torn) envelope_turns_ = 1;  // an answer may have been lost, and the turn may hold more
-    return;
-  }
-  const bool behind_data = std::exchange(part_, Part::Envelope) == Part::BehindData;
-  if (!behind_data && !turn.torn && is_four_letters(turn, slack)) {
-    if (envelope_turns_ != 0) part_ = Part::BehindData;
-    return;
-  }
-  const std::uint64_t least = behind_data ? kLeastBehindData : kLeastMessage;
-  if ((envelope_turns_ == 0 && !turn.torn) || turn.bytes < least) {
-    ++envelope_turns_;
-    split_command_ = split_command_ || (slack == 0 && !turn.torn && splits_command(turn));
-    return;
-  }
-  if (turn.whole()) {
-    pending_.emplace();
-    pending_->torn = pending_->cut = turn.torn;
-    append(turn, 0, turn.bytes, *pending_);
-    pending_->data_ahead = !behind_data;
-    pending_->rcpt_ahead = envelope_turns_ == 1;
-    pending_->split_command = split_command_;
-  }
-  envelope_turns_ = 0;
-}
-
-std::optional<TlsMessage> TurnJudge::take(bool quit_with_dot) {
-  auto message = std::exchange(pending_, std::nullopt);
-  if (message && quit_with_dot && message->records.back().size > kFourLetters) {
-    message->quit_with_dot = true;
-    message->records.back().size -= kFourLetters;
-    message->records.back().after = kFourLetters;
-  }
-  return message;
-}
-
-std::optional<TlsMessage> TurnJudge::finish(Turn&& open, std::uint32_t slack) {
-  const bool some = !open.empty();
-  if (some) {
-    turn(std::move(open), slack);
-    if (pending_) pending_->cut = true;
-  }
-  // The client said nothing after the message, and the server answered twice. So QUIT came with it.
-  const bool may_quit = !some && pending_ && pending_->data_ahead;
-  if (may_quit && missed_answers_ && answers_ == 1) pending_->cut = true;
-  return take(may_quit && answers_ > 1);
-}
-
-std::optional<std::uint64_t> TurnJudge::pending_from() const {
-  if (!pending_) return std::nullopt;
-  return pending_->spans.front().begin;
 }
 
 }  // namespace classifier
