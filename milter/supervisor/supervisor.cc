@@ -5,7 +5,6 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +23,7 @@
 #include "milter/supervisor/counts.h"
 #include "milter/supervisor/proxy_parts.h"
 #include "milter/supervisor/rights.h"
+#include "milter/supervisor/systemd.h"
 #include "milter/supervisor/upgrade.h"
 
 namespace supervisor {
@@ -45,17 +45,6 @@ net::Fd open_signals() {
   return net::Fd(net::check(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));
 }
 
-void notify(const std::string& state) {
-  (void)sd_notify(0, state.c_str());
-}
-
-// systemd compares this with the time at which it asked for the reload.
-std::string monotonic_usec() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return fmt::format("MONOTONIC_USEC={}", now.tv_sec * 1'000'000LL + now.tv_nsec / 1000);
-}
-
 // `listening`: on these of proxy.listen.
 std::string describe(const config::Config& config, const std::vector<net::Endpoint>& listening) {
   std::string text;
@@ -67,12 +56,6 @@ std::string describe(const config::Config& config, const std::vector<net::Endpoi
   }
   return text + (text.empty() ? "no observer; filter on " : "; filter on ") +
          config.filter.socket.print();
-}
-
-// systemd's watchdog (WatchdogSec) wants a word twice in its time; zero: there is none.
-std::chrono::microseconds watchdog_period() {
-  std::uint64_t usec = 0;
-  return std::chrono::microseconds(sd_watchdog_enabled(0, &usec) > 0 ? usec / 2 : 0);
 }
 
 class Supervisor {
@@ -302,7 +285,7 @@ class Supervisor {
 
   void reload() {
     if (state_ == State::Draining) return;
-    notify("RELOADING=1\n" + monotonic_usec());
+    notify_reloading();
     if (const auto text = config_.reload_file()) {
       logging::info(fmt::format("reload: {} is read and goes to the children", file_));
       hand_out(*text);
@@ -335,7 +318,7 @@ class Supervisor {
       return;
     }
     logging::info(fmt::format("upgrade: {} takes over", program));
-    notify("RELOADING=1\n" + monotonic_usec());
+    notify_reloading();
     auto handover = opened_.proxy->hand_over();
     for (const auto& listener : opened_.desk) handover.desk.push_back(listener.get());
     handover.children = leftovers_;
