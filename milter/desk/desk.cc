@@ -53,7 +53,7 @@ class Process final : private process::Orders::Listener {
 
   void drain() override { event_base_loopbreak(base_.get()); }
 
-  // A new start is to find the port free.
+  // A new start must find the port free.
   void abandoned() override {
     for (const auto& listener : listeners_) (void)shutdown(listener.get(), SHUT_RDWR);
   }
