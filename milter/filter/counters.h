@@ -1,4 +1,4 @@
-// What the filter counts; written by libmilter's threads, read by anybody.
+// What the filter counts. libmilter's threads write, any process may read.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@ struct Counters {
   process::Count tempfail{0};
   process::Count quarantine{0};
   process::Count reject{0};
-  process::Count held_monitor{0};  // not done, or a milder action was done
+  process::Count held_monitor{0};  // not carried out, or a milder action was
   process::Count held_percent{0};
   process::Count held_breaker{0};
   process::Count breaker_open{0};  // 0 or 1
@@ -37,11 +37,13 @@ inline process::Families describe(const Counters& counts) {
   }
   return {
       family("messages_total", counts.messages, "Messages that Postfix asked about.", "messages"),
-      family("messages_exempt_total", counts.exempt, "Of these, not judged ([exempt]).", "exempt"),
-      family("messages_unobserved_total", counts.unobserved, "Of these, judged without evidence.",
-             "unobserved"),
+      family("messages_exempt_total", counts.exempt,
+             "Of these, the messages that were not judged ([exempt]).", "exempt"),
+      family("messages_unobserved_total", counts.unobserved,
+             "Of these, the messages judged without evidence.", "unobserved"),
       family("messages_failed_total", counts.failed,
-             "Of these, evidence was not got in time or judging failed.", "failed"),
+             "Of these, the messages whose evidence did not come in time, or whose judging failed.",
+             "failed"),
       patterns,
       {"actions_total",
        "What was done.",
@@ -66,7 +68,7 @@ inline process::Families describe(const Counters& counts) {
              "Messages with a header that another host had sealed, and that was believed.",
              "sealed"),
       family("headers_seal_refused_total", counts.seal_refused,
-             "Messages of relays that are believed, without a good seal.", "seal_refused"),
+             "Messages of relays in seal.believe_from without a good seal.", "seal_refused"),
       family("callback_failures_total", counts.callback_failures,
              "Messages let through unlabelled because of an error in the filter."),
   };
