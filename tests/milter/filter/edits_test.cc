@@ -1,4 +1,4 @@
-// What deleting our headers costs Postfix, and what stands above its own Received.
+// Tests the cost of deleting our headers in Postfix, and what stands above Postfix's own Received.
 #include "milter/filter/edits.h"
 
 #include <catch2/catch.hpp>
@@ -40,7 +40,7 @@ TEST_CASE("our headers are counted in any case of letters") {
   CHECK(headers.count() == 3);
 }
 
-TEST_CASE("what Postfix would read to delete them is what is too much") {
+TEST_CASE("the limit is on the lines that Postfix would read to delete our headers") {
   struct Row {
     const char* label;
     OwnHeaders headers;
@@ -66,7 +66,7 @@ TEST_CASE("what Postfix would read to delete them is what is too much") {
   }
 }
 
-TEST_CASE("what was put in front of the message is told by the sizes of what was sent") {
+TEST_CASE("fields added above the message are found by the sizes of the fields that were sent") {
   const std::vector<std::uint32_t> sixty(60, 11);
   auto long_header = sixty;
   long_header.insert(long_header.end(), {12, 13, 14, 15, 16});
