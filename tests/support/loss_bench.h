@@ -427,7 +427,7 @@ class Bench {
       std::fill_n(lost.begin(), i, true);
       expect(what, std::to_string(i) + " packets in front", lost);
       lost.flip();
-      expect(what, "packet " + std::to_string(i) + " and those behind it", lost);
+      expect(what, "packet " + std::to_string(i) + " and those after it", lost);
     }
   }
   void lose_at_random(const std::string& what, unsigned percent, unsigned seeds) const {

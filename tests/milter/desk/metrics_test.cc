@@ -38,7 +38,7 @@ TEST_CASE("a number that only grows is a counter, any other a gauge") {
         "segmilter_clients 3\n");
 }
 
-TEST_CASE("samples of a family are told apart by its label") {
+TEST_CASE("samples of a family are distinguished by its label") {
   const Count done{1};
   const Count refused{~std::uint64_t{0}};
   CHECK(page({{"reloads_total", "Reloads.", "result", {{&done, "done"}, {&refused, "refused"}}}}) ==

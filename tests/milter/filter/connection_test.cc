@@ -149,7 +149,7 @@ TEST_CASE("a client with a confirmed name from the list is not judged") {
   const auto row = GENERATE(values<Row>({
       {"by its name", "mx7.provider.example", "anything", Exemption::ClientName},
       {"not confirmed", "unknown", "mx7.provider.example", Exemption::None},
-      {"not confirmed, as libmilter tells it", "[192.0.2.7]", "x.out.cloud.example",
+      {"not confirmed, as libmilter gives it", "[192.0.2.7]", "x.out.cloud.example",
        Exemption::None},
       {"another's end", "mx7.badprovider.example", "x", Exemption::None},
       {"said and confirmed", "vm1.out.cloud.example", "A.OUT.cloud.example", Exemption::HeloName},

@@ -92,7 +92,7 @@ TEST_CASE("a class follows the gait, if there is one") {
   CHECK(value.find("; gait=unknown; class=official-mta; mss=") != value.npos);
 }
 
-TEST_CASE("an unobserved message has a reason and neither segments nor mss") {
+TEST_CASE("an unobserved message has a reason, but no segments and no mss") {
   classifier::Trace trace;
   trace.state = classifier::State::Unobserved;
   trace.reason = classifier::Reason::Timeout;

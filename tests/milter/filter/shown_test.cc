@@ -17,7 +17,7 @@ TEST_CASE("fields are measured as they were on the wire") {
       {"a blank that is shown", "Subject", " hello", false, 16},
       {"no blank on the wire", "Subject", "hello", false, 15},
       {"a blank that Postfix took", "Subject", "hello", true, 16},
-      {"nothing behind the colon", "Subject", "", false, 10},
+      {"nothing after the colon", "Subject", "", false, 10},
       {"two folds", "Received", " from a\n\tby b\n\tfor c", false, 33},
   };
   for (const Row& row : rows) {

@@ -167,7 +167,7 @@ TEST_CASE("a session in which the server may owe an answer is not idle") {
         S("250 ok"), S("250 ok")}},
       {"that to what was asked under TLS, perhaps",
        kStartTls + Script{raw(kTls), raw_server(kTls)}},
-      {"where it cannot be told", {S("220 mx"), C("NOOP"), S("250 ok"), S("250 ok")}},
+      {"where it cannot be known", {S("220 mx"), C("NOOP"), S("250 ok"), S("250 ok")}},
   };
   for (const auto& row : rows) {
     INFO(row.owed);
@@ -269,7 +269,7 @@ TEST_CASE(
   } rows[] = {
       {"a message", kToData + Script{raw("x\r\n.\r\n")}, true},
       {"a chunk in a row", pipelined("BDAT 3 LAST\r\nx\r\n"), true},
-      {"text in front of 354", pipelined("DATA\r\nx\r\n.\r\n"), true},
+      {"text before 354", pipelined("DATA\r\nx\r\n.\r\n"), true},
       {"perhaps, under TLS", kStartTls + Script{raw(kTls), raw_server(kTls), raw(kTls)}, true},
       {"part of a message", kToData + Script{raw("x\r\n")}, false},
       {"part of a chunk", pipelined("BDAT 9 LAST\r\nx\r\n"), false},
@@ -421,7 +421,7 @@ TEST_CASE("of a balancer's health checks Postfix sees only those that wait for i
     CHECK_FALSE(support::readable(bed.server.fd.get(), 0));
     CHECK(bed.sessions() == 0);
   }
-  SECTION("one that says LOCAL and waits for the greeting is a client of its own address") {
+  SECTION("one that says LOCAL and waits for the greeting is a client with its own address") {
     const bool early = GENERATE(true, false);
     auto check = bed.connect();
     support::send_all(check.get(), early ? kLocal + "EHLO x\r\n" : kLocal);

@@ -167,7 +167,7 @@ TEST_CASE(
       {"urgent, before the client speaks", false, 1U << 20, 1U << 30, true, true},
       {"over the message", true, 0, 0, false, false},
       {"over a part of it", true, 10, 0, false, false},
-      {"behind it", true, 1000, 0, false, true},
+      {"after it", true, 1000, 0, false, true},
   };
   for (const Row& row : rows) {
     INFO(row.label);
