@@ -18,6 +18,7 @@
 namespace desk {
 namespace {
 
+// As many clients may wait as Server::kMostConnections may be open. Chosen, not measured.
 constexpr int kBacklog = 64;
 
 class Process final : private process::Orders::Listener {

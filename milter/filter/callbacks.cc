@@ -251,7 +251,7 @@ sfsistat on_body(SMFICTX* context, unsigned char* bytes, std::size_t size) {
 std::string hostname(SMFICTX* context, const config::Config& settings) {
   if (!settings.general.hostname.empty()) return settings.general.hostname;
   if (const auto name = macro(context, "j"); !name.empty()) return std::string(name);
-  char name[256] = {};
+  char name[256] = {};  // Linux allows 64 bytes
   (void)gethostname(name, sizeof name - 1);
   return name;
 }

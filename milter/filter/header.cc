@@ -62,7 +62,7 @@ std::vector<std::string> items(std::string_view hostname, const classifier::Trac
   if ((observed && trace.via != classifier::Via::Kernel) || balanced) {
     add("via", classifier::name(trace.via));
   }
-  const std::string gait = word(verdict.gait, 64);
+  const std::string gait = word(verdict.gait, 64);  // names of gaits have at most 24 characters
   add("gait", gait.empty() ? "unknown" : gait);
   if (const auto kind = verdict.unnamed_class()) add("class", classifier::name(*kind));
   if (observed) add("mss", verdict.mss != 0 ? std::to_string(verdict.mss) : "unknown");

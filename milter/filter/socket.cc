@@ -23,6 +23,7 @@ namespace filter {
 namespace {
 
 std::optional<gid_t> group_named(const std::string& name) {
+  // For the names of the group's members; a group for which this is too small counts as missing.
   std::vector<char> buffer(16 * 1024);
   group entry{};
   group* found = nullptr;

@@ -63,6 +63,7 @@ Watch::Watch(Host& host, int client)
       share_(host.shared().table.budget()) {}
 
 net::Endpoint Watch::learn_syn() {
+  // The saved headers of a SYN: IP with options or extension headers, and at most 60 bytes of TCP.
   std::array<std::uint8_t, 512> packet;
   socklen_t size = packet.size();
   if (getsockopt(client_, IPPROTO_TCP, TCP_SAVED_SYN, packet.data(), &size) == 0 && size > 0) {

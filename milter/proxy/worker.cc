@@ -21,6 +21,7 @@ namespace {
 // How many clients one event accepts, so that a burst of new clients does not hold up the open
 // sessions. Chosen, not measured.
 constexpr int kAcceptsInOneTurn = 16;
+// Timeouts are of whole seconds, so they are looked at once a second.
 constexpr itimerspec kTick{{1, 0}, {1, 0}};
 
 // The kernel gives out the lowest free descriptor, so its number shows how many are in use. Few are

@@ -65,9 +65,11 @@ class Child {
   bool hear(Clock::time_point now);
   // Whether the child has reported, since the last call, that the path of its unix socket is gone.
   bool take_socket_request() { return std::exchange(socket_lost_, false); }
+  // How long a child may be silent. Chosen, not measured: with less a busy child could be killed,
+  // with more a stuck one holds up mail for longer.
+  static constexpr std::chrono::seconds kSilence{10};
   // Sends a ping. False when the child has not answered, or has not become ready, for kSilence: it
   // was stopped or is stuck.
-  static constexpr std::chrono::seconds kSilence{10};
   bool ping(Clock::time_point now);
   // Asks the child to let go of what it inherited, because another program takes over (upgrade.h).
   // Waits for its answer, at most 3 s. True: it has let go.

@@ -13,6 +13,7 @@
 
 namespace supervisor {
 
+// Room for the rows of child_kinds(); children.cc checks that they fit.
 inline constexpr std::size_t kMostChildren = 8;
 
 struct Counts {
