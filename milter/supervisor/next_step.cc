@@ -55,8 +55,7 @@ std::string next_step_taken(const net::Endpoint& address, std::string_view setti
   if (!process) {
     return fmt::format(
         " (as root, `ss -ltnp 'sport = :{}'` shows which process has it; stop that process, or "
-        "name another address "
-        "in {})",
+        "name another address in {})",
         address.port(), setting);
   }
   return fmt::format(" (by {}, pid {}; {} name another address in {})", process->program,

@@ -305,7 +305,7 @@ class Supervisor {
       // It will start with config_.
       if (child->state() == Child::State::Down) continue;
       if (!child->send({process::ControlMessage::Kind::Reload, text})) {
-        logging::error(fmt::format("reload: {} does not listen", child->name()));
+        logging::error(fmt::format("reload: {} does not read its control line", child->name()));
       }
     }
   }

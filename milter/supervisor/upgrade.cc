@@ -57,7 +57,7 @@ std::string why_no_upgrade(const std::string& program, const config::Config& run
     const auto changed =
         config::needs_restart(running, config::parse(config::read_file(file), file));
     if (!changed.empty()) {
-      return fmt::format("these changed settings need a restart: {}", fmt::join(changed, ", "));
+      return fmt::format("a changed setting needs a restart: {}", fmt::join(changed, ", "));
     }
   } catch (const config::ConfigError& error) {
     return error.what();

@@ -27,7 +27,7 @@ inline process::Families describe(const Counters& counts) {
       family("wire_sessions_lost_total", counts.lost,
              "Connections that could not be followed to their end."),
       family("wire_evicted_total", counts.evicted,
-             "Connections no longer followed for lack of room (wire.max_sessions)."),
+             "Connections evicted because there were too many (wire.max_sessions)."),
       family("wire_overload_total", counts.overload,
              "Connections not followed for lack of memory (evidence.max_bytes)."),
       family("wire_ring_full_total", counts.ring_full,
