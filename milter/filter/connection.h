@@ -70,12 +70,12 @@ struct Judgement {
   // a message. It is not judged but refused, in every mode, because a header that stayed could be
   // taken for ours.
   bool flood = false;
-  unsigned deleted = 0;                    // headers that Postfix was asked to delete
-  unsigned kept = 0;                       // number of the header with a good seal, from 1; 0: none
-  seal::Result seal = seal::Result::None;  // from a relay on the list: the result for its first
-                                           // header
-  bool from_relay = false;                 // the client is a relay on that list
-  seal::Digest identity{};                 // identifies the message in a seal of ours
+  unsigned deleted = 0;  // headers that Postfix was asked to delete
+  unsigned kept = 0;     // number of the header with a good seal, from 1; 0: none
+  // For a relay on the list: Good, or the result of its first header.
+  seal::Result seal = seal::Result::None;
+  bool from_relay = false;  // the client is a relay on that list
+  seal::Digest identity{};  // identifies the message in a seal of ours
 
   // How many headers have to be deleted.
   unsigned forged() const { return delete_forged ? own - (kept != 0 ? 1 : 0) : 0; }

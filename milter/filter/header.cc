@@ -57,8 +57,7 @@ std::vector<std::string> items(std::string_view hostname, const classifier::Trac
   add("writer", classifier::name(verdict.writer));
   add("path", classifier::name(verdict.path));
   if (verdict.block != 0) add("block", std::to_string(verdict.block));
-  const bool balanced = trace.via == classifier::Via::Balancer;  // reported for unobserved messages
-                                                                 // too
+  const bool balanced = trace.via == classifier::Via::Balancer;  // also for unobserved messages
   if ((observed && trace.via != classifier::Via::Kernel) || balanced) {
     add("via", classifier::name(trace.via));
   }

@@ -77,7 +77,7 @@ class Service {
   std::vector<std::uint64_t> logged_;  // the counters in the last line
   std::chrono::steady_clock::time_point next_log_{};
   std::condition_variable idle_;
-  // Not atomic<shared_ptr>: in libstdc++ 12 it has a lock inside which ThreadSanitizer reports.
+  // Not atomic<shared_ptr>: in libstdc++ 12 it contains a lock that ThreadSanitizer reports.
   std::shared_ptr<const config::Config> settings_;
   unsigned sessions_ = 0;
   std::atomic<unsigned> in_flight_{0};

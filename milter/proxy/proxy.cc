@@ -27,7 +27,7 @@ namespace {
 // drain ends up to 200 ms after its last session. A shorter tick costs wake-ups on an idle machine.
 constexpr timeval kTick{0, 200'000};
 // A worker ticks once a second. Without a tick for this long it is stuck, and the process does not
-// answer the supervisor's ping. 8 s is below Child::kSilence (10 s).
+// answer the supervisor's pings any more, so that the supervisor kills it. Chosen, not measured.
 constexpr std::chrono::seconds kStuck{8};
 
 // `transparent`: also takes connections to other addresses and ports, which the firewall redirects.

@@ -34,15 +34,15 @@ class Host;
 
 class Session {
  public:
-  //  AwaitingHeader ── no header, or none in time; a health check that has gone ──────────┐
-  //     │    └────── one too many of its address ──┐                                   │
-  //     ▼ a balancer has said who the client is    │                                   │
-  //   Connecting ──upstream is there──► Relaying ──┼─both directions done, or one broken──► Ended
-  //       │                                 │      ▼                                       ▲
-  //       └── no upstream ──► Refusing ◄────┴──────┘ (broken before Postfix said a word;   │
-  //                               │              draining: between two transactions,       │
-  //                               │              or the deadline has come)                 │
-  //                               └── client has gone, or waited long enough ──────────────┘
+  //  AwaitingHeader ── no valid header in time, or a health check that has closed ─────────┐
+  //     │    └── its client has too many sessions ──┐                                      │
+  //     ▼ the balancer has named the client         │                                      ▼
+  //  Connecting ── Postfix accepts ──► Relaying ────┼── both ended, or one broken ─────► Ended
+  //     │                                 │         ▼                                      ▲
+  //     └── no Postfix ──► Refusing ◄─────┴─────────┘ closed before a greeting; or a drain:│
+  //                           │                       between two transactions,            │
+  //                           │                       or the deadline has passed           │
+  //                           └── the client has closed, or stayed too long ───────────────┘
   enum class State {
     AwaitingHeader,  // a balancer's connection: only its PROXY header is read
     Connecting,      // waiting for Postfix to accept; the client's bytes wait in the kernel

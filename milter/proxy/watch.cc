@@ -119,9 +119,8 @@ void Watch::open(const net::Endpoint& client, const net::Endpoint& server) {
 // `via`: used if the kernel filter shows the segments.
 void Watch::judge(Via via) {
   const auto& capture = host_.config().capture;
-  if (!open_)
-    return stop(Reason::Overload);  // without an entry in the table, the reason is not
-                                    // stored either
+  // Without an entry in the table the reason is not stored either.
+  if (!open_) return stop(Reason::Overload);
   if (capture.method == config::Capture::Method::Off) return stop(Reason::NoCapture);
   if (host_.too_busy_to_observe(client_)) return stop(Reason::Overload);
   // Without the sequence number of the SYN, the place of a segment in the stream is unknown.

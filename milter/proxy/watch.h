@@ -122,21 +122,18 @@ class Watch final : private classifier::Observer::Sink {
   bool greeted_ = false;  // the table knows that Postfix has greeted
   bool behind_ = false;   // the table knows that the observer is behind
   const steady_clock::time_point began_;
-  std::optional<std::uint32_t> first_seq_;  // of the first payload byte; nothing: the kernel filter
-                                            // is not used
+  std::optional<std::uint32_t> first_seq_;  // of the first payload byte; nothing: no kernel filter
   std::uint32_t segments_seen_ = 0;         // tcpi_data_segs_in at the last read
-  std::uint64_t first_event_ = UINT64_MAX;  // the lowest offset of an event; the maximum: no event
-                                            // yet
+  std::uint64_t first_event_ = UINT64_MAX;  // lowest offset of an event; maximum: none yet
   std::uint64_t next_ = 0;                  // offset after the last byte that came without a gap
-  std::optional<std::uint32_t> acked_;      // the client's acknowledgement in the last segment
-                                            // without a gap
+  std::optional<std::uint32_t> acked_;      // acknowledged by the last segment without a gap
   std::uint32_t losses_;                    // Host::losses() when it was looked at
   bool behind_header_ = false;              // a balancer's header came before the stream
   classifier::Path path_;
   bool path_known_ = false;
   std::optional<classifier::Observer> observer_;
   evidence::Budget::Share share_;  // for what the observer keeps
-  bool judged_ = true;             // else the observer follows the dialogue only
-};                                 // false: the observer only follows the dialogue
+  bool judged_ = true;             // false: the observer only follows the dialogue
+};
 
 }  // namespace proxy

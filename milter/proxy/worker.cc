@@ -25,7 +25,7 @@ constexpr int kAcceptsInOneTurn = 16;
 constexpr itimerspec kTick{{1, 0}, {1, 0}};
 
 // The kernel gives out the lowest free descriptor, so its number shows how many are in use. Few are
-// left when less than an eighth is free, or less than 64 (32 sessions) on machines with many.
+// left when fewer are free than an eighth of the limit, or than 64 (32 sessions) if that is less.
 int many_descriptors() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) return INT_MAX;

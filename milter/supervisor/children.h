@@ -46,8 +46,7 @@ struct ChildKind {
   const char* name;  // in the log, on the metrics page, and as a command
   process::Part part;
   bool (*wanted)(const config::Config& config);
-  const char* not_wanted;  // why the process would have nothing to do; for a start of this process
-                           // alone
+  const char* not_wanted;  // if it is started alone: why it would have nothing to do
   // Opens what the process needs, or takes over what the previous program has opened (`handover`,
   // which may be null). False: it cannot be opened, and the mail flows without it. Throws
   // process::SetupError, std::system_error.

@@ -59,9 +59,7 @@ class Session final : private classifier::Observer::Sink {
     if (began_ == steady_clock::time_point{}) return;
     server_.read(client_.said().substr(0, sent_), client_.texts(), most,
                  [&](Server::Message&& message) {
-                   if ((mood & 3) == 3)
-                     return false;  // refused for its content: no question is
-                                    // asked
+                   if ((mood & 3) == 3) return false;  // refused for its content: not asked about
                    ask(std::move(message), mood);
                    return true;
                  });

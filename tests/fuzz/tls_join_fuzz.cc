@@ -47,9 +47,7 @@ class Session {
   void read(std::size_t most, std::uint8_t mood) {
     server_.read(client_.said().substr(0, sent_), client_.texts(), most,
                  [&](Server::Message&& message) {
-                   if ((mood & 3) == 3)
-                     return false;  // refused for its content: no question is
-                                    // asked
+                   if ((mood & 3) == 3) return false;  // refused for its content: not asked about
                    ask(std::move(message));
                    return true;
                  });

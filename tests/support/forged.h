@@ -60,8 +60,8 @@ inline Numbers numbers_of(int fd) {
     net::check(getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq, &size), "look at a connection");
     return seq;
   };
-  constexpr int kReceiveQueue = 1;  // from an enum in linux/tcp.h, which cannot be included
-                                    // together with netinet/tcp.h
+  // From an enum in linux/tcp.h, which cannot be included together with netinet/tcp.h.
+  constexpr int kReceiveQueue = 1;
   constexpr int kSendQueue = 2;
   constexpr int kOffWithoutProbe = -1;
   set(TCP_REPAIR, 1);

@@ -69,8 +69,7 @@ inline Collector assemble(const Capture& capture, const std::vector<bool>& lost)
     recorded::TcpPacket packet = capture[i].packet;
     packet.payload = capture[i].payload;
     packet.headers = capture[i].headers;
-    packet.options = packet.headers.last(packet.options.size());  // the options are at the end of
-                                                                  // both headers
+    packet.options = packet.headers.last(packet.options.size());  // they end both headers
     assembly.packet(packet);
   }
   assembly.finish();

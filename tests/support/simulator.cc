@@ -28,8 +28,7 @@ constexpr std::uint64_t kDelayedAckUs = 40'000;
 constexpr std::uint64_t kLeastTimeoutUs = 200'000;  // Linux's shortest retransmission timeout
 constexpr std::uint32_t kFirstWindow = 10;          // segments, RFC 6928
 constexpr std::uint32_t kDuplicates = 3;            // RFC 5681
-constexpr std::uint64_t kMostEvents = 200'000;      // more means that a message does not end: a bug
-                                                    // of the model
+constexpr std::uint64_t kMostEvents = 200'000;      // more: the message never ends, a bug here
 constexpr std::uint32_t kQuit = 6;
 
 struct Unit {

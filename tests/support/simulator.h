@@ -81,13 +81,11 @@ struct Link {
   std::uint64_t rtt_us = 40'000;
   std::uint64_t rate = 0;         // bits a second; 0: no limit
   double loss = 0;                // share of segments that are lost, 0..1
-  std::uint64_t jitter_us = 0;    // up to this much more delay; more than the gap between segments
-                                  // reorders them
+  std::uint64_t jitter_us = 0;    // up to this much more delay, which can reorder segments
   std::uint32_t window = 65'535;  // the receiver's window
   std::vector<MtuChange> changes;
   bool tells_mtu = true;   // ICMP reports the new size; false: the sender finds it by timeouts
-  bool at_sender = false;  // the sender's own route changes: it knows it at once, in both
-                           // directions
+  bool at_sender = false;  // the sender's own route changes: it knows at once, both ways
 };
 
 // The segments of the client's payload in the order of arrival. Offset 0 is the message's first

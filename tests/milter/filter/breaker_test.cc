@@ -50,8 +50,7 @@ TEST_CASE("a share above the limit trips, and closes after the hold when it is o
       {0s, 100, 20, Change::None, false},
       {10s, 100, 90, Change::Tripped, true},  // 110 of 200
       {309s, 10, 0, Change::None, true},
-      {605s, 10, 0, Change::None, true},  // the share has been below the limit for long, but the
-                                          // hold is not over
+      {605s, 10, 0, Change::None, true},  // the share has long been low; the hold is not over
       {611s, 0, 0, Change::ClosedAgain, false},
       {612s, 100, 0, Change::None, false},
   });
@@ -85,8 +84,7 @@ TEST_CASE("a jump above the long-term share trips below the limit") {
   // An hour and a half with 2 % refused: 1000 messages outside the window are known.
   for (int i = 0; i < 18; ++i) steps.push_back({i * 300s, 100, 2, Change::None, false});
   steps.push_back({5700s, 100, 9, Change::None, false});
-  steps.push_back({6100s, 100, 13, Change::Tripped, true});  // the 9 % have raised the long-term
-                                                             // share from 2 to 2.4 %
+  steps.push_back({6100s, 100, 13, Change::Tripped, true});  // the long-term share is 2.4 %
   play(steps);
 }
 
@@ -98,8 +96,7 @@ TEST_CASE("a jump from nearly nothing to very little does not trip") {
   std::vector<Step> steps;
   for (int i = 0; i < 18; ++i) steps.push_back({i * 300s, 100, 0, Change::None, false});
   steps.push_back({5700s, 200, 9, Change::None, false});     // 4.5 %
-  steps.push_back({6100s, 200, 11, Change::Tripped, true});  // five times the least share, which is
-                                                             // 1 %
+  steps.push_back({6100s, 200, 11, Change::Tripped, true});  // five times the least share, 1 %
   play(steps);
 }
 

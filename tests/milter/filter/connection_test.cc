@@ -212,8 +212,7 @@ TEST_CASE("a listener's policy applies to the mail that came in by it, by name o
       {"strict", 25, classifier::Action::Reject},
       {"mx1.example.org", 25, classifier::Action::None},
       {"mx1.example.org", 2525, classifier::Action::Reject},
-      {"other", 25, classifier::Action::None},  // the listener has a port, so its name is not
-                                                // compared
+      {"other", 25, classifier::Action::None},  // it has a port, so its name is not compared
       {"", 0, classifier::Action::None},
   }));
   CAPTURE(row.name, row.port);

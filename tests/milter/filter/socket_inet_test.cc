@@ -56,8 +56,7 @@ TEST_CASE("over TCP small answers are sent at once, and a hidden socket's port i
   socket.hide();
   CHECK_NOTHROW(filter::check_place(settings.socket));
   CHECK(listener_at(address) == -1);
-  CHECK(option(listener, SOL_SOCKET, SO_ACCEPTCONN) == 1);  // libmilter goes on waiting, but no
-                                                            // client can come
+  CHECK(option(listener, SOL_SOCKET, SO_ACCEPTCONN) == 1);  // libmilter waits, and no client comes
   CHECK_FALSE(socket.lost());
   CHECK_NOTHROW(socket.hide());
 }

@@ -347,8 +347,7 @@ TEST_CASE("while a server takes nothing, the session does not spin, and then the
 TEST_CASE("the client is the one that a balancer's header names, in whatever pieces it comes") {
   const bool v1 = GENERATE(true, false);
   const std::size_t piece = GENERATE(1, 7, 1000);
-  const bool early = GENERATE(true, false);  // the client's first bytes come together with the
-                                             // header
+  const bool early = GENERATE(true, false);  // the first bytes come with the header
   INFO(v1 << ' ' << piece << ' ' << early);
   ProxyBed bed({.change = behind_balancers});
   const auto balancer = bed.connect();

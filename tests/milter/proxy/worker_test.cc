@@ -191,8 +191,7 @@ TEST_CASE("a draining worker accepts no new client, and its sessions go on to th
   say(greeter, idle, "220 mx\r\n");
   bed.worker.drain();
   CHECK(support::read_to_end(idle.get()) == kDraining);     // so the worker has received the order
-  const auto waiting = support::connect_to(bed.address());  // waits in the backlog for the next
-                                                            // process
+  const auto waiting = support::connect_to(bed.address());  // in the backlog, for the next process
   say(client, server, support::kMessage);
   support::send_all(server.get(), "250 queued\r\n");
   CHECK(support::read_to_end(client.get()) == "250 queued\r\n" + kDraining);

@@ -137,8 +137,8 @@ TEST_CASE("a child sees the end of its supervisor, whichever other children exis
   first.start({});
   second.start({first.control_fd()});
   const auto pid = first.pid();
-  first.ended(true, supervisor::Clock::now());  // closes our end of its line; `second` must not
-                                                // have a copy of it
+  // Closes our end of the line of `first`; `second` must not have a copy of it.
+  first.ended(true, supervisor::Clock::now());
   int status = -1;
   REQUIRE(waitpid(pid, &status, 0) == pid);
   CHECK(status == 0);
