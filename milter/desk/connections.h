@@ -24,8 +24,8 @@ class Connections {
   // network, a longer one keeps places occupied.
   static constexpr std::chrono::seconds kPatience{10};
 
-  // Looks after the connections that come in by `listeners`, whose descriptors follow the next free
-  // one. At most `most` of them stay.
+  // Looks after the connections that come in by `listeners`. Their descriptors are not below the
+  // one that is the lowest free one now. At most `most` of them stay.
   Connections(const std::vector<int>& listeners, std::size_t most);
 
   // Closes the connections that have to go. To be called about once a second.

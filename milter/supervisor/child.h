@@ -72,7 +72,7 @@ class Child {
   // was stopped or is stuck.
   bool ping(Clock::time_point now);
   // Asks the child to let go of what it inherited, because another program takes over (upgrade.h).
-  // Waits for its answer, at most 3 s. True: it has let go.
+  // Waits about 3 s for its answer. True: it has let go.
   bool hand_over();
   // Call this when the process is gone. `wanted`: do not start it again.
   void ended(bool wanted, Clock::time_point now);

@@ -1,5 +1,5 @@
-// The counters of all processes, in shared memory. The supervisor makes it before it forks, so that
-// the counters go on when a child is started again. After an upgrade they start at zero; children
+// The counters of all processes, in shared memory. The supervisor makes this memory before it
+// forks, so that the counters go on when a child is started again. After an upgrade they start at zero; children
 // of the previous program that still drain count in their own memory.
 #pragma once
 

@@ -1,5 +1,5 @@
 // What one program hands to the next one, which takes its place in the same process (upgrade.cc).
-// These are the descriptors that need rights to make, which no process has any more, and the
+// These are the listening sockets and rings, which only a privileged process can make, and the
 // children that still drain. It passes exec as one line of text in the environment.
 #pragma once
 

@@ -24,7 +24,7 @@ namespace {
 // How long the new program may take to read the configuration. Meanwhile the supervisor does not
 // ping the children and does not read their answers, so this must end before they look silent.
 constexpr std::chrono::milliseconds kCheck{5'000};
-// they are pinged every 2 s
+// The children are pinged every 2 s, so their last answer may already be some seconds old.
 static_assert(kCheck + std::chrono::seconds(4) < Child::kSilence);
 
 // The exit code of the program `pid`, which is waited for at most `most`. Nothing: it did not end

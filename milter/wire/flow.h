@@ -66,7 +66,7 @@ class Flow final : private classifier::Observer::Sink {
   void give_up(classifier::Reason reason);
   // Updates its share of the budget. If that is too much for the process, stops observing.
   void account();
-  // Both ends have closed the connection.
+  // The server has ended the connection, or a valid reset of either end has.
   bool over() const { return over_; }
 
  private:
