@@ -1,6 +1,6 @@
 // The counters of all processes, in shared memory. The supervisor makes this memory before it
-// forks, so that the counters go on when a child is started again. After an upgrade they start at zero; children
-// of the previous program that still drain count in their own memory.
+// forks, so that the counters go on when a child is started again. After an upgrade they start at
+// zero; children of the previous program that still drain count in their own memory.
 #pragma once
 
 #include <array>
