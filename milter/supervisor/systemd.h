@@ -1,5 +1,5 @@
-// What the supervisor reports to systemd (sd_notify(3)), and what systemd asks of it. If systemd did
-// not start segmilter, the reports go nowhere and there is no watchdog.
+// What the supervisor reports to systemd (sd_notify(3)), and what systemd asks of it. If systemd
+// did not start segmilter, the reports go nowhere and there is no watchdog.
 #pragma once
 
 #include <chrono>

@@ -1,6 +1,6 @@
 // The model. What it takes from Linux (net/ipv4/tcp_output.c, compared with recordings):
-//  * A write is appended to the last send unit while there is room. Its end marks the unit with PSH;
-//    appending more bytes removes the mark.
+//  * A write is appended to the last send unit while there is room. Its end marks the unit with
+//    PSH; appending more bytes removes the mark.
 //  * A unit is sent when it is full, or as far as it consists of full segments. The rest waits for
 //    Nagle: Minshall's form holds a short segment only while an earlier short one is not
 //    acknowledged, the classic form while anything is not acknowledged.
