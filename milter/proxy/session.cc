@@ -30,7 +30,7 @@ constexpr std::chrono::seconds kClosingTime{30};
 // measured: a check that stays longer is relayed, and only Postfix's log shows it.
 constexpr timeval kLocalPause{0, 50'000};
 // Segments that come before a balancer's header has been read: those of the header, and those of a
-// client that speaks before the greeting. More than these are dropped, and the message is partial.
+// client that speaks before the greeting. Further ones are dropped, and a message may be partial.
 constexpr std::size_t kMostHeld = 64;
 
 // How many reads one event may do while the scratch buffer comes back full. A limit keeps one fast

@@ -43,8 +43,8 @@ class Worker final : private Host, private capture::KernelFilter::Sink {
  private:
   enum class Order { Run, Drain, HandOver, Close, Stop };
   // Segments of connections that are not accepted yet, for all sessions together. Chosen, not
-  // measured: if more come between two accepts, the oldest are lost, and those messages are
-  // partial.
+  // measured: if more come between two accepts, the oldest are lost, and those messages may
+  // be partial.
   static constexpr std::size_t kOrphans = 64;
   // After a late tick: how long all ticks must be in time before new sessions are observed again.
   // Chosen, not measured: a shorter time would let the load swing, a longer one leaves more mail
