@@ -86,7 +86,7 @@ constexpr ChildSocket kEvidenceSocket = {
     .bind =
         [](const config::Config& config) {
           return net::listen_unix(config.evidence.socket, config.evidence.socket_mode,
-                                  evidence::Server::kBacklog, "bind it again");
+                                  evidence::Server::kBacklog, "create it again");
         },
 };
 
@@ -102,7 +102,7 @@ constexpr ChildSocket kMilterSocket = {
         [](const config::Config& config) {
           const auto path = milter_path(config);
           auto socket = net::listen_unix(path, config.filter.socket_mode, filter::kMilterBacklog,
-                                         "bind it again");
+                                         "create it again");
           filter::give_to_group(path, config.filter.socket_group);
           return socket;
         },

@@ -40,12 +40,12 @@ std::optional<net::Process> holder(const net::Endpoint& address) {
 // Decides by the program's name: Postfix's listener belongs to its process `master`.
 std::string_view what_to_do(const net::Process& process) {
   if (process.is_segmilter()) {
-    return "another segmilter runs: stop it with `systemctl stop segmilter`, or";
+    return "another segmilter runs: stop it with `systemctl stop segmilter`, or set";
   }
   if (process.program == "master") {
-    return "Postfix has that port: move its smtpd as examples/postfix/listen shows, or";
+    return "Postfix has that port: move its smtpd as examples/postfix/listen shows, or set";
   }
-  return "stop it, or";
+  return "stop it, or set";
 }
 
 }  // namespace
@@ -54,12 +54,12 @@ std::string next_step_taken(const net::Endpoint& address, std::string_view setti
   const auto process = holder(address);
   if (!process) {
     return fmt::format(
-        " (as root, `ss -ltnp 'sport = :{}'` shows which process has it; stop that process, or "
-        "name another address in {})",
+        " (as root, `ss -ltnp 'sport = :{}'` shows the program that uses it; stop that program, or "
+        "set another address in {})",
         address.port(), setting);
   }
-  return fmt::format(" (by {}, pid {}; {} name another address in {})", process->program,
-                     process->pid, what_to_do(*process), setting);
+  return fmt::format(" (by {}, pid {}; {} another address in {})", process->program, process->pid,
+                     what_to_do(*process), setting);
 }
 
 std::string next_step_rights(std::string_view wanted) {

@@ -208,8 +208,8 @@ class Supervisor {
     const auto path = socket->path(*config_);
     try {
       if (!child.send({process::ControlMessage::Kind::Socket, {}, socket->bind(*config_)})) return;
-      logging::warning(
-          fmt::format("{}: {} was removed or replaced; it is bound again", socket->setting, path));
+      logging::warning(fmt::format("{}: {} was removed or replaced; it is created again",
+                                   socket->setting, path));
     } catch (const std::system_error& error) {
       if (child.word.more(++child.failed, Clock::now()) == 0) return;
       logging::error(fmt::format("{}: {} no longer leads to this {}, and mail is not labelled: {}",
@@ -305,7 +305,7 @@ class Supervisor {
       // It will start with config_.
       if (child->state() == Child::State::Down) continue;
       if (!child->send({process::ControlMessage::Kind::Reload, text})) {
-        logging::error(fmt::format("reload: {} does not read its control line", child->name()));
+        logging::error(fmt::format("reload: {} does not read its orders", child->name()));
       }
     }
   }
@@ -346,7 +346,7 @@ class Supervisor {
 
   void stop(int code) {
     if (state_ == State::Draining) {
-      logging::warning("asked twice to end: all children are killed at once");
+      logging::warning("a second signal to end: stopping at once");
       for (const auto& child : children_) child->kill(SIGKILL);
       leftovers_deadline_ = Clock::now();
       return;
