@@ -30,7 +30,10 @@ constexpr double kOneTemplateCut = 0.06;
 constexpr double kTemplateCuts = 0.02;
 constexpr double kShortStream = 0.06;  // one full segment or none, and a tail
 constexpr double kLongStream = 0.03;
-constexpr double kHiddenStream = 0.25;   // buffers in use are larger than the first flight
+constexpr double kHiddenStream = 0.25;  // buffers in use are larger than the first flight
+constexpr double kPushedStream = 0.30;  // PSH says that writes ended inside full segments
+constexpr double kPushedBlocks = 0.15;  // a block explains on which of them it is: of a few
+constexpr double kManyPushedBlocks = 0.04;
 constexpr double kSpoiledStream = 0.40;  // one odd cut in a long message
 // What spoils the evidence adds to the doubt.
 constexpr double kRepairDoubt = 0.08;   // times the share of repaired segments
@@ -70,6 +73,8 @@ constexpr double kNoisyShare = 0.15;
 // Cuts without PSH, in a trace that has PSH elsewhere, that were made on the way.
 constexpr std::uint32_t kNoisyCuts = 2;
 
+// So many full segments with PSH where a block ends, and none elsewhere, are no chance.
+constexpr std::uint32_t kManyPushed = 3;
 // From so many cuts at line ends on, no doubt is left.
 constexpr std::uint32_t kRepeatedLines = 3;
 // A message of so many full segments had room for every buffer in use to show its end.
@@ -132,6 +137,7 @@ WriterReading as_lines(const Findings& f, Reasons& why) {
 bool writes_in_bulk(const Findings& f) {
   const Features& features = f.features;
   if (features.telling() > 1) return false;
+  if (features.pushed.fulls != 0) return features.pushed.pushed * 2 < features.pushed.fulls;
   const std::uint32_t rtt_us = f.trace.path.rtt_us;
   if (rtt_us != 0 && rtt_us < kShortRoundTripUs) return true;
   return !f.writes.segment.pushes || features.push_share == 0 || features.segments < 4 ||
@@ -183,19 +189,27 @@ WriterReading by_first_cut(const Findings& f, Reasons& why) {
   return {};
 }
 
-// Bytes of the first flight, where it was the congestion window that ended it; 0: it was not, or
-// nothing tells. On a slow link all gaps are long, and then what is written does show.
+// Bytes of the first flight, where the congestion window ended it, or the sender's machine stood
+// still: a VPN's program that has not yet read its interface. 0: nothing did, or nothing tells. On a
+// slow link all gaps are long, and then what is written does show.
 //
 //     1448 ─ 1448 ──────── 40 ms ──────── 1448 ─ 1448 ─ 1448 ─ 1448 ──── …       2896
+//     1331 ─ 1331 ─ 1331 ─ 1331 ─ 1331 ─ 1331 ── 10 ms ── 1331 ─ 1331 ─ …        7986
 std::uint32_t ended_by_window(const Trace& trace) {
   constexpr std::uint32_t kTold = 5000;  // a round trip that differs from any machine's pauses
   const std::uint32_t rtt = trace.path.rtt_us;
   if (rtt < kTold || trace.via == Via::Read) return 0;
+  constexpr std::uint32_t kStill = 1000;
+  constexpr std::uint32_t kTimesWider = 16;
   std::uint32_t bytes = 0;
+  std::uint64_t widest = 0;  // gap so far
   for (std::size_t i = 0; i + 1 < trace.segments.size(); ++i) {
-    if (i != 0 && trace.segments[i].gap_us >= rtt / 2) {
-      return trace.segments[i + 1].gap_us < rtt / 8 ? bytes : 0;
+    const std::uint32_t gap = trace.segments[i].gap_us;
+    const bool still = widest != 0 && gap >= kStill && gap >= kTimesWider * widest;
+    if (i != 0 && (gap >= rtt / 2 || still)) {
+      return trace.segments[i + 1].gap_us < (still ? gap : rtt) / 8 ? bytes : 0;
     }
+    if (i != 0) widest = std::max<std::uint64_t>(widest, gap);
     bytes += trace.segments[i].size;
   }
   return 0;
@@ -223,11 +237,23 @@ WriterReading without_cuts(const Findings& f, Reasons& why) {
     why.add(Because::ReadsHide);
     return {};
   }
+  const PushedEnds& pushed = f.features.pushed;
+  if (pushed.block != 0) {
+    why.add(Because::PushedBlocks, pushed.pushed, pushed.fulls, pushed.block);
+    WriterReading result =
+        reading(Writer::Blocks, pushed.pushed < kManyPushed ? kPushedBlocks : kManyPushedBlocks);
+    result.block = pushed.block;
+    return result;
+  }
   const std::uint32_t fulls = f.writes.segment.fulls;
   if (fulls == 0) {
     why.add(Because::OneWrite);
   } else {
     why.add(Because::FullThenTail, fulls);
+  }
+  if (pushed.pushed != 0) {
+    why.add(Because::PushedEnds, pushed.pushed, pushed.fulls);
+    return reading(Writer::Stream, kPushedStream);
   }
   // Behind the first flight Nagle joins what is written, and a buffer's end is seen no more.
   constexpr std::uint32_t kUsualBuffer = 8192;

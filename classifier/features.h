@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "classifier/enum_names.h"
+#include "classifier/pushes.h"
 #include "classifier/tls_shape.h"
 #include "classifier/trace.h"
 #include "classifier/writes.h"
@@ -58,6 +59,7 @@ struct Features {
   bool line_buffer = false;   // all cuts at line ends, just below multiples of 4096 or 8192
   TlsShape shape = TlsShape::Unknown;  // under TLS only; then places are guesses by it
   double push_share = 0;               // of the first flight's full segments; 0 with no PSH at all
+  PushedEnds pushed;                   // where PSH tells of the ends of writes
 
   std::uint32_t at(Place place) const { return places[static_cast<int>(place)]; }
   // Cuts that say something about the writer.

@@ -49,6 +49,8 @@ enum class Because : std::uint8_t {
   Relayed,        // a buffer of a, which no known program with this dialogue has
   ShortFlight,    // the first flight had a bytes
   OneSided,       // answers were assumed
+  PushedBlocks,   // a of b full segments have PSH, just those in which a block of c ends
+  PushedEnds,     // a of b full segments have PSH
 };
 
 // A verdict gives about ten. What comes behind the last place is dropped: no evidence can make a

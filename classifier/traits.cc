@@ -77,6 +77,12 @@ constexpr double kSpoiled = 0.10;        // share of repaired segments that make
 
 BodyWay body_of(const Trace& trace, const Writes& writes, const Features& features) {
   if (features.repaired_share() > kSpoiled || trace.via == Via::Read) return BodyWay::Any;
+  if (const PushedEnds& ends = features.pushed; ends.fulls != 0) {
+    // A full segment that no line ends in is rare: lines are shorter.
+    if (ends.fulls < kFewFulls) return BodyWay::Any;
+    return ends.pushed == 0 ? BodyWay::Bulk
+                            : (ends.pushed == ends.fulls ? BodyWay::Lines : BodyWay::Any);
+  }
   if (trace.path.rtt_us >= kRoundTripUs) {
     if (!writes.segment.pushes || writes.segment.fulls < kFewFulls) return BodyWay::Any;
     // Among three, one PSH may be the flight's last.
@@ -259,8 +265,15 @@ Traits observe(const Trace& trace, const Writes& writes, const Features& feature
       traits.first = places_of(first->offset, traits.line_end, trace.landmarks);
     }
   } else if (first == features.cuts.end() || !features.hidden_first) {
-    // Nothing was cut: that says something once there was room for a cut.
-    if (features.segments >= 3 && trace.state == State::Complete) traits.first = kFirstNone;
+    // Nothing was cut: that says something once there was room for a cut, unless the ends of writes
+    // lie inside full segments.
+    if (features.pushed.block != 0) {
+      traits.offset = features.pushed.block;
+      traits.first = places_of(traits.offset, false, trace.landmarks);
+    } else if (features.pushed.pushed == 0 && features.segments >= 3 &&
+               trace.state == State::Complete) {
+      traits.first = kFirstNone;
+    }
   }
   traits.body = body_of(trace, writes, features);
   traits.dot = dot_of(trace, writes, features);

@@ -1,0 +1,77 @@
+// Which full segments have PSH, and whether a buffer explains it.
+//
+// lwIP 2.1, a program that writes blocks of 2048, MSS 1460; | is a block's end, p is PSH:
+//
+//     1460      1460p     1460p     1460      1460p     1460p     1460
+//     ──────────────|─────────────|──────────────────|─────────────|──
+//
+// The same in one write has no PSH but at the end, in lines it has PSH on each segment.
+#include "classifier/pushes.h"
+
+#include <algorithm>
+#include <string_view>
+
+namespace classifier {
+namespace {
+
+constexpr std::uint32_t kUsualBlocks[] = {2048, 4096, 8192, 16384};
+
+// The layout of options in a signature: version:ttl:options:mss:window,scale:LAYOUT:quirks:payload.
+std::string_view layout(std::string_view syn) {
+  constexpr int kFieldsInFront = 5;
+  for (int field = 0; field < kFieldsInFront; ++field) {
+    const std::size_t colon = syn.find(':');
+    if (colon == std::string_view::npos) return {};
+    syn.remove_prefix(colon + 1);
+  }
+  return syn.substr(0, syn.find(':'));
+}
+
+bool offers(std::string_view options, std::string_view wanted) {
+  while (!options.empty()) {
+    const std::size_t comma = std::min(options.find(','), options.size());
+    if (options.substr(0, comma) == wanted) return true;
+    options.remove_prefix(std::min(comma + 1, options.size()));
+  }
+  return false;
+}
+
+bool pushes_at_ends(const Path& path) {
+  const std::string_view options = layout(path.syn);
+  return !options.empty() && !offers(options, "sok") && !offers(options, "ts");
+}
+
+// Is PSH on just those full segments in which a block ends?
+bool explains(std::uint32_t block, const Trace& trace, std::uint32_t full) {
+  std::uint64_t end = 0;
+  for (std::size_t i = 0; i + 1 < trace.segments.size(); ++i) {
+    const Segment& segment = trace.segments[i];
+    const std::uint64_t begin = end;
+    end += segment.size;
+    if (segment.size == full && segment.push != (end / block != begin / block)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+PushedEnds pushed_ends(const Trace& trace, const Writes& writes) {
+  if (writes.full == 0 || !writes.segment.pushes || trace.state != State::Complete) return {};
+  if (!trace.records.empty() || !pushes_at_ends(trace.path)) return {};
+  PushedEnds ends;
+  for (std::size_t i = 0; i < trace.segments.size(); ++i) {
+    const Segment& segment = trace.segments[i];
+    if (segment.resent || segment.late || segment.hole || segment.count != 1) return {};
+    if (segment.size != writes.full || i + 1 == trace.segments.size()) continue;
+    ++ends.fulls;
+    if (segment.push) ++ends.pushed;
+  }
+  if (ends.pushed == 0) return ends;
+  const auto* found =
+      std::find_if(std::begin(kUsualBlocks), std::end(kUsualBlocks),
+                   [&](std::uint32_t block) { return explains(block, trace, writes.full); });
+  if (found != std::end(kUsualBlocks)) ends.block = *found;
+  return ends;
+}
+
+}  // namespace classifier
