@@ -16,10 +16,12 @@ namespace {
 
 constexpr std::uint32_t kUsualBlocks[] = {2048, 4096, 8192, 16384};
 
-// The layout of options in a signature: version:ttl:options:mss:window,scale:LAYOUT:quirks:payload.
-std::string_view layout(std::string_view syn) {
-  constexpr int kFieldsInFront = 5;
-  for (int field = 0; field < kFieldsInFront; ++field) {
+// One field of a signature: version:ttl:options:mss:window,scale:LAYOUT:QUIRKS:payload.
+constexpr int kLayout = 5;
+constexpr int kQuirks = 6;
+
+std::string_view field(std::string_view syn, int number) {
+  for (; number != 0; --number) {
     const std::size_t colon = syn.find(':');
     if (colon == std::string_view::npos) return {};
     syn.remove_prefix(colon + 1);
@@ -27,18 +29,20 @@ std::string_view layout(std::string_view syn) {
   return syn.substr(0, syn.find(':'));
 }
 
-bool offers(std::string_view options, std::string_view wanted) {
-  while (!options.empty()) {
-    const std::size_t comma = std::min(options.find(','), options.size());
-    if (options.substr(0, comma) == wanted) return true;
-    options.remove_prefix(std::min(comma + 1, options.size()));
+bool has(std::string_view list, std::string_view wanted) {
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    if (list.substr(0, comma) == wanted) return true;
+    list.remove_prefix(std::min(comma + 1, list.size()));
   }
   return false;
 }
 
+// A Linux where both extensions are switched off still sets DF, which IPv6 does not have.
 bool pushes_at_ends(const Path& path) {
-  const std::string_view options = layout(path.syn);
-  return !options.empty() && !offers(options, "sok") && !offers(options, "ts");
+  const std::string_view layout = field(path.syn, kLayout);
+  return path.syn.starts_with("4:") && !layout.empty() && !has(layout, "sok") &&
+         !has(layout, "ts") && !has(field(path.syn, kQuirks), "df");
 }
 
 // Is PSH on just those full segments in which a block ends?

@@ -1,5 +1,5 @@
-// PSH of a sender whose TCP sets it where a write ended: lwIP, and what else offers neither SACK nor
-// timestamps. Such a stack holds back what is written behind anything that is not acknowledged, so
+// PSH of a sender whose TCP sets it where a write ended: lwIP, whose SYN offers neither SACK nor
+// timestamps and does not forbid fragments. Such a stack holds back what is written behind anything that is not acknowledged, so
 // that the ends of writes lie inside full segments, and only PSH shows in which. Pure; safe from any
 // thread.
 #pragma once
