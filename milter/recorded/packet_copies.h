@@ -1,12 +1,13 @@
-// Tells a packet that was captured twice from one that was sent twice. Mirror ports, bridges,
-// routers and `-i any` show each packet two or more times, a few microseconds to milliseconds
-// apart.
+// Distinguishes a packet that was captured twice from one that was sent twice. Mirror ports,
+// bridges, routers and `-i any` show each packet two or more times, a few microseconds to
+// milliseconds apart.
 //
-// A copy has the same addresses, numbers, flags, size, TCP options and first bytes. With IPv4
-// it has the same identification too, which a sender counts on for each packet, a retransmission as
-// well. Without one (IPv6, systems that send 0) a copy is told by time: a sender sends again when a
-// timer of 8 ms or more runs out, or when the other end reports a gap (SACK), which is seen here
-// too. A packet that has passed a router has one hop less, which no retransmission has.
+// A copy has the same addresses, numbers, flags, size, TCP options and first bytes. With IPv4 it
+// also has the same identification. A sender increases that number for each packet, also for a
+// retransmission. Without an identification (IPv6, systems that send 0) the time decides. A sender
+// sends again only when a timer of at least 8 ms runs out (Linux: two ticks at 250 Hz), or when the
+// other end reports a gap (SACK), which is visible in the capture. A packet with another hop count
+// has passed a router, and is a copy.
 //
 // Bounded: 8192 packets, of which those seen last are kept. One thread.
 #pragma once
@@ -21,8 +22,8 @@ namespace recorded {
 
 class PacketCopies {
  public:
-  static constexpr std::uint64_t kWithin_ns = 20'000'000;           // of the same identification
-  static constexpr std::uint64_t kUnnumberedWithin_ns = 2'000'000;  // without one
+  static constexpr std::uint64_t kWithin_ns = 20'000'000;           // with the same identification
+  static constexpr std::uint64_t kUnnumberedWithin_ns = 2'000'000;  // without an identification
 
   PacketCopies();
 

@@ -63,7 +63,8 @@ void TcpAssembly::end(Entries::iterator entry) {
   entries_.erase(entry);
 }
 
-// The packet's flow, in front of the others. Most packets are of the flow that is there already.
+// Returns the packet's flow and moves it to the front. Most packets belong to the flow that is
+// already there.
 TcpAssembly::Entry& TcpAssembly::entry_for(const TcpPacket& packet, int side) {
   const Key key = key_of(packet);
   if (!entries_.empty() && entries_.front().key == key &&
@@ -92,7 +93,7 @@ void TcpAssembly::packet(const TcpPacket& packet) {
   end_idle(packet.time_ns);
   const int side = less(packet.from, packet.to) ? 0 : 1;
   Entry* entry = &entry_for(packet, side);
-  // An acknowledgement that comes again does no harm, and is not worth a place.
+  // A repeated acknowledgement is harmless, so it is not remembered.
   if (packet.size != 0 || packet.has(tcp::kSyn)) {
     if (copies_.is_copy(packet, entry->number * 2 + static_cast<unsigned>(side),
                         entry->gaps[1 - side])) {
@@ -116,7 +117,7 @@ void TcpAssembly::packet(const TcpPacket& packet) {
 }
 
 void TcpAssembly::finish() {
-  // The oldest first: what began earlier is told earlier.
+  // The oldest flow first, so that earlier messages are reported earlier.
   for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) entry->flow.finish();
   index_.clear();
   entries_.clear();
