@@ -3,7 +3,7 @@
 // lwIP 2.1, a program that writes blocks of 2048, MSS 1460; | is a block's end, p is PSH:
 //
 //     1460      1460p     1460p     1460      1460p     1460p     1460
-//     ──────────────|─────────────|──────────────────|─────────────|──
+//     ··············|·············|··················|·············|··
 //
 // The same in one write has no PSH but at the end, in lines it has PSH on each segment.
 #include "classifier/pushes.h"

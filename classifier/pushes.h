@@ -12,11 +12,12 @@
 namespace classifier {
 
 struct PushedEnds {
-  std::uint32_t fulls =
-      0;  // full segments with more of the message behind them; 0: PSH tells nothing
-  std::uint32_t pushed = 0;  // of them those in which a write may have ended
-  std::uint32_t block =
-      0;  // the usual buffer whose ends lie in all of these and in no other; 0: none
+  // Full segments with more of the message behind them; 0: PSH tells nothing.
+  std::uint32_t fulls = 0;
+  // Of them, those in which a write may have ended.
+  std::uint32_t pushed = 0;
+  // The usual buffer whose ends lie in all of these and in no other; 0: none.
+  std::uint32_t block = 0;
   bool operator==(const PushedEnds&) const = default;
 };
 
