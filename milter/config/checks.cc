@@ -50,7 +50,8 @@ void check_proxy(const Source& source, const Proxy& proxy) {
   }
 }
 
-// The firewall needs one place to send each family to, and Postfix keeps the port.
+// The firewall needs one destination for each address family, and Postfix keeps the ports
+// themselves.
 void check_tproxy(const Source& source, const Proxy& proxy) {
   if (proxy.tproxy_ports.empty()) return;
   if (proxy.listen.empty()) {

@@ -19,7 +19,10 @@ bool near(std::uint32_t a, std::uint32_t b) {
 }  // namespace
 
 bool FlowNetworks::Side::has(std::uint64_t network) const {
-  return std::find(networks.begin(), networks.begin() + count, network) != networks.begin() + count;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (networks[i] == network) return true;
+  }
+  return false;
 }
 
 bool FlowNetworks::Side::tagged() const {

@@ -64,12 +64,11 @@ class TcpAssembly {
   struct Entry {
     Entry(const Key& k, const TcpPacket& first, TcpAssembly& owner)
         : key(k),
-          number(++owner.numbers_),
+          sent{{.number = ++owner.directions_}, {.number = ++owner.directions_}},
           flow(first.from, first.to, owner.sink_, owner.limits_.flow, owner.waiting_) {}
     Key key;
-    std::uint64_t number;  // tells the copies of its packets from those of others
+    PacketCopies::Direction sent[2];  // from the low end, from the high end
     FlowNetworks networks;
-    std::uint32_t gaps[2] = {0, 0};  // reported by each side
     TcpFlow flow;
     std::uint64_t last_ns = 0;  // time of its newest packet
   };
@@ -77,7 +76,6 @@ class TcpAssembly {
 
   using Index = std::unordered_multimap<Key, Entries::iterator, Hash>;
 
-  static Key key_of(const TcpPacket& packet);
   Entry& entry_for(const TcpPacket& packet, int side);
   void add(const Key& key, const TcpPacket& packet);
   void end_idle(std::uint64_t now_ns);
@@ -86,7 +84,7 @@ class TcpAssembly {
   MessageSink& sink_;
   const Limits limits_;
   std::size_t waiting_ = 0;
-  std::uint64_t numbers_ = 0;
+  std::uint64_t directions_ = 0;  // number of directions of all entries so far
   std::uint64_t copied_ = 0;
   Entries entries_;
   Index index_;

@@ -261,6 +261,7 @@ void TcpFlow::announce_new(classifier::Arrival arrival) {
   const std::uint64_t start = arrival.offset;
   const std::uint64_t end = start + arrival.size;
   const bool push = arrival.push;
+  if (client.waiting.empty()) return session_.observer().segment(arrival);
   const bool overlaps = client.waiting.first_in({start, end}).has_value();
   const std::uint64_t came = overlaps ? client.waiting.end_of_run(client.next) : start;
   if (came > start) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -15,7 +16,15 @@ namespace recorded {
 struct TcpEnd {
   std::array<std::uint8_t, 16> address{};
   std::uint16_t port = 0;
-  bool operator==(const TcpEnd&) const = default;
+  // The address as two numbers, which is faster to compare and to hash than its bytes.
+  std::array<std::uint64_t, 2> words() const {
+    return std::bit_cast<std::array<std::uint64_t, 2>>(address);
+  }
+  bool operator==(const TcpEnd& other) const {
+    const auto own = words();
+    const auto others = other.words();
+    return port == other.port && own[0] == others[0] && own[1] == others[1];
+  }
   net::Endpoint endpoint() const;
 };
 

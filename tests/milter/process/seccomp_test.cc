@@ -256,7 +256,7 @@ TEST_CASE("a child adds its own list to the supervisor's") {
   }
 }
 
-TEST_CASE("general.seccomp = false leaves all as it was") {
+TEST_CASE("general.seccomp = false restricts nothing") {
   CHECK(in_child([] {
           config::Config config;
           config.general.seccomp = false;

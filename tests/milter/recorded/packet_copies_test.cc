@@ -119,7 +119,55 @@ TEST_CASE("a capture that has each packet twice gives the same message") {
   CHECK(classifier::print(twice.traces[0]) == classifier::print(once.traces[0]));
 }
 
-TEST_CASE("a copy is known where one interface cuts packets that another one captures whole") {
+TEST_CASE("a copy is recognised however many packets of other connections are between") {
+  // Two sessions at once; the copy of each packet comes after `burst` packets of both.
+  const std::size_t burst = GENERATE(64U, 1024U, 8000U);
+  const auto one = session('y', 1000, 4'000'000).packets;
+  std::vector<Packet> both;
+  for (const Packet& packet : one) {
+    both.push_back(packet);
+    Packet other = packet;
+    other.network = 5;
+    other.seq += 700'000'000;
+    other.ack += 700'000'000;
+    both.push_back(std::move(other));
+  }
+  std::vector<Packet> doubled;
+  for (std::size_t i = 0; i < both.size(); i += burst) {
+    const auto end = std::min(both.size(), i + burst);
+    for (int copy = 0; copy < 2; ++copy) {
+      for (std::size_t k = i; k < end; ++k) doubled.push_back(both[k]);
+    }
+  }
+  for (Packet& packet : doubled) packet.time_ns = kMillisecond;
+  const Told got = assemble(doubled);
+  REQUIRE(got.traces.size() == 2);
+  CHECK(resent(got.traces[0]) + resent(got.traces[1]) == 0);
+}
+
+TEST_CASE("a copy is recognised where sequence numbers wrap around to 0") {
+  const auto packets = session('y', 0U - 4000U).packets;
+  const Told got = assemble(with_copies(packets, [](Packet&) {}));
+  REQUIRE(got.traces.size() == 1);
+  CHECK(resent(got.traces[0]) == 0);
+  CHECK(classifier::print(got.traces[0]) == classifier::print(assemble(packets).traces[0]));
+}
+
+TEST_CASE("a packet out of order is not a copy, and its copy is one") {
+  auto packets = session().packets;
+  const auto sent = std::find_if(packets.begin(), packets.end(),
+                                 [](const Packet& p) { return p.payload.size() == 1000; });
+  std::rotate(sent + 1, sent + 2, sent + 4);
+  const Told once = assemble(packets);
+  REQUIRE(once.traces.size() == 1);
+  CHECK(once.copies == 0);
+  const Told twice = assemble(with_copies(packets, [](Packet&) {}));
+  REQUIRE(twice.traces.size() == 1);
+  CHECK(twice.copies > 0);
+  CHECK(classifier::print(twice.traces[0]) == classifier::print(once.traces[0]));
+}
+
+TEST_CASE("a copy is recognised if one interface cuts packets that another one captures whole") {
   const auto packets = session().packets;
   std::vector<Packet> doubled;
   for (const Packet& packet : packets) {
