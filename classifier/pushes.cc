@@ -1,11 +1,13 @@
-// Which full segments have PSH, and whether a buffer explains it.
+// Finds the full segments that have PSH, and a buffer size that explains them.
 //
-// lwIP 2.1, a program that writes blocks of 2048, MSS 1460; | is a block's end, p is PSH:
+// Example: lwIP 2.1, a program that writes blocks of 2048, MSS 1460. `|` is the end of a block, `p`
+// is PSH:
 //
 //     1460      1460p     1460p     1460      1460p     1460p     1460
 //     ··············|·············|··················|·············|··
 //
-// The same in one write has no PSH but at the end, in lines it has PSH on each segment.
+// The same message in one write has PSH at its end only; written in lines, it has PSH on each
+// segment.
 #include "classifier/pushes.h"
 
 #include <algorithm>
@@ -38,14 +40,15 @@ bool has(std::string_view list, std::string_view wanted) {
   return false;
 }
 
-// A Linux where both extensions are switched off still sets DF, which IPv6 does not have.
+// True for lwIP's SYN. A Linux with both extensions switched off still sets DF. IPv6 has no DF, so
+// only IPv4 counts.
 bool pushes_at_ends(const Path& path) {
   const std::string_view layout = field(path.syn, kLayout);
   return path.syn.starts_with("4:") && !layout.empty() && !has(layout, "sok") &&
          !has(layout, "ts") && !has(field(path.syn, kQuirks), "df");
 }
 
-// Is PSH on just those full segments in which a block ends?
+// Do exactly those full segments have PSH in which a block ends?
 bool explains(std::uint32_t block, const Trace& trace, std::uint32_t full) {
   std::uint64_t end = 0;
   for (std::size_t i = 0; i + 1 < trace.segments.size(); ++i) {

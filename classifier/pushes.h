@@ -1,7 +1,10 @@
-// PSH of a sender whose TCP sets it where a write ended: lwIP, whose SYN offers neither SACK nor
-// timestamps and does not forbid fragments. Such a stack holds back what is written behind anything that is not acknowledged, so
-// that the ends of writes lie inside full segments, and only PSH shows in which. Pure; safe from any
-// thread.
+// PSH as the end of a write. lwIP, a TCP for small machines and user space, sets PSH on the segment
+// in which a write ended. Its SYN offers neither SACK nor timestamps and does not set DF.
+//
+// lwIP keeps written bytes back while anything is not acknowledged. So the ends of writes lie
+// inside full segments, and only PSH shows in which.
+//
+// Pure; safe from any thread.
 #pragma once
 
 #include <cstdint>
@@ -12,17 +15,17 @@
 namespace classifier {
 
 struct PushedEnds {
-  // Full segments with more of the message behind them; 0: PSH tells nothing.
+  // Full segments that are not the message's last segment; 0: PSH says nothing.
   std::uint32_t fulls = 0;
-  // Of them, those in which a write may have ended.
+  // Those of them that have PSH, so that a write may have ended in them.
   std::uint32_t pushed = 0;
-  // The usual buffer whose ends lie in all of these and in no other; 0: none.
+  // The usual buffer size whose ends lie in exactly these segments; 0: none.
   std::uint32_t block = 0;
   bool operator==(const PushedEnds&) const = default;
 };
 
-// Linux sets PSH at its own units, too, and is known by its SYN: without one, or with segments that
-// were lost, repaired or joined by reads, nothing is told.
+// All zero if nothing can be said: the SYN was not seen or is not lwIP's (Linux sets PSH at units of
+// its own), or segments were lost, repaired or joined by reads.
 PushedEnds pushed_ends(const Trace& trace, const Writes& writes);
 
 }  // namespace classifier
