@@ -43,6 +43,10 @@ Example:
 Example:
   segmilter filter -c ./segmilter.toml   the filter alone, until Ctrl-C
 )"},
+    {"memory", R"(
+Example:
+  segmilter memory -c ./segmilter.toml   looks after the files of the store, until Ctrl-C
+)"},
     {"check", R"(
 Examples:
   segmilter check                        exit 0, or 78 and a line that says what is wrong
@@ -59,6 +63,13 @@ Examples:
   segmilter doctor                                       as root, on the running system
   segmilter doctor --postfix-config /etc/postfix-in      of a Postfix with another main.cf
   segmilter doctor --format json                         for a program
+)"},
+    {"forget", R"(
+Examples:
+  segmilter forget 192.0.2.7             as root or general.user, while the service runs or not
+  segmilter forget 192.0.2.0/24          a network
+
+Exit codes: 0; 1 a file could not be changed; 64 neither an address nor a network; 71 the folder cannot be read.
 )"},
     {"classify", R"(
 Examples:

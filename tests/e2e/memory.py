@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+"""What was judged is remembered, and nothing that happens to memory reaches the mail.
+
+    memory.py PROGRAM
+
+Messages come through a real Postfix while the process memory serves, is killed, is stopped, has no folder, and is replaced by
+an upgrade. Each message is delivered at once, with its label. Each row of the store belongs to one line of the log.
+"""
+import os
+import re
+import signal
+import sqlite3
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+from bed import report
+from bed.process import wait_until
+from bed.testbed import Bed
+
+SETTINGS = {"desk": {"listen": ["127.0.0.1:9125"]}}
+SENDER, SECRET = "stranger@sender.example", "Zwetschgendatschi"
+TEXT = b"Subject: " + SECRET.encode() + b"\r\n\r\n" + (SECRET.encode() + b" some text\r\n") * 300 + b".\r\n"
+
+
+def send(bed: Bed, count: int) -> float:
+    """Sends and waits for delivery; the longest time from the dot to its answer, in seconds."""
+    box = bed.postfix.mailbox("alice")
+    before, longest = box.count(), 0.0
+    for _ in range(count):
+        client = bed.smtp()
+        client.envelope(SENDER, "alice@example.org")
+        began = time.monotonic()
+        client.data(TEXT)
+        longest = max(longest, time.monotonic() - began)
+        client.quit()
+    messages = bed.postfix.wait_delivered("alice", before + count, 30)
+    if len(messages) != before + count or not all(message.labels() for message in messages):
+        raise RuntimeError(f"{len(messages)} of {before + count} messages, or one without a label")
+    return longest
+
+
+def folder(bed: Bed) -> Path:
+    return bed.segmilter.root / "memory"
+
+
+def files(bed: Bed) -> list[Path]:
+    return sorted(folder(bed).glob("messages-????????.db"))
+
+
+def ask(bed: Bed, sql: str) -> list[tuple]:
+    rows = []
+    for file in files(bed):
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+            rows += database.execute(sql).fetchall()
+    return rows
+
+
+def stored(bed: Bed) -> set[str]:
+    return {row[0] for row in ask(bed, "SELECT queue_id FROM sightings WHERE queue_id IS NOT NULL")}
+
+
+def logged(bed: Bed) -> set[str]:
+    """Queue ids of the messages that the filter has judged."""
+    return set(re.findall(r": (\w+): message ", bed.segmilter.log()))
+
+
+def all_stored(bed: Bed, seconds: float = 20) -> bool:
+    return bool(wait_until(lambda: logged(bed) and stored(bed) == logged(bed), seconds, "a row for each message", every=0.1))
+
+
+def metric(bed: Bed, name: str) -> int:
+    page = bed.segmilter.space.run("curl", "-s", "http://127.0.0.1:9125/metrics", capture_output=True, text=True).stdout
+    return int(re.search(rf"(?m)^segmilter_{re.escape(name)} (\d+)$", page)[1])
+
+
+def main() -> int:
+    checks = report.Checks()
+    with Bed(Path(sys.argv[1]), SETTINGS, tag="store") as bed:
+        quick = send(bed, 20)
+        checks.that(all_stored(bed), "a row for each of 20 messages, under the queue id of the log")
+        pattern, address, network, port, size = ask(
+            bed, "SELECT pattern, address, network, port, size FROM sightings LIMIT 1")[0]
+        line = re.search(r": message .*", bed.segmilter.log())[0]
+        checks.that(f"pattern={pattern} " in line and f"client={address}:{port} " in line and size > len(TEXT) - 10,
+                    f"a row says what the log says: {pattern}, {address} port {port} in {network}, {size} bytes")
+        whole = b"".join(file.read_bytes() for file in folder(bed).iterdir())
+        checks.that(not any(word in whole for word in (SECRET.encode(), b"sender.example", b"alice", b"client.example")),
+                    "no text, sender, recipient or EHLO name in any byte of the store")
+
+        old = bed.segmilter.child("memory")
+        os.kill(old, signal.SIGKILL)
+        killed = send(bed, 20)
+        wait_until(lambda: bed.segmilter.child("memory") not in (0, old), 10, "another memory")
+        checks.that(all_stored(bed), f"memory killed: all 20 stored by the next one; the longest answer took {killed:.3f} s ({quick:.3f} s before)")
+
+        old = bed.segmilter.child("memory")
+        os.kill(old, signal.SIGSTOP)
+        stopped = send(bed, 20)
+        checks.that(stopped < 1, f"memory stopped: the longest answer took {stopped:.3f} s")
+        wait_until(lambda: bed.segmilter.child("memory") not in (0, old), 30, "another memory")
+        checks.that(all_stored(bed), "what waited in the socket is stored by the next one")
+
+        aside = folder(bed).with_name("aside")
+        folder(bed).rename(aside)
+        wait_until(lambda: "messages are not remembered" in bed.segmilter.log() or send(bed, 1) and False, 30,
+                   "a word about the folder", every=0.5)
+        dropped = metric(bed, 'memory_dropped_total{reason="disk"}')
+        aside.rename(folder(bed))
+        wait_until(lambda: "messages are remembered again" in bed.segmilter.log() or send(bed, 1) and False, 30,
+                   "a word that it is over", every=0.5)
+        time.sleep(1)
+        missing = len(logged(bed) - stored(bed))
+        checks.that(0 < missing == metric(bed, 'memory_dropped_total{reason="disk"}') >= dropped > 0,
+                    f"without its folder {missing} messages are delivered, dropped and counted; it comes back by itself")
+
+        bed.segmilter.reload({**SETTINGS, "memory": {**memory_settings(bed), "addresses": "truncated"}})
+        time.sleep(0.5)
+        before = stored(bed)
+        send(bed, 5)
+        wait_until(lambda: len(stored(bed) - before) == 5, 20, "five rows")
+        rows = ask(bed, "SELECT address, port, network FROM sightings ORDER BY id DESC LIMIT 5")
+        checks.that(all(row[:2] == (None, None) and row[2] == network for row in rows),
+                    f"HUP, addresses truncated: the last five rows have {rows[0]}")
+
+        ready, old = bed.segmilter.log().count(" ready: "), bed.segmilter.child("memory")
+        before = stored(bed)
+        bed.segmilter.process.send_signal(signal.SIGUSR2)
+        wait_until(lambda: bed.segmilter.log().count(" ready: ") > ready, 15, "the new program")
+        send(bed, 10)
+        wait_until(lambda: len(stored(bed) - before) == 10, 20, "ten rows")
+        checks.that(bed.segmilter.child("memory") != old, "USR2: another memory goes on in the same file")
+
+        before = stored(bed)
+        send(bed, 10)
+        bed.segmilter.stop()
+        logs = list(folder(bed).glob("*-wal"))
+        checks.that(not logs, "a stop leaves no write-ahead log")
+        checks.that(len(stored(bed) - before) == 10, "a stop writes what is left")
+        checks.that(ask(bed, "PRAGMA quick_check") == [("ok",)], "the file is sound")
+        if checks.failed:
+            bed.show_logs()
+    return checks.finish()
+
+
+def memory_settings(bed: Bed) -> dict:
+    return {"folder": str(folder(bed)), "min_free": 0}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
