@@ -233,7 +233,7 @@ def look_at_good(ward: Ward) -> None:
     began = time.monotonic()
     plain = ward.doctor()
     print(re.sub(r"(?m)^", "  ", plain.stdout.replace(str(bed.root), "…")))
-    ward.checks.that(plain.returncode == 0 and "\n23 ok, 0 to look at, 0 failed, 0 skipped" in plain.stdout,
+    ward.checks.that(plain.returncode == 0 and "\n23 ok, 0 warnings, 0 failed, 0 skipped" in plain.stdout,
                      f"all is well: exit {plain.returncode} in {time.monotonic() - began:.2f} s")
     ward.checks.that("\033" not in plain.stdout, "no colours, as it is no terminal")
     seen = ward.examine()
@@ -307,7 +307,7 @@ def faults_of_sockets(ward: Ward) -> None:
         os.kill(bed.segmilter.child("filter"), signal.SIGCONT)
 
     fault(ward, "segmilter is stopped", bed.segmilter.stop,
-          [("listen", "FAIL", "nobody listens"), ("milter-socket", "FAIL", "filter"),
+          [("listen", "FAIL", "no process listens"), ("milter-socket", "FAIL", "filter"),
            ("evidence-socket", "FAIL", "unobserved")])
     report.step("the filter hangs")
     stop_filter()
@@ -332,7 +332,7 @@ def faults_of_sockets(ward: Ward) -> None:
         bed.segmilter.process.send_signal(signal.SIGCONT)
     found = seen.find("evidence-socket", "FAIL", "unobserved")
     ward.checks.that(found and seen.code == 1, f"evidence socket is gone: {found and found['found']}")
-    wait_until(lambda: "bound anew" in bed.segmilter.log(), 10, "the supervisor to bind another socket")
+    wait_until(lambda: "created again" in bed.segmilter.log(), 10, "the supervisor to bind another socket")
     content(ward, "evidence socket is there again")
     fault(ward, "evidence socket mode 0000", lambda: ward.evidence.chmod(0), [("evidence-socket", "FAIL", "0000")])
 
@@ -343,10 +343,10 @@ def faults_of_milters(ward: Ward) -> None:
 
     fault(ward, "smtpd_milters is empty", milters(""),
           [("smtpd_milters", "FAIL", "does not name"), ("same-port", "FAIL", "does not ask")])
-    fault(ward, "segmilter is the second milter", milters(f"{DEAD}, {OURS}"), [("smtpd_milters", "warn", "behind inet:127.0.0.1:11332")])
+    fault(ward, "segmilter is the second milter", milters(f"{DEAD}, {OURS}"), [("smtpd_milters", "warn", "comes after inet:127.0.0.1:11332")])
     # Without a word of its own, a milter that is gone has mail refused: Postfix's default is tempfail.
     fault(ward, "a dead milter in front", milters(f"inet:127.0.0.1:11332, {OURS}"),
-          [("other-milters", "FAIL", "Postfix takes no mail"), ("same-port", "FAIL", "the session is refused"),
+          [("other-milters", "FAIL", "Postfix accepts no mail"), ("same-port", "FAIL", "the session is refused"),
            ("same-port", "FAIL", ": 451 ")], all_lines=True)
     fault(ward, "a dead milter behind, by a unix socket", milters(f"{OURS}, {{ unix:segmilter/nobody.sock, default_action=reject }}"),
           [("other-milters", "FAIL", "No such file"), ("same-port", "FAIL", "the session is refused")])
@@ -356,7 +356,7 @@ def faults_of_milters(ward: Ward) -> None:
           [("smtpd_milters", "warn", "connect_timeout is 30s"), ("smtpd_milters", "warn", "command_timeout is 30s")])
     fault(ward, "milter_protocol 4", lambda: ward.main_cf("milter_protocol = 4"), [("smtpd_milters", "warn", "milter_protocol is 4")])
     fault(ward, "a service with milters of its own", lambda: ward.master_cf(("-P", f"{UPSTREAM}/smtpd_milters=inet:127.0.0.1:11332")),
-          [("smtpd_milters", "FAIL", "does not name"), ("other-milters", "FAIL", "Postfix takes no mail")], all_lines=True)
+          [("smtpd_milters", "FAIL", "does not name"), ("other-milters", "FAIL", "Postfix accepts no mail")], all_lines=True)
 
     back = "127.0.0.1:10026/inet"
 
@@ -380,13 +380,13 @@ def faults_of_postfix(ward: Ward) -> None:
     bed = ward.bed
     fault(ward, "Postfix is stopped", bed.postfix.stop, [("upstream", "FAIL", "refused")])
     fault(ward, "upstream does not expect PROXY", lambda: ward.master_cf(("-PX", f"{UPSTREAM}/smtpd_upstream_proxy_protocol")),
-          [("upstream", "FAIL", "may relay"), ("proxy-protocol", "FAIL", "every client is 127.0.0.1"), ("upstream", "FAIL", "taken for SMTP")])
+          [("upstream", "FAIL", "may relay"), ("proxy-protocol", "FAIL", "every client is 127.0.0.1"), ("upstream", "FAIL", "takes the PROXY header for SMTP")])
 
     def relay_by_v1() -> None:
         ward.settings({"proxy": {"upstream_protocol": "proxy-v1"}})
         ward.master_cf(("-PX", f"{UPSTREAM}/smtpd_upstream_proxy_protocol"))
     fault(ward, "the same with PROXY version 1", relay_by_v1,
-          [("open-relay", "FAIL", "OPEN RELAY: 198.51.100.25 is not in mynetworks"), ("upstream", "FAIL", "taken for SMTP")])
+          [("open-relay", "FAIL", "OPEN RELAY: 198.51.100.25 is not in mynetworks"), ("upstream", "FAIL", "takes the PROXY header for SMTP")])
     fault(ward, "upstream on all addresses", lambda: ward.master_cf(("-F", f"{UPSTREAM}/service=10025")),
           [("upstream-scope", "FAIL", "0.0.0.0:10025")])
     fault(ward, "no service for upstream", lambda: ward.master_cf(("-M#", UPSTREAM)), [("postconf", "FAIL", "no smtpd on 127.0.0.1:10025")])
@@ -399,7 +399,7 @@ def faults_of_postfix(ward: Ward) -> None:
           [("open-relay", "FAIL", "OPEN RELAY: a stranger, 203.0.113.77"), ("open-relay", "FAIL", "OPEN RELAY: 198.51.100.25")])
     fault(ward, "Postfix logs no ports", lambda: ward.main_cf("smtpd_client_port_logging = no"), [("same-port", "warn", "no port")])
     fault(ward, "one client may have all processes", lambda: ward.master_cf(("-F", f"{UPSTREAM}/process_limit=20")),
-          [("limits", "warn", "one client can have all")])
+          [("limits", "warn", "one client can use all")])
 
     def first_word(v6: bool) -> bytes:
         with bed.connect(v6=v6) as client:
@@ -409,7 +409,7 @@ def faults_of_postfix(ward: Ward) -> None:
         ward.master_cf(("-P", f"{UPSTREAM}/inet_protocols=ipv4"))
         ward.checks.that(first_word(v6=True) == b"421", "Postfix speaks IPv4 only: a client by IPv6 is told 421")
     fault(ward, "Postfix speaks IPv4 only", ipv4_only,
-          [("proxy-protocol", "FAIL", "each client that comes by IPv6")])
+          [("proxy-protocol", "FAIL", "each client that comes over IPv6")])
 
     def speaks(protocol: str, upstream: str) -> None:
         """In main.cf, which Postfix reads at its start. It does not start with services of another family, but for `upstream`."""
@@ -428,11 +428,11 @@ def faults_of_postfix(ward: Ward) -> None:
         speaks(protocol, upstream)
         ward.checks.that(first_word(v6=v6) == b"421", f"main.cf: {protocol}, upstream {upstream}: a client by IPv{6 if v6 else 4} is told 421")
     fault(ward, "main.cf: Postfix speaks IPv4 only", lambda: told_421("ipv4", "127.0.0.1:10025", v6=True),
-          [("proxy-protocol", "FAIL", "each client that comes by IPv6")])
+          [("proxy-protocol", "FAIL", "each client that comes over IPv6")])
     fault(ward, "main.cf: Postfix speaks IPv6 only", lambda: told_421("ipv6", "[::1]:10025", v6=False),
-          [("proxy-protocol", "FAIL", "each client that comes by IPv4")])
+          [("proxy-protocol", "FAIL", "each client that comes over IPv4")])
     fault(ward, "main.cf: upstream is of the other family", lambda: told_421("ipv4", "[::1]:10025", v6=True),
-          [("proxy-protocol", "FAIL", "it does not start, or every client is told 421"), ("upstream", "FAIL", "refused")])
+          [("proxy-protocol", "FAIL", "it does not start, or every client gets the reply 421"), ("upstream", "FAIL", "refused")])
 
     def port_is_gone() -> None:
         bed.segmilter.stop()
@@ -474,7 +474,7 @@ def faults_of_segmilter(ward: Ward) -> None:
     fault(ward, "idle_timeout is short", lambda: ward.settings({"proxy": {"idle_timeout": "100s"}}), [("timeouts", "warn", "hangs up before")])
     fault(ward, "answer_timeout is short", lambda: ward.settings({"proxy": {"answer_timeout": "100s"}}), [("timeouts", "warn", "arrives twice")])
     fault(ward, "capture is off", lambda: ward.settings({"capture": {"method": "off"}}),
-          [("capture", "warn", "nobody observes"), ("same-port", "warn", "capture is off")])
+          [("capture", "warn", "nothing is observed"), ("same-port", "warn", "capture is off")])
     fault(ward, "capture by reads", lambda: ward.settings({"capture": {"method": "read"}}), [("capture", "warn", "via=read")])
 
     desk = {"desk": {"listen": ["127.0.0.1:9125"]}}
@@ -484,7 +484,7 @@ def faults_of_segmilter(ward: Ward) -> None:
         other.listen()
         fault(ward, "another server has the desk's address", lambda: ward.settings(desk), [("desk", "warn", "and not segmilter")],
               mend=False)
-    fault(ward, "the desk's address is new", lambda: ward.settings(desk, restart=False), [("desk", "warn", "nobody listens there")])
+    fault(ward, "the desk's address is new", lambda: ward.settings(desk, restart=False), [("desk", "warn", "no process listens there")])
 
     def without_bpf() -> None:
         wrapper = bed.root / "segmilter-without-bpf"
@@ -520,7 +520,7 @@ def faults_at_boot(ward: Ward) -> None:
         systemctl.chmod(0o755)
     state("enabled")
     seen = ward.examine()
-    ward.checks.that(seen.find("boot", "ok", "with the machine") and not seen.bad(), f"enabled: content {seen.bad()}")
+    ward.checks.that(seen.find("boot", "ok", "at boot") and not seen.bad(), f"enabled: content {seen.bad()}")
     ward.played["systemctl enable segmilter"] = lambda: state("enabled")
     fault(ward, "segmilter is not enabled", lambda: state("disabled"), [("boot", "warn", "after the next boot clients are refused")])
     ward.hidden = ()

@@ -89,7 +89,7 @@ TEST_CASE("smtpd_milters: what is wrong, and one line that mends it") {
       {"empty", "", State::Fail, "does not name", mended(kOurs)},
       {"another one only", "inet:127.0.0.1:11332", State::Fail, "does not name",
        mended(kOurs + ", inet:127.0.0.1:11332")},
-      {"second", "inet:localhost:11332, " + kOurs, State::Warn, "behind inet:localhost:11332",
+      {"second", "inet:localhost:11332, " + kOurs, State::Warn, "comes after inet:localhost:11332",
        mended(kOurs + ", inet:localhost:11332")},
       {"no default_action",
        "{ unix:segmilter/milter.sock, connect_timeout=1s, command_timeout=3s }", State::Warn,
@@ -105,7 +105,7 @@ TEST_CASE("smtpd_milters: what is wrong, and one line that mends it") {
        mended("{ local:segmilter/milter.sock, default_action=accept, connect_timeout=2s, "
               "command_timeout=5s, content_timeout=9s }")},
       {"an absolute path that is not the socket's", "unix:/segmilter/milter.sock", State::Fail,
-       "looks for it at /segmilter/milter.sock", mended(kOurs)},
+       "looks for segmilter's socket at /segmilter/milter.sock", mended(kOurs)},
   };
   for (const auto& row : rows) {
     INFO(row.name);
@@ -236,20 +236,21 @@ TEST_CASE("the upstream service has to expect the PROXY protocol, and no other b
 
 TEST_CASE("a family that Postfix does not speak, and clients come by") {
   auto four = patient({.main = "inet_protocols = ipv4\n"});
-  CHECK(found(check_proxy_protocol(four), State::Ok, "expects it"));  // nobody comes by IPv6
+  CHECK(found(check_proxy_protocol(four), State::Ok,
+              "expects the PROXY header"));  // nobody comes by IPv6
   four.addresses.push_back(*net::Endpoint::parse("[2001:db8::25]:0"));
   const auto findings = check_proxy_protocol(four);
-  REQUIRE(found(findings, State::Fail, "each client that comes by IPv6"));
+  REQUIRE(found(findings, State::Fail, "each client that comes over IPv6"));
   CHECK(findings.size() == 1);
   CHECK(findings[0].mend == std::vector<std::string>{"postconf -e 'inet_protocols = all'",
                                                      "postfix stop", "postfix start"});
   for (const char* both : {"all", "ipv4, ipv6", "ipv6, ipv4"}) {
     auto well = patient({.main = std::string("inet_protocols = ") + both + "\n"});
     well.addresses = four.addresses;
-    CHECK(found(check_proxy_protocol(well), State::Ok, "expects it"));
+    CHECK(found(check_proxy_protocol(well), State::Ok, "expects the PROXY header"));
   }
   auto six = patient({.main = "inet_protocols = ipv6\n"});
-  CHECK(found(check_proxy_protocol(six), State::Fail, "each client that comes by IPv4"));
+  CHECK(found(check_proxy_protocol(six), State::Fail, "each client that comes over IPv4"));
 }
 
 TEST_CASE("Postfix has to speak the upstream address's family") {
@@ -302,10 +303,10 @@ TEST_CASE("who is to have port 25") {
   const auto one = kListen.substr(0, kListen.find(",")) + "]\nupstream = \"127.0.0.1:10025\"\n";
   CHECK(found(
       check_ports(patient({.toml = one, .services = ours + "[::1]:2525 inet n - n - - smtpd\n"})),
-      State::Ok, "leaves"));
+      State::Ok, "no service of master.cf uses"));
   const auto wire =
       check_ports(patient({.toml = kWire, .services = "2525 inet n - n - - smtpd\n"}));
-  REQUIRE(found(wire, State::Fail, "nothing to see"));
+  REQUIRE(found(wire, State::Fail, "nothing to observe"));
   CHECK(wire[0].mend[0] == "postconf -M 'smtp/inet=smtp inet n - n - - smtpd'");
 }
 
@@ -348,7 +349,7 @@ TEST_CASE("how long Postfix may take for one answer, and whether the proxy waits
        {},
        "1h",
        State::Ok,
-       "may take 300 s for an answer (for the end of a message: 1 milter 300 s)",
+       "may take 300 s for a reply (for the end of a message: 1 milter 300 s)",
        ""},
       {"milters, one with a time of its own",
        {.milters = three},
@@ -413,8 +414,8 @@ TEST_CASE("one client and all processes") {
 TEST_CASE("without Postfix's settings that is said once") {
   auto blind = patient({});
   blind.postfix.reset();
-  blind.postfix_error = "postconf: cannot be run, is it installed?";
-  CHECK(found(check_postconf(blind), State::Fail, "is it installed?"));
+  blind.postfix_error = "postconf cannot be run. Is it installed?";
+  CHECK(found(check_postconf(blind), State::Fail, "Is it installed?"));
   for (const Look look : {check_milters, check_proxy_protocol, check_ports, check_timeouts,
                           check_mynetworks, check_limits}) {
     CHECK(look(blind).empty());
@@ -490,7 +491,7 @@ TEST_CASE("another milter that is down keeps mail out, unless Postfix goes on wi
   };
   const auto first = look(dead + ", " + kOurs);
   CHECK(first.state == State::Fail);
-  CHECK(first.found.find("its default_action is tempfail: Postfix takes no mail") !=
+  CHECK(first.found.find("its default_action is tempfail: Postfix accepts no mail") !=
         std::string::npos);
   CHECK(first.mend == std::vector<std::string>{"postconf -e 'smtpd_milters = " + kOurs + ", { " +
                                                    dead + ", default_action=accept }'",
@@ -565,12 +566,12 @@ TEST_CASE("a program is run, and not for ever") {
   CHECK(said.output == "out\n");
   CHECK(said.error == "why");
   CHECK(run_command({"no-such-program-here"}, seconds(5)).error ==
-        "no-such-program-here: cannot be run, is it installed?");
+        "no-such-program-here cannot be run. Is it installed?");
   for (const char* script : {"sleep 60", "exec >&- 2>&-; sleep 60"}) {
     INFO(script);
     const auto late = run_command({"sh", "-c", script}, seconds(1));
     CHECK(late.status == -1);
-    CHECK(late.error == "sh did not end in 1 s");
+    CHECK(late.error == "sh did not end within 1 s");
   }
   const auto much = run_command({"sh", "-c", "head -c 3000000 /dev/zero"}, seconds(20));
   CHECK(much.status == 0);

@@ -32,15 +32,15 @@ TEST_CASE("a line a finding, and what mends those that are not well") {
         "ok    listen         0.0.0.0:25: segmilter (pid 7) listens\n"
         "warn  smtpd_milters  not named\n"
         "        looked at  smtpd_milters of smtp/inet: (empty)\n"
-        "        mend       postconf -e 'smtpd_milters = { unix:a }'\n"
-        "        mend       postfix reload\n"
+        "        to fix it  postconf -e 'smtpd_milters = { unix:a }'\n"
+        "        to fix it  postfix reload\n"
         "FAIL  open-relay     OPEN RELAY: a stranger may send: 250 \\x1b[2JOk\\x0d.\n"
         "        looked at  RCPT\n"
         "skip  timeouts       not told\n"
         "        looked at  smtpd_timeout\n"
         "        setting    [proxy] idle_timeout = \"330s\"\n"
-        "1 ok, 1 to look at, 1 failed, 1 skipped\n"
-        "OPEN RELAY: a stranger may send: 250 \\x1b[2JOk\\x0d. Mend this first.\n");
+        "1 ok, 1 warning, 1 failed, 1 skipped\n"
+        "OPEN RELAY: a stranger may send: 250 \\x1b[2JOk\\x0d. Fix this first.\n");
 }
 
 TEST_CASE("all that mends stands in the order in which it works, each line once") {
@@ -66,7 +66,7 @@ TEST_CASE("all that mends stands in the order in which it works, each line once"
   CHECK(mend_in_order(findings) == wanted);
   CHECK(nlohmann::json::parse(report_json(findings))["mend"] == nlohmann::json(wanted));
   CHECK(report_text(findings, false)
-            .find("in the order in which it works:\n    apt-get install nftables\n    chmod") !=
+            .find("run these lines in this order:\n    apt-get install nftables\n    chmod") !=
         std::string::npos);
   auto stopped = findings;
   stopped[5].mend = {"postconf -e 'inet_protocols = all'", "postfix stop", "postfix start"};
@@ -103,8 +103,8 @@ TEST_CASE("what a peer said writes no escape sequence, of 7 bits or of 8, alone 
   CHECK(report_text(findings, false) ==
         "warn  upstream  220 \\x1b[2J \\x9b2J \\xc2\\x9b2J \\xd0\\x9b2J \\x7f\n"
         "        looked at  a\\x9b2J\n"
-        "        mend       cat '/etc/postf\xc3\xadx'\n"
-        "0 ok, 1 to look at, 0 failed, 0 skipped\n");
+        "        to fix it  cat '/etc/postf\xc3\xadx'\n"
+        "0 ok, 1 warning, 0 failed, 0 skipped\n");
 }
 
 TEST_CASE("the same as JSON") {
