@@ -1,15 +1,15 @@
 #!/usr/bin/python3
-"""Live and offline agree: what is said of a message by the proxy, by the wire observer, and by `classify` on a capture.
+"""Live and offline agree: the proxy, the wire observer, and `classify` on a capture say the same about a message.
 
     agree.py PROGRAM
 
-All three watch the same packets: the proxy in the path, beside it a second segmilter that only watches, and tcpdump in
-front of both. Postfix asks one filter, a tee asks the other's as well. The senders are those of under_tls.py, in clear and
-under TLS, over links with super-packets, loss and small segments, and those of odd_senders.py.
+All three watch the same packets: the proxy in the path, a second segmilter beside it that only watches, and tcpdump before
+both. Postfix asks one filter; a tee asks the other filter too. The senders are those of under_tls.py, in clear and under TLS,
+over links with super-packets, loss and small segments, and those of odd_senders.py.
 
-Compared, message by message, is the whole trace (segments with their flags, records, landmarks, dialogue) and the whole
-verdict (pattern, writer, path, block, gait, score, confidence, the writes). Not compared are times. Where they differ for
-a reason, REASONS has it, with the cause; any other difference fails, and so does a reason that is met no more.
+For each message the whole trace (segments with their flags, records, landmarks, dialogue) and the whole verdict (pattern, writer,
+path, block, gait, score, confidence, the writes) are compared. Times are not compared. Known differences are in REASONS, with
+their cause. Every other difference fails, and so does a reason that no longer occurs.
 """
 import re
 import sys

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""A backup MX seals its headers, the primary believes them: the files of examples/postfix/backup-mx, on two servers.
+"""A backup MX seals its headers and the primary believes them: the files of examples/postfix/backup-mx, on two servers.
 
     backup_mx.py PROGRAM
 
     client ──► backup: segmilter, Postfix ──► primary: segmilter, Postfix ──► maildir
 
-Then the seals that are not to be believed: what comes from the backup's address with another header, another message, another key,
-no seal or an old one; and a good one that comes from anybody else.
+Then come the seals that must not be believed: from the backup's address with another header, another message, another key, no seal
+or an old seal; and a valid seal that comes from another address.
 """
 import re
 import sys

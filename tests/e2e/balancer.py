@@ -1,14 +1,16 @@
 #!/usr/bin/python3
-"""Behind HAProxy: who the client is, nobody else can claim; what is seen is said to be the balancer's.
+"""Behind HAProxy: Postfix sees the real client, no client can pretend to be another, and the label says that HAProxy's connection
+was observed.
 
     balancer.py PROGRAM
 
-A real HAProxy with examples/postfix/haproxy/haproxy.cfg runs on the router, in front of segmilter and Postfix from the
-files of the same folder:
+A real HAProxy with examples/postfix/haproxy/haproxy.cfg runs on the router, before segmilter and Postfix with the files of the
+same folder:
 
     client 192.0.2.7 ─► 192.0.2.1:25 HAProxy 198.51.100.1 ─PROXY v2─► 198.51.100.25:25 segmilter ─► smtpd
 
-Mail by it, its health checks, clients that pose as it, and balancers that send no header, half of one, or garbage.
+Tests mail through it, its health checks, clients that pretend to be HAProxy, and balancers that send no header, half of one, or
+garbage.
 """
 import re
 import socket

@@ -3,9 +3,9 @@
 
     bytes_unchanged.py PROGRAM
 
-Messages of 1 byte to 5 MB: 8-bit, dots at line starts, lines longer than 998 and 2048, bare CR and bare
-LF, no header at all, no line end at the end. A raw client writes them in random pieces. What Postfix
-delivered must have the same SHA-256 both ways, but for the headers that Postfix and the filter add.
+Messages of 1 byte to 5 MB: 8-bit text, dots at line starts, lines longer than 998 and 2048 bytes, bare CR and bare LF, no header
+at all, no line end at the end. A raw client writes them in random pieces. What Postfix delivered must have the same SHA-256 both
+ways, except for the headers that Postfix and the filter add.
 """
 import hashlib
 import random

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""`segmilter classify` beside a running segmilter: on the pipe of a tcpdump, and on the log as it is written.
+"""`segmilter classify` beside a running segmilter: on the pipe of a tcpdump, and on the log while it is written.
 
     classify_live.py PROGRAM
 
-A client speaks EHLO, sends two messages and stays; in clear, and under TLS. tcpdump writes to classify, which must print a
-message's row while tcpdump still runs and the session is open: in clear when the message was answered, under TLS when the
-next command came. Then the log, in text and in JSON, behind the prefix of syslog and without, gives the traces that are in
-it, with client, EHLO name and time.
+A client sends EHLO and two messages and stays connected, in clear and under TLS. tcpdump writes to classify, which must print a
+message's row while tcpdump still runs and the session is open: in clear when the message is answered, under TLS when the next
+command comes. Then classify reads the log, in text and in JSON, with syslog's prefix and without it, and gives the traces in it
+with client, EHLO name and time.
 """
 import json
 import select

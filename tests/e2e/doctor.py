@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""`segmilter doctor`: content with a system that is right; names each thing that is broken, and the lines it prints mend it.
+"""`segmilter doctor` finds nothing in a system that is right, names each thing that is broken, and prints lines that fix it.
 
-    doctor.py PROGRAM [WORD]        with WORD only the faults whose name has it in them
+    doctor.py PROGRAM [WORD]        with WORD only the faults whose name contains it
 
-First the doctor looks at a Postfix and a segmilter that are as in examples/postfix/listen: nothing may be found, no file
-changed, no message queued. Then one thing after the other is broken. Each time the doctor has to name it, with the right
-state and exit code; the very lines that it prints are given to a shell, and it has to be content again. Two kinds of line
-are carried out otherwise, since the bed has no systemd and no editor: `systemctl start|restart segmilter` starts the bed's,
-and a line for segmilter.toml is written there, followed by a restart.
+First the doctor examines a Postfix and a segmilter as in examples/postfix/listen: it must find nothing, change no file and queue no
+message. Then the test breaks one thing after the other. Each time the doctor has to name it, with the right state and exit code.
+Then a shell runs exactly the lines that the doctor printed, and the doctor must find nothing again. Two kinds of lines are carried out
+differently, because the bed has no systemd and no editor: `systemctl start|restart segmilter` starts the bed's segmilter, and a line
+for segmilter.toml is written into that file, followed by a restart.
 """
 import hashlib
 import json

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""The table of failures, row by row, under load: no message lost, altered or bounced; what is delayed is said.
+"""The README's table of failures, row by row, under load: no message is lost, altered or bounced, and delays are printed.
 
     fail_open.py PROGRAM [ROW…]
 
-smtp-source hands messages over 20 sessions to a real Postfix in the client's namespace, which sends them through the proxy
-over 20 sessions and, as SMTP asks, tries again what it got no answer for. In the middle of it something breaks. A
-message whose answer was lost is sent again: such duplicates are SMTP's own (RFC 5321, 4.5.4.1) and are counted.
+smtp-source gives messages over 20 sessions to a real Postfix in the client's namespace. That sends them through the proxy over 20
+sessions and, as SMTP requires, tries again what was not answered. In the middle something breaks. A message whose reply was lost is
+sent again: such duplicates are part of SMTP (RFC 5321, 4.5.4.1), and they are counted.
 """
 import hashlib
 import os

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Whatever X-Protocol-Pattern headers a client sends, the message ends with exactly one, ours, below Postfix's own Received;
-or it is refused.
+"""A client may send any X-Protocol-Pattern headers: the delivered message has exactly one, segmilter's own, below Postfix's own
+Received; or the message is refused.
 
     forged_header.py PROGRAM
 
-Where fields are put in front of the message (PREPEND), where a header check takes Received away, and where a content filter
-brings the message back over loopback: there the label of its first way stays.
+Also tested: fields that are put before the message (PREPEND), a header check that removes Received, and a content filter that gives
+the message back over loopback, where the first label stays.
 """
 import sys
 import time

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""Packets that TCP refuses, and bytes that are none, change no label: it stays as it was, or says that it does not know.
+"""Packets that TCP refuses, and packets without bytes of the stream, change no label: it stays the same, or says that it is not sure.
 
     ghosts.py PROGRAM [--flood MESSAGES]
 
-Before Postfix's proxy (way: listen) and beside Postfix (way: wire) stands the same sender. It puts packets between the segments
-of its message that its server refuses (wrong checksum, old timestamp, ahead, out of the window), to hide where its program
-cut; it sends urgent data, Fast Open, data with the handshake's last ACK; and strangers send packets by the hundred thousand,
-to connections that there are and to none. `--flood`: so many messages are labelled under the flood, not forty.
+The same sender sends to Postfix through the proxy (deployment listen) and to Postfix beside the wire observer (deployment wire). It
+sends packets that the server refuses (wrong checksum, old timestamp, ahead of the stream, out of the window) between the segments of
+its message, to hide where its program cut. It sends urgent data, uses Fast Open, and sends data with the handshake's last ACK.
+Strangers send packets by the hundred thousand, to existing connections and to none. `--flood`: the number of messages that are
+labelled during the flood (default forty).
 """
 import argparse
 import random

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Port 465, and what comes to the wrong port: handled, and not judged.
+"""Port 465, and clients at the wrong port: their sessions are relayed, and their mail is not judged.
 
     implicit_tls.py PROGRAM
 
-Postfix's smtpd in wrapper mode behind the proxy, and the same beside it without one; then under the wire observer. Mail
-over implicit TLS is delivered and `unobserved`: nobody reads where a message begins. Plain SMTP to a port of TLS and TLS
-to a port of SMTP end as they do without segmilter, to the byte; and the next session is labelled as ever.
+Postfix's smtpd in wrapper mode runs behind the proxy, and beside it one without a proxy; then under the wire observer. Mail over
+implicit TLS is delivered and `unobserved`, because the beginning of a message cannot be seen. Plain SMTP to a port of TLS, and TLS
+to a port of SMTP, end with the same bytes as without segmilter. The next session is labelled as usual.
 """
 import ssl
 import sys

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""What is counted, where it is read: the page of metrics, a real Prometheus, and the alerts of examples/monitoring.
+"""Counters where they are read: the page of metrics, a real Prometheus, and the alerts of examples/monitoring.
 
     monitoring.py PROGRAM
 
-A bot sends to a real Postfix in enforce mode until the circuit breaker opens: the page says so, and Prometheus fires the
-alert. The counts outlive the filter, and the page goes on through a reload, an upgrade, and the death of its process.
+A bot sends to a real Postfix in enforce mode until the circuit breaker opens. The page shows it, and Prometheus fires the alert.
+The counters survive the filter, and the page survives a reload, an upgrade, and the death of its process.
 """
 import json
 import re

@@ -3,10 +3,9 @@
 
     no_content.py PROGRAM
 
-Words that stand nowhere else go through the bed in a Subject, a body and an attachment's name, in clear and
-under STARTTLS. Then the proxy and the filter are killed as a crash would, in the middle of such a message. The
-words may be in Postfix's queue and in the mailbox, and in no other file below the test's folder; there is no
-core file, where a program without our care leaves one.
+Words that occur nowhere else are sent through the bed in a Subject, a body and an attachment's name, in clear and under STARTTLS.
+Then the proxy and the filter are killed as by a crash, in the middle of such a message. The words may be in Postfix's queue and in the
+mailbox, and in no other file below the test's folder. There must be no core file in a place where other programs leave one.
 """
 import os
 import signal

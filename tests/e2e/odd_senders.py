@@ -1,6 +1,6 @@
-"""Sessions that no honest program has, or few: every one is to be seen alike by all who watch.
+"""Sessions that few or no legitimate programs have. All watchers have to see each of them alike.
 
-Behind each message its sender goes on, so that what it did is followed by mail as usual.
+After each odd message its sender goes on with ordinary mail, which has to be followed too.
 """
 import socket
 import ssl

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Too much of everything: observation stops first, mail goes on, and afterwards all is as before.
+"""Too much of everything: observation stops first, mail goes on, and afterwards everything is as before.
 
     overload.py PROGRAM
 
-Descriptors run out, with clients waiting; SYNs flood in from addresses that do not exist; more sessions than
-there is room for evidence, in number and in memory; more messages at a time than the filter may judge; clients
-that come too often. Each time all that was accepted is delivered.
+Descriptors run out while clients wait; SYNs come from addresses that do not exist; there are more sessions than the limits of evidence
+permit, in number and in memory; more messages at a time than the filter may judge; clients that connect too often. Each time all
+accepted mail is delivered.
 """
 import os
 import pwd

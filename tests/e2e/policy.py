@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Between a threshold and an action: roll-out, the circuit breaker, trust by name, a policy a listener, fallbacks.
+"""Between a threshold and an action: roll-out, the circuit breaker, trust by name, a policy for each listener, fallbacks.
 
     policy.py PROGRAM
 
-A real Postfix in enforce mode, and a bot that cuts its headers as a template does. Whoever is in the share of a
-roll-out is computed here again; names come from a name server of the bed, so that Postfix confirms them or does not.
+A real Postfix in enforce mode, and a bot that cuts its headers as a template does. The test computes itself which clients are in the
+share of a roll-out. Names come from a name server of the bed, so that Postfix confirms them or does not.
 """
 import hashlib
 import hmac

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""In front of postscreen with all deep protocol tests on: a new client comes back, passes, and is labelled.
+"""Before postscreen with all deep protocol tests on: a new client comes back, passes, and is labelled.
 
     postscreen.py PROGRAM
 
-Postfix is that of examples/postfix/postscreen. postscreen reads the PROXY header and hands the connection itself to smtpd, so
-the filter has to find the evidence by what postscreen told smtpd. New clients end in postscreen's own SMTP engine; what it
-finds fault with has to reach it as it was sent.
+Postfix is that of examples/postfix/postscreen. postscreen reads the PROXY header and passes the connection itself to smtpd, so the
+filter has to find the evidence by the address that postscreen gave to smtpd. New clients end in postscreen's own SMTP engine; what
+it rejects has to reach it as it was sent.
 """
 import re
 import socket

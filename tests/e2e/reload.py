@@ -3,8 +3,7 @@
 
     reload.py PROGRAM
 
-Also under way: a session that was open before the reload goes on undisturbed; a hundred reloads while 20 sessions send fail
-none of them.
+A session that was open before the reload continues undisturbed. A hundred reloads while 20 sessions send make none of them fail.
 """
 import subprocess
 import sys

@@ -3,10 +3,10 @@
 
     segments_on_the_wire.py PROGRAM
 
-For each condition a few dozen messages of all kinds are sent (one write, lines, blocks, random cuts,
-BDAT, several a session, several sessions at once; at the end some that do not wait for 354) while tcpdump looks at the router's interface towards
-the server, where segments are not merged. bed/pcap.py rebuilds each message's segments from the
-capture without any of the program's code; the header's list must be the same, in every message.
+For each condition a few dozen messages of all kinds are sent (one write, lines, blocks, random cuts, BDAT, several in a session,
+several sessions at once; at the end some that do not wait for 354). tcpdump captures on the router's interface towards the server,
+where segments are not merged. bed/pcap.py rebuilds each message's segments from the capture without any of the program's code. The
+header's list must be the same for every message.
 """
 import random
 import sys

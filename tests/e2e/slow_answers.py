@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Another milter takes longer for each message than proxy.idle_timeout: the mail arrives once, and idle clients still go.
+"""Another milter takes longer for each message than proxy.idle_timeout: the mail arrives once, and idle clients are still closed.
 
     slow_answers.py PROGRAM
 
-In clear and under TLS, by DATA and by BDAT in one go (Postfix answers MAIL and RCPT before it has the message, so that
-it has spoken last while it owes the answer to the message), observed and not. Also when segmilter is upgraded or
-stopped meanwhile, and the answer comes later than proxy.drain_timeout.
+In clear and under TLS, by DATA and by BDAT in one write, observed and not. (With BDAT Postfix answers MAIL and RCPT before it has the
+message, so Postfix has spoken last although it still owes the reply to the message.) Also tested: segmilter is upgraded or stopped
+meanwhile, and the reply comes later than proxy.drain_timeout.
 """
 import signal
 import ssl

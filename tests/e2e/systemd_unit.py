@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""The unit, its drop-in and what is installed, under a real systemd: as a postmaster does it, step by step.
+"""The unit, its drop-in and the installed files under a real systemd, in the steps that a postmaster takes.
 
     systemd_unit.py PROGRAM      in its build folder, which is installed from there
 
-A machine with systemd as process 1 and Debian's own Postfix units, in a network namespace; the files of
-examples/postfix/tproxy and wire as they are. What the unit's sandbox forbids is tried from within.
+A machine with systemd as process 1 and Debian's own Postfix units, in a network namespace, with the unchanged files of
+examples/postfix/tproxy and wire. The test also tries, from within, what the unit's sandbox forbids.
 """
 import json
 import re

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Way `tproxy`: Postfix keeps port 25, the firewall sends clients to the proxy, and without a proxy Postfix answers.
+"""The deployment `tproxy`: Postfix keeps port 25, the firewall sends clients to the proxy, and without a proxy Postfix answers.
 
     tproxy.py PROGRAM
 
-The rules are set and removed by the very commands of the example's drop-in. Over IPv4 and IPv6: labelled through the
-proxy with the client's own address in Postfix; unlabelled, and not refused, while there is none; a session that Postfix
-took meanwhile goes on when the proxy is back. Mail that the machine sends to itself is left alone.
+The commands of the example's drop-in set and remove the rules. Over IPv4 and IPv6: with a proxy, mail is labelled and Postfix sees the
+client's own address. Without a proxy, mail is unlabelled and not refused. A session that Postfix accepted meanwhile continues when
+the proxy is back. Mail that the machine sends to itself is left alone.
 """
 import json
 import os

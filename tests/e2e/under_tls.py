@@ -1,14 +1,14 @@
 #!/usr/bin/python3
-"""The same program, message and link, in clear and under STARTTLS: the same label, and the message placed to the byte.
+"""The same program, message and link, in clear and under STARTTLS: the label is the same, and the message is placed to the byte.
 
     under_tls.py PROGRAM
 
 Real mail servers (Postfix, Exim by DATA and by BDAT, Sendmail, OpenSMTPD), programs (swaks, curl, msmtp) and libraries
-(Python's smtplib, Go's net/smtp, nodemailer), and writers played here over Python's ssl, since bots do not come in
-packages. TLS 1.3 and 1.2, RSA and ECDSA keys, resumed sessions, several messages a session, QUIT behind the dot, BDAT.
-Every difference is printed. What is said to be exact is compared with what Postfix delivered.
+(Python's smtplib, Go's net/smtp, nodemailer). Bots are not available as packages, so their way of writing is played here over
+Python's ssl. TLS 1.3 and 1.2, RSA and ECDSA keys, resumed sessions, several messages in a session, QUIT after the dot, BDAT. Every
+difference is printed. Labels that claim to be exact are compared with what Postfix delivered.
 
-swaks is left out of the comparison: through Net::SSLeay it writes the whole message at once and not 8192 at a time.
+swaks is not compared: through Net::SSLeay it writes the whole message at once, and in clear 8192 bytes at a time.
 """
 import functools
 import os

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""The wire observer with Postfix alone on its port: killed while mail comes in, of which the mail is to notice nothing.
+"""The wire observer, with only Postfix on its port: it is killed while mail comes in, and the mail must not be affected.
 
     wire.py PROGRAM
 
-That its labels are those of the proxy is shown by agree.py.
+agree.py shows that its labels are the same as the proxy's.
 """
 import os
 import signal

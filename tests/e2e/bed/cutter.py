@@ -1,4 +1,4 @@
-"""A milter connection that breaks: stands between Postfix and the filter and hangs up on both in a chosen state."""
+"""Breaks a milter connection: it relays between Postfix and the filter, and closes both connections in a chosen state."""
 import socket
 import threading
 from pathlib import Path

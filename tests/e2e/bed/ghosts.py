@@ -1,7 +1,7 @@
-"""Packets that TCP refuses: made by hand, sent from the client's namespace beside a true connection of it.
+"""Packets that TCP refuses. They are made by hand and sent from the client's namespace beside a real connection of the client.
 
-A Forger listens to what its connection really sends, so that it knows sequence numbers and timestamps, and puts packets of
-its own between; a flood() sends prepared packets as fast as one is told. IPv4 only.
+A Forger captures what its connection really sends, so it knows the sequence numbers and timestamps, and sends its own packets in
+between. A flood() sends prepared packets at a given rate. IPv4 only.
 """
 import array
 import ctypes

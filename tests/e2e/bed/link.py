@@ -1,8 +1,8 @@
 """The link: client – router – server, and what a network does to segments on the way.
 
-Loss, rate and MSS act on the router. Loss is drawn by nft in the forward hook, the rate by tbf on the
-interface towards the server; tcpdump on that interface sees what really leaves for the server, behind
-both. There is no delay: netem is not everywhere.
+Loss, rate and MSS act on the router. nft drops packets at random in the forward hook, tbf on the interface towards the server
+limits the rate. tcpdump runs on that interface and sees the packets after both. There is no delay, because not every kernel has
+netem.
 """
 import subprocess
 import threading

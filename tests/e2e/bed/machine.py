@@ -1,9 +1,9 @@
-"""A machine in a network namespace: systemd as process 1, a root of its own, Debian's Postfix with its own units.
+"""A machine in a network namespace: systemd as process 1, its own root folder, Debian's Postfix with its units.
 
     Machine(space, root, build).start()    `root`: a folder for it; `build`: the build folder that is installed there
 
-/usr is this machine's, read-only; /etc is a copy of what a mail server needs, /usr/local and /var are its own. Of Debian's
-units only the journal and Postfix's are there. Its processes are in cgroups below ours, and go with process 1.
+/usr is this machine's, read-only; /etc is a copy of what a mail server needs; /usr/local and /var are the machine's own. Of Debian's
+units only the journal and Postfix's are there. Its processes are in cgroups below this process's, and end with process 1.
 """
 import os
 import shutil

@@ -1,5 +1,5 @@
-"""Standing between Postfix and a filter: the milter protocol's packets, a socket on which Postfix is awaited, and a
-filter that takes its time."""
+"""Tools that take part in the milter protocol between Postfix and a filter: packets, a socket on which Postfix connects, and a slow
+filter."""
 import os
 import socket
 import struct

@@ -1,14 +1,14 @@
-"""Mail servers beside Postfix that send from the client's namespace: Exim, OpenSMTPD, Sendmail.
+"""Mail servers other than Postfix that send from the client's namespace: Exim, OpenSMTPD, Sendmail.
 
-Debian lets a machine have one mail server, so packaging/install-packages unpacks these and does not install
-them. What an installation would have made (accounts, spool folders) they find in a mount namespace:
+Debian permits only one mail server on a machine, so packaging/install-packages unpacks these without installing them. What an
+installation would have created (accounts, spool folders) is provided in a mount namespace:
 
-    /etc/passwd, /etc/group     the machine's, and the accounts of the three
-    /etc/resolv.conf            empty: there is no name service to wait for
-    /run, /var/lib, /var/spool  folders of the bed, since OpenSMTPD has these paths compiled in
+    /etc/passwd, /etc/group     those of the machine, with the accounts of the three servers
+    /etc/resolv.conf            empty, so that they do not wait for a name service
+    /run, /var/lib, /var/spool  folders of the bed, because these paths are compiled into OpenSMTPD
 
-Exim and Sendmail deliver in the process that takes the message, each with a configuration for "clear", "TLS" and
-"TLS 1.2"; OpenSMTPD is a daemon with a port for each, but 1.2: its client has no setting for that.
+Exim and Sendmail deliver in the process that takes the message, each with one configuration for "clear", "TLS" and "TLS 1.2".
+OpenSMTPD is a daemon with one port for each way except TLS 1.2, for which its client has no setting.
 """
 import subprocess
 from os import chown

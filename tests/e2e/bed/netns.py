@@ -1,7 +1,7 @@
-"""Network namespaces, and sockets made inside them.
+"""Network namespaces, and sockets that are made inside them.
 
-A socket stays in the namespace in which it was made, so a client in this process can speak from the
-client's namespace: a short-lived thread enters it (setns is per thread), makes the socket and ends.
+A socket stays in the namespace in which it was made. So a client in this process can speak from the client's namespace: a
+short-lived thread enters it (setns applies to one thread), makes the socket and ends.
 """
 import ctypes
 import os

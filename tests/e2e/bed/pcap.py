@@ -1,8 +1,8 @@
 """An independent reader of what tcpdump saw: streams, SMTP, and each message's segments.
 
-Shares nothing with the program under test. A segment is a packet's payload; the first copy of a byte
-that arrived wins, later copies are cut away, what is left empty is dropped. The message's window is
-found by walking the dialogue: commands and replies in step, DATA to CRLF.CRLF, BDAT by its counts.
+It shares no code with the program under test. A segment is a packet's payload. Of several copies of a byte the first one that
+arrived counts; later copies are cut away, and packets that become empty are dropped. The message's window is found by following
+the dialogue: commands and replies in step, DATA up to CRLF.CRLF, BDAT by its counts.
 """
 import re
 import struct

@@ -1,8 +1,7 @@
-"""A private Postfix: own configuration, queue and data folders, never the host's.
+"""A private Postfix with its own configuration, queue and data folders; the host's Postfix is never touched.
 
-Server: the files of examples/postfix/listen with other paths, and a few lines that a namespace
-without name service needs. Sender: a small relaying instance in the client's namespace, so that
-mail is sent by Postfix's own smtp client.
+The server has the files of examples/postfix/listen with other paths, and a few lines that a namespace without a name service
+needs. The sender is a small relaying instance in the client's namespace, so that Postfix's own smtp client sends the mail.
 """
 import re
 import shutil

@@ -1,7 +1,7 @@
-"""Child processes of the bed: started, waited for, ended by their own ids.
+"""Child processes of the bed: they are started, waited for, and ended by their ids.
 
-A wait ends when its condition holds. It fails at once when a process has died that the bed needs, and in the end at its
-limit. The limit says when a test hangs; it measures nothing, so it is far above what a slow or shared machine takes.
+A wait ends when its condition holds. It fails at once when a process has died that the bed needs, and at the latest at its limit.
+The limit only detects a test that hangs and measures nothing. So it is far above the time that a slow or shared machine needs.
 """
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What the processes of a running segmilter may still do, looked at from outside."""
+"""What the processes of a running segmilter are still permitted to do, as seen from outside."""
 import os
 import re
 from pathlib import Path

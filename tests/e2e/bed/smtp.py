@@ -1,6 +1,6 @@
-"""A raw SMTP client: bytes go out exactly as told, in exactly the writes that were told.
+"""A raw SMTP client: it sends exactly the bytes that it is given, in exactly the given writes.
 
-smtplib repairs line ends and stuffs dots by itself; a test of bytes needs neither.
+Not smtplib, because that repairs line ends and stuffs dots, which a test of bytes must not do.
 """
 import re
 import socket

@@ -1,9 +1,9 @@
-"""A second filter that is shown what the first one is, without Postfix knowing: what one adds to a message is
-never seen by the other, as it would be if Postfix asked them one after the other.
+"""Shows a second filter what the first one is shown, without Postfix's knowledge. Each filter does not see what the other one adds to
+a message; if Postfix asked both one after the other, the second would.
 
-Packets of the milter protocol go to both; the answers of the first go back, those of the witness are thrown away. What
-Postfix waits for (the negotiation, the end of a message) is the witness's first: so that for both it lies in front of
-Postfix's own answer to the client, and the witness asks while the message is still unanswered.
+Packets of the milter protocol go to both filters. The answers of the first go back to Postfix, those of the second (the witness) are
+dropped. At the events for which Postfix waits (the negotiation, the end of a message) the witness is asked first. So both filters are
+asked before Postfix answers the client, and the witness asks its observer while the message is still unanswered.
 """
 import queue
 import socket

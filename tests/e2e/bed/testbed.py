@@ -1,4 +1,4 @@
-"""All of the bed together: link, Postfix, segmilter, tcpdump, in one context manager."""
+"""The whole bed in one context manager: link, Postfix, segmilter, tcpdump."""
 import os
 import re
 import shutil

@@ -1,7 +1,7 @@
-"""What is said of a message by whoever watched it: a running segmilter, or `segmilter classify` on a capture.
+"""What a watcher says about a message: a running segmilter, or `segmilter classify` on a capture.
 
-A View has the trace, taken apart, and the verdict that the program gives on that trace. Of a live segmilter both are from
-its log (level debug); the traces are judged again offline, so that the verdicts have the same form and all their digits.
+A View has the trace, in parts, and the program's verdict on that trace. For a live segmilter both come from its log (level debug);
+the traces are judged again offline, so that the verdicts have the same form and all their digits.
 """
 import json
 import re
