@@ -27,10 +27,10 @@ TEST_CASE("where no message came of a capture the note says why") {
                               .mail_filled = 2,
                               .mail_seen = 2,
                               .mail_tls = 1}}),
-             Catch::Contains("1 of them TLS"));
+             Catch::Contains("1 of them with TLS"));
   CHECK_THAT(
       note({.counts = {.packets = 7, .tcp = 7, .mail = 3, .mail_filled = 2, .mail_seen = 2}}),
-      Catch::Contains("no MAIL or DATA"));
+      Catch::Contains("none has a MAIL or DATA command"));
 }
 
 TEST_CASE("what was left out is said in one line with numbers, and a sound capture has no note") {
@@ -42,10 +42,10 @@ TEST_CASE("what was left out is said in one line with numbers, and a sound captu
   notes.counts.cut = 1;
   notes.copies = 4;
   const std::string text = note(notes);
-  CHECK_THAT(text, Catch::Contains("214 packets not read: 213 of link type 6"));
+  CHECK_THAT(text, Catch::Contains("214 packets could not be read: 213 of link type 6"));
   CHECK_THAT(text, Catch::Contains("1 of a tunnel (4789)"));
   CHECK_THAT(text, Catch::Contains("3 IP fragments left out") && Catch::Contains("overlap (2)"));
-  CHECK_THAT(text, Catch::Contains("1 packet captured without their end"));
+  CHECK_THAT(text, Catch::Contains("1 packet captured only in part"));
   CHECK_THAT(text, Catch::Contains("4 packets captured more than once"));
   CHECK(text.find('\n') == text.npos);
 }

@@ -177,7 +177,7 @@ class Pipes(unittest.TestCase):
         with open("/dev/full", "w") as full:
             done = subprocess.run([PROGRAM, "classify", CORPUS / "plain.pcap"], stdout=full, stderr=subprocess.PIPE, timeout=60)
         self.assertEqual(done.returncode, 74)
-        self.assertEqual(done.stderr, b"segmilter: write the report: No space left on device\n")
+        self.assertEqual(done.stderr, b"segmilter: cannot write the report: No space left on device\n")
 
 
 class Jobs(unittest.TestCase):

@@ -177,7 +177,7 @@ TEST_CASE("messages of a client stand together on the page, others apart") {
 TEST_CASE("a page has a bound, and says what is not on it") {
   const std::string page =
       printed(kPage, std::vector<Result>(2003, result_of("segmilter/1 seg=9n")));
-  CHECK_THAT(page, Catch::Contains("The first 2000 of 2003 messages are on this page"));
+  CHECK_THAT(page, Catch::Contains("This page shows the first 2000 of 2003 messages"));
   std::size_t sections = 0;
   for (std::size_t at = 0; (at = page.find("<section", at)) != page.npos; ++at) ++sections;
   CHECK(sections == 2000);
