@@ -52,7 +52,7 @@ std::string write_line_instead(std::string_view line) {
     }
     better = "[" + better + "]";
   }
-  return fmt::format("; text stands in quotes: write {} = {}", key, better);
+  return fmt::format("; text needs quotes: write {} = {}", key, better);
 }
 
 }  // namespace

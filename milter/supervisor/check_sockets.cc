@@ -35,7 +35,7 @@ void check_unix(const std::string& path, const std::string& setting) {
     throw process::SetupError(
         EX_UNAVAILABLE,
         error.what() + std::string(taken ? " (another segmilter runs: stop it with `systemctl stop "
-                                           "segmilter`, or give this one sockets of its own)"
+                                           "segmilter`, or set other sockets for this one)"
                                          : ""));
   }
 }

@@ -127,8 +127,8 @@ std::vector<net::Fd> adopt_listeners(const std::vector<int>& fds,
   }
   if (fd != fds.end()) {
     throw process::SetupError(EX_UNAVAILABLE,
-                              fmt::format("{}: the sockets that the program before has left "
-                                          "are others: a restart is needed",
+                              fmt::format("{}: the previous program left other sockets than those "
+                                          "that are configured: a restart is needed",
                                           key));
   }
   std::vector<net::Fd> listeners;

@@ -40,12 +40,12 @@ std::optional<net::Process> holder(const net::Endpoint& address) {
 // By the program's name: Postfix's listener is its master.
 std::string_view what_to_do(const net::Process& process) {
   if (process.is_segmilter()) {
-    return "another segmilter runs: stop it with `systemctl stop segmilter`, or";
+    return "another segmilter runs: stop it with `systemctl stop segmilter`, or set";
   }
   if (process.program == "master") {
-    return "Postfix has that port: move its smtpd as examples/postfix/listen shows, or";
+    return "Postfix has that port: move its smtpd as examples/postfix/listen shows, or set";
   }
-  return "stop it, or";
+  return "stop it, or set";
 }
 
 }  // namespace
@@ -54,12 +54,12 @@ std::string next_step_taken(const net::Endpoint& address, std::string_view setti
   const auto process = holder(address);
   if (!process) {
     return fmt::format(
-        " (as root, `ss -ltnp 'sport = :{}'` says by whom; stop that one, or name another address "
-        "in {})",
+        " (as root, `ss -ltnp 'sport = :{}'` shows the program that uses it; stop that program, or "
+        "set another address in {})",
         address.port(), setting);
   }
-  return fmt::format(" (by {}, pid {}; {} name another address in {})", process->program,
-                     process->pid, what_to_do(*process), setting);
+  return fmt::format(" (by {}, pid {}; {} another address in {})", process->program, process->pid,
+                     what_to_do(*process), setting);
 }
 
 std::string next_step_rights(std::string_view wanted) {
@@ -76,7 +76,8 @@ std::string next_step_rights(std::string_view wanted) {
   }
   if (missing.empty()) return "";
   return fmt::format(
-      " (it takes {}: `systemctl start segmilter` starts it with that, or start it as root)",
+      " (this needs {}: start segmilter with `systemctl start segmilter`, which grants it, or as "
+      "root)",
       missing);
 }
 
@@ -85,11 +86,11 @@ std::string next_step_folder(const std::string& folder, const std::string& user,
   // As packaging/tmpfiles.d has them.
   if (user == "segmilter" &&
       (folder == "/run/segmilter" || folder == "/var/spool/postfix/segmilter")) {
-    return " (`systemd-tmpfiles --create segmilter.conf` makes it; Postfix has to be installed "
+    return " (`systemd-tmpfiles --create segmilter.conf` creates it; Postfix has to be installed "
            "before that)";
   }
-  return fmt::format(" (as root, `install -d -o {} -g {} -m {:o} {}` makes it)", user, group, mode,
-                     folder);
+  return fmt::format(" (as root, `install -d -o {} -g {} -m {:o} {}` creates it)", user, group,
+                     mode, folder);
 }
 
 }  // namespace supervisor

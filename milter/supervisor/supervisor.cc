@@ -184,7 +184,7 @@ class Supervisor {
     next_ping_ = now + kPing;
     for (const auto& child : children_) {
       if (child->ping(now) || state_ == State::Draining) continue;
-      logging::error(fmt::format("{} (pid {}) has said nothing for {} s and is killed",
+      logging::error(fmt::format("{} (pid {}) has not responded for {} s and is killed",
                                  child->name(), child->pid(), Child::kSilence.count()));
       child->kill(SIGKILL);
     }
@@ -221,8 +221,8 @@ class Supervisor {
     const auto path = socket->path(*config_);
     try {
       if (!child.send({process::ControlMessage::Kind::Socket, {}, socket->bind(*config_)})) return;
-      logging::warning(
-          fmt::format("{}: {} was removed or replaced; it is bound anew", socket->setting, path));
+      logging::warning(fmt::format("{}: {} was removed or replaced; it is created again",
+                                   socket->setting, path));
     } catch (const std::system_error& error) {
       if (child.word.more(++child.failed, Clock::now()) == 0) return;
       logging::error(fmt::format("{}: {} no longer leads to this {}, and mail is not labelled: {}",
@@ -272,7 +272,7 @@ class Supervisor {
     std::erase_if(leftovers_, [](pid_t pid) {
       int status = 0;
       if (waitpid(pid, &status, WNOHANG) != pid) return false;
-      logging::info(fmt::format("pid {} of the program before {}", pid, describe_end(status)));
+      logging::info(fmt::format("pid {} of the previous program {}", pid, describe_end(status)));
       return true;
     });
   }
@@ -317,7 +317,7 @@ class Supervisor {
     for (const auto& child : children_) {
       if (child->state() == Child::State::Down) continue;  // will start with config_
       if (!child->send({process::ControlMessage::Kind::Reload, text})) {
-        logging::error(fmt::format("reload: {} does not listen", child->name()));
+        logging::error(fmt::format("reload: {} does not read its orders", child->name()));
       }
     }
   }
@@ -357,7 +357,7 @@ class Supervisor {
 
   void stop(int code) {
     if (state_ == State::Draining) {
-      logging::warning("told twice to end: at once");
+      logging::warning("a second signal to end: stopping at once");
       for (const auto& child : children_) child->kill(SIGKILL);
       leftovers_deadline_ = Clock::now();
       return;
@@ -401,7 +401,7 @@ class Supervisor {
     }
     if (Clock::now() < deadline_) return;
     logging::warning(
-        fmt::format("{} has not drained in time and is killed", children_[draining_]->name()));
+        fmt::format("{} did not drain in time and is killed", children_[draining_]->name()));
     children_[draining_]->kill(SIGKILL);
     deadline_ = Clock::now() + kGrace;
   }

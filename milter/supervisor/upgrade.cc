@@ -55,7 +55,8 @@ std::string why_no_upgrade(const std::string& program, const config::Config& run
     const auto changed =
         config::needs_restart(running, config::parse(config::read_file(file), file));
     if (!changed.empty()) {
-      return fmt::format("what has changed needs a restart: {}", fmt::join(changed, ", "));
+      return fmt::format("a change of these settings needs a restart: {}",
+                         fmt::join(changed, ", "));
     }
   } catch (const config::ConfigError& error) {
     return error.what();
@@ -73,7 +74,7 @@ std::string why_no_upgrade(const std::string& program, const config::Config& run
   posix_spawn_file_actions_destroy(&quiet);
   if (error != 0) return fmt::format("start {}: {}", program, std::strerror(error));
   const auto code = wait_for(pid, kCheck);
-  if (!code) return fmt::format("{} check: did not end as it should", program);
+  if (!code) return fmt::format("{} check: did not exit normally", program);
   return *code == 0 ? "" : fmt::format("{} check: exit code {}", program, *code);
 }
 

@@ -193,7 +193,7 @@ TEST_CASE("an address that another program listens on is refused, though listene
     CHECK(std::string(error.what()) ==
           "proxy.listen: bind " + config.proxy.listen[0].print() +
               ": Address already in use (by supervisor_supervisor_test, pid " +
-              std::to_string(getpid()) + "; stop it, or name another address in proxy.listen)");
+              std::to_string(getpid()) + "; stop it, or set another address in proxy.listen)");
   }
   listeners.clear();
   supervisor::ProxyParts parts(config);
