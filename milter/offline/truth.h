@@ -26,9 +26,8 @@
 namespace offline {
 
 struct TruthRow {
-  std::string file;  // a path below the folder of the recordings, never outside of it
-  std::uint32_t message =
-      1;  // the message's number in the file, from 1; in a .trace file, its line
+  std::string file;           // a path below the folder of the recordings, never outside of it
+  std::uint32_t message = 1;  // its number in the file, from 1; in a .trace file, its line
   std::string sender;
   std::string sender_class;  // "official-mta", "library", …: the table's own words
   std::string link;

@@ -12,7 +12,7 @@ using recorded::NotRead;
 
 }  // namespace
 
-TEST_CASE("where no message came of a capture the note says why") {
+TEST_CASE("if a capture has no message, the note says why") {
   CHECK_THAT(note({}), Catch::Contains("has no packet"));
   CHECK_THAT(note({.counts = {.packets = 7}}), Catch::Contains("none of 7 packets"));
   CHECK_THAT(note({.counts = {.packets = 7, .tcp = 7}}),
@@ -33,7 +33,7 @@ TEST_CASE("where no message came of a capture the note says why") {
       Catch::Contains("none has a MAIL or DATA command"));
 }
 
-TEST_CASE("what was left out is said in one line with numbers, and a sound capture has no note") {
+TEST_CASE("the note counts what was left out, in one line; a complete capture has no note") {
   CaptureNotes notes{.counts = {.packets = 100, .tcp = 90, .mail = 90}, .messages = 1};
   CHECK(note(notes).empty());
   for (int i = 0; i < 213; ++i) notes.not_read.add(NotRead::Kind::LinkType, 6);
@@ -50,7 +50,8 @@ TEST_CASE("what was left out is said in one line with numbers, and a sound captu
   CHECK(text.find('\n') == text.npos);
 }
 
-TEST_CASE("kinds that are not read are kept up to a bound, and counted beyond") {
+TEST_CASE(
+    "kinds of packets that cannot be read are listed up to a limit; the others are only counted") {
   NotRead not_read;
   for (std::uint32_t type = 0; type < 1000; ++type) {
     not_read.add(NotRead::Kind::EtherType, 0x1000 + type);
@@ -59,7 +60,7 @@ TEST_CASE("kinds that are not read are kept up to a bound, and counted beyond") 
   CHECK_THAT(not_read.text(), Catch::Contains("968 of other kinds"));
 }
 
-TEST_CASE("a format that is not read is named, with the next step") {
+TEST_CASE("a format that cannot be read is named, with the next step") {
   CHECK_THAT(name_of_format("snoop\0\0\0\0\0\0\2"sv, "a.cap"),
              Catch::Contains("snoop") && Catch::Contains("editcap -F pcap a.cap a.cap.pcap"));
   CHECK_THAT(name_of_format("RTSS\1\1"sv, "a"), Catch::Contains("Network Monitor 1"));

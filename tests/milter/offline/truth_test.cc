@@ -35,7 +35,7 @@ std::string row(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("a row of the truth becomes what it says") {
+TEST_CASE("a row of the truth is read") {
   const auto rows = read(kHeader +
                          "\na.pcap\t2\tmutt\tmua\tloss2\tk5h\ty\tn\t4\t5115\tlines|received-first\t"
                          "*\tline-writer|relay\t4096\n");
@@ -54,7 +54,7 @@ TEST_CASE("a row of the truth becomes what it says") {
                             .block = 4096});
 }
 
-TEST_CASE("columns are found by name, others are not looked at") {
+TEST_CASE("columns are found by name, other columns are ignored") {
   const auto rows = read(
       "note\tblock\tpattern\tpath\twriter\tbytes\tsegments\tbdat\ttls\tkind\tlink\tclass\tsender\t"
       "message\tfile\tdoubt\nany\t\tindistinct\tfull\tstream\t9\t1\ty\tn\tk1\tbase\tmua\tnmh\t1\t"
@@ -66,7 +66,7 @@ TEST_CASE("columns are found by name, others are not looked at") {
   CHECK(rows[0].block == 0);
 }
 
-TEST_CASE("a table that is wrong is refused with its place") {
+TEST_CASE("a malformed table is refused, with the place of the fault") {
   const auto expect = [](const std::string& found, const std::string& wanted) {
     CHECK(found == wanted);
   };
