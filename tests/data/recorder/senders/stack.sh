@@ -1,4 +1,4 @@
-# stack.sh slirp|pasta COMMAND…: runs it behind a TCP stack of a program, as containers of ordinary users do.
+# stack.sh slirp|pasta COMMAND…: runs the command behind a TCP stack in user space, as rootless containers do.
 set -e
 kind=$1
 shift
