@@ -17,7 +17,7 @@ ATTEMPTS = 20
 
 
 def main() -> int:
-    stop_on_signals()  # the two go with us
+    stop_on_signals()  # the two children end with this process
     started = [subprocess.Popen(["/usr/bin/python3", RUN, f"--attempts={ATTEMPTS}", f"--way={way}", sys.argv[1]],
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for way in ("proxy", "wire")]
     try:

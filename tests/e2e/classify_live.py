@@ -21,7 +21,7 @@ from bed import report
 from bed.process import end
 from bed.testbed import Bed
 
-SOON = 10  # seconds; it takes a fraction of one, but the machine may be busy
+SOON = 10  # seconds; usually it takes a fraction of one, but the machine may be busy
 TEXT = b"Subject: live\r\n\r\n" + b"a line of text\r\n" * 400 + b".\r\n"
 
 
@@ -42,14 +42,14 @@ class Live:
             raise RuntimeError("tcpdump does not listen")
 
     def row(self) -> dict | None:
-        """The next one; None when none came soon, or tcpdump has ended."""
+        """The next row; None: none came soon, or tcpdump has ended."""
         readable, _, _ = select.select([self._classify.stdout], [], [], SOON)
         if not readable or self._tcpdump.poll() is not None:
             return None
         return json.loads(self._classify.stdout.readline())
 
     def finish(self) -> tuple[int, str]:
-        """tcpdump ends, as by Ctrl-C: classify's exit code, and what it still said."""
+        """Ends tcpdump as by Ctrl-C. Returns classify's exit code and its remaining output."""
         end(self._tcpdump, first=signal.SIGINT)
         out, err = self._classify.communicate(timeout=60)
         return self._classify.returncode, out + err

@@ -18,7 +18,7 @@ from bed.smtp import Client
 from bed.testbed import Bed
 
 EX_CONFIG = 78
-# Settings by which clients would look local, or a proxy could not announce them.
+# Settings that would make clients look local, or leave the proxy no way to name them.
 REFUSED = [
     ("no announcement of the client", {"proxy": {"upstream_protocol": "none"}}),
     ("plain TCP", {"proxy": {"upstream_protocol": "tcp"}}),

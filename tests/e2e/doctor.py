@@ -49,7 +49,7 @@ class Examination:
 
 
 class Ward:
-    """The bed, and what may be done to it."""
+    """The bed, and ways to break and fix it."""
 
     def __init__(self, bed: Bed, checks: report.Checks):
         self.bed, self.checks = bed, checks
@@ -58,8 +58,8 @@ class Ward:
         self.socket = bed.segmilter.queue / "segmilter/milter.sock"
         self.evidence = bed.segmilter.root / "evidence.sock"
         self.program = bed.segmilter.program
-        self.played = {}  # lines that the bed has no means for, and what is done in their place
-        self.hidden = ()  # what the doctor is run behind
+        self.played = {}  # lines that the bed cannot run, and what it does instead
+        self.hidden = ()  # the prefix of the doctor's command line
         self.well = self.shape()
 
     def doctor(self, *options, prefix=()) -> subprocess.CompletedProcess:
@@ -77,8 +77,8 @@ class Ward:
 
     @contextmanager
     def fresh(self):
-        """What happens inside makes Postfix read its settings; a server that was idle may serve some more clients by
-        the old ones, so afterwards none of those is left."""
+        """The code inside makes Postfix read its settings. A server that was idle may serve some more clients with the old settings, so
+        this waits until none of the old servers is left."""
         def reloads() -> int:
             return self.bed.postfix.log().count(": reload -- version")
         before, servers = reloads(), children(self.bed.postfix.master_pid())
@@ -112,7 +112,7 @@ class Ward:
         self.bed.segmilter.stop()
         self.bed.segmilter.start()
 
-    # What mends them.
+    # What fixes them.
     def carry_out(self, lines: list[str]) -> None:
         for line in lines:
             if line.startswith("segmilter.toml: "):
@@ -151,10 +151,10 @@ class Ward:
         return process.pid if process.poll() is None else 0, paths, self.bed.segmilter.config.read_text()
 
     def reset(self) -> None:
-        """All as it was, whatever a fault left behind."""
+        """Restores everything, whatever a fault has changed."""
         changed = self.shape() != self.well
         for path, text in self.good.items():
-            aside = path.with_suffix(".new")  # by a rename: an smtpd that starts now must not find half a file
+            aside = path.with_suffix(".new")  # by a rename, because an smtpd that starts now must not read half a file
             aside.write_text(text)
             aside.replace(path)
         if not alive(self.bed.postfix.master_pid()):
@@ -176,8 +176,8 @@ def content(ward: Ward, what: str) -> bool:
 
 
 def fault(ward: Ward, name: str, broken, wanted: list[tuple[str, str, str]], mend: bool = True, all_lines: bool = False) -> None:
-    """`broken()` breaks something. Each of `wanted` (check, state, words) has to be found; the lines of the first one
-    that has some mend it all, or, with `all_lines`, all lines in the order in which the doctor puts them at its end."""
+    """`broken()` breaks something. The doctor has to find each of `wanted` (check, state, words). The lines of the first finding that
+    has some must fix everything; with `all_lines`, all lines in the order in which the doctor prints them at its end."""
     if len(sys.argv) > 2 and sys.argv[2] not in name:
         return
     report.step(name)
@@ -195,10 +195,10 @@ def fault(ward: Ward, name: str, broken, wanted: list[tuple[str, str, str]], men
     named = [seen.find(*each) for each in wanted]
     cure = next((each for each in named if each and (each["mend"] or each["setting"])), None)
     if mend and all_lines:
-        ward.checks.that(seen.mend, f"{name}: what mends it is printed")
+        ward.checks.that(seen.mend, f"{name}: the lines that fix it are printed")
         ward.carry_out(seen.mend)
         content(ward, name)
-    elif mend and ward.checks.that(cure, f"{name}: what mends it is printed"):
+    elif mend and ward.checks.that(cure, f"{name}: the lines that fix it are printed"):
         ward.carry_out(cure["mend"])
         if cure["setting"]:
             ward.write_setting(cure["setting"])
@@ -227,7 +227,7 @@ while True:
 
 
 def look_at_good(ward: Ward) -> None:
-    """Content, quick, and it leaves no trace but log lines."""
+    """The doctor finds nothing, is quick, and leaves only log lines."""
     bed = ward.bed
     before = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in ward.good}
     began = time.monotonic()
@@ -264,7 +264,7 @@ def usage(ward: Ward) -> None:
 
 
 def by_the_journal(ward: Ward) -> None:
-    """Where Postfix has no log file of its own and syslog none, journalctl is asked; here a stand-in for it."""
+    """If neither Postfix nor syslog has a log file, the doctor asks journalctl; here a script replaces it."""
     bed = ward.bed
     copy, tools = bed.root / "conf-without-log-file", bed.root / "bin"
     shutil.copytree(bed.postfix.conf, copy)
@@ -283,7 +283,7 @@ sed 's/^.*\\]: //' {bed.postfix.log_file}
 
 
 def by_tcp(ward: Ward) -> None:
-    """The filter on a TCP port: content with it, and what is not there is missed."""
+    """The filter on a TCP port: the doctor finds nothing, and reports it when it is stopped."""
     ward.settings({"filter": {"socket": "inet:8890@127.0.0.1"}}, restart=False)
     ward.main_cf("smtpd_milters = { inet:localhost:8890, default_action=accept, connect_timeout=2s, command_timeout=5s }")
     ward.restart()
@@ -324,7 +324,7 @@ def faults_of_sockets(ward: Ward) -> None:
     fault(ward, "milter socket configured 0600", lambda: ward.settings({"filter": {"socket_mode": "0600"}}),
           [("milter-socket", "FAIL", "0600 postfix")])
     report.step("evidence socket is gone")
-    bed.segmilter.process.send_signal(signal.SIGSTOP)  # it would bind another one
+    bed.segmilter.process.send_signal(signal.SIGSTOP)  # it would create another one
     try:
         ward.evidence.unlink()
         seen = ward.examine()
@@ -344,7 +344,7 @@ def faults_of_milters(ward: Ward) -> None:
     fault(ward, "smtpd_milters is empty", milters(""),
           [("smtpd_milters", "FAIL", "does not name"), ("same-port", "FAIL", "does not ask")])
     fault(ward, "segmilter is the second milter", milters(f"{DEAD}, {OURS}"), [("smtpd_milters", "warn", "comes after inet:127.0.0.1:11332")])
-    # Without a word of its own, a milter that is gone has mail refused: Postfix's default is tempfail.
+    # A milter that is down and has no default_action of its own stops all mail: Postfix's default is tempfail.
     fault(ward, "a dead milter in front", milters(f"inet:127.0.0.1:11332, {OURS}"),
           [("other-milters", "FAIL", "Postfix accepts no mail"), ("same-port", "FAIL", "the session is refused"),
            ("same-port", "FAIL", ": 451 ")], all_lines=True)
@@ -412,7 +412,8 @@ def faults_of_postfix(ward: Ward) -> None:
           [("proxy-protocol", "FAIL", "each client that comes over IPv6")])
 
     def speaks(protocol: str, upstream: str) -> None:
-        """In main.cf, which Postfix reads at its start. It does not start with services of another family, but for `upstream`."""
+        """Sets inet_protocols in main.cf, which Postfix reads at its start. Postfix does not start with services of another family, so all
+        except `upstream` are removed."""
         ward.settings({"proxy": {"upstream": upstream}})
         bed.postfix.stop()
         for line in bed.link.server.run("postconf", "-c", bed.postfix.conf, "-M", capture_output=True, text=True).stdout.splitlines():
@@ -492,7 +493,7 @@ def faults_of_segmilter(ward: Ward) -> None:
         wrapper.chmod(0o755)
         bed.segmilter.program = wrapper
         ward.restart()
-        bed.segmilter.program = ward.program  # the next start has its rights
+        bed.segmilter.program = ward.program  # the next start has its rights again
     fault(ward, "started without CAP_BPF", without_bpf, [("capture", "warn", "the running segmilter is without it")])
     if len(sys.argv) == 2 or sys.argv[2] in "another server has port 25":
         report.step("another server has port 25")
@@ -504,14 +505,14 @@ def faults_of_segmilter(ward: Ward) -> None:
 
 
 def behind(ward: Ward, before: str) -> tuple[str, ...]:
-    """What a command is put behind so that `before` has been done in a view of the file system of its own."""
+    """The prefix of a command line that runs `before` and then the command in a separate mount namespace."""
     tools = ward.bed.root / "tools"
     tools.mkdir(exist_ok=True)
     return ("unshare", "--mount", "env", f"PATH={tools}:{os.environ['PATH']}", "sh", "-ec", before + '\nexec "$@"', "sh")
 
 
 def faults_at_boot(ward: Ward) -> None:
-    """systemd's word is a stand-in's; systemd_unit.py has a real one."""
+    """A script replaces systemctl; systemd_unit.py tests a real systemd."""
     ward.hidden = behind(ward, "mkdir -p /run/systemd; mount -t tmpfs none /run/systemd; mkdir /run/systemd/system")
     systemctl = ward.bed.root / "tools/systemctl"
 
@@ -534,7 +535,7 @@ def with_tproxy(checks: report.Checks) -> None:
         ward.shell(load)
         ward.shell(f"{bed.program} nft --routing -c {bed.segmilter.config} | sh -e")
         content(ward, "tproxy")
-        # The line names the program as it is installed.
+        # The line names the installed program, so the bed runs its own.
         ward.played[f"segmilter nft -c {bed.segmilter.config} | nft -f -"] = lambda: ward.shell(load)
         fault(ward, "tproxy: no rules", lambda: ward.shell("nft delete table inet segmilter"), [("tproxy", "FAIL", "no rule sends port 25")])
         nft = shutil.which("nft", path=os.environ["PATH"] + ":/usr/sbin:/sbin")

@@ -28,16 +28,16 @@ FILTER = "smtpd_milters = {{ unix:segmilter/{}, default_action=accept, connect_t
 
 
 class Row:
-    """One failure. `breaks` is called when `at` messages are delivered, `mends` behind it, `after` at the end."""
+    """One failure. `breaks` is called when `at` messages are delivered, then `mends`, and `after` at the end."""
 
     def __init__(self, name: str, breaks, mends=lambda bed: None, longest: float = 20, at: int = MESSAGES // 4,
                  after=lambda bed: None):
         self.name, self.breaks, self.mends, self.at, self.after = name, breaks, mends, at, after
-        self.longest = longest  # seconds that a message may be delayed
+        self.longest = longest  # the longest permitted delay of a message, in seconds
 
 
 def struck(name: str, child: str, number: int, **options) -> Row:
-    """A child that gets a signal; the row ends when another one is in its place, so that the next begins whole."""
+    """A child gets a signal. The row ends when the child is replaced, so that the next row begins with all children."""
     pids = []
 
     def breaks(bed: Bed) -> None:
@@ -59,7 +59,7 @@ def supervisor(number: int):
 
 
 def start_again(bed: Bed) -> None:
-    """What systemd does when the supervisor is gone."""
+    """Does what systemd does when the supervisor has died."""
     bed.segmilter.process.wait(10)
     time.sleep(1)  # RestartSec
     bed.segmilter.start()
@@ -116,7 +116,7 @@ ROWS = [
     Row("Postfix is stopped and started", postfix_stopped),
     Row("a reload with an error in the file", broken_reload),
 ]
-# The same by the wire observer, where nothing but the filter's question is in the mail's way.
+# The same with the wire observer, where only the filter's question is in the mail's path.
 WIRE_ROWS = [
     struck("the wire observer is killed", "wire", signal.SIGKILL),
     struck("the wire observer is stopped (SIGSTOP)", "wire", signal.SIGSTOP),
@@ -168,7 +168,7 @@ def judge(checks: report.Checks, row: Row, found: dict) -> list[str]:
 
 
 def milter_cut(bed: Bed) -> tuple[Cutter, list[Row]]:
-    """One row a state in which the milter's connection is cut."""
+    """One row for each state in which the milter's connection is cut."""
     sockets = bed.segmilter.queue / "segmilter"
     cutter = Cutter(sockets / "cutter.sock", sockets / "milter.sock")
 

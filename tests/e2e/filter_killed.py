@@ -33,7 +33,7 @@ def kill_filter(bed: Bed, at: int) -> float:
 
 
 def labelled_again(bed: Bed) -> bool:
-    """Whether one message sent now gets a label that says more than `unobserved`."""
+    """True if a message that is sent now gets a label other than `unobserved`."""
     box = bed.postfix.mailbox("bob")
     client = bed.smtp()
     client.envelope("a@sender.example", "bob@example.org")

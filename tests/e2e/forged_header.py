@@ -35,7 +35,8 @@ def names(message) -> list[str]:
 
 
 def adds_up(label, size: int) -> bool:
-    """The label's segments are the message's. Of many unlike ones the header has the first, and how many more there are."""
+    """Checks that the label's segments are the message's. If there are many different ones, the header has the first ones and the
+    number of the others."""
     if label.segments:
         return sum(label.segments) == size
     return "+" in label.fields.get("segments", "")
@@ -47,14 +48,14 @@ class Sender:
         self.seen: set[bytes] = set()
 
     def newest(self):
-        """The message that was not there before; None: there is none. Their files are not in the order of their delivery."""
+        """The new message; None: there is none. The order of the files is not that of delivery."""
         messages = self.bed.postfix.wait_delivered("alice", self.count, 60)
         fresh = [message for message in messages if message.data not in self.seen]
         self.seen |= {message.data for message in fresh}
         return fresh[-1] if fresh else None
 
     def send(self, what: str, head: bytes):
-        """The message as delivered, which has one header, and that is ours."""
+        """The delivered message; checks that it has one header, and that it is segmilter's."""
         client = self.bed.smtp()
         client.envelope("a@sender.example", "alice@example.org")
         wire = head + b"\r\n" + BODY + b".\r\n"
@@ -111,7 +112,7 @@ def thousands(bed: Bed, sender: Sender, checks: report.Checks) -> None:
 
 def main() -> int:
     checks = report.Checks()
-    # A content filter's mail comes back over loopback, and is not to be taken for mail from outside.
+    # A content filter's mail comes back over loopback and must not be taken for mail from outside.
     with Bed(Path(sys.argv[1]), tag="forge", services=BACK, settings={"exempt": {"loopback": False}}) as bed:
         sender = Sender(bed, checks)
         in_one_session(bed, sender, checks)

@@ -30,7 +30,7 @@ def implicit(bed: Bed, port: int, tag: str, version: ssl.TLSVersion | None = Non
 
 
 def heard(bed: Bed, port: int, said: bytes) -> bytes:
-    """All that the server answers to `said` until it ends the session, or falls silent."""
+    """All that the server answers to `said` until it closes the session or is silent."""
     connection = bed.connect(port)
     connection.sendall(said)
     connection.settimeout(2)
@@ -45,7 +45,7 @@ def heard(bed: Bed, port: int, said: bytes) -> bytes:
 
 
 def client_hello() -> bytes:
-    """What a TLS client says first."""
+    """The first bytes of a TLS client."""
     into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
     try:
         context().wrap_bio(into, out, server_hostname="mx1.example.org").do_handshake()

@@ -36,13 +36,13 @@ def fetch(bed: Bed, url: str, *options) -> str:
 
 
 def read(bed: Bed) -> dict[str, int]:
-    """Samples by name and labels; {} where nobody answers."""
+    """Samples by name and labels; {}: no process answers."""
     lines = [line.rsplit(" ", 1) for line in fetch(bed, PAGE).splitlines() if not line.startswith("#")]
     return {name.removeprefix("segmilter_"): int(value) for name, value in lines}
 
 
 class Prometheus:
-    """The example's files as they are, but for the 15 s, in the server's namespace."""
+    """Prometheus in the server's namespace, with the example's files; only the 15 s are changed."""
 
     def __init__(self, bed: Bed):
         self._bed, root = bed, bed.root / "prometheus"

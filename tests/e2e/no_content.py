@@ -51,7 +51,7 @@ def half(bed: Bed) -> Client:
 
 
 def in_memory(pid: int) -> bool:
-    """Whether the words are in a process's memory: root may look."""
+    """True if the words are in a process's memory, which root may read."""
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
         for line in maps:
             span, rights = line.split()[:2]
@@ -96,7 +96,7 @@ def cores(folder: Path) -> list[str]:
 def main() -> int:
     checks = report.Checks()
     program = Path(sys.argv[1]).resolve()
-    # Where a core file of a process that runs as anybody would go.
+    # A folder in which a process of any user could leave a core file.
     with tempfile.TemporaryDirectory(prefix="segmilter-cwd-") as name:
         cwd = Path(name)
         cwd.chmod(0o777)

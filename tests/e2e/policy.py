@@ -36,7 +36,7 @@ def config(policy: dict, **sections) -> dict:
 
 def reload(bed: Bed, settings: dict) -> None:
     bed.segmilter.reload(settings)
-    time.sleep(0.1)  # the counters are logged behind the word that is waited for
+    time.sleep(0.1)  # the counters are logged after the line for which the test waits
 
 
 def message(tag: str, extra: bytes = b"") -> bytes:
@@ -64,7 +64,7 @@ def delivered(bed: Bed, tag: str):
 
 
 def fields(bed: Bed, tag: str) -> dict:
-    """The label of a message that is to be delivered; {} where it has none."""
+    """The label of a message that should be delivered; {}: it has none."""
     found = wait_until(lambda: delivered(bed, tag), 10, f"{tag} to be delivered")
     labels = found.labels()
     return labels[0].fields if labels else {}
@@ -164,7 +164,7 @@ def fallbacks(checks: report.Checks, bed: Bed) -> None:
     checks.that(text.startswith("451 4.7.1"), f"on_unobserved: mail around the proxy is deferred ({text})")
     checks.that(bot(bed, "seen") == "250", "and mail through it is not")
     socket = bed.root / "segmilter/evidence.sock"
-    socket.chmod(0)  # taken away it would be bound anew
+    socket.chmod(0)  # if it were removed, it would be created again
     checks.that(bot(bed, "gone") == "250" and fields(bed, "gone").get("reason") == "error",
                 "the evidence socket cannot be reached: without on_error the mail is accepted, reason=error")
     reload(bed, config({"reject": "off", "on_error": "tempfail"}))

@@ -45,7 +45,7 @@ def kill_proxy(bed: Bed, at: int) -> tuple[float, float]:
     report.step(f"{box.count()} of {MESSAGES} delivered: kill -9 of the proxy, {old}")
     began = time.monotonic()
     os.kill(old, signal.SIGKILL)
-    waiting = bed.smtp()  # refused or cut: an exception, and the test fails
+    waiting = bed.smtp()  # if the connection is refused or closed, an exception fails the test
     greeted = time.monotonic() - began
     waiting.quit()
     wait_until(lambda: bed.segmilter.child("proxy") not in (0, old), 15, "a new proxy")

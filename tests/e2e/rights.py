@@ -34,7 +34,7 @@ def mail(checks: report.Checks, bed: Bed, how: str, tag: str) -> None:
 
 
 def reload(checks: report.Checks, bed: Bed, how: str) -> None:
-    """With a file to read, as the account that runs."""
+    """Tests a reload with a file of gaits, which the process has to read as its own account."""
     gaits = bed.root / "own.gait"
     gaits.write_text("# none yet\n")
     gaits.chmod(0o644)

@@ -54,7 +54,7 @@ WRITERS = {write.__name__: write for write in (template, headers_apart, lines, w
 POLICY = "smtpd_recipient_restrictions = check_client_access inline:{{192.0.2.7=PREPEND Received-SPF: pass (sender.example)}}"
 CHECK = "header_checks = regexp:{{{{/^{}/ {}}}}}"
 UNDONE = {"smtpd_recipient_restrictions": "", "header_checks": "", "always_add_missing_headers": "no", "milter_protocol": "6"}
-# What Postfix is told, what the sender does otherwise, and whether the label has to be just as without it.
+# The settings of Postfix, what the sender does differently, and whether the label has to stay exactly the same.
 CASES = {
     "as it came": ([], {}, True),
     "PREPEND by a policy service": ([POLICY], {}, True),

@@ -29,7 +29,7 @@ STRINGS = {
 
 
 def parts(tag: str, string: bytes) -> tuple[bytes, bytes, bytes]:
-    """The outer message up to the string's end; the commands behind it; the inner message to the true end."""
+    """The outer message up to the end of the string, the commands after it, and the inner message up to the true end."""
     outer = f"Subject: outer\r\nX-Test-Id: {tag}-outer\r\n\r\n".encode() + b"text of the outer message\r\n" * 120 + b"last" + string
     commands = f"MAIL FROM:<{FROM}>\r\nRCPT TO:<{TO}>\r\nDATA\r\n".encode()
     inner = f"Subject: inner\r\nX-Test-Id: {tag}-inner\r\n\r\n".encode() + b"smuggled\r\n" * 150 + b".\r\n"
@@ -56,7 +56,7 @@ def send(bed: Bed, port: int, tag: str, string: bytes, wait: bool) -> None:
 
 
 def judge(checks: report.Checks, bed: Bed, name: str, tag: str, string: bytes) -> str:
-    """What became of one session through the proxy, against the same without it."""
+    """The result of one session through the proxy, compared with the same session without it."""
     delivered = {message.value("X-Test-Id"): message for message in bed.postfix.mailbox("alice").messages()}
     outer, commands, inner = parts(tag, string)
     direct = [key for key in delivered if key.startswith(f"{tag}d-")]

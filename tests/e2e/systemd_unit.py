@@ -28,7 +28,7 @@ from bed.smtp import Client, stuffed
 from bed.testbed import CLIENT4, check_machine, connect, need, stop_on_signals, talk
 
 UNIT = "segmilter.service"
-# The unit's CapabilityBoundingSet, which only CAP_SETPCAP could empty.
+# The unit's CapabilityBoundingSet; only a process with CAP_SETPCAP could empty it.
 BOUNDS = 1 << 10 | 1 << 12 | 1 << 13 | 1 << 38 | 1 << 39  # NET_BIND_SERVICE, NET_ADMIN, NET_RAW, PERFMON, BPF
 FROM, TO = "sender@sender.example", "alice@example.org"
 
@@ -76,7 +76,7 @@ class House:
         return self.machine.systemctl("is-active", UNIT, check=False) == "active"
 
     def label(self, tag: str) -> dict:
-        """Of a message that a bot sends now; {} where it has none, or was not taken."""
+        """The label of a message that a bot sends now; {}: it has none, or was not accepted."""
         before = self.box.count()
         if not talk(self.link, "bot2", tag).startswith("250"):
             return {}

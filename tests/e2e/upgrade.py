@@ -29,7 +29,7 @@ BODY = b"text of a message\r\n" * 700
 
 
 def replace(bed: Bed, program: Path) -> None:
-    """As a package does: a new file at the old path."""
+    """Installs a new file at the old path, as a package does."""
     fresh = bed.program.with_suffix(".new")
     shutil.copy(program, fresh)
     fresh.rename(bed.program)

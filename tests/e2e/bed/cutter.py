@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .milter import Between, filter_at, packet
 
-# The command of the milter protocol (SMFIC_…) at which the connection is cut: all that the filter asks to be told of.
+# The command of the milter protocol (SMFIC_…) at which the connection is cut: all events that the filter asks for.
 STATES = {"connect": b"C", "HELO": b"H", "MAIL": b"M", "RCPT": b"R", "a header": b"L", "the body": b"B",
           "the end of the message": b"E"}
 

@@ -69,8 +69,8 @@ class Stream:
                 self.arrivals.append((offset, packet.payload))
 
     def first_copies(self) -> list[list[tuple[int, int]]]:
-        """For each arrival the ranges that it was the first to bring; in arrival order."""
-        holes: list[tuple[int, int]] = [(0, 1 << 40)]  # ranges that nobody brought yet
+        """For each arrival, in order, the ranges of bytes that it was the first to bring."""
+        holes: list[tuple[int, int]] = [(0, 1 << 40)]  # ranges that have not arrived yet
         result = []
         for offset, payload in self.arrivals:
             end, fresh, rest = offset + len(payload), [], []
@@ -178,7 +178,7 @@ def _transfer(stream: bytes, spans: list[tuple[int, int]], bdat: bool) -> Transf
 
 
 def _segments(stream: Stream, transfers: list[Transfer]) -> list[Transfer]:
-    """Gives each transfer its segments: what each packet was first to bring of its window."""
+    """Assigns each transfer its segments: the bytes of its window that each packet was the first to bring."""
     copies = stream.first_copies()
     offsets = [offset for offset, _ in stream.arrivals]
     untidy = offsets != sorted(offsets) or any(
