@@ -20,6 +20,7 @@
 
 namespace doctor {
 
+// The system that the doctor examines.
 struct Patient {
   config::Config config;
   std::string config_file;
@@ -37,11 +38,12 @@ struct Patient {
   std::string postfix_command(const std::string& word) const;
 };
 
+// One finding per fault; if there is none, findings that are ok. Empty: the check does not apply.
 using Findings = std::vector<Finding>;
 
 struct Check {
-  const char* name;
-  const char* reason;
+  const char* name;    // printed before each of its findings
+  const char* reason;  // why it exists; printed as what was looked at if the check throws
   Findings (*look)(const Patient&);
 };
 

@@ -74,11 +74,12 @@ Finding judge_listen(const Patient& patient, const Post& post, const net::Endpoi
     return ok(fmt::format("{}: {} listens", address.print(), describe(*listener.segmilter)));
   }
   if (listener.other) {
-    return post.found_otherwise(looked,
-                                fmt::format("{} listens there, and not segmilter: {}. Stop the "
-                                            "other program first",
-                                            describe(*listener.other), post.cost_of_another),
-                                {std::string(kRestart)}, {});
+    return post.found_otherwise(
+        looked,
+        fmt::format("{} listens there, and not segmilter: {}. It has to release the "
+                    "port first",
+                    describe(*listener.other), post.cost_of_another),
+        {std::string(kRestart)}, {});
   }
   if (listener.somebody) {
     return skip(looked,

@@ -156,7 +156,7 @@ int run_supervised(Service& service, Listener& socket, const process::Start& sta
   logging::info("filter ready on " + start.config.filter.socket.print());
   const bool told = serve(service, start.control_fd, ended_fd, running, socket);
   if (!told) {
-    logging::error("libmilter ended by itself (it tells syslog why)");
+    logging::error("libmilter ended by itself (syslog has its reason)");
     return EX_UNAVAILABLE;
   }
   drain(service, socket);

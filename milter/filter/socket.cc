@@ -61,7 +61,7 @@ int libmilters_listener(const config::MilterSocket& name) {
 void send_at_once(int listener) {
   const int on = 1;
   if (setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0) return;
-  logging::warning(std::string("filter.socket: TCP_NODELAY is not to be had: ") +
+  logging::warning(std::string("filter.socket: TCP_NODELAY cannot be set: ") +
                    std::strerror(errno) + "; each message takes 40 ms longer");
 }
 
@@ -96,7 +96,7 @@ void give_to_group(const std::string& path, const std::string& name) {
   const auto group = group_named(name);
   if (!group) {
     logging::warning("filter.socket_group: there is no group " + name + "; " + path +
-                     " keeps the one it has");
+                     " keeps its group");
     return;
   }
   if (lchown(path.c_str(), static_cast<uid_t>(-1), *group) < 0) {
@@ -129,7 +129,7 @@ Listener::Listener(const config::Filter& settings) : name_(settings.socket) {
   const Umask umask(~settings.socket_mode & 0777u);
   if (smfi_opensocket(true) != MI_SUCCESS) {
     throw std::runtime_error("filter.socket: libmilter cannot listen on " + spelled +
-                             " (it tells syslog why)");
+                             " (syslog has its reason)");
   }
   listener_ = libmilters_listener(name_);
   if (!name_.is_unix()) {

@@ -328,7 +328,7 @@ class Supervisor {
     std::string why;
     if (state_ != State::Serving) why = "not all children are ready";
     if (why.empty() && !opened_.proxy)
-      why = "only a proxy has sockets to hand over: restart instead";
+      why = "only the proxy's sockets can be handed over, and there is no proxy: restart instead";
     if (why.empty()) why = why_no_upgrade(program, *config_, file_);
     if (!why.empty()) {
       logging::error(fmt::format("upgrade refused: {}", why));

@@ -156,7 +156,7 @@ def keys(checks: report.Checks, site: Site) -> None:
     checks.that(not found.labels() and "seal=wrong" in line, "a key of a known name that is another: deleted")
     (backup.root / "seal.keys").chmod(0o644)
     words = backup.reload()
-    checks.that("seal.key_file: " in words and "may be read by others" in words, "a key file that others may read is refused at the reload")
+    checks.that("seal.key_file: " in words and "other users can read it" in words, "a key file that others may read is refused at the reload")
 
 
 def age(checks: report.Checks, site: Site, good: str) -> None:
