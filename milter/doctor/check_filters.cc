@@ -75,7 +75,7 @@ void judge_return(const Patient& patient, const Service& smtpd, Findings& findin
   if (!ours || options.find(kNoMilters) != options.npos) return;
   std::string wanted;
   for (const char c : options) {
-    if (c != ' ') wanted.push_back(c);  // postconf -P takes no blanks in a value
+    if (c != ' ') wanted.push_back(c);  // postconf -P accepts no spaces in a value
   }
   if (!wanted.empty()) wanted.push_back(',');
   wanted += kNoMilters;

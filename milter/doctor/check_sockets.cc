@@ -83,7 +83,7 @@ void add_obstacle(const Account& account, const std::string& path, unsigned want
       fmt::format("chmod {}+{} {}", who, folder ? "x" : "rw", shell_word(path)));
 }
 
-// Requires: an absolute path.
+// What prevents the account from connecting to the socket. Requires: `socket` is an absolute path.
 Obstacles obstacles_to(const Account& account, const std::string& socket) {
   Obstacles obstacles;
   for (auto at = socket.find('/', 1); at != socket.npos; at = socket.find('/', at + 1)) {
