@@ -16,8 +16,8 @@ bool is_wildcard(const net::Endpoint& endpoint) {
   return text == "0.0.0.0" || text == "::";
 }
 
-// Would a connection to `upstream` come back to `listen`? A wildcard catches the loopback
-// addresses; which others are this machine's is not asked here.
+// True if a connection to `upstream` would come back to `listen`. A wildcard also receives
+// connections to loopback addresses. The other addresses of this machine are not checked here.
 bool is_loop(const net::Endpoint& listen, const net::Endpoint& upstream) {
   if (listen == upstream) return true;
   return listen.port() == upstream.port() && is_wildcard(listen) && upstream.is_loopback();
@@ -51,7 +51,8 @@ void check_proxy(const Source& source, const Proxy& proxy) {
   }
 }
 
-// The firewall needs one place to send each family to, and Postfix keeps the port.
+// The firewall needs one destination for each address family, and Postfix keeps the ports
+// themselves.
 void check_tproxy(const Source& source, const Proxy& proxy) {
   if (proxy.tproxy_ports.empty()) return;
   if (proxy.listen.empty()) {
@@ -78,7 +79,7 @@ void check_tproxy(const Source& source, const Proxy& proxy) {
   }
 }
 
-// Both would answer on the evidence socket.
+// The proxy and the wire observer would both answer on the evidence socket.
 void check_wire(const Source& source, const Config& config) {
   if (config.wire.ports.empty() || config.proxy.listen.empty()) return;
   fail(source, "wire.ports",
@@ -86,7 +87,7 @@ void check_wire(const Source& source, const Config& config) {
        "already observes the mail, so remove wire.ports");
 }
 
-// `section`: whose thresholds they are, "policy" or "listener.NAME".
+// `section`: the section of the thresholds, "policy" or "listener.NAME".
 void check_thresholds(const Source& source, const std::string& section,
                       const classifier::Policy& policy) {
   struct Step {
@@ -96,14 +97,14 @@ void check_thresholds(const Source& source, const std::string& section,
   const Step steps[] = {{section + ".tempfail", policy.tempfail},
                         {section + ".quarantine", policy.quarantine},
                         {section + ".reject", policy.reject}};
-  // Where a threshold comes from that its section does not set.
+  // Names the origin of a threshold that is not set in this section.
   const auto whence = [&](const std::string& key, const std::string& name) {
     if (source.lines.contains(key)) return "";
     return source.lines.contains("policy." + name) ? ", of [policy]" : ", the default";
   };
   const Step* below = nullptr;
   for (const Step& step : steps) {
-    if (std::isinf(step.threshold)) continue;  // off: not in the order
+    if (std::isinf(step.threshold)) continue;  // off: has no place in the order
     if (below != nullptr && step.threshold < below->threshold) {
       const auto name = below->key.substr(below->key.rfind('.') + 1);
       fail(source, step.key,

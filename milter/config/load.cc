@@ -1,5 +1,5 @@
-// Walks a TOML document along the table of settings.h. The first error ends it: an administrator
-// mends one line at a time.
+// Walks through a TOML document with the table of settings.h. Reading stops at the first error: an
+// administrator fixes one line at a time.
 #include "milter/config/load.h"
 
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 namespace config {
 namespace {
 
-// Edits (Levenshtein) from one word to the other.
+// The number of edits (Levenshtein) between two words.
 std::size_t distance(std::string_view from, std::string_view to) {
   std::vector<std::size_t> row(to.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -37,7 +37,9 @@ std::size_t distance(std::string_view from, std::string_view to) {
   return row.back();
 }
 
-// "; did you mean max_sessions?" where some name is near.
+// Returns "; did you mean max_sessions?" if a known name is similar to `word`, otherwise an empty
+// text. The limit on edits grows with the word and is chosen, not measured: one in three letters,
+// at most three.
 template <typename Names, typename NameOf>
 std::string did_you_mean(std::string_view word, const Names& names, NameOf name_of) {
   std::string best;
@@ -67,7 +69,8 @@ const std::string& name_of(const Section& section) {
   return section.name;
 }
 
-// Sets the default of `upstream_protocol` right against the value that other proxies have.
+// Returns the reason for refusing "none", a value that other proxies have for `upstream_protocol`.
+// Empty for any other value.
 std::string why_not_none(const toml::node& node) {
   const auto* text = node.as_string();
   if (text == nullptr || text->get() != "none") return "";
@@ -88,8 +91,8 @@ void read_setting(const Source& source, const std::string& name,
   }
 }
 
-// In the order of the file, so that the first error is the first for its reader too: toml++ sorts
-// by name.
+// Settings in the order of the file, so that the first reported error is the first in the file.
+// toml++ sorts by name.
 struct Entry {
   unsigned line;
   std::string key;
@@ -120,7 +123,7 @@ void read_section(Source& source, const std::string& section,
   }
 }
 
-// All of [listener.NAME].
+// Reads all [listener.NAME] sections.
 void read_listeners(Source& source, const toml::table& table, Config& config) {
   for (const auto& [line, key, node] : in_file_order(table)) {
     const auto name = fmt::format("{}.{}", kListener, key);
@@ -147,7 +150,7 @@ toml::table parse_toml(std::string_view text, const std::string& file) {
   }
 }
 
-// A listener's policy is [policy] where it does not say otherwise.
+// A listener takes each value of [policy] that its own section does not set.
 void complete_listeners(Config& config) {
   for (Listener& listener : config.listeners) {
     listener.policy = config.policy;
@@ -159,8 +162,8 @@ void complete_listeners(Config& config) {
   }
 }
 
-// The administrator's entries first: one of theirs takes the place of the one of that name that is
-// compiled in.
+// Entries from the administrator's files come first, so one of them replaces the compiled-in entry
+// of the same name.
 std::shared_ptr<const classifier::GaitBook> read_gaits(const Source& source, const Gaits& gaits) {
   if (gaits.files.empty()) return nullptr;
   auto book = std::make_shared<classifier::GaitBook>();
@@ -240,7 +243,7 @@ std::string read_file(const std::string& file) {
   if (!fd) throw failed();
   std::string text;
   char buffer[16 * 1024];
-  // One byte more than is allowed is enough for parse() to refuse; a device would never end.
+  // Stops soon after the limit, because reading a device would never end.
   while (text.size() <= kMaxText) {
     const auto got = ::read(fd.get(), buffer, sizeof buffer);
     if (got < 0) throw failed();

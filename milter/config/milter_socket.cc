@@ -13,13 +13,14 @@ namespace {
 
 using Parsed = std::variant<MilterSocket, std::string>;
 
-// An IPv6 address may stand in brackets, for libmilter too.
+// An IPv6 address may be written in brackets; libmilter accepts them too.
 std::string_view without_brackets(std::string_view host) {
   if (host.starts_with('[') && host.ends_with(']')) return host.substr(1, host.size() - 2);
   return host;
 }
 
-// The two spellings that people bring: Postfix's, and a bare path.
+// Suggests libmilter's spelling for the two spellings that administrators often use instead:
+// Postfix's, and a bare path. Empty if `text` is neither.
 std::string suggestion(std::string_view text) {
   if (text.starts_with('/')) return fmt::format("unix:{}", text);
   const auto inet = text.find(':');

@@ -1,5 +1,4 @@
-// Dialogues as records: what the client sends in a turn, by plaintext sizes, and the server's
-// answer.
+// The records of a session, by plaintext sizes, and what a milter was shown of its message.
 #include "classifier/tls_message.h"
 
 #include <catch2/catch.hpp>
@@ -9,71 +8,15 @@
 #include <variant>
 #include <vector>
 
-#include "tests/support/tls_stream.h"
-
 using classifier::place_message;
 using classifier::Reason;
 using classifier::Record;
 using classifier::ShownSizes;
 using classifier::TlsMessage;
-using classifier::TlsSession;
 using classifier::Turn;
-using classifier::TurnJudge;
 using classifier::Window;
-using support::Tls13;
 
 namespace {
-
-class Talk final : private TlsSession::Listener {
- public:
-  explicit Talk(Tls13 tls = {}, std::size_t cut = 100'000)
-      : tls_(tls), cut_(cut), session_(static_cast<TlsSession::Listener&>(*this), {}) {
-    client(tls_.client_hello());
-    server(tls_.server_flight());
-    client(tls_.client_finished());
-  }
-
-  void client(std::string_view bytes) {
-    for (std::size_t at = 0; at < bytes.size(); at += cut_) session_.client(bytes.substr(at, cut_));
-  }
-  void server(std::string_view bytes) {
-    for (std::size_t at = 0; at < bytes.size(); at += cut_) session_.server(bytes.substr(at, cut_));
-  }
-  // A turn, and an answer of `answers` records.
-  void turn(std::initializer_list<std::size_t> sizes, int answers = 1) {
-    client(tls_.plain(sizes));
-    for (int i = 0; i < answers; ++i) server(tls_.plain(20));
-  }
-  void lock_step() {
-    turn({23});  // EHLO
-    turn({31});  // MAIL
-    turn({28});  // RCPT
-    turn({6});   // DATA
-  }
-  void finish() {
-    if (lost()) return;
-    take(judge_.finish(session_.closing() ? Turn{} : Turn(session_.turn()), true));
-  }
-  bool lost() const { return session_.lost(); }
-  std::uint64_t needed_from() const {
-    return std::min(session_.needed_from(), judge_.pending_from().value_or(UINT64_MAX));
-  }
-
-  std::vector<TlsMessage> messages;
-
- private:
-  void on_turn(Turn&& turn) override { judge_.turn(std::move(turn), 0); }
-  void on_more_answers() override { judge_.more_answers(); }
-  void on_next_turn() override { take(judge_.next_turn()); }
-  void take(std::optional<TlsMessage>&& message) {
-    if (message) messages.push_back(std::move(*message));
-  }
-
-  Tls13 tls_;
-  std::size_t cut_;
-  TlsSession session_;
-  TurnJudge judge_;
-};
 
 std::vector<std::uint32_t> sizes(const TlsMessage& message) {
   std::vector<std::uint32_t> found;
@@ -83,160 +26,7 @@ std::vector<std::uint32_t> sizes(const TlsMessage& message) {
 
 using Sizes = std::vector<std::uint32_t>;
 
-}  // namespace
-
-TEST_CASE("the turn behind DATA is the message") {
-  for (const std::size_t cut : {1, 7, 1448, 100'000}) {
-    Talk talk({}, cut);
-    talk.lock_step();
-    talk.turn({4096, 1019});
-    talk.turn({6});
-    talk.turn({2});  // close_notify
-    talk.finish();
-    REQUIRE(talk.messages.size() == 1);
-    CHECK(sizes(talk.messages[0]) == Sizes{4096, 1019});
-    CHECK_FALSE(talk.messages[0].data_ahead);
-    CHECK_FALSE(talk.messages[0].rcpt_ahead);
-    CHECK_FALSE(talk.messages[0].quit_with_dot);
-    REQUIRE(talk.messages[0].spans.size() == 1);
-    CHECK(talk.messages[0].spans[0].end - talk.messages[0].spans[0].begin == 4096 + 1019 + 2 * 22);
-  }
-}
-
-TEST_CASE("a message behind pipelined commands is known by its size") {
-  Talk talk;
-  talk.turn({23});
-  talk.turn({92}, 3);
-  talk.turn({5792, 5792, 1200}, 1);
-  talk.turn({6});
-  talk.finish();
-  REQUIRE(talk.messages.size() == 1);
-  CHECK(sizes(talk.messages[0]) == Sizes{5792, 5792, 1200});
-  CHECK(talk.messages[0].data_ahead);
-  CHECK(talk.messages[0].rcpt_ahead);
-}
-
-TEST_CASE("QUIT that came with the dot is no part of the message") {
-  Talk talk;
-  talk.turn({23});
-  talk.turn({92}, 3);
-  talk.turn({5303}, 2);
-  talk.client(Tls13{}.plain(2));
-  talk.finish();
-  REQUIRE(talk.messages.size() == 1);
-  CHECK(sizes(talk.messages[0]) == Sizes{5297});
-  CHECK(talk.messages[0].records[0].after == 6);
-  CHECK(talk.messages[0].quit_with_dot);
-}
-
-TEST_CASE("a client that leaves without QUIT sent none with the dot") {
-  Talk talk;
-  talk.lock_step();
-  talk.turn({279, 2589});
-  talk.client(Tls13{}.plain(2));
-  talk.finish();
-  REQUIRE(talk.messages.size() == 1);
-  CHECK(sizes(talk.messages[0]) == Sizes{279, 2589});
-  CHECK_FALSE(talk.messages[0].quit_with_dot);
-}
-
-TEST_CASE("several messages a session, with RSET between them") {
-  Talk talk;
-  talk.lock_step();
-  talk.turn({900});
-  talk.turn({6});  // RSET: nothing was said since the message
-  talk.turn({31});
-  talk.turn({28});
-  talk.turn({6});
-  talk.turn({700});
-  talk.turn({31, 28, 6}, 3);
-  talk.turn({800});
-  talk.turn({6});
-  talk.finish();
-  REQUIRE(talk.messages.size() == 3);
-  CHECK(sizes(talk.messages[1]) == Sizes{700});
-  CHECK(sizes(talk.messages[2]) == Sizes{800});
-}
-
-TEST_CASE("commands are no messages") {
-  Talk talk;
-  talk.turn({23});
-  talk.turn({2000});  // AUTH with a ticket
-  talk.turn({31});
-  talk.turn({28});
-  SECTION("a recipient was refused, and RSET follows") {
-    talk.turn({6});
-    talk.turn({31});
-    talk.turn({28});
-    talk.turn({6});
-  }
-  SECTION("QUIT") {
-    talk.turn({6});
-  }
-  talk.finish();
-  CHECK(talk.messages.empty());
-}
-
-TEST_CASE("a command and its CRLF in two records are noticed") {
-  Talk talk;
-  talk.turn({16, 2});
-  talk.turn({29, 2});
-  talk.turn({26, 2});
-  talk.turn({4, 2});
-  talk.turn({500});
-  talk.finish();
-  REQUIRE(talk.messages.size() == 1);
-  CHECK(talk.messages[0].split_command);
-}
-
-TEST_CASE("Java's padding is no part of the sizes") {
-  Talk talk({.padding = 16});
-  talk.lock_step();
-  talk.turn({8135, 8192, 2285});
-  talk.finish();
-  REQUIRE(talk.messages.size() == 1);
-  CHECK(sizes(talk.messages[0]) == Sizes{8135, 8192, 2285});
-}
-
-TEST_CASE("a message that the session's end cut is told of as cut") {
-  Talk talk;
-  talk.lock_step();
-  talk.client(Tls13{}.plain({4096, 4096}));
-  talk.finish();
-  REQUIRE(talk.messages.size() == 1);
-  CHECK(talk.messages[0].cut);
-}
-
-TEST_CASE("what is needed goes on with the turn that may be a message") {
-  Talk talk;
-  talk.lock_step();
-  const std::uint64_t before = talk.needed_from();
-  talk.client(Tls13{}.plain({4096, 1000}));
-  CHECK(talk.needed_from() == before);
-  talk.server(Tls13{}.plain(20));
-  CHECK(talk.needed_from() == before);
-  talk.turn({6});
-  CHECK(talk.needed_from() > before + 5000);
-}
-
-TEST_CASE("what is no TLS is lost, and nothing is told") {
-  Talk talk;
-  talk.lock_step();
-  SECTION("from the client") {
-    talk.client("MAIL FROM:<a@example.net>\r\n");
-  }
-  SECTION("from the server") {
-    talk.server("250 ok\r\n");
-  }
-  CHECK(talk.lost());
-  talk.client(Tls13{}.plain(900));
-  talk.finish();
-  CHECK(talk.messages.empty());
-}
-
-namespace {
-
-// The turns of a session; the last one is in hand.
+// The turns of a session; the last one is the current one.
 struct Said {
   std::vector<Turn> turns;
   std::uint64_t greeting = 0;
@@ -298,7 +88,7 @@ TEST_CASE("what the milter was shown places a message by DATA to the byte") {
   CHECK(Said({{70}, {4096, 1021, 70}}).reason(shown(304, 4808, 2)) == Reason::Ambiguous);
 }
 
-TEST_CASE("fields that Postfix or a policy service has added are no part of what was sent") {
+TEST_CASE("fields that Postfix or a policy service has added do not belong to what was sent") {
   struct Row {
     const char* label;
     std::vector<std::uint32_t> fields;  // as shown
@@ -309,7 +99,7 @@ TEST_CASE("fields that Postfix or a policy service has added are no part of what
       {"in front", {50, 100, 120, 84}, 100 + 120 + 84},
       {"at the end", {100, 120, 84, 37, 61}, 100 + 120 + 84},
       {"both", {50, 100, 120, 84, 61}, 100 + 120 + 84},
-      {"in front of another", {100, 33, 120, 84}, 100 + 120 + 84},
+      {"before another one", {100, 33, 120, 84}, 100 + 120 + 84},
   };
   for (const Row& row : rows) {
     INFO(row.label);
@@ -327,7 +117,7 @@ TEST_CASE("a message without a blank line is as long as it is") {
   CHECK(Said({{70}, {3}}).place(shown(2, 0)).window == Window::Exact);
 }
 
-TEST_CASE("text that came with DATA begins behind the commands") {
+TEST_CASE("text that came with DATA begins after the commands") {
   const TlsMessage all = Said({{64 + 6, 4096, 1019}}).place(shown(304, 4808));
   CHECK(all.window == Window::Exact);
   CHECK(all.early);
@@ -338,7 +128,8 @@ TEST_CASE("text that came with DATA begins behind the commands") {
   CHECK(joined.records[0].before == 6);
 }
 
-TEST_CASE("text that begins with DATA and goes on behind 354 is found where all is explained") {
+TEST_CASE(
+    "text that begins with DATA and continues after 354 is found if all bytes are explained") {
   const TlsMessage found = Said({{22}, {42}, {6 + 399}, {4716}}).place(shown(304, 4808));
   CHECK(found.window == Window::Exact);
   CHECK(found.early);
@@ -350,17 +141,60 @@ TEST_CASE("text that begins with DATA and goes on behind 354 is found where all 
   CHECK(Said({{70, 399}, {4716, 70}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
-TEST_CASE("what was said beyond the commands may be text, unless DATA had a turn of its own") {
-  // A blank behind a colon, RSET, NOOP.
+TEST_CASE("bytes beyond the commands may be text, unless DATA had its own turn") {
+  // A blank after a colon, RSET, NOOP.
   CHECK(Said({{22}, {43}, {6}, {5115}}).place(shown(304, 4808)).window == Window::Exact);
   CHECK(Said({{6}, {22}, {42}, {6}, {5115}}).place(shown(304, 4808)).window == Window::Exact);
-  // 30 bytes of text came with DATA, and 30 of commands come behind it; or NOOP in front.
+  // 30 bytes of text came with DATA, and 30 of commands follow it; or NOOP came before.
   CHECK(Said({{70 + 30}, {5115}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
-TEST_CASE("a chunk whose commands may have been said in front is not told from what follows it") {
+TEST_CASE("a chunk whose commands may have come earlier cannot be separated from later bytes") {
   // Its text and the next message's commands, or its commands and its text.
   CHECK(Said({{64 + 16}, {5112, 64 + 16}}).reason(shown(304, 4808)) == Reason::Ambiguous);
+}
+
+TEST_CASE("a chunk whose envelope may have been said in front is not told from what follows it") {
+  const ShownSizes sizes = shown(304, 4808);
+  // MAIL and RCPT, then BDAT, the text, MAIL and RCPT; or a refused transaction, and then this one.
+  CHECK(Said({{64}, {64 + 16 + 5112}}).reason(sizes) == Reason::Ambiguous);
+  CHECK(Said({{22}, {42}, {64 + 16, 5112}}).reason(sizes) == Reason::Ambiguous);
+  CHECK(Said({{64}, {64 + 16 + 4096}, {1016}}).reason(sizes) == Reason::Ambiguous);
+  Said greeted({{64 + 16 + 5112}});
+  CHECK(greeted.place(sizes).window == Window::Exact);
+  greeted.greeting = 64;
+  CHECK(greeted.reason(sizes) == Reason::Ambiguous);
+  // What is shorter than MAIL is no part of the envelope: AUTH, NOOP.
+  CHECK(Said({{33}, {64 + 16 + 5112}}).place(sizes).window == Window::Exact);
+  // What may be MAIL makes the place uncertain by as much, and no more than that.
+  const TlsMessage near = Said({{40}, {64 + 16 + 5112}}).place(sizes);
+  CHECK(near.window == Window::Near);
+  CHECK(near.miss == 40);
+  CHECK(::sizes(near) == Sizes{5112});
+}
+
+TEST_CASE("among many recipients a message is not told from what follows it") {
+  ShownSizes many = shown(100, 1000);
+  for (int i = 0; i < 10; ++i) many.envelope.add_rcpt(20);
+  REQUIRE(many.envelope.total == 64 + 300);
+  CHECK(Said({{364 + 16, 1100}}).place(many).window == Window::Exact);
+  CHECK(Said({{64 + 150}, {150 + 16, 1100}}).place(many).window == Window::Exact);
+  CHECK(Said({{64 + 150}, {364 + 16, 1100}}).reason(many) == Reason::Ambiguous);
+  // The commands may have come with EHLO. Then what was said in front is text, and the last turn
+  // ends with the next message's commands.
+  Said data({{364 + 6}, {1103}});
+  CHECK(data.place(many).window == Window::Exact);
+  data.greeting = 364 + 6;
+  CHECK(data.reason(many) == Reason::Ambiguous);
+  Said spread({{364 + 6 + 100}, {1003}});
+  CHECK(spread.place(many).window == Window::Exact);
+  spread.greeting = 64 + 150;
+  CHECK(spread.reason(many) == Reason::Ambiguous);
+  // The same where the sizes fit nearly.
+  Said near({{364 + 6}, {1080}});
+  CHECK(near.place(many).window == Window::Near);
+  near.greeting = 364 + 6;
+  CHECK(near.reason(many) == Reason::Ambiguous);
 }
 
 TEST_CASE("text that came with DATA and QUIT is not told from a chunk of the same length") {
@@ -380,7 +214,7 @@ TEST_CASE("text that came with DATA and QUIT is not told from a chunk of the sam
   CHECK(longer.reason(shown(304, 696)) == Reason::Ambiguous);
 }
 
-TEST_CASE("text that goes on behind an answer came by BDAT, where it may have come so") {
+TEST_CASE("text that continues after an answer came by BDAT, if that is possible") {
   // `BDAT 943 LAST` is as long as DATA, the dot line and QUIT.
   for (const auto& said :
        {Said({{64 + 15}, {943}}), Said({{64 + 15, 243}, {700}}), Said({{64 + 15}, {243}, {700}}),
@@ -395,7 +229,7 @@ TEST_CASE("text that goes on behind an answer came by BDAT, where it may have co
   }
 }
 
-TEST_CASE("sizes that do not fit leave the turn, and by how much") {
+TEST_CASE("if the sizes do not fit, the whole turn is the message, with the difference") {
   const TlsMessage missed = Said({{70}, {4096, 1000}}).place(shown(304, 4808, 2));
   CHECK(missed.window == Window::Near);
   CHECK(missed.miss == 21);
@@ -407,18 +241,18 @@ TEST_CASE("sizes that do not fit leave the turn, and by how much") {
   CHECK(Said({{67}, {4096, 960}}).place(shown(304, 4808)).window == Window::Near);
 }
 
-TEST_CASE("a turn of quite another size is not the message") {
+TEST_CASE("a turn of a very different size is not the message") {
   CHECK(Said({{70}, {1000}}).reason(shown(304, 4808)) == Reason::Lost);
   CHECK(Said({{70}, {9000}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
-TEST_CASE("sizes that are known to a block place nothing to the byte") {
+TEST_CASE("sizes that are known to a block place no message to the byte") {
   const TlsMessage found = Said({{79}, {4111, 1030}}).place(shown(304, 4808), 15);
   CHECK(found.window == Window::Near);
   CHECK(found.transfer == classifier::Transfer::Data);
 }
 
-TEST_CASE("DATA on its own is known by its size, or the block that holds it") {
+TEST_CASE("DATA alone is known by its size, or by the block that holds it") {
   const Said said({{6}, {15}, {16}, {3, 3}, {5}});
   CHECK(classifier::is_four_letters(said.turns[0], 0));
   CHECK_FALSE(classifier::is_four_letters(said.turns[1], 0));
@@ -451,7 +285,7 @@ TEST_CASE("a message by BDAT is found from its end backwards") {
   CHECK(quit.window == Window::Exact);
   CHECK(quit.quit_with_dot);
   CHECK(sizes(quit) == Sizes{5112});
-  // Exim: the header in a chunk of its own, "BDAT 2719"; then "BDAT 18188 LAST" and QUIT.
+  // Exim: the header in its own chunk, "BDAT 2719"; then "BDAT 18188 LAST" and QUIT.
   const TlsMessage two =
       Said({{64 + 11 + 2719}, {17 + 8191, 8191, 1806 + 6}}).place(shown(2719, 18188));
   CHECK(two.window == Window::Exact);
@@ -461,14 +295,32 @@ TEST_CASE("a message by BDAT is found from its end backwards") {
   CHECK(two.quit_with_dot);
 }
 
-TEST_CASE("fields that were added are no part of a chunk either") {
+TEST_CASE("fields that were added do not belong to a chunk either") {
   const TlsMessage one = Said({{64 + 16 + 5112}}).place(shown(304 + 57, 4808, 0, {57, 100, 202}));
   CHECK(one.transfer == classifier::Transfer::Bdat);
   CHECK(one.window == Window::Exact);
   CHECK(sizes(one) == Sizes{5112});
+  // A field that is as long as the commands does not hide them.
+  const ShownSizes more = shown(304 + 64, 4808, 0, {64, 100, 202});
+  const TlsMessage behind = Said({{64 + 16 + 5112}}).place(more);
+  CHECK(behind.window == Window::Exact);
+  CHECK(sizes(behind) == Sizes{5112});
+  CHECK(behind.records[0].before == 80);
 }
 
-TEST_CASE("the envelope's length tells whether QUIT is behind a chunk") {
+TEST_CASE("a chunk is not taken for a shorter one where its envelope may have come with EHLO") {
+  // 320 bytes of envelope and a chunk to which 300 were added; or the envelope came with EHLO, and
+  // it is 20 bytes of a MAIL that was refused and all of the chunk.
+  ShownSizes sizes = shown(304, 546, 0, {200, 100, 2});
+  for (int i = 0; i < 8; ++i) sizes.envelope.add_rcpt(22);
+  REQUIRE(sizes.envelope.total == 320);
+  Said said({{20 + 15 + 850}});
+  CHECK(said.place(sizes).records[0].size == 850 - 300);
+  said.greeting = 320;
+  CHECK(said.reason(sizes) == Reason::Ambiguous);
+}
+
+TEST_CASE("the envelope's length shows whether QUIT follows a chunk") {
   const TlsMessage alone = Said({{64 + 16 + 5112}}).place(shown(304, 4808));
   CHECK_FALSE(alone.quit_with_dot);
   const TlsMessage quit = Said({{64 + 16 + 5112 + 6}}).place(shown(304, 4808));
@@ -488,7 +340,7 @@ TEST_CASE("a turn with something else in it is not explained, and holds no messa
 }
 
 TEST_CASE("commands that are answered while their chunk still comes do not hide it") {
-  // Answered behind all of it: the turn is over when the milter asks.
+  // Answered after all of it: the turn is over when the milter asks.
   const TlsMessage over = Said({{64 + 16 + 5112}}).place(shown(304, 4808), 0, true);
   CHECK(over.window == Window::Exact);
   CHECK(sizes(over) == Sizes{5112});
@@ -504,7 +356,7 @@ TEST_CASE("commands that are answered while their chunk still comes do not hide 
   CHECK(parts.spans.size() == 2);
 }
 
-TEST_CASE("where nothing was said there is no message") {
+TEST_CASE("where the client said nothing there is no message") {
   CHECK(Said({}).reason(shown(10, 10)) == Reason::Lost);
   CHECK(Said({{}}).reason(shown(10, 10)) == Reason::Lost);
 }

@@ -1,4 +1,4 @@
-// Combinations of settings that are refused, near misses that are taken, and warnings.
+// Combinations of settings that are refused, near misses that are accepted, and warnings.
 #include "milter/config/checks.h"
 
 #include <catch2/catch.hpp>
@@ -12,7 +12,7 @@ using support::refusal;
 
 namespace {
 
-// A proxy that would start, for what is checked between settings.
+// The settings of a proxy that could start, for the checks between settings.
 constexpr std::string_view kProxy = "[proxy]\nlisten = [\"0.0.0.0:25\"]\n";
 
 }  // namespace
@@ -92,7 +92,7 @@ TEST_CASE("combinations that would be unsafe are refused") {
 }
 // clang-format on
 
-TEST_CASE("combinations that look like those but are safe are taken") {
+TEST_CASE("similar combinations that are safe are accepted") {
   const std::string proxy(kProxy);
   const std::pair<const char*, std::string> rows[] = {
       {"another port", proxy + "upstream = \"127.0.0.1:10025\"\n"},
@@ -110,7 +110,7 @@ TEST_CASE("combinations that look like those but are safe are taken") {
   }
 }
 
-TEST_CASE("what is allowed but seldom meant is a warning") {
+TEST_CASE("values that are allowed but rarely intended give a warning") {
   CHECK(config::warnings(parse("")).empty());
   CHECK(config::warnings(parse("[proxy]\nidle_timeout = \"299s\"\n")).size() == 1);
   CHECK(config::warnings(parse("[general]\nuser = \"root\"\n")).size() == 1);

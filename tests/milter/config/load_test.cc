@@ -1,4 +1,4 @@
-// Configuration files that are taken, and near misses with the very line that refuses them.
+// Configuration files that are accepted, and near misses with the line that is refused.
 #include "milter/config/load.h"
 
 #include <catch2/catch.hpp>
@@ -13,14 +13,14 @@ using config::Config;
 using support::parse;
 using support::refusal;
 
-TEST_CASE("an empty file is the defaults") {
+TEST_CASE("an empty file gives the defaults") {
   CHECK(config::print(parse("")) == config::print({}));
 }
 
-TEST_CASE("the packaged file is the defaults, and names every setting") {
+TEST_CASE("the packaged file gives the defaults, and names every setting") {
   const auto text = config::read_file("packaging/segmilter.toml");
   CHECK(config::print(config::parse(text, "packaging/segmilter.toml")) == config::print({}));
-  // `print` leaves out what is not set; the packaged file shows it as a comment.
+  // `print` omits settings that are not set; the packaged file shows them as comments.
   for (const auto* key :
        {"#listen = ", "#upstream = ", "#[listener.NAME]", "#port = ", "#mode = "}) {
     CHECK(text.find(key) != text.npos);
@@ -34,7 +34,7 @@ TEST_CASE("the packaged file is the defaults, and names every setting") {
   }
 }
 
-TEST_CASE("what print gives, parse takes") {
+TEST_CASE("parse reads what print wrote") {
   const auto config = parse(R"(
     [general]
     hostname = "mx1.example.org"
@@ -150,7 +150,7 @@ TEST_CASE("every kind of value is read") {
 }
 
 // clang-format off
-TEST_CASE("a value that is refused is named with file, line, key and reason") {
+TEST_CASE("a refused value is reported with file, line, key and reason") {
   struct Row {
     const char* label;
     const char* text;
@@ -233,18 +233,18 @@ TEST_CASE("a value that is refused is named with file, line, key and reason") {
   for (const auto& row : rows) {
     INFO(row.label);
     const std::string expected = row.message;
-    // What toml++ says after "not TOML: " is its own.
+    // The text after "not TOML: " comes from toml++.
     if (expected.ends_with(": ")) CHECK(refusal(row.text).substr(0, expected.size()) == expected);
     else CHECK(refusal(row.text) == expected);
   }
 }
 
-TEST_CASE("the first refused line of a section is the one that is named") {
+TEST_CASE("the first refused line of a section is reported") {
   CHECK(refusal("[proxy]\nworkers = 99\nlisten = 3\n") ==
         "test.toml:2: proxy.workers: 99 is out of range: from 0 to 64");
 }
 
-TEST_CASE("a listener's policy is the general one where it does not say otherwise") {
+TEST_CASE("a listener takes the values of [policy] that its section does not set") {
   const auto config = parse(R"(
     [listener.strict]
     mode = "enforce"
@@ -261,13 +261,13 @@ TEST_CASE("a listener's policy is the general one where it does not say otherwis
   CHECK(config.listeners[0].name == "strict");
   CHECK(config.listeners[0].enforcement.mode == config::Enforcement::Mode::Enforce);
   CHECK(strict.reject == 9);
-  CHECK(strict.tempfail == 3);  // also of a section that comes later
+  CHECK(strict.tempfail == 3);  // also from a section that comes later
   CHECK(strict.weights.pattern[static_cast<int>(classifier::Pattern::Mobile)] == 0.25);
   CHECK(config.listeners[1].port == 26);
   CHECK(config.listeners[1].enforcement.mode == config::Enforcement::Mode::Monitor);
 }
 
-TEST_CASE("keys are read only by whom needs them") {
+TEST_CASE("keys are read only by a process that needs them") {
   const std::string text = "[seal]\nkey_file = \"/nonexistent\"\nsign = true\n";
   CHECK(parse(text).seal.sign);
   CHECK(parse(text).seal.keys.empty());
@@ -289,7 +289,7 @@ TEST_CASE("a text longer than a control message is refused") {
   CHECK(refusal(at_limit + "x") == "test.toml: the configuration has 122881 bytes, and at most 122880 are permitted");
 }
 
-TEST_CASE("a file that cannot be read is named with the reason") {
+TEST_CASE("a file that cannot be read is reported with the reason") {
   CHECK_THROWS_WITH(config::read_file("/nonexistent/x.toml"),
                     "/nonexistent/x.toml: cannot be read: No such file or directory");
   CHECK_THROWS_WITH(config::read_file("/"), "/: cannot be read: Is a directory");
@@ -297,7 +297,7 @@ TEST_CASE("a file that cannot be read is named with the reason") {
                     "/dev/zero: more than the 122880 bytes that a configuration may have");
 }
 
-TEST_CASE("a reload takes over all but what needs a restart") {
+TEST_CASE("a reload changes everything except settings that need a restart") {
   const auto running = parse("[proxy]\nworkers = 1\nmax_sessions = 5\n");
   const auto loaded = parse("[proxy]\nworkers = 2\nmax_sessions = 6\n[policy]\nreject = 20\n");
   CHECK(config::needs_restart(running, loaded) == std::vector<std::string>{"proxy.workers"});

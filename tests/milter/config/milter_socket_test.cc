@@ -1,4 +1,5 @@
-// How filter.socket is spelled: what is read, what it means, and what is refused with which help.
+// The spelling of filter.socket: what is read, what it means, and what is refused with which
+// advice.
 #include "milter/config/milter_socket.h"
 
 #include <catch2/catch.hpp>
@@ -48,11 +49,11 @@ TEST_CASE("a milter's socket is read as libmilter spells it") {
     CHECK(read(row.text).is_unix() == (row.socket.kind == Kind::Unix));
     CHECK(read(row.text).print() == row.text);
   }
-  // Brackets say no more than the family does.
+  // Brackets add nothing to the family.
   CHECK(read("inet6:8890@[::1]") == read("inet6:8890@::1"));
 }
 
-TEST_CASE("the address of an inet socket, where its host is one") {
+TEST_CASE("an inet socket has an address if its host is one") {
   CHECK(address("inet:8890@127.0.0.1") == "127.0.0.1:8890");
   CHECK(address("inet:8890@localhost") == "127.0.0.1:8890");
   CHECK(address("inet6:8890@localhost") == "[::1]:8890");
@@ -62,14 +63,14 @@ TEST_CASE("the address of an inet socket, where its host is one") {
   CHECK(address("unix:/run/a.sock") == "none");
 }
 
-TEST_CASE("the spellings that people bring are refused with the right one") {
+TEST_CASE("common wrong spellings are refused with the right one") {
   CHECK(refused("/run/a.sock") ==
         "libmilter does not accept \"/run/a.sock\"; write \"unix:/run/a.sock\"");
   CHECK_THAT(refused("inet:127.0.0.1:8890"), Catch::EndsWith("write \"inet:8890@127.0.0.1\""));
   CHECK_THAT(refused("inet:[::1]:8890"), Catch::EndsWith("write \"inet6:8890@::1\""));
 }
 
-TEST_CASE("what names no socket is refused with the reason") {
+TEST_CASE("a text that is not a socket is refused with the reason") {
   const struct {
     std::string text;
     const char* reason;
