@@ -294,7 +294,7 @@ TEST_CASE("a file that cannot be read is reported with the reason") {
                     "/nonexistent/x.toml: cannot be read: No such file or directory");
   CHECK_THROWS_WITH(config::read_file("/"), "/: cannot be read: Is a directory");
   CHECK_THROWS_WITH(config::read_file("/dev/zero"),
-                    "/dev/zero: more than the 122880 bytes that a configuration may have");
+                    "/dev/zero: the file has more than 122880 bytes, which is the limit of a configuration");
 }
 
 TEST_CASE("a reload changes everything except settings that need a restart") {

@@ -90,8 +90,8 @@ TEST_CASE("a text that is not a socket is refused with the reason") {
       {"inet:65536@127.0.0.1", "\"65536\" is not a port"},
       {"inet:x@127.0.0.1", "\"x\" is not a port"},
       {"inet:+1@127.0.0.1", "\"+1\" is not a port"},
-      {"inet:8890", "every address of the machine"},
-      {"inet:8890@", "every address of the machine"},
+      {"inet:8890", "every address of this machine"},
+      {"inet:8890@", "every address of this machine"},
       {"inet:8890@[]", "\"\" is not an address"},
       {"inet:8890@a b", "\"a b\" is not an address"},
   };
