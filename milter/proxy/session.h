@@ -91,7 +91,6 @@ class Session {
   std::uint64_t cookie() const { return watch_.cookie(); }
 
  private:
-  friend class Host;
 
   // What is known of a balancer's connection before its header has named the client.
   struct ExpectedHeader {

@@ -17,20 +17,14 @@ namespace recorded {
 namespace {
 
 using classifier::Reason;
-
-// A longer gap is not filled; the session is searched for a new start instead. Chosen, not
-// measured.
+// All chosen, not measured. A longer gap is not filled; the session is searched for a new start.
 constexpr std::uint64_t kMaxFill = 1024 * 1024;
-
 // All gaps of a flow together may be as large as the payload that was seen, plus this. Otherwise a
-// few packets far apart would cost as much time as megabytes of data. Chosen, not measured.
+// few packets far apart would cost as much time as megabytes of data.
 constexpr std::uint64_t kFreeFill = 64 * 1024;
-
 // Commands such as QUIT and RSET are at most this long; a message is longer.
 constexpr std::uint64_t kShortCommand = 32;
-
-// Packets that are searched for a start on a port that is not a mail port. Chosen, not measured: a
-// greeting comes first, or after a proxy's few packets.
+// Packets that are searched for a start on a port that is not a mail port.
 constexpr std::uint32_t kMaxSearched = 64;
 
 constexpr std::uint64_t kNsPerUs = 1000;

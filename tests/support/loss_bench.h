@@ -7,6 +7,9 @@
 // its segments and all its records, whatever else is missing. Any other trace must be of a message
 // that lost something. It may be complete only if all bytes of the message came again in other
 // packets; then the ends of its segments are ends of those.
+//
+// This file has more than 450 lines, because reader, losses and comparison belong together: what
+// counts as whole is said once, for all of them.
 #pragma once
 
 #include <catch2/catch.hpp>
