@@ -132,7 +132,7 @@ class BadStart(unittest.TestCase):
         if not Path("/var/spool/postfix/segmilter").exists():
             self.says(start(packaged, prefix=AS_NOBODY), 71, "systemd-tmpfiles --create segmilter.conf")
         if ROOT:
-            self.says(start(config("folder", evidence=gone / "e.sock")), 71, f"create the folder {gone}", f"make {gone.parent} first")
+            self.says(start(config("folder", evidence=gone / "e.sock")), 71, f"create the folder {gone}", f"create {gone.parent} first")
 
     @unittest.skipIf(not ROOT, "only root closes a folder to others")
     def test_a_socket_whose_folder_is_closed(self):
