@@ -69,7 +69,7 @@ Examples:
   tcpdump -i eth0 -U -w - port 25 | segmilter classify -     print each message when it arrives
 
 Exit codes: 0 all was read; 1 a file is damaged, or was not read to its end; 66 nothing can be read; 74 the
-output cannot be written. More: segmilter(8), CLASSIFYING CAPTURES.
+output cannot be written. More: segmilter-classify(1).
 )"},
     {"evaluate", R"(
 Examples:
@@ -77,7 +77,7 @@ Examples:
   segmilter evaluate --truth TRUTH.tsv --format html captures > evaluation.html
 
 Exit codes: 0 all was read, even if answers are wrong; 1 files or messages are missing or damaged; 65 the
-table is malformed; 66 nothing can be read; 74 the output cannot be written. More: segmilter(8), EVALUATION.
+table is malformed; 66 nothing can be read; 74 the output cannot be written. More: segmilter-evaluate(1).
 )"},
     {"gait", R"(
 Examples:
