@@ -464,7 +464,7 @@ def faults_of_postscreen(ward: Ward) -> None:
     def both() -> None:
         short_wait()
         ward.master_cf(*screen, told, ("-M", "smtpd/pass=smtpd pass - - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy"))
-    fault(ward, "postscreen is not told of PROXY", deaf, [("proxy-protocol", "FAIL", "does not expect the PROXY protocol")])
+    fault(ward, "postscreen is not told of PROXY", deaf, [("proxy-protocol", "FAIL", "does not expect a PROXY header")])
     fault(ward, "postscreen without an smtpd behind it", no_pass,
           [("proxy-protocol", "FAIL", "no smtpd of type pass"), ("same-port", "FAIL", "421 ")])
     fault(ward, "smtpd behind postscreen expects PROXY", both, [("proxy-protocol", "warn", "ignored there")])
