@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sysexits.h>
 
+#include <algorithm>
+
 #include "milter/process/setup_error.h"
 
 namespace cli {
@@ -40,20 +42,32 @@ std::string nft_rules(const config::Proxy& proxy, bool remove) {
 }
 
 std::string nft_routing(const config::Proxy& proxy, bool remove) {
+  const auto* verb = remove ? "del" : "add";
   std::string text;
-  for (const auto& listen : proxy.listen) {
-    const auto* family = listen.is_v4() ? "-4" : "-6";
-    const auto* all = listen.is_v4() ? "0.0.0.0/0" : "::/0";
-    text += fmt::format("ip {} rule {} fwmark {:#x} lookup {} priority {}\n", family,
-                        remove ? "del" : "add", proxy.tproxy_mark, kRoutingTable, kRulePriority);
+  for (const bool v4 : {true, false}) {
+    const bool served = std::any_of(proxy.listen.begin(), proxy.listen.end(),
+                                    [&](const auto& listen) { return listen.is_v4() == v4; });
+    if (!served) continue;
+    const auto* family = v4 ? "-4" : "-6";
+    if (!proxy.tproxy_ports.empty()) {
+      text += fmt::format("ip {} rule {} fwmark {:#x} lookup {} priority {}\n", family, verb,
+                          proxy.tproxy_mark, kRoutingTable, kRulePriority);
+    }
+    // What this machine itself sends from a loopback address: Postfix's answers to the clients.
+    if (proxy.is_transparent()) {
+      text += fmt::format("ip {} rule {} from {} iif lo lookup {} priority {}\n", family, verb,
+                          v4 ? "127.0.0.0/8" : "::1/128", kRoutingTable, kRulePriority);
+    }
     text += fmt::format("ip {} route {} local {} dev lo table {}\n", family,
-                        remove ? "del" : "replace", all, kRoutingTable);
+                        remove ? "del" : "replace", v4 ? "0.0.0.0/0" : "::/0", kRoutingTable);
   }
   return text;
 }
 
 int nft(const config::Config& config, const NftOptions& options) {
-  if (config.proxy.tproxy_ports.empty()) {
+  // Where the firewall has nothing to do, way `transparent` still takes a routing rule.
+  const bool routing_only = options.routing && config.proxy.is_transparent();
+  if (config.proxy.tproxy_ports.empty() && !routing_only) {
     throw process::SetupError(
         EX_CONFIG, "proxy.tproxy_ports: names no port, so there is nothing for the firewall to do");
   }

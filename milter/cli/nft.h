@@ -20,11 +20,13 @@ struct NftOptions {
 // Requires: proxy.tproxy_ports is set.
 std::string nft_rules(const config::Proxy& proxy, bool remove);
 
-// Lines for `sh -e`: packets with our mark stay here, whatever other rules say of their address.
-// Requires as above.
+// Lines for `sh -e`: packets with our mark stay here, whatever other rules say of their address; and
+// with upstream_protocol "transparent" so does what a loopback address of this machine sends to a
+// client. Empty where neither is in use.
 std::string nft_routing(const config::Proxy& proxy, bool remove);
 
-// Prints one of them. Throws SetupError (EX_CONFIG) where proxy.tproxy_ports is not set.
+// Prints one of them. Throws SetupError (EX_CONFIG) where there is nothing to print, because
+// proxy.tproxy_ports is not set.
 int nft(const config::Config& config, const NftOptions& options);
 
 }  // namespace cli

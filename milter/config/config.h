@@ -42,12 +42,16 @@ struct Proxy {
   // keep them and answers there when nobody listens; empty: clients connect to `listen` itself.
   static constexpr std::size_t kMostTproxyPorts = 8;
   std::vector<std::uint16_t> tproxy_ports;
-  unsigned tproxy_mark = 0x736d;          // of the packets that are sent so
-  std::optional<net::Endpoint> upstream;  // Postfix's smtpd that expects the PROXY protocol
+  unsigned tproxy_mark = 0x736d;  // of the packets that are sent so
+  // Postfix's smtpd: one that expects the PROXY protocol or, with Transparent, one on loopback that
+  // expects nothing.
+  std::optional<net::Endpoint> upstream;
   // How the client's address reaches Postfix. There is no "none": without it every client would
   // look like 127.0.0.1, which mynetworks permits: an open relay.
-  enum class Protocol { ProxyV1, ProxyV2 };
+  // Transparent: the connection to Postfix comes from the client's own address (net/connect_as.h).
+  enum class Protocol { ProxyV1, ProxyV2, Transparent };
   Protocol upstream_protocol = Protocol::ProxyV2;
+  bool is_transparent() const { return upstream_protocol == Protocol::Transparent; }
   // Whose connections begin with a PROXY header of their own; from nobody else is one believed.
   std::vector<net::Network> balancers;
   bool balancer_transparent = false;  // they pass the client's segments on as they are

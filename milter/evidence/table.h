@@ -67,7 +67,7 @@ class Table {
   Table(std::size_t max_sessions, std::chrono::seconds linger, std::size_t max_bytes = SIZE_MAX)
       : max_sessions_(max_sessions), linger_(linger), budget_(max_bytes) {}
 
-  // A session begins; to be called before Postfix is connected to. False: there is no room, and
+  // A session begins; to be called before a byte of it has passed to or from Postfix. False: there is no room, and
   // nothing that is said of it later has any effect.
   bool open(const SessionKey& session);
   // Postfix's greeting is over, and has not been passed on yet.

@@ -59,7 +59,6 @@ TransparentSockets::TransparentSockets(std::span<const int> sources) {
 
 Fd TransparentSockets::take(bool v4) {
   Family& one = family(v4);
-  if (one.source < 0) return {};
   // Those that were ordered before are there by now; on loopback also one that is ordered now.
   if (one.stock.empty()) gather(one);
   if (one.stock.empty()) fill(one);
@@ -70,9 +69,15 @@ Fd TransparentSockets::take(bool v4) {
   return taken;
 }
 
+void TransparentSockets::release_sources() {
+  for (Family& one : families_) {
+    one.source = -1;
+    one.waiting.clear();
+  }
+}
+
 void TransparentSockets::on_tick() {
   for (Family& one : families_) {
-    if (one.source < 0) continue;
     gather(one);
     std::erase_if(one.waiting, [](const Waiting& waiting) { return waiting.old; });
     for (Waiting& waiting : one.waiting) waiting.old = true;
@@ -88,7 +93,7 @@ void TransparentSockets::fill(Family& family) {
 
 // Connects to the source once more. False: there are enough, or it cannot be done now.
 bool TransparentSockets::order(Family& family) {
-  if (family.stock.size() + family.waiting.size() >= kMost) return false;
+  if (family.source < 0 || family.stock.size() + family.waiting.size() >= kMost) return false;
   sockaddr_storage storage;
   const socklen_t length = family.address.fill(storage);
   Waiting waiting;

@@ -8,7 +8,7 @@
 // of any number of transparent sockets:
 //
 //     source, listening on 127.0.0.1 ◄──connect── an ordinary socket of this process
-//        └──accept──► a connected, transparent socket ──connect(AF_UNSPEC)──► stock ──take()──►
+//        └──accept──► a connected, transparent socket ──connect(AF_UNSPEC)──► stock
 //
 // The other way, a process of its own that keeps the right and hands such sockets out, would leave
 // a right in a process for as long as mail flows, and one process more on which mail depends.
@@ -42,6 +42,9 @@ class TransparentSockets {
   // none at the moment, because there is no source of this family, no descriptor, or because the
   // kernel is behind with the stock's own connections.
   Fd take(bool v4);
+
+  // The sources are another program's from here on; what is in stock can still be taken.
+  void release_sources();
 
   // To be called about once a second: fills the stock, and gives up connections that were not
   // accepted since the call before.

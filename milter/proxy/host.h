@@ -18,6 +18,7 @@
 #include "milter/evidence/table.h"
 #include "milter/log/log.h"
 #include "milter/net/event.h"
+#include "milter/net/transparent_sockets.h"
 #include "milter/proxy/admission.h"
 #include "milter/proxy/counters.h"
 
@@ -35,17 +36,20 @@ struct Shared {
   Admission admission;
   logging::Sometimes introductions_word{};
   logging::Sometimes unanswered_word{};
+  logging::Sometimes transparent_word{};
 };
 
 // One thread's.
 class Host {
  public:
-  // Requires: `shared` outlives the host, and the host its sessions.
-  Host(Shared& shared, net::EventBase base)
+  // `sources`: of the transparent sockets (net/transparent_sockets.h), borrowed. Requires: `shared`
+  // outlives the host, and the host its sessions.
+  Host(Shared& shared, net::EventBase base, std::span<const int> sources = {})
       : shared_(shared),
         base_(std::move(base)),
         config_(shared.config.load()),
-        scratch_(config_->proxy.buffer_bytes) {}
+        scratch_(config_->proxy.buffer_bytes),
+        transparent_sockets_(sources) {}
   virtual ~Host() = default;
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
@@ -58,6 +62,8 @@ class Host {
   steady_clock::time_point now() const { return now_; }
   // For the bytes of one read; nobody's afterwards.
   std::span<char> scratch() { return scratch_; }
+  // For connections to Postfix from the clients' addresses.
+  net::TransparentSockets& transparent_sockets() { return transparent_sockets_; }
   // No more clients come in; those between two transactions are asked to go.
   bool draining() const { return draining_; }
   // The time for that is over.
@@ -84,6 +90,7 @@ class Host {
   net::EventBase base_;
   std::shared_ptr<const config::Config> config_;
   std::vector<char> scratch_;  // of proxy.buffer_bytes
+  net::TransparentSockets transparent_sockets_;
   steady_clock::time_point now_{};
   bool draining_ = false;
   bool closing_ = false;

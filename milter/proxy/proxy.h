@@ -19,6 +19,9 @@ namespace proxy {
 struct WorkerInput {
   std::vector<int> listeners;                      // borrowed
   capture::KernelFilter* kernel_filter = nullptr;  // borrowed; null: fallback capture
+  // Of transparent sockets, one of each family (net/transparent_sockets.h); borrowed. Empty, but for
+  // upstream_protocol "transparent".
+  std::vector<int> sources;
 };
 
 // Connections that wait for an accept.

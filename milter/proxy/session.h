@@ -24,6 +24,7 @@
 #include "milter/net/proxy_protocol.h"
 #include "milter/proxy/admission.h"
 #include "milter/proxy/relay.h"
+#include "milter/proxy/upstream.h"
 #include "milter/proxy/watch.h"
 
 namespace proxy {
@@ -104,7 +105,9 @@ class Session {
   void introduce(const net::ProxyHeader& header);
   // The balancer's connection is closed; the log is told why, not more than once a minute.
   void refuse_introduction(std::string_view reason);
-  void connect_upstream();
+  // Connects to Postfix and has the watch begin, which takes the session's ends as Postfix knows
+  // them. `header`: of a balancer, in bytes; 0: there was none.
+  void connect_upstream(std::size_t header);
   void begin_relaying();
   void client_to_upstream();
   void upstream_to_client();

@@ -22,10 +22,13 @@ struct Handover {
   std::vector<int> rings;  // of each worker's kernel filter; empty: fallback capture
   std::vector<int> desk;   // listening sockets, in the order of desk.listen
   std::vector<pid_t> children;
+  // Of each worker: its sources of transparent sockets; empty, where upstream_protocol needs none.
+  std::vector<std::vector<int>> sources;
   bool operator==(const Handover&) const = default;
 };
 
-// "2 listeners=7,8/9,10 rings=11,12 desk=13 children=4711,4712". The first number changes when what
+// "2 listeners=7,8/9,10 rings=11,12 desk=13 children=4711,4712 sources=14/15", or without sources.
+// The first number changes when what
 // the kernel filter writes into its ring does (capture::kSegmentEventVersion).
 std::string print(const Handover& handover);
 

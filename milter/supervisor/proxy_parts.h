@@ -11,6 +11,7 @@
 #include "milter/net/fd.h"
 #include "milter/proxy/proxy.h"
 #include "milter/supervisor/handover.h"
+#include "milter/supervisor/transparent_sources.h"
 
 namespace supervisor {
 
@@ -18,7 +19,8 @@ class ProxyParts {
  public:
   // Throws SetupError (EX_UNAVAILABLE) where an address cannot be bound (one whose family this
   // machine does not have is left out, with a warning, while another one can), or capture.method is
-  // "kernel" and the filter cannot be had; with "auto" that is a warning in the log.
+  // "kernel" and the filter cannot be had; with "auto" that is a warning in the log. Throws where
+  // upstream_protocol "transparent" has no rights or no way (transparent_sources.h).
   explicit ProxyParts(const config::Config& config);
   // What another program made, for the same proxy.listen. Throws as above where it does not fit.
   ProxyParts(const config::Config& config, const Handover& handover);
@@ -43,6 +45,7 @@ class ProxyParts {
  private:
   bool paused_ = false;
   std::vector<std::vector<net::Fd>> listeners_;                  // one row a worker
+  Sources sources_;                                              // empty: none are needed
   std::vector<std::unique_ptr<capture::KernelFilter>> filters_;  // empty: fallback capture
 };
 

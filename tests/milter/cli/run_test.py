@@ -190,6 +190,23 @@ class Nft(Folder):
         code, out, err = run("nft", "--remove", "-c", self.file)
         self.assertEqual(out, "table inet segmilter\ndelete table inet segmilter\n")
 
+    def test_answers_to_a_connection_from_the_clients_address_come_back(self):
+        transparent = ('[proxy]\nlisten = ["127.0.0.1:10024", "[::1]:10024"]\nupstream = "127.0.0.1:25"\n'
+                       'upstream_protocol = "transparent"\n')
+        rule = "ip -4 rule add from 127.0.0.0/8 iif lo lookup 29549 priority 29549\n"
+        route = "ip -4 route replace local 0.0.0.0/0 dev lo table 29549\n"
+        rule6 = "ip -6 rule add from ::1/128 iif lo lookup 29549 priority 29549\n"
+        route6 = "ip -6 route replace local ::/0 dev lo table 29549\n"
+        mark = "ip -4 rule add fwmark 0x736d lookup 29549 priority 29549\n"
+        self.file.write_text(transparent)
+        self.assertEqual(run("nft", "--routing", "-c", self.file), (0, rule + route + rule6 + route6, ""))
+        self.assertEqual(run("nft", "-c", self.file)[0], 78)  # no port is sent there
+        self.file.write_text(transparent + "tproxy_ports = [25]\n")
+        out = mark + rule + route + (mark + rule + route).replace("-4", "-6").replace("127.0.0.0/8", "::1/128").replace("0.0.0.0/0", "::/0")
+        self.assertEqual(run("nft", "--routing", "-c", self.file), (0, out, ""))
+        removal = out.replace(" add ", " del ").replace(" replace ", " del ")
+        self.assertEqual(run("nft", "--routing", "--remove", "-c", self.file), (0, removal, ""))
+
     def test_where_there_is_nothing_to_do_it_says_so(self):
         self.file.write_text("")
         code, out, err = run("nft", "-c", self.file)

@@ -255,6 +255,20 @@ TEST_CASE("a child takes its own list on top of the supervisor's") {
   }
 }
 
+TEST_CASE("a proxy that connects from its clients' addresses may bind, and not listen") {
+  if (kSanitized) return;
+  const auto confined = [](auto call) {
+    return in_child([call] {
+      config::Config config;
+      config.proxy.upstream_protocol = config::Proxy::Protocol::Transparent;
+      process::confine(Part::Proxy, config);
+      return call() < 0 ? errno : 0;
+    });
+  };
+  CHECK(confined([] { return bind(-1, nullptr, 0); }) == strerrorname_np(EBADF));
+  CHECK(confined([] { return listen(-1, 1); }) == strerrorname_np(EPERM));
+}
+
 TEST_CASE("general.seccomp = false leaves all as it was") {
   CHECK(in_child([] {
           config::Config config;
