@@ -42,21 +42,24 @@ std::string nft_rules(const config::Proxy& proxy, bool remove) {
 }
 
 std::string nft_routing(const config::Proxy& proxy, bool remove) {
-  const auto* verb = remove ? "del" : "add";
   std::string text;
   for (const bool v4 : {true, false}) {
     const bool served = std::any_of(proxy.listen.begin(), proxy.listen.end(),
                                     [&](const auto& listen) { return listen.is_v4() == v4; });
     if (!served) continue;
     const auto* family = v4 ? "-4" : "-6";
-    if (!proxy.tproxy_ports.empty()) {
-      text += fmt::format("ip {} rule {} fwmark {:#x} lookup {} priority {}\n", family, verb,
-                          proxy.tproxy_mark, kRoutingTable, kRulePriority);
-    }
+    // A rule that is there already is no failure: it is set anew.
+    const auto add_rule = [&](const std::string& selects) {
+      const auto rule =
+          fmt::format("{} lookup {} priority {}", selects, kRoutingTable, kRulePriority);
+      text +=
+          fmt::format("ip {} rule del {}{}\n", family, rule, remove ? "" : " 2>/dev/null || true");
+      if (!remove) text += fmt::format("ip {} rule add {}\n", family, rule);
+    };
+    if (!proxy.tproxy_ports.empty()) add_rule(fmt::format("fwmark {:#x}", proxy.tproxy_mark));
     // What this machine itself sends from a loopback address: Postfix's answers to the clients.
     if (proxy.is_transparent()) {
-      text += fmt::format("ip {} rule {} from {} iif lo lookup {} priority {}\n", family, verb,
-                          v4 ? "127.0.0.0/8" : "::1/128", kRoutingTable, kRulePriority);
+      add_rule(fmt::format("from {} iif lo", v4 ? "127.0.0.0/8" : "::1/128"));
     }
     text += fmt::format("ip {} route {} local {} dev lo table {}\n", family,
                         remove ? "del" : "replace", v4 ? "0.0.0.0/0" : "::/0", kRoutingTable);

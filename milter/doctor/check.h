@@ -61,7 +61,8 @@ Findings check_upstream_scope(const Patient&);  // who can reach the port that b
 Findings check_capture(const Patient&);         // tries to load the kernel filter
 Findings check_boot(const Patient&);            // asks systemd whether it will be started again
 
-Findings check_tproxy(const Patient&);  // asks nft for the rules
+Findings check_tproxy(const Patient&);       // asks nft for the rules
+Findings check_transparent(const Patient&);  // asks ip for them, and greets the server on loopback
 
 // --- speaks to the milter as Postfix's user, and asks the evidence socket as segmilter's
 Findings check_milter_socket(const Patient&);
@@ -77,6 +78,16 @@ Findings check_open_relay(const Patient&);  // RCPT to a stranger's domain; no D
 // has the ports while segmilter is away.
 Finding judge_rules(const Patient& patient, std::string_view rules);
 Findings check_own_port(const Patient& patient);
+
+// Part of check_transparent: whether connections from clients' addresses come back, and, where they
+// do not (`why_not`), what `ip rule show` and `ip route show table 29549` have printed.
+struct Routing {
+  bool v4 = true;
+  std::string why_not;
+  std::string rules;
+  std::string routes;
+};
+Finding judge_routing(const Patient& patient, const Routing& routing);
 
 // Part of check_boot: what `systemctl is-enabled segmilter` printed.
 Finding judge_enabled(const Patient& patient, std::string_view state);
@@ -102,8 +113,8 @@ Finding fail(std::string looked_at, std::string found, std::vector<std::string> 
 // Clients come by the proxy.
 bool has_proxy(const Patient& patient);
 // And the proxy tells Postfix who they are by a PROXY header. A way that hides nothing from Postfix
-// in the first place needs none: it is excepted here, and with it from all that looks at the
-// header.
+// in the first place (upstream_protocol "transparent") needs none: it is excepted here, and with it
+// from all that looks at the header.
 bool uses_proxy_header(const Patient& patient);
 
 // The services of master.cf that take the mail which segmilter sees: behind the proxy one, on the
@@ -123,5 +134,10 @@ bool same_socket(const std::string& address, const config::MilterSocket& socket,
 // wildcard stands for one of the machine's own addresses, preferably one that is not in mynetworks,
 // so that what a client may do there says what a stranger may.
 std::vector<net::Endpoint> front_doors(const Patient& patient);
+
+// From where a client of the doctor connects to `door`. Nothing: the kernel may choose. Where the
+// proxy connects to Postfix from its clients' addresses, none may be on loopback: then it is one of
+// the machine's other addresses, chosen as above, or, if there is none, an address that is no use.
+std::optional<net::Endpoint> front_address(const Patient& patient, const net::Endpoint& door);
 
 }  // namespace doctor

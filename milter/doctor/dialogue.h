@@ -34,7 +34,11 @@ class Dialogue {
 
   // `as_user`: 0, or the user whose the socket is to be, where we are root: firewalls may let only
   // segmilter's own user speak to Postfix's upstream port. What failed is in error().
-  explicit Dialogue(const net::Endpoint& server, unsigned as_user = 0);
+  // `from`: an address of this machine to connect from; nothing: the kernel's choice.
+  explicit Dialogue(const net::Endpoint& server, unsigned as_user = 0,
+                    const std::optional<net::Endpoint>& from = std::nullopt);
+  // As a client of another machine, which takes root (net/connect_as.h). `server` is on loopback.
+  static Dialogue as_client(const net::Endpoint& client, const net::Endpoint& server);
 
   bool connected() const { return static_cast<bool>(socket_); }
   const std::string& error() const { return error_; }
@@ -47,6 +51,10 @@ class Dialogue {
   void quit();
 
  private:
+  Dialogue() = default;
+  // The connection is begun: waits for it.
+  void take(net::Fd socket, int begun);
+
   net::Endpoint server_;
   net::Endpoint local_;
   net::Fd socket_;

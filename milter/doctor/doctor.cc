@@ -21,6 +21,8 @@ constexpr Check kChecks[] = {
     {"listen", "clients have to reach the proxy", check_listen},
     {"tproxy", "the firewall has to send them there, and Postfix to keep the port", check_tproxy},
     {"ports", "two cannot have port 25, one must", check_ports},
+    {"transparent", "connections from the clients' addresses have to reach Postfix, and answers us",
+     check_transparent},
     {"upstream", "Postfix has to be told who the client is, and to believe it", check_upstream},
     {"upstream-scope", "who reaches that port may claim any address", check_upstream_scope},
     {"proxy-protocol", "the same by its settings", check_proxy_protocol},

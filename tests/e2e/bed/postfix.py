@@ -101,6 +101,10 @@ class Postfix:
                 for file in left:
                     file.unlink(missing_ok=True)
         wait_until(lambda: "daemon started" in self.log(), 20, "Postfix to start")
+        self.watch()
+
+    def watch(self) -> None:
+        """From here on the process that is there now has to stay; also where somebody else has started it."""
         pid = self.master_pid()
         need_alive(self._name, lambda: "" if alive(pid) else "has ended")
 
