@@ -172,8 +172,8 @@ void ArrivalLog::give_back() {
   copies_ = std::vector<Span>();
 }
 
-std::size_t ArrivalLog::held() const {
-  return read_.held() + ahead_.held() + strays_.capacity() * sizeof(Kept) +
+std::size_t ArrivalLog::memory_used() const {
+  return read_.memory_used() + ahead_.memory_used() + strays_.capacity() * sizeof(Kept) +
          copies_.capacity() * sizeof(Span);
 }
 

@@ -82,7 +82,7 @@ class ArrivalLog {
 
   std::size_t size() const { return read_.size() + (open_ ? 1 : 0) + ahead(); }
   // Bytes of memory.
-  std::size_t held() const;
+  std::size_t memory_used() const;
   // Arrivals that were looked at so far, each time one was: what the work is bounded by.
   std::uint64_t work() const { return work_; }
   // Stream bytes given so far; the offset of the next one.

@@ -39,9 +39,9 @@ constexpr double kMovingDoubt = 0.05;   // the full size changed: cuts may be re
 constexpr double kReadDoubt = 0.03;
 constexpr double kPartialDoubt = 0.25;
 // Under TLS nobody read where the header ends.
-constexpr double kSealedStream = 0.05;
-constexpr double kSealedPlace = 0.15;  // of a header apart, or of few lines
-constexpr double kSealedTemplate = 0.35;
+constexpr double kTlsStream = 0.05;
+constexpr double kTlsPlace = 0.15;  // of a header apart, or of few lines
+constexpr double kTlsTemplate = 0.35;
 // The message was found, but not to the byte.
 constexpr double kNearDoubt = 0.15;
 constexpr double kSureCut = 0.95;    // a cut of this confidence adds nothing
@@ -204,7 +204,7 @@ std::uint32_t ended_by_window(const Trace& trace) {
 WriterReading without_cuts(const Findings& f, Reasons& why) {
   if (!f.trace.records.empty()) {
     why.add(Because::OneWrite);
-    return reading(Writer::Stream, kSealedStream);
+    return reading(Writer::Stream, kTlsStream);
   }
   if (f.features.segments < 2) {
     why.add(Because::OneSegment);
@@ -280,14 +280,14 @@ bool header_seen(const Trace& trace) {
   return seen >= (header != 0 ? header : trace.size);
 }
 
-double sealed_doubt(Writer writer, const Features& features) {
+double tls_doubt(Writer writer, const Features& features) {
   switch (writer) {
     case Writer::Lines:
-      return line_cuts(features) >= kRepeatedLines ? 0 : kSealedPlace;
+      return line_cuts(features) >= kRepeatedLines ? 0 : kTlsPlace;
     case Writer::HeadersApart:
-      return kSealedPlace;
+      return kTlsPlace;
     case Writer::Template:
-      return kSealedTemplate;
+      return kTlsTemplate;
     case Writer::Unknown:
     case Writer::Stream:
     case Writer::Blocks:
@@ -338,8 +338,8 @@ WriterReading read_writer(const Trace& trace, const Writes& writes, const Featur
   }
   const bool near = trace.window == Window::Near;
   if (trace.window == Window::Inferred || (near && trace.hello.slack != 0)) {
-    doubt += sealed_doubt(result.writer, features);
-    why.add(Because::Sealed);
+    doubt += tls_doubt(result.writer, features);
+    why.add(Because::UnderTls);
   }
   if (near) {
     doubt += kNearDoubt;

@@ -6,8 +6,8 @@
 #include <array>
 
 #include "classifier/claim_files.h"
-#include "classifier/names.h"
-#include "classifier/words.h"
+#include "classifier/enum_names.h"
+#include "classifier/smtp_words.h"
 #include "text/ascii.h"
 
 namespace classifier {
@@ -114,12 +114,12 @@ bool may_resend(const ClaimTable::Row& claim, const Gait& seen) {
          seen.kind != GaitClass::Bot;
 }
 
-bool contradicts(const ClaimTable::Row& claim, const GaitBook& book, const Steps& steps) {
-  const Gait* seen = book.match(steps).gait;
+bool contradicts(const ClaimTable::Row& claim, const GaitBook& book, const Traits& traits) {
+  const Gait* seen = book.match(traits).gait;
   if (seen == nullptr || seen->basis != Basis::Recorded || may_resend(claim, *seen)) return false;
   return !claim.gaits.empty() &&
          std::all_of(claim.gaits.begin(), claim.gaits.end(),
-                     [&](const std::string& gait) { return book.excludes(gait, steps); });
+                     [&](const std::string& gait) { return book.excludes(gait, traits); });
 }
 
 }  // namespace classifier

@@ -52,8 +52,8 @@ class ClaimTable {
   std::vector<Row> rows_;
 };
 
-// Whether the message claims a program whose every gait `steps` rule out. Careful: false wherever
+// Whether the message claims a program whose every gait `traits` rule out. Careful: false wherever
 // the book does not know the program.
-bool contradicts(const ClaimTable::Row& claim, const GaitBook& book, const Steps& steps);
+bool contradicts(const ClaimTable::Row& claim, const GaitBook& book, const Traits& traits);
 
 }  // namespace classifier

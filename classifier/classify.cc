@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "classifier/axes.h"
+#include "classifier/enum_names.h"
 #include "classifier/features.h"
-#include "classifier/names.h"
 #include "classifier/trace_text.h"
 #include "classifier/writes.h"
 
@@ -78,8 +78,8 @@ Match match(const WriterReading& writer, PathReading path) {
 }
 
 // Gives the verdict its gait.
-void name_gait(const GaitBook& book, const Steps& steps, Verdict& verdict) {
-  const Guess guess = book.match(steps);
+void name_gait(const GaitBook& book, const Traits& traits, Verdict& verdict) {
+  const Guess guess = book.match(traits);
   verdict.gait_class = guess.kind;
   if (const Gait* gait = guess.gait) {
     verdict.gait = gait->name;
@@ -96,14 +96,14 @@ void name_gait(const GaitBook& book, const Steps& steps, Verdict& verdict) {
 
 // The gait that the message claims and cannot have; empty: none. A claim is held against a message
 // only on good evidence: enough segments, and a reading that is sure of itself.
-std::string_view contradicted_gait(const Claims* claims, const GaitBook& book, const Steps& steps,
+std::string_view contradicted_gait(const Claims* claims, const GaitBook& book, const Traits& traits,
                                    const Features& features, const Verdict& verdict) {
   constexpr std::uint32_t kEnoughSegments = 3;
   constexpr double kSure = 0.8;
   if (claims == nullptr || verdict.confidence < kSure) return {};
   if (features.segments < kEnoughSegments) return {};
   const ClaimTable::Row* claim = ClaimTable::builtin().claimed(*claims);
-  if (claim == nullptr || !contradicts(*claim, book, steps)) return {};
+  if (claim == nullptr || !contradicts(*claim, book, traits)) return {};
   // The table's word and not the message's: reasons go into log and header.
   return claim->gaits.front();
 }
@@ -173,13 +173,13 @@ void classify(const Trace& trace, const Policy& policy, Scratch& scratch, Verdic
     verdict.reasons.add_text(Because::Partial, name(trace.reason));
   }
   const GaitBook& book = policy.gaits != nullptr ? *policy.gaits : *GaitBook::builtin();
-  const Steps steps = observe(trace, writes, features);
-  name_gait(book, steps, verdict);
+  const Traits traits = observe(trace, writes, features);
+  name_gait(book, traits, verdict);
   score({.dialogue = trace.dialogue,
          .pattern = verdict.pattern,
          .confidence = verdict.confidence,
          .header_cuts = features.at(Place::HeaderMiddle),
-         .contradicted = contradicted_gait(claims, book, steps, features, verdict)},
+         .contradicted = contradicted_gait(claims, book, traits, features, verdict)},
         policy.weights, verdict, std::make_index_sequence<kSigns.size()>());
   verdict.asks = action_for(verdict, policy);
 }

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "classifier/names.h"
-#include "classifier/sealed_shape.h"
+#include "classifier/enum_names.h"
+#include "classifier/tls_shape.h"
 #include "classifier/trace.h"
 #include "classifier/writes.h"
 
@@ -56,8 +56,8 @@ struct Features {
   std::uint32_t untold = 0;   // boundaries of which nobody knows what they are the end of: no cuts
   bool hidden_first = false;  // reads hide whether something was cut in front of the first cut
   bool line_buffer = false;   // all cuts at line ends, just below multiples of 4096 or 8192
-  SealedShape shape = SealedShape::Unknown;  // under TLS only; then places are guesses by it
-  double push_share = 0;  // of the first flight's full segments; 0 with no PSH at all
+  TlsShape shape = TlsShape::Unknown;  // under TLS only; then places are guesses by it
+  double push_share = 0;               // of the first flight's full segments; 0 with no PSH at all
 
   std::uint32_t at(Place place) const { return places[static_cast<int>(place)]; }
   // Cuts that say something about the writer.

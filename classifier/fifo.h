@@ -16,7 +16,7 @@ class Fifo {
   bool empty() const { return head_ == items_.size(); }
   std::size_t size() const { return items_.size() - head_; }
   // Bytes of memory.
-  std::size_t held() const { return items_.capacity() * sizeof(T); }
+  std::size_t memory_used() const { return items_.capacity() * sizeof(T); }
 
   auto begin() const { return items_.begin() + static_cast<std::ptrdiff_t>(head_); }
   auto end() const { return items_.end(); }

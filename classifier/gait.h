@@ -1,9 +1,9 @@
 // Gaits: the finer shapes by which single programs are known. A pattern says "writes line by line";
 // a gait says "PHPMailer, or another of the three that cannot be told from it".
 //
-//     Steps (steps.h) ─► GaitBook::match() ─► Guess        gait_match.cc
+//     Traits (traits.h) ─► GaitBook::match() ─► Guess        gait_match.cc
 //     text ◄─► Gait                                        gait_text.cc
-//     the Steps of one program ─► learn() ─► text          gait_learn.h
+//     the Traits of one program ─► learn() ─► text          gait_learn.h
 //
 // A book is made of text entries (classifier/gaits/*.gait are compiled in; an administrator's own
 // files come in front of them). classifier/README.md has the grammar. A book is built once and then
@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "classifier/client_hello.h"
-#include "classifier/steps.h"
+#include "classifier/traits.h"
 
 namespace classifier {
 
@@ -58,7 +58,7 @@ struct Gait {
   std::array<std::uint32_t, kMaxBlocks> line_blocks{};
   BodyWay body = BodyWay::Any;
   DotWay dot = DotWay::Any;
-  Held held = Held::Any;
+  NagleSeen nagle = NagleSeen::Any;
   std::vector<std::array<char, kJa4Size>> hellos;  // prints that were seen; another is no objection
   bool operator==(const Gait&) const = default;
 };
@@ -93,9 +93,9 @@ class GaitBook {
 
   // The one entry that fits best and that something seen speaks for. No entry: none fits so, two
   // fit alike, what tells two apart was not heard, or the best one's dialogue was never recorded.
-  Guess match(const Steps& steps) const;
-  // Whether `steps` rule out that the gait `name` walked so. False where the book does not know it.
-  bool excludes(std::string_view name, const Steps& steps) const;
+  Guess match(const Traits& traits) const;
+  // Whether `traits` rule out that the gait `name` walked so. False where the book does not know it.
+  bool excludes(std::string_view name, const Traits& traits) const;
 
   const Gait* find(std::string_view name) const;
   const std::vector<Gait>& gaits() const { return gaits_; }

@@ -12,10 +12,10 @@ namespace {
 
 // What all agree on; Any where they do not. Those who could not tell have no vote.
 template <typename Way, typename Get>
-Way common(const std::vector<Steps>& messages, Get get) {
+Way common(const std::vector<Traits>& messages, Get get) {
   Way all = Way::Any;
-  for (const Steps& steps : messages) {
-    const Way one = get(steps);
+  for (const Traits& traits : messages) {
+    const Way one = get(traits);
     if (one == Way::Any) continue;
     if (all != Way::Any && all != one) return Way::Any;
     all = one;
@@ -25,40 +25,40 @@ Way common(const std::vector<Steps>& messages, Get get) {
 
 // The buffer that explains every first cut; 0: none does. The largest of the usual ones, since a
 // writer of 4096 ends on multiples of 1024 too.
-std::uint32_t common_block(const std::vector<const Steps*>& cut) {
+std::uint32_t common_block(const std::vector<const Traits*>& cut) {
   for (const std::uint32_t block : {65536U, 32768U, 16384U, 8192U, 8189U, 4096U, 2048U, 1024U}) {
-    const auto fits = [&](const Steps* steps) { return first_of_blocks(block, *steps); };
+    const auto fits = [&](const Traits* traits) { return first_of_blocks(block, *traits); };
     if (!cut.empty() && std::all_of(cut.begin(), cut.end(), fits)) return block;
   }
   return 0;
 }
 
 // What content or circumstances bring is no habit, however often it was seen.
-void learn_talk(const std::vector<Steps>& messages, Gait& gait) {
+void learn_talk(const std::vector<Traits>& messages, Gait& gait) {
   constexpr std::uint32_t kTelling = kHabits | kExtensions;
   gait.ehlo = gait.helo = false;
   std::uint32_t always = ~0U;
   std::uint32_t ever = 0;
-  for (const Steps& steps : messages) {
-    (steps.helo ? gait.helo : gait.ehlo) = true;
-    if (steps.no_offer) continue;
-    always &= steps.talk;
-    ever |= steps.talk;
+  for (const Traits& traits : messages) {
+    (traits.helo ? gait.helo : gait.ehlo) = true;
+    if (traits.no_offer) continue;
+    always &= traits.talk;
+    ever |= traits.talk;
   }
   gait.required = ever == 0 ? 0 : always & kTelling;
   gait.forbidden = kTelling & ~ever;
 }
 
 // `told`: the messages of which it is known where their first write ended.
-void learn_first(const std::vector<const Steps*>& told, Gait& gait) {
+void learn_first(const std::vector<const Traits*>& told, Gait& gait) {
   std::uint16_t shared = 0xffff;
-  std::vector<const Steps*> cut;
-  for (const Steps* steps : told) {
-    if (steps->offset == 0) {
+  std::vector<const Traits*> cut;
+  for (const Traits* traits : told) {
+    if (traits->offset == 0) {
       gait.first |= kFirstNone;
     } else {
-      cut.push_back(steps);
-      shared &= steps->first;
+      cut.push_back(traits);
+      shared &= traits->first;
     }
   }
   const std::uint32_t block = common_block(cut);
@@ -67,26 +67,26 @@ void learn_first(const std::vector<const Steps*>& told, Gait& gait) {
   } else if (!cut.empty() && shared != 0) {
     gait.first |= shared;
   } else {
-    for (const Steps* steps : cut) gait.first |= steps->first;
+    for (const Traits* traits : cut) gait.first |= traits->first;
   }
 }
 
-void learn_hellos(const std::vector<Steps>& messages, Gait& gait) {
-  for (const Steps& steps : messages) {
+void learn_hellos(const std::vector<Traits>& messages, Gait& gait) {
+  for (const Traits& traits : messages) {
     const bool known =
-        std::find(gait.hellos.begin(), gait.hellos.end(), steps.hello) != gait.hellos.end();
-    if (steps.hello.front() != 0 && !known && gait.hellos.size() < Gait::kMaxHellos) {
-      gait.hellos.push_back(steps.hello);
+        std::find(gait.hellos.begin(), gait.hellos.end(), traits.hello) != gait.hellos.end();
+    if (traits.hello.front() != 0 && !known && gait.hellos.size() < Gait::kMaxHellos) {
+      gait.hellos.push_back(traits.hello);
     }
   }
 }
 
 }  // namespace
 
-std::string learn(std::string_view name, const std::vector<Steps>& messages) {
-  std::vector<const Steps*> told;
-  for (const Steps& steps : messages) {
-    if (steps.first != 0) told.push_back(&steps);
+std::string learn(std::string_view name, const std::vector<Traits>& messages) {
+  std::vector<const Traits*> told;
+  for (const Traits& traits : messages) {
+    if (traits.first != 0) told.push_back(&traits);
   }
   if (told.empty() || !is_gait_name(name)) return {};
   Gait gait;
@@ -96,9 +96,9 @@ std::string learn(std::string_view name, const std::vector<Steps>& messages) {
                           messages.size(), told.size());
   learn_talk(messages, gait);
   learn_first(told, gait);
-  gait.body = common<BodyWay>(messages, [](const Steps& steps) { return steps.body; });
-  gait.dot = common<DotWay>(messages, [](const Steps& steps) { return steps.dot; });
-  gait.held = common<Held>(messages, [](const Steps& steps) { return steps.held; });
+  gait.body = common<BodyWay>(messages, [](const Traits& traits) { return traits.body; });
+  gait.dot = common<DotWay>(messages, [](const Traits& traits) { return traits.dot; });
+  gait.nagle = common<NagleSeen>(messages, [](const Traits& traits) { return traits.nagle; });
   learn_hellos(messages, gait);
   return print(gait);
 }

@@ -5,12 +5,12 @@
 #include <string_view>
 #include <vector>
 
-#include "classifier/steps.h"
+#include "classifier/traits.h"
 
 namespace classifier {
 
 // The text of an entry, from what was seen of the program's messages: what all of them have in
 // common. Empty where they have too little in common, or where `name` is no name.
-std::string learn(std::string_view name, const std::vector<Steps>& messages);
+std::string learn(std::string_view name, const std::vector<Traits>& messages);
 
 }  // namespace classifier

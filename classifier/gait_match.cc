@@ -19,34 +19,35 @@ static_assert(kReceived != 0 && kRcptAhead != 0 && kDataAhead != 0);
 
 // Is a message without a cut what a writer of `block` sends? Either it fits into one, or every
 // block is a whole number of segments.
-bool hides_blocks(std::uint32_t block, const Steps& steps) {
-  if (steps.size <= block) return true;
-  return steps.full != 0 && block % steps.full == 0;
+bool hides_blocks(std::uint32_t block, const Traits& traits) {
+  if (traits.size <= block) return true;
+  return traits.full != 0 && block % traits.full == 0;
 }
 
-bool first_fits(const Gait& gait, const Steps& steps) {
-  if ((gait.first & steps.first) != 0) return true;
-  if (steps.offset == 0) {
+bool first_fits(const Gait& gait, const Traits& traits) {
+  if ((gait.first & traits.first) != 0) return true;
+  if (traits.offset == 0) {
     const auto hides = [&](std::uint32_t block) {
-      return block != 0 && hides_blocks(block, steps);
+      return block != 0 && hides_blocks(block, traits);
     };
     return std::any_of(gait.line_blocks.begin(), gait.line_blocks.end(), hides) ||
            std::any_of(gait.blocks.begin(), gait.blocks.end(), hides);
   }
   constexpr std::uint32_t kLongestLine = 1000;  // RFC 5321, 4.5.3.1.6
   const auto lines = [&](std::uint32_t block) {
-    return block != 0 && steps.offset <= block + steps.slack && steps.offset + kLongestLine > block;
+    return block != 0 && traits.offset <= block + traits.slack &&
+           traits.offset + kLongestLine > block;
   };
-  if (steps.line_end && std::any_of(gait.line_blocks.begin(), gait.line_blocks.end(), lines)) {
+  if (traits.line_end && std::any_of(gait.line_blocks.begin(), gait.line_blocks.end(), lines)) {
     return true;
   }
   return std::any_of(gait.blocks.begin(), gait.blocks.end(), [&](std::uint32_t block) {
-    return block != 0 && first_of_blocks(block, steps);
+    return block != 0 && first_of_blocks(block, traits);
   });
 }
 
-bool greeting_fits(const Gait& gait, const Steps& steps) {
-  return steps.no_offer ? gait.ehlo : (steps.helo ? gait.helo : gait.ehlo);
+bool greeting_fits(const Gait& gait, const Traits& traits) {
+  return traits.no_offer ? gait.ehlo : (traits.helo ? gait.helo : gait.ehlo);
 }
 
 // How much of the entry was seen to hold; 0: it does not. The writes weigh most, since a dialogue
@@ -107,9 +108,9 @@ struct Fit {
   bool spoken = false;  // for it, or for one that differs in nothing but what nobody heard
 };
 
-bool any_hello(const Gait& gait, const Steps& steps) {
+bool any_hello(const Gait& gait, const Traits& traits) {
   return std::any_of(gait.hellos.begin(), gait.hellos.end(),
-                     [&](const auto& print) { return same_library(print, steps.hello); });
+                     [&](const auto& print) { return same_library(print, traits.hello); });
 }
 
 // No end of a write in a message of more than two of the largest usual buffers, or of more than a
@@ -134,13 +135,13 @@ constexpr std::uint16_t kAnyLineWriter = kFirstLine | kFirstField | kFirstHeader
 
 // The writes speak for the entry: its first one ends where the entry says, and what makes that end
 // one of few was seen too; or the message was one write, in the entry and to be seen.
-bool writes_speak(const Gait& gait, const Steps& steps, std::uint32_t required) {
-  const bool seen_apart = steps.dot != DotWay::Any && steps.dot != DotWay::Joined;
+bool writes_speak(const Gait& gait, const Traits& traits, std::uint32_t required) {
+  const bool seen_apart = traits.dot != DotWay::Any && traits.dot != DotWay::Joined;
   const bool apart = gait.dot != DotWay::Any && gait.dot != DotWay::Joined && seen_apart;
   // DATA in the write of the commands before it is a write of few programs, too.
   const bool ahead = (required & kDataAhead) != 0;
-  const bool body = gait.body != BodyWay::Any && steps.body == gait.body;
-  if (steps.offset == 0) {
+  const bool body = gait.body != BodyWay::Any && traits.body == gait.body;
+  if (traits.offset == 0) {
     // A block that hides says nothing, and nor does a terminator behind it.
     if ((gait.first & kFirstNone) == 0) return false;
     if (apart || (required & kHabits) != 0) return true;
@@ -148,60 +149,60 @@ bool writes_speak(const Gait& gait, const Steps& steps, std::uint32_t required) 
     // few programs say: MAIL and RCPT in one write.
     const bool dot =
         gait.dot == DotWay::Joined || gait.dot == DotWay::Any || (required & kRcptAhead) != 0;
-    if (steps.every || !dot) return false;
-    if (!steps.clean) return steps.size > kShowsThroughRepair;
-    return steps.size > (steps.dot == DotWay::Joined ? kShowsJoinedWrite : kShowsOneWrite);
+    if (traits.every || !dot) return false;
+    if (!traits.clean) return traits.size > kShowsThroughRepair;
+    return traits.size > (traits.dot == DotWay::Joined ? kShowsJoinedWrite : kShowsOneWrite);
   }
   // Under TLS, where only sizes tell of a place: as long as other places are possible, the rest of
   // the writes has to speak.
   const bool guessed =
-      steps.every && (steps.first & ~gait.first) != 0 && (steps.first & gait.first) != 0;
+      traits.every && (traits.first & ~gait.first) != 0 && (traits.first & gait.first) != 0;
   if (guessed) return body || apart;
   // A relay's buffer may stand in front of anybody, and under TLS, where no relay changes the
   // records, a script may write in blocks of the same size.
-  const bool by_block = (gait.first & steps.first) == 0 && gait.line_blocks[0] == 0;
+  const bool by_block = (gait.first & traits.first) == 0 && gait.line_blocks[0] == 0;
   if (by_block && gait.ehlo &&
-      (ends_as_relays_do(steps.offset) || ends_as_relays_do(gait.blocks[0]))) {
+      (ends_as_relays_do(traits.offset) || ends_as_relays_do(gait.blocks[0]))) {
     if ((required & kWordsOfFew) == 0) return false;
   }
   // Every writer of lines makes this cut: what an entry says of the rest has to be seen as well.
-  const bool common = (gait.first & steps.first & kAnyLineWriter) != 0;
+  const bool common = (gait.first & traits.first & kAnyLineWriter) != 0;
   const bool more = gait.body != BodyWay::Any || gait.dot != DotWay::Any;
   // A relay that reads the first line alone and the others together writes them so, too.
-  if (common && gait.body == BodyWay::Bulk && !steps.every) return body && seen_apart;
+  if (common && gait.body == BodyWay::Bulk && !traits.every) return body && seen_apart;
   return !common || !more || body || ahead || apart;
 }
 
-Fit fit(const Gait& gait, const Steps& steps) {
-  if (!greeting_fits(gait, steps)) return {};
-  const std::uint32_t ignored = (steps.no_offer ? kExtensions : 0) | steps.untold;
+Fit fit(const Gait& gait, const Traits& traits) {
+  if (!greeting_fits(gait, traits)) return {};
+  const std::uint32_t ignored = (traits.no_offer ? kExtensions : 0) | traits.untold;
   const std::uint32_t required = gait.required & ~ignored;
-  if ((steps.talk & required) != required) return {};
-  if ((steps.talk & gait.forbidden & ~ignored) != 0) return {};
+  if ((traits.talk & required) != required) return {};
+  if ((traits.talk & gait.forbidden & ~ignored) != 0) return {};
   // Content and circumstances may be anybody's: a foreign Received stands in the text of many.
   int weight = kTalkHolds + kWordHolds * popcount(required & (kHabits | kExtensions));
   // What was said where nobody could hear it speaks for no entry, and a little for the plainer one.
-  weight -= popcount(gait.required & steps.untold);
-  const bool unheard = (gait.required & steps.untold) != 0;
+  weight -= popcount(gait.required & traits.untold);
+  const bool unheard = (gait.required & traits.untold) != 0;
   // A dialogue of which half was said under TLS is not enough.
   const bool enough = gait.talk_is_enough && !unheard;
-  const bool hello = any_hello(gait, steps);
+  const bool hello = any_hello(gait, traits);
   if (hello) weight += kHelloHolds;
   // Where only what nobody has heard tells a program from the many, its hello has to.
   const bool heard = hello || !unheard;
-  if (steps.first == 0) return enough ? Fit{weight, heard, true} : Fit{};
-  if (first_fits(gait, steps)) {
+  if (traits.first == 0) return enough ? Fit{weight, heard, true} : Fit{};
+  if (first_fits(gait, traits)) {
     // A block that hides is no objection, and no support.
-    const bool hides = steps.offset == 0 && (gait.first & steps.first) == 0;
+    const bool hides = traits.offset == 0 && (gait.first & traits.first) == 0;
     if (!hides) weight += kFirstHolds;
-  } else if (steps.clean || !enough) {
+  } else if (traits.clean || !enough) {
     return {};
   }
-  if (!way_holds(gait.body, steps.body, weight)) return {};
-  if (!dot_holds(gait.dot, steps.dot, weight)) return {};
-  if (!way_holds(gait.held, steps.held, weight)) return {};
-  const bool hidden = steps.offset == 0 && (gait.first & kFirstNone) == 0;
-  const bool speaks = enough || (hello && !hidden) || writes_speak(gait, steps, required);
+  if (!way_holds(gait.body, traits.body, weight)) return {};
+  if (!dot_holds(gait.dot, traits.dot, weight)) return {};
+  if (!way_holds(gait.nagle, traits.nagle, weight)) return {};
+  const bool hidden = traits.offset == 0 && (gait.first & kFirstNone) == 0;
+  const bool speaks = enough || (hello && !hidden) || writes_speak(gait, traits, required);
   const bool half = gait.talk_is_enough && (required & (kHabits | kExtensions)) != 0;
   return {weight, heard && speaks, speaks || half};
 }
@@ -209,23 +210,23 @@ Fit fit(const Gait& gait, const Steps& steps) {
 // Both fit, and what would tell one from the other was not seen, whatever else speaks for one of
 // them: whether the body came in bulk or by lines; or a word that one asks for, the other refuses,
 // and nobody heard, unless the hello of one tells.
-bool told_apart_unseen(const Gait& a, const Gait& b, const Steps& steps) {
+bool told_apart_unseen(const Gait& a, const Gait& b, const Traits& traits) {
   const bool bodies = a.body != b.body && a.body != BodyWay::Any && b.body != BodyWay::Any;
-  if (bodies && steps.body == BodyWay::Any) return true;
+  if (bodies && traits.body == BodyWay::Any) return true;
   const std::uint32_t opposed = (a.required & b.forbidden) | (b.required & a.forbidden);
-  return (opposed & steps.untold) != 0 && any_hello(a, steps) == any_hello(b, steps);
+  return (opposed & traits.untold) != 0 && any_hello(a, traits) == any_hello(b, traits);
 }
 
 // Where an entry rests on whether the text has a Received, which nobody heard, its hello has to
 // tell; and one that another entry has too is a library's, and tells no program.
-bool same_library_unheard(const Gait& best, const Gait& other, const Steps& steps) {
-  const bool rests = ((best.required | best.forbidden) & kReceived & steps.untold) != 0;
-  return rests && any_hello(best, steps) && any_hello(other, steps);
+bool same_library_unheard(const Gait& best, const Gait& other, const Traits& traits) {
+  const bool rests = ((best.required | best.forbidden) & kReceived & traits.untold) != 0;
+  return rests && any_hello(best, traits) && any_hello(other, traits);
 }
 
 }  // namespace
 
-Guess GaitBook::match(const Steps& steps) const {
+Guess GaitBook::match(const Traits& traits) const {
   const Gait* best = nullptr;
   Fit most;
   std::size_t fitting = 0;
@@ -233,7 +234,7 @@ Guess GaitBook::match(const Steps& steps) const {
   bool spoken = false;
   bool one_class = true;
   for (const Gait& gait : gaits_) {
-    const Fit found = fit(gait, steps);
+    const Fit found = fit(gait, traits);
     if (found.weight == 0) continue;
     ++fitting;
     spoken = spoken || (found.spoken && names_programs(gait.basis));
@@ -246,8 +247,8 @@ Guess GaitBook::match(const Steps& steps) const {
   if (best == nullptr) return {};
   const auto rivals = [&](const Gait& gait) {
     if (&gait == best) return false;
-    if (same_library_unheard(*best, gait, steps)) return true;
-    return told_apart_unseen(*best, gait, steps) && fit(gait, steps).weight != 0;
+    if (same_library_unheard(*best, gait, traits)) return true;
+    return told_apart_unseen(*best, gait, traits) && fit(gait, traits).weight != 0;
   };
   const bool named = !twice && most.told && names_programs(best->basis) &&
                      std::none_of(gaits_.begin(), gaits_.end(), rivals);
@@ -261,32 +262,32 @@ namespace {
 // What lies between a program and us may have cut its writes again: a path of another usual segment
 // size, a relay whose buffer is a power of two of kilobytes, the edge of a receiver's window, which
 // most systems keep a multiple of 1024. Such an end rules no program out.
-bool cut_by_others(const Gait& gait, const Steps& steps) {
+bool cut_by_others(const Gait& gait, const Traits& traits) {
   constexpr std::uint32_t kUsual[] = {kKilobyte, 1460, 1448, 1440, 1428, 1420, 1412,
                                       1400,      1380, 1368, 1360, 1347, 1220, 1208};
-  const auto divides = [&](std::uint32_t size) { return steps.offset % size == 0; };
+  const auto divides = [&](std::uint32_t size) { return traits.offset % size == 0; };
   if (std::any_of(std::begin(kUsual), std::end(kUsual), divides)) return true;
   return std::any_of(gait.blocks.begin(), gait.blocks.end(), [&](std::uint32_t block) {
     if (block == 0) return false;
-    const std::uint32_t times = (steps.offset + block / 2) / block;
+    const std::uint32_t times = (traits.offset + block / 2) / block;
     const std::uint32_t ideal = times * block;
-    const std::uint32_t off = steps.offset > ideal ? steps.offset - ideal : ideal - steps.offset;
+    const std::uint32_t off = traits.offset > ideal ? traits.offset - ideal : ideal - traits.offset;
     return times != 0 && off <= (block % 2) * times;
   });
 }
 
 }  // namespace
 
-bool GaitBook::excludes(std::string_view name, const Steps& steps) const {
+bool GaitBook::excludes(std::string_view name, const Traits& traits) const {
   const Gait* gait = find(name);
-  if (gait == nullptr || steps.no_offer || steps.untold != 0) return false;
+  if (gait == nullptr || traits.no_offer || traits.untold != 0) return false;
   if (gait->basis != Basis::Recorded) return false;
-  if (!greeting_fits(*gait, steps)) return true;
-  if ((steps.talk & gait->forbidden & kHabits) != 0) return true;
+  if (!greeting_fits(*gait, traits)) return true;
+  if ((traits.talk & gait->forbidden & kHabits) != 0) return true;
   // Below an ordinary segment size the path may have moved, and cut again what the program wrote.
   constexpr std::uint32_t kOrdinaryFull = 1200;
-  return steps.clean && steps.full >= kOrdinaryFull && steps.first != 0 &&
-         !first_fits(*gait, steps) && !cut_by_others(*gait, steps);
+  return traits.clean && traits.full >= kOrdinaryFull && traits.first != 0 &&
+         !first_fits(*gait, traits) && !cut_by_others(*gait, traits);
 }
 
 }  // namespace classifier

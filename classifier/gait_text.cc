@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "classifier/dialogue_words.h"
+#include "classifier/enum_names.h"
 #include "classifier/gait.h"
-#include "classifier/names.h"
 #include "text/lines.h"
 #include "text/number.h"
 
@@ -26,7 +26,7 @@ constexpr auto kBases =
 constexpr auto kBodies = std::to_array<std::string_view>({"any", "bulk", "lines"});
 constexpr auto kDots =
     std::to_array<std::string_view>({"any", "joined", "3", "5", "3-alone", "apart"});
-constexpr auto kHeld = std::to_array<std::string_view>({"any", "yes", "no"});
+constexpr auto kNagle = std::to_array<std::string_view>({"any", "yes", "no"});
 // By the bits of First.
 constexpr auto kFirsts =
     std::to_array<std::string_view>({"none", "line", "line-bare", "field", "header-line",
@@ -105,7 +105,7 @@ class Parser {
 
   bool hellos(std::string_view value, Gait& gait) {
     for (std::string_view hello = take(value); !hello.empty(); hello = take(value)) {
-      if (hello.size() != kJa4Size) return fail("a JA4 print has 36 characters");
+      if (hello.size() != kJa4Size) return fail("a JA4 fingerprint has 36 characters");
       if (gait.hellos.size() == Gait::kMaxHellos) return fail("too many prints");
       std::copy_n(hello.begin(), kJa4Size, gait.hellos.emplace_back().begin());
     }
@@ -119,7 +119,7 @@ class Parser {
     if (key == "basis") return choice(kBases, value, gait.basis);
     if (key == "body") return choice(kBodies, value, gait.body);
     if (key == "dot") return choice(kDots, value, gait.dot);
-    if (key == "held") return choice(kHeld, value, gait.held);
+    if (key == "held") return choice(kNagle, value, gait.nagle);
     if (key == "hello") return hellos(value, gait);
     if (key == "talk") return each(value, [&](std::string_view word) { return talk(gait, word); });
     if (key == "first") {
@@ -280,7 +280,7 @@ std::string print(const Gait& gait) {
   };
   way("body", word(kBodies, gait.body));
   way("dot", word(kDots, gait.dot));
-  way("held", word(kHeld, gait.held));
+  way("held", word(kNagle, gait.nagle));
   for (const auto& hello : gait.hellos) {
     text += fmt::format("  hello {}\n", std::string_view(hello.data(), hello.size()));
   }

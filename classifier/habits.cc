@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "classifier/claims.h"
-#include "classifier/words.h"
+#include "classifier/smtp_words.h"
 
 namespace classifier {
 

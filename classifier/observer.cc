@@ -18,61 +18,61 @@ Observer::Observer(Sink& sink, Via via, Limits limits)
     : sink_(sink), via_(via), limits_(limits), tracker_(*this), arrivals_(limits.segments) {}
 
 void Observer::segment(const Arrival& arrival) {
-  if (sealed_) return sealed_->segment(arrival);
+  if (tls_) return tls_->segment(arrival);
   if (arrival.size == 0 || tracker_.lost()) return;
   if (arrival.offset + arrival.size > tracker_.needed_from()) arrivals_.keep(arrival);
 }
 
 void Observer::segment_again(Span bytes) {
-  if (sealed_) return sealed_->segment_again(bytes);
+  if (tls_) return tls_->segment_again(bytes);
   if (!tracker_.lost()) arrivals_.came_again(bytes);
 }
 
 void Observer::client(std::span<const char> bytes) {
   if (bytes.empty() || lost()) return;
-  if (sealed_) return client_sealed(bytes);
+  if (tls_) return client_under_tls(bytes);
   const std::uint64_t begin = client_offset();
   arrivals_.given(bytes);
   tracker_.client(bytes);
   if (!tracker_.lost()) return arrivals_.forget_before(tracker_.needed_from());
-  if (!sealed_begins_) return;
+  if (!tls_begins_) return;
   // Behind STARTTLS, of which the answer was assumed.
-  if (bytes.front() != kTlsHandshake) return seal(client_offset());
+  if (bytes.front() != kTlsHandshake) return begin_tls(client_offset());
   // TLS from the first byte on: what was given to the tracker belongs there.
-  seal(begin);
-  if (sealed_) client_sealed(bytes);
+  begin_tls(begin);
+  if (tls_) client_under_tls(bytes);
 }
 
 void Observer::server(std::span<const char> bytes) {
-  if (sealed_) {
-    sealed_->server(answer_to_come_ ? behind_clear(bytes) : bytes);
-    if (sealed_->lost()) lose(Reason::Encrypted);
+  if (tls_) {
+    tls_->server(answer_to_come_ ? behind_clear(bytes) : bytes);
+    if (tls_->lost()) lose(Reason::Encrypted);
     return;
   }
   tracker_.server(bytes);
-  if (sealed_begins_) {
-    seal(client_offset());
+  if (tls_begins_) {
+    begin_tls(client_offset());
     // Where nobody saw that TLS begins, its first record tells, which is part of it.
-    if (!sealed_ || bytes.front() != kTlsHandshake) return;
+    if (!tls_ || bytes.front() != kTlsHandshake) return;
     answer_to_come_ = false;
-    sealed_->server(bytes);
+    tls_->server(bytes);
     return;
   }
   if (!tracker_.lost()) arrivals_.forget_before(tracker_.needed_from());
 }
 
-void Observer::seal(std::uint64_t offset) {
-  sealed_begins_ = false;
+void Observer::begin_tls(std::uint64_t offset) {
+  tls_begins_ = false;
   answer_to_come_ = tracker_.answers_assumed();
-  sealed_ = sink_.seal({.via = via_,
-                        .path = path_,
-                        .dialogue = tracker_.dialogue(),
-                        .split_command = split_command_,
-                        .offset = offset,
-                        .messages = messages_,
-                        .segments = limits_.segments},
-                       arrivals_.from(offset));
-  if (!sealed_) lose(Reason::Encrypted);
+  tls_ = sink_.follow_tls({.via = via_,
+                           .path = path_,
+                           .dialogue = tracker_.dialogue(),
+                           .split_command = split_command_,
+                           .offset = offset,
+                           .messages = messages_,
+                           .segments = limits_.segments},
+                          arrivals_.from(offset));
+  if (!tls_) lose(Reason::Encrypted);
 }
 
 // The server's answer to STARTTLS, which was assumed before it came, is no TLS.
@@ -85,38 +85,38 @@ std::span<const char> Observer::behind_clear(std::span<const char> bytes) {
 
 void Observer::assume_answers() {
   tracker_.assume_answers();
-  if (sealed_begins_) seal(client_offset());
+  if (tls_begins_) begin_tls(client_offset());
 }
 
 void Observer::client_gap(std::uint64_t size) {
-  sealed_->client_gap(size);
-  if (sealed_->lost()) lose(Reason::Encrypted);
+  tls_->client_gap(size);
+  if (tls_->lost()) lose(Reason::Encrypted);
 }
 
 void Observer::server_gap(std::uint64_t size) {
   answer_to_come_ = false;
-  sealed_->server_gap(size);
-  if (sealed_->lost()) lose(Reason::Encrypted);
+  tls_->server_gap(size);
+  if (tls_->lost()) lose(Reason::Encrypted);
 }
 
-void Observer::client_sealed(std::span<const char> bytes) {
-  sealed_->client(bytes);
-  if (sealed_->lost()) lose(Reason::Encrypted);
+void Observer::client_under_tls(std::span<const char> bytes) {
+  tls_->client(bytes);
+  if (tls_->lost()) lose(Reason::Encrypted);
 }
 
 void Observer::finish() {
-  if (sealed_) sealed_->finish();
+  if (tls_) tls_->finish();
 }
 
 void Observer::command_gap(std::uint64_t size) {
   arrivals_.skipped(size);
   tracker_.command_gap(size);
-  if (sealed_begins_) return seal(client_offset());
+  if (tls_begins_) return begin_tls(client_offset());
   if (!tracker_.lost()) arrivals_.forget_before(tracker_.needed_from());
 }
 
 void Observer::missed_some() {
-  if (sealed_) return sealed_->missed_some();
+  if (tls_) return tls_->missed_some();
   arrivals_.missed_some();
   tracker_.text_gap();
 }
@@ -158,7 +158,7 @@ void Observer::on_answer(std::uint32_t ordinal) {
 
 void Observer::on_lost(Reason reason) {
   if (reason == Reason::Encrypted) {
-    sealed_begins_ = true;  // not now: the tracker is in the middle of its bytes
+    tls_begins_ = true;  // not now: the tracker is in the middle of its bytes
   } else {
     lose(reason);
   }

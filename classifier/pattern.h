@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-#include "classifier/names.h"
+#include "classifier/enum_names.h"
 
 namespace classifier {
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "classifier/names.h"
+#include "classifier/enum_names.h"
 #include "text/ascii.h"
 
 namespace classifier {
@@ -48,7 +48,7 @@ constexpr Wording kWordings[] = {
     {Because::HeaderHole, "header-hole", "not all of the header was seen"},
     {Because::Terminator, "dot-apart", "terminator apart"},
     {Because::Encrypted, "encrypted", "encrypted: segments do not show the writes"},
-    {Because::Sealed, "by-records", "under TLS: told by the sizes of the records"},
+    {Because::UnderTls, "by-records", "under TLS: told by the sizes of the records"},
     {Because::Near, "near:{0}", "not placed to the byte: {0} byte{3} more or less than was shown"},
     {Because::Repaired, "repaired:{0}/{1}", "{0} of {1} segments repaired"},
     {Because::Noise, "noise:{0}/{1}/{2}", "{0} of {1} segments repaired, {2} cuts unexplained"},

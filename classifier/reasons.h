@@ -38,7 +38,7 @@ enum class Because : std::uint8_t {
   HeaderHole,  // not all of the header was seen
   Terminator,  // the terminator came apart
   Encrypted,
-  Sealed,         // under TLS, by records
+  UnderTls,       // under TLS, by records
   Near,           // a bytes more or less than the milter was shown; 0: not known how many
   Repaired,       // a of b segments repaired
   Noise,          // a of b segments repaired, c cuts unexplained

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "classifier/words.h"
+#include "classifier/smtp_words.h"
 #include "text/ascii.h"
 
 namespace classifier {

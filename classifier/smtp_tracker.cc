@@ -27,31 +27,31 @@
 #include "classifier/message_reader.h"
 #include "classifier/reply_reader.h"
 #include "classifier/smtp_command.h"
-#include "classifier/words.h"
+#include "classifier/smtp_words.h"
 
 namespace classifier {
 namespace {
 
 using Bytes = std::span<const char>;
 
-//     Command ──DATA, AUTH, STARTTLS, QUIT; RSET… between chunks──► Held
+//     Command ──DATA, AUTH, STARTTLS, QUIT; RSET… between chunks──► AwaitReply
 //     Command ──BDAT n──► Chunk ──n bytes──► Command
 //
-//     Held ──reply──► Command
-//     Held ──354──► Data ──dot──► Command
-//     Held ──334──► AuthLine ──LF──► Held
-//     Held ──too much text behind DATA──► Ahead ──dot──► Held, for the 354
-//                                         Ahead ──354──► Data
+//     AwaitReply ──reply──► Command
+//     AwaitReply ──354──► Data ──dot──► Command
+//     AwaitReply ──334──► AuthLine ──LF──► AwaitReply
+//     AwaitReply ──too much text behind DATA──► Ahead ──dot──► AwaitReply, for the 354
+//                                               Ahead ──354──► Data
 //
 //     any ──221, 421, 521──► Ended            any ──out of step──► Lost
 enum class Phase : std::uint8_t {
-  Command,   // the next bytes are a command line
-  Held,      // what the next bytes are depends on a reply that has not come
-  AuthLine,  // the next line answers a 334 challenge
-  Data,      // message bytes up to the dot
-  Ahead,     // the same, in front of its 354
-  Chunk,     // message bytes, counted
-  Ended,     // the server closes; nothing more is parsed
+  Command,     // the next bytes are a command line
+  AwaitReply,  // what the next bytes are depends on a reply that has not come
+  AuthLine,    // the next line answers a 334 challenge
+  Data,        // message bytes up to the dot
+  Ahead,       // the same, in front of its 354
+  Chunk,       // message bytes, counted
+  Ended,       // the server closes; nothing more is parsed
   Lost,
 };
 
@@ -89,8 +89,8 @@ struct SmtpTracker::Impl {
       return lose(Reason::Encrypted);
     }
     if (!greeted) habits.early_talker();
-    if (phase != Phase::Held) bytes = bytes.subspan(parse(bytes));
-    if (phase == Phase::Held) hold(bytes);
+    if (phase != Phase::AwaitReply) bytes = bytes.subspan(parse(bytes));
+    if (phase == Phase::AwaitReply) queue(bytes);
     if (unheard) assume_answers();
   }
 
@@ -119,7 +119,7 @@ struct SmtpTracker::Impl {
     }
   }
 
-  std::string_view waiting() const { return std::string_view(held).substr(held_used); }
+  std::string_view waiting() const { return std::string_view(queued).substr(queued_used); }
 
   // Replies whose questions cannot be told any more. Only 354 says what the client's next bytes
   // are, whatever else was lost.
@@ -127,7 +127,7 @@ struct SmtpTracker::Impl {
     if (gap.searching() && begins_tls(bytes)) return lose(Reason::Encrypted);
     while (!bytes.empty() && phase != Phase::Lost && phase != Phase::Ended) {
       if (replies.read(bytes) != ReplyReader::Got::Reply || replies.code() != 354) continue;
-      if (phase == Phase::Held && !outstanding.empty() &&
+      if (phase == Phase::AwaitReply && !outstanding.empty() &&
           outstanding.front().asked == Asked::Data) {
         reply(354);
       } else if (phase == Phase::Command && gap.commands_missed() && line_size == 0) {
@@ -141,10 +141,10 @@ struct SmtpTracker::Impl {
 
   // What comes next was not seen, and DATA is waiting for it.
   bool assume_text() {
-    if (phase != Phase::Held || !waiting().empty()) return false;
+    if (phase != Phase::AwaitReply || !waiting().empty()) return false;
     if (outstanding.empty() || outstanding.back().asked != Asked::Data) return false;
     unhear();
-    if (phase != Phase::Held || outstanding.size() != 1) return false;
+    if (phase != Phase::AwaitReply || outstanding.size() != 1) return false;
     reply(354);
     return phase == Phase::Data;
   }
@@ -169,7 +169,7 @@ struct SmtpTracker::Impl {
   // Nothing comes any more.
   void end() {
     report_hidden_text();
-    const bool between_chunks = phase == Phase::Command || phase == Phase::Held;
+    const bool between_chunks = phase == Phase::Command || phase == Phase::AwaitReply;
     if (chunking && !refused && between_chunks) listener.on_text_skipped();
     if (phase == Phase::Data && reader.message().size != 0) cut_text();
   }
@@ -191,8 +191,8 @@ struct SmtpTracker::Impl {
     replies.forget();
     partial.clear();
     line_size = 0;
-    held.clear();
-    held_used = 0;
+    queued.clear();
+    queued_used = 0;
     outstanding.clear();
     other_end.reset();
     forget_ahead();
@@ -223,7 +223,7 @@ struct SmtpTracker::Impl {
         case Phase::Chunk:
           used += in_chunk(rest);
           break;
-        case Phase::Held:
+        case Phase::AwaitReply:
         case Phase::Ended:
         case Phase::Lost:
           return used;
@@ -232,13 +232,13 @@ struct SmtpTracker::Impl {
     return used;
   }
 
-  void hold(Bytes bytes) {
-    if (held.size() - held_used + bytes.size() > limits.held) {
+  void queue(Bytes bytes) {
+    if (queued.size() - queued_used + bytes.size() > limits.queued) {
       if (can_read_ahead()) return read_ahead(bytes);
       return lose(other_end ? Reason::Ambiguous : Reason::Lost);
     }
-    if (held_used > held.size() / 2) held.erase(0, std::exchange(held_used, 0));
-    held.append(bytes.data(), bytes.size());
+    if (queued_used > queued.size() / 2) queued.erase(0, std::exchange(queued_used, 0));
+    queued.append(bytes.data(), bytes.size());
     doubt(bytes);
   }
 
@@ -249,17 +249,17 @@ struct SmtpTracker::Impl {
     }
   }
 
-  // The reply came: the held bytes are what `next` says.
+  // The reply came: the queued bytes are what `next` says.
   void release(Phase next) {
     phase = next;
     released = offset;
     other_end.reset();
-    held_used += parse(Bytes(held).subspan(held_used));
-    if (phase != Phase::Held || held_used == held.size()) {
-      std::string().swap(held);  // and its room: the session may be silent from here on
-      held_used = 0;
+    queued_used += parse(Bytes(queued).subspan(queued_used));
+    if (phase != Phase::AwaitReply || queued_used == queued.size()) {
+      std::string().swap(queued);  // and its room: the session may be silent from here on
+      queued_used = 0;
     } else {
-      doubt(Bytes(held).subspan(held_used));
+      doubt(Bytes(queued).subspan(queued_used));
     }
   }
 
@@ -308,7 +308,7 @@ struct SmtpTracker::Impl {
     line_size = 0;
     line_begin = at;
     ask({.asked = Asked::Auth});
-    if (phase != Phase::Lost) phase = Phase::Held;
+    if (phase != Phase::Lost) phase = Phase::AwaitReply;
     return line.used;
   }
 
@@ -329,7 +329,7 @@ struct SmtpTracker::Impl {
     const bool unsure = gap.take_first_found();
     if (asked == Asked::Chunk) return begin_chunk(command.rest, unsure);
     ask({.asked = asked});
-    if (phase != Phase::Lost && waits_for_reply(asked)) phase = Phase::Held;
+    if (phase != Phase::Lost && waits_for_reply(asked)) phase = Phase::AwaitReply;
   }
 
   // Between two chunks a command that may end the transaction decides whose chunk the next one is.
@@ -390,12 +390,12 @@ struct SmtpTracker::Impl {
   void end_text(const EndOfData::Step& step) {
     end_data(step.dot_line);
     if (step.found == EndOfData::Found::Ambiguous && phase == Phase::Command) {
-      phase = Phase::Held;
+      phase = Phase::AwaitReply;
       other_end.emplace();
     }
   }
 
-  // --- text in front of 354, more than is held -------------------------------------------------
+  // --- text in front of 354, more than is queued -------------------------------------------------
 
   // Nothing was parsed behind DATA, so it is the last command that was asked.
   bool can_read_ahead() const {
@@ -403,17 +403,17 @@ struct SmtpTracker::Impl {
   }
 
   // DATA is answered with 354 almost always, so the text is read as that message and not kept. It
-  // is told of when the 354 has come; what waits behind its dot is held.
+  // is told of when the 354 has come; what waits behind its dot is queued.
   void read_ahead(Bytes bytes) {
-    const std::string text = std::exchange(held, {});
-    const std::size_t begin = std::exchange(held_used, 0);
+    const std::string text = std::exchange(queued, {});
+    const std::size_t begin = std::exchange(queued_used, 0);
     begin_message(Transfer::Data);
     reader.message().dialogue.early_data = true;
     ahead = true;
     phase = Phase::Ahead;
     for (const Bytes part : {Bytes(text).subspan(begin), bytes}) {
       const Bytes rest = phase == Phase::Ahead ? part.subspan(parse(part)) : part;
-      if (phase == Phase::Held) hold(rest);
+      if (phase == Phase::AwaitReply) queue(rest);
     }
   }
 
@@ -421,7 +421,7 @@ struct SmtpTracker::Impl {
     const EndOfData::Step step = take_text(bytes);
     if (step.found != EndOfData::Found::Nothing) {
       ahead_end = step;
-      phase = Phase::Held;
+      phase = Phase::AwaitReply;
     }
     return step.used;
   }
@@ -435,7 +435,7 @@ struct SmtpTracker::Impl {
     phase = end ? Phase::Command : Phase::Data;
     if (end) end_text(*end);
     if (phase == Phase::Command) return release(phase);
-    if (phase == Phase::Held) doubt(Bytes(held).subspan(held_used));
+    if (phase == Phase::AwaitReply) doubt(Bytes(queued).subspan(queued_used));
   }
 
   void forget_ahead() {
@@ -562,8 +562,8 @@ struct SmtpTracker::Impl {
     if (closes(code)) phase = Phase::Ended;
   }
 
-  // Whether the reply is the one that the held bytes wait for: nothing was asked behind it.
-  bool releases() const { return phase == Phase::Held && outstanding.empty(); }
+  // Whether the reply is the one that the queued bytes wait for: nothing was asked behind it.
+  bool releases() const { return phase == Phase::AwaitReply && outstanding.empty(); }
 
   void answer(const Outstanding& what, int code) {
     switch (what.asked) {
@@ -598,7 +598,7 @@ struct SmtpTracker::Impl {
     if (code != 354) return lose(Reason::Lost);
     if (chunking) forget_transaction();  // Postfix refuses DATA behind BDAT; others may not
     begin_message(Transfer::Data);
-    reader.message().dialogue.early_data = !unheard && held.size() > held_used;
+    reader.message().dialogue.early_data = !unheard && queued.size() > queued_used;
     release(Phase::Data);
   }
 
@@ -622,9 +622,9 @@ struct SmtpTracker::Impl {
     other_end.reset();
     forget_ahead();
     outstanding.clear();
-    held.clear();
-    held.shrink_to_fit();
-    held_used = 0;
+    queued.clear();
+    queued.shrink_to_fit();
+    queued_used = 0;
     partial.clear();
     reader.forget();
     listener.on_lost(reason);
@@ -645,7 +645,7 @@ struct SmtpTracker::Impl {
       case Phase::Data:
         return reader.begin();
       case Phase::Command:
-      case Phase::Held:
+      case Phase::AwaitReply:
       case Phase::AuthLine:
       case Phase::Chunk:
         break;
@@ -664,8 +664,8 @@ struct SmtpTracker::Impl {
   std::size_t line_size = 0;     // bytes of the line in hand that were seen
   std::string partial;           // those bytes, when the line was cut
   bool pipelined = false;        // the line in hand began before the reply to the one before it
-  std::string held;              // client bytes that wait for a reply
-  std::size_t held_used = 0;     // of them, those that were parsed
+  std::string queued;            // client bytes that wait for a reply
+  std::size_t queued_used = 0;   // of them, those that were parsed
   bool first_command = true;
 
   ReplyReader replies;
@@ -746,7 +746,7 @@ std::uint64_t SmtpTracker::text_left() const {
     case Phase::Chunk:
       return impl_->chunk_left;
     case Phase::Command:
-    case Phase::Held:
+    case Phase::AwaitReply:
     case Phase::AuthLine:
     case Phase::Ended:
     case Phase::Lost:
@@ -790,12 +790,12 @@ const std::string& SmtpTracker::helo() const {
   return impl_->habits.helo();
 }
 
-std::size_t SmtpTracker::held() const {
-  return impl_->held.capacity() + impl_->partial.capacity();
+std::size_t SmtpTracker::memory_used() const {
+  return impl_->queued.capacity() + impl_->partial.capacity();
 }
 
 bool SmtpTracker::behind() const {
-  return impl_->held.size() != impl_->held_used || impl_->ahead;
+  return impl_->queued.size() != impl_->queued_used || impl_->ahead;
 }
 
 bool SmtpTracker::owes_answer() const {

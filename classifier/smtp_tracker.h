@@ -58,7 +58,7 @@ class SmtpTracker {
     std::size_t auth_line = 12288;    // Postfix's smtpd_sasl_response_limit; RFC 4954, 4
     std::size_t reply_line = 4096;
     std::size_t outstanding = 1024;  // commands without a reply
-    std::size_t held = 64 * 1024;    // client bytes that wait for a reply; of those behind DATA one
+    std::size_t queued = 64 * 1024;  // client bytes that wait for a reply; of those behind DATA one
                                      // message more, which is then read and not kept
     std::size_t chunks = 4096;       // BDAT chunks in one message
   };
@@ -135,7 +135,7 @@ class SmtpTracker {
   std::uint64_t text_ahead() const;
 
   // Bytes of memory that the client's text takes, which waits for a reply or a line end.
-  std::size_t held() const;
+  std::size_t memory_used() const;
 
   // How the client has talked so far; kept when the session is lost.
   const Dialogue& dialogue() const;

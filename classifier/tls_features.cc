@@ -11,21 +11,21 @@ namespace classifier {
 namespace {
 
 // Where cut number `index` lies that nobody has told of, if the message's shape is what it seems.
-Place sealed_place(SealedShape shape, std::size_t index, std::uint32_t offset) {
+Place tls_place(TlsShape shape, std::size_t index, std::uint32_t offset) {
   switch (shape) {
-    case SealedShape::OneWrite:
-    case SealedShape::Segments:
-    case SealedShape::Unknown:
+    case TlsShape::OneWrite:
+    case TlsShape::Segments:
+    case TlsShape::Unknown:
       break;
-    case SealedShape::Blocks:
+    case TlsShape::Blocks:
       return ends_buffer(offset) ? Place::Grid : Place::BodyMiddle;
-    case SealedShape::LineBuffer:
+    case TlsShape::LineBuffer:
       return Place::BodyLine;
-    case SealedShape::Lines:
+    case TlsShape::Lines:
       return index == 0 ? Place::FirstLine : Place::HeaderLine;
-    case SealedShape::HeadersApart:
+    case TlsShape::HeadersApart:
       return index == 0 ? Place::HeaderEnd : Place::BodyMiddle;
-    case SealedShape::Template:
+    case TlsShape::Template:
       return index < 2 ? Place::HeaderMiddle : Place::BodyMiddle;
   }
   return Place::BodyMiddle;
@@ -85,7 +85,7 @@ constexpr std::size_t kManyLines = 10;
 
 // Whether what the milter was shown bears out the shape that the sizes have, as far as they are
 // known.
-bool bears_out(const Trace& trace, const Writes& writes, SealedShape shape) {
+bool bears_out(const Trace& trace, const Writes& writes, TlsShape shape) {
   const Landmarks& marks = trace.landmarks;
   const auto range_at = [&](const Boundary& boundary) {
     return range_of(trace, boundary.offset, boundary.segment + 1);
@@ -96,23 +96,23 @@ bool bears_out(const Trace& trace, const Writes& writes, SealedShape shape) {
   };
   if (writes.boundaries.empty()) return true;
   switch (shape) {
-    case SealedShape::OneWrite:
-    case SealedShape::Segments:
-    case SealedShape::Blocks:
-    case SealedShape::LineBuffer:
+    case TlsShape::OneWrite:
+    case TlsShape::Segments:
+    case TlsShape::Blocks:
+    case TlsShape::LineBuffer:
       return true;
-    case SealedShape::Lines:
+    case TlsShape::Lines:
       return writes.boundaries.size() >= kManyLines &&
              std::none_of(writes.boundaries.begin(), writes.boundaries.end(),
                           [&](const Boundary& boundary) {
                             return shown_place(marks, boundary.offset, range_at(boundary),
                                                boundary.offset) == Place::HeaderMiddle;
                           });
-    case SealedShape::HeadersApart:
+    case TlsShape::HeadersApart:
       return ends_header(writes.boundaries.front());
-    case SealedShape::Template:
+    case TlsShape::Template:
       return !ends_header(writes.boundaries.front());
-    case SealedShape::Unknown:
+    case TlsShape::Unknown:
       break;
   }
   return false;
@@ -145,13 +145,13 @@ void extract_tls(const Trace& trace, const Writes& writes, Features& features) {
   if (apart) sizes = sizes.first(sizes.size() - 1);
   if (!trace.chunk_begins.empty()) sizes = longest_chunk(trace, sizes);
   features.shape = shape_of(sizes, writes.full, trace.hello.slack);
-  features.line_buffer = features.shape == SealedShape::LineBuffer;
+  features.line_buffer = features.shape == TlsShape::LineBuffer;
   // Sizes that are known to a block each are too coarse for the text's lines.
   const bool shown = trace.landmarks.header_end != 0;
   const bool by_shape = trace.hello.slack != 0 ? !shown || bears_out(trace, writes, features.shape)
                                                : !shown && trace.window != Window::Near;
   const auto place_at = [&](const Boundary& boundary, std::size_t index, std::uint32_t run) {
-    if (by_shape) return std::optional(sealed_place(features.shape, index, boundary.offset));
+    if (by_shape) return std::optional(tls_place(features.shape, index, boundary.offset));
     if (!shown) return std::optional(ends_buffer(run) ? Place::Grid : Place::BodyMiddle);
     const Range range = range_of(trace, boundary.offset, boundary.segment + 1);
     return shown_place(trace.landmarks, boundary.offset, range, run);
@@ -162,7 +162,7 @@ void extract_tls(const Trace& trace, const Writes& writes, Features& features) {
     const std::uint32_t run = start.run(boundary.offset);
     const bool terminator = apart && i + 1 == writes.boundaries.size();
     // A write of whole segments is what no cut is in clear; the same name for the same program.
-    if (!terminator && features.shape == SealedShape::Segments) continue;
+    if (!terminator && features.shape == TlsShape::Segments) continue;
     const bool chunk =
         std::binary_search(trace.chunk_begins.begin(), trace.chunk_begins.end(), boundary.offset);
     const std::optional<Place> place = terminator ? Place::Terminator
@@ -176,7 +176,7 @@ void extract_tls(const Trace& trace, const Writes& writes, Features& features) {
     features.cuts.push_back({boundary.offset, *place, boundary.confidence, run});
     ++features.places[static_cast<int>(*place)];
   }
-  if (trace.hello.slack == 0 || features.shape != SealedShape::Blocks) return find_block(features);
+  if (trace.hello.slack == 0 || features.shape != TlsShape::Blocks) return find_block(features);
   // Offsets are sums of sizes that are known to a block each: the first one tells.
   features.block = buffer_within(sizes.front(), trace.hello.slack);
   features.on_grid = features.telling();

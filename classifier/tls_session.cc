@@ -60,7 +60,7 @@ void TlsSession::server_gap(std::uint64_t size) {
       on_server_record();
     }
   }
-  if (phase_ != Phase::Sealed || !server_records_.searching()) return;
+  if (phase_ != Phase::Encrypted || !server_records_.searching()) return;
   if (goes_on) return listener_.on_missed_answers();
   on_server_record();
   if (may_be_records(size)) listener_.on_missed_answers();
@@ -130,7 +130,7 @@ void TlsSession::miss_finished(const TlsRecord& record) {
     if (!overhead_of_finished(choice_, length - front, overhead)) continue;
     if (overhead.added != kUsualAdded) continue;
     overhead_ = overhead;
-    phase_ = Phase::Sealed;
+    phase_ = Phase::Encrypted;
     return;
   }
   lose();
@@ -139,7 +139,7 @@ void TlsSession::miss_finished(const TlsRecord& record) {
 // A client that was asked for a certificate sends it, or none, in records in front of its Finished.
 void TlsSession::on_finished(const TlsRecord& record) {
   if (overhead_of_finished(choice_, record.length, overhead_)) {
-    phase_ = Phase::Sealed;
+    phase_ = Phase::Encrypted;
   } else if (choice_.version != kTls13) {
     lose();
   }
@@ -148,7 +148,7 @@ void TlsSession::on_finished(const TlsRecord& record) {
 void TlsSession::on_server_record() {
   TlsRecord unseen;
   if (client_records_.end_unseen(unseen)) on_client_record(unseen);
-  if (phase_ != Phase::Sealed) return;
+  if (phase_ != Phase::Encrypted) return;
   // What a server says behind close_notify answers what was said in front of it.
   if (turn_.empty() || closing()) return listener_.on_more_answers();
   listener_.on_turn(std::exchange(turn_, {}));

@@ -9,7 +9,7 @@
 //     client   EHLO 23 │ MAIL,RCPT,DATA 75 │ 16384 2210 │ QUIT 6      plaintext bytes of each
 //     record server         70│                 65│          32│
 //
-// Which turn is a message is told by sealed_message.h. From TLS 1.3 on records hide their type:
+// Which turn is a message is told by tls_message.h. From TLS 1.3 on records hide their type:
 // what follows the client's Finished is taken for application data. Not thread-safe; one a session.
 #pragma once
 
@@ -23,16 +23,16 @@
 namespace classifier {
 
 // One record of application data. `plain` is the most it can hold (TlsSession::slack()).
-struct SealedRecord {
+struct DataRecord {
   std::uint64_t begin = 0;  // of its header, in the client's bytes as they were given
   std::uint64_t end = 0;
   std::uint32_t plain = 0;
 };
 
 struct Turn {
-  std::vector<SealedRecord> records;  // the first Limits::records of them
-  std::uint64_t bytes = 0;            // plaintext of all
-  std::size_t count = 0;              // of all
+  std::vector<DataRecord> records;  // the first Limits::records of them
+  std::uint64_t bytes = 0;          // plaintext of all
+  std::size_t count = 0;            // of all
   bool torn = false;  // some were not seen: `records` has one in their place, and nobody knows how
                       // many they were
   bool empty() const { return count == 0; }
@@ -84,8 +84,8 @@ class TlsSession {
   std::uint64_t needed_from() const;
 
  private:
-  //     Hello ──client's Finished──► Sealed          any ──no record, unknown lengths──► Lost
-  enum class Phase : std::uint8_t { Hello, Sealed, Lost };
+  //     Hello ──client's Finished──► Encrypted       any ──no record, unknown lengths──► Lost
+  enum class Phase : std::uint8_t { Hello, Encrypted, Lost };
 
   template <typename OnRecord>
   void read(TlsRecordReader& records, std::span<const char> bytes, OnRecord on_record);

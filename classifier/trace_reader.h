@@ -14,7 +14,7 @@
 #include <string_view>
 #include <utility>
 
-#include "classifier/names.h"
+#include "classifier/enum_names.h"
 #include "classifier/trace_text.h"
 
 namespace classifier {

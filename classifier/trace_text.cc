@@ -18,7 +18,7 @@
 #include <cstddef>
 #include <iterator>
 
-#include "classifier/names.h"
+#include "classifier/enum_names.h"
 #include "classifier/trace_reader.h"
 #include "classifier/trace_values.h"
 

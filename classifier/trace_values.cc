@@ -173,7 +173,7 @@ bool Ja4::read(TraceReader& in, std::string& value) {
     return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
   });
   if (text.size() != kJa4Size || !printed) {
-    return in.fail_at(begin, "a JA4 print should stand here");
+    return in.fail_at(begin, "a JA4 fingerprint should stand here");
   }
   value = text;
   return true;

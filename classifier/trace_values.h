@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "classifier/names.h"
+#include "classifier/enum_names.h"
 #include "classifier/trace.h"
 #include "classifier/trace_reader.h"
 

@@ -13,7 +13,7 @@ DATA_PATH = ("classifier/", "milter/capture/", "milter/evidence/", "milter/filte
              "milter/policy/", "milter/proxy/", "milter/recorded/", "milter/seal/", "milter/tcp/", "milter/wire/", "text/")
 # Why a file of the data path may be below, in a sentence. Nothing else may.
 REASONS = {
-    "classifier/sealed_message.h": "one of two functions of a line, for captures under TLS without an answer",
+    "classifier/tls_message.h": "one of two functions of a line, for captures under TLS without an answer",
     "classifier/tls_session.h": "two functions that do nothing where a listener wants nothing",
     "milter/evidence/server.cc": "no descriptor and no memory: e2e_overload runs them, and is not always among what ran",
     "milter/wire/flows.cc": "no memory for a connection on the wire",

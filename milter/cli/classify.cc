@@ -67,13 +67,13 @@ int classify(const ClassifyArguments& arguments) {
                                    .sort = sort_named(arguments.sort),
                                    .files = arguments.files,
                                    .policy = {},
-                                   .acting = {},
+                                   .enforcement = {},
                                    .jobs = arguments.jobs};
   if (options.jobs == 0) options.jobs = std::max(1U, std::thread::hardware_concurrency());
   if (!arguments.config.empty()) {
     auto config = config::parse(config::read_file(arguments.config), arguments.config);
     options.policy = std::move(config.policy);
-    options.acting = std::move(config.acting);
+    options.enforcement = std::move(config.enforcement);
   }
   return offline::classify_command(options);
 }

@@ -24,11 +24,11 @@ void warn(const std::string& what) {
 }
 
 // What the book says of the messages already: an entry for a known program is rarely wanted.
-void mention_known(const std::vector<classifier::Steps>& messages,
+void mention_known(const std::vector<classifier::Traits>& messages,
                    const classifier::GaitBook& book) {
   std::string last;
-  for (const auto& steps : messages) {
-    const auto* known = book.match(steps).gait;
+  for (const auto& traits : messages) {
+    const auto* known = book.match(traits).gait;
     if (known == nullptr || known->name == last) continue;
     last = known->name;
     warn(fmt::format("the book knows such messages already, as {}", last));
@@ -41,7 +41,7 @@ int learn(const GaitOptions& options, const classifier::GaitBook& book) {
                options.learn);
     return EX_USAGE;
   }
-  std::vector<classifier::Steps> messages;
+  std::vector<classifier::Traits> messages;
   classifier::Writes writes;
   classifier::Features features;
   bool damaged = false;

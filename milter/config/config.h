@@ -123,7 +123,7 @@ struct Exempt {
 };
 
 // The rest of [policy]: what lies between a threshold that was passed and an action.
-struct Acting {
+struct Enforcement {
   enum class Mode { Monitor, Enforce };  // Monitor: nothing is done
   Mode mode = Mode::Monitor;
   enum class Fallback { None, Tempfail };
@@ -162,12 +162,12 @@ struct Listener {
   static constexpr std::size_t kMost = 32;
   std::string name;        // Postfix's milter_macro_daemon_name, where no port is given
   std::uint16_t port = 0;  // that the client connected to; 0: told by the name
-  std::optional<Acting::Mode> mode;
+  std::optional<Enforcement::Mode> mode;
   std::optional<double> tempfail;
   std::optional<double> quarantine;
   std::optional<double> reject;
   classifier::Policy policy;  // [policy], and these over it; made by load.cc
-  Acting acting;              // as `policy`
+  Enforcement enforcement;    // as `policy`
 };
 
 struct Reply {
@@ -196,7 +196,7 @@ struct Config {
   Header header;
   Exempt exempt;
   Reply reply;
-  Acting acting;
+  Enforcement enforcement;
   Breaker breaker;
   Seal seal;
   Desk desk;

@@ -152,8 +152,8 @@ toml::table parse_toml(std::string_view text, const std::string& file) {
 void complete_listeners(Config& config) {
   for (Listener& listener : config.listeners) {
     listener.policy = config.policy;
-    listener.acting = config.acting;
-    listener.acting.mode = listener.mode.value_or(config.acting.mode);
+    listener.enforcement = config.enforcement;
+    listener.enforcement.mode = listener.mode.value_or(config.enforcement.mode);
     listener.policy.tempfail = listener.tempfail.value_or(config.policy.tempfail);
     listener.policy.quarantine = listener.quarantine.value_or(config.policy.quarantine);
     listener.policy.reject = listener.reject.value_or(config.policy.reject);
@@ -226,7 +226,7 @@ Config parse(std::string_view text, const std::string& file, Secrets secrets) {
 
 void forget_secrets(Config& config) {
   config.seal.keys.clear();
-  auto& percent_key = config.acting.percent_key;
+  auto& percent_key = config.enforcement.percent_key;
   explicit_bzero(percent_key.data(), percent_key.size());
   percent_key.clear();
 }

@@ -176,22 +176,22 @@ std::vector<Setting> reply() {
 std::vector<Setting> policy() {
   using classifier::Policy;
   const In<Policy> in{&Config::policy};
-  const In<Acting> acting{&Config::acting};
+  const In<Enforcement> enforcement{&Config::enforcement};
   const Threshold threshold{-1000, 1000};
   const Number percent{0, 100};
-  const Choice<Acting::Fallback> fallback{{"none", "tempfail"}};
+  const Choice<Enforcement::Fallback> fallback{{"none", "tempfail"}};
   return {
-      acting("mode", &Acting::mode, Choice<Acting::Mode>{{"monitor", "enforce"}}),
+      enforcement("mode", &Enforcement::mode, Choice<Enforcement::Mode>{{"monitor", "enforce"}}),
       in("tempfail", &Policy::tempfail, threshold),
       in("quarantine", &Policy::quarantine, threshold),
       in("reject", &Policy::reject, threshold),
       in("min_confidence", &Policy::min_confidence, Real{0, 1}),
-      acting("tempfail_percent", &Acting::tempfail_percent, percent),
-      acting("quarantine_percent", &Acting::quarantine_percent, percent),
-      acting("reject_percent", &Acting::reject_percent, percent),
-      acting("percent_key", &Acting::percent_key, Text{R"("our-mx")", check_word_or_empty}),
-      acting("on_unobserved", &Acting::on_unobserved, fallback),
-      acting("on_error", &Acting::on_error, fallback),
+      enforcement("tempfail_percent", &Enforcement::tempfail_percent, percent),
+      enforcement("quarantine_percent", &Enforcement::quarantine_percent, percent),
+      enforcement("reject_percent", &Enforcement::reject_percent, percent),
+      enforcement("percent_key", &Enforcement::percent_key, Text{R"("our-mx")", check_word_or_empty}),
+      enforcement("on_unobserved", &Enforcement::on_unobserved, fallback),
+      enforcement("on_error", &Enforcement::on_error, fallback),
   };
 }
 
@@ -258,7 +258,7 @@ const std::vector<BasicSetting<Listener>>& listener_settings() {
   const Optional<Threshold> threshold{{-1000, 1000}};
   static const std::vector<BasicSetting<Listener>> all = {
       in("port", &Listener::port, Number{0, 65535}),
-      in("mode", &Listener::mode, Optional<Choice<Acting::Mode>>{{{"monitor", "enforce"}}}),
+      in("mode", &Listener::mode, Optional<Choice<Enforcement::Mode>>{{{"monitor", "enforce"}}}),
       in("tempfail", &Listener::tempfail, threshold),
       in("quarantine", &Listener::quarantine, threshold),
       in("reject", &Listener::reject, threshold),

@@ -102,17 +102,17 @@ void Table::answered(const SessionKey& session, std::uint32_t ordinal) {
   }
 }
 
-std::shared_ptr<Sealed> Table::follow(const SessionKey& session,
-                                      classifier::SealedLog::Start&& start,
-                                      classifier::ArrivalLog&& arrivals) {
+std::shared_ptr<TlsEvidence> Table::follow(const SessionKey& session,
+                                           classifier::TlsLog::Start&& start,
+                                           classifier::ArrivalLog&& arrivals) {
   if (start.offset == 0) return nullptr;
-  auto sealed = std::make_shared<Sealed>(std::move(start), std::move(arrivals));
+  auto tls = std::make_shared<TlsEvidence>(std::move(start), std::move(arrivals));
   Shard& place = shard(session.client);
   const std::lock_guard lock(place.mutex);
   Entry* entry = find_entry(place, session);
   if (entry == nullptr) return nullptr;
-  entry->sealed = sealed;
-  return sealed;
+  entry->tls = tls;
+  return tls;
 }
 
 void Table::lost(const SessionKey& session, Reason reason) {
@@ -125,7 +125,7 @@ void Table::lost(const SessionKey& session, Reason reason) {
 
 void Table::give_up(Entry& entry, Reason reason) {
   entry.reason = reason;
-  entry.sealed.reset();
+  entry.tls.reset();
   entry.messages.clear();
   entry.share.set(0);
 }
@@ -133,7 +133,7 @@ void Table::give_up(Entry& entry, Reason reason) {
 // Whether nobody will ask about it any more: Postfix asks about messages that have ended.
 bool Table::unasked(const Entry& entry) {
   return entry.messages.empty() && !entry.behind && entry.reason == Reason::None &&
-         (entry.sealed == nullptr || entry.sealed->answered());
+         (entry.tls == nullptr || entry.tls->answered());
 }
 
 void Table::close(const SessionKey& session, steady_clock::time_point now) {
@@ -149,7 +149,7 @@ void Table::close(const SessionKey& session, steady_clock::time_point now) {
     if (port->second.entries.empty()) place.ports.erase(port);
     return;
   }
-  if (entry->sealed) entry->share.set(entry->share.bytes() + entry->sealed->held());
+  if (entry->tls) entry->share.set(entry->share.bytes() + entry->tls->memory_used());
   entry->forget_at = now + linger_;
 }
 
@@ -193,7 +193,7 @@ std::variant<Trace, Reason> Table::message_of(const Entry& entry, const Question
 }
 
 std::variant<Trace, Reason> Table::find(const Question& question) const {
-  std::shared_ptr<Sealed> sealed;
+  std::shared_ptr<TlsEvidence> tls;
   {
     const Shard& place = shard(question.client);
     const std::lock_guard lock(place.mutex);
@@ -202,11 +202,11 @@ std::variant<Trace, Reason> Table::find(const Question& question) const {
     const auto session = session_of(port->second, question);
     if (const auto* reason = std::get_if<Reason>(&session)) return *reason;
     const Entry& entry = *std::get<const Entry*>(session);
-    sealed = entry.sealed;
-    if (sealed == nullptr) return message_of(entry, question);
+    tls = entry.tls;
+    if (tls == nullptr) return message_of(entry, question);
   }
   // Not under the shard's lock: laying arrivals over a message takes its time.
-  return sealed->trace(question);
+  return tls->trace(question);
 }
 
 void Table::expire(steady_clock::time_point now) {

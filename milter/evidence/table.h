@@ -41,7 +41,7 @@
 #include "milter/evidence/budget.h"
 #include "milter/evidence/counters.h"
 #include "milter/evidence/question.h"
-#include "milter/evidence/sealed.h"
+#include "milter/evidence/tls_evidence.h"
 #include "milter/net/address.h"
 
 namespace evidence {
@@ -81,8 +81,8 @@ class Table {
   // The session is under TLS from here on, and what is returned wants its streams. Null: it was TLS
   // from its first byte on, as submission is (RFC 8314, 3.3), which is not to be judged; or there
   // is no such session.
-  std::shared_ptr<Sealed> follow(const SessionKey& session, classifier::SealedLog::Start&& start,
-                                 classifier::ArrivalLog&& arrivals);
+  std::shared_ptr<TlsEvidence> follow(const SessionKey& session, classifier::TlsLog::Start&& start,
+                                      classifier::ArrivalLog&& arrivals);
   // Nothing more can be told of this session, nor of its messages that are not answered: when they
   // are will not be seen.
   void lost(const SessionKey& session, classifier::Reason reason);
@@ -111,7 +111,7 @@ class Table {
     steady_clock::time_point greeted = steady_clock::time_point::max();
     std::deque<Ended> messages;  // not answered
     bool behind = false;
-    std::shared_ptr<Sealed> sealed;
+    std::shared_ptr<TlsEvidence> tls;
     classifier::Reason reason = classifier::Reason::None;
     steady_clock::time_point forget_at = steady_clock::time_point::max();
     Budget::Share share;  // of the messages, and of a closed session's log

@@ -60,7 +60,7 @@ Session& session_of(SMFICTX* context) {
 }
 
 template <typename Body>
-sfsistat seal(sfsistat otherwise, Body body) noexcept {
+sfsistat guarded(sfsistat otherwise, Body body) noexcept {
   try {
     return body();
   } catch (const std::exception& error) {
@@ -73,11 +73,11 @@ sfsistat seal(sfsistat otherwise, Body body) noexcept {
 
 // For the steps of kNoReply: libmilter expects the same kind of answer also when the body failed.
 template <typename Body>
-sfsistat seal_silent(SMFICTX* context, unsigned long step, Body body) noexcept {
+sfsistat guarded_silent(SMFICTX* context, unsigned long step, Body body) noexcept {
   const auto* session = static_cast<const Session*>(smfi_getpriv(context));
   const unsigned long no_reply = session != nullptr ? session->no_reply : kNoReply;
   const sfsistat answer = (no_reply & step) != 0 ? SMFIS_NOREPLY : SMFIS_CONTINUE;
-  return seal(answer, [&] {
+  return guarded(answer, [&] {
     body(session_of(context));
     return answer;
   });
@@ -143,7 +143,7 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
                       unsigned long* reserved2, unsigned long* reserved3) {
   // On failure Postfix does without us for this client (its default_action). Not SMFIS_ALL_OPTS:
   // then nobody would know which steps want an answer.
-  return seal(SMFIS_REJECT, [&]() -> sfsistat {
+  return guarded(SMFIS_REJECT, [&]() -> sfsistat {
     Session& session = session_of(context);
     session.began = std::chrono::steady_clock::now();
     session.no_reply = steps & kNoReply;
@@ -174,7 +174,7 @@ void note_daemon(SMFICTX* context, Connection& connection) {
 }
 
 sfsistat on_connect(SMFICTX* context, char* name, sockaddr* address) {
-  return seal_silent(context, SMFIP_NR_CONN, [&](Session& session) {
+  return guarded_silent(context, SMFIP_NR_CONN, [&](Session& session) {
     session.connection.connect(client_of(context, address),
                                endpoint_of(context, "{daemon_addr}", "{daemon_port}"),
                                std::exchange(session.began, std::nullopt));
@@ -184,7 +184,7 @@ sfsistat on_connect(SMFICTX* context, char* name, sockaddr* address) {
 }
 
 sfsistat on_helo(SMFICTX* context, char* name) {
-  return seal_silent(context, SMFIP_NR_HELO, [&](Session& session) {
+  return guarded_silent(context, SMFIP_NR_HELO, [&](Session& session) {
     const bool tls = !macro(context, "{tls_version}").empty();
     session.connection.helo(text(name), tls);
   });
@@ -201,7 +201,7 @@ char** parameters_of(char** arguments) {
 }
 
 sfsistat on_mail(SMFICTX* context, char** arguments) {
-  return seal_silent(context, SMFIP_NR_MAIL, [&](Session& session) {
+  return guarded_silent(context, SMFIP_NR_MAIL, [&](Session& session) {
     Connection& connection = session.connection;
     connection.mail(path_of(arguments), macro(context, "{auth_authen}"),
                     !macro(context, "{tls_version}").empty());
@@ -213,7 +213,7 @@ sfsistat on_mail(SMFICTX* context, char** arguments) {
 }
 
 sfsistat on_rcpt(SMFICTX* context, char** arguments) {
-  return seal_silent(context, SMFIP_NR_RCPT, [&](Session& session) {
+  return guarded_silent(context, SMFIP_NR_RCPT, [&](Session& session) {
     session.connection.rcpt(path_of(arguments));
     for (char** at = parameters_of(arguments); *at != nullptr; ++at) {
       session.connection.rcpt_parameter(text(*at));
@@ -227,14 +227,14 @@ sfsistat on_data(SMFICTX*) {
 }
 
 sfsistat on_header(SMFICTX* context, char* name, char* value) {
-  return seal_silent(context, SMFIP_NR_HDR, [&](Session& session) {
+  return guarded_silent(context, SMFIP_NR_HDR, [&](Session& session) {
     const bool blank_taken = (session.exact & SMFIP_HDR_LEADSPC) == 0;
     session.connection.header(text(name), text(value), blank_taken);
   });
 }
 
 sfsistat on_body(SMFICTX* context, unsigned char* bytes, std::size_t size) {
-  return seal(SMFIS_CONTINUE, [&]() -> sfsistat {
+  return guarded(SMFIS_CONTINUE, [&]() -> sfsistat {
     Session& session = session_of(context);
     session.connection.body({reinterpret_cast<const char*>(bytes), size});
     // A part that is not full is the last one, and counts the body at no cost.
@@ -268,7 +268,7 @@ void warn(SMFICTX* context, std::string_view what) {
 // From the last one down: each deletion renumbers those behind it. Before the insertion, because
 // ours would be number 1 from then on.
 void delete_forged(SMFICTX* context, Judgement& judgement) {
-  if (!judgement.strip) return;
+  if (!judgement.delete_forged) return;
   for (unsigned i = judgement.own; i > 0; --i) {
     if (i == judgement.kept) continue;
     if (smfi_chgheader(context, c_string(kHeaderName), static_cast<int>(i), nullptr) !=
@@ -351,7 +351,7 @@ sfsistat act(SMFICTX* context, const config::Config& settings, Judgement& judgem
 }
 
 sfsistat on_end_of_message(SMFICTX* context) {
-  return seal(SMFIS_CONTINUE, [&]() -> sfsistat {
+  return guarded(SMFIS_CONTINUE, [&]() -> sfsistat {
     Session& session = session_of(context);
     const auto settings = service->settings();
     BoundedEvidence source(*service, *settings);
@@ -361,7 +361,7 @@ sfsistat on_end_of_message(SMFICTX* context) {
                     std::chrono::steady_clock::now());
     const sfsistat answer = act(context, *settings, judgement);
     // The answer stands, whatever becomes of the record.
-    return seal(answer, [&] {
+    return guarded(answer, [&] {
       const auto now =
           std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
       service->send(make_record(macro(context, "i"), now, session.connection, std::move(judgement)),
@@ -372,7 +372,7 @@ sfsistat on_end_of_message(SMFICTX* context) {
 }
 
 sfsistat on_abort(SMFICTX* context) {
-  return seal(SMFIS_CONTINUE, [&]() -> sfsistat {
+  return guarded(SMFIS_CONTINUE, [&]() -> sfsistat {
     auto* session = static_cast<Session*>(smfi_getpriv(context));
     if (session != nullptr) session->connection.abort();
     return SMFIS_CONTINUE;
@@ -380,7 +380,7 @@ sfsistat on_abort(SMFICTX* context) {
 }
 
 sfsistat on_close(SMFICTX* context) {
-  return seal(SMFIS_CONTINUE, [&]() -> sfsistat {
+  return guarded(SMFIS_CONTINUE, [&]() -> sfsistat {
     const std::unique_ptr<Session> session(static_cast<Session*>(smfi_getpriv(context)));
     (void)smfi_setpriv(context, nullptr);
     return SMFIS_CONTINUE;

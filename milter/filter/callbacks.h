@@ -1,4 +1,4 @@
-// The C boundary: libmilter calls these, each with one session's context. Every one is sealed: an
+// The C boundary: libmilter calls these, each with one session's context. Every one is guarded: an
 // exception is counted and the answer is "go on", because mail must flow.
 #pragma once
 

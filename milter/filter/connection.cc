@@ -4,10 +4,10 @@
 #include <exception>
 #include <utility>
 
+#include "classifier/smtp_words.h"
 #include "classifier/stream.h"
-#include "classifier/words.h"
 #include "milter/filter/header.h"
-#include "milter/filter/names.h"
+#include "milter/filter/host_names.h"
 
 namespace filter {
 
@@ -35,7 +35,7 @@ std::string_view name(Exemption exemption) {
 
 namespace {
 
-bool strips(Exemption exemption) {
+bool deletes_forged(Exemption exemption) {
   switch (exemption) {
     case Exemption::None:
     case Exemption::ClientName:
@@ -209,12 +209,13 @@ void Connection::judge(const Message& message, const config::Config& settings,
 
 void Connection::decide_on(const config::Config& settings, Judgement& result) const {
   const auto* own = listener(settings);
-  const config::Acting& acting = own != nullptr ? own->acting : settings.acting;
+  const config::Enforcement& enforcement = own != nullptr ? own->enforcement : settings.enforcement;
   if (own != nullptr) result.listener = own->name;
-  const unsigned place = policy::rollout_place(client_ ? &*client_ : nullptr, acting.percent_key);
-  result.footing = policy::footing(result.trace, result.verdict.pattern);
+  const unsigned place =
+      policy::rollout_place(client_ ? &*client_ : nullptr, enforcement.percent_key);
+  result.basis = policy::basis_of(result.trace, result.verdict.pattern);
   result.decision =
-      policy::decide(result.verdict, result.footing, thresholds(settings), acting, place);
+      policy::decide(result.verdict, result.basis, thresholds(settings), enforcement, place);
 }
 
 Judgement Connection::end_of_message(const config::Config& settings, EvidenceSource& source,
@@ -224,11 +225,11 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
   Judgement result;
   check_seals(message, settings.seal, now, result);
   if (result.exempt == Exemption::None) result.exempt = exemption(message, settings.exempt);
-  result.strip = strips(result.exempt);
+  result.delete_forged = deletes_forged(result.exempt);
   result.identity = message.identity.digest();
   result.tls = message.tls;
   result.own = message.own.count();
-  result.flood = result.strip && message.own.too_many();
+  result.flood = result.delete_forged && message.own.too_many();
   if (result.exempt != Exemption::None || result.flood) {
     ++judged_;
     return result;
@@ -246,7 +247,7 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
   // mail never was anywhere else.
   if (client_ && client_->is_loopback() && result.trace.reason == classifier::Reason::NoSession) {
     result.exempt = Exemption::Loopback;
-    result.strip = false;
+    result.delete_forged = false;
     return result;
   }
   decide_on(settings, result);

@@ -55,7 +55,7 @@ struct Judgement {
   Exemption exempt = Exemption::None;  // other than None: no header is added
   classifier::Trace trace;             // with an exempt message: empty
   classifier::Verdict verdict;
-  policy::Footing footing = policy::Footing::Evidence;
+  policy::Basis basis = policy::Basis::Evidence;
   policy::Decision decision;
   std::string listener;  // the section [listener.NAME] that it was judged by; empty: [policy]
   std::string failure;   // what an exception said while it was judged; else empty
@@ -64,7 +64,7 @@ struct Judgement {
   unsigned in_front = 0;  // fields that were put above Postfix's own Received
   // They are deleted, or are none of our business: one's own networks may have a filter of their
   // own, from anywhere else anybody may have written them.
-  bool strip = true;
+  bool delete_forged = true;
   // More of them than Postfix can delete: no honest program sends such a message. It is refused in
   // every mode, since what would stay could be taken for ours, and it is not judged.
   bool flood = false;
@@ -75,7 +75,7 @@ struct Judgement {
   seal::Digest identity{};                 // what a seal of ours is for
 
   // How many of them go.
-  unsigned forged() const { return strip ? own - (kept != 0 ? 1 : 0) : 0; }
+  unsigned forged() const { return delete_forged ? own - (kept != 0 ? 1 : 0) : 0; }
 };
 
 class Connection {

@@ -42,7 +42,7 @@ void add_verdict(Facts& facts, const classifier::Verdict& verdict,
   facts.number("confidence", fmt::format("{:.2f}", verdict.confidence));
   facts.text("action", classifier::name(decision.action));
   if (decision.would != decision.action) facts.text("would", classifier::name(decision.would));
-  if (decision.held != policy::Held::None) facts.text("held", name(decision.held));
+  if (decision.held != policy::HeldBackBy::None) facts.text("held", name(decision.held));
   if (verdict.block != 0) facts.number("block", std::to_string(verdict.block));
   facts.text("gait", verdict.gait);
   if (const auto kind = verdict.unnamed_class()) facts.text("class", classifier::name(*kind));

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "milter/filter/names.h"
+#include "milter/filter/host_names.h"
 
 namespace filter {
 
@@ -19,7 +19,7 @@ Record make_record(std::string_view queue_id, std::chrono::sys_time<std::chrono:
       .tls = judgement.tls || judgement.trace.tls,
       .trace = std::move(judgement.trace),
       .verdict = std::move(judgement.verdict),
-      .footing = judgement.footing,
+      .basis = judgement.basis,
       .decision = judgement.decision,
   };
   record.helo = connection.helo();

@@ -129,8 +129,8 @@ void Service::count(const Judgement& judgement) {
     return;
   }
   ++counts.pattern[static_cast<std::size_t>(judgement.verdict.pattern)];
-  if (judgement.footing == policy::Footing::Unobserved) ++counts.unobserved;
-  if (judgement.footing == policy::Footing::Failed) ++counts.failed;
+  if (judgement.basis == policy::Basis::Unobserved) ++counts.unobserved;
+  if (judgement.basis == policy::Basis::Failed) ++counts.failed;
   switch (judgement.decision.action) {
     case Action::Tempfail:
       ++counts.tempfail;
@@ -145,16 +145,16 @@ void Service::count(const Judgement& judgement) {
       break;
   }
   switch (judgement.decision.held) {
-    case policy::Held::Monitor:
+    case policy::HeldBackBy::Monitor:
       ++counts.held_monitor;
       break;
-    case policy::Held::Percent:
+    case policy::HeldBackBy::Percent:
       ++counts.held_percent;
       break;
-    case policy::Held::Breaker:
+    case policy::HeldBackBy::Breaker:
       ++counts.held_breaker;
       break;
-    case policy::Held::None:
+    case policy::HeldBackBy::None:
       break;
   }
 }

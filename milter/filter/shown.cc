@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "classifier/smtp_words.h"
 #include "classifier/stream.h"
-#include "classifier/words.h"
 #include "text/ascii.h"
 
 namespace filter {

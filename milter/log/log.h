@@ -16,7 +16,7 @@
 namespace logging {
 
 // A line a minute about a counter that grows. Safe from any thread.
-class Sometimes {
+class RateLimit {
  public:
   static constexpr std::chrono::seconds kEvery{60};
   // By how much it has grown since the last line, when it is time for another; else 0.

@@ -36,7 +36,7 @@ struct Sighting {
   bool tls = false;         // the message came under TLS, whatever the trace knows of it
   classifier::Trace trace;  // size, via, state, reason, fingerprints of SYN and ClientHello, …
   classifier::Verdict verdict;  // the labels; the terms of the score are among its reasons
-  policy::Footing footing = policy::Footing::Evidence;
+  policy::Basis basis = policy::Basis::Evidence;
   policy::Decision decision;
 };
 

@@ -88,8 +88,10 @@ class Run {
   explicit Run(const ClassifyOptions& options) : options_(options), report_(make_report(options)) {}
 
   int run() {
-    Options reading{
-        .policy = options_.policy, .acting = options_.acting, .waiting = {}, .progress = {}};
+    Options reading{.policy = options_.policy,
+                    .enforcement = options_.enforcement,
+                    .waiting = {},
+                    .progress = {}};
     reading.waiting = {.before = {}, .stop = interrupt_.fd(), .peer = peer_of_output()};
     // A row is out before anybody waits for the next one.
     if (jobs() == 1) reading.waiting.before = [this] { flush(); };

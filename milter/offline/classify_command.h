@@ -17,7 +17,7 @@ struct ClassifyOptions {
   SortBy sort = SortBy::Capture;   // the page's overview
   std::vector<std::string> files;  // "-" is standard input
   classifier::Policy policy;
-  config::Acting acting;
+  config::Enforcement enforcement;
   unsigned jobs = 1;  // files read at a time; at least 1
 };
 

@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "classifier/classify.h"
-#include "milter/offline/metrics.h"
+#include "milter/offline/statistics.h"
 #include "milter/offline/truth.h"
 
 namespace offline {

@@ -53,10 +53,10 @@ class Judge final : public recorded::MessageSink {
     result.verdict = classifier::classify(trace, options_.policy, &claims);
     const bool known = result.client.port() != 0;
     const auto place =
-        policy::rollout_place(known ? &result.client : nullptr, options_.acting.percent_key);
-    const auto footing = policy::footing(trace, result.verdict.pattern);
+        policy::rollout_place(known ? &result.client : nullptr, options_.enforcement.percent_key);
+    const auto basis = policy::basis_of(trace, result.verdict.pattern);
     result.decision =
-        policy::decide(result.verdict, footing, options_.policy, options_.acting, place);
+        policy::decide(result.verdict, basis, options_.policy, options_.enforcement, place);
     result.trace = std::move(trace);
     on_result_(std::move(result));
   }

@@ -52,7 +52,7 @@ struct Outcome {
 
 struct Options {
   classifier::Policy policy;
-  config::Acting acting;
+  config::Enforcement enforcement;
   Waiting waiting;
   // Called now and then with the bytes read so far and the file's size (0: unknown).
   std::function<void(std::uint64_t, std::uint64_t)> progress;

@@ -6,34 +6,34 @@ namespace policy {
 
 using classifier::Action;
 
-std::string_view name(Held held) {
+std::string_view name(HeldBackBy held) {
   switch (held) {
-    case Held::None:
+    case HeldBackBy::None:
       return "none";
-    case Held::Monitor:
+    case HeldBackBy::Monitor:
       return "monitor";
-    case Held::Percent:
+    case HeldBackBy::Percent:
       return "percent";
-    case Held::Breaker:
+    case HeldBackBy::Breaker:
       return "breaker";
   }
   return "none";
 }
 
-Footing footing(const classifier::Trace& trace, classifier::Pattern pattern) {
+Basis basis_of(const classifier::Trace& trace, classifier::Pattern pattern) {
   using classifier::Pattern;
   using classifier::Reason;
   const bool partial = trace.state == classifier::State::Partial;
   const bool judged =
       pattern != Pattern::Unobserved && !(partial && pattern == Pattern::Indistinct);
-  if (judged) return Footing::Evidence;
+  if (judged) return Basis::Evidence;
   switch (trace.reason) {
     case Reason::Timeout:
     case Reason::Busy:
     case Reason::Error:
-      return Footing::Failed;
+      return Basis::Failed;
     default:
-      return Footing::Unobserved;
+      return Basis::Unobserved;
   }
 }
 
@@ -54,14 +54,14 @@ unsigned rollout_place(const net::Endpoint* client, std::string_view key) {
 
 namespace {
 
-unsigned percent_of(Action action, const config::Acting& acting) {
+unsigned percent_of(Action action, const config::Enforcement& enforcement) {
   switch (action) {
     case Action::Reject:
-      return acting.reject_percent;
+      return enforcement.reject_percent;
     case Action::Quarantine:
-      return acting.quarantine_percent;
+      return enforcement.quarantine_percent;
     case Action::Tempfail:
-      return acting.tempfail_percent;
+      return enforcement.tempfail_percent;
     case Action::None:
       break;
   }
@@ -76,26 +76,26 @@ Action milder(Action action, double score, const classifier::Policy& policy) {
   return Action::None;
 }
 
-Action fallback(Footing footing, const config::Acting& acting) {
-  const auto wanted = footing == Footing::Failed ? acting.on_error : acting.on_unobserved;
-  return wanted == config::Acting::Fallback::Tempfail ? Action::Tempfail : Action::None;
+Action fallback(Basis basis, const config::Enforcement& enforcement) {
+  const auto wanted = basis == Basis::Failed ? enforcement.on_error : enforcement.on_unobserved;
+  return wanted == config::Enforcement::Fallback::Tempfail ? Action::Tempfail : Action::None;
 }
 
 }  // namespace
 
-Decision decide(const classifier::Verdict& verdict, Footing footing,
-                const classifier::Policy& policy, const config::Acting& acting, unsigned place) {
+Decision decide(const classifier::Verdict& verdict, Basis basis, const classifier::Policy& policy,
+                const config::Enforcement& enforcement, unsigned place) {
   Decision decision;
-  const bool judged = footing == Footing::Evidence;
-  decision.would = judged ? verdict.asks : fallback(footing, acting);
+  const bool judged = basis == Basis::Evidence;
+  decision.would = judged ? verdict.asks : fallback(basis, enforcement);
   if (decision.would == Action::None) return decision;
-  if (acting.mode == config::Acting::Mode::Monitor) {
-    decision.held = Held::Monitor;
+  if (enforcement.mode == config::Enforcement::Mode::Monitor) {
+    decision.held = HeldBackBy::Monitor;
     return decision;
   }
   Action action = decision.would;
-  while (action != Action::None && place >= percent_of(action, acting)) {
-    decision.held = Held::Percent;
+  while (action != Action::None && place >= percent_of(action, enforcement)) {
+    decision.held = HeldBackBy::Percent;
     action = judged ? milder(action, verdict.score, policy) : Action::None;
   }
   decision.action = action;
@@ -104,7 +104,7 @@ Decision decide(const classifier::Verdict& verdict, Footing footing,
 
 Decision suspended(const Decision& decision) {
   if (!is_refusal(decision.action)) return decision;
-  return {Action::None, decision.would, Held::Breaker};
+  return {Action::None, decision.would, HeldBackBy::Breaker};
 }
 
 }  // namespace policy

@@ -18,18 +18,18 @@
 namespace policy {
 
 // What kept an action from being done that was asked for, or made it a milder one.
-enum class Held : std::uint8_t { None, Monitor, Percent, Breaker };
-std::string_view name(Held held);
+enum class HeldBackBy : std::uint8_t { None, Monitor, Percent, Breaker };
+std::string_view name(HeldBackBy held);
 
 struct Decision {
   classifier::Action action = classifier::Action::None;  // what is done
   classifier::Action would = classifier::Action::None;   // what the score or the fallback asks for
-  Held held = Held::None;
+  HeldBackBy held = HeldBackBy::None;
   bool operator==(const Decision&) const = default;
 };
 
 // What evidence there was.
-enum class Footing : std::uint8_t {
+enum class Basis : std::uint8_t {
   Evidence,    // judged
   Unobserved,  // nobody saw the message, or so little of it that it could not be judged
   Failed,      // somebody may have, but asking or judging failed: timeout, busy, error
@@ -37,7 +37,7 @@ enum class Footing : std::uint8_t {
 // `pattern`: what the trace was judged to be. It decides and not the trace's state: a sender that
 // can make observers lose its segments must not escape what is done with unobserved mail. So
 // partial evidence from which nothing could be told (no segment, or one) is none.
-Footing footing(const classifier::Trace& trace, classifier::Pattern pattern);
+Basis basis_of(const classifier::Trace& trace, classifier::Pattern pattern);
 
 // Rejects and deferrals: what a breaker counts and suspends. A message on hold can be released.
 bool is_refusal(classifier::Action action);
@@ -48,9 +48,9 @@ bool is_refusal(classifier::Action action);
 // `client` null: 0.
 unsigned rollout_place(const net::Endpoint* client, std::string_view key);
 
-// Without the breaker. `policy`, `acting`: of the listener. `place`: of the client (rollout_place).
-Decision decide(const classifier::Verdict& verdict, Footing footing,
-                const classifier::Policy& policy, const config::Acting& acting, unsigned place);
+// Without the breaker. `policy`, `enforcement`: of the listener. `place`: of the client (rollout_place).
+Decision decide(const classifier::Verdict& verdict, Basis basis, const classifier::Policy& policy,
+                const config::Enforcement& enforcement, unsigned place);
 
 // What becomes of it while the breaker is open: a refusal is not done, nor is a milder action in
 // its place, since what floods the breaker would flood the queue.

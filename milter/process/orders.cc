@@ -20,16 +20,16 @@ Orders::Orders(event_base* base, const Start& start, Listener& listener)
   add(SIGINT, EV_SIGNAL, drain);
   if (control_fd_ >= 0) {
     add(control_fd_, EV_READ,
-        [](evutil_socket_t, short, void* self) { sealed<&Orders::on_control>(self); });
+        [](evutil_socket_t, short, void* self) { guarded<&Orders::on_control>(self); });
   } else {
     add(SIGHUP, EV_SIGNAL,
-        [](evutil_socket_t, short, void* self) { sealed<&Orders::on_hup>(self); });
+        [](evutil_socket_t, short, void* self) { guarded<&Orders::on_hup>(self); });
   }
 }
 
 // An order that could not be followed, for lack of memory, is no reason to end the process.
 template <void (Orders::*method)()>
-void Orders::sealed(void* self) {
+void Orders::guarded(void* self) {
   try {
     (static_cast<Orders*>(self)->*method)();
   } catch (const std::exception& error) {

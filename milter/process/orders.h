@@ -45,7 +45,7 @@ class Orders {
  private:
   void add(int fd, short what, event_callback_fn callback);
   template <void (Orders::*method)()>
-  static void sealed(void* self);
+  static void guarded(void* self);
   void on_control();
   void on_hup();
 

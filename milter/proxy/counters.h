@@ -13,7 +13,7 @@ struct Counters {
   process::Count refused_address{0};
   process::Count refused_network{0};
   process::Count refused_rate{0};
-  process::Count introductions_refused{0};
+  process::Count proxy_headers_refused{0};
   process::Count upstream_failed{0};
   // Way `transparent`: told 421 for want of a connection from the client's address, by what failed.
   process::Count transparent_no_socket{0};
@@ -55,7 +55,7 @@ inline process::Families describe(const Counters& counts) {
         {&counts.refused_address, "max_sessions_per_address"},
         {&counts.refused_network, "max_sessions_per_network"},
         {&counts.refused_rate, "max_rate_per_address"}}},
-      family("proxy_introductions_refused_total", counts.introductions_refused,
+      family("proxy_headers_refused_total", counts.proxy_headers_refused,
              "Connections of balancers that were closed for want of a good PROXY header."),
       family("proxy_upstream_failures_total", counts.upstream_failed,
              "Clients told 421 because Postfix did not answer."),

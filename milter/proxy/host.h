@@ -34,9 +34,9 @@ struct Shared {
   evidence::Table& table;
   Counters& counters;
   Admission admission;
-  logging::Sometimes introductions_word{};
-  logging::Sometimes unanswered_word{};
-  logging::Sometimes transparent_word{};
+  logging::RateLimit refused_header_word{};
+  logging::RateLimit unanswered_word{};
+  logging::RateLimit transparent_word{};
 };
 
 // One thread's.

@@ -185,7 +185,7 @@ class Process final : private process::Orders::Listener {
   process::Orders orders_;
   net::Event tick_;
   std::vector<int> listeners_;  // borrowed, of all workers
-  logging::Sometimes overload_word_;
+  logging::RateLimit overload_word_;
   bool draining_ = false;
   steady_clock::time_point deadline_;
   bool closing_ = false;  // it has come

@@ -48,9 +48,9 @@ Session::Session(Host& host, net::Fd client, const net::Endpoint& address, Admis
       last_active_(host.now()),
       watch_(host, client_.get()) {
   if (place_.named()) return;
-  introduction_ = std::make_unique<Introduction>();
-  introduction_->since = host.now();
-  enter(State::Introducing);
+  expected_header_ = std::make_unique<ExpectedHeader>();
+  expected_header_->since = host.now();
+  enter(State::AwaitingHeader);
 }
 
 Session::~Session() {
@@ -61,15 +61,15 @@ Session::~Session() {
 
 void Session::start() {
   local_ = watch_.learn_syn();
-  if (introduced()) connect_upstream(0);
+  if (client_known()) connect_upstream(0);
   update_interest();
 }
 
 // All that has come belongs to the header until the header is whole, so it is taken from the socket
 // at once: left there, it would keep the socket readable and this loop busy. Behind the header
 // nothing is taken: a byte of the stream that follows is the relay's.
-void Session::read_introduction() {
-  auto& bytes = introduction_->bytes;
+void Session::read_proxy_header() {
+  auto& bytes = expected_header_->bytes;
   const std::size_t before = bytes.size();
   const auto room =
       host_.scratch().first(std::min(net::kMostProxyHeader - before, host_.scratch().size()));
@@ -77,13 +77,13 @@ void Session::read_introduction() {
   if (got < 0 && errno == EAGAIN) return;
   // A check whether the port is open, if not a byte came; or one that said LOCAL and has seen
   // enough.
-  if (got <= 0 && (before == 0 || introduction_->pause)) return enter(State::Ended);
-  if (got <= 0) return refuse_introduction("it left in the middle of its PROXY header");
-  if (introduction_->pause) return on_pause(EV_TIMEOUT);
+  if (got <= 0 && (before == 0 || expected_header_->pause)) return enter(State::Ended);
+  if (got <= 0) return refuse_proxy_header("it left in the middle of its PROXY header");
+  if (expected_header_->pause) return on_pause(EV_TIMEOUT);
   bytes.append(room.data(), static_cast<std::size_t>(got));
   const auto header = net::read_proxy_header(bytes);
   if (header.outcome == net::ProxyHeader::Outcome::Refused) {
-    return refuse_introduction(header.reason);
+    return refuse_proxy_header(header.reason);
   }
   const bool whole = header.outcome == net::ProxyHeader::Outcome::Complete;
   const std::size_t end = whole ? header.size : bytes.size();
@@ -91,22 +91,23 @@ void Session::read_introduction() {
   (void)!::recv(client_.get(), room.data(), end - before, 0);
   bytes.resize(end);
   if (!whole) return;
-  if (!header.local) return introduce(header);
-  introduction_->pause.reset(event_new(host_.base(), -1, 0, &on_event<&Session::on_pause>, this));
-  auto* pause = introduction_->pause.get();
-  if (pause == nullptr || event_add(pause, &kLocalPause) < 0) return introduce(header);
-  read_introduction();  // it may have gone already
+  if (!header.local) return take_client(header);
+  expected_header_->pause.reset(
+      event_new(host_.base(), -1, 0, &on_event<&Session::on_pause>, this));
+  auto* pause = expected_header_->pause.get();
+  if (pause == nullptr || event_add(pause, &kLocalPause) < 0) return take_client(header);
+  read_proxy_header();  // it may have gone already
 }
 
 void Session::on_pause(short) {
-  if (state_ != State::Introducing) return;  // over before the pause was
-  introduce({.outcome = net::ProxyHeader::Outcome::Complete,
-             .size = introduction_->bytes.size(),
-             .local = true});
+  if (state_ != State::AwaitingHeader) return;  // over before the pause was
+  take_client({.outcome = net::ProxyHeader::Outcome::Complete,
+               .size = expected_header_->bytes.size(),
+               .local = true});
   update_interest();
 }
 
-void Session::introduce(const net::ProxyHeader& header) {
+void Session::take_client(const net::ProxyHeader& header) {
   if (!header.local) {
     address_ = header.client;
     local_ = header.server;
@@ -120,25 +121,25 @@ void Session::introduce(const net::ProxyHeader& header) {
     counter.fetch_add(1, std::memory_order_relaxed);
     return refuse(line);
   }
-  const auto segments = std::move(introduction_->segments);
-  introduction_.reset();
+  const auto segments = std::move(expected_header_->segments);
+  expected_header_.reset();
   enter(State::Connecting);
   connect_upstream(header.size);
   for (const auto& event : segments) watch_.segment(event);
 }
 
 void Session::segment(const capture::SegmentEvent& event) {
-  if (introduced()) return watch_.segment(event);
-  if (introduction_->segments.size() < kMostHeld) introduction_->segments.push_back(event);
+  if (client_known()) return watch_.segment(event);
+  if (expected_header_->segments.size() < kMostHeld) expected_header_->segments.push_back(event);
 }
 
-void Session::refuse_introduction(std::string_view reason) {
+void Session::refuse_proxy_header(std::string_view reason) {
   auto& shared = host_.shared();
   const auto count =
-      shared.counters.introductions_refused.fetch_add(1, std::memory_order_relaxed) + 1;
+      shared.counters.proxy_headers_refused.fetch_add(1, std::memory_order_relaxed) + 1;
   enter(State::Ended);
   // A balancer that is set up wrongly errs with every connection.
-  if (shared.introductions_word.more(count, host_.now()) == 0) return;
+  if (shared.refused_header_word.more(count, host_.now()) == 0) return;
   logging::warning(fmt::format("proxy.balancers: {} is one of them, but {}: closed, {} so far",
                                address_.print(), reason, count));
 }
@@ -169,8 +170,8 @@ void Session::begin_relaying() {
 
 void Session::on_client(short what) {
   last_active_ = host_.now();
-  if (state_ == State::Introducing) {
-    read_introduction();
+  if (state_ == State::AwaitingHeader) {
+    read_proxy_header();
     return update_interest();
   }
   if (state_ == State::Refusing) {
@@ -246,7 +247,7 @@ void Session::update_interest() {
   short client = 0;
   short upstream = 0;
   switch (state_) {
-    case State::Introducing:
+    case State::AwaitingHeader:
       client = EV_READ;
       break;
     case State::Connecting:
@@ -286,10 +287,10 @@ void Session::on_tick(steady_clock::time_point now) {
   const auto idle = now - last_active_;
   const auto& limits = host_.config().proxy;
   switch (state_) {
-    case State::Introducing:
+    case State::AwaitingHeader:
       // Since it came: a header that drips is one that does not come.
-      if (!introduction_->pause && now - introduction_->since >= limits.balancer_timeout) {
-        refuse_introduction("its PROXY header did not come in time");
+      if (!expected_header_->pause && now - expected_header_->since >= limits.balancer_timeout) {
+        refuse_proxy_header("its PROXY header did not come in time");
       }
       break;
     case State::Connecting:

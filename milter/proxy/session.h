@@ -35,7 +35,7 @@ class Host;
 
 class Session {
  public:
-  //  Introducing ── no header, or none in time; a health check that has gone ──────────┐
+  //  AwaitingHeader ── no header, or none in time; a health check that has gone ──────────┐
   //     │    └────── one too many of its address ──┐                                   │
   //     ▼ a balancer has said who the client is    │                                   │
   //   Connecting ──upstream is there──► Relaying ──┼─both directions done, or one broken──► Ended
@@ -45,9 +45,9 @@ class Session {
   //                               │              or the deadline has come)                 │
   //                               └── client has gone, or waited long enough ──────────────┘
   enum class State {
-    Introducing,  // a balancer's connection: its PROXY header is awaited, and nothing else read
-    Connecting,   // waiting for Postfix to accept; the client's bytes wait in the kernel
-    Relaying,     // bytes pass both ways
+    AwaitingHeader,  // a balancer's connection: its PROXY header is awaited, and nothing else read
+    Connecting,      // waiting for Postfix to accept; the client's bytes wait in the kernel
+    Relaying,        // bytes pass both ways
     Refusing,  // the last word was said; what the client still sends is read and dropped, so that
                // our close is no reset that would take that word from it
     Ended,
@@ -83,14 +83,14 @@ class Session {
   State state() const { return state_; }
   // The client's, once it is introduced: admission has counted it as this address's from then on.
   const net::Endpoint& address() const { return address_; }
-  bool introduced() const { return introduction_ == nullptr; }
+  bool client_known() const { return expected_header_ == nullptr; }
   std::uint64_t cookie() const { return watch_.cookie(); }
 
  private:
   friend class Host;  // keeps the session's place in its list
 
   // What is known of a connection whose balancer has not said yet whose it is.
-  struct Introduction {
+  struct ExpectedHeader {
     std::string bytes;                            // of its PROXY header, taken from the socket
     std::vector<capture::SegmentEvent> segments;  // seen meanwhile; at most kMostHeld
     steady_clock::time_point since;
@@ -101,10 +101,10 @@ class Session {
   template <void (Session::*handler)(short)>
   static void on_event(evutil_socket_t, short what, void* session);
 
-  void read_introduction();
-  void introduce(const net::ProxyHeader& header);
+  void read_proxy_header();
+  void take_client(const net::ProxyHeader& header);
   // The balancer's connection is closed; the log is told why, not more than once a minute.
-  void refuse_introduction(std::string_view reason);
+  void refuse_proxy_header(std::string_view reason);
   // Connects to Postfix and has the watch begin, which takes the session's ends as Postfix knows
   // them. `header`: of a balancer, in bytes; 0: there was none.
   void connect_upstream(std::size_t header);
@@ -131,8 +131,8 @@ class Session {
   net::Fd client_;
   net::Fd upstream_;
   net::Endpoint address_;
-  net::Endpoint local_;                         // whom the client called
-  std::unique_ptr<Introduction> introduction_;  // until the client is known
+  net::Endpoint local_;                              // whom the client called
+  std::unique_ptr<ExpectedHeader> expected_header_;  // until the client is known
   net::Event client_event_;
   net::Event upstream_event_;
   short client_interest_ = 0;  // what the events are registered for

@@ -219,7 +219,7 @@ void Watch::segment(const capture::SegmentEvent& event) {
 // it, and another packet may stand in its place.
 void Watch::notice_losses() {
   if (std::exchange(losses_, host_.losses()) == host_.losses()) return;
-  if (observer_->sealed() || !observer_->idle()) observer_->missed_some();
+  if (observer_->under_tls() || !observer_->idle()) observer_->missed_some();
 }
 
 // The listener's packets make no events (capture/segments.bpf.c). So what the stream begins with,
@@ -269,12 +269,12 @@ void Watch::stop(classifier::Reason reason) {
 // A message under way is finished; under TLS nobody knows whether there is one.
 bool Watch::too_old() const {
   const bool old = host_.now() - began_ >= host_.config().capture.max_session_time;
-  return old && judged_ && (observer_->sealed() || observer_->between_transactions());
+  return old && judged_ && (observer_->under_tls() || observer_->between_transactions());
 }
 
 // In clear the dialogue is followed on, so that a drain knows where transactions end.
 void Watch::expire() {
-  if (observer_->sealed()) return stop(Reason::Expired);
+  if (observer_->under_tls()) return stop(Reason::Expired);
   observe([&] { lost(Reason::Expired); });
   capture::KernelFilter::ignore(client_);
   first_seq_.reset();
@@ -286,7 +286,7 @@ void Watch::on_tick() {
 }
 
 void Watch::account() {
-  share_.set(observer_->held());
+  share_.set(observer_->memory_used());
   auto& shared = host_.shared();
   if (!shared.table.budget().has_to_go(share_)) return;
   shared.counters.overload_memory.fetch_add(1, std::memory_order_relaxed);
@@ -307,8 +307,8 @@ void Watch::answered(std::uint32_t ordinal) {
   host_.shared().table.answered(session_, ordinal);
 }
 
-std::shared_ptr<classifier::SealedStream> Watch::seal(classifier::SealedLog::Start&& start,
-                                                      classifier::ArrivalLog&& arrivals) {
+std::shared_ptr<classifier::TlsStream> Watch::follow_tls(classifier::TlsLog::Start&& start,
+                                                         classifier::ArrivalLog&& arrivals) {
   if (!judged_) return nullptr;
   start.sha256 = seal::sha256;
   return host_.shared().table.follow(session_, std::move(start), std::move(arrivals));

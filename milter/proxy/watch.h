@@ -83,8 +83,8 @@ class Watch final : private classifier::Observer::Sink {
   void message(classifier::ObservedMessage&& message) override;
   void answered(std::uint32_t ordinal) override;
   void lost(classifier::Reason reason) override;
-  std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
-                                                 classifier::ArrivalLog&& arrivals) override;
+  std::shared_ptr<classifier::TlsStream> follow_tls(classifier::TlsLog::Start&& start,
+                                                    classifier::ArrivalLog&& arrivals) override;
 
   void open(const net::Endpoint& client, const net::Endpoint& server);
   // `place`: of its first byte in the client's stream.

@@ -1,6 +1,6 @@
 #include "milter/recorded/followed_session.h"
 
-#include "milter/recorded/smtp_words.h"
+#include "milter/recorded/first_words.h"
 #include "milter/seal/sha256.h"
 
 namespace recorded {
@@ -43,7 +43,7 @@ void FollowedSession::begin_encrypted() {
 }
 
 void FollowedSession::leave(Reason reason) {
-  const bool open = observer_->sealed() || observer_->in_transaction();
+  const bool open = observer_->under_tls() || observer_->in_transaction();
   lost_.reset();
   rest_is_reported_ = open && reason != Reason::NotMail;
   if (rest_is_reported_) unobserved(reason);
@@ -59,7 +59,7 @@ void FollowedSession::leave_until_mail(Reason reason) {
 
 void FollowedSession::client(std::string_view bytes) {
   if (!bytes.empty()) observer_->client(span_of(bytes));
-  tls_begun_ = observer_->sealed();
+  tls_begun_ = observer_->under_tls();
   settle();
 }
 
@@ -85,7 +85,7 @@ void FollowedSession::records_missed(bool of_client, std::uint64_t size) {
 }
 
 bool FollowedSession::is_decrypted(std::string_view first) const {
-  return observer_->sealed() && !tls_begun_ && !is_tls_record(first);
+  return observer_->under_tls() && !tls_begun_ && !is_tls_record(first);
 }
 
 // What became of the observer with the last bytes.
@@ -101,7 +101,7 @@ void FollowedSession::settle() {
   if (reason == Reason::Ambiguous && reports_.withdraw()) open = true;
   if (open) unobserved(reason);
   rest_is_reported_ = open;
-  if (observer_->sealed()) return leave(reason);
+  if (observer_->under_tls()) return leave(reason);
   observer_->resume();
 }
 
@@ -128,16 +128,16 @@ void FollowedSession::message(classifier::ObservedMessage&& message) {
   take(std::move(message));
 }
 
-void FollowedSession::sealed_message(classifier::Trace&& trace) {
+void FollowedSession::tls_message(classifier::Trace&& trace) {
   take({.trace = std::move(trace)});
   reports_.release();  // it was answered
 }
 
-std::shared_ptr<classifier::SealedStream> FollowedSession::seal(
-    classifier::SealedLog::Start&& start, classifier::ArrivalLog&& arrivals) {
+std::shared_ptr<classifier::TlsStream> FollowedSession::follow_tls(
+    classifier::TlsLog::Start&& start, classifier::ArrivalLog&& arrivals) {
   start.sha256 = seal::sha256;
-  return std::make_shared<classifier::SealedLog>(std::move(start), std::move(arrivals),
-                                                 static_cast<classifier::SealedLog::Sink*>(this));
+  return std::make_shared<classifier::TlsLog>(std::move(start), std::move(arrivals),
+                                              static_cast<classifier::TlsLog::Sink*>(this));
 }
 
 // Behind a message that was lost, its rest is no other one.
@@ -164,8 +164,8 @@ void FollowedSession::end_in_clear() {
 }
 
 void FollowedSession::finish() {
-  if (following() && !observer_->sealed()) end_in_clear();
-  if (following() && observer_->sealed()) {
+  if (following() && !observer_->under_tls()) end_in_clear();
+  if (following() && observer_->under_tls()) {
     observer_->finish();
     state_ = State::Encrypted;
   }

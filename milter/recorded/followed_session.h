@@ -20,8 +20,7 @@
 
 namespace recorded {
 
-class FollowedSession final : private classifier::Observer::Sink,
-                              private classifier::SealedLog::Sink {
+class FollowedSession final : private classifier::Observer::Sink, private classifier::TlsLog::Sink {
  public:
   enum class State : std::uint8_t { Searching, Following, Encrypted, Over };
 
@@ -83,9 +82,9 @@ class FollowedSession final : private classifier::Observer::Sink,
 
   void message(classifier::ObservedMessage&& message) override;
   void answered(std::uint32_t) override { reports_.release(); }
-  std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
-                                                 classifier::ArrivalLog&& arrivals) override;
-  void sealed_message(classifier::Trace&& trace) override;
+  std::shared_ptr<classifier::TlsStream> follow_tls(classifier::TlsLog::Start&& start,
+                                                    classifier::ArrivalLog&& arrivals) override;
+  void tls_message(classifier::Trace&& trace) override;
   void lost(classifier::Reason reason) override { lost_ = reason; }
   void text_skipped() override;
 

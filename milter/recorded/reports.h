@@ -38,18 +38,18 @@ class Reports {
   void hold(Connection connection, classifier::ObservedMessage&& message) {
     release();
     message.trace.message = ++messages_;
-    held_ = Held{std::move(connection), std::move(message)};
+    pending_ = Pending{std::move(connection), std::move(message)};
   }
   // The message that is held, if one is, is reported.
   void release() {
-    if (!held_) return;
-    sink_.message(held_->connection, std::move(held_->message));
-    held_.reset();
+    if (!pending_) return;
+    sink_.message(pending_->connection, std::move(pending_->message));
+    pending_.reset();
   }
   // The message that is held did not end where it was said to: it is none. Whether one was held.
   bool withdraw() {
-    if (!held_) return false;
-    held_.reset();
+    if (!pending_) return false;
+    pending_.reset();
     --messages_;
     return true;
   }
@@ -64,13 +64,13 @@ class Reports {
   std::uint32_t messages() const { return messages_; }
 
  private:
-  struct Held {
+  struct Pending {
     Connection connection;
     classifier::ObservedMessage message;
   };
   MessageSink& sink_;
   std::uint32_t messages_ = 0;
-  std::optional<Held> held_;
+  std::optional<Pending> pending_;
 };
 
 }  // namespace recorded

@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
-#include "classifier/words.h"
+#include "classifier/smtp_words.h"
 #include "milter/net/proxy_protocol.h"
-#include "milter/recorded/smtp_words.h"
+#include "milter/recorded/first_words.h"
 #include "milter/tcp/flags.h"
 #include "milter/tcp/path.h"
 #include "milter/tcp/segments.h"
@@ -27,7 +27,7 @@ constexpr std::uint64_t kFreeFill = 64 * 1024;
 // QUIT, RSET and the like are no longer; a message is.
 constexpr std::uint64_t kShortCommand = 32;
 
-// The record of a command is no longer; sealed_message.cc takes what is shorter for one, too.
+// The record of a command is no longer; tls_message.cc takes what is shorter for one, too.
 constexpr std::uint64_t kLongCommand = 300;
 
 // On a port that is not mail's: packets looked at for a start.
@@ -337,7 +337,7 @@ void TcpFlow::give_up_one() {
   Half& half = streams_[side];
   // Under TLS, where both are missing, a server has spoken behind a command, and in front of a text.
   const bool text =
-      side == client_ && session_.observer().sealed() && wanted.gap > half.next + kLongCommand;
+      side == client_ && session_.observer().under_tls() && wanted.gap > half.next + kLongCommand;
   if (wanted.gap != 0 && !(text && wanted.unsaid != 0)) {
     skip(side, wanted.gap);
   } else if (streams_.unheard(side, reading())) {
@@ -364,7 +364,7 @@ void TcpFlow::skip(int side, std::uint64_t end) {
     if (at > half.next) end = std::min(end, at);
   }
   // Behind DATA comes text, unless it was refused: then a short command.
-  const bool in_clear = side == client_ && !observer.sealed();
+  const bool in_clear = side == client_ && !observer.under_tls();
   if (in_clear && end - half.next > kShortCommand) observer.assume_text();
   const std::uint64_t text = in_clear ? observer.text_left() : 0;
   if (text != 0) end = std::min(end, half.next + std::min(text, end - half.next));
@@ -377,7 +377,7 @@ void TcpFlow::skip(int side, std::uint64_t end) {
     return fill(size, end_of_gap(end));
   } else {
     half.next = end;
-    if (observer.sealed()) {
+    if (observer.under_tls()) {
       session_.records_missed(side == client_, size);
     } else {
       side == client_ ? session_.commands_missed(size) : session_.replies_missed();
@@ -436,7 +436,7 @@ void TcpFlow::give_up_the_end(int side) {
   const std::uint64_t end = half.fin ? half.fin_at : half.acked;
   if (half.based && end > half.next + 1) skip(side, end);
   const bool cut = session_.following() && side != client_ && !half.fin;
-  if (cut && session_.observer().sealed()) session_.observer().server_cut();
+  if (cut && session_.observer().under_tls()) session_.observer().server_cut();
 }
 
 void TcpFlow::finish() {

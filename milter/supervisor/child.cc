@@ -44,8 +44,8 @@ std::string describe_end(int status) {
   return fmt::format("ended with status {}", WEXITSTATUS(status));
 }
 
-Child::Child(std::string name, Life& life, std::function<int(int)> body)
-    : name_(std::move(name)), life_(life), body_(std::move(body)) {}
+Child::Child(std::string name, ChildCounters& counters, std::function<int(int)> body)
+    : name_(std::move(name)), counters_(counters), body_(std::move(body)) {}
 
 void Child::start(const std::vector<int>& inherited) {
   auto [ours, theirs] = process::control_pair();
@@ -63,7 +63,7 @@ void Child::start(const std::vector<int>& inherited) {
   state_ = State::Starting;
   started_ = heard_ = Clock::now();
   next_start_.reset();
-  ++life_.starts;
+  ++counters_.starts;
 }
 
 // No PR_SET_PDEATHSIG: the end of file on the control line says the same, cannot be missed between
@@ -127,7 +127,7 @@ bool Child::hear(Clock::time_point now) {
   if (message->kind != process::ControlMessage::Kind::Ready || state_ != State::Starting)
     return false;
   state_ = State::Ready;
-  life_.serves = true;
+  counters_.serves = true;
   return true;
 }
 
@@ -135,7 +135,7 @@ void Child::ended(bool wanted, Clock::time_point now) {
   pid_ = 0;
   control_.reset();
   state_ = State::Down;
-  life_.serves = false;
+  counters_.serves = false;
   next_start_.reset();
   if (!wanted) next_start_ = now + backoff_.after(now - started_);
 }

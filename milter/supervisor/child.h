@@ -46,8 +46,8 @@ class Child {
   enum class State { Down, Starting, Ready };
 
   // `body` is the whole life of the process; it is given its end of the control line and returns
-  // the exit code. What it throws is logged. `life` is kept up to date, and outlives the object.
-  Child(std::string name, Life& life, std::function<int(int control_fd)> body);
+  // the exit code. What it throws is logged. `counters` are kept up to date, and outlives the object.
+  Child(std::string name, ChildCounters& counters, std::function<int(int control_fd)> body);
 
   // Forks. `inherited`: descriptors of the supervisor's own that the child has no use for. Throws
   // std::system_error.
@@ -83,7 +83,7 @@ class Child {
   [[noreturn]] void live(int control_fd);
 
   const std::string name_;
-  Life& life_;
+  ChildCounters& counters_;
   const std::function<int(int)> body_;
   State state_ = State::Down;
   pid_t pid_ = 0;

@@ -194,19 +194,19 @@ const ChildKind& child_kind(std::string_view name) {
   return *found;
 }
 
-Life& life_of(const ChildKind& kind, Counts& counts) {
-  return counts.lives[row_of(kind)];
+ChildCounters& counters_of(const ChildKind& kind, Counts& counts) {
+  return counts.children[row_of(kind)];
 }
 
 process::Families describe(const Counts& counts, const config::Config& config) {
-  std::vector<NamedLife> lives;
+  std::vector<NamedChild> children;
   process::Families families;
   for (const auto& kind : kKinds) {
     if (!kind.wanted(config)) continue;
-    lives.push_back({kind.name, &counts.lives[row_of(kind)]});
+    children.push_back({kind.name, &counts.children[row_of(kind)]});
     if (kind.describe != nullptr) append(families, kind.describe(counts));
   }
-  auto all = describe(counts.supervisor, lives);
+  auto all = describe(counts.supervisor, children);
   append(all, std::move(families));
   return all;
 }

@@ -65,8 +65,8 @@ std::span<const ChildKind> child_kinds();
 // Requires: there is a row of that name.
 const ChildKind& child_kind(std::string_view name);
 
-// The life of a child, as the supervisor counts it.
-Life& life_of(const ChildKind& kind, Counts& counts);
+// What the supervisor counts of a child.
+ChildCounters& counters_of(const ChildKind& kind, Counts& counts);
 
 // All counters of the processes that `config` wants. `counts` outlives the result.
 process::Families describe(const Counts& counts, const config::Config& config);

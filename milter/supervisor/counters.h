@@ -9,7 +9,7 @@
 namespace supervisor {
 
 // Of one child.
-struct Life {
+struct ChildCounters {
   process::Count starts{0};
   process::Count serves{0};  // 0 or 1
 };
@@ -20,21 +20,21 @@ struct Counters {
   process::Count reloads_refused{0};
 };
 
-struct NamedLife {
+struct NamedChild {
   std::string_view name;
-  const Life* life;
+  const ChildCounters* counters;
 };
 
 // `children`: those that this configuration has.
-inline process::Families describe(const Counters& counts, std::span<const NamedLife> children) {
+inline process::Families describe(const Counters& counts, std::span<const NamedChild> children) {
   process::Family serving{"process_serving", "1: it serves; 0: it is away.", "process", {}};
   process::Family starts{"process_starts_total",
                          "Starts; above 1 it has died or was killed for its silence.",
                          "process",
                          {}};
-  for (const auto& [name, life] : children) {
-    serving.samples.push_back({&life->serves, name});
-    starts.samples.push_back({&life->starts, name});
+  for (const auto& [name, counters] : children) {
+    serving.samples.push_back({&counters->serves, name});
+    starts.samples.push_back({&counters->starts, name});
   }
   return {
       process::family("start_time_seconds", counts.began,

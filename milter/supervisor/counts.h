@@ -17,7 +17,7 @@ inline constexpr std::size_t kMostChildren = 8;
 
 struct Counts {
   Counters supervisor;
-  std::array<Life, kMostChildren> lives;  // by row of child_kinds() (children.h)
+  std::array<ChildCounters, kMostChildren> children;  // by row of child_kinds() (children.h)
   proxy::Counters proxy;
   wire::Counters wire;
   filter::Counters filter;

@@ -114,11 +114,11 @@ class Supervisor {
 
   // A child with its row of the table, and the attempts to bind its socket anew that have failed.
   struct KnownChild final : Child {
-    KnownChild(const ChildKind& row, Life& life, std::function<int(int)> body)
-        : Child(row.name, life, std::move(body)), kind(row) {}
+    KnownChild(const ChildKind& row, ChildCounters& counters, std::function<int(int)> body)
+        : Child(row.name, counters, std::move(body)), kind(row) {}
     const ChildKind& kind;
     std::uint64_t failed = 0;
-    logging::Sometimes word;
+    logging::RateLimit word;
   };
 
   // What the children need is opened while there are rights to do so.
@@ -134,7 +134,7 @@ class Supervisor {
     for (const auto* kind : wanted) {
       if (!kind->open(config, handover, opened_)) continue;
       children_.push_back(std::make_unique<KnownChild>(
-          *kind, life_of(*kind, *counts_),
+          *kind, counters_of(*kind, *counts_),
           [this, kind](int control_fd) { return live(*kind, control_fd); }));
     }
   }

@@ -340,7 +340,7 @@ void Flow::give_client(std::uint64_t begin, std::span<const char> bytes,
 // a record's header may have been among them.
 void Flow::missed(std::uint64_t end) {
   while (observer_ && client_.next < end) {
-    if (observer_->sealed()) return lose(Reason::Dropped);
+    if (observer_->under_tls()) return lose(Reason::Dropped);
     const std::uint64_t until =
         client_.waiting.empty() ? end : std::min(end, client_.waiting.begin()->first);
     if (until - client_.next > (1U << 20)) return lose(Reason::Dropped);
@@ -357,7 +357,7 @@ void Flow::close() {
 }
 
 void Flow::account() {
-  share_.set(observer_ ? observer_->held() : 0);
+  share_.set(observer_ ? observer_->memory_used() : 0);
   if (!shared_.table.budget().has_to_go(share_)) return;
   ++shared_.counters.overload;
   lose(Reason::Overload);
@@ -400,8 +400,8 @@ void Flow::lost(Reason reason) {
   shared_.table.lost(session_, reason);
 }
 
-std::shared_ptr<classifier::SealedStream> Flow::seal(classifier::SealedLog::Start&& start,
-                                                     classifier::ArrivalLog&& arrivals) {
+std::shared_ptr<classifier::TlsStream> Flow::follow_tls(classifier::TlsLog::Start&& start,
+                                                        classifier::ArrivalLog&& arrivals) {
   start.sha256 = seal::sha256;
   return shared_.table.follow(session_, std::move(start), std::move(arrivals));
 }

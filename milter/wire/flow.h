@@ -114,8 +114,8 @@ class Flow final : private classifier::Observer::Sink {
   void message(classifier::ObservedMessage&& message) override;
   void answered(std::uint32_t ordinal) override;
   void lost(classifier::Reason reason) override;
-  std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
-                                                 classifier::ArrivalLog&& arrivals) override;
+  std::shared_ptr<classifier::TlsStream> follow_tls(classifier::TlsLog::Start&& start,
+                                                    classifier::ArrivalLog&& arrivals) override;
 
   const Shared shared_;
   const evidence::SessionKey session_;

@@ -109,7 +109,7 @@ class Process final : private process::Orders::Listener {
   process::Orders orders_;
   net::Event ring_;
   net::Event tick_;
-  logging::Sometimes overload_word_;
+  logging::RateLimit overload_word_;
   std::chrono::steady_clock::time_point next_mark_{};
 };
 

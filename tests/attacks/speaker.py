@@ -114,7 +114,7 @@ class Speaker:
     def trail(self, begin: int, end: int) -> Trail:
         """Of the bytes from `begin` to `end` of the stream, all of which were written."""
         touching = [write for write in self._writes if write[0] < end and write[1] > begin]
-        return self._sealed(touching, begin, end) if self._tls else self._clear(touching, begin, end)
+        return self._under_tls(touching, begin, end) if self._tls else self._clear(touching, begin, end)
 
     def _clear(self, writes, begin: int, end: int) -> Trail:
         segments = []
@@ -126,7 +126,7 @@ class Speaker:
         size = end - begin
         return Trail(self._number, begin, size, begin, end, tuple(segments), size, size, sealed=False)
 
-    def _sealed(self, writes, begin: int, end: int) -> Trail:
+    def _under_tls(self, writes, begin: int, end: int) -> Trail:
         records = [(at, min(at + RECORD, last)) for first, last in writes for at in range(first, last, RECORD)]
         touching = [record for record in records if record[0] < end and record[1] > begin]
         inside = [record for record in touching if record[0] >= begin and record[1] <= end]
@@ -135,10 +135,10 @@ class Speaker:
             sealed = last - first + RECORD_OVERHEAD
             segments += [min(MSS, sealed - at) for at in range(0, sealed, MSS)]
 
-        def sealed_size(some) -> int:
+        def tls_size(some) -> int:
             return sum(last - first + RECORD_OVERHEAD for first, last in some)
         return Trail(self._number, begin, end - begin, touching[0][0], touching[-1][1], tuple(segments),
-                     sealed_size(inside), sealed_size(touching), sealed=True)
+                     tls_size(inside), tls_size(touching), sealed=True)
 
     def half_close(self) -> None:
         """FIN; answers can still be read, under TLS too."""

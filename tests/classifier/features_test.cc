@@ -160,7 +160,7 @@ TEST_CASE("where a chunk began is no end of a write, whatever segments its comma
 
 TEST_CASE("under TLS each record is a write, and only a full one goes on in the next") {
   const Features large = of("tls=yes mss=1448 seg=1448x13,200p rec=16384,2210,3");
-  CHECK(large.shape == SealedShape::OneWrite);
+  CHECK(large.shape == TlsShape::OneWrite);
   CHECK(large.telling() == 0);
   CHECK(large.at(Place::Terminator) == 1);
   const Features blocks = of("tls=yes mss=1448 seg=1448x8,1200p rec=4096,4096,2213+6");

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "classifier/gait.h"
-#include "tests/support/steps.h"
+#include "tests/support/traits.h"
 
 namespace {
 
@@ -22,24 +22,24 @@ const std::string kPostfix = kMessage +
 
 TEST_CASE("an entry that was learned knows the messages it was learned from, and no others") {
   const std::string talk = "talk=helo,trailing-space ";
-  const std::vector<Steps> messages = {
-      steps_of(kMessage + talk + "seg=1448,600p@9,1448x7@9,1448x3@40000,97pn@9"),
-      steps_of("mss=908 rtt=40000 line1=20 header=310 body=312 dot=3 " + talk +
-               "seg=908,908p@9,232p@9,908x7@9,908x3@40000,97pn@9"),
+  const std::vector<Traits> messages = {
+      traits_of(kMessage + talk + "seg=1448,600p@9,1448x7@9,1448x3@40000,97pn@9"),
+      traits_of("mss=908 rtt=40000 line1=20 header=310 body=312 dot=3 " + talk +
+                "seg=908,908p@9,232p@9,908x7@9,908x3@40000,97pn@9"),
   };
   const std::string text = learn("acme", messages);
   INFO(text);
   GaitBook book;
   REQUIRE_FALSE(book.add(text));
   CHECK(book.gaits().front().blocks.front() == 2048);
-  for (const Steps& steps : messages) CHECK(book.match(steps).gait != nullptr);
-  CHECK(book.match(steps_of(kPostfix)).gait == nullptr);
+  for (const Traits& traits : messages) CHECK(book.match(traits).gait != nullptr);
+  CHECK(book.match(traits_of(kPostfix)).gait == nullptr);
   const std::string hello = "t13i290900_0123456789ab_0123456789ab";
   const std::string sealed =
-      learn("acme-tls", {steps_of("tls=yes window=inferred mss=1448 ja4=" + hello +
-                                  " talk=ehlo seg=1448x4,90 rec=2048,2048,900")});
+      learn("acme-tls", {traits_of("tls=yes window=inferred mss=1448 ja4=" + hello +
+                                   " talk=ehlo seg=1448x4,90 rec=2048,2048,900")});
   CHECK(sealed.find("hello " + hello) != std::string::npos);
   CHECK(sealed.find("first block-2048") != std::string::npos);
-  CHECK(learn("acme", {steps_of(kMessage + "seg=900pn")}).empty());
+  CHECK(learn("acme", {traits_of(kMessage + "seg=900pn")}).empty());
   CHECK(learn("Not a name", messages).empty());
 }

@@ -8,20 +8,20 @@
 
 #include "classifier/classify.h"
 #include "classifier/trace_text.h"
-#include "tests/support/steps.h"
+#include "tests/support/traits.h"
 
 namespace {
 
 using namespace classifier;
 
 std::string gait_of(const std::string& fields) {
-  const Gait* gait = GaitBook::builtin()->match(steps_of(fields)).gait;
+  const Gait* gait = GaitBook::builtin()->match(traits_of(fields)).gait;
   return gait == nullptr ? "unknown" : gait->name;
 }
 
 // What is said where no name is: the class that all entries have that fit.
 std::string class_of(const std::string& fields) {
-  const Guess guess = GaitBook::builtin()->match(steps_of(fields));
+  const Guess guess = GaitBook::builtin()->match(traits_of(fields));
   return guess.gait != nullptr ? "(named)" : guess.kind ? std::string(name(*guess.kind)) : "none";
 }
 
@@ -169,11 +169,11 @@ TEST_CASE("what fits no entry, or two alike, is unknown") {
 
   GaitBook twins;
   REQUIRE_FALSE(twins.add("gait a\n  first header\ngait b\n  first header\n"));
-  const Steps steps = steps_of(kMessage + "talk=ehlo seg=304pn,1448x9,919pn");
-  CHECK(twins.match(steps).gait == nullptr);
-  CHECK(twins.match(steps).kind == GaitClass::Library);
+  const Traits traits = traits_of(kMessage + "talk=ehlo seg=304pn,1448x9,919pn");
+  CHECK(twins.match(traits).gait == nullptr);
+  CHECK(twins.match(traits).kind == GaitClass::Library);
   REQUIRE_FALSE(twins.add("gait c\n  class relay\n  first header\n"));
-  CHECK_FALSE(twins.match(steps).kind);
+  CHECK_FALSE(twins.match(traits).kind);
 }
 
 TEST_CASE("a name needs something seen that speaks for it") {
@@ -285,7 +285,7 @@ TEST_CASE(
   };
   for (const Row& row : rows) {
     CAPTURE(row.what);
-    const bool joined = steps_of(start + row.writes).dot == DotWay::Joined;
+    const bool joined = traits_of(start + row.writes).dot == DotWay::Joined;
     CHECK(joined == row.seen);
   }
   CHECK(gait_of(start + rows[0].writes) == "one-write-helo");
@@ -357,8 +357,8 @@ TEST_CASE("an entry whose dialogue nobody recorded names nothing, and lets no ot
   GaitBook book;
   REQUIRE_FALSE(book.add(known + assumed));
   const std::string writes = " seg=304pn,1448x9,919pn";
-  REQUIRE(book.match(steps_of(kMessage + "talk=ehlo" + writes)).gait != nullptr);
-  CHECK(book.match(steps_of(kMessage + "talk=ehlo,trailing-space" + writes)).gait == nullptr);
+  REQUIRE(book.match(traits_of(kMessage + "talk=ehlo" + writes)).gait != nullptr);
+  CHECK(book.match(traits_of(kMessage + "talk=ehlo,trailing-space" + writes)).gait == nullptr);
   const auto wrong = GaitBook().add("gait x\n  basis heard\n  first header\n");
   REQUIRE(wrong);
   CHECK(wrong->line == 2);
@@ -373,12 +373,12 @@ TEST_CASE("SIZE below Exim's 1024, by a signature, is still Exim's and not Postf
 TEST_CASE("an entry that says more wins over one that says less, wherever they stand") {
   const std::string less = "gait less\n  first header\n";
   const std::string more = "gait more\n  talk ehlo trailing-space\n  first header\n";
-  const Steps steps = steps_of(kMessage + "talk=ehlo,trailing-space seg=304pn,1448x9,919pn");
+  const Traits traits = traits_of(kMessage + "talk=ehlo,trailing-space seg=304pn,1448x9,919pn");
   for (const std::string& text : {less + more, more + less}) {
     GaitBook book;
     REQUIRE_FALSE(book.add(text));
-    REQUIRE(book.match(steps).gait != nullptr);
-    CHECK(book.match(steps).gait->name == "more");
+    REQUIRE(book.match(traits).gait != nullptr);
+    CHECK(book.match(traits).gait->name == "more");
   }
 }
 
@@ -386,7 +386,7 @@ TEST_CASE("a buffer is known by its multiples at any segment size") {
   GaitBook book;
   REQUIRE_FALSE(book.add("gait four\n  first block-4096\n"));
   const auto fits = [&](const std::string& seg) {
-    return book.match(steps_of("line1=40 header=302 body=304 dot=3 talk=ehlo " + seg)).gait !=
+    return book.match(traits_of("line1=40 header=302 body=304 dot=3 talk=ehlo " + seg)).gait !=
            nullptr;
   };
   CHECK(fits("mss=1448 seg=1448,1448p,1200p,1448x7,21pn"));

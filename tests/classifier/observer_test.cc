@@ -229,10 +229,10 @@ TEST_CASE("what an idle session keeps does not grow with the messages that it ha
   Session session;
   session.open();
   for (int i = 0; i < 3000; ++i) session.client("x: y\r\n");
-  CHECK(session.observer.held() > 100'000);
+  CHECK(session.observer.memory_used() > 100'000);
   session.client(".\r\n");
   session.server("250 queued");
-  CHECK(session.observer.held() <= 1000);
+  CHECK(session.observer.memory_used() <= 1000);
 }
 
 TEST_CASE("the segment that opened the connection is not late, however late it is told of") {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "classifier/classify.h"
-#include "classifier/names.h"
+#include "classifier/enum_names.h"
 #include "classifier/trace_text.h"
 #include "tests/support/terms.h"
 

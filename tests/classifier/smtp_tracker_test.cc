@@ -81,7 +81,7 @@ std::vector<Recording> recordings() {
       {"message sent before the 354",
        test::opened() + Script{raw("DATA\r\nSubject: x\r\n\r\nbo"), S("354 go"),
                                raw("dy\r\n.\r\nRSET\r\n"), S("250 queued"), S("250 reset")}},
-      {"more text in front of 354 than is held",
+      {"more text in front of 354 than is queued",
        test::opened() +
            Script{raw("DATA\r\nSubject: x\r\n\r\n" + kLongText + "\r\n.\r\nMAIL FROM:<a@b>\r\n"),
                   S("354 go\r\n250 queued\r\n250 ok")} +
@@ -767,9 +767,9 @@ TEST_CASE("limits end the tracking and not the process") {
         "lost");
 }
 
-TEST_CASE("held bytes do not pile up while they are used") {
+TEST_CASE("queued bytes do not pile up while they are used") {
   SmtpTracker::Limits limits;
-  limits.held = 64;
+  limits.queued = 64;
   Script script = {S("220 mx")};
   script.push_back(C("DATA"));
   for (int i = 0; i < 100; ++i) {
@@ -801,7 +801,7 @@ TEST_CASE("nothing is told of bytes that were said to be no longer needed") {
   }
 }
 
-TEST_CASE("more text in front of 354 than is held is read as the message that it becomes") {
+TEST_CASE("more text in front of 354 than is queued is read as the message that it becomes") {
   const std::string text = "Subject: x\r\n\r\n" + kLongText + "\r\n.\r\n";
   for (const std::size_t early : {text.size(), text.size() - 1, std::size_t{66'000}}) {
     INFO(early << " of " << text.size() << " bytes in front of 354");
@@ -835,10 +835,10 @@ TEST_CASE("text that waited for 354 leaves no room behind, and is told while it 
   CHECK_FALSE(tracker.behind());
   client("Subject: x\r\n\r\n" + std::string(60'000, 'x') + "\r\n.\r\n");
   CHECK(tracker.behind());
-  CHECK(tracker.held() >= 60'000);
+  CHECK(tracker.memory_used() >= 60'000);
   server("250 ok\r\n250 ok\r\n354 go on\r\n");
   CHECK_FALSE(tracker.behind());
-  CHECK(tracker.held() < 1000);
+  CHECK(tracker.memory_used() < 1000);
 
   // And beyond what is held, it takes no room at all.
   server("250 queued\r\n");
@@ -846,7 +846,7 @@ TEST_CASE("text that waited for 354 leaves no room behind, and is told while it 
   client("DATA\r\n");
   for (int i = 0; i < 100; ++i) client(kLongText);
   CHECK(tracker.behind());
-  CHECK(tracker.held() < 1000);
+  CHECK(tracker.memory_used() < 1000);
   client("\r\n.\r\n");
   CHECK(tracker.behind());
   CHECK(tracker.owes_answer());

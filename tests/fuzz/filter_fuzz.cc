@@ -73,8 +73,9 @@ void check(const filter::Judgement& judgement, const Shown& shown) {
   require(judgement.own == shown.own && judgement.kept <= judgement.own);
   require(judgement.identity == shown.identity.digest());
   if (judgement.kept != 0) require(shown.sealed && judgement.exempt == Exemption::Sealed);
-  if (!judgement.strip) require(judgement.exempt != Exemption::None && judgement.forged() == 0);
-  if (judgement.flood) require(judgement.strip && judgement.own > 0);
+  if (!judgement.delete_forged)
+    require(judgement.exempt != Exemption::None && judgement.forged() == 0);
+  if (judgement.flood) require(judgement.delete_forged && judgement.own > 0);
   require(judgement.decision.action == classifier::Action::None);  // the default is to monitor
   if (judgement.exempt == Exemption::None && !judgement.flood) check_header(judgement);
 }
@@ -91,7 +92,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Rcpt,
     Header,
     Ours,
-    SealedOurs,
+    TlsOurs,
     Body,
     Unseen,
     Abort,
@@ -144,7 +145,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
           show("X-Protocol-Pattern", std::to_string(value), false);
         }
         break;
-      case SealedOurs: {
+      case TlsOurs: {
         const auto text = "mx2;v=" + std::to_string(input.byte());
         show("X-Protocol-Pattern",
              text + "; " + seal::make(text, shown.identity.digest(), kKey, kNow), false);

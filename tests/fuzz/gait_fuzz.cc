@@ -20,12 +20,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (error->message.empty() || error->line > size + 1 || !book.gaits().empty()) std::abort();
     return 0;
   }
-  Steps steps;
+  Traits traits;
   for (const std::uint32_t offset : {0U, 40U, 4096U, 8189U, 0xffffffffU}) {
-    steps.offset = offset;
-    steps.size = offset;
-    steps.full = offset % 1448;
-    (void)book.match(steps);
+    traits.offset = offset;
+    traits.size = offset;
+    traits.full = offset % 1448;
+    (void)book.match(traits);
   }
   for (const Gait& gait : book.gaits()) {
     GaitBook again;

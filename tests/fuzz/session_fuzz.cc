@@ -84,8 +84,8 @@ class Evidence final : public classifier::Observer::Sink {
   }
   void answered(std::uint32_t ordinal) override { table_.answered(session_, ordinal); }
   void lost(classifier::Reason reason) override { table_.lost(session_, reason); }
-  std::shared_ptr<classifier::SealedStream> seal(classifier::SealedLog::Start&& start,
-                                                 classifier::ArrivalLog&& arrivals) override {
+  std::shared_ptr<classifier::TlsStream> follow_tls(classifier::TlsLog::Start&& start,
+                                                    classifier::ArrivalLog&& arrivals) override {
     return table_.follow(session_, std::move(start), std::move(arrivals));
   }
   void ask(std::uint32_t after, const classifier::ShownSizes& sizes) {

@@ -78,9 +78,9 @@ class Checker final : public SmtpTracker::Listener {
  public:
   explicit Checker(std::string_view stream) : stream_(stream) {}
 
-  // `held`: what the tracker keeps of bytes that wait for a reply.
-  void run(const std::vector<Piece>& pieces, std::size_t held) {
-    SmtpTracker tracker(*this, {.held = held});
+  // `queued`: what the tracker keeps of bytes that wait for a reply.
+  void run(const std::vector<Piece>& pieces, std::size_t queued) {
+    SmtpTracker tracker(*this, {.queued = queued});
     for (const Piece& piece : pieces) {
       piece.client ? tracker.client(piece.bytes) : tracker.server(piece.bytes);
       require(tracker.lost() == lost_);
@@ -219,14 +219,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const Piece& piece : whole) {
     if (piece.client) stream += piece.bytes;
   }
-  for (const std::size_t held : {std::size_t{64 * 1024}, std::size_t{8}}) {
+  for (const std::size_t queued : {std::size_t{64 * 1024}, std::size_t{8}}) {
     Checker expected(stream);
-    expected.run(whole, held);
+    expected.run(whole, queued);
     Checker cut(stream);
-    cut.run(pieces, held);
+    cut.run(pieces, queued);
     require(cut.events == expected.events);
     Checker bytes(stream);
-    bytes.run(single_bytes(pieces), held);
+    bytes.run(single_bytes(pieces), queued);
     require(bytes.events == expected.events);
   }
 

@@ -14,7 +14,7 @@
 #include <variant>
 #include <vector>
 
-#include "classifier/sealed_log.h"
+#include "classifier/tls_log.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "tests/fuzz/smtp_play.h"
 #include "tests/support/tls_stream.h"
@@ -109,7 +109,7 @@ class Session {
   }
 
   const support::Tls13 tls_;
-  classifier::SealedLog log_;
+  classifier::TlsLog log_;
   fuzz::Client client_;
   Server server_;
   std::size_t sent_ = 0;

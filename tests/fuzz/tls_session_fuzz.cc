@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "classifier/classify.h"
-#include "classifier/sealed_log.h"
+#include "classifier/tls_log.h"
 #include "classifier/trace_text.h"
 
 namespace {
@@ -40,9 +40,9 @@ std::vector<Piece> pieces_of(const std::uint8_t* data, std::size_t size) {
   return pieces;
 }
 
-struct Told final : classifier::SealedLog::Sink {
+struct Told final : classifier::TlsLog::Sink {
   std::vector<classifier::Trace> traces;
-  void sealed_message(classifier::Trace&& trace) override { traces.push_back(std::move(trace)); }
+  void tls_message(classifier::Trace&& trace) override { traces.push_back(std::move(trace)); }
 };
 
 void check(const classifier::Trace& trace) {
@@ -64,8 +64,8 @@ std::vector<classifier::Trace> follow(const std::vector<Piece>& pieces, std::siz
   // Of arrivals too: where a limit is met depends on the cut.
   constexpr std::size_t kRecords = 16384;
   Told told;
-  classifier::SealedLog log({.segments = kRecords}, classifier::ArrivalLog(kRecords),
-                            ask ? nullptr : &told);
+  classifier::TlsLog log({.segments = kRecords}, classifier::ArrivalLog(kRecords),
+                         ask ? nullptr : &told);
   std::uint64_t given = 0;
   for (const Piece& piece : pieces) {
     const std::string_view bytes(piece.bytes);

@@ -180,7 +180,7 @@ inline std::vector<std::uint32_t> sizes(const Trace& trace) {
 }
 
 // Under TLS the messages of `traces` are where records lie of just their sizes, in this order.
-inline void find_sealed(const std::vector<Trace>& traces, Connection& connection) {
+inline void find_under_tls(const std::vector<Trace>& traces, Connection& connection) {
   constexpr std::size_t kHeader = 5;
   constexpr char kApplicationData = 0x17;
   const std::string& bytes = connection.bytes;
@@ -377,7 +377,7 @@ class Bench {
         truth_(truth_of(capture_)),
         before_(by_client(assemble(capture_, std::vector<bool>(capture_.size())))) {
     for (const auto& [client, traces] : before_) {
-      if (!traces.empty() && traces.front().tls) find_sealed(traces, truth_[client]);
+      if (!traces.empty() && traces.front().tls) find_under_tls(traces, truth_[client]);
     }
   }
 

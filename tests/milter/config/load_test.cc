@@ -139,7 +139,7 @@ TEST_CASE("every kind of value is read") {
   CHECK(config.filter.evidence_timeout == 50ms);
   CHECK_FALSE(config.exempt.authenticated);
   CHECK(config.exempt.networks.size() == 2);
-  CHECK(config.acting.mode == config::Acting::Mode::Enforce);
+  CHECK(config.enforcement.mode == config::Enforcement::Mode::Enforce);
   CHECK(std::isinf(config.policy.tempfail));
   CHECK(std::isinf(config.policy.quarantine));
   CHECK(config.policy.reject == 7);
@@ -259,12 +259,12 @@ TEST_CASE("a listener's policy is the general one where it does not say otherwis
   REQUIRE(config.listeners.size() == 2);
   const auto& strict = config.listeners[0].policy;
   CHECK(config.listeners[0].name == "strict");
-  CHECK(config.listeners[0].acting.mode == config::Acting::Mode::Enforce);
+  CHECK(config.listeners[0].enforcement.mode == config::Enforcement::Mode::Enforce);
   CHECK(strict.reject == 9);
   CHECK(strict.tempfail == 3);  // also of a section that comes later
   CHECK(strict.weights.pattern[static_cast<int>(classifier::Pattern::Mobile)] == 0.25);
   CHECK(config.listeners[1].port == 26);
-  CHECK(config.listeners[1].acting.mode == config::Acting::Mode::Monitor);
+  CHECK(config.listeners[1].enforcement.mode == config::Enforcement::Mode::Monitor);
 }
 
 TEST_CASE("keys are read only by whom needs them") {

@@ -355,7 +355,7 @@ TEST_CASE("answers are a trace or the reason for none") {
 namespace {
 
 // A session whose client has just sent a message of 900 bytes.
-void send_under_tls(Table& table, std::shared_ptr<evidence::Sealed>& sealed) {
+void send_under_tls(Table& table, std::shared_ptr<evidence::TlsEvidence>& sealed) {
   const support::Tls13 tls;
   table.open(kSession);
   sealed = table.follow(kSession, {.offset = 30}, classifier::ArrivalLog(64).from(30));
@@ -383,7 +383,7 @@ Question of_900_bytes() {
 
 TEST_CASE("a session under TLS is asked by sizes, also when it has just closed") {
   Table table(10, seconds(60));
-  std::shared_ptr<evidence::Sealed> sealed;
+  std::shared_ptr<evidence::TlsEvidence> sealed;
   send_under_tls(table, sealed);
   if (GENERATE(true, false)) table.close(kSession, kNow);
   const auto during = table.find(of_900_bytes());
@@ -407,7 +407,7 @@ TEST_CASE("TLS behind a session in clear is followed, TLS from the first byte on
 
 TEST_CASE("a session under TLS that was lost says why") {
   Table table(10, seconds(60));
-  std::shared_ptr<evidence::Sealed> sealed;
+  std::shared_ptr<evidence::TlsEvidence> sealed;
   send_under_tls(table, sealed);
   table.lost(kSession, Reason::Encrypted);
   CHECK(missing(table) == Reason::Encrypted);
@@ -466,7 +466,7 @@ TEST_CASE("beyond the budget a closed session that keeps much is forgotten befor
 
 TEST_CASE("the budget is given back whatever way a trace goes") {
   Table table(10, seconds(60), 1'000'000);
-  std::shared_ptr<evidence::Sealed> sealed;
+  std::shared_ptr<evidence::TlsEvidence> sealed;
   SECTION("its session lingers, and is forgotten") {
     table.open(kSession);
     table.publish(kSession, message(1));

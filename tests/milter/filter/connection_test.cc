@@ -132,7 +132,8 @@ TEST_CASE("exempt clients are not asked about") {
   connection.header("x-protocol-pattern");
   const auto judgement = connection.end_of_message(settings, script, kNow);
   CHECK(judgement.exempt == row.expected);
-  CHECK(judgement.strip == (row.expected == Exemption::None));  // one's own headers are left alone
+  CHECK(judgement.delete_forged ==
+        (row.expected == Exemption::None));  // one's own headers are left alone
   CHECK(script.questions.empty() == (row.expected != Exemption::None));
 }
 
@@ -167,7 +168,7 @@ TEST_CASE("a client is not judged for a name that is on the list and was confirm
   const auto judgement = connection.end_of_message(settings, script, kNow);
   CHECK(judgement.exempt == row.expected);
   CHECK(judgement.forged() == 1);
-  CHECK(judgement.strip);  // anybody's mail may come from there
+  CHECK(judgement.delete_forged);  // anybody's mail may come from there
   CHECK(script.questions.empty() == (row.expected != Exemption::None));
 }
 
@@ -192,12 +193,12 @@ classifier::Trace bot() {
 
 TEST_CASE("a listener's policy counts for the mail that came in by it, by name or by port") {
   config::Config settings;
-  settings.acting.mode = config::Acting::Mode::Monitor;
+  settings.enforcement.mode = config::Enforcement::Mode::Monitor;
   settings.policy.reject = -1000;
   config::Listener strict;
   strict.name = "strict";
   strict.policy = settings.policy;
-  strict.acting.mode = config::Acting::Mode::Enforce;
+  strict.enforcement.mode = config::Enforcement::Mode::Enforce;
   config::Listener other = strict;
   other.name = "other";
   other.port = 2525;
@@ -321,23 +322,23 @@ class Broken : public filter::EvidenceSource {
 
 TEST_CASE("a failure while a message is judged is an error, and its forged headers still go") {
   config::Config settings;
-  settings.acting.mode = config::Acting::Mode::Enforce;
-  settings.acting.on_error = config::Acting::Fallback::Tempfail;
+  settings.enforcement.mode = config::Enforcement::Mode::Enforce;
+  settings.enforcement.on_error = config::Enforcement::Fallback::Tempfail;
   Broken source;
   Connection connection = from("192.0.2.7:1");
   connection.mail("<a@sender.example>", "", false);
   connection.header("X-Protocol-Pattern");
   const auto judgement = connection.end_of_message(settings, source, kNow);
   CHECK_FALSE(judgement.failure.empty());
-  CHECK(judgement.footing == policy::Footing::Failed);
+  CHECK(judgement.basis == policy::Basis::Failed);
   CHECK(judgement.decision.action == classifier::Action::Tempfail);
   CHECK(judgement.forged() == 1);
 }
 
 TEST_CASE("evidence that is partial and empty does not escape what is done with unobserved mail") {
   config::Config settings;
-  settings.acting.mode = config::Acting::Mode::Enforce;
-  settings.acting.on_unobserved = config::Acting::Fallback::Tempfail;
+  settings.enforcement.mode = config::Enforcement::Mode::Enforce;
+  settings.enforcement.on_unobserved = config::Enforcement::Fallback::Tempfail;
   for (const auto reason : {Reason::Full, Reason::Dropped}) {
     Script script;
     classifier::Trace empty = without(reason, 1);
@@ -346,7 +347,7 @@ TEST_CASE("evidence that is partial and empty does not escape what is done with 
     auto connection = from("192.0.2.7:1");
     connection.mail("<a@sender.example>", "", false);
     const auto judgement = connection.end_of_message(settings, script, kNow);
-    CHECK(judgement.footing == policy::Footing::Unobserved);
+    CHECK(judgement.basis == policy::Basis::Unobserved);
     CHECK(judgement.decision.action == classifier::Action::Tempfail);
   }
 }
@@ -375,7 +376,7 @@ TEST_CASE("mail over loopback that no observer saw is exempt even where loopback
     const auto judgement = connection.end_of_message(settings, script, kNow);
     const bool outside = client == "192.0.2.7:1";
     CHECK(judgement.exempt == (outside ? Exemption::None : Exemption::Loopback));
-    CHECK(judgement.strip == outside);
+    CHECK(judgement.delete_forged == outside);
   }
 }
 

@@ -70,9 +70,9 @@ TEST_CASE("what would have been done stands behind the action, in monitor mode o
     return unfolded(
         header_value("mx1.example.org", trace_of({1}), template_verdict(), decision, false, 40));
   };
-  CHECK_THAT(value({Action::None, Action::Reject, policy::Held::Monitor}),
+  CHECK_THAT(value({Action::None, Action::Reject, policy::HeldBackBy::Monitor}),
              Catch::Contains("; action=none; would=reject; writer="));
-  CHECK_THAT(value({Action::Quarantine, Action::Quarantine, policy::Held::None}),
+  CHECK_THAT(value({Action::Quarantine, Action::Quarantine, policy::HeldBackBy::None}),
              Catch::Contains("; action=quarantine; writer="));
 }
 

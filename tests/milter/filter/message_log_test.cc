@@ -90,7 +90,7 @@ TEST_CASE("a class is said where several programs of one class fit, and no name 
 
 TEST_CASE("what was asked for and not done, and what held it") {
   auto judgement = judged();
-  judgement.decision = {Action::None, Action::Reject, policy::Held::Breaker};
+  judgement.decision = {Action::None, Action::Reject, policy::HeldBackBy::Breaker};
   const auto line = line_of(judgement);
   CHECK(line["action"] == "none");
   CHECK(line["would"] == "reject");

@@ -43,7 +43,7 @@ config::Config enforcing() {
   config::Listener listener;
   listener.name = "mx";
   listener.policy = settings.policy;
-  listener.acting.mode = config::Acting::Mode::Enforce;
+  listener.enforcement.mode = config::Enforcement::Mode::Enforce;
   settings.listeners = {listener};
   return settings;
 }
@@ -82,8 +82,9 @@ TEST_CASE(
   CHECK_FALSE(sighting.trace.path.syn.empty());
   CHECK(sighting.verdict.pattern == classifier::Pattern::BotTemplate);
   CHECK(sighting.verdict.score > 5);
-  CHECK(sighting.footing == policy::Footing::Evidence);
-  CHECK(sighting.decision == policy::Decision{Action::Reject, Action::Reject, policy::Held::None});
+  CHECK(sighting.basis == policy::Basis::Evidence);
+  CHECK(sighting.decision ==
+        policy::Decision{Action::Reject, Action::Reject, policy::HeldBackBy::None});
 }
 
 TEST_CASE("a client without a confirmed name has none that its EHLO could be") {

@@ -13,16 +13,16 @@
 #include "tests/support/captured_stderr.h"
 
 using classifier::Action;
-using policy::Held;
 using filter::Judgement;
 using filter::Service;
+using policy::HeldBackBy;
 using namespace std::chrono_literals;
 
 namespace {
 
 Judgement asked_to(Action action) {
   Judgement judgement;
-  judgement.decision = {action, action, Held::None};
+  judgement.decision = {action, action, HeldBackBy::None};
   return judgement;
 }
 
@@ -127,23 +127,25 @@ std::vector<nlohmann::json> logged(Do act) {
 
 }  // namespace
 
-TEST_CASE("what was done, what held it, and on which footing is counted each in its place") {
+TEST_CASE("what was done, what held it, and on which basis is counted each in its place") {
   auto settings = std::make_shared<config::Config>();
   filter::Counters counts;
   Service service(settings, counts);
   const auto now = std::chrono::steady_clock::now();
-  const auto settle = [&](Judgement judgement) { service.settle(*settings, sender(1), judgement, now); };
+  const auto settle = [&](Judgement judgement) {
+    service.settle(*settings, sender(1), judgement, now);
+  };
   for (const auto action : {Action::None, Action::Tempfail, Action::Quarantine, Action::Reject}) {
     settle(asked_to(action));
   }
-  for (const auto held : {Held::Monitor, Held::Percent}) {
+  for (const auto held : {HeldBackBy::Monitor, HeldBackBy::Percent}) {
     Judgement judgement;
     judgement.decision = {Action::None, Action::Reject, held};
     settle(judgement);
   }
-  for (const auto footing : {policy::Footing::Unobserved, policy::Footing::Failed}) {
+  for (const auto basis : {policy::Basis::Unobserved, policy::Basis::Failed}) {
     Judgement judgement;
-    judgement.footing = footing;
+    judgement.basis = basis;
     settle(judgement);
   }
   Judgement sealed;
@@ -262,7 +264,8 @@ TEST_CASE("beyond the limit of messages at a time nobody is asked") {
   Service service(settings, counts);
   const auto client = *net::Endpoint::parse("192.0.2.7:1");
   filter::BoundedEvidence source(service, *settings);
-  CHECK(source.ask({.client = client}).reason == classifier::Reason::Error);  // asked, and nobody there
+  CHECK(source.ask({.client = client}).reason ==
+        classifier::Reason::Error);  // asked, and nobody there
   settings->filter.max_in_flight = 0;
   const auto trace = source.ask({.client = client, .after = 4});
   CHECK(trace.reason == classifier::Reason::Busy);

@@ -210,20 +210,20 @@ TEST_CASE("a result has what the filter would have done, by the thresholds and [
   offline::Options options;
   options.policy.min_confidence = 0;
   options.policy.tempfail = -1000;
-  options.acting.on_unobserved = config::Acting::Fallback::Tempfail;
+  options.enforcement.on_unobserved = config::Enforcement::Fallback::Tempfail;
   const auto decisions = [&] {
     std::vector<policy::Decision> all;
     (void)offline::classify_file(file.path(), options,
                                  [&](Result&& result) { all.push_back(result.decision); });
     return all;
   };
-  const policy::Decision monitored{Action::None, Action::Tempfail, policy::Held::Monitor};
+  const policy::Decision monitored{Action::None, Action::Tempfail, policy::HeldBackBy::Monitor};
   CHECK(decisions() == std::vector<policy::Decision>{{}, monitored, monitored});
-  options.acting.mode = config::Acting::Mode::Enforce;
-  const policy::Decision done{Action::Tempfail, Action::Tempfail, policy::Held::None};
+  options.enforcement.mode = config::Enforcement::Mode::Enforce;
+  const policy::Decision done{Action::Tempfail, Action::Tempfail, policy::HeldBackBy::None};
   CHECK(decisions() == std::vector<policy::Decision>{{}, done, done});
-  options.acting.tempfail_percent = 0;
-  const policy::Decision outside{Action::None, Action::Tempfail, policy::Held::Percent};
+  options.enforcement.tempfail_percent = 0;
+  const policy::Decision outside{Action::None, Action::Tempfail, policy::HeldBackBy::Percent};
   CHECK(decisions() == std::vector<policy::Decision>{{}, outside, outside});
 }
 

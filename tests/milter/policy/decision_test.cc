@@ -7,17 +7,17 @@
 
 using classifier::Action;
 using classifier::Pattern;
-using Mode = config::Acting::Mode;
+using Mode = config::Enforcement::Mode;
 using classifier::Policy;
 using classifier::Reason;
+using policy::Basis;
 using policy::Decision;
-using policy::Footing;
-using policy::Held;
+using policy::HeldBackBy;
 
 namespace {
 
 constexpr double kOff = std::numeric_limits<double>::infinity();
-using Fallback = config::Acting::Fallback;
+using Fallback = config::Enforcement::Fallback;
 
 net::Endpoint client(const std::string& text) {
   return *net::Endpoint::parse(text);
@@ -52,30 +52,30 @@ TEST_CASE("score, mode and roll-out give an action, and what kept it") {
   constexpr auto kMonitor = Mode::Monitor;
   // clang-format off
   const Row rows[] = {
-      {"below all thresholds", 1, Action::None, kEnforce, 100, 100, 100, 99, 8, {Action::None, Action::None, Held::None}},
-      {"above, in monitor mode", 11, Action::Reject, kMonitor, 100, 100, 100, 0, 8, {Action::None, Action::Reject, Held::Monitor}},
-      {"above, enforced", 11, Action::Reject, kEnforce, 100, 100, 100, 99, 8, {Action::Reject, Action::Reject, Held::None}},
-      {"inside the share", 11, Action::Reject, kEnforce, 100, 100, 10, 9, 8, {Action::Reject, Action::Reject, Held::None}},
-      {"outside of it: the next milder", 11, Action::Reject, kEnforce, 100, 100, 10, 10, 8, {Action::Quarantine, Action::Reject, Held::Percent}},
-      {"the next milder is off: the one below", 11, Action::Reject, kEnforce, 100, 100, 10, 10, kOff, {Action::Tempfail, Action::Reject, Held::Percent}},
-      {"outside of two shares", 11, Action::Reject, kEnforce, 100, 20, 10, 20, 8, {Action::Tempfail, Action::Reject, Held::Percent}},
-      {"outside of all", 11, Action::Reject, kEnforce, 30, 20, 10, 30, 8, {Action::None, Action::Reject, Held::Percent}},
-      {"a share of nothing", 7, Action::Tempfail, kEnforce, 0, 100, 100, 0, 8, {Action::None, Action::Tempfail, Held::Percent}},
-      {"a hold outside of its share is deferred", 9, Action::Quarantine, kEnforce, 100, 50, 100, 50, 8, {Action::Tempfail, Action::Quarantine, Held::Percent}},
-      {"a severer one's share does not matter", 7, Action::Tempfail, kEnforce, 100, 0, 0, 99, 8, {Action::Tempfail, Action::Tempfail, Held::None}},
+      {"below all thresholds", 1, Action::None, kEnforce, 100, 100, 100, 99, 8, {Action::None, Action::None, HeldBackBy::None}},
+      {"above, in monitor mode", 11, Action::Reject, kMonitor, 100, 100, 100, 0, 8, {Action::None, Action::Reject, HeldBackBy::Monitor}},
+      {"above, enforced", 11, Action::Reject, kEnforce, 100, 100, 100, 99, 8, {Action::Reject, Action::Reject, HeldBackBy::None}},
+      {"inside the share", 11, Action::Reject, kEnforce, 100, 100, 10, 9, 8, {Action::Reject, Action::Reject, HeldBackBy::None}},
+      {"outside of it: the next milder", 11, Action::Reject, kEnforce, 100, 100, 10, 10, 8, {Action::Quarantine, Action::Reject, HeldBackBy::Percent}},
+      {"the next milder is off: the one below", 11, Action::Reject, kEnforce, 100, 100, 10, 10, kOff, {Action::Tempfail, Action::Reject, HeldBackBy::Percent}},
+      {"outside of two shares", 11, Action::Reject, kEnforce, 100, 20, 10, 20, 8, {Action::Tempfail, Action::Reject, HeldBackBy::Percent}},
+      {"outside of all", 11, Action::Reject, kEnforce, 30, 20, 10, 30, 8, {Action::None, Action::Reject, HeldBackBy::Percent}},
+      {"a share of nothing", 7, Action::Tempfail, kEnforce, 0, 100, 100, 0, 8, {Action::None, Action::Tempfail, HeldBackBy::Percent}},
+      {"a hold outside of its share is deferred", 9, Action::Quarantine, kEnforce, 100, 50, 100, 50, 8, {Action::Tempfail, Action::Quarantine, HeldBackBy::Percent}},
+      {"a severer one's share does not matter", 7, Action::Tempfail, kEnforce, 100, 0, 0, 99, 8, {Action::Tempfail, Action::Tempfail, HeldBackBy::None}},
   };
   // clang-format on
   for (const Row& row : rows) {
     INFO(row.label);
     Policy policy;
     policy.quarantine = row.quarantine_threshold;
-    config::Acting acting;
-    acting.mode = row.mode;
-    acting.tempfail_percent = row.tempfail;
-    acting.quarantine_percent = row.quarantine;
-    acting.reject_percent = row.reject;
-    const auto decision =
-        policy::decide(scored(row.score, row.asked), Footing::Evidence, policy, acting, row.place);
+    config::Enforcement enforcement;
+    enforcement.mode = row.mode;
+    enforcement.tempfail_percent = row.tempfail;
+    enforcement.quarantine_percent = row.quarantine;
+    enforcement.reject_percent = row.reject;
+    const auto decision = policy::decide(scored(row.score, row.asked), Basis::Evidence, policy,
+                                         enforcement, row.place);
     CHECK(decision == row.expected);
   }
 }
@@ -83,7 +83,7 @@ TEST_CASE("score, mode and roll-out give an action, and what kept it") {
 TEST_CASE("without evidence, and after a failure, the configured answer is given") {
   struct Row {
     const char* label;
-    Footing footing;
+    Basis basis;
     Fallback on_unobserved, on_error;
     Mode mode;
     unsigned percent;
@@ -92,45 +92,45 @@ TEST_CASE("without evidence, and after a failure, the configured answer is given
   constexpr auto kEnforce = Mode::Enforce;
   // clang-format off
   const Row rows[] = {
-      {"nothing by default", Footing::Unobserved, Fallback::None, Fallback::None, kEnforce, 100, {}},
-      {"unobserved", Footing::Unobserved, Fallback::Tempfail, Fallback::None, kEnforce, 100, {Action::Tempfail, Action::Tempfail, Held::None}},
-      {"unobserved is no error", Footing::Unobserved, Fallback::None, Fallback::Tempfail, kEnforce, 100, {}},
-      {"failed", Footing::Failed, Fallback::None, Fallback::Tempfail, kEnforce, 100, {Action::Tempfail, Action::Tempfail, Held::None}},
-      {"failed is not unobserved", Footing::Failed, Fallback::Tempfail, Fallback::None, kEnforce, 100, {}},
-      {"monitor mode", Footing::Failed, Fallback::None, Fallback::Tempfail, Mode::Monitor, 100, {Action::None, Action::Tempfail, Held::Monitor}},
-      {"outside of the share", Footing::Unobserved, Fallback::Tempfail, Fallback::None, kEnforce, 50, {Action::None, Action::Tempfail, Held::Percent}},
+      {"nothing by default", Basis::Unobserved, Fallback::None, Fallback::None, kEnforce, 100, {}},
+      {"unobserved", Basis::Unobserved, Fallback::Tempfail, Fallback::None, kEnforce, 100, {Action::Tempfail, Action::Tempfail, HeldBackBy::None}},
+      {"unobserved is no error", Basis::Unobserved, Fallback::None, Fallback::Tempfail, kEnforce, 100, {}},
+      {"failed", Basis::Failed, Fallback::None, Fallback::Tempfail, kEnforce, 100, {Action::Tempfail, Action::Tempfail, HeldBackBy::None}},
+      {"failed is not unobserved", Basis::Failed, Fallback::Tempfail, Fallback::None, kEnforce, 100, {}},
+      {"monitor mode", Basis::Failed, Fallback::None, Fallback::Tempfail, Mode::Monitor, 100, {Action::None, Action::Tempfail, HeldBackBy::Monitor}},
+      {"outside of the share", Basis::Unobserved, Fallback::Tempfail, Fallback::None, kEnforce, 50, {Action::None, Action::Tempfail, HeldBackBy::Percent}},
   };
   // clang-format on
   for (const Row& row : rows) {
     INFO(row.label);
     Policy policy;
     policy.tempfail = -1000;  // of a score that means nothing here
-    config::Acting acting;
-    acting.mode = row.mode;
-    acting.on_unobserved = row.on_unobserved;
-    acting.on_error = row.on_error;
-    acting.tempfail_percent = row.percent;
-    CHECK(policy::decide({}, row.footing, policy, acting, 50) == row.expected);
+    config::Enforcement enforcement;
+    enforcement.mode = row.mode;
+    enforcement.on_unobserved = row.on_unobserved;
+    enforcement.on_error = row.on_error;
+    enforcement.tempfail_percent = row.percent;
+    CHECK(policy::decide({}, row.basis, policy, enforcement, 50) == row.expected);
   }
 }
 
 TEST_CASE("an open breaker suspends rejects and deferrals, and nothing else") {
-  const Decision reject{Action::Reject, Action::Reject, Held::None};
-  CHECK(policy::suspended(reject) == Decision{Action::None, Action::Reject, Held::Breaker});
-  const Decision tempfail{Action::Tempfail, Action::Reject, Held::Percent};
-  CHECK(policy::suspended(tempfail) == Decision{Action::None, Action::Reject, Held::Breaker});
-  const Decision hold{Action::Quarantine, Action::Quarantine, Held::None};
+  const Decision reject{Action::Reject, Action::Reject, HeldBackBy::None};
+  CHECK(policy::suspended(reject) == Decision{Action::None, Action::Reject, HeldBackBy::Breaker});
+  const Decision tempfail{Action::Tempfail, Action::Reject, HeldBackBy::Percent};
+  CHECK(policy::suspended(tempfail) == Decision{Action::None, Action::Reject, HeldBackBy::Breaker});
+  const Decision hold{Action::Quarantine, Action::Quarantine, HeldBackBy::None};
   CHECK(policy::suspended(hold) == hold);
   CHECK(policy::suspended({}) == Decision{});
 }
 
-TEST_CASE("what kind of footing each reason is") {
+TEST_CASE("what kind of basis each reason is") {
   const std::set<Reason> failures{Reason::Timeout, Reason::Busy, Reason::Error};
   for (const auto reason :
        {Reason::NoSession, Reason::Lost, Reason::Ambiguous, Reason::Encrypted, Reason::NoCapture,
         Reason::NotMail, Reason::Timeout, Reason::Busy, Reason::Error}) {
-    const auto expected = failures.count(reason) != 0 ? Footing::Failed : Footing::Unobserved;
-    CHECK(policy::footing(classifier::unobserved(reason, 1), Pattern::Unobserved) == expected);
+    const auto expected = failures.count(reason) != 0 ? Basis::Failed : Basis::Unobserved;
+    CHECK(policy::basis_of(classifier::unobserved(reason, 1), Pattern::Unobserved) == expected);
   }
 }
 
@@ -141,19 +141,19 @@ TEST_CASE("partial evidence from which nothing could be told is none") {
     State state;
     Reason reason;
     std::vector<std::uint32_t> segments;
-    Footing expected;
+    Basis expected;
   };
   const Row rows[] = {
-      {"whole", State::Complete, Reason::None, {1448, 1448, 200}, Footing::Evidence},
-      {"whole, in one segment", State::Complete, Reason::None, {600}, Footing::Evidence},
+      {"whole", State::Complete, Reason::None, {1448, 1448, 200}, Basis::Evidence},
+      {"whole, in one segment", State::Complete, Reason::None, {600}, Basis::Evidence},
       {"a part, enough to judge",
        State::Partial,
        Reason::Dropped,
        {1448, 1448, 1448, 200},
-       Footing::Evidence},
-      {"full, and no segment", State::Partial, Reason::Full, {}, Footing::Unobserved},
-      {"dropped, and no segment", State::Partial, Reason::Dropped, {}, Footing::Unobserved},
-      {"dropped, and one segment", State::Partial, Reason::Dropped, {7}, Footing::Unobserved},
+       Basis::Evidence},
+      {"full, and no segment", State::Partial, Reason::Full, {}, Basis::Unobserved},
+      {"dropped, and no segment", State::Partial, Reason::Dropped, {}, Basis::Unobserved},
+      {"dropped, and one segment", State::Partial, Reason::Dropped, {7}, Basis::Unobserved},
   };
   for (const Row& row : rows) {
     INFO(row.label);
@@ -166,7 +166,7 @@ TEST_CASE("partial evidence from which nothing could be told is none") {
     trace.landmarks.body_begin = 302;
     for (const auto size : row.segments) trace.segments.push_back({.size = size});
     const auto verdict = classifier::classify(trace, {}, nullptr);
-    CHECK(policy::footing(trace, verdict.pattern) == row.expected);
+    CHECK(policy::basis_of(trace, verdict.pattern) == row.expected);
   }
 }
 
@@ -194,8 +194,8 @@ TEST_CASE("clients are spread evenly, and by the key") {
 }
 
 TEST_CASE("what kept an action from being done has a word") {
-  CHECK(policy::name(Held::None) == "none");
-  CHECK(policy::name(Held::Monitor) == "monitor");
-  CHECK(policy::name(Held::Percent) == "percent");
-  CHECK(policy::name(Held::Breaker) == "breaker");
+  CHECK(policy::name(HeldBackBy::None) == "none");
+  CHECK(policy::name(HeldBackBy::Monitor) == "monitor");
+  CHECK(policy::name(HeldBackBy::Percent) == "percent");
+  CHECK(policy::name(HeldBackBy::Breaker) == "breaker");
 }

@@ -393,7 +393,7 @@ TEST_CASE("a balancer without a good header is closed, and Postfix does not hear
       bed.pass(1s);
     }
     CHECK(bed.read(balancer, 1).empty());  // the end, or a reset, but not a word
-    CHECK(bed.counters.introductions_refused == 1);
+    CHECK(bed.counters.proxy_headers_refused == 1);
     CHECK_FALSE(support::readable(bed.server.fd.get(), 0));
     CHECK(bed.sessions() == 0);
     CHECK(bed.process.admission.sessions() == 0);  // its place is free again
@@ -436,7 +436,7 @@ TEST_CASE("health checks of a balancer: Postfix hears only of those that wait fo
     check.reset();
     CHECK(bed.read_to_end(server).empty());
   }
-  CHECK(bed.counters.introductions_refused == 0);
+  CHECK(bed.counters.proxy_headers_refused == 0);
 }
 
 TEST_CASE("from others than balancers a PROXY header is bytes like any others") {

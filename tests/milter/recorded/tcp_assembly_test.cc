@@ -469,7 +469,7 @@ namespace {
 
 // A session under TLS 1.3 from its first record on: commands one by one, `writes` as the message,
 // QUIT.
-void talk_sealed(Conversation& talk, std::initializer_list<std::size_t> writes) {
+void talk_under_tls(Conversation& talk, std::initializer_list<std::size_t> writes) {
   const support::Tls13 tls;
   const auto turn = [&](std::initializer_list<std::size_t> sizes) {
     const std::string bytes = tls.plain(sizes);
@@ -495,7 +495,7 @@ TEST_CASE("a message under TLS is told of by its records") {
     talk.server_port = 465;
     talk.open();
   }
-  talk_sealed(talk, {4096, 4096, 700});
+  talk_under_tls(talk, {4096, 4096, 700});
   auto packets = talk.packets;
   SECTION("in order") {}
   SECTION("two segments reordered, one sent again") {
@@ -519,7 +519,7 @@ TEST_CASE("what a capture lost inside a record hides no size, a lost header hide
   Conversation talk;
   talk.server_port = 465;
   talk.open();
-  talk_sealed(talk, {4096, 4096, 700});
+  talk_under_tls(talk, {4096, 4096, 700});
   auto packets = talk.packets;
   const auto first =
       std::find_if(packets.begin(), packets.end(),
@@ -571,7 +571,7 @@ TEST_CASE(
 TEST_CASE("urgent data under TLS makes the session lost") {
   Conversation talk;
   ask_for_tls(talk);
-  talk_sealed(talk, {4096, 700});
+  talk_under_tls(talk, {4096, 700});
   const auto of_text = std::find_if(talk.packets.begin(), talk.packets.end(), [](const Packet& p) {
     return p.from_client && p.payload.size() == 1000;
   });
@@ -655,7 +655,7 @@ TEST_CASE("a message is told with its client's EHLO name and the time at which i
 TEST_CASE("under TLS a message is told of when the next command comes, by the name said in clear") {
   Conversation talk;
   ask_for_tls(talk);
-  talk_sealed(talk, {4096, 4096, 700});
+  talk_under_tls(talk, {4096, 4096, 700});
   Collector out;
   TcpAssembly assembly(out, {});
   std::size_t told_at = 0;

@@ -19,9 +19,9 @@ using Sizes = std::vector<std::uint32_t>;
 
 enum class Way { Waiting, Pipelined, QuitWithDot, Chunks, Implicit, Older };
 
-class SealedTalk {
+class TlsTalk {
  public:
-  explicit SealedTalk(Way way) : way_(way) {
+  explicit TlsTalk(Way way) : way_(way) {
     if (way == Way::Implicit) {
       talk_.server_port = 465;
       talk_.open();
@@ -138,7 +138,7 @@ const Row kRows[] = {
 };
 
 Bench bench_of(const Row& row) {
-  SealedTalk talk(row.way);
+  TlsTalk talk(row.way);
   for (std::size_t i = 0; i < row.messages; ++i) {
     talk.message(i, i + 1 == row.messages, row.records);
   }

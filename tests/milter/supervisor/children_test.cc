@@ -53,13 +53,13 @@ TEST_CASE("which processes there are follows from the configuration") {
 TEST_CASE("each process has a row of its own") {
   std::set<std::string> names;
   std::set<process::Part> parts;
-  std::set<const supervisor::Life*> lives;
+  std::set<const supervisor::ChildCounters*> children;
   supervisor::Counts counts{};
   for (const auto& kind : child_kinds()) {
     INFO(kind.name);
     CHECK(names.insert(kind.name).second);
     CHECK(parts.insert(kind.part).second);
-    CHECK(lives.insert(&life_of(kind, counts)).second);
+    CHECK(children.insert(&counters_of(kind, counts)).second);
     CHECK(&child_kind(kind.name) == &kind);
     CHECK(kind.part != process::Part::Supervisor);
   }

@@ -118,8 +118,8 @@ TEST_CASE("each family has its help and its type in front, once, and its samples
 
 TEST_CASE("what was counted is told under its name") {
   Counts counts;
-  supervisor::life_of(supervisor::child_kind("filter"), counts).serves = true;
-  supervisor::life_of(supervisor::child_kind("filter"), counts).starts = 3;
+  supervisor::counters_of(supervisor::child_kind("filter"), counts).serves = true;
+  supervisor::counters_of(supervisor::child_kind("filter"), counts).starts = 3;
   counts.supervisor.reloads_refused = 2;
   counts.proxy.sessions = 7;
   counts.proxy.refused_rate = 8;

@@ -55,8 +55,8 @@ TEST_CASE("a child that dies is started at once, then later and later") {
 }
 
 TEST_CASE("a child says that it is ready, hears what it is told, and returns its code") {
-  supervisor::Life child_life;
-  Child child("echo", child_life, [](int control_fd) {
+  supervisor::ChildCounters child_counters;
+  Child child("echo", child_counters, [](int control_fd) {
     process::send_control(control_fd, {Kind::Ready, {}});
     const auto reload = process::receive_control(control_fd);
     const auto drain = process::receive_control(control_fd);
@@ -68,22 +68,22 @@ TEST_CASE("a child says that it is ready, hears what it is told, and returns its
   CHECK_FALSE(child.send({Kind::Drain, {}}));
   child.start({});
   CHECK(child.state() == Child::State::Starting);
-  CHECK_FALSE(child_life.serves);
+  CHECK_FALSE(child_counters.serves);
   hear_ready(child);
   CHECK(child.state() == Child::State::Ready);
-  CHECK(child_life.serves);
+  CHECK(child_counters.serves);
   CHECK(child.send({Kind::Reload, "[log]\n"}));
   CHECK(child.send({Kind::Drain, {}}));
   CHECK(end_of(child) == "ended with status 75");
   CHECK(child.state() == Child::State::Down);
-  CHECK_FALSE(child_life.serves);
-  CHECK(child_life.starts == 1);
+  CHECK_FALSE(child_counters.serves);
+  CHECK(child_counters.starts == 1);
   CHECK_FALSE(child.next_start());
 }
 
 TEST_CASE("a child that does not answer for long is noticed, one that answers is not") {
-  supervisor::Life child_life;
-  Child child("silent", child_life, [](int control_fd) {
+  supervisor::ChildCounters child_counters;
+  Child child("silent", child_counters, [](int control_fd) {
     process::send_control(control_fd, {Kind::Ready, {}});
     (void)process::receive_control(control_fd);
     process::send_control(control_fd, {Kind::Pong, {}});
@@ -107,16 +107,16 @@ TEST_CASE("a child that does not answer for long is noticed, one that answers is
 }
 
 TEST_CASE("a child whose body throws ends with a code that says so") {
-  supervisor::Life child_life;
-  Child child("thrower", child_life,
+  supervisor::ChildCounters child_counters;
+  Child child("thrower", child_counters,
               [](int) -> int { throw std::system_error(ENOENT, std::generic_category(), "x"); });
   child.start({});
   CHECK(end_of(child) == "ended with status 71");
 }
 
 TEST_CASE("what killed a child is named") {
-  supervisor::Life child_life;
-  Child child("sleeper", child_life, [](int) -> int {
+  supervisor::ChildCounters child_counters;
+  Child child("sleeper", child_counters, [](int) -> int {
     for (;;) pause();
   });
   child.start({});
@@ -125,13 +125,13 @@ TEST_CASE("what killed a child is named") {
 }
 
 TEST_CASE("a child sees the end of its supervisor, whatever other children are there") {
-  supervisor::Life first_life;
-  Child first("first", first_life, [](int control_fd) {
+  supervisor::ChildCounters first_counters;
+  Child first("first", first_counters, [](int control_fd) {
     const auto message = process::receive_control(control_fd);
     return message->kind == Kind::Gone ? EX_OK : EX_SOFTWARE;
   });
-  supervisor::Life second_life;
-  Child second("second", second_life, [](int) -> int {
+  supervisor::ChildCounters second_counters;
+  Child second("second", second_counters, [](int) -> int {
     for (;;) pause();
   });
   first.start({});
@@ -146,8 +146,8 @@ TEST_CASE("a child sees the end of its supervisor, whatever other children are t
 }
 
 TEST_CASE("a child that does not read does not hold up its supervisor") {
-  supervisor::Life child_life;
-  Child child("deaf", child_life, [](int) -> int {
+  supervisor::ChildCounters child_counters;
+  Child child("deaf", child_counters, [](int) -> int {
     for (;;) pause();
   });
   child.start({});

@@ -45,7 +45,7 @@ struct Bed {
     script.server("354 Go ahead\r\n");
   }
   // Under TLS 1.3 up to the server's answer to DATA.
-  void ask_for_sealed_text() {
+  void ask_for_text_under_tls() {
     const support::Tls13 tls;
     script.handshake();
     script.server("220 mx\r\n");
@@ -206,7 +206,7 @@ TEST_CASE("what the server acknowledged and the tap did not pass costs that mess
 TEST_CASE("under TLS a message is placed by the records' headers alone") {
   const support::Tls13 tls;
   Bed bed;
-  bed.ask_for_sealed_text();
+  bed.ask_for_text_under_tls();
   const std::string records = tls.plain({300, 1703});
   bed.script.client(records.substr(0, 1448), Passed::Records);
   bed.script.client_at(bed.script.client_sent(), records.substr(1448), Passed::Ends);
@@ -220,7 +220,7 @@ TEST_CASE("under TLS a message is placed by the records' headers alone") {
 TEST_CASE("notes on a packet wait for it, whatever comes between") {
   const support::Tls13 tls;
   Bed bed;
-  bed.ask_for_sealed_text();
+  bed.ask_for_text_under_tls();
   const std::string first = tls.plain({100, 100, 100});
   const std::string second = tls.plain(203);
   const std::uint64_t at = bed.script.client_sent();
@@ -236,7 +236,7 @@ TEST_CASE("notes on a packet wait for it, whatever comes between") {
 TEST_CASE("under TLS a gap of the tap's loses the session") {
   const support::Tls13 tls;
   Bed bed;
-  bed.ask_for_sealed_text();
+  bed.ask_for_text_under_tls();
   bed.script.client_unseen(500);
   bed.script.client(tls.plain(100), Passed::Records);
   bed.script.server(tls.plain(30), Passed::Records);

@@ -1,4 +1,4 @@
-#include "milter/offline/metrics.h"
+#include "milter/offline/statistics.h"
 
 #include <algorithm>
 #include <cassert>

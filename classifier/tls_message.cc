@@ -1,4 +1,4 @@
-#include "classifier/sealed_message.h"
+#include "classifier/tls_message.h"
 
 #include <algorithm>
 #include <utility>
@@ -20,10 +20,10 @@ constexpr std::uint64_t kMostBehind = 64;
 constexpr std::uint64_t kLeastEnvelope = 29;
 
 // Bytes [begin, begin + size) of a turn's plaintext, as records.
-void append(const Turn& turn, std::uint64_t begin, std::uint64_t size, SealedMessage& message) {
+void append(const Turn& turn, std::uint64_t begin, std::uint64_t size, TlsMessage& message) {
   std::uint64_t at = 0;
   Span span;
-  for (const SealedRecord& record : turn.records) {
+  for (const DataRecord& record : turn.records) {
     const std::uint64_t from = std::max(at, begin);
     const std::uint64_t to = std::min(at + record.plain, begin + size);
     if (from < to) {
@@ -40,7 +40,7 @@ void append(const Turn& turn, std::uint64_t begin, std::uint64_t size, SealedMes
 
 bool begins_record(const Turn& turn, std::uint64_t offset) {
   std::uint64_t at = 0;
-  for (const SealedRecord& record : turn.records) {
+  for (const DataRecord& record : turn.records) {
     if (at == offset) return true;
     at += record.plain;
   }
@@ -123,7 +123,7 @@ bool may_be_chunk(const Search& search, std::uint64_t front) {
 //     MAIL,RCPT,DATA │ 399 29 2817              the usual
 //     MAIL,RCPT │ DATA,399 29 2817              nobody waited: `front` is 6
 //     MAIL,RCPT,DATA,399 │ 29 2817,MAIL,RCPT    … and of this message nothing can be told
-std::optional<SealedMessage> place_data(const Search& search) {
+std::optional<TlsMessage> place_data(const Search& search) {
   const Turn& turn = search.last();
   const std::uint64_t commands = search.envelope() == 0 ? 0 : search.envelope() + kFourLetters;
   const std::uint64_t said = search.said();
@@ -138,7 +138,7 @@ std::optional<SealedMessage> place_data(const Search& search) {
   const std::uint64_t size = turn.bytes - front;
   const std::uint64_t shown = size_by_data(search.shown);
   const auto place = [&](std::uint64_t bytes) {
-    SealedMessage message;
+    TlsMessage message;
     append(turn, front, bytes, message);
     message.window = Window::Exact;
     message.quit_with_dot = bytes != size;
@@ -159,7 +159,7 @@ std::optional<SealedMessage> place_data(const Search& search) {
 // since the message before is the envelope, DATA, the text, and perhaps QUIT.
 //
 //     DATA,399 │ 29 2817          DATA,399 │ 29 2817 6
-std::optional<SealedMessage> place_spread_data(const Search& search) {
+std::optional<TlsMessage> place_spread_data(const Search& search) {
   if (search.envelope() == 0 || search.turns.forgotten != 0) return std::nullopt;
   const std::uint64_t commands = search.envelope() + kFourLetters;
   if (search.said() <= commands) return std::nullopt;  // all of it is in the last turn
@@ -170,7 +170,7 @@ std::optional<SealedMessage> place_spread_data(const Search& search) {
   // QUIT.
   const std::uint64_t text = size_by_bdat(search.shown);
   if (all - search.envelope() - text >= chunk_command(text, true)) return std::nullopt;
-  SealedMessage message;
+  TlsMessage message;
   message.window = Window::Exact;
   message.data_ahead = message.early = true;
   message.quit_with_dot = all != commands + size;
@@ -272,7 +272,7 @@ Reading read_chunks(const Search& search, std::uint32_t behind) {
   return reading;
 }
 
-std::optional<SealedMessage> place_chunks(const Search& search) {
+std::optional<TlsMessage> place_chunks(const Search& search) {
   const Reading alone = read_chunks(search, 0);
   const Reading with_quit = read_chunks(search, kFourLetters);
   const bool one = alone.chunks.empty() != with_quit.chunks.empty();
@@ -281,7 +281,7 @@ std::optional<SealedMessage> place_chunks(const Search& search) {
   const bool sure = one || alone.signs != with_quit.signs;
   if (chunks.empty() || (!sure && chunks.size() > 1)) return std::nullopt;
   const Chunk& first = chunks.back();
-  SealedMessage message;
+  TlsMessage message;
   message.transfer = Transfer::Bdat;
   message.window = sure ? Window::Exact : Window::Near;
   message.miss = sure ? 0 : kFourLetters;
@@ -297,7 +297,7 @@ std::optional<SealedMessage> place_chunks(const Search& search) {
 }
 
 // A single chunk behind its envelope, of which Postfix shows more than the client sent.
-std::optional<SealedMessage> place_shown_with_more(const Search& search) {
+std::optional<TlsMessage> place_shown_with_more(const Search& search) {
   const Turn& turn = search.last();
   const std::uint64_t said = search.said();
   const std::uint64_t envelope = search.envelope();
@@ -309,7 +309,7 @@ std::optional<SealedMessage> place_shown_with_more(const Search& search) {
   if (turn.bytes <= taken) return std::nullopt;
   const auto size = chunk_of(turn.bytes - taken, true);
   if (!size || !explain(search.shown, *size, Transfer::Bdat)) return std::nullopt;
-  SealedMessage message;
+  TlsMessage message;
   message.transfer = Transfer::Bdat;
   message.window = Window::Exact;
   message.quit_with_dot = quit;
@@ -319,9 +319,9 @@ std::optional<SealedMessage> place_shown_with_more(const Search& search) {
 }
 
 // Where DATA was not said in front, the turn begins with it or with BDAT, which is the more usual.
-std::optional<SealedMessage> place_data_or_chunks(const Search& search, bool may_be_data,
-                                                  bool data_said) {
-  std::optional<SealedMessage> found;
+std::optional<TlsMessage> place_data_or_chunks(const Search& search, bool may_be_data,
+                                               bool data_said) {
+  std::optional<TlsMessage> found;
   if (may_be_data && data_said) found = place_data(search);
   if (!found) found = place_chunks(search);
   if (!found && may_be_data && !data_said) found = place_data(search);
@@ -330,7 +330,7 @@ std::optional<SealedMessage> place_data_or_chunks(const Search& search, bool may
 }
 
 // All of the last turn is the message, and its size is about right.
-std::variant<SealedMessage, Reason> place_near(const Search& search, std::uint32_t slack) {
+std::variant<TlsMessage, Reason> place_near(const Search& search, std::uint32_t slack) {
   const Turn& last = search.last();
   const ShownSizes& shown = search.shown;
   const std::uint64_t size = shown.body ? size_by_data(shown) : 0;
@@ -347,7 +347,7 @@ std::variant<SealedMessage, Reason> place_near(const Search& search, std::uint32
     if (last.bytes > size + kMostBehind + last.count * slack) return Reason::Ambiguous;
     if (last.bytes + most_miss(size) < size) return Reason::Lost;
   }
-  SealedMessage message;
+  TlsMessage message;
   append(last, 0, last.bytes, message);
   message.window = Window::Near;
   if (shown.body) message.miss = distance(last.bytes, size);
@@ -356,8 +356,8 @@ std::variant<SealedMessage, Reason> place_near(const Search& search, std::uint32
 
 }  // namespace
 
-std::variant<SealedMessage, Reason> place_message(const Turns& turns, const ShownSizes& shown,
-                                                  std::uint32_t slack) {
+std::variant<TlsMessage, Reason> place_message(const Turns& turns, const ShownSizes& shown,
+                                               std::uint32_t slack) {
   if (turns.kept.empty() || turns.kept.back()->empty()) return Reason::Lost;
   const Search search{turns, shown};
   if (shown.body && search.last().whole() && slack == 0) {
@@ -400,18 +400,18 @@ void TurnJudge::turn(Turn&& turn, std::uint32_t slack) {
     return;
   }
   if (turn.whole()) {
-    held_.emplace();
-    held_->torn = held_->cut = turn.torn;
-    append(turn, 0, turn.bytes, *held_);
-    held_->data_ahead = !behind_data;
-    held_->rcpt_ahead = envelope_turns_ == 1;
-    held_->split_command = split_command_;
+    pending_.emplace();
+    pending_->torn = pending_->cut = turn.torn;
+    append(turn, 0, turn.bytes, *pending_);
+    pending_->data_ahead = !behind_data;
+    pending_->rcpt_ahead = envelope_turns_ == 1;
+    pending_->split_command = split_command_;
   }
   envelope_turns_ = 0;
 }
 
-std::optional<SealedMessage> TurnJudge::take(bool quit_with_dot) {
-  auto message = std::exchange(held_, std::nullopt);
+std::optional<TlsMessage> TurnJudge::take(bool quit_with_dot) {
+  auto message = std::exchange(pending_, std::nullopt);
   if (message && quit_with_dot && message->records.back().size > kFourLetters) {
     message->quit_with_dot = true;
     message->records.back().size -= kFourLetters;
@@ -420,21 +420,21 @@ std::optional<SealedMessage> TurnJudge::take(bool quit_with_dot) {
   return message;
 }
 
-std::optional<SealedMessage> TurnJudge::finish(Turn&& open, std::uint32_t slack) {
+std::optional<TlsMessage> TurnJudge::finish(Turn&& open, std::uint32_t slack) {
   const bool some = !open.empty();
   if (some) {
     turn(std::move(open), slack);
-    if (held_) held_->cut = true;
+    if (pending_) pending_->cut = true;
   }
   // Nothing was said behind the message, and the server answered twice: QUIT came with it.
-  const bool may_quit = !some && held_ && held_->data_ahead;
-  if (may_quit && missed_answers_ && answers_ == 1) held_->cut = true;
+  const bool may_quit = !some && pending_ && pending_->data_ahead;
+  if (may_quit && missed_answers_ && answers_ == 1) pending_->cut = true;
   return take(may_quit && answers_ > 1);
 }
 
-std::optional<std::uint64_t> TurnJudge::held_from() const {
-  if (!held_) return std::nullopt;
-  return held_->spans.front().begin;
+std::optional<std::uint64_t> TurnJudge::pending_from() const {
+  if (!pending_) return std::nullopt;
+  return pending_->spans.front().begin;
 }
 
 }  // namespace classifier

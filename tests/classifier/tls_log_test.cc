@@ -1,5 +1,5 @@
 // A session under TLS as the milter's questions see it: arrivals, records, answers.
-#include "classifier/sealed_log.h"
+#include "classifier/tls_log.h"
 
 #include <catch2/catch.hpp>
 #include <optional>
@@ -15,7 +15,7 @@ namespace {
 struct Session {
   static constexpr std::size_t kSegment = 1000;
   Tls13 tls;
-  SealedLog log;
+  TlsLog log;
 
   explicit Session(std::size_t limit = 4096, std::uint64_t offset = 40, std::size_t greeting = 23)
       : log(
@@ -197,7 +197,7 @@ TEST_CASE("what is too short to be the message in question does not hide it") {
 TEST_CASE("records of turns that nobody asks about are kept up to the limit of one message") {
   Session session(64);
   for (int i = 0; i < 40; ++i) session.turn(std::initializer_list<std::size_t>{9, 9, 9, 9});
-  CHECK(session.log.held() < 64 * 2 * 64);
+  CHECK(session.log.memory_used() < 64 * 2 * 64);
 }
 
 TEST_CASE("the first message of a session may be a chunk, whose command is shorter than EHLO") {

@@ -14,7 +14,7 @@
 
 namespace classifier {
 
-enum class SealedShape : std::uint8_t {
+enum class TlsShape : std::uint8_t {
   OneWrite,      // 18594                      and perhaps a terminator
   Segments,      // 5792 5792 1200             multiples of a full segment: Postfix
   Blocks,        // 4096 4096 2213             equal ones
@@ -30,7 +30,6 @@ std::uint32_t buffer_within(std::uint32_t size, std::uint32_t slack);
 
 // `writes`: the message's, without its terminator. `full`: payload of a full segment on this path;
 // 0: unknown. `slack`: sizes may be so much smaller (CBC).
-SealedShape shape_of(std::span<const std::uint32_t> writes, std::uint32_t full,
-                     std::uint32_t slack);
+TlsShape shape_of(std::span<const std::uint32_t> writes, std::uint32_t full, std::uint32_t slack);
 
 }  // namespace classifier

@@ -15,16 +15,16 @@
 
 #include "classifier/arrivals.h"
 #include "classifier/client_hello.h"
-#include "classifier/sealed_message.h"
+#include "classifier/tls_message.h"
 #include "classifier/tls_session.h"
 #include "classifier/trace.h"
 
 namespace classifier {
 
 // What the observer hands a session on to when TLS begins.
-class SealedStream {
+class TlsStream {
  public:
-  virtual ~SealedStream() = default;
+  virtual ~TlsStream() = default;
   virtual void segment(const Arrival& arrival) = 0;
   // As Observer.
   virtual void segment_again(Span bytes) { (void)bytes; }
@@ -43,15 +43,15 @@ class SealedStream {
   // Offset of the client's next byte, in its whole stream.
   virtual std::uint64_t client_offset() const = 0;
   // Bytes of memory.
-  virtual std::size_t held() const = 0;
+  virtual std::size_t memory_used() const = 0;
 };
 
-class SealedLog final : public SealedStream, private TlsSession::Listener {
+class TlsLog final : public TlsStream, private TlsSession::Listener {
  public:
   class Sink {
    public:
     virtual ~Sink() = default;
-    virtual void sealed_message(Trace&& trace) = 0;
+    virtual void tls_message(Trace&& trace) = 0;
   };
 
   struct Start {
@@ -67,7 +67,7 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
 
   // `sink`: messages are inferred and told; null: trace() is asked. Outlives the log. `arrivals`:
   // of the stream so far, at `start.offset`.
-  SealedLog(Start start, ArrivalLog&& arrivals, Sink* sink);
+  TlsLog(Start start, ArrivalLog&& arrivals, Sink* sink);
 
   void segment(const Arrival& arrival) override;
   void segment_again(Span bytes) override { arrivals_.came_again(bytes); }
@@ -80,7 +80,7 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   void finish() override;
   bool lost() const override { return tls_.lost(); }
   std::uint64_t client_offset() const override { return arrivals_.offset(); }
-  std::size_t held() const override;
+  std::size_t memory_used() const override;
 
   // The message that has been received and not answered yet, by the sizes of what the milter was
   // shown. Message number `ordinal` of the session. Lost: no turn can be it; Ambiguous: more than
@@ -99,12 +99,12 @@ class SealedLog final : public SealedStream, private TlsSession::Listener {
   void on_missed_answers() override;
   void on_next_turn() override;
 
-  void tell(std::optional<SealedMessage>&& message);
+  void tell(std::optional<TlsMessage>&& message);
   Turns turns() const;
   void forget_oldest_turn();
   void forget_turns();
-  Trace trace_of(const SealedMessage& message, std::uint32_t ordinal) const;
-  const std::string& print_of_hello() const;
+  Trace trace_of(const TlsMessage& message, std::uint32_t ordinal) const;
+  const std::string& fingerprint_of_hello() const;
   void forget();
   std::uint64_t kept_from() const;
 

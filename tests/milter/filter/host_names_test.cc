@@ -1,5 +1,5 @@
 // Names that Postfix confirmed, and ends of names at their dots.
-#include "milter/filter/names.h"
+#include "milter/filter/host_names.h"
 
 #include <catch2/catch.hpp>
 

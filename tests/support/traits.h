@@ -6,14 +6,14 @@
 #include <variant>
 
 #include "classifier/features.h"
-#include "classifier/steps.h"
 #include "classifier/trace_text.h"
+#include "classifier/traits.h"
 #include "classifier/writes.h"
 
 namespace classifier {
 
 // `fields`: behind "segmilter/1 ".
-inline Steps steps_of(const std::string& fields) {
+inline Traits traits_of(const std::string& fields) {
   const auto result = parse_trace("segmilter/1 " + fields);
   REQUIRE(std::holds_alternative<Trace>(result));
   const Trace& trace = std::get<Trace>(result);

@@ -1,4 +1,4 @@
-#include "milter/filter/names.h"
+#include "milter/filter/host_names.h"
 
 #include <algorithm>
 

@@ -6,14 +6,14 @@
 #include <mutex>
 #include <variant>
 
-#include "classifier/sealed_log.h"
+#include "classifier/tls_log.h"
 #include "milter/evidence/question.h"
 
 namespace evidence {
 
-class Sealed final : public classifier::SealedStream {
+class TlsEvidence final : public classifier::TlsStream {
  public:
-  Sealed(classifier::SealedLog::Start&& start, classifier::ArrivalLog&& arrivals)
+  TlsEvidence(classifier::TlsLog::Start&& start, classifier::ArrivalLog&& arrivals)
       : log_(std::move(start), std::move(arrivals), nullptr) {}
 
   void segment(const classifier::Arrival& arrival) override {
@@ -41,9 +41,9 @@ class Sealed final : public classifier::SealedStream {
     const std::lock_guard lock(mutex_);
     return log_.client_offset();
   }
-  std::size_t held() const override {
+  std::size_t memory_used() const override {
     const std::lock_guard lock(mutex_);
-    return log_.held();
+    return log_.memory_used();
   }
 
   std::variant<classifier::Trace, classifier::Reason> trace(const Question& question) {
@@ -57,7 +57,7 @@ class Sealed final : public classifier::SealedStream {
 
  private:
   mutable std::mutex mutex_;
-  classifier::SealedLog log_;
+  classifier::TlsLog log_;
 };
 
 }  // namespace evidence

@@ -1,4 +1,4 @@
-#include "classifier/sealed_shape.h"
+#include "classifier/tls_shape.h"
 
 #include <algorithm>
 
@@ -66,27 +66,26 @@ std::uint32_t buffer_within(std::uint32_t size, std::uint32_t slack) {
   return 0;
 }
 
-SealedShape shape_of(std::span<const std::uint32_t> writes, std::uint32_t full,
-                     std::uint32_t slack) {
-  if (writes.empty()) return SealedShape::Unknown;
-  if (writes.size() == 1) return SealedShape::OneWrite;
+TlsShape shape_of(std::span<const std::uint32_t> writes, std::uint32_t full, std::uint32_t slack) {
+  if (writes.empty()) return TlsShape::Unknown;
+  if (writes.size() == 1) return TlsShape::OneWrite;
   const auto inner = writes.first(writes.size() - 1);  // the last one ends where the message does
   const std::uint32_t first = inner.front();
   const bool equal = std::all_of(inner.begin(), inner.end(), [&](std::uint32_t size) {
     return size <= first + slack && size + slack >= first;
   });
-  if (equal && whole_segments(inner, full)) return SealedShape::Segments;
+  if (equal && whole_segments(inner, full)) return TlsShape::Segments;
   if (equal && (buffer_within(first, slack) != 0 || (inner.size() > 2 && first > kLine))) {
-    return SealedShape::Blocks;
+    return TlsShape::Blocks;
   }
-  if (line_buffer(inner)) return SealedShape::LineBuffer;
+  if (line_buffer(inner)) return TlsShape::LineBuffer;
   const auto is_line = [](std::uint32_t size) { return size <= kLine; };
   const auto lead = static_cast<std::size_t>(
       std::find_if_not(writes.begin(), writes.end(), is_line) - writes.begin());
-  if (lead >= kSomeLines || (lead != 0 && mostly_lines(writes))) return SealedShape::Lines;
-  if (first <= kShortLine && inner.size() == 1) return SealedShape::Lines;
-  if (first > kMostHeader) return SealedShape::Unknown;
-  if (first > kLine && mostly_lines(writes.subspan(1))) return SealedShape::HeadersApart;
+  if (lead >= kSomeLines || (lead != 0 && mostly_lines(writes))) return TlsShape::Lines;
+  if (first <= kShortLine && inner.size() == 1) return TlsShape::Lines;
+  if (first > kMostHeader) return TlsShape::Unknown;
+  if (first > kLine && mostly_lines(writes.subspan(1))) return TlsShape::HeadersApart;
 
   // A short first write, or the talk's 399, then values and the rest. What is short behind that
   // belongs to the body: a boundary between two parts of it.
@@ -95,8 +94,8 @@ SealedShape shape_of(std::span<const std::uint32_t> writes, std::uint32_t full,
   const bool parts = std::any_of(rest, writes.end(), is_line);
   const bool lone_value = values == 1 && is_value(writes[1]) && writes.end() - rest >= 2;
   const bool some_values = values >= 2 && is_value(writes[1]) && rest != writes.end();
-  if ((lone_value || some_values) && !parts) return SealedShape::Template;
-  return first <= kShortLine ? SealedShape::Lines : SealedShape::HeadersApart;
+  if ((lone_value || some_values) && !parts) return TlsShape::Template;
+  return first <= kShortLine ? TlsShape::Lines : TlsShape::HeadersApart;
 }
 
 }  // namespace classifier

@@ -1,4 +1,4 @@
-#include "classifier/steps.h"
+#include "classifier/traits.h"
 
 #include <algorithm>
 
@@ -139,10 +139,11 @@ DotWay dot_of(const Trace& trace, const Writes& writes, const Features& features
 }
 
 // Did a short segment leave while an earlier short one was not yet acknowledged?
-Held held_of(const Trace& trace, const Writes& writes, const Features& features) {
+NagleSeen nagle_of(const Trace& trace, const Writes& writes, const Features& features) {
   const std::uint32_t rtt = trace.path.rtt_us;
-  if (rtt < kLongRoundTripUs || features.repaired != 0 || trace.via == Via::Read) return Held::Any;
-  if (writes.boundaries.empty()) return Held::Any;
+  if (rtt < kLongRoundTripUs || features.repaired != 0 || trace.via == Via::Read)
+    return NagleSeen::Any;
+  if (writes.boundaries.empty()) return NagleSeen::Any;
   const std::size_t first = writes.boundaries.front().segment;
   const std::size_t next =
       writes.boundaries.size() > 1 ? writes.boundaries[1].segment : trace.segments.size() - 1;
@@ -150,99 +151,99 @@ Held held_of(const Trace& trace, const Writes& writes, const Features& features)
   for (std::size_t i = first + 1; i <= next; ++i) {
     wait += trace.segments[i].gap_us;
     // On a slow link each segment waits for the one before it.
-    if (i != next && trace.segments[i].gap_us > rtt / 8) return Held::Any;
+    if (i != next && trace.segments[i].gap_us > rtt / 8) return NagleSeen::Any;
   }
-  if (wait < rtt / 2) return Held::No;
-  return wait > rtt - rtt / 5 && wait < rtt * std::uint64_t{2} ? Held::Yes : Held::Any;
+  if (wait < rtt / 2) return NagleSeen::No;
+  return wait > rtt - rtt / 5 && wait < rtt * std::uint64_t{2} ? NagleSeen::Yes : NagleSeen::Any;
 }
 
 // A sealed message's first write, as far as its size tells of it.
-std::uint16_t sealed_first(SealedShape shape) {
+std::uint16_t tls_first(TlsShape shape) {
   switch (shape) {
-    case SealedShape::OneWrite:
-    case SealedShape::Segments:
+    case TlsShape::OneWrite:
+    case TlsShape::Segments:
       return kFirstNone;
-    case SealedShape::Blocks:
-    case SealedShape::LineBuffer:
+    case TlsShape::Blocks:
+    case TlsShape::LineBuffer:
       return kFirstBody;
-    case SealedShape::Lines:
+    case TlsShape::Lines:
       return kFirstLine | kFirstField | kFirstHeaderLine;
-    case SealedShape::HeadersApart:
+    case TlsShape::HeadersApart:
       return kFirstHeader | kFirstEdge;
-    case SealedShape::Template:
+    case TlsShape::Template:
       return kFirstInside;
-    case SealedShape::Unknown:
+    case TlsShape::Unknown:
       break;
   }
   return 0;
 }
 
-void observe_sealed(const Trace& trace, const Writes& writes, const Features& features,
-                    Steps& steps) {
+void observe_under_tls(const Trace& trace, const Writes& writes, const Features& features,
+                       Traits& traits) {
   const bool read = trace.landmarks.header_end != 0;
   // The milter counted the body: its size fits, or is known to miss.
   const bool counted = trace.window == Window::Exact || trace.miss != 0;
-  steps.untold = kSaidByMail | (read ? 0 : kReceived) | (counted ? 0 : kBlankEnd) |
-                 (trace.window == Window::Inferred ? kSaidToMilter : 0);
-  steps.talk &= ~steps.untold;
-  steps.size = to_u32(trace.size);
-  steps.every = true;
-  steps.slack = trace.hello.slack;
+  traits.untold = kSaidByMail | (read ? 0 : kReceived) | (counted ? 0 : kBlankEnd) |
+                  (trace.window == Window::Inferred ? kSaidToMilter : 0);
+  traits.talk &= ~traits.untold;
+  traits.size = to_u32(trace.size);
+  traits.every = true;
+  traits.slack = trace.hello.slack;
   if (trace.hello.ja4.size() == kJa4Size) {
-    std::copy_n(trace.hello.ja4.begin(), kJa4Size, steps.hello.begin());
+    std::copy_n(trace.hello.ja4.begin(), kJa4Size, traits.hello.begin());
   }
-  steps.clean = trace.state == State::Complete && trace.hello.slack == 0;
-  steps.first = sealed_first(features.shape);
+  traits.clean = trace.state == State::Complete && trace.hello.slack == 0;
+  traits.first = tls_first(features.shape);
   const bool cut = !features.cuts.empty() && tells_writer(features.cuts.front().place);
-  if (cut) steps.offset = features.cuts.front().offset;
+  if (cut) traits.offset = features.cuts.front().offset;
   // A place that is known about is none.
   const bool placed = read && trace.window != Window::Near;
-  if (cut && placed && features.shape != SealedShape::LineBuffer) {
-    steps.first =
-        places_of(steps.offset, features.cuts.front().place == Place::HeaderLine, trace.landmarks);
+  if (cut && placed && features.shape != TlsShape::LineBuffer) {
+    traits.first =
+        places_of(traits.offset, features.cuts.front().place == Place::HeaderLine, trace.landmarks);
   }
-  steps.line_end = features.shape == SealedShape::LineBuffer;
-  if (features.shape == SealedShape::Lines) {
+  traits.line_end = features.shape == TlsShape::LineBuffer;
+  if (features.shape == TlsShape::Lines) {
     constexpr std::uint32_t kLongestLine = 1000;  // RFC 5321, 4.5.3.1.6
     const bool bulk = std::any_of(writes.sizes.begin(), writes.sizes.end(),
                                   [](std::uint32_t size) { return size > kLongestLine; });
-    steps.body = bulk ? BodyWay::Bulk : BodyWay::Lines;
+    traits.body = bulk ? BodyWay::Bulk : BodyWay::Lines;
   }
   // By BDAT chunks cut what the program writes, as in clear: only the dialogue tells.
   if (trace.transfer == Transfer::Bdat) {
-    steps.first = 0;
-    steps.offset = 0;
+    traits.first = 0;
+    traits.offset = 0;
     return;
   }
   const bool apart = !features.cuts.empty() && features.cuts.back().place == Place::Terminator;
   // Of 3 bytes or of 5 is not told by blocks.
   const bool three = writes.sizes.back() <= 3;
-  steps.dot = !apart             ? DotWay::Joined
-              : steps.slack != 0 ? DotWay::Apart
-              : three            ? DotWay::Apart3
-                                 : DotWay::Apart5;
+  traits.dot = !apart              ? DotWay::Joined
+               : traits.slack != 0 ? DotWay::Apart
+               : three             ? DotWay::Apart3
+                                   : DotWay::Apart5;
 }
 
 }  // namespace
 
-Steps observe(const Trace& trace, const Writes& writes, const Features& features) {
-  Steps steps;
+Traits observe(const Trace& trace, const Writes& writes, const Features& features) {
+  Traits traits;
   const Dialogue& talk = trace.dialogue;
-  steps.talk = talk_bits(trace);
-  steps.helo = talk.greeting == Dialogue::Greeting::Helo && !talk.fallback;
-  steps.no_offer = talk.fallback || talk.greeting == Dialogue::Greeting::None;
+  traits.talk = talk_bits(trace);
+  traits.helo = talk.greeting == Dialogue::Greeting::Helo && !talk.fallback;
+  traits.no_offer = talk.fallback || talk.greeting == Dialogue::Greeting::None;
   // Where the server, or commands, were not seen, only what was said speaks.
-  if (trace.window == Window::OneSided) steps.untold = kUnheard & ~steps.talk;
-  if (!trace.records.empty()) observe_sealed(trace, writes, features, steps);
+  if (trace.window == Window::OneSided) traits.untold = kUnheard & ~traits.talk;
+  if (!trace.records.empty()) observe_under_tls(trace, writes, features, traits);
   // With records the writes are theirs, and no segments: a trace of anybody's may have them in
   // clear.
-  if (trace.tls || !trace.records.empty() || trace.transfer == Transfer::Bdat) return steps;
+  if (trace.tls || !trace.records.empty() || trace.transfer == Transfer::Bdat) return traits;
 
-  steps.size = to_u32(trace.size);
+  traits.size = to_u32(trace.size);
   const SegmentSizes& sizes = writes.segment;
   const bool steady = sizes.other == 0 && sizes.announced == 0;
-  steps.full = steady ? writes.full : 0;
-  steps.clean =
+  traits.full = steady ? writes.full : 0;
+  traits.clean =
       steady && features.repaired == 0 && trace.state == State::Complete && trace.via != Via::Read;
   const auto first = std::find_if(features.cuts.begin(), features.cuts.end(), [](const Cut& cut) {
     return tells_writer(cut.place) || cut.place == Place::Terminator;
@@ -251,20 +252,20 @@ Steps observe(const Trace& trace, const Writes& writes, const Features& features
     const auto boundary =
         std::find_if(writes.boundaries.begin(), writes.boundaries.end(),
                      [&](const Boundary& candidate) { return candidate.offset == first->offset; });
-    steps.offset = first->offset;
-    steps.line_end =
+    traits.offset = first->offset;
+    traits.line_end =
         boundary != writes.boundaries.end() && trace.segments[boundary->segment].line_end;
     if (trace.window != Window::Near) {
-      steps.first = places_of(first->offset, steps.line_end, trace.landmarks);
+      traits.first = places_of(first->offset, traits.line_end, trace.landmarks);
     }
   } else if (first == features.cuts.end() || !features.hidden_first) {
     // Nothing was cut: that says something once there was room for a cut.
-    if (features.segments >= 3 && trace.state == State::Complete) steps.first = kFirstNone;
+    if (features.segments >= 3 && trace.state == State::Complete) traits.first = kFirstNone;
   }
-  steps.body = body_of(trace, writes, features);
-  steps.dot = dot_of(trace, writes, features);
-  steps.held = held_of(trace, writes, features);
-  return steps;
+  traits.body = body_of(trace, writes, features);
+  traits.dot = dot_of(trace, writes, features);
+  traits.nagle = nagle_of(trace, writes, features);
+  return traits;
 }
 
 }  // namespace classifier

@@ -31,7 +31,7 @@
 
 namespace classifier {
 
-struct SealedMessage {
+struct TlsMessage {
   std::vector<Span> spans;      // of the client's bytes as given: whole records, one span a turn
   std::vector<Record> records;  // plaintext
   std::vector<std::uint32_t> chunk_begins;  // BDAT: as in Trace
@@ -59,8 +59,8 @@ struct Turns {
 
 // `slack`: of the records' sizes; with one no place is exact. Lost: no turn holds a message, or
 // none of about this size. Ambiguous: one does, and something else that may be another message.
-std::variant<SealedMessage, Reason> place_message(const Turns& turns, const ShownSizes& shown,
-                                                  std::uint32_t slack = 0);
+std::variant<TlsMessage, Reason> place_message(const Turns& turns, const ShownSizes& shown,
+                                               std::uint32_t slack = 0);
 
 // `DATA`, `QUIT`, `RSET` or `NOOP` on its own, as far as sizes with this `slack` tell.
 bool is_four_letters(const Turn& turn, std::uint32_t slack);
@@ -77,12 +77,12 @@ class TurnJudge {
   // Behind the last turn it may have said more than was seen.
   void missed_answers() { missed_answers_ = true; }
   // A next turn began: no QUIT came with the message that is held back.
-  std::optional<SealedMessage> next_turn() { return take(false); }
+  std::optional<TlsMessage> next_turn() { return take(false); }
   // Both streams have ended; `open` is the turn that nobody answered, if it is one.
-  std::optional<SealedMessage> finish(Turn&& open, std::uint32_t slack);
+  std::optional<TlsMessage> finish(Turn&& open, std::uint32_t slack);
 
   // The message that is held back begins here; else nothing is held.
-  std::optional<std::uint64_t> held_from() const;
+  std::optional<std::uint64_t> pending_from() const;
 
  private:
   // What the client's next turn is:
@@ -93,12 +93,12 @@ class TurnJudge {
   //                   └────┘ a turn of a message's size is one; any other is commands
   enum class Part : std::uint8_t { Greeting, Envelope, BehindData };
 
-  std::optional<SealedMessage> take(bool quit_with_dot);
+  std::optional<TlsMessage> take(bool quit_with_dot);
 
   Part part_ = Part::Greeting;
   std::uint32_t envelope_turns_ = 0;  // of this transaction
   bool split_command_ = false;
-  std::optional<SealedMessage> held_;
+  std::optional<TlsMessage> pending_;
   std::uint32_t answers_ = 0;    // the server's records since the last turn
   bool missed_answers_ = false;  // there may be others
 };

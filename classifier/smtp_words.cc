@@ -1,4 +1,4 @@
-#include "classifier/words.h"
+#include "classifier/smtp_words.h"
 
 #include <algorithm>
 

@@ -1,48 +1,48 @@
-#include "classifier/sealed_log.h"
+#include "classifier/tls_log.h"
 
 #include <algorithm>
 #include <utility>
 
 namespace classifier {
 
-SealedLog::SealedLog(Start start, ArrivalLog&& arrivals, Sink* sink)
+TlsLog::TlsLog(Start start, ArrivalLog&& arrivals, Sink* sink)
     : start_(std::move(start)),
       arrivals_(std::move(arrivals)),
       tls_(static_cast<TlsSession::Listener&>(*this), {.records = start_.segments}),
       sink_(sink),
       told_(start_.messages) {}
 
-std::size_t SealedLog::held() const {
+std::size_t TlsLog::memory_used() const {
   std::size_t records = tls_.turn().records.capacity();
   for (const Turn& turn : turns_) records += turn.records.capacity();
-  return arrivals_.held() + records * sizeof(SealedRecord);
+  return arrivals_.memory_used() + records * sizeof(DataRecord);
 }
 
-void SealedLog::segment(const Arrival& arrival) {
+void TlsLog::segment(const Arrival& arrival) {
   if (arrival.size != 0 && !lost()) arrivals_.keep(arrival);
 }
 
-void SealedLog::client(std::span<const char> bytes) {
+void TlsLog::client(std::span<const char> bytes) {
   arrivals_.given(bytes);
   if (lost()) return;
   tls_.client(bytes);
   lost() ? arrivals_.forget_all() : forget();
 }
 
-void SealedLog::client_gap(std::uint64_t size) {
+void TlsLog::client_gap(std::uint64_t size) {
   arrivals_.skipped(size);
   tls_.client_gap(size);
   lost() ? arrivals_.forget_all() : forget();
 }
 
-void SealedLog::finish() {
+void TlsLog::finish() {
   tls_.end();
   if (lost() || sink_ == nullptr) return;
   Turn open = tls_.closing() ? Turn{} : tls_.turn();
   tell(judge_.finish(std::move(open), tls_.slack()));
 }
 
-void SealedLog::on_turn(Turn&& turn) {
+void TlsLog::on_turn(Turn&& turn) {
   if (sink_ != nullptr) return judge_.turn(std::move(turn), tls_.slack());
   if (placed_ != 0) {
     arrivals_.message_told();
@@ -61,39 +61,39 @@ void SealedLog::on_turn(Turn&& turn) {
   while (turns_.size() > kTurns || records_ > start_.segments) forget_oldest_turn();
 }
 
-void SealedLog::forget_oldest_turn() {
+void TlsLog::forget_oldest_turn() {
   forgotten_ += turns_.front().bytes;
   records_ -= turns_.front().records.size();
   turns_.pop_front();
 }
 
-void SealedLog::forget_turns() {
+void TlsLog::forget_turns() {
   turns_.clear();
   forgotten_ = 0;
   greeting_ = 0;
   records_ = 0;
 }
 
-void SealedLog::on_more_answers() {
+void TlsLog::on_more_answers() {
   if (sink_ != nullptr) judge_.more_answers();
 }
 
-void SealedLog::on_missed_answers() {
+void TlsLog::on_missed_answers() {
   if (sink_ != nullptr) judge_.missed_answers();
 }
 
-void SealedLog::on_next_turn() {
+void TlsLog::on_next_turn() {
   if (sink_ != nullptr) tell(judge_.next_turn());
 }
 
-void SealedLog::tell(std::optional<SealedMessage>&& message) {
+void TlsLog::tell(std::optional<TlsMessage>&& message) {
   if (!message) return;
   Trace trace = trace_of(*message, ++told_);
   arrivals_.message_told();
-  sink_->sealed_message(std::move(trace));
+  sink_->tls_message(std::move(trace));
 }
 
-Turns SealedLog::turns() const {
+Turns TlsLog::turns() const {
   // Postfix answers the commands in front of a chunk as soon as it has to wait for more of it.
   Turns turns{.forgotten = forgotten_, .greeting = greeting_, .answered = tls_.turn().empty()};
   for (const Turn& turn : turns_) turns.kept.push_back(&turn);
@@ -101,14 +101,14 @@ Turns SealedLog::turns() const {
   return turns;
 }
 
-std::variant<Trace, Reason> SealedLog::trace(const ShownSizes& shown, std::uint32_t ordinal) {
+std::variant<Trace, Reason> TlsLog::trace(const ShownSizes& shown, std::uint32_t ordinal) {
   if (lost()) return Reason::Lost;
   // One turn ends one message.
   if (placed_ != 0) return Reason::Ambiguous;
   const Turns turns = this->turns();
   auto placed = place_message(turns, shown, tls_.slack());
   if (const auto* reason = std::get_if<Reason>(&placed)) return *reason;
-  auto& message = std::get<SealedMessage>(placed);
+  auto& message = std::get<TlsMessage>(placed);
   message.split_command = split_command_;
   if (message.transfer == Transfer::Data && !message.early && turns.kept.size() > 1) {
     const Turn& commands = *turns.kept[turns.kept.size() - 2];
@@ -125,13 +125,13 @@ std::variant<Trace, Reason> SealedLog::trace(const ShownSizes& shown, std::uint3
   return trace;
 }
 
-bool SealedLog::answered() const {
+bool TlsLog::answered() const {
   if (lost()) return true;
   const bool quit = turns_.size() == 1 && is_four_letters(turns_.front(), tls_.slack());
   return (turns_.empty() || quit) && (tls_.turn().empty() || tls_.closing());
 }
 
-Trace SealedLog::trace_of(const SealedMessage& message, std::uint32_t ordinal) const {
+Trace TlsLog::trace_of(const TlsMessage& message, std::uint32_t ordinal) const {
   Trace trace;
   trace.via = start_.via;
   trace.message = ordinal;
@@ -139,7 +139,7 @@ Trace SealedLog::trace_of(const SealedMessage& message, std::uint32_t ordinal) c
   trace.tls = true;
   trace.window = message.window;
   trace.miss = message.miss;
-  trace.hello = {tls_.choice().version, tls_.choice().cipher, tls_.slack(), print_of_hello()};
+  trace.hello = {tls_.choice().version, tls_.choice().cipher, tls_.slack(), fingerprint_of_hello()};
   trace.path = start_.path;
   trace.dialogue = start_.dialogue;
   trace.dialogue.rcpt_ahead = message.rcpt_ahead;
@@ -167,7 +167,7 @@ Trace SealedLog::trace_of(const SealedMessage& message, std::uint32_t ordinal) c
   return trace;
 }
 
-const std::string& SealedLog::print_of_hello() const {
+const std::string& TlsLog::fingerprint_of_hello() const {
   if (!ja4_) {
     const auto hello = read_client_hello(tls_.client_hello());
     ja4_ = hello && start_.sha256 != nullptr ? ja4(*hello, start_.sha256) : std::string();
@@ -176,7 +176,7 @@ const std::string& SealedLog::print_of_hello() const {
 }
 
 // What lies before everything that may still be asked for.
-void SealedLog::forget() {
+void TlsLog::forget() {
   while (!turns_.empty() && arrivals_.size() > start_.segments / 2) {
     forget_oldest_turn();
     arrivals_.forget_before(start_.offset + kept_from());
@@ -184,9 +184,9 @@ void SealedLog::forget() {
   arrivals_.forget_before(start_.offset + kept_from());
 }
 
-std::uint64_t SealedLog::kept_from() const {
+std::uint64_t TlsLog::kept_from() const {
   std::uint64_t from = tls_.needed_from();
-  if (const auto held = judge_.held_from()) from = std::min(from, *held);
+  if (const auto held = judge_.pending_from()) from = std::min(from, *held);
   if (!turns_.empty()) from = std::min(from, turns_.front().records.front().begin);
   return from;
 }

@@ -1,7 +1,7 @@
 // What was seen of one message, in the words in which a gait describes a program: where its first
 // write ended, how its body and its terminator were written, and what was said in its dialogue.
 //
-//     Trace + Writes + Features ─► observe() ─► Steps ─► GaitBook::match(), learn()
+//     Trace + Writes + Features ─► observe() ─► Traits ─► GaitBook::match(), learn()
 //
 // Pure functions; any thread.
 #pragma once
@@ -20,7 +20,7 @@ enum class BodyWay : std::uint8_t { Any, Bulk, Lines };  // few large writes, or
 // The terminator's write. Alone3: after a pause, so that it comes apart on any path. Apart: of 3 or
 // 5 bytes; an entry that says so holds only where it was seen.
 enum class DotWay : std::uint8_t { Any, Joined, Apart3, Apart5, Alone3, Apart };
-enum class Held : std::uint8_t { Any, Yes, No };  // Nagle's algorithm, or NODELAY
+enum class NagleSeen : std::uint8_t { Any, Yes, No };  // No: TCP_NODELAY was set
 
 // Where the first write ended. A cut can be several of these.
 enum First : std::uint16_t {
@@ -38,7 +38,7 @@ enum First : std::uint16_t {
 };
 
 // One message, in the words in which entries of the book describe programs.
-struct Steps {
+struct Traits {
   std::uint32_t talk = 0;    // bits by the table of dialogue_words.h
   std::uint32_t untold = 0;  // words of which nobody knows: they were said under TLS
   bool helo = false;         // greeted with HELO alone
@@ -53,29 +53,29 @@ struct Steps {
   std::uint32_t full = 0;    // payload of a full segment, where the path kept it; else 0
   BodyWay body = BodyWay::Any;
   DotWay dot = DotWay::Any;
-  Held held = Held::Any;
-  std::array<char, kJa4Size> hello{};  // JA4 print; zeros: none
-  bool operator==(const Steps&) const = default;
+  NagleSeen nagle = NagleSeen::Any;
+  std::array<char, kJa4Size> hello{};  // JA4 fingerprint; zeros: none
+  bool operator==(const Traits&) const = default;
 };
 
-Steps observe(const Trace& trace, const Writes& writes, const Features& features);
+Traits observe(const Trace& trace, const Writes& writes, const Features& features);
 
-// Does a writer of `block` show its first cut where `steps` have it? It is the first multiple that
+// Does a writer of `block` show its first cut where `traits` have it? It is the first multiple that
 // is no whole number of segments. Exim's buffer ends a byte early or late where a line end crosses
-// it. Requires: block != 0, steps.offset != 0. Inline: a match asks for each block of each entry.
-inline bool first_of_blocks(std::uint32_t block, const Steps& steps) {
+// it. Requires: block != 0, traits.offset != 0. Inline: a match asks for each block of each entry.
+inline bool first_of_blocks(std::uint32_t block, const Traits& traits) {
   constexpr std::uint32_t kMostBlocks = 8;  // blocks of whole segments that hide in front of a cut
   const std::uint32_t slack = block % 2 == 1 ? 1 : 0;
-  if (steps.slack != 0) {
-    return steps.offset + slack >= block && steps.offset <= block + slack + steps.slack;
+  if (traits.slack != 0) {
+    return traits.offset + slack >= block && traits.offset <= block + slack + traits.slack;
   }
-  const std::uint32_t times = (steps.offset + slack) / block;
-  if (times == 0 || times > (steps.every ? 1 : kMostBlocks)) return false;
+  const std::uint32_t times = (traits.offset + slack) / block;
+  if (times == 0 || times > (traits.every ? 1 : kMostBlocks)) return false;
   const std::uint32_t ideal = times * block;
-  const std::uint32_t off = steps.offset > ideal ? steps.offset - ideal : ideal - steps.offset;
+  const std::uint32_t off = traits.offset > ideal ? traits.offset - ideal : ideal - traits.offset;
   if (off > slack * times) return false;
-  for (std::uint32_t i = 1; i < times && steps.full != 0; ++i) {
-    if (i * block % steps.full != 0) return false;
+  for (std::uint32_t i = 1; i < times && traits.full != 0; ++i) {
+    if (i * block % traits.full != 0) return false;
   }
   return true;
 }

@@ -1,6 +1,6 @@
 // Dialogues as records: what the client sends in a turn, by plaintext sizes, and the server's
 // answer.
-#include "classifier/sealed_message.h"
+#include "classifier/tls_message.h"
 
 #include <catch2/catch.hpp>
 #include <numeric>
@@ -14,8 +14,8 @@
 using classifier::place_message;
 using classifier::Reason;
 using classifier::Record;
-using classifier::SealedMessage;
 using classifier::ShownSizes;
+using classifier::TlsMessage;
 using classifier::TlsSession;
 using classifier::Turn;
 using classifier::TurnJudge;
@@ -56,16 +56,16 @@ class Talk final : private TlsSession::Listener {
   }
   bool lost() const { return session_.lost(); }
   std::uint64_t needed_from() const {
-    return std::min(session_.needed_from(), judge_.held_from().value_or(UINT64_MAX));
+    return std::min(session_.needed_from(), judge_.pending_from().value_or(UINT64_MAX));
   }
 
-  std::vector<SealedMessage> messages;
+  std::vector<TlsMessage> messages;
 
  private:
   void on_turn(Turn&& turn) override { judge_.turn(std::move(turn), 0); }
   void on_more_answers() override { judge_.more_answers(); }
   void on_next_turn() override { take(judge_.next_turn()); }
-  void take(std::optional<SealedMessage>&& message) {
+  void take(std::optional<TlsMessage>&& message) {
     if (message) messages.push_back(std::move(*message));
   }
 
@@ -75,7 +75,7 @@ class Talk final : private TlsSession::Listener {
   TurnJudge judge_;
 };
 
-std::vector<std::uint32_t> sizes(const SealedMessage& message) {
+std::vector<std::uint32_t> sizes(const TlsMessage& message) {
   std::vector<std::uint32_t> found;
   for (const Record& record : message.records) found.push_back(record.size);
   return found;
@@ -252,17 +252,16 @@ struct Said {
       }
     }
   }
-  std::variant<SealedMessage, Reason> look(const ShownSizes& shown, std::uint32_t slack = 0,
-                                           bool answered = false) const {
+  std::variant<TlsMessage, Reason> look(const ShownSizes& shown, std::uint32_t slack = 0,
+                                        bool answered = false) const {
     classifier::Turns all{.greeting = greeting, .answered = answered};
     for (const Turn& turn : turns) all.kept.push_back(&turn);
     return place_message(all, shown, slack);
   }
-  SealedMessage place(const ShownSizes& shown, std::uint32_t slack = 0,
-                      bool answered = false) const {
+  TlsMessage place(const ShownSizes& shown, std::uint32_t slack = 0, bool answered = false) const {
     const auto found = look(shown, slack, answered);
-    REQUIRE(std::holds_alternative<SealedMessage>(found));
-    return std::get<SealedMessage>(found);
+    REQUIRE(std::holds_alternative<TlsMessage>(found));
+    return std::get<TlsMessage>(found);
   }
   Reason reason(const ShownSizes& shown, std::uint32_t slack = 0, bool answered = false) const {
     const auto found = look(shown, slack, answered);
@@ -285,11 +284,11 @@ ShownSizes shown(std::uint64_t header, std::optional<std::uint64_t> body, std::u
 
 TEST_CASE("what the milter was shown places a message by DATA to the byte") {
   // 304 bytes of header, 4808 of body, two doubled dots, the dot.
-  const SealedMessage whole = Said({{22}, {42}, {6}, {4096, 1021}}).place(shown(304, 4808, 2));
+  const TlsMessage whole = Said({{22}, {42}, {6}, {4096, 1021}}).place(shown(304, 4808, 2));
   CHECK(whole.window == Window::Exact);
   CHECK(whole.transfer == classifier::Transfer::Data);
   CHECK(sizes(whole) == Sizes{4096, 1021});
-  const SealedMessage quit = Said({{70}, {4096, 1027}}).place(shown(304, 4808, 2));
+  const TlsMessage quit = Said({{70}, {4096, 1027}}).place(shown(304, 4808, 2));
   CHECK(quit.window == Window::Exact);
   CHECK(quit.quit_with_dot);
   CHECK(sizes(quit) == Sizes{4096, 1021});
@@ -317,7 +316,7 @@ TEST_CASE("fields that Postfix or a policy service has added are no part of what
     std::uint64_t header = 2;
     for (const std::uint32_t size : row.fields) header += size;
     const Said said({{70}, {row.sent + 2 + 4808 + 3}});
-    const SealedMessage found = said.place(shown(header, 4808, 0, row.fields));
+    const TlsMessage found = said.place(shown(header, 4808, 0, row.fields));
     CHECK(found.window == Window::Exact);
     CHECK(found.records[0].size == row.sent + 2 + 4808 + 3);
   }
@@ -329,23 +328,23 @@ TEST_CASE("a message without a blank line is as long as it is") {
 }
 
 TEST_CASE("text that came with DATA begins behind the commands") {
-  const SealedMessage all = Said({{64 + 6, 4096, 1019}}).place(shown(304, 4808));
+  const TlsMessage all = Said({{64 + 6, 4096, 1019}}).place(shown(304, 4808));
   CHECK(all.window == Window::Exact);
   CHECK(all.early);
   CHECK(sizes(all) == Sizes{4096, 1019});
-  const SealedMessage joined = Said({{64}, {6 + 399, 4716}}).place(shown(304, 4808));
+  const TlsMessage joined = Said({{64}, {6 + 399, 4716}}).place(shown(304, 4808));
   CHECK(joined.early);
   CHECK(sizes(joined) == Sizes{399, 4716});
   CHECK(joined.records[0].before == 6);
 }
 
 TEST_CASE("text that begins with DATA and goes on behind 354 is found where all is explained") {
-  const SealedMessage found = Said({{22}, {42}, {6 + 399}, {4716}}).place(shown(304, 4808));
+  const TlsMessage found = Said({{22}, {42}, {6 + 399}, {4716}}).place(shown(304, 4808));
   CHECK(found.window == Window::Exact);
   CHECK(found.early);
   CHECK(sizes(found) == Sizes{399, 4716});
   CHECK(found.spans.size() == 2);
-  const SealedMessage quit = Said({{64 + 6, 399}, {4716, 6}}).place(shown(304, 4808));
+  const TlsMessage quit = Said({{64 + 6, 399}, {4716, 6}}).place(shown(304, 4808));
   CHECK(quit.quit_with_dot);
   CHECK(sizes(quit) == Sizes{399, 4716});
   CHECK(Said({{70, 399}, {4716, 70}}).reason(shown(304, 4808)) == Reason::Ambiguous);
@@ -386,7 +385,7 @@ TEST_CASE("text that goes on behind an answer came by BDAT, where it may have co
   for (const auto& said :
        {Said({{64 + 15}, {943}}), Said({{64 + 15, 243}, {700}}), Said({{64 + 15}, {243}, {700}}),
         Said({{64 + 15}, {243, 700}}), Said({{64 + 15 + 243}, {700}})}) {
-    const SealedMessage found = said.place(shown(304, 639));
+    const TlsMessage found = said.place(shown(304, 639));
     CHECK(found.transfer == classifier::Transfer::Bdat);
     CHECK(found.window == Window::Exact);
     CHECK(found.data_ahead);
@@ -397,11 +396,11 @@ TEST_CASE("text that goes on behind an answer came by BDAT, where it may have co
 }
 
 TEST_CASE("sizes that do not fit leave the turn, and by how much") {
-  const SealedMessage missed = Said({{70}, {4096, 1000}}).place(shown(304, 4808, 2));
+  const TlsMessage missed = Said({{70}, {4096, 1000}}).place(shown(304, 4808, 2));
   CHECK(missed.window == Window::Near);
   CHECK(missed.miss == 21);
   CHECK(sizes(missed) == Sizes{4096, 1000});
-  const SealedMessage uncounted = Said({{70}, {4096, 1000}}).place(shown(304, std::nullopt));
+  const TlsMessage uncounted = Said({{70}, {4096, 1000}}).place(shown(304, std::nullopt));
   CHECK(uncounted.window == Window::Near);
   CHECK(uncounted.miss == 0);
   // A client that ends its lines with LF alone: shorter than what is shown.
@@ -414,7 +413,7 @@ TEST_CASE("a turn of quite another size is not the message") {
 }
 
 TEST_CASE("sizes that are known to a block place nothing to the byte") {
-  const SealedMessage found = Said({{79}, {4111, 1030}}).place(shown(304, 4808), 15);
+  const TlsMessage found = Said({{79}, {4111, 1030}}).place(shown(304, 4808), 15);
   CHECK(found.window == Window::Near);
   CHECK(found.transfer == classifier::Transfer::Data);
 }
@@ -432,28 +431,28 @@ TEST_CASE("DATA on its own is known by its size, or the block that holds it") {
 
 TEST_CASE("a message by BDAT is found from its end backwards") {
   // "BDAT 5112 LAST" has 16 bytes.
-  const SealedMessage one = Said({{64 + 16 + 5112}}).place(shown(304, 4808));
+  const TlsMessage one = Said({{64 + 16 + 5112}}).place(shown(304, 4808));
   CHECK(one.transfer == classifier::Transfer::Bdat);
   CHECK(one.window == Window::Exact);
   CHECK(sizes(one) == Sizes{5112});
   CHECK(one.records[0].before == 80);
   CHECK(one.rcpt_ahead);
   CHECK(one.chunk_begins.empty());
-  const SealedMessage apart = Said({{80, 4096, 1016}}).place(shown(304, 4808));
+  const TlsMessage apart = Said({{80, 4096, 1016}}).place(shown(304, 4808));
   CHECK(apart.window == Window::Exact);
   CHECK(sizes(apart) == Sizes{4096, 1016});
-  const SealedMessage waited = Said({{64}, {16, 5112}}).place(shown(304, 4808));
+  const TlsMessage waited = Said({{64}, {16, 5112}}).place(shown(304, 4808));
   CHECK(waited.window == Window::Exact);
   CHECK_FALSE(waited.rcpt_ahead);
-  const SealedMessage half = Said({{38}, {26 + 16 + 5112}}).place(shown(304, 4808));
+  const TlsMessage half = Said({{38}, {26 + 16 + 5112}}).place(shown(304, 4808));
   CHECK(half.window == Window::Exact);
   CHECK(sizes(half) == Sizes{5112});
-  const SealedMessage quit = Said({{80, 5112, 6}}).place(shown(304, 4808));
+  const TlsMessage quit = Said({{80, 5112, 6}}).place(shown(304, 4808));
   CHECK(quit.window == Window::Exact);
   CHECK(quit.quit_with_dot);
   CHECK(sizes(quit) == Sizes{5112});
   // Exim: the header in a chunk of its own, "BDAT 2719"; then "BDAT 18188 LAST" and QUIT.
-  const SealedMessage two =
+  const TlsMessage two =
       Said({{64 + 11 + 2719}, {17 + 8191, 8191, 1806 + 6}}).place(shown(2719, 18188));
   CHECK(two.window == Window::Exact);
   CHECK(two.chunk_begins == std::vector<std::uint32_t>{2719});
@@ -463,17 +462,16 @@ TEST_CASE("a message by BDAT is found from its end backwards") {
 }
 
 TEST_CASE("fields that were added are no part of a chunk either") {
-  const SealedMessage one =
-      Said({{64 + 16 + 5112}}).place(shown(304 + 57, 4808, 0, {57, 100, 202}));
+  const TlsMessage one = Said({{64 + 16 + 5112}}).place(shown(304 + 57, 4808, 0, {57, 100, 202}));
   CHECK(one.transfer == classifier::Transfer::Bdat);
   CHECK(one.window == Window::Exact);
   CHECK(sizes(one) == Sizes{5112});
 }
 
 TEST_CASE("the envelope's length tells whether QUIT is behind a chunk") {
-  const SealedMessage alone = Said({{64 + 16 + 5112}}).place(shown(304, 4808));
+  const TlsMessage alone = Said({{64 + 16 + 5112}}).place(shown(304, 4808));
   CHECK_FALSE(alone.quit_with_dot);
-  const SealedMessage quit = Said({{64 + 16 + 5112 + 6}}).place(shown(304, 4808));
+  const TlsMessage quit = Said({{64 + 16 + 5112 + 6}}).place(shown(304, 4808));
   CHECK(quit.window == Window::Exact);
   CHECK(quit.quit_with_dot);
   CHECK(sizes(quit) == Sizes{5112});
@@ -491,13 +489,13 @@ TEST_CASE("a turn with something else in it is not explained, and holds no messa
 
 TEST_CASE("commands that are answered while their chunk still comes do not hide it") {
   // Answered behind all of it: the turn is over when the milter asks.
-  const SealedMessage over = Said({{64 + 16 + 5112}}).place(shown(304, 4808), 0, true);
+  const TlsMessage over = Said({{64 + 16 + 5112}}).place(shown(304, 4808), 0, true);
   CHECK(over.window == Window::Exact);
   CHECK(sizes(over) == Sizes{5112});
   // By DATA such a turn is no message.
   CHECK(Said({{70}, {5115}}).reason(shown(304, 4808), 0, true) == Reason::Lost);
   // Answered in its middle: the chunk is in two turns.
-  const SealedMessage parts = Said({{64 + 16 + 4096}, {1016 + 6}}).place(shown(304, 4808));
+  const TlsMessage parts = Said({{64 + 16 + 4096}, {1016 + 6}}).place(shown(304, 4808));
   CHECK(parts.window == Window::Exact);
   CHECK(parts.transfer == classifier::Transfer::Bdat);
   CHECK(parts.quit_with_dot);
