@@ -374,8 +374,10 @@ def labels_by(program: Path, way: str) -> dict[tuple, tuple]:
                     send(size, kind)
         messages = bed.postfix.wait_delivered("alice", len(senders.sent))
         found = {one.value("X-Test-Id"): one.labels()[0].fields for one in messages if one.labels()}
-        result = {(one.program, one.size, one.way): tuple(found.get(one.tag, {}).get(key) for key in
-                                                         ("pattern", "writer", "block", "gait", "tls", "window")) for one in senders.sent}
+        # How msmtp's lines are joined hangs on when they are acknowledged: some of its messages show no gait, by every way.
+        keys = {one: [key for key in ("pattern", "writer", "block", "gait", "tls", "window") if one.program != "msmtp" or key != "gait"]
+                for one in senders.sent}
+        result = {(one.program, one.size, one.way): tuple(found.get(one.tag, {}).get(key) for key in keys[one]) for one in senders.sent}
         for v6 in (False, True):
             for tls in (False, True):
                 for writer, sizes in (("stream", None), ("template", [29, 31, 184])):
