@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from bed import report, rights
+from bed import mta, report, rights
 from bed.link import CLIENT4, CLIENT6, NEIGHBOUR4
 from bed.postfix import EXAMPLES, STOCK_MASTER
 from bed.process import wait_until
@@ -363,6 +363,25 @@ def gone(checks: report.Checks, bed: Bed) -> None:
 
 # --- beside way listen -------------------------------------------------------------------------------------------------------
 
+def by_ipv6(senders: Senders) -> None:
+    """The same programs, which are told the server's other address."""
+    bed = senders.bed
+    senders.relay.set(f"relayhost = [{SERVER6}]:25")
+    house = mta.House(bed.link.client, bed.root / "house6", SERVER6)
+    exim = [(name, mta.Exim(house, chunking)) for name, chunking in (("Exim", False), ("Exim, BDAT", True))]
+    for kind in ("clear", "TLS"):
+        senders.relay.set(f"smtp_tls_security_level = {'encrypt' if kind == 'TLS' else 'none'}")
+        way = f"{kind}, IPv6"
+        _, path = senders.note("Postfix", 18_000, way)
+        senders.run("swaks", "--server", "127.0.0.1", "--port", "2525", "--from", FROM, "--to", TO, "--data", f"@{path}")
+        _, path = senders.note("swaks", 18_000, way)
+        senders.run("swaks", "-6", *(["--tls"] if kind == "TLS" else []), "--server", SERVER6, "--helo", "client.example",
+                    "--from", FROM, "--to", TO, "--data", f"@{path}")
+        for name, program in exim:
+            _, path = senders.note(name, 18_000, way)
+            program.send(kind, FROM, TO, path)
+
+
 def labels_by(program: Path, way: str) -> dict[tuple, tuple]:
     with Bed(program, tag=f"tr{way[:2]}", tls=True, way=way) as bed:
         senders = Senders(bed)
@@ -372,6 +391,7 @@ def labels_by(program: Path, way: str) -> dict[tuple, tuple]:
             for size in (2_500, 18_000):
                 for send in (senders.postfix, senders.exim, senders.exim_bdat, senders.swaks, senders.curl, senders.msmtp):
                     send(size, kind)
+        by_ipv6(senders)
         messages = bed.postfix.wait_delivered("alice", len(senders.sent))
         found = {one.value("X-Test-Id"): one.labels()[0].fields for one in messages if one.labels()}
         # How msmtp's lines are joined hangs on when they are acknowledged: some of its messages show no gait, by every way.
