@@ -33,7 +33,7 @@ void warn(Host& host, std::string_view what) {
 void note_failure(Host& host, const net::Endpoint& client, const net::ConnectedAs& tried) {
   auto& counters = host.shared().counters;
   const auto count = [](process::Count& of) { of.fetch_add(1, std::memory_order_relaxed); };
-  const auto* error = tried.error == 0 ? "the kernel says another name" : strerror(tried.error);
+  const auto* error = tried.error == 0 ? "the kernel reports another address" : strerror(tried.error);
   switch (tried.outcome) {
     case Outcome::Connecting:
       return;

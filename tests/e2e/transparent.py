@@ -147,8 +147,12 @@ def link_local(checks: report.Checks, bed: Bed) -> None:
     checks.that(label == "official-mta" and client in head, f"a link-local client, {client}: {label}")
 
 
+# As firewalld filters reverse paths, and as a usual firewall drops what it does not know.
 CONNTRACK = """
 table inet tracked {{
+  chain reverse_path {{ type filter hook prerouting priority raw; policy accept;
+    fib saddr . iif oif missing drop
+  }}
   chain input {{ type filter hook input priority filter; policy {policy};
     ct state invalid drop
     ct state established,related accept
