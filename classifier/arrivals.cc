@@ -10,7 +10,7 @@ namespace classifier {
 namespace {
 
 // A segment of this size may be full on any path: RFC 9293, 3.7.1 takes 536 bytes where nothing is
-// known. The network cuts behind a full segment, so such a cut tells nothing of the sender.
+// known. The network cuts after a full segment, so such a cut says nothing of the sender.
 constexpr std::uint32_t kSmallestFullSegment = 536;
 
 std::uint32_t gap_us(std::uint64_t before_ns, std::uint64_t ns) {
@@ -63,7 +63,8 @@ void ArrivalLog::add(Kept kept) {
 
 void ArrivalLog::given(std::span<const char> bytes) {
   if (bytes.empty()) return;
-  // Now, and not when they came: what came with a message's last bytes may be the next one's.
+  // The limit is applied here and not in keep(). Bytes that came together with a message's last
+  // bytes may belong to the next message.
   for (; read_.size() > limit_; read_.pop_back()) {
     enclose(over_limit_, {read_.back().begin(), read_.back().end()});
   }
@@ -72,7 +73,7 @@ void ArrivalLog::given(std::span<const char> bytes) {
     if (next->begin() >= offset_) break;
     ++work_;
     if (ahead() == 1 && !open_ && next->end() <= offset_) {
-      // As almost always: there is nothing that it could overlap.
+      // This is the usual case: there is no other arrival that could overlap with it.
       settle(*next, next->end(), bytes);
     } else {
       compare(*next, bytes);
@@ -94,7 +95,7 @@ bool ArrivalLog::first_is_stray() const {
   return !strays_.empty() && (ahead_.empty() || ahead_.front().behind(strays_.front()));
 }
 
-// Of those that are not read yet, the one that comes first in the stream; null: there is none.
+// Returns the first arrival in the stream that was not read yet; null: there is none.
 const ArrivalLog::Kept* ArrivalLog::first_ahead() const {
   if (first_is_stray()) return &strays_.front();
   return ahead_.empty() ? nullptr : &ahead_.front();
@@ -114,12 +115,12 @@ void ArrivalLog::compare(const Kept& kept, std::span<const char> bytes) {
     open_->end = std::max(open_->end, kept.end());
     return;
   }
-  // Whatever comes from here on begins behind it.
+  // All later arrivals begin after the open ones.
   if (open_) settle_open(bytes);
   open_ = Open{kept, kept.end()};
 }
 
-// Requires: open, and the last byte of it is among `bytes`, which end at offset_.
+// Requires: open_ has a value. Its last byte is among `bytes`, which end at offset_.
 void ArrivalLog::settle_open(std::span<const char> bytes) {
   if (!open_->unlike) settle(open_->first, open_->end, bytes);
   open_.reset();
@@ -164,7 +165,7 @@ void ArrivalLog::forget_before(std::uint64_t offset) {
   if (size() == 0) give_back();
 }
 
-// Nothing is under way: the session may be quiet for long.
+// Nothing is under way. The session may be quiet for a long time, so the memory is released.
 void ArrivalLog::give_back() {
   read_.give_back();
   ahead_.give_back();
@@ -177,7 +178,7 @@ std::size_t ArrivalLog::memory_used() const {
          copies_.capacity() * sizeof(Span);
 }
 
-// Shows `visit` each arrival that brought bytes of `span`, in stream order.
+// Calls `visit` for each arrival that brought bytes of `span`, in stream order.
 template <typename Visit>
 void ArrivalLog::visit(Span span, Visit visit) const {
   for (auto at = first_read(span.begin); at != read_.end() && at->begin() < span.end; ++at) {
@@ -187,7 +188,7 @@ void ArrivalLog::visit(Span span, Visit visit) const {
   if (overlap({open_->first.begin(), open_->end}, span)) visit(open_->first);
 }
 
-// The first arrival that ends behind `offset`.
+// Returns the first arrival that ends after `offset`.
 std::vector<ArrivalLog::Kept>::const_iterator ArrivalLog::first_read(std::uint64_t offset) const {
   return std::upper_bound(read_.begin(), read_.end(), offset,
                           [](std::uint64_t o, const Kept& kept) { return o < kept.end(); });
@@ -218,7 +219,7 @@ void ArrivalLog::append(std::span<const Span> spans, std::span<const Tail> tails
   std::sort(copies.begin(), copies.end(),
             [](const Span& a, const Span& b) { return a.begin < b.begin; });
   auto copy = copies.begin();
-  std::uint64_t copied_to = 0;  // the furthest end of the copies that begin in front
+  std::uint64_t copied_to = 0;  // the furthest end of the copies so far
   std::size_t span = 0;
   std::uint64_t next = spans.front().begin;
   std::uint64_t before_ns = 0;
@@ -264,7 +265,7 @@ void ArrivalLog::append(std::span<const Span> spans, std::span<const Tail> tails
   }
 }
 
-// Whether the trace can be judged.
+// Sets whether the trace is complete.
 void ArrivalLog::judge(std::span<const Span> spans, Trace& trace) const {
   if (missed_) {
     trace.state = State::Partial;
@@ -274,8 +275,8 @@ void ArrivalLog::judge(std::span<const Span> spans, Trace& trace) const {
   const std::uint64_t covered = segments_size(trace);
   std::uint64_t size = 0;
   for (const Span& span : spans) size += span.end - span.begin;
-  // An arrival that was not kept may have been the first copy of bytes that a kept one repeats: the
-  // bytes are there then, but their segments are not the sender's.
+  // A dropped arrival may have been the first copy of bytes that a kept arrival repeats. Then the
+  // bytes are there, but their segments are not those of the sender.
   const Span all{spans.front().begin, spans.back().end};
   const bool unkept = overlap(over_limit_, all) || overlap(over_ahead_, all);
   const bool cut_short = covered < size && trace.segments.size() == limit_;

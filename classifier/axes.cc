@@ -1,9 +1,10 @@
-// How the program writes and what the path did. Pure functions; any thread.
+// How the program writes, and what the path did. Pure functions; any thread.
 //
-// Behind Nagle only the first write shows (writes.cc), so the first telling cut decides, and the
-// later ones confirm or refuse. The order of the questions is from the cause that leaves the least
-// room for chance to the one that leaves the most: a buffer's grid (1 in 1024), the end of the
-// header, the first line, some line, the middle of a line.
+// With Nagle's algorithm only the first write shows (writes.cc). So the first cut that shows the
+// writer decides, and the later cuts confirm or contradict it. Each kind of cut is an answer that
+// chance could also give. The checks begin with the answer that chance gives least often: a
+// buffer's grid (1 in 1024), the end of the header, the first line, another line, the middle of a
+// line.
 #include "classifier/axes.h"
 
 #include <algorithm>
@@ -13,76 +14,89 @@
 namespace classifier {
 namespace {
 
-// Strength is 1 less all doubts, and means what a forecast means: of the findings of strength 0.9,
-// one in ten is wrong. The doubts of each finding on a clean trace, from the lab's recordings and
-// the simulator (README, Confidence); by what another writer would need to make the same cuts.
-constexpr double kOneBlockEnd = 0.04;  // chance meets a multiple of 1024 now and then
+// Strength is 1 less all doubts, and it is a forecast: of the findings with strength 0.9, one in
+// ten is wrong. A doubt is the probability that a different writer made the same boundaries. The
+// doubts of each finding on a clean trace come from the lab's recordings and from the simulator
+// (README, Confidence).
+constexpr double kOneBlockEnd = 0.04;  // a multiple of 1024 also happens by chance
 constexpr double kSomeBlockEnds = 0.015;
-constexpr double kOtherBlock = 0.15;  // a size that is no usual buffer's
-constexpr double kOffGrid = 0.30;     // times the share of cuts that are not on the grid
+constexpr double kOtherBlock = 0.15;  // no usual buffer has this size
+constexpr double kOffGrid = 0.30;     // times the share of cuts off the grid
 constexpr double kLineBuffer = 0.15;
 constexpr double kHeadersApart = 0.02;
-constexpr double kFirstField = 0.05;  // a line writer begins with the same cut
+constexpr double kFirstField = 0.05;  // a line writer makes the same first cut
 constexpr double kFirstLine = 0.02;
 constexpr double kSomeLine = 0.08;
 constexpr double kManyLines = 0.015;
 constexpr double kOneTemplateCut = 0.06;
 constexpr double kTemplateCuts = 0.02;
-constexpr double kShortStream = 0.06;  // one full segment or none, and a tail
+constexpr double kShortStream = 0.06;  // at most two full segments, and a tail
 constexpr double kLongStream = 0.03;
-constexpr double kHiddenStream = 0.25;   // buffers in use are larger than the first flight
+constexpr double kHiddenStream = 0.25;   // the first flight is shorter than a usual buffer
 constexpr double kSpoiledStream = 0.40;  // one odd cut in a long message
-// What spoils the evidence adds to the doubt.
+// Each of these damages the evidence and adds to the doubt.
 constexpr double kRepairDoubt = 0.08;   // times the share of repaired segments
-constexpr double kWeakCutDoubt = 0.15;  // times what the first cut's boundary lacks of certainty
-constexpr double kMovingDoubt = 0.05;   // the full size changed: cuts may be remnants
+constexpr double kWeakCutDoubt = 0.15;  // times what the first cut's confidence lacks to kSureCut
+constexpr double kMovingDoubt = 0.05;   // the full size changed: a cut may be a remnant
 constexpr double kReadDoubt = 0.03;
 constexpr double kPartialDoubt = 0.25;
-// Under TLS nobody read where the header ends.
+// Under TLS the text is encrypted, so the end of the header is not known.
 constexpr double kTlsStream = 0.05;
-constexpr double kTlsPlace = 0.15;  // of a header apart, or of few lines
+constexpr double kTlsPlace = 0.15;  // for a header apart, or for few lines
 constexpr double kTlsTemplate = 0.35;
 // The message was found, but not to the byte.
 constexpr double kNearDoubt = 0.15;
-constexpr double kSureCut = 0.95;    // a cut of this confidence adds nothing
-constexpr double kMostDoubt = 0.70;  // a finding is still the likeliest of several
+constexpr double kSureCut = 0.95;    // a cut of this confidence adds no doubt
+constexpr double kMostDoubt = 0.70;  // so the strength never falls below 0.3
 
-// A second size above this share of the first is a tunnel's few bytes, and no moving path.
+// A second full size above this share of the first one is a few bytes less, as in a tunnel. The
+// path did not move.
 constexpr std::uint32_t kOtherPercent = 90;
-// The path's own.
+// The doubts of the path.
 constexpr double kRunOfFulls = 0.005;
 constexpr double kSomeFulls = 0.03;
-constexpr double kNoFulls = 0.06;  // the announced size only
+constexpr double kNoFulls = 0.06;  // only the announced size is known
 constexpr double kManyMoves = 0.01;
 constexpr double kOneMove = 0.05;
 
-// A bulk writer's full segments carry PSH at every second segment (Linux sizes its send units so),
-// a line writer's nearly none behind Nagle: 0.08 to 0.25 against 0.43 to 0.50 in the lab.
+// A bulk writer's full segments carry PSH in every second segment, because Linux forms its send
+// units so. With Nagle's algorithm a line writer's full segments carry almost none. Over whole
+// messages the lab measured a share of 0.43 to 0.50 for bulk writers and of 0.08 to 0.25 for line
+// writers.
 constexpr double kBulkPushShare = 0.33;
-// That share belongs to round trips of milliseconds: below, Linux makes send units of many segments
-// (0.17 was measured for one write at 0.1 ms), but there Nagle holds nothing either, and a line
-// writer shows its later lines as further cuts.
+// These shares hold for round trips of milliseconds. On shorter ones Linux forms send units of many
+// segments: one write at 0.1 ms had a share of 0.17. Nagle's algorithm holds nothing back there, so
+// a line writer shows its later lines as further cuts.
 constexpr std::uint32_t kShortRoundTripUs = 1000;
-// One unexplained cut among this many segments does not make a stream another writer.
+// One unexplained cut among at least this many segments does not show another writer than a stream.
 constexpr std::uint32_t kLongMessage = 20;
-// From this share of repaired segments on, and with cuts that nothing explains, the path is noisy.
+// The path is noisy where at least this share of the segments was repaired and nothing explains the
+// cuts.
 constexpr double kNoisyShare = 0.15;
-// Cuts without PSH, in a trace that has PSH elsewhere, that were made on the way.
+// The strength of `noisy`: this start and the share of repaired segments, at most kMostNoisy. Both
+// were chosen. No figure of the recordings (tests/data) changes for a start of 0.3 to 0.7, or for a
+// limit of 0.7 to 1. At kNoisyShare the strength is 0.65. Larger numbers make a noisy path look
+// certain, although a writer may have made the cuts. With smaller ones `min_confidence` holds back
+// an action for which other signs ask. The default weight of `noisy` is 0, so no score changes.
+constexpr double kLeastNoisy = 0.5;
+constexpr double kMostNoisy = 0.9;
+// At least this many unexplained cuts make a path noisy. One alone may be a write of the program.
 constexpr std::uint32_t kNoisyCuts = 2;
 
-// From so many cuts at line ends on, no doubt is left.
+// With at least this many cuts at line ends the doubt is the smallest.
 constexpr std::uint32_t kRepeatedLines = 3;
-// A message of so many full segments had room for every buffer in use to show its end.
+// Three full segments of 1448 bytes are longer than a buffer of 4096. So a writer with such a
+// buffer would have shown an end.
 constexpr std::uint32_t kLongRun = 3;
 
-// Exim sends the header and the body in a chunk each. More chunks hide the program's own writes.
+// Exim sends the header and the body in one chunk each. More chunks hide the program's own writes.
 constexpr std::uint32_t kFewChunks = 2;
 
 struct Findings {
   const Trace& trace;
   const Writes& writes;
   const Features& features;
-  const Cut* first = nullptr;  // first telling cut
+  const Cut* first = nullptr;  // the first cut that shows the writer
 };
 
 WriterReading reading(Writer writer, double doubt) {
@@ -104,8 +118,7 @@ WriterReading as_blocks(const Findings& f, Reasons& why) {
   return result;
 }
 
-// A cut inside of a header line, or at a buffer's end, is made by a writer of its own, whatever
-// else is cut.
+// A cut inside a header line or at a buffer's end shows the writer, whatever the other cuts are.
 bool tells_alone(Place place) {
   return place == Place::HeaderMiddle || place == Place::Grid;
 }
@@ -127,15 +140,18 @@ WriterReading as_lines(const Findings& f, Reasons& why) {
   return reading(Writer::Lines, doubt);
 }
 
-// The first Received alone and the rest in bulk is a relay that prepends its trace field; the same
-// and then line by line is a program that writes lines.
+// A relay that adds its Received field writes that field alone and the rest in bulk. A program that
+// writes lines makes the same first cut and then writes line by line.
 bool writes_in_bulk(const Findings& f) {
+  // Between the cut and the tail a shorter message has one full segment at most. Its PSH is that of
+  // the flight's end, whatever the writer is. No figure of the recordings changes for 2 to 8.
+  constexpr std::uint32_t kLeastSegments = 4;
   const Features& features = f.features;
   if (features.telling() > 1) return false;
   const std::uint32_t rtt_us = f.trace.path.rtt_us;
   if (rtt_us != 0 && rtt_us < kShortRoundTripUs) return true;
-  return !f.writes.segment.pushes || features.push_share == 0 || features.segments < 4 ||
-         features.push_share >= kBulkPushShare;
+  return !f.writes.segment.pushes || features.push_share == 0 ||
+         features.segments < kLeastSegments || features.push_share >= kBulkPushShare;
 }
 
 WriterReading by_first_cut(const Findings& f, Reasons& why) {
@@ -143,7 +159,8 @@ WriterReading by_first_cut(const Findings& f, Reasons& why) {
   const std::uint32_t middles = features.at(Place::HeaderMiddle);
   const std::uint32_t in_header = middles + features.at(Place::FirstField) +
                                   features.at(Place::FirstLine) + features.at(Place::HeaderLine);
-  // `Subject: `, then its value: the second cut is at the end of the line, its CRLF to follow.
+  // The program wrote `Subject: `, and then the value. So the second cut is at the end of the line,
+  // before its CRLF.
   const bool repeated = middles + features.at(Place::HeaderLine) > 1;
   const auto as_template = [&] {
     why.add(Because::InsideHeader, middles);
@@ -174,7 +191,8 @@ WriterReading by_first_cut(const Findings& f, Reasons& why) {
     case Place::Chunk:
       break;
   }
-  // A long message with one cut in its body that nothing explains: a full socket buffer, say.
+  // A long message has one cut in its body that nothing explains. A full socket buffer makes such a
+  // cut.
   if (features.segments >= kLongMessage * features.telling()) {
     why.add(Because::OddCuts, features.telling());
     return reading(Writer::Stream, kSpoiledStream);
@@ -183,12 +201,20 @@ WriterReading by_first_cut(const Findings& f, Reasons& why) {
   return {};
 }
 
-// Bytes of the first flight, where it was the congestion window that ended it; 0: it was not, or
-// nothing tells. On a slow link all gaps are long, and then what is written does show.
+// Returns the bytes of the first flight where the congestion window ended that flight. Returns 0
+// where it did not, or where the trace does not show it. On a slow link all gaps are long, and
+// there the program's writes do show.
 //
 //     1448 ─ 1448 ──────── 40 ms ──────── 1448 ─ 1448 ─ 1448 ─ 1448 ──── …       2896
+//
+// A gap of at least half a round trip is the wait for an acknowledgement. After the wait the next
+// segment follows at once, within an eighth of a round trip. On a slow link it does not. Both
+// shares were chosen. On the recordings nothing changes for a quarter to a half of a round trip, or
+// for 1/20 to 1/2 after it; from three quarters on the calibration error of the programs is 0.0300
+// and not 0.0305. With a larger second share, a slow link looks like a full window and a stream
+// loses confidence. With a smaller one, a delayed packet hides the window.
 std::uint32_t ended_by_window(const Trace& trace) {
-  constexpr std::uint32_t kTold = 5000;  // a round trip that differs from any machine's pauses
+  constexpr std::uint32_t kTold = 5000;  // below, a gap may be a pause of the sending machine
   const std::uint32_t rtt = trace.path.rtt_us;
   if (rtt < kTold || trace.via == Via::Read) return 0;
   std::uint32_t bytes = 0;
@@ -229,7 +255,8 @@ WriterReading without_cuts(const Findings& f, Reasons& why) {
   } else {
     why.add(Because::FullThenTail, fulls);
   }
-  // Behind the first flight Nagle joins what is written, and a buffer's end is seen no more.
+  // After the first flight Nagle's algorithm joins the writes, and the end of a buffer no longer
+  // shows.
   constexpr std::uint32_t kUsualBuffer = 8192;
   const std::uint32_t flight = ended_by_window(f.trace);
   if (flight != 0 && flight < kUsualBuffer && f.trace.size > kUsualBuffer) {
@@ -240,7 +267,7 @@ WriterReading without_cuts(const Findings& f, Reasons& why) {
 }
 
 WriterReading decide_writer(const Findings& f, Reasons& why) {
-  // The first write's end may be one of these, and it is what tells.
+  // One of these boundaries may be the end of the first write, which decides the writer.
   if (f.features.untold != 0 && (f.first == nullptr || !tells_alone(f.first->place))) return {};
   if (f.first == nullptr) return without_cuts(f, why);
   if (f.features.block != 0 && f.features.on_grid != 0) {
@@ -259,15 +286,15 @@ WriterReading decide_writer(const Findings& f, Reasons& why) {
   return by_first_cut(f, why);
 }
 
-// All segments may be there and nobody have read the text: packets that were captured in part, or a
-// gap in the header. Then a buffer's end shows by its place, and no other cut is told from one at
-// the header's end or inside a line.
+// Are all segments known, but not the text? Packets were captured in part, or bytes of the header
+// are missing. Then a buffer's end still shows by its place. Any other cut could be at the header's
+// end or inside a line.
 bool text_unread(const Trace& trace) {
   return trace.state == State::Partial && !trace.tls && trace.landmarks.first_line_end == 0;
 }
 
-// Whether nothing is missing up to the header's end; where that is not known, up to the message's.
-// Under TLS the records tell of the writes, and they are read from the stream.
+// Is nothing missing up to the end of the header? Where that end is not known: up to the end of the
+// message. Under TLS the records show the writes, and they are read from the stream.
 bool header_seen(const Trace& trace) {
   if (!trace.records.empty()) return true;
   const Landmarks& marks = trace.landmarks;
@@ -314,8 +341,8 @@ WriterReading read_writer(const Trace& trace, const Writes& writes, const Featur
     break;
   }
   WriterReading result = decide_writer(findings, why);
-  // The first cuts tell most. Where a program cut inside its header lines is seen in what is there;
-  // that it did not is not.
+  // The first cuts decide. A cut inside a header line shows even in a part of the header. That
+  // there is none shows only in the whole header.
   const bool partial = trace.state == State::Partial;
   const bool unread = text_unread(trace) && findings.first != nullptr &&
                       findings.first->place != Place::Grid && result.writer != Writer::Blocks;
@@ -359,15 +386,15 @@ PathReading read_path(const Writes& writes, const Features& features, Writer wri
   const bool unexplained = writer == Writer::Unknown && features.telling() >= kNoisyCuts;
   if (unexplained && features.repaired_share() >= kNoisyShare) {
     result.path = PathShape::Noisy;
-    result.strength = std::min(0.9, 0.5 + features.repaired_share());
+    result.strength = std::min(kMostNoisy, kLeastNoisy + features.repaired_share());
     why.add(Because::Noise, features.repaired, features.segments, features.telling());
     return result;
   }
   const bool moved = sizes.other != 0 &&
                      std::uint64_t{sizes.other} * 100 <= std::uint64_t{sizes.full} * kOtherPercent;
   if (moved) {
-    // Path MTU discovery never shows the larger size to the receiver: its segments died on the way.
-    // Both sizes arriving means that the path itself changed while the message was sent.
+    // Path MTU discovery never shows the larger size to the receiver, because those segments were
+    // dropped on the way. So where both sizes arrive, the path itself changed during the message.
     result.path = PathShape::Fluctuating;
     result.strength = 1 - (sizes.moves > 1 ? kManyMoves : kOneMove);
     why.add(Because::FullSizeMoves, sizes.full, sizes.other, sizes.moves);

@@ -1,5 +1,6 @@
-// The two axes: how the program writes, and what the network made of it. Each is read on its own,
-// with a strength and its reasons; classify.cc makes the pattern from both. Pure; any thread.
+// The two axes: how the program writes, and how the path changed what it wrote. Each axis is read
+// separately and gives a strength and its reasons. classify.cc makes the pattern from both. Pure
+// functions; any thread.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@ struct WriterReading {
   Writer writer = Writer::Unknown;
   double strength = 0;  // 0..1
   std::uint32_t block = 0;
-  bool hidden = false;  // what would tell it was not seen
+  bool hidden = false;  // the evidence that would show the writer is missing
 };
 
 struct PathReading {
@@ -24,14 +25,15 @@ struct PathReading {
   double strength = 0;  // 0..1
 };
 
-// Small is at most this: the talk's garage servers had 920; the ordinary Internet has 1220 (IPv6
-// minimum) and more.
+// A path with full segments of at most this size is small. The talk's garage servers had 920.
+// Ordinary paths have at least 1220 (the IPv6 minimum).
 inline constexpr std::uint32_t kSmallMss = 1000;
 
-// Both say why, behind what `why` holds already.
+// Both functions add their reasons after those that `why` already holds.
 WriterReading read_writer(const Trace& trace, const Writes& writes, const Features& features,
                           Reasons& why);
-// `writer` tells whether boundaries are explained: noise is what nothing else explains.
+// `writer` shows whether the boundaries are explained: a path is noisy only where no writer
+// explains them.
 PathReading read_path(const Writes& writes, const Features& features, Writer writer, Reasons& why);
 
 }  // namespace classifier

@@ -5,7 +5,7 @@
 namespace classifier {
 namespace {
 
-// What a client sends behind DATA that was refused, rather than text.
+// What a client sends instead of text when DATA was refused.
 constexpr std::array<std::string_view, 4> kInsteadOfText = {"QUIT\r\n", "RSET\r\n",
                                                             "MAIL FROM:", "EHLO "};
 
@@ -13,11 +13,11 @@ constexpr std::array<std::string_view, 9> kKnownAgain = {
     "EHLO ", "HELO ",    "MAIL FROM:", "RCPT TO:",    "DATA\r\n",
     "BDAT ", "RSET\r\n", "QUIT\r\n",   "STARTTLS\r\n"};
 
-// So many lines that are no commands are text.
+// This many lines that are not commands are text.
 constexpr std::uint32_t kLinesOfText = 3;
-// So many bytes cannot be commands alone.
+// More bytes than this cannot all be commands.
 constexpr std::uint64_t kLongestCommands = 1024;
-// So many can: no message is as short.
+// Up to this many bytes can all be commands, because every message is longer.
 constexpr std::uint64_t kShortCommands = 32;
 
 }  // namespace

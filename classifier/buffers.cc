@@ -5,17 +5,18 @@
 namespace classifier {
 namespace {
 
-// A buffer of another size is believed when it repeats and is no line or header.
+// A buffer of another size is used only if it repeats and is too long for a line or a short header.
 constexpr std::uint32_t kLeastOtherBlock = 512;
-// Of all cuts, this share must lie on the grid where no landmark denies it: a first cut on it is
-// one chance in a thousand, but the path may have made others.
+// At least this share of all cuts must lie on the grid, if the first one does and no landmark
+// explains it. Chance puts a cut there once in some 800 bytes, but the path may have made the
+// others.
 constexpr double kLeastOnGrid = 0.33;
-constexpr double kMostOnGrid = 0.6;  // and this for a size that is no usual buffer's
+constexpr double kMostOnGrid = 0.6;  // the share for a size that no usual buffer has
 
-// What the cuts on the grid have in common is a multiple of the buffer's size where ends between
-// them are hidden. Taken as it is when the first ends are all there (10240, 20480: a buffer of
-// 10240), else without its odd factor, since nearly all buffers are powers of two (a single end at
-// 12288: 4096).
+// The greatest common divisor of the cuts on the grid may be a multiple of the buffer's size,
+// because ends between them may be hidden. It is used as it is if the first ends are all there
+// (10240, 20480: a buffer of 10240). Else its odd factor is removed, since nearly all buffers are
+// powers of two (a single end at 12288: 4096).
 std::uint32_t buffer_size(std::uint32_t common, std::uint32_t first, std::uint32_t ends) {
   if (ends > 1 && common == first) return common;
   return common & (~common + 1);
@@ -46,7 +47,7 @@ void find_block(Features& features) {
     features.block = buffer_size(kilobytes, first, on_kilobytes);
     features.on_grid = on_kilobytes;
   } else if (first % exims == 0 && enough(on_exims)) {
-    features.block = exims;  // some ends may be hidden, but there is no other such buffer
+    features.block = exims;  // some ends may be hidden, but no other buffer has such ends
     features.on_grid = on_exims;
   } else if (first >= kLeastOtherBlock && telling >= 2) {
     std::uint32_t hits = 0;

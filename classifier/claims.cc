@@ -16,7 +16,7 @@ namespace {
 constexpr auto kKinds = std::to_array<std::string_view>({"received", "mailer", "helo"});
 constexpr std::string_view kBlanks = " \t\r";
 
-// `text` is in lower case already. A folded field's line ends count as blanks.
+// Requires: `text` is in lower case. The line ends of a folded field count as blanks.
 bool contains(std::string_view value, std::string_view text) {
   const auto plain = [](char c) {
     return c == '\t' || c == '\r' || c == '\n' ? ' ' : text::lower(c);
@@ -33,7 +33,7 @@ std::string_view take(std::string_view& text) {
   return word;
 }
 
-// A row, or why the line is none.
+// Reads the line into `row`. Returns an empty text, or the reason why the line is not a row.
 std::string parse_row(std::string_view line, ClaimTable::Row& row) {
   const auto kind = find<ClaimTable::Kind>(kKinds, take(line));
   if (!kind) return fmt::format("should begin with {}", fmt::join(kKinds, ", "));
@@ -41,12 +41,12 @@ std::string parse_row(std::string_view line, ClaimTable::Row& row) {
   const auto open = line.find_first_not_of(kBlanks);
   const auto close = open == line.npos ? open : line.find('"', open + 1);
   if (close == line.npos || line[open] != '"' || close == open + 1) {
-    return "the text to look for stands in double quotes";
+    return "the text to search for has to stand in double quotes";
   }
   for (const char c : line.substr(open + 1, close - open - 1)) row.text.push_back(text::lower(c));
   line.remove_prefix(close + 1);
   for (auto word = take(line); !word.empty(); word = take(line)) {
-    if (!is_gait_name(word)) return "a gait's name is of a-z, 0-9 and -";
+    if (!is_gait_name(word)) return "the name of a gait has 1 to 24 characters a-z, 0-9 or -";
     row.gaits.emplace_back(word);
   }
   return {};
@@ -99,16 +99,17 @@ const ClaimTable::Row* ClaimTable::find(Kind kind, std::string_view value) const
   return found == rows_.end() ? nullptr : &*found;
 }
 
-// A server that passes a message on keeps its X-Mailer, so only the newest Received speaks for the
-// sending program; where none is there, the message comes from the program itself.
+// A server that passes a message on keeps its X-Mailer. So only the newest Received shows the
+// sending program. A message without Received comes from the program itself.
 const ClaimTable::Row* ClaimTable::claimed(const Claims& claims) const {
   if (!claims.received.empty()) return find(Kind::Received, claims.received);
   const Row* row = find(Kind::Mailer, claims.mailer);
   return row != nullptr ? row : find(Kind::Helo, claims.helo);
 }
 
-// Who sends a message on (a redirect, a mailing list) leaves the Received field on top that a
-// server has put there, and claims nothing by it. Only a script writes such a field itself.
+// Can the program have passed on a message of another one? A redirect or a mailing list leaves the
+// server's Received field on top and claims nothing by it. Only a script writes such a field
+// itself.
 bool may_resend(const ClaimTable::Row& claim, const Gait& seen) {
   return claim.kind == ClaimTable::Kind::Received && seen.kind != GaitClass::Script &&
          seen.kind != GaitClass::Bot;

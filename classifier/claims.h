@@ -1,8 +1,7 @@
-// What a message claims about the program that sent it, and whether its gait bears that out.
+// What a message claims about the program that sent it, and whether its gait contradicts the claim.
 //
-// Claims are text and so are no part of a Trace: the filter takes them from Postfix (headers,
-// HELO), offline they come from the tracker, and both throw them away with the message. Pure; any
-// thread.
+// Claims are text, so they are not part of a Trace. The filter takes them from Postfix (headers,
+// HELO). Offline they come from the tracker. Both delete them with the message. Pure; any thread.
 #pragma once
 
 #include <memory>
@@ -16,14 +15,14 @@
 namespace classifier {
 
 struct Claims {
-  static constexpr std::size_t kLongest = 256;  // bytes kept of each
+  static constexpr std::size_t kLongest = 256;  // bytes that are kept of each claim
 
   std::string mailer;    // value of the first X-Mailer, else User-Agent
   std::string received;  // value of the first Received
   std::string helo;      // the greeting's name
   bool operator==(const Claims&) const = default;
 
-  // Takes a header field as it comes, first one first.
+  // Takes a header field. Requires: the fields come in their order in the message.
   void header(std::string_view name, std::string_view value);
 };
 
@@ -33,16 +32,16 @@ class ClaimTable {
   struct Row {
     Kind kind = Kind::Received;
     std::string text;                // lower case
-    std::vector<std::string> gaits;  // that the program has; empty: not known
+    std::vector<std::string> gaits;  // gaits of that program; empty: not known
     bool operator==(const Row&) const = default;
   };
 
-  // The rows that are compiled in (classifier/gaits/claims.table).
+  // The compiled-in rows (classifier/gaits/claims.table).
   static const ClaimTable& builtin();
 
-  // Adds the rows of `text` behind those that are there; on error nothing is added.
+  // Adds the rows of `text` after those of the table. On an error it adds nothing.
   std::optional<GaitError> add(std::string_view text);
-  // The row for what the message claims; null: nothing that the table knows.
+  // Returns the row for the claim of the message; null: the table has no such row.
   const Row* claimed(const Claims& claims) const;
   const std::vector<Row>& rows() const { return rows_; }
 
@@ -52,8 +51,8 @@ class ClaimTable {
   std::vector<Row> rows_;
 };
 
-// Whether the message claims a program whose every gait `traits` rule out. Careful: false wherever
-// the book does not know the program.
+// Does the message claim a program, and do `traits` rule out every gait of that program? Always
+// false if the book does not know the program.
 bool contradicts(const ClaimTable::Row& claim, const GaitBook& book, const Traits& traits);
 
 }  // namespace classifier

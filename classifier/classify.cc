@@ -1,6 +1,6 @@
 // The facade: pattern from both axes, score, verdict. Pure functions; any thread.
 //
-//     Trace ─► writes ─► features ─┬─► writer ─┬─► pattern ─► score ─► what it asks for
+//     Trace ─► writes ─► features ─┬─► writer ─┬─► pattern ─► score ─► the action it asks for
 //                                  └─► path ───┘
 #include "classifier/classify.h"
 
@@ -25,19 +25,20 @@ struct Match {
   double confidence = 0;
 };
 
-// One segment is cut by nobody: neither axis has anything to go by, and that is sure.
+// A message of one segment has no boundary. Neither axis can be read, and that is certain.
 constexpr Match kOneSegment{Pattern::Indistinct, 0.98};
 constexpr Match kNotSeen{Pattern::Unobserved, 0};
 
-// What a bot does to a message shows through any path, and comes first. Where the writer was not
-// seen, one message in four of a small or moving path was such a one (the lab's recordings, cut to
-// 68 to 256 bytes a packet).
+// A bot's writer shows through any path and comes before it. Where the writer was not seen, one
+// message in four on a small or moving path was a bot's. That was measured on the lab's recordings,
+// cut to 68 to 256 bytes a packet.
 constexpr double kHiddenWriter = 0.25;
-// Where answers are assumed: that the commands were taken, and what the server announced. The lab's
-// recordings without the server's side have no more wrong labels than with it.
+// The doubt where the server's answers are assumed: that it took the commands, and which extensions
+// it announced. The lab's recordings have no more wrong labels without the server's side than with
+// it.
 constexpr double kOneSided = 0.05;
 
-// As if new, but the memory is kept.
+// Makes it equal to a new one, but keeps its memory.
 void reset(Verdict& verdict) {
   verdict.pattern = Pattern::Unobserved;
   verdict.writer = Writer::Unknown;
@@ -53,9 +54,8 @@ void reset(Verdict& verdict) {
   verdict.reasons.clear();
 }
 
-// The talk's name for a writer on a path: the first row that holds (the order of DESIGN and of
-// Pattern). What a bot does to a message shows through any path; a path shows through any other
-// writer.
+// The talk's name for a writer on a path. The first rule that holds decides; the rules stand in the
+// order of Pattern. A bot's writer shows through any path. A path shows through any other writer.
 Match match(const WriterReading& writer, PathReading path) {
   if (writer.hidden) path.strength -= kHiddenWriter;
   const Match by_writer{Pattern::Indistinct, writer.strength};
@@ -77,15 +77,15 @@ Match match(const WriterReading& writer, PathReading path) {
   return by_writer;
 }
 
-// Gives the verdict its gait.
+// Sets the gait of the verdict.
 void name_gait(const GaitBook& book, const Traits& traits, Verdict& verdict) {
   const Guess guess = book.match(traits);
   verdict.gait_class = guess.kind;
   if (const Gait* gait = guess.gait) {
     verdict.gait = gait->name;
     verdict.gait_class = gait->kind;
-    // Of a single end at 2048 nobody knows whether it is the first of 2048 or the second of 1024; a
-    // program that is known writes what it always does.
+    // A single end at 2048 may be the first end of 2048 or the second end of 1024. A program with a
+    // name always writes its own block.
     const std::uint32_t known = gait->blocks[0];
     const bool only = known != 0 && gait->blocks[1] == 0;
     if (only && verdict.block > known && verdict.block % known == 0) verdict.block = known;
@@ -94,17 +94,21 @@ void name_gait(const GaitBook& book, const Traits& traits, Verdict& verdict) {
   }
 }
 
-// The gait that the message claims and cannot have; empty: none. A claim is held against a message
-// only on good evidence: enough segments, and a reading that is sure of itself.
+// Returns the gait that the message claims and cannot have; empty: there is none. A claim counts
+// against a message only on good evidence.
 std::string_view contradicted_gait(const Claims* claims, const GaitBook& book, const Traits& traits,
                                    const Features& features, const Verdict& verdict) {
+  // Both were chosen, not measured: the recordings have no claims of other programs. One or two
+  // segments show no more than one boundary, and below a confidence of 0.8 more than one reading in
+  // five is wrong. Lower limits make more honest programs contradict themselves. Higher ones let
+  // more forged claims pass.
   constexpr std::uint32_t kEnoughSegments = 3;
   constexpr double kSure = 0.8;
   if (claims == nullptr || verdict.confidence < kSure) return {};
   if (features.segments < kEnoughSegments) return {};
   const ClaimTable::Row* claim = ClaimTable::builtin().claimed(*claims);
   if (claim == nullptr || !contradicts(*claim, book, traits)) return {};
-  // The table's word and not the message's: reasons go into log and header.
+  // This word comes from the table, not from the message, because reasons go into log and header.
   return claim->gaits.front();
 }
 
@@ -114,8 +118,8 @@ void add_term(const Term& term, Verdict& verdict) {
   verdict.reasons.add_term(term);
 }
 
-// The walk through the table is unrolled: in a loop each sign costs a call, and all of them a tenth
-// of the time in which a short message is judged.
+// The walk through the table is unrolled. A loop costs one call for each sign, and all these calls
+// took a tenth of the time in which a short message is judged.
 template <std::size_t... kRow>
 void score(const Seen& seen, const Weights& weights, Verdict& verdict,
            std::index_sequence<kRow...>) {
@@ -123,7 +127,7 @@ void score(const Seen& seen, const Weights& weights, Verdict& verdict,
 }
 
 Action action_for(const Verdict& verdict, const Policy& policy) {
-  // What was not seen, or could not be told, is nobody's fault.
+  // A sender is not to blame for evidence that is missing or shows nothing.
   if (verdict.pattern == Pattern::Unobserved || verdict.pattern == Pattern::Indistinct) {
     return Action::None;
   }
@@ -159,7 +163,7 @@ void classify(const Trace& trace, const Policy& policy, Scratch& scratch, Verdic
     found.confidence = std::max(0.0, found.confidence - kOneSided);
     verdict.reasons.add(Because::OneSided);
   }
-  // Of a part nobody can say that the whole tells nothing.
+  // A part that shows nothing does not mean that the whole message shows nothing.
   if (trace.state == State::Partial && found.pattern == Pattern::Indistinct) found = kNotSeen;
 
   verdict.pattern = found.pattern;

@@ -1,5 +1,5 @@
-// The facade: most callers need only this header. Evidence in, verdict out; no clock, no file, no
-// log. Safe from any thread.
+// The facade: most callers need only this header. It turns evidence into a verdict. It uses no
+// clock, no file and no log. Safe from any thread.
 #pragma once
 
 #include <cstdint>
@@ -19,51 +19,52 @@
 
 namespace classifier {
 
-// What a score can ask for, in the order of severity.
+// The actions for which a score can ask, from the mildest to the most severe.
 enum class Action : std::uint8_t { None, Tempfail, Quarantine, Reject };
 std::string_view name(Action action);
 
 struct Policy {
-  // A score at or above a threshold asks for its action; an unset one (infinity) never does.
+  // A score at or above a threshold asks for that action. A threshold of infinity is never reached.
   double tempfail = 6.0;
   double quarantine = 8.0;
   double reject = 10.0;
-  double min_confidence = 0.5;  // below: no action is asked for, whatever the score
+  double min_confidence = 0.5;  // below: no action is asked for, whatever the score is
   Weights weights;
-  std::shared_ptr<const GaitBook> gaits;  // null: the book that is compiled in
+  std::shared_ptr<const GaitBook> gaits;  // null: the compiled-in book
 };
 
 struct Verdict {
   Pattern pattern = Pattern::Unobserved;
   Writer writer = Writer::Unknown;
   PathShape path = PathShape::Unknown;
-  double confidence = 0;  // 0..1: of the labels given at 0.9, one in ten is wrong; for
-                          // `indistinct`: that the evidence holds no more
+  double confidence = 0;  // 0..1: of the labels with 0.9, one in ten is wrong; for `indistinct`:
+                          // that the evidence holds no more
   double score = 0;
-  Action asks = Action::None;    // what the score asks for; whether it is done is decided elsewhere
-  std::uint32_t block = 0;       // the program's write size where it writes blocks; 0: none
+  Action asks = Action::None;    // what the score asks for; the filter decides what is done
+  std::uint32_t block = 0;       // write size of a program that writes blocks; 0: none
   std::uint32_t mss = 0;         // payload of a full segment; 0: unknown
   std::string gait = "unknown";  // a name of the book
-  // Of that gait; where no name holds, of all entries that fit, if they have one in common.
+  // The class of that gait. Without a name: the class that all fitting entries have in common.
   std::optional<GaitClass> gait_class;
   std::vector<std::uint32_t> writes;
   Reasons reasons;  // of both axes, the pattern and each term of the score; no personal data
 
   bool named() const { return gait != "unknown"; }
-  // What is said in the place of a name.
+  // The class that is shown in the place of a name.
   std::optional<GaitClass> unnamed_class() const { return named() ? std::nullopt : gait_class; }
 };
 
 // `claims`: what the message says of its sender; null: not known.
 Verdict classify(const Trace& trace, const Policy& policy, const Claims* claims = nullptr);
 
-// What a classification works with. Whoever judges many messages keeps one, and a Verdict, for each
-// thread: once both have grown to the largest message, judging allocates nothing.
+// The memory in which a classification works. A caller that judges many messages keeps one Scratch
+// and one Verdict for each thread. Once both have grown to the largest message, judging allocates
+// nothing.
 struct Scratch {
   Writes writes;
   Features features;
 };
-// The same verdict as above, into `verdict`, whatever that held.
+// Writes the same verdict into `verdict`, whatever it held before.
 void classify(const Trace& trace, const Policy& policy, Scratch& scratch, Verdict& verdict,
               const Claims* claims = nullptr);
 

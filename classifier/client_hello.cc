@@ -78,7 +78,7 @@ std::string protocol_name(std::string_view protocol) {
   const char first = protocol.front();
   const char last = protocol.back();
   if (is_alnum(first) && is_alnum(last)) return {first, last};
-  // What is not printable stands as the outer digits of its hex form.
+  // A character that is not a letter or digit is replaced by the outer digits of its hex form.
   return {fmt::format("{:02x}", static_cast<unsigned char>(first)).front(),
           fmt::format("{:02x}", static_cast<unsigned char>(last)).back()};
 }

@@ -1,4 +1,4 @@
-// What a ClientHello says of the TLS library that wrote it: a JA4 string.
+// What a ClientHello shows of the TLS library that wrote it: a JA4 fingerprint.
 //
 //     t13d1516h2_8daaf6152771_e5627efa2ab1
 //     │ │ │ │ │  └ 12 hex digits of SHA-256 over the cipher suites, sorted
@@ -9,9 +9,10 @@
 //     │ └ TLS 1.3
 //     └ over TCP
 //
-// By FoxIO's description of JA4 (its TLS client part is BSD-licensed; the others, which are not,
-// are not used). GREASE values (RFC 8701) do not count. The library and its settings show, not the
-// program: OpenSSL's default is shared by many. Pure; safe from any thread.
+// The rules are those of FoxIO's description of JA4. Its TLS client part is BSD-licensed; the other
+// parts are not, and are not used. GREASE values (RFC 8701) do not count. The fingerprint shows the
+// library and its settings, not the program: many programs use OpenSSL's defaults. Pure; safe from
+// any thread.
 #pragma once
 
 #include <array>
@@ -25,19 +26,19 @@
 namespace classifier {
 
 struct ClientHello {
-  std::uint16_t version = 0;  // the highest that is offered
+  std::uint16_t version = 0;  // the highest version that is offered
   bool server_name = false;
-  std::vector<std::uint16_t> ciphers;     // as they stand, GREASE left out
+  std::vector<std::uint16_t> ciphers;     // in the order of the message, without GREASE
   std::vector<std::uint16_t> extensions;  // likewise
   std::vector<std::uint16_t> signatures;  // likewise
-  std::string protocol;                   // the first of ALPN's
+  std::string protocol;                   // the first protocol of ALPN
 };
 
-// Of a handshake message with its 4-byte header. Nothing for what is cut or is no ClientHello: a
-// print of a part would be another library's.
+// Requires: `message` is a handshake message with its 4-byte header. Returns nothing if it is cut
+// or is not a ClientHello. The fingerprint of a part would be that of another library.
 std::optional<ClientHello> read_client_hello(std::span<const char> message);
 
-// SHA-256; the library has none of its own, so who wants prints brings it.
+// SHA-256. This library has no implementation, so a caller that wants fingerprints passes one.
 using Sha256 = std::array<unsigned char, 32> (*)(std::string_view);
 
 std::string ja4(const ClientHello& hello, Sha256 sha256);

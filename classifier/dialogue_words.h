@@ -1,5 +1,5 @@
-// The words for what a dialogue showed. One table for three uses: the trace notation (`talk=`), the
-// entries of gaits (`talk`), and the bits by which what was seen is compared with an entry.
+// The words for what a dialogue showed. One table has three uses: the trace notation (`talk=`), the
+// entries of gaits (`talk`), and the bits by which a message is compared with an entry.
 // classifier/README.md says what each word means. Constant data; any thread.
 #pragma once
 
@@ -13,27 +13,27 @@
 namespace classifier {
 
 struct DialogueWord {
-  // What a word that an entry of a gait does not name says about the entry.
+  // What it means if an entry of a gait does not name the word.
   enum class Kind : std::uint8_t {
-    Habit,         // of the program: it must not be there, and if it is the program is another one
-    Extension,     // it must not be there; but the server may not have offered it
-    Circumstance,  // content, or what an administrator has set: it may be there
-    Unused,        // no word for entries
+    Habit,         // a habit of programs: the word must not be there
+    Extension,     // the word must not be there, if the server offered the extension
+    Circumstance,  // content, or an administrator's setting: the word may be there
+    Unused,        // entries do not use the word
   };
-  // How it is still known of a message under TLS.
+  // Can the word still be known of a message under TLS?
   enum class UnderTls : std::uint8_t {
-    Known,   // said in clear before STARTTLS, or told by who spoke when
-    Hidden,  // it is not: only the bytes of MAIL tell
-    Shown,   // the milter is shown it
+    Known,   // yes: it was said in clear before STARTTLS, or follows from who spoke when
+    Hidden,  // no: only the bytes of MAIL show it
+    Shown,   // yes: Postfix shows it to the milter
   };
 
   std::string_view word;
-  bool Dialogue::*member;  // null: made from more than one thing, and no word of a trace
+  bool Dialogue::*member;  // null: it follows from several things, and a trace does not print it
   Kind kind;
   UnderTls under_tls = UnderTls::Known;
 };
 
-// In the order in which a trace is printed.
+// The order is that in which a trace is printed.
 inline constexpr auto kDialogueWords = [] {
   using enum DialogueWord::Kind;
   using enum DialogueWord::UnderTls;
@@ -61,7 +61,7 @@ inline constexpr auto kDialogueWords = [] {
       {"rcpt-ahead", &Dialogue::rcpt_ahead, Extension},
       {"data-ahead", &Dialogue::data_ahead, Extension},
       {"blank-end", &Dialogue::blank_end, Circumstance, Shown},
-      // SIZE= of MAIL, and the first header field.
+      // These follow from SIZE= of MAIL and from the first header field.
       {"size", nullptr, Extension, Shown},
       {"size-near", nullptr, Extension, Shown},
       {"size-over", nullptr, Extension, Shown},
@@ -70,11 +70,11 @@ inline constexpr auto kDialogueWords = [] {
   });
 }();
 
-// Sets of words: a bit each, by their place in the table.
+// A set of words has one bit for each word, at the word's place in the table.
 inline constexpr std::size_t kDialogueWordCount = kDialogueWords.size();
 static_assert(kDialogueWordCount <= 32);
 
-// 0: no word of the table, or one that entries do not use.
+// Returns 0 for a word that is not in the table, or that entries do not use.
 constexpr std::uint32_t bit_of(std::string_view word) {
   for (std::size_t i = 0; i < kDialogueWordCount; ++i) {
     const DialogueWord& row = kDialogueWords[i];
@@ -83,7 +83,8 @@ constexpr std::uint32_t bit_of(std::string_view word) {
   return 0;
 }
 
-// All whose `member` is `value`: all_words(&DialogueWord::kind, DialogueWord::Kind::Habit).
+// All words whose `member` has this value: all_words(&DialogueWord::kind,
+// DialogueWord::Kind::Habit).
 template <typename Value>
 constexpr std::uint32_t all_words(Value DialogueWord::*member, Value value) {
   std::uint32_t bits = 0;
@@ -97,7 +98,7 @@ inline constexpr std::uint32_t kHabits = all_words(&DialogueWord::kind, Dialogue
 inline constexpr std::uint32_t kExtensions =
     all_words(&DialogueWord::kind, DialogueWord::Kind::Extension);
 
-// How SIZE= compares with what was sent.
+// The words that compare SIZE= with the bytes that were sent.
 inline constexpr std::uint32_t kSizes =
     bit_of("size-near") | bit_of("size-over") | bit_of("size-under");
 static_assert(kSizes != 0);

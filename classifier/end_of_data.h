@@ -1,19 +1,19 @@
-// Finds the end of a DATA message, incrementally: RFC 5321, 4.1.1.4 and 4.5.2.
+// Finds the end of a DATA message, piece by piece: RFC 5321, 4.1.1.4 and 4.5.2.
 //
 // The end is the line that holds only a dot, and servers do not agree on what a line is. Postfix
-// reads up to a LF and drops every CR in front of it; with smtpd_forbid_bare_newline, and in other
-// servers, only CRLF ends a line. Where both readings give the same end we say End, where they
-// differ we say Ambiguous: then the server's answer tells, or nobody does (smtp_tracker.h):
+// reads up to a LF and drops every CR before it. With smtpd_forbid_bare_newline, and in other
+// servers, only CRLF ends a line. Where both readings give the same end, the result is End. Where
+// they differ, it is Ambiguous: then only the server's answer can show it (smtp_tracker.h):
 //
 //     <CRLF> .     <CRLF>    End (also at the very start: an empty message)
-//     <LF>   .     <CRLF>    Ambiguous: the line in front of the dot ends in a bare LF
+//     <LF>   .     <CRLF>    Ambiguous: the line before the dot ends in a bare LF
 //     <CRLF> .     <LF>      Ambiguous
 //     <CRLF> . <CR><CRLF>    Ambiguous: Postfix drops both CRs, others see a dot and a CR
 //     <CR>   .     <CRLF>    nothing: the dot is in the middle of a line that ends in LF
-//     <CRLF> . <CR> x        nothing: not a line of its own
+//     <CRLF> . <CR> x        nothing: the line holds more than the dot
 //
-// Postfix cuts lines longer than line_length_limit, but what follows such a cut is never looked at
-// as the start of a line, so the length of a line plays no part here.
+// Postfix cuts lines longer than line_length_limit. But it never takes the bytes after such a cut
+// for the start of a line, so the length of a line does not matter here.
 //
 // Used by message_reader.cc and smtp_tracker.cc only. Not thread-safe.
 #pragma once
@@ -29,13 +29,13 @@ class EndOfData {
  public:
   enum class Found : std::uint8_t { Nothing, End, Ambiguous };
   struct Step {
-    std::size_t used = 0;  // bytes that belong to the message; all of them when Nothing was found
+    std::size_t used = 0;  // bytes that belong to the message; all of them if Found is Nothing
     Found found = Found::Nothing;
-    // Bytes of the dot's line: 3, or what was ambiguous about it (4: more).
+    // Bytes of the dot's line: 3 where it is clean, 2 without CR, 4 with more than one CR.
     std::uint8_t dot_line = 0;
   };
 
-  // Requires: not called again after it found something.
+  // Requires: no earlier call has found something.
   Step scan(std::span<const char> bytes) {
     const char* p = bytes.data();
     const char* const end = p + bytes.size();
@@ -55,7 +55,7 @@ class EndOfData {
         return {static_cast<std::size_t>(p + 1 - bytes.data()),
                 clean ? Found::End : Found::Ambiguous, static_cast<std::uint8_t>(2 + returns_)};
       } else {
-        line_ = Line::Within;  // and look at the same byte again: it may be a LF
+        line_ = Line::Within;  // this byte is read again: it may be a LF
         continue;
       }
       previous_ = c;
@@ -71,13 +71,13 @@ class EndOfData {
   //                          Within ──LF '.'──► Dot
   enum class Line : std::uint8_t {
     Start,   // the next byte is the first of a line
-    Dot,     // the line so far is a dot, perhaps with CRs behind it
-    Within,  // in a line that is not the end
+    Dot,     // the line so far is a dot, perhaps with CRs after it
+    Within,  // inside a line that is not the end
   };
 
-  // The body's hot loop: two compares a byte without a branch, which the compiler turns into
-  // vectors, and so the same speed for short and long lines. Not memchr for LF, because a body of
-  // empty lines then costs a call a byte.
+  // The inner loop for bodies. It makes two comparisons for each byte and no branch, which the
+  // compiler turns into vector instructions. So short and long lines take the same time. memchr for
+  // LF is not used: in a body of empty lines it would be called for every second byte.
   static const char* find_lf_dot(const char* p, const char* end) {
     constexpr std::ptrdiff_t kBlock = 64;
     while (end - p > kBlock) {
@@ -111,9 +111,9 @@ class EndOfData {
   }
 
   Line line_ = Line::Start;
-  bool clean_start_ = true;   // the line began behind CRLF or at the message's start
-  std::uint8_t returns_ = 0;  // CRs behind the dot; 2 stands for more than one
-  char previous_ = '\0';      // the last byte that was scanned
+  bool clean_start_ = true;   // the line began after CRLF or at the message's start
+  std::uint8_t returns_ = 0;  // CRs after the dot; 2 stands for more than one
+  char previous_ = '\0';      // the last byte of the bytes before
 };
 
 }  // namespace classifier

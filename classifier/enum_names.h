@@ -1,6 +1,6 @@
-// The words of an enum, in the order of its enumerators: to a word and back. For enums that count
-// from 0 without gaps. How many enumerators there are is asked of the compiler, so that a table of
-// words that is too short or too long does not compile.
+// The words of an enum, in the order of its enumerators: from value to word and from word to value.
+// For enums that count from 0 without gaps. The compiler counts the enumerators, so a table with
+// too few or too many words does not compile.
 #pragma once
 
 #include <array>
@@ -10,8 +10,8 @@
 
 namespace classifier {
 
-// Whether an enumerator has this value. The compiler's own text of this function ends with
-// "kValue = classifier::Via::Read]", or with "kValue = (classifier::Via)5]" where none has it.
+// Has an enumerator this value? The compiler's text of this function ends with "kValue =
+// classifier::Via::Read]" if one has it, and else with "kValue = (classifier::Via)5]".
 template <auto kValue>
 consteval bool is_enumerator() {
   constexpr std::string_view kBefore = "kValue = ";
@@ -20,14 +20,14 @@ consteval bool is_enumerator() {
   return text[text.rfind(kBefore) + kBefore.size()] != '(';
 }
 
-// How many enumerators the enum has, counted from `kFrom` on.
+// The number of enumerators, counted from `kFrom` on.
 template <typename Enum, std::size_t kFrom = 0>
 consteval std::size_t enumerators() {
   if constexpr (is_enumerator<static_cast<Enum>(kFrom)>()) return enumerators<Enum, kFrom + 1>();
   return kFrom;
 }
 
-// "?": no enumerator has this value.
+// Returns "?" if no enumerator has this value.
 template <typename Enum, std::size_t N>
 constexpr std::string_view word(const std::array<std::string_view, N>& names, Enum value) {
   static_assert(N == enumerators<Enum>(), "one word for each enumerator");

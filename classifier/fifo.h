@@ -1,5 +1,5 @@
-// A queue in one block of memory, of which its user may look at every item. The block stays when
-// the queue is empty, until its user has no use for it in the near future.
+// A queue in one block of memory. Its user may look at every item. The block is kept when the queue
+// is empty, until give_back().
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@ namespace classifier {
 template <typename T>
 class Fifo {
  public:
-  // A block of so many items is not worth giving back.
+  // A block for at most this many items is kept, because it is too small to matter.
   static constexpr std::size_t kLittle = 8;
 
   bool empty() const { return head_ == items_.size(); }
@@ -29,8 +29,8 @@ class Fifo {
     items_.pop_back();
     if (empty()) clear();
   }
-  // The block is tidied when the gone items are the larger part of it: for each that goes, one at
-  // most is moved.
+  // The items move to the front of the block when the removed ones are more than half of it. So
+  // each removal moves at most one item on average.
   void pop_front() {
     ++head_;
     if (empty()) return clear();

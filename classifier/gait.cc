@@ -22,7 +22,7 @@ const std::shared_ptr<const GaitBook>& GaitBook::builtin() {
   static const std::shared_ptr<const GaitBook> book = [] {
     auto made = std::make_shared<GaitBook>();
     for (const std::string_view text : kGaitFiles) {
-      // A test parses each file; here a broken one costs its names and not the mail.
+      // A test parses each file. If one is broken here, its names are missing, but mail goes on.
       (void)made->add(text);
     }
     return made;

@@ -10,7 +10,8 @@
 namespace classifier {
 namespace {
 
-// What all agree on; Any where they do not. Those who could not tell have no vote.
+// Returns what all messages agree on, and Any if they do not agree. A message that shows nothing
+// has no vote.
 template <typename Way, typename Get>
 Way common(const std::vector<Traits>& messages, Get get) {
   Way all = Way::Any;
@@ -23,8 +24,8 @@ Way common(const std::vector<Traits>& messages, Get get) {
   return all;
 }
 
-// The buffer that explains every first cut; 0: none does. The largest of the usual ones, since a
-// writer of 4096 ends on multiples of 1024 too.
+// Returns the buffer that explains every first cut; 0: there is none. The largest usual one is
+// returned, since the ends of 4096 are multiples of 1024 as well.
 std::uint32_t common_block(const std::vector<const Traits*>& cut) {
   for (const std::uint32_t block : {65536U, 32768U, 16384U, 8192U, 8189U, 4096U, 2048U, 1024U}) {
     const auto fits = [&](const Traits* traits) { return first_of_blocks(block, *traits); };
@@ -33,7 +34,7 @@ std::uint32_t common_block(const std::vector<const Traits*>& cut) {
   return 0;
 }
 
-// What content or circumstances bring is no habit, however often it was seen.
+// What content or circumstances bring is not a habit, even if every message has it.
 void learn_talk(const std::vector<Traits>& messages, Gait& gait) {
   constexpr std::uint32_t kTelling = kHabits | kExtensions;
   gait.ehlo = gait.helo = false;
@@ -49,7 +50,7 @@ void learn_talk(const std::vector<Traits>& messages, Gait& gait) {
   gait.forbidden = kTelling & ~ever;
 }
 
-// `told`: the messages of which it is known where their first write ended.
+// `told`: the messages of which the end of the first write is known.
 void learn_first(const std::vector<const Traits*>& told, Gait& gait) {
   std::uint16_t shared = 0xffff;
   std::vector<const Traits*> cut;

@@ -1,4 +1,4 @@
-// Learns the gait of a program that is not in the book. Pure; any thread.
+// Makes an entry for a program that is not in the book. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace classifier {
 
-// The text of an entry, from what was seen of the program's messages: what all of them have in
-// common. Empty where they have too little in common, or where `name` is no name.
+// Returns the text of an entry with all that the program's messages have in common. Returns an
+// empty text if they have too little in common, or if `name` is not a valid name.
 std::string learn(std::string_view name, const std::vector<Traits>& messages);
 
 }  // namespace classifier

@@ -1,4 +1,4 @@
-// The text of entries: read line by line into a book, and printed so that it reads alike.
+// The text of entries. It is read line by line into a book, and a printed entry can be read again.
 // classifier/README.md has the grammar. Pure functions; any thread.
 #include <fmt/format.h>
 
@@ -27,7 +27,7 @@ constexpr auto kBodies = std::to_array<std::string_view>({"any", "bulk", "lines"
 constexpr auto kDots =
     std::to_array<std::string_view>({"any", "joined", "3", "5", "3-alone", "apart"});
 constexpr auto kNagle = std::to_array<std::string_view>({"any", "yes", "no"});
-// By the bits of First.
+// In the order of the bits of First.
 constexpr auto kFirsts =
     std::to_array<std::string_view>({"none", "line", "line-bare", "field", "header-line",
                                      "header-bare", "header", "edge", "inside", "body", "grid"});
@@ -39,7 +39,7 @@ std::string_view take(std::string_view& text) {
   return word;
 }
 
-// Reads one file. What is said once is said in `reason`; the line is counted by add().
+// Reads one file. The first error is kept in `reason`; add() counts the lines.
 class Parser {
  public:
   std::vector<Gait> gaits;
@@ -74,7 +74,7 @@ class Parser {
   bool begin(std::string_view name, std::string_view rest) {
     if (!finish()) return false;
     if (!is_gait_name(name) || !rest.empty()) {
-      return fail("a name is 1 to 24 of a-z, 0-9 and -, and not \"unknown\"");
+      return fail("a name has 1 to 24 characters a-z, 0-9 or -, and is not \"unknown\"");
     }
     const auto same = [&](const Gait& gait) { return gait.name == name; };
     if (std::any_of(gaits.begin(), gaits.end(), same)) return fail("a second entry of this name");
@@ -86,7 +86,7 @@ class Parser {
     return true;
   }
 
-  // What the entry does not name must not be there, but for circumstances.
+  // Words that the entry does not name must not be there, except circumstances.
   void finish_entry(Gait& gait) {
     if (((gait.required | allowed_) & kSizes) != 0) {
       allowed_ |= bit_of("size");
@@ -106,7 +106,7 @@ class Parser {
   bool hellos(std::string_view value, Gait& gait) {
     for (std::string_view hello = take(value); !hello.empty(); hello = take(value)) {
       if (hello.size() != kJa4Size) return fail("a JA4 fingerprint has 36 characters");
-      if (gait.hellos.size() == Gait::kMaxHellos) return fail("too many prints");
+      if (gait.hellos.size() == Gait::kMaxHellos) return fail("too many JA4 fingerprints");
       std::copy_n(hello.begin(), kJa4Size, gait.hellos.emplace_back().begin());
     }
     return true;
@@ -164,7 +164,7 @@ class Parser {
     if (bit == 0) return fail(fmt::format("unknown word {} in talk", bare.substr(0, 40)));
     (sign == '-' ? gait.forbidden : sign == '?' ? allowed_ : gait.required) |= bit;
     return (gait.required & gait.forbidden) == 0 ||
-           fail(fmt::format("{} is both asked for and refused", bare));
+           fail(fmt::format("{} is both required and forbidden", bare));
   }
 
   bool number(std::string_view text, std::uint32_t& value) {
@@ -172,7 +172,7 @@ class Parser {
     constexpr std::uint32_t kMost = 1 << 20;
     const auto read = text::number<std::uint32_t>(text);
     if (!read) return fail("a block is a number of bytes");
-    if (*read < kLeast || *read > kMost) return fail("a block is of 256 to 1048576 bytes");
+    if (*read < kLeast || *read > kMost) return fail("a block has 256 to 1048576 bytes");
     value = *read;
     return true;
   }
@@ -189,7 +189,7 @@ class Parser {
     }
     const auto* found = std::find(kFirsts.begin(), kFirsts.end(), word);
     if (found == kFirsts.end()) {
-      return fail(fmt::format("should be of {}, block-N, lines-N", fmt::join(kFirsts, ", ")));
+      return fail(fmt::format("should be one of {}, block-N, lines-N", fmt::join(kFirsts, ", ")));
     }
     gait.first = static_cast<std::uint16_t>(gait.first | 1U << (found - kFirsts.begin()));
     return true;
@@ -230,7 +230,7 @@ std::optional<GaitError> GaitBook::add(std::string_view text) {
 
 namespace {
 
-// "talk ehlo rcpt-ahead ?8bit"
+// For example "talk ehlo rcpt-ahead ?8bit".
 std::string talk_line(const Gait& gait) {
   std::string text = gait.ehlo && gait.helo ? "talk helo|ehlo"
                      : gait.helo            ? "talk helo"
@@ -249,7 +249,7 @@ std::string talk_line(const Gait& gait) {
   return text;
 }
 
-// "first none block-8192"; empty where the entry has none.
+// For example "first none block-8192"; empty if the entry has none.
 std::string first_line(const Gait& gait) {
   std::string first;
   for (std::size_t i = 0; i < kFirsts.size(); ++i) {

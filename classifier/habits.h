@@ -1,5 +1,5 @@
-// How a client talks: what its commands look like, and what of that changes from one transaction to
-// the next. Bounded; not thread-safe.
+// How a client talks: the form of its commands, and what of it belongs to one transaction only.
+// Bounded; not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -15,20 +15,20 @@ namespace classifier {
 
 class Habits {
  public:
-  // A command was seen. `pipelined`: before the reply to the one before it. `within_chunks`: behind
-  // a chunk that was not the last one of its message.
+  // A command was seen. `pipelined`: it began before the reply to the command before it.
+  // `within_chunks`: it follows a chunk that was not the last one of its message.
   void command(const Command& command, bool pipelined, bool within_chunks);
   // The client spoke before the greeting.
   void early_talker() { dialogue_.early_talker = true; }
-  // The session begins anew with another client (XCLIENT).
+  // The session begins again with another client (XCLIENT).
   void forget_greeting() { dialogue_.greeting = Dialogue::Greeting::None; }
-  // What was said of the transaction is not known any more, or is over.
+  // The transaction is over, or is no longer known. Forgets what belongs to it alone.
   void forget_transaction();
 
   const Dialogue& dialogue() const { return dialogue_; }
   // The greeting's name, at most Claims::kLongest bytes.
   const std::string& helo() const { return helo_; }
-  // Of the MAIL and RCPT commands since the last call.
+  // The sizes of the MAIL and RCPT commands since the last call.
   EnvelopeSizes take_envelope() { return std::exchange(envelope_, {}); }
 
  private:
@@ -40,7 +40,7 @@ class Habits {
   EnvelopeSizes envelope_;
   bool capitals_ = false;     // a verb was written in capitals
   bool reset_asked_ = false;  // RSET since the last MAIL
-  bool after_mail_ = false;   // no RCPT yet
+  bool after_mail_ = false;   // no RCPT since MAIL
 };
 
 }  // namespace classifier

@@ -1,14 +1,15 @@
-// Finds the header fields of a message and the place where its body begins, incrementally. Of a
-// line only the field name is looked at, byte by byte; the rest is skipped to its LF. Text is kept
-// of the few fields in which a message says what sent it (Claims), bounded.
+// Finds the header fields of a message and the place where its body begins, piece by piece. Of a
+// line only the field name is read byte by byte; the rest is skipped up to its LF. The text of a
+// few fields is kept, up to a limit: those in which a message says which program sent it (Claims).
 //
-// It reads as Postfix does (is_header_buf and mime_state.c, smtpd.c for DATA), because that is what
-// the mail's readers will see:
-// - a line ends at LF; CRs in front of it do not count;
-// - a field name is of printable ASCII; blanks may stand between name and colon;
-// - a line that is neither field, folded nor blank ends the header section: the body begins there;
-// - with DATA, a dot at a line's start is not part of the line, and leading mbox lines (`From `,
-//   `>From `) are a field, since Postfix turns them into X-Mailbox-Line.
+// It reads as Postfix does (is_header_buf and mime_state.c, smtpd.c for DATA), because the readers
+// of the mail will see what Postfix saw:
+// - A line ends at LF; CRs before it do not count.
+// - A field name consists of printable ASCII; blanks may stand between name and colon.
+// - A line that is no field, no folded line and not blank ends the header section. The body begins
+//   there.
+// - With DATA, a dot at a line's start is not part of the line. Leading mbox lines (`From `, `>From
+//   `) are a field, since Postfix turns them into X-Mailbox-Line.
 //
 // Used by message_reader.cc only. Not thread-safe.
 #pragma once
@@ -44,7 +45,7 @@ class HeaderScanner {
 
   bool over() const { return at_ == At::Body; }
 
-  // The message is over. Its landmarks but for `terminator`.
+  // The message is over. Returns its landmarks, except `terminator`.
   Landmarks finish() {
     if (at_ == At::Value) {
       end_field_line();
@@ -55,7 +56,7 @@ class HeaderScanner {
     return std::move(out_);
   }
 
-  // What the fields so far claim. To be called once.
+  // Returns the claims of the fields so far. Requires: called once.
   Claims take_claims() { return std::move(claims_); }
 
  private:
@@ -67,11 +68,11 @@ class HeaderScanner {
   //        └──':'──► Value           anything else ──► Body
   enum class At : std::uint8_t {
     LineStart,
-    Dotted,  // behind the dot that DATA puts in front of a line's own dot
+    Dotted,  // after the dot that DATA puts before a line's own dot
     Empty,   // only CRs in the line so far
     Name,    // in what may be a field name
     Blanks,  // between field name and colon
-    Value,   // behind the colon or in a folded line: up to the LF
+    Value,   // after the colon or in a folded line: up to the LF
     Body,    // the header section is over
   };
 
@@ -155,7 +156,7 @@ class HeaderScanner {
     }
   }
 
-  // Behind a dot an empty line is no blank line but the end of DATA; finish() follows.
+  // An empty line after a dot is not a blank line but the end of DATA; finish() follows.
   void in_empty(char c) {
     if (c == '\r') return;
     if (c != '\n') {
@@ -206,7 +207,8 @@ class HeaderScanner {
     claim_ = mbox ? nullptr : claim_of(received);
   }
 
-  // Where the open field's text is to be kept; null: nowhere. The first field of a kind counts.
+  // Returns where the text of the open field is kept; null: nowhere. The first field of a kind
+  // counts.
   std::string* claim_of(bool received) {
     std::string* claim = nullptr;
     if (received) {
@@ -233,16 +235,16 @@ class HeaderScanner {
   Landmarks out_;
   std::uint64_t offset_ = 0;      // message bytes seen
   std::uint64_t line_ = 0;        // where the current line began
-  std::uint32_t fields_end_ = 0;  // behind the last whole line of a field
+  std::uint32_t fields_end_ = 0;  // end of the last whole line of a field
   std::uint32_t name_size_ = 0;
   std::array<char, 10> name_{};  // its first bytes, in lower case: "user-agent" is the longest
   Claims claims_;
-  std::string* claim_ = nullptr;  // the one that the open field makes
+  std::string* claim_ = nullptr;  // the claim that the open field makes
   std::size_t received_ = 0;      // bytes of the name that agree with kReceived
-  std::size_t mbox_ = 0;          // bytes that agree with kMbox, behind any number of '>'
+  std::size_t mbox_ = 0;          // bytes that agree with kMbox, after any number of '>'
   bool mbox_lines_ = transfer_ == Transfer::Data;  // only mbox lines so far
   bool dotted_ = false;                            // the line began with the dot of DATA
-  bool field_open_ = false;  // there is a field that a folded line can belong to
+  bool field_open_ = false;  // there is a field to which a folded line can belong
   bool kept_ = false;        // the open field is among the first kMaxFields
   bool first_line_seen_ = false;
 };

@@ -1,4 +1,4 @@
-// A message as the tracker tells of it. A plain value.
+// A message as the tracker reports it. A plain value.
 #pragma once
 
 #include <cstdint>
@@ -11,28 +11,27 @@
 
 namespace classifier {
 
-// One message that was transferred to its end. Of its dialogue `early_data` and `chunks` tell of
-// this message; the rest tells of the session so far. `split_command` and `quit_with_dot` need the
-// segments and are the observer's.
+// One message that was transferred to its end. In its dialogue, `early_data` and `chunks` belong to
+// this message; the rest describes the session so far. `split_command` and `quit_with_dot` need the
+// segments, so the observer sets them.
 //
-// Landmarks where no blank line ends the header section: at a line that is no field, Postfix begins
-// the body, so header_end == body_begin == the end of the last field; a message that ends within
-// its header section has header_end there and body_begin 0.
+// Landmarks where no blank line ends the header section: Postfix begins the body at a line that is
+// no field. Then header_end == body_begin == the end of the last field. If the message ends within
+// its header section, header_end is the end of the last field and body_begin is 0.
 struct Message {
   std::uint32_t ordinal = 1;  // 1-based; counts the messages that were transferred to their end
   Transfer transfer = Transfer::Data;
-  std::vector<Span> spans;       // where its bytes lie; one span with DATA, one a chunk with BDAT
-                                 // (neighbouring chunks are separated by their command lines;
-                                 // a chunk of no bytes has none)
-  std::vector<Tail> tails;       // how each span ends
-  std::uint64_t size = 0;        // bytes in all spans, the terminator included
-  bool may_lack_chunks = false;  // the first chunk stood behind a gap among commands
+  std::vector<Span> spans;  // where its bytes lie; one span with DATA, one per chunk with BDAT (a
+                            // command line separates chunks; a chunk of no bytes has no span)
+  std::vector<Tail> tails;  // how each span ends
+  std::uint64_t size = 0;   // bytes in all spans, the terminator included
+  bool may_lack_chunks = false;  // the first chunk came after a gap among commands
   bool cut = false;              // the stream ended within it
   Landmarks landmarks;
-  Dialogue dialogue;  // as known when the message ended; segments add to it later
-  Claims claims;      // text: to be used at once or thrown away, never stored with the trace
-  // Each MAIL and RCPT since the message before, those that the server refuses among them: whether
-  // it does is not known of all when the message ends.
+  Dialogue dialogue;  // as known when the message ended; the observer adds to it
+  Claims claims;      // text: it must be used at once, never stored with the trace
+  // The sizes of each MAIL and RCPT since the previous message. Refused commands are among them,
+  // because not every reply has come when the message ends.
   EnvelopeSizes envelope;
 };
 

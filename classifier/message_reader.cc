@@ -34,7 +34,7 @@ void MessageReader::end_span(Span span) {
   message_.tails.push_back(tail_);
 }
 
-// Keeps the message's last bytes, for the line in front of the dot.
+// Keeps the last bytes of the message, to know the line before the dot.
 void MessageReader::note_last(std::span<const char> bytes) {
   const std::size_t fresh = std::min(bytes.size(), last_.size());
   std::copy(last_.begin() + static_cast<std::ptrdiff_t>(fresh), last_.end(), last_.begin());

@@ -1,5 +1,5 @@
-// Reads the message in hand: its end where DATA has it, its header, how its parts end. Bounded, as
-// its parts are; not thread-safe.
+// Reads the current message: the end of its text with DATA, its header, and how its parts end.
+// Bounded, as its parts are; not thread-safe.
 #pragma once
 
 #include <array>
@@ -17,15 +17,15 @@ namespace classifier {
 
 class MessageReader {
  public:
-  // A message begins, at this offset of the client's stream.
+  // A message begins at this offset of the client's stream.
   void begin(Transfer transfer, std::uint64_t offset);
-  // The next bytes: all of them are the message's.
+  // The next bytes. Requires: all of them belong to the message.
   void take(std::span<const char> bytes);
-  // The next bytes of a message behind DATA, up to its end.
+  // The next bytes of a message with DATA. Takes them up to the end of the message.
   EndOfData::Step take_text(std::span<const char> bytes);
-  // The next bytes were not seen: what lies in the header is not known.
+  // The next bytes were not seen. If the header is not over, its landmarks are not known.
   void bytes_missed() { header_missed_ |= !headers_.over(); }
-  // What was taken since the last span lies there.
+  // The bytes that were taken since the last span lie there.
   void end_span(Span span);
 
   // The message has ended. `terminator`: bytes of the dot's line, 0: none.
@@ -35,13 +35,13 @@ class MessageReader {
   Message& message() { return message_; }
   const Message& message() const { return message_; }
   std::uint64_t begin() const { return begin_; }
-  // How its bytes so far end; it begins behind a line end.
+  // How its bytes so far end. The message begins after a line end.
   Tail tail() const { return tail_; }
 
  private:
   void note_last(std::span<const char> bytes);
 
-  // How DATA ends when the line in front of the dot is empty.
+  // The end of a DATA message whose last line before the dot is empty.
   static constexpr std::string_view kBlankEnd = "\r\n\r\n.\r\n";
 
   Message message_;
@@ -50,7 +50,7 @@ class MessageReader {
   bool header_missed_ = false;
   EndOfData dot_;
   Tail tail_ = Tail::Other;
-  std::array<char, kBlankEnd.size()> last_{};  // bytes; zeros in front of its beginning
+  std::array<char, kBlankEnd.size()> last_{};  // the last bytes; zeros before the first ones
 };
 
 }  // namespace classifier

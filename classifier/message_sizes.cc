@@ -14,17 +14,17 @@ namespace {
 constexpr std::uint64_t kCrLf = 2;
 // `.` and CRLF.
 constexpr std::uint64_t kDotLine = 3;
-// Bytes that a message may have beyond what is shown of it, and the shortest lines of one that ends
-// them with LF alone, as a mean.
+// A message may have this many bytes more than are shown of it. If it ends its lines with LF alone,
+// it may differ by one byte per line, and the mean line has at least kLeastLine bytes.
 constexpr std::uint64_t kMostUnshown = 64;
 constexpr std::uint64_t kLeastLine = 10;
-// A bare LF is shown as CRLF, and a milter of an old protocol is not shown whether a blank stands
-// behind the colon.
+// A bare LF is shown as CRLF. With an old milter protocol, it is not shown whether a blank follows
+// the colon.
 constexpr std::uint32_t kFieldMiss = 1;
-// A policy service adds a few fields; cleanup(8) at most From, To, Date and Message-Id, each for
-// the message and for a resent one.
+// A policy service adds a few fields. cleanup(8) adds at most From, To, Date and Message-Id, each
+// for the message and for a resent one.
 constexpr std::size_t kMostTop = 8;
-// As likely as two at an end is one in the middle, by a header check.
+// One field in the middle, added by a header check, is as likely as two fields at an end.
 constexpr std::size_t kLone = 2;
 constexpr std::size_t kMostEnd = 8;
 
@@ -45,7 +45,7 @@ std::uint64_t sum(Sizes sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0});
 }
 
-// Whether `shown` is what is left of `seen` where any were taken out.
+// Can `shown` be what is left of `seen` after some sizes were removed?
 bool is_part(Sizes shown, Sizes seen) {
   auto at = seen.begin();
   for (const std::uint32_t size : shown) {
@@ -57,14 +57,14 @@ bool is_part(Sizes shown, Sizes seen) {
   return true;
 }
 
-// Postfix shows what it took, as it came: nothing changes it on the way.
+// Postfix shows the envelope as it took it. Nothing changes it on the way.
 bool envelope_contradicts(const EnvelopeSizes& shown, const EnvelopeSizes& seen) {
   if (seen.more || shown.more) return false;
   if (!shown.mail.empty() && !seen.mail.empty() && !is_part(shown.mail, seen.mail)) return true;
   return !shown.rcpt.empty() && !seen.rcpt.empty() && !is_part(shown.rcpt, seen.rcpt);
 }
 
-// The most sizes that both lists have in one order.
+// Returns the largest number of sizes that both lists have in the same order.
 std::size_t common(Sizes a, Sizes b) {
   std::array<std::size_t, ShownSizes::kMostFields + 1> row{};
   b = b.first(std::min(b.size(), row.size() - 1));
@@ -79,8 +79,8 @@ std::size_t common(Sizes a, Sizes b) {
   return row[b.size()];
 }
 
-// Any number of fields may have been added or removed. That most of them were replaced is no
-// explanation.
+// Any number of fields may have been added or removed. But it is not plausible that most of them
+// were replaced.
 bool header_contradicts(Sizes shown, Sizes seen) {
   if (shown.empty() || seen.empty()) return false;
   return common(shown, seen) * 2 < std::min(shown.size(), seen.size());
@@ -93,15 +93,15 @@ bool body_contradicts(const ShownSizes& shown, const SeenSizes& seen) {
     return distance(body, *seen.body) > most_miss(body);
   }
   if (shown.header == 0) return false;
-  // Nobody has read where its header ends. Fields that were added stand in what is shown, and line
-  // ends as CRLF: there is more of it than was sent.
+  // The end of the header was not read. What is shown contains the added fields, and each line end
+  // as CRLF. So it is larger than what was sent.
   const std::uint64_t all = size_by(seen.transfer, shown);
   return seen.size > all || seen.size + shown.header + most_miss(all) < all;
 }
 
 struct Explained {
   Added added;
-  std::size_t fields = SIZE_MAX;  // how many were added, or count for as many
+  std::size_t fields = SIZE_MAX;  // fields that were added, or that this change counts for
   bool twice = false;             // another explanation is as good
 };
 
@@ -195,10 +195,10 @@ std::optional<Added> explain(const ShownSizes& shown, std::uint64_t size, Transf
   if (size == all) return Added{};
   if (size > all) return std::nullopt;
   const Sizes fields(shown.fields);
-  // With more fields than are told of, the last ones are not known.
+  // If there are more fields than the list keeps, the last ones are not known.
   const bool whole = sum(fields) + kCrLf == shown.header;
   Explained best;
-  // Where there is no body, or no header, there may be no line between them.
+  // A message without body or without header may have no blank line.
   const bool always_blank = *shown.body != 0 && !fields.empty();
   for (const bool blank : {true, false}) {
     if (!blank && always_blank) break;

@@ -1,12 +1,12 @@
-// What sizes alone tell of a message: of the commands in front of it, of its header fields, of its
-// body. Two sides know them. The observer has read the client's stream; the filter has been shown
-// the message by Postfix. Here they are compared: can what was shown be what was seen? And where a
-// message has been found by its size: which of the shown fields did the client send?
+// What sizes alone show of a message: those of its commands, of its header fields and of its body.
+// Two sides know them. The observer has read the client's stream. Postfix has shown the message to
+// the filter. Here the sizes are compared: can the shown message be the one that was seen? If a
+// message was found by its size: which of the shown fields did the client send?
 //
-// Postfix may show other text than the client sent. A policy service puts fields in front
-// (PREPEND), cleanup(8) appends what is missing (always_add_missing_headers), header_checks remove,
-// replace and add fields, and a line that ended in LF alone is shown with CRLF. So a difference is
-// a contradiction only where no such change explains it.
+// Postfix may show other text than the client sent. A policy service puts fields before it
+// (PREPEND). cleanup(8) appends missing fields (always_add_missing_headers). header_checks remove,
+// replace and add fields. A line that ended in LF alone is shown with CRLF. So a difference is a
+// contradiction only if no such change explains it.
 //
 // Pure; any thread.
 #pragma once
@@ -21,73 +21,73 @@
 
 namespace classifier {
 
-// The commands of an envelope, each as RFC 5321 spells it with its line end, whatever the client
-// made of letter case and blanks: `MAIL FROM:<a@b> SIZE=12`. 0 stands for a command that servers
-// may read in ways of their own: it can be any.
+// The sizes of an envelope's commands. Each is the size that the command has as RFC 5321 spells it
+// with its line end, whatever case and blanks the client used: `MAIL FROM:<a@b> SIZE=12`. 0 stands
+// for a command that servers may read differently: it can be any command.
 struct EnvelopeSizes {
   static constexpr std::size_t kMostMail = 4;
   static constexpr std::size_t kMostRcpt = 64;
 
-  // Of one message Postfix shows one MAIL. An observer may have seen several and not know which of
-  // them was taken.
+  // Postfix shows one MAIL of a message. An observer may have seen several MAIL commands without
+  // knowing which one the server took.
   std::vector<std::uint32_t> mail;
   std::vector<std::uint32_t> rcpt;
   bool more = false;        // there were more of either than are kept
-  std::uint64_t total = 0;  // of all; 0: not known
+  std::uint64_t total = 0;  // sum of all; 0: not known
 
-  // `arguments`: the path and each parameter, with a blank between them; 0: it cannot be told.
+  // `arguments`: the path and each parameter, with a blank between them; 0: not known.
   void add_mail(std::uint64_t arguments);
   void add_rcpt(std::uint64_t arguments);
 
   bool operator==(const EnvelopeSizes&) const = default;
 };
 
-// The size of what stands behind the colon of MAIL or RCPT, without the line end: the path and each
-// parameter, with one blank between them. 0 where servers may read it in ways of their own: quoted
-// words, comments, no angle brackets.
+// Returns the size of the text after the colon of MAIL or RCPT, without the line end: the path and
+// each parameter, with one blank between them. Returns 0 if servers may read the text differently:
+// quoted words, comments, no angle brackets.
 std::uint64_t argument_size(std::string_view text);
 
-// The header fields that the landmarks tell of, each from its name to its line end; empty where
-// nobody has read the header.
+// The sizes of the landmarks' header fields, each from its name to its line end. Empty if the
+// header was not read.
 std::vector<std::uint32_t> field_sizes(const Landmarks& marks);
 
-// What a milter was shown of a message, in bytes as SMTP carries them (CRLF line ends).
+// The sizes of a message as a milter was shown it, in bytes as SMTP carries them (CRLF line ends).
 struct ShownSizes {
   static constexpr std::size_t kMostFields = Landmarks::kMaxFields;
 
-  std::uint64_t header = 0;           // all fields and the blank line; 0: not told
+  std::uint64_t header = 0;           // all fields and the blank line; 0: not known
   std::vector<std::uint32_t> fields;  // the first kMostFields of them
-  std::optional<std::uint64_t> body;  // nothing: not counted
-  std::uint64_t dots = 0;             // lines that begin with one: doubled by DATA
-  std::uint64_t greeting = 0;         // EHLO, said under TLS; 0: not told, or it was not said
-  EnvelopeSizes envelope;             // MAIL and each RCPT, or each that was taken; empty: not told
+  std::optional<std::uint64_t> body;  // empty: not counted
+  std::uint64_t dots = 0;             // lines that begin with a dot, which DATA doubles
+  std::uint64_t greeting = 0;         // size of EHLO under TLS; 0: not known, or not said
+  EnvelopeSizes envelope;  // MAIL and each RCPT, or those that were taken; empty: not known
 
   bool operator==(const ShownSizes&) const = default;
 };
 
-// What DATA and BDAT carry of it. Require: the body was counted.
+// The size of the shown message in DATA and in BDAT. Require: the body was counted.
 std::uint64_t size_by_data(const ShownSizes& shown);
 std::uint64_t size_by_bdat(const ShownSizes& shown);
 std::uint64_t size_by(Transfer transfer, const ShownSizes& shown);
-// By how much a message of `size` bytes may have more or less than is shown of it.
+// The bytes by which a message of `size` bytes may differ from what is shown of it.
 std::uint64_t most_miss(std::uint64_t size);
 
-// What an observer has seen of a message, for the comparison.
+// The sizes of a message as an observer has seen it.
 struct SeenSizes {
   EnvelopeSizes envelope;
-  std::vector<std::uint32_t> fields;  // the first of them; empty: nobody has read the header
+  std::vector<std::uint32_t> fields;  // the first fields; empty: the header was not read
   std::optional<std::uint64_t> body;  // without the dot line
-  std::uint64_t size = 0;             // all of it, with the dot line
+  std::uint64_t size = 0;             // the whole message, with the dot line
   Transfer transfer = Transfer::Data;
 };
 SeenSizes seen_sizes(const Trace& trace, EnvelopeSizes&& envelope);
 
-// How many of the parts (envelope, header, body) contradict each other: 0 where all that both sides
-// know can be of one message.
+// Returns how many of the parts (envelope, header, body) contradict each other. 0: all that both
+// sides know can belong to one message.
 unsigned contradictions(const ShownSizes& shown, const SeenSizes& seen);
 
-// The shown fields that the client did not send: `top` of the first and `end` of the last ones, or
-// the one numbered `lone`. `blank`: it sent a blank line between header and body.
+// The shown fields that the client did not send: the first `top` and the last `end` ones, or the
+// single one with number `lone`. `blank`: the client sent a blank line between header and body.
 struct Added {
   std::size_t top = 0;
   std::size_t end = 0;
@@ -98,8 +98,8 @@ struct Added {
   bool operator==(const Added&) const = default;
 };
 
-// How a message of `size` bytes comes to be shown like this; nothing where its size has no such
-// explanation, or several that are as good. Requires: the body was counted.
+// Returns how a message of `size` bytes came to be shown like this. Returns nothing if no such
+// change explains its size, or if several do equally well. Requires: the body was counted.
 std::optional<Added> explain(const ShownSizes& shown, std::uint64_t size, Transfer transfer);
 
 }  // namespace classifier

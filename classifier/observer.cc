@@ -1,5 +1,5 @@
 // Arrivals and windows meet here. Arrivals are kept as they come, from the current command or
-// message on; when the tracker closes a window they are laid over it. Not thread-safe.
+// message on. When the tracker closes a window, the arrivals are cut to it. Not thread-safe.
 #include "classifier/observer.h"
 
 #include <algorithm>
@@ -36,9 +36,10 @@ void Observer::client(std::span<const char> bytes) {
   tracker_.client(bytes);
   if (!tracker_.lost()) return arrivals_.forget_before(tracker_.needed_from());
   if (!tls_begins_) return;
-  // Behind STARTTLS, of which the answer was assumed.
+  // These bytes follow STARTTLS, whose answer was assumed.
   if (bytes.front() != kTlsHandshake) return begin_tls(client_offset());
-  // TLS from the first byte on: what was given to the tracker belongs there.
+  // All bytes from the first one on are TLS. So the bytes that the tracker was given belong to TLS
+  // too.
   begin_tls(begin);
   if (tls_) client_under_tls(bytes);
 }
@@ -52,7 +53,7 @@ void Observer::server(std::span<const char> bytes) {
   tracker_.server(bytes);
   if (tls_begins_) {
     begin_tls(client_offset());
-    // Where nobody saw that TLS begins, its first record tells, which is part of it.
+    // If the beginning of TLS was not seen, its first record shows it. That record is part of TLS.
     if (!tls_ || bytes.front() != kTlsHandshake) return;
     answer_to_come_ = false;
     tls_->server(bytes);
@@ -75,7 +76,7 @@ void Observer::begin_tls(std::uint64_t offset) {
   if (!tls_) lose(Reason::Encrypted);
 }
 
-// The server's answer to STARTTLS, which was assumed before it came, is no TLS.
+// Skips the server's answer to STARTTLS, which was assumed before it came. It is not TLS.
 std::span<const char> Observer::behind_clear(std::span<const char> bytes) {
   const auto record = std::find_if(bytes.begin(), bytes.end(),
                                    [](char c) { return c == kTlsHandshake || c == kTlsAlert; });
@@ -158,7 +159,7 @@ void Observer::on_answer(std::uint32_t ordinal) {
 
 void Observer::on_lost(Reason reason) {
   if (reason == Reason::Encrypted) {
-    tls_begins_ = true;  // not now: the tracker is in the middle of its bytes
+    tls_begins_ = true;  // TLS is begun later: the tracker is still processing its bytes
   } else {
     lose(reason);
   }

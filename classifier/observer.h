@@ -1,15 +1,17 @@
-// Joins what a capture saw (segments) with what the tracker understood (message windows) into one
-// Trace a message. Used live by the proxy and offline for captures; no socket, no clock.
+// Joins what a capture saw (segments) with what the tracker found (message windows). The result is
+// one Trace per message. The proxy uses it live, and captures use it offline; it uses no socket and
+// no clock.
 //
 //     segment(…)  ─┐
 //     client(…)   ─┼─► tracker ─► window closed ─► segments cut to it ─► Sink::message(Trace)
 //     server(…)   ─┘
 //
-// Order matters in one way: a segment must be given before the client bytes it carries, so that
-// the bytes can tell whether it ended at a line end (arrivals.h).
-// Under TLS the tracker sees nothing. Then Sink::follow_tls() says who follows the records
-// (tls_log.h); the session is lost where nobody does, or they cannot be read. Not thread-safe;
-// one observer a session.
+// Only one order matters: a segment must be given before the client bytes that it carries. The
+// bytes then show whether it ended at a line end (arrivals.h).
+//
+// Under TLS the tracker sees nothing. Then Sink::follow_tls() returns the object that follows the
+// records (tls_log.h). The session is lost if there is none, or if the records cannot be read. Not
+// thread-safe; one observer for each session.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +32,8 @@ namespace classifier {
 // A message whose last byte was seen.
 struct ObservedMessage {
   Trace trace;             // `trace.path` is as set by Observer::set_path()
-  EnvelopeSizes envelope;  // of the commands in front of it, refused ones among them
-  Claims claims;           // text: to be used at once or thrown away, never kept
+  EnvelopeSizes envelope;  // of the commands before it, including refused ones
+  Claims claims;           // text: it must be used at once, never kept
 };
 
 class Observer final : private SmtpTracker::Listener {
@@ -42,12 +44,12 @@ class Observer final : private SmtpTracker::Listener {
     virtual void message(ObservedMessage&& message) = 0;
     // The server has answered message `ordinal`.
     virtual void answered(std::uint32_t ordinal) = 0;
-    // No message of this session can be told from here on, nor those that were told and are not
-    // answered: their answers will not be seen.
+    // From here on no message of this session can be reported. The answers to messages that were
+    // reported before and are not yet answered will not be seen.
     virtual void lost(Reason reason) = 0;
-    // Text behind a gap went by, of which the beginning was not seen (command_gap()).
+    // Text after a gap was skipped, because its beginning was not seen (command_gap()).
     virtual void text_skipped() {}
-    // TLS begins: who follows it? Nobody: the session is lost, Encrypted.
+    // TLS begins. Returns the object that follows it. Null: the session is lost, Reason::Encrypted.
     virtual std::shared_ptr<TlsStream> follow_tls(TlsLog::Start&& start, ArrivalLog&& arrivals) {
       (void)start;
       (void)arrivals;
@@ -56,8 +58,8 @@ class Observer final : private SmtpTracker::Listener {
   };
 
   struct Limits {
-    std::size_t segments = 4096;  // kept for one message; beyond: State::Partial, Reason::Full
-                                  // and the trace tells of its beginning only
+    std::size_t segments = 4096;  // kept of one message; beyond: State::Partial, Reason::Full, and
+                                  // the trace describes only its beginning
     bool resumes = false;  // resume() may be called: arrivals are kept when the session is lost
   };
 
@@ -66,26 +68,26 @@ class Observer final : private SmtpTracker::Listener {
 
   void set_path(Path path) { path_ = std::move(path); }
   const Path& path() const { return path_; }
-  // The capture knows that it missed something: the next trace says Partial, Dropped.
+  // The capture knows that it missed something. The next trace is State::Partial, Reason::Dropped.
   void missed_some();
 
   void segment(const Arrival& arrival);
-  // Bytes came again that an earlier segment brought. For whoever knows which of the two counts,
-  // and tells of that one only.
+  // Bytes of an earlier segment came again. For a caller that knows which of the two segments
+  // counts, and passes only that one to segment().
   void segment_again(Span bytes);
   void client(std::span<const char> bytes);
   void server(std::span<const char> bytes);
-  // For captures that lack something: as SmtpTracker. Require: not under TLS.
+  // For incomplete captures: see SmtpTracker. Require: not under TLS.
   void assume_greeting() { tracker_.assume_greeting(); }
   void assume_answers();
   bool assume_text() { return tracker_.assume_text(); }
   void command_gap(std::uint64_t size);
-  // Goes on behind Sink::lost(), as behind a gap. Requires: `resumes`.
+  // Continues after Sink::lost(), as after a gap. Requires: Limits::resumes.
   void resume() { tracker_.resume(); }
   // Under TLS: the next `size` bytes of each side were not seen.
   void client_gap(std::uint64_t size);
   void server_gap(std::uint64_t size);
-  // Under TLS: the server may have said more.
+  // Under TLS: the server may have said more than was seen.
   void server_cut() { tls_->server_cut(); }
   // The client says nothing more. Requires: not under TLS.
   void end_in_clear() { tracker_.end(); }
@@ -94,35 +96,35 @@ class Observer final : private SmtpTracker::Listener {
   bool in_data() const { return !tls_ && tracker_.in_data(); }
   Tail text_tail() const { return tracker_.text_tail(); }
   bool in_transaction() const { return !tls_ && tracker_.in_transaction(); }
-  // Both streams have ended. Needed under TLS only, where the last message is told of then.
+  // Both streams have ended. Needed under TLS only: the last message is reported then.
   void finish();
 
   bool lost() const { return tracker_.lost() && !under_tls(); }
-  // A message may have ended that was not told of yet. False under TLS.
+  // May a message have ended that was not reported yet? False under TLS.
   bool behind() const { return !tls_ && tracker_.behind(); }
-  // As SmtpTracker; under TLS nothing is read.
+  // See SmtpTracker. Under TLS no byte is read, so it returns the maximum.
   std::uint64_t text_ahead() const { return tls_ ? UINT64_MAX : tracker_.text_ahead(); }
-  // The server's greeting has come to its end.
+  // The server's greeting is complete.
   bool greeted() const { return tracker_.greeted(); }
-  // The name that the client has said in clear. Text: see SmtpTracker::helo().
+  // The name with which the client greeted in clear. This is text: see SmtpTracker::helo().
   const std::string& helo() const { return tracker_.helo(); }
-  // As SmtpTracker. False under TLS.
+  // See SmtpTracker. False under TLS.
   bool all_answered() const { return !tls_ && tracker_.all_answered(); }
   bool between_transactions() const { return !tls_ && tracker_.between_transactions(); }
-  // The same; nothing where that cannot be told, under TLS for one.
+  // See SmtpTracker. Empty if it cannot be known, for example under TLS.
   std::optional<bool> owes_answer() const {
     return tls_ || tracker_.lost() ? std::nullopt : std::optional(tracker_.owes_answer());
   }
-  // The streams are TLS, and followed.
+  // The streams are TLS, and the records are followed.
   bool under_tls() const { return tls_ && !tls_->lost(); }
-  // Client bytes given so far; the offset of the next one.
+  // Client bytes that were given so far. The next byte has this offset.
   std::uint64_t client_offset() const { return tls_ ? tls_->client_offset() : arrivals_.offset(); }
-  // Bytes of memory that arrivals, records and waiting text take.
+  // The memory of arrivals, records and text that waits, in bytes.
   std::size_t memory_used() const {
     return tls_ ? tls_->memory_used() : arrivals_.memory_used() + tracker_.memory_used();
   }
-  // Nothing is kept that a message of later on might need: none is under way. Under TLS nobody
-  // knows that here.
+  // Nothing is kept that a later message could need, because no message is under way. Under TLS
+  // this is not known here.
   bool idle() const { return tls_ || arrivals_.size() == 0; }
 
  private:
@@ -143,11 +145,11 @@ class Observer final : private SmtpTracker::Listener {
   Limits limits_;
   Path path_;
   SmtpTracker tracker_;
-  ArrivalLog arrivals_;  // not before the current window or command
+  ArrivalLog arrivals_;  // none before the current window or command
   std::shared_ptr<TlsStream> tls_;
-  bool tls_begins_ = false;      // the tracker has just said that TLS begins
-  bool answer_to_come_ = false;  // to STARTTLS, in clear: it was assumed
-  std::uint32_t messages_ = 0;   // told so far
+  bool tls_begins_ = false;      // the tracker has just reported that TLS begins
+  bool answer_to_come_ = false;  // the answer to STARTTLS in clear is still to come: it was assumed
+  std::uint32_t messages_ = 0;   // reported so far
   bool split_command_ = false;
 };
 

@@ -1,4 +1,4 @@
-// The one table of names for patterns and for both axes. No threads: constant data.
+// The one table of names for patterns and for both axes. Constant data; any thread.
 #include "classifier/pattern.h"
 
 #include <array>

@@ -1,5 +1,5 @@
-// The names: patterns of the talk, and the two axes they are made from.
-// One table of names each; nobody compares them as strings.
+// The names of the talk's patterns, and of the two axes from which they are made. Each has one
+// table of names. Code compares the enums, never the names.
 #pragma once
 
 #include <array>
@@ -11,8 +11,8 @@
 
 namespace classifier {
 
-// In the order in which they are tried: the first that holds is the message's pattern. What each
-// one means is in classifier/README.md.
+// The order is that in which the patterns are tried: the first that holds is the message's pattern.
+// classifier/README.md says what each one means.
 enum class Pattern : std::uint8_t {
   Unobserved,
   Indistinct,
@@ -27,7 +27,8 @@ enum class Pattern : std::uint8_t {
   Noisy,
 };
 inline constexpr int kPatterns = enumerators<Pattern>();
-// By enumerator; header, log, metrics and configuration use these words, so they never change.
+// In the order of the enum. Header, log, metrics and configuration use these words, so they never
+// change.
 inline constexpr auto kPatternNames = std::to_array<std::string_view>({
     "unobserved",
     "indistinct",
@@ -47,14 +48,14 @@ enum class Writer : std::uint8_t {
   Unknown,
   Stream,         // one write, or blocks that are whole segments
   Blocks,         // fixed blocks that are not whole segments; the block size goes with it
-  Lines,          // a write a line (or a header), joined by Nagle behind the first
-  ReceivedFirst,  // the first Received field alone, then in bulk
-  HeadersApart,   // all header fields (with or without the blank line) in a write of their own
-  Template,       // boundaries inside a header line, off any block grid
+  Lines,          // a write per line (or header); Nagle joins them after the first
+  ReceivedFirst,  // the first Received field alone, then the rest in bulk
+  HeadersApart,   // all header fields in one write, with or without the blank line
+  Template,       // boundaries inside a header line, not on a buffer's grid
 };
 inline constexpr int kWriters = enumerators<Writer>();
 
-// What the network made of it.
+// How the path changed the segments.
 enum class PathShape : std::uint8_t {
   Unknown,
   Full,         // uniform full segments of an ordinary MSS

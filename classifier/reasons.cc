@@ -1,4 +1,4 @@
-// One sentence each. Pure; any thread.
+// One sentence and one word for each reason. Pure; any thread.
 #include "classifier/reasons.h"
 
 #include <fmt/format.h>
@@ -14,11 +14,12 @@ namespace {
 
 struct Wording {
   Because because;
-  std::string_view word;  // of `why=`
+  std::string_view word;  // in `why=`
   std::string_view sentence;
 };
 
-// {0} {1} {2}: the numbers; {3}: "s" unless the first is one; {4}: the text, or a term's sentence; {5}: its weight.
+// {0} {1} {2}: the numbers. {3}: "s", or nothing if the first number is 1. {4}: the text, or the
+// sentence of a term. {5}: the weight of a term.
 constexpr Wording kWordings[] = {
     {Because::Text, "{4}", "{4}"},
     {Because::Term, "{4}:{5:+.1f}", "{4} {5:+.1f}"},
@@ -40,16 +41,16 @@ constexpr Wording kWordings[] = {
     {Because::OddCuts, "odd-cuts:{0}", "full segments but for {0} cut{3} in the body"},
     {Because::OneSegment, "one-segment", "one segment"},
     {Because::Chunks, "chunks:{0}", "{0} BDAT chunks"},
-    {Because::ReadsHide, "reads-hide:{0}",
-     "reads joined the segments in front of byte {0} unevenly"},
+    {Because::ReadsHide, "reads-hide:{0}", "reads joined the segments before byte {0} unevenly"},
     {Because::OneWrite, "one-write", "one write, then the end"},
     {Because::FullThenTail, "full-then-tail:{0}", "{0} full segment{3} and a tail"},
     {Because::LineBuffer, "line-buffer", "write ends at line ends below a buffer's size"},
     {Because::HeaderHole, "header-hole", "not all of the header was seen"},
     {Because::Terminator, "dot-apart", "terminator apart"},
     {Because::Encrypted, "encrypted", "encrypted: segments do not show the writes"},
-    {Because::UnderTls, "by-records", "under TLS: told by the sizes of the records"},
-    {Because::Near, "near:{0}", "not placed to the byte: {0} byte{3} more or less than was shown"},
+    {Because::UnderTls, "by-records", "under TLS: known by the sizes of the records"},
+    {Because::Near, "near:{0}",
+     "not placed to the byte: {0} byte{3} more or less than the milter was shown"},
     {Because::Repaired, "repaired:{0}/{1}", "{0} of {1} segments repaired"},
     {Because::Noise, "noise:{0}/{1}/{2}", "{0} of {1} segments repaired, {2} cuts unexplained"},
     {Because::FullSizeMoves, "full-size-moves:{0}/{1}/{2}",
@@ -66,7 +67,7 @@ constexpr Wording kWordings[] = {
      "not all of the session was captured: that the server took the commands is assumed"},
 };
 
-// Each enumerator has its row, and is its row's number.
+// Each enumerator has one row, and the rows are in the order of the enum.
 constexpr bool in_order() {
   for (std::size_t row = 0; row < std::size(kWordings); ++row) {
     if (static_cast<std::size_t>(kWordings[row].because) != row) return false;
@@ -124,7 +125,7 @@ Term Reasons::term(std::size_t at) const {
 
 std::string Reasons::word(std::size_t at) const {
   std::string word = put(wording(because(at)).word, at);
-  // One word is one term, wherever it stands: no blank, no sign that separates.
+  // Each word must stay one term in every place: no blank, and no character that separates terms.
   for (char& c : word) {
     if (!text::is_visible(c) || c == ',' || c == ';') c = '-';
   }

@@ -1,7 +1,7 @@
-// Why a verdict is what it is: a short list that is cheap to make and is put into words only when
-// somebody asks. A message is judged in a microsecond or two; formatting a dozen sentences would
-// take ten times that, and most are never read. No heap: the list lives inside the verdict.
-// Pure; a value, safe from any thread as values are.
+// Why a verdict is what it is. The list is short and cheap, and it is put into words only on
+// request. Judging a message takes one or two microseconds. Formatting a dozen sentences would take
+// ten times that, and most of them are never read. The list lives inside the verdict, without heap
+// memory. Pure; a value, so as safe between threads as any value.
 #pragma once
 
 #include <array>
@@ -15,43 +15,43 @@
 
 namespace classifier {
 
-// What is said; reasons.cc has a sentence and a word for each. Numbers are its a, b and c.
+// What is said. reasons.cc has a sentence and a word for each. a, b and c are its numbers.
 enum class Because : std::uint8_t {
-  Text,          // as it was given
+  Text,          // a text, as it was given
   Term,          // a term of the score
   BlockEnds,     // a of b write ends are multiples of c
   FirstAtLine,   // first write ends at a, the first line's end
   FirstAtField,  // … the first field's
   FirstAtHeaderLine,
   FirstAtHeaderEnd,
-  FirstAtBody,     // … behind the header's blank line
-  FirstAtNothing,  // … where nothing ends
+  FirstAtBody,     // … the blank line after the header
+  FirstAtNothing,  // … a place where no line, field or buffer ends
   ReceivedAlone,
   InsideHeader,  // a writes end inside a header line
-  OddCuts,       // full segments but for a cuts in the body
+  OddCuts,       // all segments are full, except a cuts in the body
   OneSegment,
   Chunks,        // a BDAT chunks
-  ReadsHide,     // reads joined the segments in front of byte a unevenly; 0: somewhere
+  ReadsHide,     // reads joined the segments before byte a unevenly; 0: somewhere
   OneWrite,      // one write, then the end
   FullThenTail,  // a full segments and a tail
   LineBuffer,
   HeaderHole,  // not all of the header was seen
-  Terminator,  // the terminator came apart
+  Terminator,  // the terminator has a write of its own
   Encrypted,
-  UnderTls,       // under TLS, by records
-  Near,           // a bytes more or less than the milter was shown; 0: not known how many
+  UnderTls,       // under TLS, known by records
+  Near,           // a bytes more or less than the milter was shown; 0: unknown number
   Repaired,       // a of b segments repaired
   Noise,          // a of b segments repaired, c cuts unexplained
-  FullSizeMoves,  // between a and b, c times
-  SegmentsOf,     // a segments of b
-  NoneFull,       // segments of a are possible, none was full
+  FullSizeMoves,  // the full size moves between a and b, c times
+  SegmentsOf,     // a full segments of b bytes
+  NoneFull,       // full segments would have a bytes, but none was seen
   Partial,        // partial: text
-  Relayed,        // a buffer of a, which no known program with this dialogue has
+  Relayed,        // a buffer of a bytes, which no known program with this dialogue has
   ShortFlight,    // the first flight had a bytes
-  OneSided,       // answers were assumed
+  OneSided,       // the server's answers were assumed
 };
 
-// A verdict gives about ten. What comes behind the last place is dropped: no evidence can make a
+// A verdict gives about ten. Reasons beyond the limit are dropped, so no evidence can make a
 // verdict grow.
 class Reasons {
  public:
@@ -62,7 +62,7 @@ class Reasons {
     Because because = Because::Text;
     std::uint8_t length = 0;
     float weight = 0;
-    const Sign* sign = nullptr;  // of a term
+    const Sign* sign = nullptr;  // the sign of a term
     std::array<std::uint32_t, 3> numbers{};
     std::array<char, kLongestText> text{};
   };
@@ -74,7 +74,7 @@ class Reasons {
   std::size_t size() const { return count_; }
   bool empty() const { return count_ == 0; }
   Because because(std::size_t at) const { return entries_[at].because; }
-  // With a weight as precise as a float, and with views that live as long as this. Requires:
+  // The weight has the precision of a float. The views live as long as this object. Requires:
   // because(at) == Because::Term.
   Term term(std::size_t at) const;
   // In words: "3 of 4 write ends are multiples of 4096". Requires: at < size().
@@ -82,10 +82,10 @@ class Reasons {
   // As one word without blanks: "block-ends:3/4/4096". Requires: at < size().
   std::string word(std::size_t at) const;
 
-  // All of them, in words.
+  // All reasons as sentences.
   std::vector<std::string> sentences() const;
 
-  // Copies only the places in use.
+  // Copies only the entries in use.
   Reasons() = default;
   Reasons(const Reasons& other) { *this = other; }
   Reasons& operator=(const Reasons& other);
@@ -97,9 +97,9 @@ class Reasons {
   std::array<Entry, kMost> entries_;
 };
 
-// The same as words for a header or a log line: "first-line:40,dot-apart,line-writer:+0.5". Never
-// longer than `most` characters: what does not fit is counted at the end, "+3". No word of the
-// message is in it. The README has the grammar.
+// The reasons as words for a header or a log line: "first-line:40,dot-apart,line-writer:+0.5".
+// Never longer than `most` characters. Words that do not fit are counted at the end: "+3". No word
+// comes from the message. The README has the grammar.
 inline constexpr std::size_t kLongestWhy = 200;
 std::string print_why(const Reasons& reasons, std::size_t most = kLongestWhy);
 

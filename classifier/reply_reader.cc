@@ -23,8 +23,8 @@ ReplyReader::Got ReplyReader::read(std::span<const char>& bytes) {
   return Got::More;
 }
 
-// Requires: a whole line is in. Returns what follows the code: '-', or ' ' for the last line; '\0':
-// it is no line of a reply.
+// Requires: a whole line was read. Returns the character after the code: '-', or ' ' for the last
+// line of a reply. Returns '\0' if it is not a line of a reply.
 char ReplyReader::parse_line() {
   const std::size_t size = std::exchange(size_, 0);
   std::fill(head_.begin() + std::min(size, head_.size()), head_.end(), '\0');

@@ -1,4 +1,4 @@
-// Joins the server's bytes into replies; of each line it keeps the code and the status behind it.
+// Joins the server's bytes into replies. Of each line it keeps the code and the status after it.
 // RFC 5321, 4.2; RFC 2034. Not thread-safe.
 #pragma once
 
@@ -20,11 +20,11 @@ class ReplyReader {
   // Takes bytes off `bytes`, up to the end of one reply.
   Got read(std::span<const char>& bytes);
 
-  // Of the last line.
+  // The code of the last line.
   int code() const { return code_; }
-  // The enhanced status code's subject and detail are ".7.0": other or undefined security status.
+  // Is the detail of the enhanced status code ".7.0" (other or undefined security status)?
   bool security_status() const { return std::string_view(&head_[5], 4) == ".7.0"; }
-  // What comes next is not the rest of the line in hand, and may be the rest of another one.
+  // The next bytes do not continue the current line. They may be the rest of another one.
   void forget() { size_ = 0; }
 
  private:
@@ -36,7 +36,7 @@ class ReplyReader {
   int code_ = 0;
 };
 
-// What the code of a reply says.
+// What the code of a reply means.
 constexpr bool closes(int code) {
   return code == 221 || code == 421 || code == 521;
 }

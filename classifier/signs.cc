@@ -4,8 +4,8 @@
 
 namespace classifier {
 
-// From the table in senders.md: who makes each pattern, legitimate programs among them. Headers
-// apart is what several mail libraries do; a template's cuts no known program made.
+// The weights follow from a survey of the programs that make each pattern, legitimate ones among
+// them. Several mail libraries write headers apart. No known mail program makes a template's cuts.
 Weights::Weights() {
   const auto set = [this](Pattern which, double weight) {
     pattern[static_cast<std::size_t>(which)] = weight;

@@ -24,7 +24,7 @@ bool separates(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r') || c == '\0';
 }
 
-// Whether two texts are alike as far as the shorter one goes.
+// Are both texts alike up to the length of the shorter one?
 bool agree(std::string_view text, std::string_view word) {
   const std::size_t size = std::min(text.size(), word.size());
   return text::same(word.substr(0, size), text.substr(0, size));

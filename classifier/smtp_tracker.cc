@@ -1,14 +1,15 @@
-// The two streams of a session, read in step. The client's side is a small machine over lines and
-// counted bytes (Phase); the server's side is a queue of what was asked and is not yet answered
+// Reads the two streams of a session in step. The client's side is a small state machine over lines
+// and counted bytes (Phase). The server's side is a queue of commands that are not yet answered
 // (Asked). The end of DATA and the header fields have scanners of their own.
 //
-// Where servers differ, Postfix's smtpd is followed: what separates the words of a command, which
-// replies to BDAT mean that the chunk was not taken as one, what resets a transaction.
+// Where servers differ, the tracker follows Postfix's smtpd: in what separates the words of a
+// command, in the replies to BDAT after which the chunk is read as commands, and in what resets a
+// transaction.
 //
-// What one line, one reply or one message says is read elsewhere (smtp_command.h, reply_reader.h,
-// habits.h, message_reader.h, behind_gap.h). Here is when it is read. That is one file of more than
-// 450 lines, because each byte and each reply may move the one state that both sides share.
-// Not thread-safe.
+// Other files read what one line, one reply or one message says (smtp_command.h, reply_reader.h,
+// habits.h, message_reader.h, behind_gap.h). This file decides when each is read. It has more than
+// 450 lines, because each byte and each reply may change the one state that both sides share. Not
+// thread-safe.
 #include "classifier/smtp_tracker.h"
 
 #include <algorithm>
@@ -40,7 +41,7 @@ using Bytes = std::span<const char>;
 //     AwaitReply ──reply──► Command
 //     AwaitReply ──354──► Data ──dot──► Command
 //     AwaitReply ──334──► AuthLine ──LF──► AwaitReply
-//     AwaitReply ──too much text behind DATA──► Ahead ──dot──► AwaitReply, for the 354
+//     AwaitReply ──too much text after DATA──► Ahead ──dot──► AwaitReply, for the 354
 //                                               Ahead ──354──► Data
 //
 //     any ──221, 421, 521──► Ended            any ──out of step──► Lost
@@ -49,22 +50,22 @@ enum class Phase : std::uint8_t {
   AwaitReply,  // what the next bytes are depends on a reply that has not come
   AuthLine,    // the next line answers a 334 challenge
   Data,        // message bytes up to the dot
-  Ahead,       // the same, in front of its 354
-  Chunk,       // message bytes, counted
+  Ahead,       // message bytes before the 354, up to the dot
+  Chunk,       // message bytes, by their number
   Ended,       // the server closes; nothing more is parsed
   Lost,
 };
 
 struct Outstanding {
   Asked asked = Asked::Plain;
-  std::uint32_t transaction = 0;  // Chunk: the transaction it belongs to
+  std::uint32_t transaction = 0;  // Chunk: the transaction to which it belongs
   std::uint32_t ordinal = 0;      // End, Chunk: the message whose last byte it brought; 0: none
 };
 
 // The first byte of a TLS record that carries a handshake. RFC 8446, 5.1.
 constexpr char kTlsHandshake = 0x16;
 
-// A record header as both hellos have it, whose STARTTLS may not have been seen.
+// Is this a record header as both hellos have it? The STARTTLS before it may not have been seen.
 bool begins_tls(Bytes bytes) {
   constexpr char kMajor = 3;
   constexpr char kMostMinor = 3;
@@ -103,7 +104,7 @@ struct SmtpTracker::Impl {
     assume_answers();
   }
 
-  // Takes it that what was asked was answered as the client's next bytes show.
+  // Assumes for each open command the answer that the client's next bytes show.
   void assume_answers() {
     while (!outstanding.empty() && phase != Phase::Lost && phase != Phase::Ended) {
       const Asked asked = outstanding.front().asked;
@@ -111,7 +112,8 @@ struct SmtpTracker::Impl {
       const int code = assumed_reply(
           asked, {.bytes = waiting(), .is_text = ahead, .end_doubted = other_end.has_value()});
       if (code == 0) return;
-      // An end that not every server sees, and no command behind it: nobody can tell any more.
+      // Not every server sees this end, and no command follows it. So it is no longer known which
+      // way the server read it.
       if (asked == Asked::End && other_end && !is_command_behind_gap(waiting())) {
         return lose(Reason::Ambiguous);
       }
@@ -121,8 +123,8 @@ struct SmtpTracker::Impl {
 
   std::string_view waiting() const { return std::string_view(queued).substr(queued_used); }
 
-  // Replies whose questions cannot be told any more. Only 354 says what the client's next bytes
-  // are, whatever else was lost.
+  // Replies whose commands are no longer known. Only 354 is used, because it says what the client's
+  // next bytes are, whatever else was lost.
   void overhear(Bytes bytes) {
     if (gap.searching() && begins_tls(bytes)) return lose(Reason::Encrypted);
     while (!bytes.empty() && phase != Phase::Lost && phase != Phase::Ended) {
@@ -139,7 +141,7 @@ struct SmtpTracker::Impl {
     if (unheard) assume_answers();
   }
 
-  // What comes next was not seen, and DATA is waiting for it.
+  // The next bytes were not seen. If DATA waits for its reply, they are text.
   bool assume_text() {
     if (phase != Phase::AwaitReply || !waiting().empty()) return false;
     if (outstanding.empty() || outstanding.back().asked != Asked::Data) return false;
@@ -149,8 +151,7 @@ struct SmtpTracker::Impl {
     return phase == Phase::Data;
   }
 
-  // Requires: the caller has put filler in the place of what a message lacks; this is a gap among
-  // commands.
+  // Requires: this is a gap among commands. The caller has already filled the gaps in text.
   void command_gap(std::uint64_t size) {
     offset += size;
     if (phase == Phase::Lost || phase == Phase::Ended) return;
@@ -161,12 +162,13 @@ struct SmtpTracker::Impl {
     if (text) listener.on_text_skipped();
   }
 
-  // A transaction that was begun is over, and its text was not seen: was there room for one?
+  // A transaction that had begun is over. If a gap had room for its text, reports that text was
+  // skipped.
   void report_hidden_text() {
     if (gap.hid_text(open)) listener.on_text_skipped();
   }
 
-  // Nothing comes any more.
+  // Both streams are over.
   void end() {
     report_hidden_text();
     const bool between_chunks = phase == Phase::Command || phase == Phase::AwaitReply;
@@ -174,13 +176,13 @@ struct SmtpTracker::Impl {
     if (phase == Phase::Data && reader.message().size != 0) cut_text();
   }
 
-  // The next bytes of text are not the sender's: what lies in its header is not known.
+  // The next bytes of text are filler, not the sender's. So what lies in its header is not known.
   void text_gap() {
     const bool text = phase == Phase::Data || phase == Phase::Ahead || phase == Phase::Chunk;
     if (text) reader.bytes_missed();
   }
 
-  // Commands begin somewhere behind the last byte that was given.
+  // Commands begin somewhere after the last byte that was given.
   void resume() {
     gap.begin();
     begin_anew();
@@ -202,7 +204,7 @@ struct SmtpTracker::Impl {
     habits.forget_transaction();
   }
 
-  // Returns how many bytes were used: all, unless the phase does not let it go on.
+  // Returns how many bytes were used: all of them, unless the phase has to wait.
   std::size_t parse(Bytes bytes) {
     std::size_t used = 0;
     while (used < bytes.size()) {
@@ -242,21 +244,22 @@ struct SmtpTracker::Impl {
     doubt(bytes);
   }
 
-  // Bytes behind an end that not every server sees: is there another one?
+  // These bytes follow an end that not every server sees. If there is another end among them, the
+  // tracker is lost.
   void doubt(Bytes bytes) {
     if (other_end && other_end->scan(bytes).found != EndOfData::Found::Nothing) {
       lose(Reason::Ambiguous);
     }
   }
 
-  // The reply came: the queued bytes are what `next` says.
+  // The reply came: the phase of the queued bytes is `next`.
   void release(Phase next) {
     phase = next;
     released = offset;
     other_end.reset();
     queued_used += parse(Bytes(queued).subspan(queued_used));
     if (phase != Phase::AwaitReply || queued_used == queued.size()) {
-      std::string().swap(queued);  // and its room: the session may be silent from here on
+      std::string().swap(queued);  // releases the memory too: the session may be silent from now on
       queued_used = 0;
     } else {
       doubt(Bytes(queued).subspan(queued_used));
@@ -268,7 +271,7 @@ struct SmtpTracker::Impl {
     bool whole = false;
   };
 
-  // Finds the line's end and counts its bytes.
+  // Finds the end of the line and counts its bytes.
   Line take_line(Bytes bytes, std::size_t limit) {
     if (line_size == 0) {
       line_begin = at;
@@ -332,7 +335,8 @@ struct SmtpTracker::Impl {
     if (phase != Phase::Lost && waits_for_reply(asked)) phase = Phase::AwaitReply;
   }
 
-  // Between two chunks a command that may end the transaction decides whose chunk the next one is.
+  // A command between two chunks may end the transaction. Its reply decides to which message the
+  // next chunk belongs.
   bool waits_for_reply(Asked asked) const {
     switch (asked) {
       case Asked::Data:
@@ -352,7 +356,7 @@ struct SmtpTracker::Impl {
   }
 
   void ask(Outstanding what) {
-    // Where answers are assumed, that to the oldest one is.
+    // If answers are assumed, the oldest command counts as answered.
     if (unheard && outstanding.size() >= limits.outstanding) outstanding.pop_front();
     if (outstanding.size() >= limits.outstanding) return lose(Reason::Lost);
     outstanding.push_back(what);
@@ -395,15 +399,15 @@ struct SmtpTracker::Impl {
     }
   }
 
-  // --- text in front of 354, more than is queued -------------------------------------------------
+  // --- text before the 354, more than is queued ---------------------------------------------
 
-  // Nothing was parsed behind DATA, so it is the last command that was asked.
+  // No byte was parsed after DATA, so DATA is the last command of the queue.
   bool can_read_ahead() const {
     return !ahead && !chunking && !outstanding.empty() && outstanding.back().asked == Asked::Data;
   }
 
-  // DATA is answered with 354 almost always, so the text is read as that message and not kept. It
-  // is told of when the 354 has come; what waits behind its dot is queued.
+  // The answer to DATA is almost always 354. So the text is read as a message and not kept. The
+  // message is reported when the 354 has come. The bytes after its dot are queued.
   void read_ahead(Bytes bytes) {
     const std::string text = std::exchange(queued, {});
     const std::size_t begin = std::exchange(queued_used, 0);
@@ -426,7 +430,7 @@ struct SmtpTracker::Impl {
     return step.used;
   }
 
-  // Text that was refused is commands to the server, and they were not kept.
+  // The server reads refused text as commands. They were not kept, so the tracker is lost.
   void answer_ahead(int code) {
     const std::optional<EndOfData::Step> end = ahead_end;
     forget_ahead();
@@ -451,7 +455,7 @@ struct SmtpTracker::Impl {
     if (phase != Phase::Lost) listener.on_message(std::move(message));
   }
 
-  // No end was seen, and none comes any more.
+  // The stream is over, and the end of the text was not seen.
   void cut_text() {
     reader.end_span({reader.begin(), at});
     reader.message().cut = true;
@@ -459,11 +463,11 @@ struct SmtpTracker::Impl {
     listener.on_message(end_message(0));
   }
 
-  // `unsure`: the command in front of it was not seen, and may have been a chunk of the message.
+  // `unsure`: the command before it was not seen and may have been another chunk of this message.
   void begin_chunk(std::string_view arguments, bool unsure) {
     const std::optional<ChunkCommand> chunk = parse_chunk(arguments);
     if (!chunk) {
-      open = false;  // refused without a byte of a message
+      open = false;  // it was refused before any byte of a message
       return lose(Reason::Lost);
     }
     if (!chunking) {
@@ -507,8 +511,8 @@ struct SmtpTracker::Impl {
     listener.on_message(std::move(message));
   }
 
-  // The chunks so far are no message. Those that are still to come are skipped until the last one
-  // or a reset, as Postfix does.
+  // The chunks so far are not a message. As Postfix does, later chunks are skipped until the last
+  // one or a reset.
   void refuse_chunks() {
     refused = true;
     reader.forget();
@@ -562,7 +566,7 @@ struct SmtpTracker::Impl {
     if (closes(code)) phase = Phase::Ended;
   }
 
-  // Whether the reply is the one that the queued bytes wait for: nothing was asked behind it.
+  // Do the queued bytes wait for this reply? They do if no later command is open.
   bool releases() const { return phase == Phase::AwaitReply && outstanding.empty(); }
 
   void answer(const Outstanding& what, int code) {
@@ -596,7 +600,7 @@ struct SmtpTracker::Impl {
     if (ahead) return answer_ahead(code);
     if (failed(code)) return release(Phase::Command);
     if (code != 354) return lose(Reason::Lost);
-    if (chunking) forget_transaction();  // Postfix refuses DATA behind BDAT; others may not
+    if (chunking) forget_transaction();  // Postfix refuses DATA after BDAT; other servers may not
     begin_message(Transfer::Data);
     reader.message().dialogue.early_data = !unheard && queued.size() > queued_used;
     release(Phase::Data);
@@ -610,8 +614,8 @@ struct SmtpTracker::Impl {
     if (chunking && what.transaction == transaction) refuse_chunks();
   }
 
-  // Replies that refuse the command and not the chunk (not implemented, access denied, must issue
-  // STARTTLS first): the server then reads the chunk's bytes as commands.
+  // Does this reply refuse the command, not the chunk (not implemented, access denied, STARTTLS is
+  // needed first)? Then the server reads the bytes of the chunk as commands.
   bool not_taken(int code) const {
     const int detail = code % 100;
     return detail <= 2 || detail == 30 || (detail == 3 && replies.security_status());
@@ -659,34 +663,34 @@ struct SmtpTracker::Impl {
 
   std::uint64_t offset = 0;      // client bytes given
   std::uint64_t at = 0;          // client bytes parsed
-  std::uint64_t line_begin = 0;  // where the command line in hand began
+  std::uint64_t line_begin = 0;  // where the current command line began
   std::uint64_t released = 0;    // bytes before this offset came before the last reply
-  std::size_t line_size = 0;     // bytes of the line in hand that were seen
-  std::string partial;           // those bytes, when the line was cut
-  bool pipelined = false;        // the line in hand began before the reply to the one before it
+  std::size_t line_size = 0;     // bytes of the current line so far
+  std::string partial;           // those bytes, if the line was cut
+  bool pipelined = false;        // the current line began before the reply to the line before it
   std::string queued;            // client bytes that wait for a reply
-  std::size_t queued_used = 0;   // of them, those that were parsed
+  std::size_t queued_used = 0;   // the part of them that was parsed
   bool first_command = true;
 
   ReplyReader replies;
   std::deque<Outstanding> outstanding;
   bool greeted = false;
-  bool greeting_assumed = false;  // it was not seen, nor a reply since
+  bool greeting_assumed = false;  // neither the greeting nor a reply was seen yet
 
   bool unheard = false;  // replies were lost: answers are assumed
   GapSearch gap;
 
   Habits habits;
   std::uint32_t ordinals = 0;
-  MessageReader reader;                      // of the message in hand
-  std::optional<EndOfData> other_end;        // the message may go on: what was told is one reading
-  bool ahead = false;                        // the message in hand is in front of its 354
-  std::optional<EndOfData::Step> ahead_end;  // and it has ended
+  MessageReader reader;                // of the current message
+  std::optional<EndOfData> other_end;  // the last reported end may be wrong: another end may follow
+  bool ahead = false;                  // the current message came before its 354
+  std::optional<EndOfData::Step> ahead_end;  // its end, if it has ended
 
-  bool open = false;              // since the last MAIL neither a message was sent nor RSET
-  bool chunking = false;          // behind a chunk that was not the last
-  bool refused = false;           // of this transaction a chunk was refused
-  std::uint32_t transaction = 0;  // tells a chunk's late refusal from the next message's chunks
+  bool open = false;              // since the last MAIL there was neither a message nor RSET
+  bool chunking = false;          // after a chunk that was not the last one
+  bool refused = false;           // a chunk of this transaction was refused
+  std::uint32_t transaction = 0;  // separates a late refusal from the chunks of the next message
   std::size_t chunk_count = 0;    // of this transaction
   std::uint64_t chunk_begin = 0;
   std::uint64_t chunk_left = 0;
@@ -780,9 +784,9 @@ bool SmtpTracker::between_transactions() const {
 }
 
 std::uint64_t SmtpTracker::text_ahead() const {
-  // Behind the session's end nothing is a command.
+  // After the end of the session no byte is a command.
   const bool over = impl_->phase == Phase::Ended || impl_->phase == Phase::Lost;
-  if (impl_->phase == Phase::Ahead) return 0;  // until the 354 has come it may be commands
+  if (impl_->phase == Phase::Ahead) return 0;  // before the 354 these bytes may be commands
   return over ? std::numeric_limits<std::uint64_t>::max() : text_left();
 }
 

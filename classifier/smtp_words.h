@@ -1,4 +1,4 @@
-// Words of SMTP: numbers, and what the parameters of MAIL say; and what is no text at all. Pure.
+// Words of SMTP: numbers, the parameters of MAIL, and the bytes that are not text. Pure.
 #pragma once
 
 #include <cstdint>
@@ -8,18 +8,19 @@
 
 namespace classifier {
 
-// Whether bytes are no text: it has hardly any control characters, and what is encrypted has one
-// among nine bytes. Those that text may have are not counted: line ends, tab, form feed, and what
-// switches character sets (ISO 2022).
+// Are these bytes not text? Text has hardly any control characters; of encrypted bytes one in nine
+// is one. Control characters that text may have do not count: line ends, tab, form feed, and those
+// that switch character sets (ISO 2022).
 bool is_binary(std::string_view bytes);
 
-// Sizes of more digits are refused: no message has them, and a count could overflow.
+// A size with more digits is refused. No message is so large, and a count could overflow.
 inline constexpr std::size_t kMaxSizeDigits = 18;
 
-// 0 for what is no number of a sensible length.
+// Returns 0 if the text is not a number of at most kMaxSizeDigits digits.
 std::uint64_t decimal(std::string_view text);
 
-// "SIZE=5112", "BODY=8BITMIME", "RET=HDRS", in the order in which they stand. RFC 1870, 6152, 3461.
+// Takes one parameter of MAIL: "SIZE=5112", "BODY=8BITMIME", "RET=HDRS". Requires: they come in
+// their order in the command. RFC 1870, 6152, 3461.
 void note_mail_parameter(std::string_view word, Dialogue& dialogue);
 
 }  // namespace classifier

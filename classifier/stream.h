@@ -1,5 +1,4 @@
-// Words for places and sizes in the client's stream, which the classifier's parts share. Plain
-// values.
+// Places and sizes in the client's stream, which all parts of the classifier use. Plain values.
 #pragma once
 
 #include <algorithm>
@@ -14,19 +13,19 @@ struct Span {
   bool operator==(const Span&) const = default;
 };
 
-// How the last byte of a span looks: what a segment that ends there ended with.
+// What the last byte of a span is. A segment that ends there ended with it.
 enum class Tail : std::uint8_t { Other, Cr, Lf };
 
 inline Tail tail_of(char last) {
   return last == '\n' ? Tail::Lf : last == '\r' ? Tail::Cr : Tail::Other;
 }
 
-// A size or an offset as traces keep it: what does not fit stands at the largest value.
+// A size or an offset as traces keep it. A larger value becomes the largest one.
 inline std::uint32_t to_u32(std::uint64_t value) {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(value, UINT32_MAX));
 }
 
-// How far two sizes, or two offsets, are apart.
+// The difference between two sizes or two offsets.
 inline std::uint64_t distance(std::uint64_t a, std::uint64_t b) {
   return a < b ? b - a : a - b;
 }

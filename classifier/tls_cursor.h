@@ -1,6 +1,6 @@
-// Reads TLS's own notation (RFC 8446, 3): big-endian numbers and vectors behind their length, off a
-// text that may end anywhere. Once something was missing all is 0 and empty, and good() says so.
-// Used by tls_records.cc and client_hello.cc only.
+// Reads the notation of TLS (RFC 8446, 3): big-endian numbers, and vectors after their length. The
+// input may end anywhere. Once something is missing, every result is 0 or empty, and good() is
+// false. Used by tls_records.cc and client_hello.cc only.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ class TlsCursor {
     return value;
   }
   void skip(std::size_t size) { take(size); }
-  // The next `size` bytes, to be read on their own.
+  // Returns the next `size` bytes as an input of their own.
   TlsCursor part(std::size_t size) { return TlsCursor(take(size)); }
   std::string text(std::size_t size) {
     const auto bytes = take(size);

@@ -10,7 +10,7 @@
 namespace classifier {
 namespace {
 
-// Where cut number `index` lies that nobody has told of, if the message's shape is what it seems.
+// Guesses the place of cut number `index` from the shape of the message.
 Place tls_place(TlsShape shape, std::size_t index, std::uint32_t offset) {
   switch (shape) {
     case TlsShape::OneWrite:
@@ -31,8 +31,8 @@ Place tls_place(TlsShape shape, std::size_t index, std::uint32_t offset) {
   return Place::BodyMiddle;
 }
 
-// Where a cut lies in the text that the milter was shown: a place, or a range where that is not
-// known to the byte (Window::Near, CBC).
+// Where a cut lies in the text that the milter was shown. It is one place, or a range if the place
+// is not known to the byte (Window::Near, CBC).
 struct Range {
   std::uint32_t begin = 0;
   std::uint32_t end = 0;
@@ -46,9 +46,9 @@ struct Range {
   }
 };
 
-// By what the milter has told of the text's lines. Nothing: the cut may be at the end of a line or
-// of the header, or beside it, and tells of neither. What misses is most often in the body; so a
-// cut that is just where a line ends, as it was shown, is there.
+// The place of a cut by the lines that the milter was shown. Nothing: the cut may be at the end of
+// a line or of the header, or next to it, so it shows neither. Bytes that do not fit are usually in
+// the body. So a cut exactly at the shown end of a line is taken to be there.
 std::optional<Place> shown_place(const Landmarks& marks, std::uint32_t offset, const Range& range,
                                  std::uint32_t run) {
   if (ends_buffer(run)) return Place::Grid;
@@ -68,7 +68,7 @@ std::optional<Place> shown_place(const Landmarks& marks, std::uint32_t offset, c
   return Place::HeaderMiddle;
 }
 
-// How far a cut behind `records` records may lie from where it seems to.
+// The range in which a cut after `records` records lies.
 Range range_of(const Trace& trace, std::uint32_t offset, std::size_t records) {
   if (trace.hello.slack != 0) {
     const std::uint64_t less = std::uint64_t{trace.hello.slack} * records;
@@ -79,12 +79,12 @@ Range range_of(const Trace& trace, std::uint32_t offset, std::size_t records) {
   return {offset - std::min(miss, offset), offset + std::min(miss, UINT32_MAX - offset)};
 }
 
-// So many cuts, each of which may be at a line's end and none surely in the middle of a line, are a
-// line writer's.
+// If at least this many cuts may all be at line ends, and none is certainly inside a line, the
+// program writes lines. With fewer cuts, a message in a few pieces would look like lines by chance.
 constexpr std::size_t kManyLines = 10;
 
-// Whether what the milter was shown bears out the shape that the sizes have, as far as they are
-// known.
+// Does the text that the milter was shown agree with the shape of the sizes, as far as the sizes
+// are known?
 bool bears_out(const Trace& trace, const Writes& writes, TlsShape shape) {
   const Landmarks& marks = trace.landmarks;
   const auto range_at = [&](const Boundary& boundary) {
@@ -118,8 +118,8 @@ bool bears_out(const Trace& trace, const Writes& writes, TlsShape shape) {
   return false;
 }
 
-// The writes of the chunk that has the most: between chunks the protocol cuts, and Exim's header is
-// a chunk of one write.
+// Returns the writes of the chunk that has the most of them. The protocol makes the cuts between
+// chunks, and Exim's header is a chunk of one write.
 std::span<const std::uint32_t> longest_chunk(const Trace& trace,
                                              std::span<const std::uint32_t> sizes) {
   std::span<const std::uint32_t> longest;
@@ -146,7 +146,7 @@ void extract_tls(const Trace& trace, const Writes& writes, Features& features) {
   if (!trace.chunk_begins.empty()) sizes = longest_chunk(trace, sizes);
   features.shape = shape_of(sizes, writes.full, trace.hello.slack);
   features.line_buffer = features.shape == TlsShape::LineBuffer;
-  // Sizes that are known to a block each are too coarse for the text's lines.
+  // Sizes that are known only to a block are too coarse for the lines of the text.
   const bool shown = trace.landmarks.header_end != 0;
   const bool by_shape = trace.hello.slack != 0 ? !shown || bears_out(trace, writes, features.shape)
                                                : !shown && trace.window != Window::Near;
@@ -161,7 +161,8 @@ void extract_tls(const Trace& trace, const Writes& writes, Features& features) {
     const Boundary& boundary = writes.boundaries[i];
     const std::uint32_t run = start.run(boundary.offset);
     const bool terminator = apart && i + 1 == writes.boundaries.size();
-    // A write of whole segments is what no cut is in clear; the same name for the same program.
+    // In clear, the end of a write of whole segments is no cut. It is none here either, so that a
+    // program has the same name in both cases.
     if (!terminator && features.shape == TlsShape::Segments) continue;
     const bool chunk =
         std::binary_search(trace.chunk_begins.begin(), trace.chunk_begins.end(), boundary.offset);
@@ -177,7 +178,7 @@ void extract_tls(const Trace& trace, const Writes& writes, Features& features) {
     ++features.places[static_cast<int>(*place)];
   }
   if (trace.hello.slack == 0 || features.shape != TlsShape::Blocks) return find_block(features);
-  // Offsets are sums of sizes that are known to a block each: the first one tells.
+  // Offsets are sums of sizes that are known only to a block. So the first size decides.
   features.block = buffer_within(sizes.front(), trace.hello.slack);
   features.on_grid = features.telling();
 }

@@ -1,4 +1,4 @@
-// The features of a message whose writes are known by TLS records. Pure; any thread.
+// The features of a message whose writes are known from TLS records. Pure; any thread.
 #pragma once
 
 #include "classifier/features.h"
@@ -7,8 +7,8 @@
 
 namespace classifier {
 
-// Adds the cuts and what they have in common. Under TLS each write shows. The place where it ends is
-// looked up where the milter told of the text, else it is guessed from all sizes. Requires:
+// Adds the cuts and their features. Under TLS each write shows. If the milter was shown the text,
+// the place of a cut is known from it. Else it is guessed from all sizes. Requires:
 // !trace.records.empty().
 void extract_tls(const Trace& trace, const Writes& writes, Features& features);
 

@@ -47,7 +47,7 @@ void TlsLog::on_turn(Turn&& turn) {
   if (placed_ != 0) {
     arrivals_.message_told();
     forget_turns();
-    // What came behind the message, before it was answered, may be another one.
+    // Bytes that came after the message, before its answer, may be another message.
     forgotten_ = turn.bytes - std::exchange(placed_, 0);
     return;
   }
@@ -94,7 +94,8 @@ void TlsLog::tell(std::optional<TlsMessage>&& message) {
 }
 
 Turns TlsLog::turns() const {
-  // Postfix answers the commands in front of a chunk as soon as it has to wait for more of it.
+  // Postfix answers the commands before a chunk as soon as it has to wait for the rest of the
+  // chunk.
   Turns turns{.forgotten = forgotten_, .greeting = greeting_, .answered = tls_.turn().empty()};
   for (const Turn& turn : turns_) turns.kept.push_back(&turn);
   if (!turns.answered) turns.kept.push_back(&tls_.turn());
@@ -103,7 +104,7 @@ Turns TlsLog::turns() const {
 
 std::variant<Trace, Reason> TlsLog::trace(const ShownSizes& shown, std::uint32_t ordinal) {
   if (lost()) return Reason::Lost;
-  // One turn ends one message.
+  // Only one message ends in a turn.
   if (placed_ != 0) return Reason::Ambiguous;
   const Turns turns = this->turns();
   auto placed = place_message(turns, shown, tls_.slack());
@@ -175,7 +176,7 @@ const std::string& TlsLog::fingerprint_of_hello() const {
   return *ja4_;
 }
 
-// What lies before everything that may still be asked for.
+// Forgets everything before the bytes that may still be asked for.
 void TlsLog::forget() {
   while (!turns_.empty() && arrivals_.size() > start_.segments / 2) {
     forget_oldest_turn();

@@ -1,10 +1,10 @@
-// What is kept of a session under TLS: arrivals and the records they carried, so that a message's
-// trace can be made when it is known which records it is.
+// What is kept of a session under TLS: arrivals, and the records that they carried. When it is
+// known which records are a message, its trace is made from them.
 //
 //     segment(…), client(…), server(…) ─► ArrivalLog + TlsSession ─┬─► trace(shown)   a milter asks
 //                                                                  └─► Sink           a capture
 //
-// Landmarks are not known here: nobody read the text. Bounded by Limits. Not thread-safe.
+// No text is read here, so no landmarks are known. Bounded by Limits. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +21,12 @@
 
 namespace classifier {
 
-// What the observer hands a session on to when TLS begins.
+// Follows a session after TLS begins. The observer passes the session's bytes on to it.
 class TlsStream {
  public:
   virtual ~TlsStream() = default;
   virtual void segment(const Arrival& arrival) = 0;
-  // As Observer.
+  // See Observer.
   virtual void segment_again(Span bytes) { (void)bytes; }
   virtual void missed_some() = 0;
   // For captures that lost packets: the next `size` bytes of each side were not seen.
@@ -38,11 +38,11 @@ class TlsStream {
   virtual void server(std::span<const char> bytes) = 0;
   // Both streams have ended.
   virtual void finish() = 0;
-  // What came is no TLS that can be read.
+  // The bytes are not TLS that can be read.
   virtual bool lost() const = 0;
-  // Offset of the client's next byte, in its whole stream.
+  // Offset of the client's next byte in its whole stream.
   virtual std::uint64_t client_offset() const = 0;
-  // Bytes of memory.
+  // Memory in bytes.
   virtual std::size_t memory_used() const = 0;
 };
 
@@ -59,14 +59,14 @@ class TlsLog final : public TlsStream, private TlsSession::Listener {
     Path path;
     Dialogue dialogue;            // of the session in clear
     bool split_command = false;   // in clear
-    std::uint64_t offset = 0;     // of the client's first byte under TLS
-    std::uint32_t messages = 0;   // told before
-    std::size_t segments = 4096;  // kept, as Observer::Limits
-    Sha256 sha256 = nullptr;      // for the print of the ClientHello; null: none is taken
+    std::uint64_t offset = 0;     // offset of the client's first byte under TLS
+    std::uint32_t messages = 0;   // messages that were reported before
+    std::size_t segments = 4096;  // kept of one message, as in Observer::Limits
+    Sha256 sha256 = nullptr;      // for the ClientHello's fingerprint; null: it is not taken
   };
 
-  // `sink`: messages are inferred and told; null: trace() is asked. Outlives the log. `arrivals`:
-  // of the stream so far, at `start.offset`.
+  // `sink`: messages are inferred and reported to it. Null: trace() is called instead. Requires:
+  // the sink outlives the log; `arrivals` begins at `start.offset`.
   TlsLog(Start start, ArrivalLog&& arrivals, Sink* sink);
 
   void segment(const Arrival& arrival) override;
@@ -82,16 +82,17 @@ class TlsLog final : public TlsStream, private TlsSession::Listener {
   std::uint64_t client_offset() const override { return arrivals_.offset(); }
   std::size_t memory_used() const override;
 
-  // The message that has been received and not answered yet, by the sizes of what the milter was
-  // shown. Message number `ordinal` of the session. Lost: no turn can be it; Ambiguous: more than
-  // this message may lie in its turn, or it in front of it.
+  // Returns the trace of the message that was received and is not answered yet, found by the sizes
+  // that the milter was shown. `ordinal`: its number in the session. Lost: no turn can be the
+  // message. Ambiguous: its turn may hold more than this message, or the message may lie before
+  // that turn.
   std::variant<Trace, Reason> trace(const ShownSizes& shown, std::uint32_t ordinal);
-  // All that was said has been answered, as far as can be told: no message is under way.
+  // As far as it is known, everything was answered, and no message is under way.
   bool answered() const;
 
  private:
-  // BDAT in chunks that are answered one by one: so many of the last turns are kept, as long as
-  // their arrivals leave half of the room.
+  // For BDAT with chunks that are answered one by one: at most this many of the last turns are
+  // kept, as long as their arrivals use at most half of the limit.
   static constexpr std::size_t kTurns = 64;
 
   void on_turn(Turn&& turn) override;
@@ -114,14 +115,14 @@ class TlsLog final : public TlsStream, private TlsSession::Listener {
   Sink* sink_;
   TurnJudge judge_;
   std::uint32_t told_ = 0;
-  mutable std::optional<std::string> ja4_;  // taken once, when a message wants it
+  mutable std::optional<std::string> ja4_;  // taken once, when a message needs it
   // Without a sink:
-  std::deque<Turn> turns_;       // since the last message that was found, the last ones
-  std::uint64_t forgotten_ = 0;  // bytes of those in front of them
-  std::uint64_t greeting_ = 0;   // of the first turn
-  std::size_t records_ = 0;      // in turns_
+  std::deque<Turn> turns_;       // the last turns since the last message that was found
+  std::uint64_t forgotten_ = 0;  // bytes of the turns before them
+  std::uint64_t greeting_ = 0;   // bytes of the first turn
+  std::size_t records_ = 0;      // records in turns_
   bool greeted_ = false;         // the first turn, EHLO, is over
-  std::uint64_t placed_ = 0;     // bytes of the turn in hand, when a message was found at its end
+  std::uint64_t placed_ = 0;     // bytes of the current turn, if a message was found at its end
   bool split_command_ = false;
 };
 

@@ -8,18 +8,19 @@ namespace {
 
 // `DATA`, `QUIT`, `RSET` or `NOOP` with CRLF.
 constexpr std::uint32_t kFourLetters = 6;
-// Behind DATA on a line of its own a message may be as short as this; else it was RSET, and the
-// next turn is MAIL.
+// After DATA in a turn of its own, a message may be as short as this. A shorter turn is MAIL: then
+// the turn before was RSET, not DATA.
 constexpr std::uint64_t kLeastBehindData = 100;
-// A turn of this size behind an envelope is a message: commands, even some recipients, have less.
+// A turn of at least this size after an envelope is a message. Commands are shorter, even with
+// several recipients.
 constexpr std::uint64_t kLeastMessage = 300;
 constexpr std::uint32_t kCrLf = 2;
-// Bytes behind a message that may be what Postfix strips of it.
+// At most this many bytes after a message may be bytes that Postfix removes from it.
 constexpr std::uint64_t kMostBehind = 64;
 // `MAIL FROM:<>` and `RCPT TO:<a@b>` with their CRLF.
 constexpr std::uint64_t kLeastEnvelope = 29;
 
-// Bytes [begin, begin + size) of a turn's plaintext, as records.
+// Adds bytes [begin, begin + size) of a turn's plaintext to the message, as records.
 void append(const Turn& turn, std::uint64_t begin, std::uint64_t size, TlsMessage& message) {
   std::uint64_t at = 0;
   Span span;
@@ -56,7 +57,7 @@ std::uint64_t chunk_command(std::uint64_t size, bool last) {
   return kBare + digits + (last ? kLast : 0);
 }
 
-// The chunk that fills `bytes` together with its own command.
+// Returns the size of the chunk that fills `bytes` together with its own command.
 std::optional<std::uint64_t> chunk_of(std::uint64_t bytes, bool last) {
   for (std::uint64_t digits = 1; digits <= 18; ++digits) {
     const std::uint64_t command = chunk_command(0, last) + digits - 1;
@@ -67,21 +68,21 @@ std::optional<std::uint64_t> chunk_of(std::uint64_t bytes, bool last) {
   return std::nullopt;
 }
 
-// What the milter was shown, beside what the turns hold.
+// The sizes that the milter was shown, and the turns in which they are searched.
 struct Search {
   const Turns& turns;
   const ShownSizes& shown;
 
   const Turn& last() const { return *turns.kept.back(); }
   std::uint64_t envelope() const { return shown.envelope.total; }
-  // Bytes in front of turn number `index`, and of the last one.
+  // Bytes before turn number `index`, and before the last one.
   std::uint64_t in_front(std::size_t index) const {
     std::uint64_t bytes = turns.forgotten;
     for (std::size_t i = 0; i < index; ++i) bytes += turns.kept[i]->bytes;
     return bytes;
   }
   std::uint64_t said() const { return in_front(turns.kept.size() - 1); }
-  // The turn in front of the last one is DATA, if it is a command of four letters.
+  // Is the turn before the last one DATA? It is if it is one command of four letters.
   bool data_alone() const {
     const std::size_t count = turns.kept.size();
     return count > 1 && is_four_letters(*turns.kept[count - 2], 0);
@@ -99,30 +100,30 @@ struct Search {
   }
 };
 
-// A chunk of one way to read the turns, behind its BDAT command; the last one first.
+// A chunk after its BDAT command, in one way to read the turns. The last one comes first.
 struct Chunk {
   const Turn* turn;
-  std::uint64_t begin;  // in the turn's plaintext
+  std::uint64_t begin;  // offset in the turn's plaintext
   std::uint64_t size;
-  bool goes_on = false;  // began in the turn before
+  bool goes_on = false;  // it began in the turn before
 };
 
-// Whether the last turn can also be a chunk with its command, `front` bytes of the envelope before
-// it and QUIT or nothing behind it. `BDAT 900 LAST` is as long as `DATA`, the dot line and QUIT.
+// Can the last turn also be a chunk with its command, after `front` bytes of the envelope, and with
+// QUIT or nothing after it? `BDAT 900 LAST` is as long as `DATA`, the dot line and QUIT together.
 bool may_be_chunk(const Search& search, std::uint64_t front) {
   const std::uint64_t size = size_by_bdat(search.shown);
   const std::uint64_t bytes = front + chunk_command(size, true) + size;
   return search.last().bytes == bytes || search.last().bytes == bytes + kFourLetters;
 }
 
-// Where text that came with DATA, or may have, begins and ends. RFC 5321 has the client wait for
-// 354; then all commands were said in turns in front, and the text begins with the turn. What was
-// said in front beyond the commands may be text, and bytes at the turn's end the next commands
-// then: that is excluded where DATA had a turn of its own.
+// Finds the begin and end of text that came with DATA, or may have come with it. RFC 5321 demands
+// that the client waits for 354. Then all commands came in earlier turns, and the text begins with
+// the turn. If more than the commands was said earlier, that may be text. Then the bytes at the end
+// of the turn are the next commands. This is impossible if DATA had a turn of its own.
 //
-//     MAIL,RCPT,DATA │ 399 29 2817              the usual
-//     MAIL,RCPT │ DATA,399 29 2817              nobody waited: `front` is 6
-//     MAIL,RCPT,DATA,399 │ 29 2817,MAIL,RCPT    … and of this message nothing can be told
+//     MAIL,RCPT,DATA │ 399 29 2817              the usual case
+//     MAIL,RCPT │ DATA,399 29 2817              the client did not wait: `front` is 6
+//     MAIL,RCPT,DATA,399 │ 29 2817,MAIL,RCPT    … and this message cannot be placed
 std::optional<TlsMessage> place_data(const Search& search) {
   const Turn& turn = search.last();
   const std::uint64_t commands = search.envelope() == 0 ? 0 : search.envelope() + kFourLetters;
@@ -145,7 +146,8 @@ std::optional<TlsMessage> place_data(const Search& search) {
     message.data_ahead = message.early = front != 0;
     return message;
   };
-  // Six bytes behind early text may be QUIT, or the text was a chunk and its command is longer.
+  // Six bytes after early text may be QUIT. Or the text was a chunk, whose command is longer than
+  // DATA.
   const bool quit = size > kFourLetters && turn.records.back().plain == kFourLetters;
   if (size == shown) return place(shown);
   if (size == shown + kFourLetters && (front == 0 || quit)) return place(shown);
@@ -166,8 +168,8 @@ std::optional<TlsMessage> place_spread_data(const Search& search) {
   const std::uint64_t size = size_by_data(search.shown);
   const std::uint64_t all = search.said() + search.last().bytes;
   if (all != commands + size && all != commands + size + kFourLetters) return std::nullopt;
-  // What is not text may be BDAT commands as well: `BDAT 943 LAST` is as long as DATA, dot and
-  // QUIT.
+  // The bytes that are not text may also be BDAT commands: `BDAT 943 LAST` is as long as DATA, dot
+  // and QUIT.
   const std::uint64_t text = size_by_bdat(search.shown);
   if (all - search.envelope() - text >= chunk_command(text, true)) return std::nullopt;
   TlsMessage message;
@@ -263,8 +265,8 @@ Reading read_chunks(const Search& search, std::uint32_t behind) {
   const bool one = chunks.size() == 1 || chunks.front().goes_on;
   const std::uint64_t command = chunk_command(one ? size_by_bdat(shown) : first.size, one);
   int& found = reading.signs;
-  if (begins_record(*first.turn, first.begin)) ++found;  // the text was written apart
-  if (!one && first.size == shown.header) ++found;       // Exim: the header in its own chunk
+  if (begins_record(*first.turn, first.begin)) ++found;  // the text has a write of its own
+  if (!one && first.size == shown.header) ++found;       // Exim sends the header in its own chunk
   if (one && first.begin == command) ++found;
   const bool behind_envelope = search.envelope() != 0 && first.begin == search.envelope() + command;
   if (first.goes_on || behind_envelope) found += kEnvelopeFits;
@@ -318,7 +320,8 @@ std::optional<TlsMessage> place_shown_with_more(const Search& search) {
   return message;
 }
 
-// Where DATA was not said in front, the turn begins with it or with BDAT, which is the more usual.
+// If DATA was not said in an earlier turn, the turn begins with DATA or with BDAT. BDAT is more
+// usual.
 std::optional<TlsMessage> place_data_or_chunks(const Search& search, bool may_be_data,
                                                bool data_said) {
   std::optional<TlsMessage> found;
@@ -329,7 +332,7 @@ std::optional<TlsMessage> place_data_or_chunks(const Search& search, bool may_be
   return found;
 }
 
-// All of the last turn is the message, and its size is about right.
+// The whole last turn is the message, and its size is about right.
 std::variant<TlsMessage, Reason> place_near(const Search& search, std::uint32_t slack) {
   const Turn& last = search.last();
   const ShownSizes& shown = search.shown;
@@ -337,8 +340,8 @@ std::variant<TlsMessage, Reason> place_near(const Search& search, std::uint32_t 
   if (search.envelope() != 0 && slack == 0) {
     const std::uint64_t commands = search.envelope() + kFourLetters;
     const std::uint64_t said = search.said();
-    // Where DATA was not said in front of it, it has commands in it; and what was said beyond them
-    // may be the message in question.
+    // If DATA was not said before this turn, the turn has commands in it. If more than the commands
+    // was said before, that may be the message in question.
     if (said + kFourLetters <= commands) return Reason::Ambiguous;
     if (said > commands && !search.data_alone()) return Reason::Ambiguous;
     if (search.may_be_in_front(search.turns.kept.size() - 1)) return Reason::Ambiguous;
@@ -385,7 +388,7 @@ void TurnJudge::turn(Turn&& turn, std::uint32_t slack) {
   missed_answers_ = false;
   if (part_ == Part::Greeting) {
     part_ = Part::Envelope;
-    if (turn.torn) envelope_turns_ = 1;  // its answer may have been lost, and more be in it
+    if (turn.torn) envelope_turns_ = 1;  // an answer may have been lost, and the turn may hold more
     return;
   }
   const bool behind_data = std::exchange(part_, Part::Envelope) == Part::BehindData;
@@ -426,7 +429,7 @@ std::optional<TlsMessage> TurnJudge::finish(Turn&& open, std::uint32_t slack) {
     turn(std::move(open), slack);
     if (pending_) pending_->cut = true;
   }
-  // Nothing was said behind the message, and the server answered twice: QUIT came with it.
+  // The client said nothing after the message, and the server answered twice. So QUIT came with it.
   const bool may_quit = !some && pending_ && pending_->data_ahead;
   if (may_quit && missed_answers_ && answers_ == 1) pending_->cut = true;
   return take(may_quit && answers_ > 1);

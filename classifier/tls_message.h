@@ -1,19 +1,18 @@
-// Which of a client's records under TLS are a message.
+// Finds which of a client's records under TLS are a message.
 //
-// Two who know it. The milter has seen the text: when Postfix asks it, all of the message has come
-// and nothing was answered yet, so the message ends in the turn in hand, and its size says where it
-// began (place_message). A capture has nobody to ask: there it is inferred from sizes and turns
-// (TurnJudge).
+// There are two ways to know. Live, the milter has seen the text. When Postfix asks it, the whole
+// message has come and was not answered yet. So the message ends in the current turn, and its size
+// shows where it began (place_message). For a capture there is no milter. There the message is
+// inferred from sizes and turns (TurnJudge).
 //
-//     DATA   the server said 354, so the message begins with the turn: bytes behind it are QUIT or
-//            the next command. A client that does not wait for 354 has its commands in front of it
-//     BDAT   nobody waits: commands and chunks share turns, and the message is found from its end
-//            backwards; the length of `BDAT n LAST` follows from n, that of the envelope in front
-//            of it is known from the milter
+//     DATA   The server said 354, so the message begins with the turn. Bytes after it are QUIT or
+//            the next command. If a client does not wait for 354, the commands come before it.
+//     BDAT   The client does not wait: commands and chunks share turns. So the message is found
+//            from its end backwards. The length of `BDAT n LAST` follows from n. The length of the
+//            envelope before it is known from the milter.
 //
-// A turn may hold more than one message. So its bytes have to be explained to the last one: where
-// something is left in front of the message or behind it, it is not told which bytes are the
-// message's.
+// A turn may hold more than one message. So all of its bytes must be explained. If bytes are left
+// before or after the message, it is not known which bytes are the message's.
 //
 // Pure; not thread-safe.
 #pragma once
@@ -32,75 +31,74 @@
 namespace classifier {
 
 struct TlsMessage {
-  std::vector<Span> spans;      // of the client's bytes as given: whole records, one span a turn
-  std::vector<Record> records;  // plaintext
+  std::vector<Span> spans;      // of the client's bytes as given: whole records, one span per turn
+  std::vector<Record> records;  // sizes of the plaintext
   std::vector<std::uint32_t> chunk_begins;  // BDAT: as in Trace
   Transfer transfer = Transfer::Data;
   Window window = Window::Inferred;
   std::uint64_t miss = 0;      // Window::Near: by how many bytes the sizes do not fit
-  bool data_ahead = false;     // DATA was sent with the commands in front of it
-  bool rcpt_ahead = false;     // so was RCPT
-  bool early = false;          // the message was, too: nobody waited for 354
+  bool data_ahead = false;     // DATA was sent together with the commands before it
+  bool rcpt_ahead = false;     // RCPT was sent together with MAIL
+  bool early = false;          // the message was sent before the 354
   bool split_command = false;  // a command and its CRLF came in two records, in this session
-  bool quit_with_dot = false;  // the last record has QUIT behind the message
-  bool cut = false;            // its end is not sure: the session ended before the server answered,
-                               // or what the server said was not seen
-  bool torn = false;           // not all of its records were seen: `records` are not known
+  bool quit_with_dot = false;  // the last record has QUIT after the message
+  bool cut = false;  // its end is not certain: the session ended before the server answered, or the
+                     // answer was not seen
+  bool torn = false;  // some of its records were not seen: `records` is not known
 };
 
-// What a client has said since the message before, as far as the one in question may lie in it.
+// What a client has said since the previous message, as far as the current one may lie in it.
 struct Turns {
   std::deque<const Turn*> kept;  // oldest first; the last one ends the message
-  std::uint64_t forgotten = 0;   // plaintext bytes of earlier ones, which were not kept
-  std::uint64_t greeting = 0;    // of the session's first turn: EHLO, and perhaps more
-  // The server has spoken since the last one, which by BDAT may be about the commands in it.
+  std::uint64_t forgotten = 0;   // plaintext bytes of earlier turns, which were dropped
+  std::uint64_t greeting = 0;    // bytes of the session's first turn: EHLO, and perhaps more
+  // The server has spoken since the last turn. With BDAT, that may answer the commands in it.
   bool answered = false;
 };
 
-// `slack`: of the records' sizes; with one no place is exact. Lost: no turn holds a message, or
-// none of about this size. Ambiguous: one does, and something else that may be another message.
+// `slack`: of the records' sizes; if it is not 0, no place is exact. Lost: no turn holds a message
+// of about this size. Ambiguous: a turn holds one, and also something that may be another message.
 std::variant<TlsMessage, Reason> place_message(const Turns& turns, const ShownSizes& shown,
                                                std::uint32_t slack = 0);
 
-// `DATA`, `QUIT`, `RSET` or `NOOP` on its own, as far as sizes with this `slack` tell.
+// Is the turn `DATA`, `QUIT`, `RSET` or `NOOP` alone, as far as sizes with this `slack` show it?
 bool is_four_letters(const Turn& turn, std::uint32_t slack);
-// A command and its CRLF in two records. Requires exact sizes.
+// Did a command and its CRLF come in two records? Requires: the sizes are exact.
 bool splits_command(const Turn& turn);
 
-// Reads a session's turns as commands and messages.
+// Reads the turns of a session as commands and messages.
 class TurnJudge {
  public:
-  // The server has answered `turn`. A message is held back until what follows tells whether QUIT
-  // came with it. `slack`: of the records' sizes.
+  // The server has answered `turn`. A message is kept back until it is known whether QUIT came with
+  // it. `slack`: of the records' sizes.
   void turn(Turn&& turn, std::uint32_t slack);
   void more_answers() { ++answers_; }
-  // Behind the last turn it may have said more than was seen.
+  // After the last turn the server may have said more than was seen.
   void missed_answers() { missed_answers_ = true; }
-  // A next turn began: no QUIT came with the message that is held back.
+  // The next turn began. So no QUIT came with the message that is kept back.
   std::optional<TlsMessage> next_turn() { return take(false); }
-  // Both streams have ended; `open` is the turn that nobody answered, if it is one.
+  // Both streams have ended. `open`: the turn that was not answered; it may be empty.
   std::optional<TlsMessage> finish(Turn&& open, std::uint32_t slack);
 
-  // The message that is held back begins here; else nothing is held.
+  // The offset at which the message begins that is kept back; empty: there is none.
   std::optional<std::uint64_t> pending_from() const;
 
  private:
   // What the client's next turn is:
   //
-  //     Greeting ──► Envelope ──DATA on its own──► BehindData ──message, or a short turn──►
-  //     Envelope
+  //     Greeting ──► Envelope ──DATA alone──► BehindData ──message, or a short turn──► Envelope
   //                   │    ▲
-  //                   └────┘ a turn of a message's size is one; any other is commands
+  //                   └────┘ a turn as long as a message is one; any other turn is commands
   enum class Part : std::uint8_t { Greeting, Envelope, BehindData };
 
   std::optional<TlsMessage> take(bool quit_with_dot);
 
   Part part_ = Part::Greeting;
-  std::uint32_t envelope_turns_ = 0;  // of this transaction
+  std::uint32_t envelope_turns_ = 0;  // turns of this transaction
   bool split_command_ = false;
   std::optional<TlsMessage> pending_;
   std::uint32_t answers_ = 0;    // the server's records since the last turn
-  bool missed_answers_ = false;  // there may be others
+  bool missed_answers_ = false;  // the server may have sent others
 };
 
 }  // namespace classifier

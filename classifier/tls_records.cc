@@ -32,7 +32,7 @@ TlsRecordReader::Got TlsRecordReader::read(std::span<const char>& bytes, TlsReco
     if (!good_header()) {
       malformed_ = !found_;
       if (malformed_) return Got::Malformed;
-      // What was found was none: a stretch begins anew.
+      // The place that was found was no header. A new stretch begins.
       searching_ = true;
       scanned_ = header_size_;
       return find_header(bytes, record);
@@ -58,8 +58,8 @@ bool TlsRecordReader::good_header() const {
   return is_type(header_[0]) && header_[1] == 3 && !empty && length <= TlsRecord::kMostLength;
 }
 
-// Where a header is looked for byte by byte, it is that of application data, of TLS 1.2 or later.
-// Just behind what was not seen most packets begin with one, of any type.
+// In a search byte by byte, only a header of application data counts, of TLS 1.2 or later. Directly
+// after bytes that were not seen, a header of any type counts, because most packets begin with one.
 bool TlsRecordReader::likely_header() const {
   const bool next = scanned_ == header_.size() + skipped_;
   const bool version = header_[2] == 3 || (next && header_[2] != 0 && header_[2] < 3);
@@ -138,12 +138,12 @@ bool TlsRecordReader::end_unseen(TlsRecord& record) {
   return some;
 }
 
-// Unless all of it has come, it lacks bytes.
+// If the hello is not complete, it will lack bytes. So it is dropped.
 void TlsRecordReader::forget_hello() {
   if (std::exchange(first_flight_, false) && hello_.size() < hello_size()) hello_.clear();
 }
 
-// As far as it is kept; it says so itself.
+// The bytes to keep of the hello. Its header says how long it is.
 std::size_t TlsRecordReader::hello_size() const {
   constexpr std::size_t kMessageHeader = 4;  // type and a length of 24 bits. RFC 8446, 4
   if (hello_.size() < kMessageHeader) return kMostHello;
@@ -164,7 +164,7 @@ TlsChoice read_server_hello(std::span<const char> hello) {
   constexpr std::size_t kRandom = 32;
   TlsCursor in(hello);
   if (in.number(1) != kServerHello) return {};
-  in = in.part(in.number(3));  // the whole message, and nothing of the next one
+  in = in.part(in.number(3));  // the whole message, without the next one
   TlsChoice choice;
   choice.version = static_cast<std::uint16_t>(in.number(2));
   in.skip(kRandom);
@@ -185,7 +185,7 @@ TlsChoice read_server_hello(std::span<const char> hello) {
 
 std::uint32_t TlsOverhead::most_plain(std::uint32_t length) const {
   if (block == 1) return length > added ? length - added : 0;
-  // CBC always adds at least one byte of padding.
+  // CBC adds at least one byte of padding.
   return length > added ? length - added - 1 : 0;
 }
 
@@ -194,14 +194,15 @@ bool overhead_of_finished(const TlsChoice& choice, std::uint32_t length, TlsOver
   if (choice.version == kTls13) {
     constexpr std::uint16_t kAes256Sha384 = 0x1302;
     constexpr std::uint32_t kLeast = 17;        // RFC 8446, 5.2: the type and a tag of 16
-    constexpr std::uint32_t kMostPadded = 256;  // more is no Finished
+    constexpr std::uint32_t kMostPadded = 256;  // a longer record is no Finished
     const std::uint32_t plain = kHeader + (choice.cipher == kAes256Sha384 ? 48 : 32);
-    // AES_128_CCM_8's tag has 8.
+    // The tag of AES_128_CCM_8 has 8 bytes.
     if (length < plain + kLeast - 8 || length > plain + kLeast + kMostPadded) return false;
     overhead = {length - plain, 1};
     return true;
   }
-  // In front of the rest: an explicit nonce or IV, behind it a MAC or tag; CBC pads to blocks.
+  // An explicit nonce or IV comes before the plaintext, and a MAC or tag after it. CBC pads to
+  // blocks.
   struct Row {
     std::uint32_t length;
     TlsOverhead overhead;

@@ -5,7 +5,7 @@
 namespace classifier {
 namespace {
 
-// An alert, close_notify that is. From TLS 1.3 on its type is hidden.
+// The size of an alert, such as close_notify. From TLS 1.3 on its type is hidden.
 constexpr std::uint64_t kAlert = 2;
 
 constexpr std::uint16_t kTls13 = 0x0304;
@@ -48,7 +48,7 @@ void TlsSession::client_gap(std::uint64_t size) {
   }
 }
 
-// What it says may lie in the gap, and the client's next bytes will be said behind that.
+// The gap may contain an answer of the server. The client's next bytes come after that answer.
 void TlsSession::server_gap(std::uint64_t size) {
   TlsRecord record;
   const bool goes_on = server_records_.searching() && (turn_.empty() || closing());
@@ -66,7 +66,7 @@ void TlsSession::server_gap(std::uint64_t size) {
   if (may_be_records(size)) listener_.on_missed_answers();
 }
 
-// Whether so many bytes may be more than one record; each has a byte of plaintext at least.
+// Can so many bytes be more than one record? Each record has at least one byte of plaintext.
 bool TlsSession::may_be_records(std::uint64_t size) const {
   return size >= 2 * (std::uint64_t{TlsRecord::kHeader} + overhead_.added + 1);
 }
@@ -96,7 +96,7 @@ void TlsSession::in_hello(const TlsRecord& record) {
   switch (record.type) {
     case TlsType::ChangeCipherSpec:
       cipher_changed_ = true;
-      if (choice_.version == 0) lose();  // nobody saw the server
+      if (choice_.version == 0) lose();  // the server's hello was not seen
       break;
     case TlsType::Handshake:
       if (choice_.version != kTls13 && cipher_changed_) on_finished(record);
@@ -111,9 +111,9 @@ void TlsSession::in_hello(const TlsRecord& record) {
   }
 }
 
-// The client's hello does not matter. Behind the server's comes the client's Finished: in TLS 1.3
-// with nothing but ChangeCipherSpec in front of it, so that a gap of just its length is known to be
-// it. Without it no length can be read.
+// The client's hello is not needed. After the server's hello the client sends its Finished. In TLS
+// 1.3 only ChangeCipherSpec can come before it. So a gap of exactly this length is known to be the
+// Finished. Without a Finished no length can be read.
 //
 //     ServerHello …
 //                    [ ChangeCipherSpec 6 │ Finished 5 + 36 + 17 ] not seen     EHLO …
@@ -136,7 +136,8 @@ void TlsSession::miss_finished(const TlsRecord& record) {
   lose();
 }
 
-// A client that was asked for a certificate sends it, or none, in records in front of its Finished.
+// A client that was asked for a certificate sends records before its Finished: the certificate, or
+// an empty one.
 void TlsSession::on_finished(const TlsRecord& record) {
   if (overhead_of_finished(choice_, record.length, overhead_)) {
     phase_ = Phase::Encrypted;
@@ -149,7 +150,7 @@ void TlsSession::on_server_record() {
   TlsRecord unseen;
   if (client_records_.end_unseen(unseen)) on_client_record(unseen);
   if (phase_ != Phase::Encrypted) return;
-  // What a server says behind close_notify answers what was said in front of it.
+  // What a server says after close_notify answers what the client said before it.
   if (turn_.empty() || closing()) return listener_.on_more_answers();
   listener_.on_turn(std::exchange(turn_, {}));
 }

@@ -3,14 +3,15 @@
 //     client bytes ─► records ─┐
 //     server bytes ─► records ─┴► turns ─► Listener
 //
-// A client that speaks SMTP says something and waits, so its records between two of the server's
-// are a turn:
+// An SMTP client says something and waits. So its records between two records of the server are one
+// turn:
 //
 //     client   EHLO 23 │ MAIL,RCPT,DATA 75 │ 16384 2210 │ QUIT 6      plaintext bytes of each
 //     record server         70│                 65│          32│
 //
-// Which turn is a message is told by tls_message.h. From TLS 1.3 on records hide their type:
-// what follows the client's Finished is taken for application data. Not thread-safe; one a session.
+// tls_message.h finds which turn is a message. From TLS 1.3 on, records hide their type. So all
+// records after the client's Finished are taken for application data. Not thread-safe; one for each
+// session.
 #pragma once
 
 #include <cstdint>
@@ -22,19 +23,20 @@
 
 namespace classifier {
 
-// One record of application data. `plain` is the most it can hold (TlsSession::slack()).
+// One record of application data. `plain` is the most plaintext that it can hold
+// (TlsSession::slack()).
 struct DataRecord {
-  std::uint64_t begin = 0;  // of its header, in the client's bytes as they were given
+  std::uint64_t begin = 0;  // offset of its header, in the client's bytes as given
   std::uint64_t end = 0;
   std::uint32_t plain = 0;
 };
 
 struct Turn {
-  std::vector<DataRecord> records;  // the first Limits::records of them
-  std::uint64_t bytes = 0;          // plaintext of all
-  std::size_t count = 0;            // of all
-  bool torn = false;  // some were not seen: `records` has one in their place, and nobody knows how
-                      // many they were
+  std::vector<DataRecord> records;  // the first ones, at most Limits::records
+  std::uint64_t bytes = 0;          // plaintext of all records
+  std::size_t count = 0;            // number of all records
+  bool torn = false;  // some records were not seen: `records` has one in the place of an unknown
+                      // number
   bool empty() const { return count == 0; }
   bool whole() const { return count == records.size(); }
 };
@@ -46,11 +48,11 @@ class TlsSession {
     virtual ~Listener() = default;
     // The server has answered a turn.
     virtual void on_turn(Turn&& turn) = 0;
-    // It said more, and the client nothing since.
+    // The server said more, and the client said nothing since its last turn.
     virtual void on_more_answers() {}
-    // So may what it said that was not seen; how often it answered is not known.
+    // Bytes of the server were not seen. It is not known how often it answered in them.
     virtual void on_missed_answers() {}
-    // The first record of the next turn came; not told of a record that may be close_notify.
+    // The first record of the next turn came. Not called for a record that may be close_notify.
     virtual void on_next_turn() {}
   };
 
@@ -63,24 +65,24 @@ class TlsSession {
 
   void client(std::span<const char> bytes);
   void server(std::span<const char> bytes);
-  // For captures that lost packets: the next `size` bytes of each were not seen.
+  // For captures that lost packets: the next `size` bytes of each side were not seen.
   void client_gap(std::uint64_t size);
   void server_gap(std::uint64_t size);
   // Both streams have ended.
   void end();
 
-  // What came is no TLS, or of a cipher whose lengths cannot be read: nothing more is told.
+  // The bytes are not TLS, or the lengths of their cipher cannot be read. Nothing more is reported.
   bool lost() const { return phase_ == Phase::Lost; }
   const TlsChoice& choice() const { return choice_; }
-  // The client's hello as far as it was kept.
+  // The client's hello, as far as it was kept.
   std::span<const char> client_hello() const { return client_records_.hello(); }
   std::uint32_t slack() const { return overhead_.slack(); }
 
-  // What the client has said since the server last spoke.
+  // What the client has said since the server spoke last.
   const Turn& turn() const { return turn_; }
-  // That it is what a client says last: close_notify, and no message.
+  // Is the current turn the end of the session: close_notify, and no message?
   bool closing() const;
-  // Client bytes in front of this offset are no part of the turn in hand.
+  // Client bytes before this offset do not belong to the current turn.
   std::uint64_t needed_from() const;
 
  private:

@@ -1,5 +1,5 @@
-// A cursor over the text form of a trace: what is taken, and the first mistake with its byte. Not
-// for use outside of trace_text. No threads: a value of whoever reads.
+// A cursor over the text form of a trace. It keeps the first error and its byte. Used by trace_text
+// only. A plain value, not thread-safe.
 #pragma once
 
 #include <fmt/format.h>
@@ -19,8 +19,8 @@
 
 namespace classifier {
 
-// A cursor over the text that remembers the first mistake. Every read_* returns false once there
-// is one, so callers chain them with && and look at the error at the end.
+// Reads the text from left to right and keeps the first error. A function returns false once there
+// is one. So calls can be joined with &&, and the error is examined at the end.
 class TraceReader {
  public:
   explicit TraceReader(std::string_view text) : text_(text) {}
@@ -41,7 +41,7 @@ class TraceReader {
   }
   const std::optional<TraceError>& error() const { return error_; }
 
-  // Everything up to a character of `stop` or the end.
+  // Returns the text up to a character of `stop`, or up to the end.
   std::string_view token(std::string_view stop) {
     const std::size_t end = std::min(text_.find_first_of(stop, position_), text_.size());
     const std::string_view token = text_.substr(position_, end - position_);
@@ -49,7 +49,7 @@ class TraceReader {
     return token;
   }
 
-  // A decimal number without sign or leading zeros, from `least` to the greatest T.
+  // Reads a decimal number without sign or leading zeros, from `least` to the largest T.
   template <typename T>
   bool number(T& value, T least = 0) {
     constexpr std::uint64_t most = std::numeric_limits<T>::max();

@@ -1,14 +1,13 @@
-// Reads and prints the one text form of a Trace. The grammar stands in classifier/README.md; the
-// table below is its other half: a key exists once, for both directions. How a kind of value is
-// written stands in trace_values.h.
-// Pure functions; any thread.
+// Reads and prints the one text form of a Trace. classifier/README.md has the grammar. The table
+// below implements it: each key has one row for both directions. trace_values.h says how each kind
+// of value is written. Pure functions; any thread.
 //
 //     segmilter/1 mss=1440 ts=yes line1=18 header=610 body=612 dot=3
 //     seg=399p,29p@412,184p,1440,1377p
 //
-// Absent fields have the value of a fresh Trace; `size` that of the sum of all records or segments,
-// since a trace whose parts do not add up is the exception that deserves the ink. The reader takes
-// the fields in any order (people write them too); the printer has one order.
+// An absent field has the value of a new Trace. An absent `size` is the sum of all records or
+// segments, because a trace whose parts do not add up is rare. The reader takes the fields in any
+// order, since people write them too. The printer has one order.
 #include "classifier/trace_text.h"
 
 #include <fmt/format.h>
@@ -44,13 +43,13 @@ struct Key {
   bool (*read)(TraceReader& in, Trace& trace);
 };
 
-// What `kPath` leads to: member<&Trace::path, &Path::mss>(trace) is trace.path.mss.
+// The member to which `kPath` leads: member<&Trace::path, &Path::mss>(trace) is trace.path.mss.
 template <auto... kPath>
 auto& member(auto& trace) {
   return (trace.*....*kPath);  // a fold of the operator .*
 }
 
-// A row of the table.
+// Makes a row of the table.
 template <typename Kind, auto... kPath>
 constexpr Key key(std::string_view name) {
   return {name,
@@ -61,7 +60,7 @@ constexpr Key key(std::string_view name) {
           [](TraceReader& in, Trace& trace) { return Kind::read(in, member<kPath...>(trace)); }};
 }
 
-// In the order in which they are printed.
+// The order is that in which they are printed.
 constexpr auto kKeys = [] {
   using namespace values;
   return std::to_array<Key>({
@@ -98,7 +97,7 @@ constexpr auto kKeys = [] {
 }();
 static_assert(kKeys.size() <= 32);  // parse_trace() has a bit for each
 
-// kKeys.size(): there is no such key.
+// Returns kKeys.size() if there is no such key.
 constexpr std::size_t index_of(std::string_view name) {
   std::size_t at = 0;
   while (at < kKeys.size() && kKeys[at].name != name) ++at;
@@ -114,9 +113,9 @@ std::uint64_t sum_of_sizes(const Trace& trace) {
   return sum;
 }
 
-// The message's bytes in each segment of the wire. A segment that carries pieces of two BDAT chunks
-// is two Segments (the command lies between them); what is behind the first piece and in front of
-// the second tells that they are one.
+// The message's bytes in each segment of the wire. A segment with parts of two BDAT chunks is two
+// Segments, because the command lies between the parts. The `after` of the first and the `before`
+// of the second show that they are one segment.
 std::vector<std::uint32_t> wire_sizes(const std::vector<Segment>& segments) {
   std::vector<std::uint32_t> sizes;
   sizes.reserve(segments.size());
@@ -208,7 +207,7 @@ std::string print_sizes(const Trace& trace, std::size_t max_runs) {
 }
 
 std::string print_sizes(std::span<const std::uint32_t> sizes, std::size_t max_runs) {
-  // Two equal sizes stay two: "1448,1448" reads better than "1448x2" in a header.
+  // Two equal sizes are not joined: "1448,1448" is easier to read in a header than "1448x2".
   constexpr std::size_t kShortestRun = 3;
   std::string text;
   values::Out out = std::back_inserter(text);

@@ -1,5 +1,7 @@
 #include "classifier/trace_values.h"
 
+#include <fmt/compile.h>
+
 #include <algorithm>
 
 #include "classifier/client_hello.h"
@@ -14,7 +16,7 @@ constexpr std::string_view kNo = "no";
 constexpr std::string_view kHelo = "helo";
 constexpr std::string_view kEhlo = "ehlo";
 
-// Flags of a segment, in the order in which they are printed.
+// The flags of a segment, in the order in which they are printed.
 struct SegmentFlag {
   char letter;
   bool Segment::*member;
@@ -30,7 +32,7 @@ int hex_digit(char c, char ten) {
   return -1;
 }
 
-// The two digits behind a % sign.
+// Reads the two digits after a % sign.
 bool read_escaped(TraceReader& in, char& c) {
   const std::size_t percent = in.position() - 1;
   int value = 0;
@@ -44,30 +46,32 @@ bool read_escaped(TraceReader& in, char& c) {
   return true;
 }
 
+// A trace has hundreds of parts: their formats are read when the program is compiled.
 template <typename Part>
 void print_size(Out out, const Part& part) {
-  if (part.before != 0) fmt::format_to(out, "{}<", part.before);
-  fmt::format_to(out, "{}", part.size);
-  if (part.after != 0) fmt::format_to(out, "+{}", part.after);
+  if (part.before != 0) fmt::format_to(out, FMT_COMPILE("{}<"), part.before);
+  fmt::format_to(out, FMT_COMPILE("{}"), part.size);
+  if (part.after != 0) fmt::format_to(out, FMT_COMPILE("+{}"), part.after);
 }
 
 void print_run(Out out, const Record& record, std::size_t run) {
   print_size(out, record);
-  if (run > 1) fmt::format_to(out, "x{}", run);
+  if (run > 1) fmt::format_to(out, FMT_COMPILE("x{}"), run);
 }
 
 void print_run(Out out, const Segment& segment, std::size_t run) {
   print_size(out, segment);
-  if (segment.count != 1) fmt::format_to(out, "/{}", segment.count);
-  if (run > 1) fmt::format_to(out, "x{}", run);
+  if (segment.count != 1) fmt::format_to(out, FMT_COMPILE("/{}"), segment.count);
+  if (run > 1) fmt::format_to(out, FMT_COMPILE("x{}"), run);
   for (const SegmentFlag& flag : kSegmentFlags) {
     if (segment.*flag.member) *out++ = flag.letter;
   }
-  if (segment.gap_us != 0) fmt::format_to(out, "@{}", segment.gap_us);
+  if (segment.gap_us != 0) fmt::format_to(out, FMT_COMPILE("@{}"), segment.gap_us);
 }
 
 void read_flags(TraceReader& in, Segment& segment) {
-  // In the printer's order: then a doubled flag is out of order too, and one line has one text.
+  // Flags are read in the printer's order. So a repeated flag is an error too, and each trace has
+  // one text.
   for (const SegmentFlag& flag : kSegmentFlags) {
     if (in.skip(flag.letter)) segment.*flag.member = true;
   }
@@ -111,7 +115,7 @@ void print_runs(Out out, const std::vector<Part>& parts) {
   }
 }
 
-// `what` is the parts' name.
+// `what`: the name of the parts in an error.
 template <typename Part>
 bool read_runs(TraceReader& in, std::vector<Part>& parts, std::string_view what) {
   do {

@@ -1,11 +1,11 @@
-// How each kind of value stands in the text form of a trace: when it is left out, how it is printed,
-// and how it is read. trace_text.cc has the table that gives each key its kind. Not for use outside
-// of trace_text. Pure functions; any thread.
+// How each kind of value is written in the text form of a trace: when it is left out, how it is
+// printed, and how it is read. The table in trace_text.cc gives each key its kind. Used by
+// trace_text only. Pure functions; any thread.
 //
 // A kind has three functions:
-//   differs(value, fresh)  whether the value is printed; `fresh` is that of a new Trace
-//   print(out, value)      behind `key=`
-//   read(in, value)        false, and a mistake in the reader: the text is none of this kind
+//   differs(value, fresh)  is the value printed? `fresh` is that of a new Trace
+//   print(out, value)      prints what follows `key=`
+//   read(in, value)        false with an error in the reader: the text is not of this kind
 #pragma once
 
 #include <fmt/format.h>
@@ -25,7 +25,7 @@ namespace classifier::values {
 
 using Out = std::back_insert_iterator<std::string>;
 
-// What all kinds have that differ by value.
+// The common part of all kinds that are printed if the value differs.
 struct Plain {
   template <typename Value>
   static bool differs(const Value& value, const Value& fresh) {
@@ -62,7 +62,7 @@ struct Flag : Plain {
   static bool read(TraceReader& in, bool& value);
 };
 
-// Four digits of a number that TLS gives a name; 0000 is the absent field's.
+// Four hex digits of a number that TLS defines. 0000 stands for an absent field.
 struct Hex : Plain {
   static void print(Out out, std::uint16_t value);
   static bool read(TraceReader& in, std::uint16_t& value);
@@ -73,8 +73,8 @@ struct Ja4 : Plain {
   static bool read(TraceReader& in, std::string& value);
 };
 
-// A signature is a string from a stranger's packet: what could be mistaken for the notation's own
-// marks, or is not printable ASCII, is written as %XX.
+// A signature contains characters from a stranger's packet. Those that are not printable ASCII, or
+// that the notation uses itself, are written as %XX.
 struct Syn : Plain {
   static void print(Out out, const std::string& value);
   static bool read(TraceReader& in, std::string& value);
@@ -90,14 +90,14 @@ struct Offsets : Plain {
   static bool read(TraceReader& in, std::vector<std::uint32_t>& offsets);
 };
 
-// The greeting, and the words of dialogue_words.h.
+// The greeting and the words of dialogue_words.h.
 struct Talk {
   static bool differs(const Dialogue& dialogue, const Dialogue& fresh);
   static void print(Out out, const Dialogue& dialogue);
   static bool read(TraceReader& in, Dialogue& dialogue);
 };
 
-// Segments or records; equal ones in a row are printed as one run.
+// Segments or records. Equal ones in a row are printed as one run.
 struct Runs : Plain {
   static void print(Out out, const std::vector<Segment>& segments);
   static void print(Out out, const std::vector<Record>& records);

@@ -3,43 +3,44 @@
 // What makes a boundary
 // ---------------------
 // A program hands its message to TCP in writes. TCP cuts them into segments of at most one size
-// (the path's MSS less options, "full" below) and keeps no mark of where a write ended, but one:
+// (the path's MSS less options, "full" below). It keeps no mark of where a write ended, except one:
 //
 //     write(5000)  write(1200)                        full = 1448
 //     ├1448┼1448┼1448┼656┤├1200┤                      the 656 ends a write
 //
-// A segment that is not full, with more of the message behind it, was sent because there was no
-// more to send: a write ended there. All else below is about when that is not so, and about
-// boundaries that cannot be seen.
+// A segment that is not full, although more of the message follows, was sent because the program
+// had written no more: a write ended there. The rest of this essay is about segments of which that
+// is not true, and about boundaries that do not show.
 //
-// What hides one
-//  * A write of whole segments (Postfix: 4 x MSS) leaves nothing behind. It looks like one write.
+// What hides a boundary
+//  * A write of whole segments (Postfix: 4 x MSS) leaves no short segment. It looks like a part of
+//    one write.
 //  * Nagle's algorithm keeps a short segment back while data is unacknowledged. Linux does it in
-//    Minshall's form: only while an earlier *short* segment is unacknowledged. So the first write's
-//    tail always leaves at once, and what follows is joined for a round trip and leaves in full
-//    segments: [first write][1448 ...][tail]. A program that writes line by line shows its first
-//    line and nothing else on a path of 40 ms, and a few more line ends on a LAN.
-//    With TCP_NODELAY every write shows until the congestion window is full.
-//  * Joining moves boundaries away, it never invents one: every short segment still ends where some
-//    write ended. That is why sums are compared and not sizes: 1448+1448+1200 = 4096 at MSS 1448
-//    and 908x4+464 = 4096 at MSS 908 are the same program.
+//    Minshall's form: only while an earlier *short* segment is unacknowledged. So the tail of the
+//    first write always leaves at once. Later writes are joined for a round trip and leave in full
+//    segments: [first write][1448 ...][tail]. On a path of 40 ms, a program that writes line by
+//    line shows its first line and no other. On a LAN it shows a few more line ends. With
+//    TCP_NODELAY every write shows until the congestion window is full.
+//  * Joining removes boundaries, but never adds one: every short segment still ends where some
+//    write ended. So sums are compared, not sizes: 1448+1448+1200 = 4096 at MSS 1448 and 908x4+464
+//    = 4096 at MSS 908 are the same program.
 //
-// What fakes one
+// What looks like a boundary and is none
 //  * A path MTU change. Segments that were cut for the large size are cut again for the small one,
-//    each with its remnant: 1448+1448 -> 948 948 948 52. A remnant is known by its sum: from some
-//    full segment before it to its own end it makes a whole number of large segments.
-//  * A repair. What is sent again may be cut or joined otherwise; a segment that was resent, or that
-//    stands beside a hole in the capture, proves less.
+//    and each leaves a remnant: 1448+1448 becomes 948 948 948 52. A remnant is known by its sum:
+//    from some full segment before it up to its own end, it makes a whole number of large segments.
+//  * A repair. Bytes that are sent again may be cut or joined differently. So a segment that was
+//    resent, or that is next to a hole in the capture, proves less.
 //  * SACK blocks in the options of a data segment: they take 12 to 36 bytes from a full segment.
-//  * A read (Via::Read) that joined several segments: only that one of them was short can be told,
-//    not which.
+//  * A read (Via::Read) that joined several segments: it is known that one of them was short, but
+//    not which one.
 //
-// What PSH says: Linux sets it at the end of each write and when half the window is filled, other
-// stacks at the end of a write only. So a short segment with PSH is a write's end; a segment
-// *without* PSH has more of the same write behind it, and a size that repeats without PSH is a
-// limit of the path and not of the program (948 by path MTU, against 1024 by the program's buffer).
+// What PSH shows: Linux sets it at the end of each write and when half the window is filled. Other
+// stacks set it only at the end of a write. So a short segment with PSH is the end of a write. A
+// segment *without* PSH has more of the same write after it. A size that repeats without PSH is a
+// limit of the path, not of the program (948 by path MTU, 1024 by the program's buffer).
 //
-// What was refused: gaps. On a slow link every gap is long, and on a fast one a sleeping program
+// What was refused: gaps. On a slow link every gap is long. On a fast one, a program that sleeps
 // and a full window look alike.
 #include "classifier/writes.h"
 
@@ -51,37 +52,38 @@
 namespace classifier {
 namespace {
 
-// RFC 8446, 5.1: what a record holds at most.
+// RFC 8446, 5.1: the most plaintext that a record holds.
 constexpr std::uint64_t kMostPlain = 16384;
-// Smaller segments are never taken for a limit of the path: RFC 791 asks 576 of every host, and the
-// smallest links in use carry 256.
+// Smaller segments are never taken for a limit of the path. RFC 791 demands 576 of every host, and
+// the smallest links in use carry 256.
 constexpr std::uint32_t kLeastFull = 256;
-// A single largest segment of at least this stands for the path's limit, when none was announced.
+// If no size was announced, a single largest segment of at least this size shows the path's limit.
 constexpr std::uint32_t kPlausibleFull = 1000;
-// An MSS less timestamps (12) and SACK blocks (12, 20, 28, 36): RFC 2018, RFC 7323.
+// The options of a full segment: timestamps (12) and SACK blocks (12, 20, 28, 36). RFC 2018, RFC
+// 7323.
 constexpr std::array<std::uint32_t, 4> kOptionSizes = {12, 20, 28, 36};
 constexpr std::uint32_t kMostOptions = 40;
-// As many segments as one send offload unit (64 KB) can have been cut into are searched for the
-// start of a remnant.
+// The start of a remnant is searched within this many segments: a send offload unit (64 KB) is cut
+// into no more.
 constexpr int kRemnantReach = 64;
 
-// Confidences, by what speaks for the program. Set by the lab's recordings: with PSH and without
-// loss, no short segment in 860 messages was the path's.
+// The confidence that a boundary is the program's, by its evidence. The numbers come from the lab's
+// recordings: of 860 messages with PSH and without loss, no short segment was made by the path.
 constexpr float kPushedShort = 0.95F;
-// PSH exists in this trace, but not here: of 290 such segments in the lab, none was a write's end.
-// Only where chance would hardly put it (features.cc) is it believed.
+// The trace has PSH elsewhere, but not here. Of 290 such segments in the lab, none was the end of a
+// write. So it counts only at a place that chance hardly meets (features.cc).
 constexpr float kUnpushedShort = 0.25F;
 constexpr float kPushUnknown = 0.85F;
-constexpr float kOneReadShort = 0.65F;         // one segment in one read: nearly a segment
-constexpr float kJoinedShort = 0.25F;          // somewhere in this read, one was short
-constexpr float kRepaired = 0.70F;             // factor: the segment was sent again or came late
-constexpr float kBesideHole = 0.30F;           // factor: bytes are missing on one side
-constexpr float kMovingPath = 0.80F;           // factor: the full size changes
+constexpr float kOneReadShort = 0.65F;  // one segment in this read: nearly as good as a segment
+constexpr float kJoinedShort = 0.25F;   // one of the segments in this read was short
+constexpr float kRepaired = 0.70F;      // factor: the segment was sent again or came late
+constexpr float kBesideHole = 0.30F;    // factor: bytes are missing on one side
+constexpr float kMovingPath = 0.80F;    // factor: the full size changes
 constexpr float kRepairedWhileMoving = 0.30F;  // factor: cut again for another size
 constexpr float kRemnant = 0.05F;
 constexpr float kRecordEnd = 0.98F;
 
-// Payload of the largest segment that this entry is known to hold.
+// Returns the least size that the largest segment of this entry must have.
 std::uint32_t unit(const Segment& segment) {
   const std::uint64_t payload = std::uint64_t{segment.before} + segment.size + segment.after;
   const std::uint32_t count = std::max(segment.count, 1U);
@@ -93,10 +95,11 @@ bool evenly_joined(const Segment& segment) {
   return segment.count > 1 && segment.payload() % segment.count == 0;
 }
 
-// Entries and not segments: one read of 916 bytes in two segments does not say that 458 is full.
+// Counts entries, not segments. One read of 916 bytes in two segments does not show that 458 is
+// full.
 struct Tally {
   std::uint32_t count = 0;
-  std::uint32_t unpushed = 0;  // with more of the message behind them
+  std::uint32_t unpushed = 0;  // without PSH, although more of the message follows
 };
 
 Tally tally(const std::vector<Segment>& segments, std::uint32_t size) {
@@ -109,11 +112,11 @@ Tally tally(const std::vector<Segment>& segments, std::uint32_t size) {
   return tally;
 }
 
-// Sizes that were looked at already. Each look costs a pass over the message, and a hostile trace
-// has as many sizes as segments; a real path has two.
+// The sizes that were already examined. Each examination takes a pass over the message. A hostile
+// trace may have as many sizes as segments; a real path has two.
 class Tried {
  public:
-  // Whether `size` is new and there is still room to look at it.
+  // Is `size` new, and is there room to examine it?
   bool admit(std::uint32_t size) {
     for (std::size_t i = 0; i < count_; ++i) {
       if (sizes_[i] == size) return false;
@@ -128,7 +131,7 @@ class Tried {
   std::size_t count_ = 0;
 };
 
-// Is a size that repeats below the announced one a limit of the path (and not a buffer's)?
+// A size repeats below the announced one. Is it a limit of the path, not of a buffer?
 bool limits_path(std::uint32_t size, const Tally& tally, bool pushes) {
   if (size < kLeastFull) return false;
   if (pushes) return tally.unpushed > 0 && (tally.count > 1 || size >= kLeastFull * 2);
@@ -145,21 +148,22 @@ std::uint32_t full_size(const Trace& trace, bool pushes) {
     const bool known = limits_path(largest, seen, pushes) || plausible;
     return known ? largest : 0;
   }
-  // The announced size bounds what the *client's* path takes only loosely: a route may have grown
-  // since the SYN. What was seen wins.
+  // The announced size limits the *client's* path only loosely: the route may have grown since the
+  // SYN. So a larger size that was seen wins.
   if (largest >= mss) return largest;
   if (largest + kMostOptions >= mss) return seen.count > 1 ? largest : mss;
   return limits_path(largest, seen, pushes) ? largest : mss;
 }
 
-// A smaller size that stands in runs, cut by the path: 536 536 536 beside 1400 1400.
+// Returns a smaller size that the path made and that stands in runs: 536 536 536 between 1400 1400.
 std::uint32_t other_size(const Trace& trace, std::uint32_t full, bool pushes) {
   const std::vector<Segment>& segments = trace.segments;
   Tried tried;
   for (std::size_t i = 0; i + 2 < segments.size(); ++i) {
     const std::uint32_t size = unit(segments[i]);
     if (size != unit(segments[i + 1]) || size < kLeastFull) continue;
-    if (std::uint64_t{size} + kMostOptions >= full) continue;  // options, not a path
+    // options take these bytes, not a smaller path
+    if (std::uint64_t{size} + kMostOptions >= full) continue;
     if (!tried.admit(size)) continue;
     const Tally seen = tally(segments, size);
     if (seen.count < 3) continue;
@@ -180,9 +184,9 @@ bool ends_header_part(const Landmarks& marks, std::uint64_t offset) {
                          (!marks.fields.empty() && offset == marks.fields.front().end));
 }
 
-// `end` is the offset behind the segment: a write's rest may by chance be as long as a full segment
-// less some options (4096 at MSS 1372 leaves 1352, a header of 524 stands at MSS 536), but then it
-// ends where such a write does.
+// `end`: the offset after the segment. The rest of a write may by chance be as long as a full
+// segment less some options: 4096 at MSS 1372 leaves 1352, or the header has 524 bytes at MSS 536.
+// But then the segment ends at a place where such a write ends.
 bool is_full(const Trace& trace, const Segment& segment, std::uint64_t end,
              const SegmentSizes& sizes) {
   const std::uint32_t mss = trace.path.mss;
@@ -194,12 +198,13 @@ bool is_full(const Trace& trace, const Segment& segment, std::uint64_t end,
       (ends_buffer(end) || ends_header_part(trace.landmarks, end))) {
     return false;
   }
-  // The announced size is one the path had, though it may have grown before the second segment.
+  // The path had the announced size, but it may have grown before the second segment.
   return payload > sizes.full || is_size(payload, sizes.full) || is_size(payload, sizes.other) ||
          (sizes.lesser != 0 && payload == sizes.lesser) || (mss >= kLeastFull && payload == mss);
 }
 
-// Options that only some segments carry, or a path MTU that fell by a few bytes.
+// Returns the size of full segments with more options than others have, or after the path MTU fell
+// by a few bytes.
 std::uint32_t lesser_size(const Trace& trace, std::uint32_t full, bool pushes) {
   if (!pushes) return 0;
   Tried tried;
@@ -233,9 +238,9 @@ SegmentSizes learn_sizes(const Trace& trace) {
   return sizes;
 }
 
-// Where a segment ends in the message. In front of the first hole that is the sum of all segments;
-// behind the last one it is told from the message's end, whose offset the tracker knows; between
-// two holes it is not known.
+// Where a segment ends in the message. Before the first hole, the offset is the sum of all segments
+// so far. After the last hole, it is counted back from the message's end, which the tracker knows.
+// Between two holes it is not known.
 //
 //     0        first hole           last hole              size
 //     ├──known────┤  ...  unknown ...  ├──known backward────┤
@@ -253,7 +258,7 @@ class Position {
     }
   }
 
-  // Steps over segment `index`; called for each in turn.
+  // Advances over segment `index`. Requires: called for each segment in turn.
   void advance(std::size_t index) {
     const Segment& segment = trace_.segments[index];
     if (segment.hole) known_ = false;
@@ -278,11 +283,11 @@ class Position {
 bool is_multiple(std::uint64_t sum, std::uint32_t large) {
   if (large == 0 || sum == 0) return false;
   if (sum % large == 0) return true;
-  // The same with SACK or timestamp options in each of the large segments.
+  // The same, if each large segment carries SACK or timestamp options.
   return large > kMostOptions && sum % (large - kOptionSizes[0]) == 0 && sum >= large - 12U;
 }
 
-// Does segment `at` end a larger segment that the path made the sender cut again?
+// Is segment `at` the end of a larger segment that was cut again for a smaller path?
 //
 //     cut for 1448:  [ 1448 ][ 1448 ]
 //     sent as 948:   [ 948 ][ 948 ][ 948 ][52]      948+948+948+52 = 2 x 1448
@@ -300,13 +305,13 @@ bool is_remnant(const std::vector<Segment>& segments, std::size_t at, std::uint3
   return false;
 }
 
-// The other way round: cut for the small size and sent when the path had grown.
+// The opposite case: the bytes were cut for the small size and sent after the path had grown.
 //
 //     cut for 1368:  [ 1368 ][ 1368 ]
 //     sent as 1428:  [ 1428  ][1308]
 bool is_large_remnant(const std::vector<Segment>& segments, std::size_t at, std::uint32_t large,
                       std::uint32_t small) {
-  constexpr std::size_t kLargeReach = 3;  // each step further is a chance of one in `small`
+  constexpr std::size_t kLargeReach = 3;  // each further step fits by chance once in `small`
   std::uint64_t sum = segments[at].payload();
   if (sum >= large) return false;
   for (std::size_t back = 1; back <= kLargeReach && back <= at; ++back) {
@@ -317,8 +322,8 @@ bool is_large_remnant(const std::vector<Segment>& segments, std::size_t at, std:
   return false;
 }
 
-// Both ways to know the large size: it was seen, or the SYN announced it and no segment got
-// through.
+// The large size is known in two ways: it was seen, or the SYN announced it and no segment of that
+// size arrived.
 bool is_remnant(const std::vector<Segment>& segments, std::size_t at, const SegmentSizes& sizes) {
   if (sizes.other != 0 && (is_remnant(segments, at, sizes.full, sizes.other) ||
                            is_large_remnant(segments, at, sizes.full, sizes.other))) {
@@ -327,9 +332,9 @@ bool is_remnant(const std::vector<Segment>& segments, std::size_t at, const Segm
   return is_remnant(segments, at, sizes.announced, sizes.other != 0 ? sizes.other : sizes.full);
 }
 
-// Full segments that were sent again in pieces, one by one or as the unit they were sent in:
-// 618r 842r at MSS 1460; 1220r 1220r 456r, the last two of 1448 when the path became smaller. The
-// pieces stand together and fill a whole number of full segments.
+// Full segments that were sent again in pieces. They may be sent one by one (618r 842r at MSS
+// 1460), or as the unit in which they were sent first (1220r 1220r 456r: two of 1448 after the path
+// became smaller). The pieces are neighbours and fill a whole number of full segments.
 bool is_piece(const std::vector<Segment>& segments, std::size_t at, std::uint32_t full) {
   constexpr std::size_t kMostPieces = 8;
   if (full == 0) return false;
@@ -366,18 +371,19 @@ float confidence(const Trace& trace, std::size_t at, const SegmentSizes& sizes) 
   return value;
 }
 
-// The last read has the message's tail in it. Its segments but that one were full:
+// The last read contains the message's tail, which may be short. Returns whether another of its
+// segments must be short as well:
 //
-//     read of 4, 5344 bytes, full 1448:   3 x 1448 + 1000, nothing hidden
-//     read of 4, 5112 bytes:              1448 1448 1200 1016, and no way to tell
+//     read of 4, 5344 bytes, full 1448:   3 x 1448 + 1000, only the tail is short
+//     read of 4, 4112 bytes:              less than 3 x 1448, so at least two are short
 bool hides_boundary(const Segment& last, std::uint32_t full) {
   if (last.count < 2 || full == 0) return false;
   const std::uint64_t payload = std::uint64_t{last.before} + last.size + last.after;
   return payload <= std::uint64_t{last.count - 1} * full;
 }
 
-// Under TLS records show the writes, and nothing hides or fakes one; but a write of more than a
-// record holds goes on in the next.
+// Under TLS the records show the writes, and each boundary is real. But a write that is larger than
+// a record continues in the next one.
 void recover_from_records(const Trace& trace, Writes& writes) {
   std::uint64_t end = 0;
   std::uint64_t write = 0;

@@ -1,4 +1,4 @@
-// Numbers as text has them. Pure.
+// Reads numbers from text. Pure.
 #pragma once
 
 #include <charconv>
@@ -7,8 +7,9 @@
 
 namespace text {
 
-// The whole of `word` is a number that `Number` can hold: digits, and a minus sign where it is
-// signed; no blanks, no plus sign.
+// Reads the whole of `word` as a number of type `Number`. Allowed are digits, and a minus sign if
+// the type is signed; blanks and a plus sign are not. Returns nullopt for anything else, and if the
+// value does not fit.
 template <typename Number>
 std::optional<Number> number(std::string_view word, int base = 10) {
   Number value{};

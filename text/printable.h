@@ -1,6 +1,6 @@
-// Text of strangers as something that may be printed: it stays on its line, and no terminal obeys
-// it. A terminal of 8 bits takes 0x9b for the beginning of an escape sequence, and that byte may
-// stand inside of UTF-8, so only ASCII is left as it is. Pure.
+// Makes untrusted text safe to print: it stays on one line and cannot control a terminal. An 8-bit
+// terminal takes the byte 0x9b for the start of an escape sequence, and that byte can occur inside
+// valid UTF-8. So only ASCII is printed unchanged. Pure.
 #pragma once
 
 #include <string>
@@ -10,7 +10,8 @@
 
 namespace text {
 
-// A blank or a visible character as it is, any other byte as "\x1b". A backslash is as it is too.
+// Appends a blank or a visible character unchanged, and any other byte as "\x1b". A backslash is
+// also left unchanged.
 inline void append_printable(std::string& out, char c) {
   constexpr char kHex[] = "0123456789abcdef";
   if (c == ' ' || is_visible(c)) {

@@ -1,5 +1,5 @@
-# Makes a header of text files: cmake -DOUT=FILE -DNAME=kName -DGLOB=DIR/*.gait -P embed.cmake
-# The data is reviewed as text; the program carries it, so that no file can be missing.
+# Makes a C++ header from text files: cmake -DOUT=FILE -DNAME=kName -DGLOB=DIR/*.gait -P embed.cmake
+# The data is edited as text and compiled into the program, so that no file can be missing.
 file(GLOB files ${GLOB})
 list(SORT files)
 set(text "// Made by embed.cmake.\n#pragma once\n#include <string_view>\n")

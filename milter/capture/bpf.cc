@@ -33,7 +33,7 @@ void hold_bpf_messages() {
 void bpf_failed(const char* what, int error) {
   std::string text = std::string(what) + ": " + std::strerror(error);
   if (error == EPERM) text += " (CAP_BPF and CAP_NET_ADMIN are needed)";
-  // The verifier's word to a program that may be loaded, but not by this process.
+  // The verifier returns EACCES for a program that is valid but that this process may not load.
   if (error == EACCES) text += " (CAP_PERFMON is needed)";
   if (!last_warning.empty()) text += "; " + last_warning;
   throw std::runtime_error(text);

@@ -1,13 +1,13 @@
-// What the loaders of both kernel programs need of libbpf beside its skeletons.
+// What the loaders of both kernel programs need from libbpf in addition to its skeletons.
 #pragma once
 
 namespace capture {
 
-// libbpf explains a refused program in many lines on stderr. From here on they are kept back, and
-// the last one is there for bpf_failed(). For the calling thread.
+// libbpf explains on many lines of stderr why a program was refused. From this call on, the lines
+// of the calling thread are not printed, and the last one is kept for bpf_failed().
 void hold_bpf_messages();
 
-// Throws std::runtime_error "what: error (what right is missing); libbpf's last words".
+// Throws std::runtime_error "what: error (the missing right); libbpf's last line".
 [[noreturn]] void bpf_failed(const char* what, int error);
 
 }  // namespace capture

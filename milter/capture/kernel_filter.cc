@@ -20,8 +20,8 @@ void give(KernelFilter::Sink& sink, const void* event, std::size_t size) {
 }  // namespace
 
 struct KernelFilter::Impl {
-  segments_bpf* skeleton = nullptr;  // null: adopted
-  net::Fd adopted;                   // the ring's map; else the skeleton has it
+  segments_bpf* skeleton = nullptr;  // null if the ring was adopted
+  net::Fd adopted;                   // the ring's map, if adopted; otherwise the skeleton owns it
   Ring<Sink, give> ring;
 
   int map() const { return adopted ? adopted.get() : bpf_map__fd(skeleton->maps.events); }

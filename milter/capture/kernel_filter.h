@@ -1,10 +1,10 @@
 // The kernel socket filter: an eBPF program that runs for every segment before the kernel joins
-// them, and a ring buffer that carries what it saw. One program and one ring a worker: no locks;
-// the worker drains its ring when its own sockets become readable, and is woken where the ring
-// fills meanwhile.
+// segments, and a ring buffer with the events it reports. Each worker has its own program and ring,
+// so there are no locks. A worker drains its ring when one of its own sockets becomes readable. The
+// kernel wakes it earlier if a quarter of the ring is full.
 //
-// Loading needs CAP_BPF (and CAP_NET_ADMIN on some kernels); reading does not: a process forked
-// after load() keeps using it without rights.
+// Loading needs CAP_BPF (on some kernels also CAP_NET_ADMIN). Reading needs no rights: a process
+// that is forked after load() can keep using the ring without rights.
 #pragma once
 
 #include <cstdint>
@@ -17,21 +17,21 @@ namespace capture {
 
 class KernelFilter {
  public:
-  // Throws std::runtime_error that says what is missing (right, BTF, JIT). `ring_bytes`: a power of
-  // two, at least a page.
+  // Throws std::runtime_error that names what is missing (right, BTF, JIT). `ring_bytes`: a power
+  // of two, at least a page.
   static std::unique_ptr<KernelFilter> load(std::size_t ring_bytes);
-  // Of a filter that another program has loaded and attached; owns `ring` from here on. Needs no
-  // rights. Throws std::runtime_error.
+  // Takes over the ring of a filter that another program has loaded and attached. Owns `ring` from
+  // then on. Needs no rights. Throws std::runtime_error.
   static std::unique_ptr<KernelFilter> adopt(net::Fd ring);
   ~KernelFilter();
 
-  // Attaches to a listening socket; the sockets it accepts inherit the program. Requires: loaded
-  // here.
+  // Attaches the program to a listening socket. The sockets that it accepts inherit the program.
+  // Requires: this object was made by load().
   void attach(int listener);
-  // Of the ring: stays this object's.
+  // The file descriptor of the ring. This object keeps the ownership.
   int ring_fd() const;
 
-  // The segments of this accepted socket are not wanted any more.
+  // Stops events from this accepted socket.
   static void ignore(int socket);
 
   class Sink {
@@ -39,9 +39,9 @@ class KernelFilter {
     virtual ~Sink() = default;
     virtual void segment(const SegmentEvent& event) = 0;
   };
-  // Hands every event that is in the ring to `sink`. Not thread-safe: one caller at a time.
+  // Passes every event in the ring to `sink`. Not thread-safe: one caller at a time.
   void drain(Sink& sink);
-  // Becomes readable (epoll) when a quarter of the ring is full.
+  // A file descriptor that becomes readable (epoll) when a quarter of the ring is full.
   int fd() const;
 
  private:

@@ -1,5 +1,5 @@
-// A ring buffer that a kernel program writes into, mapped, and drained when its owner wants to:
-// what the two captures share. One caller at a time.
+// A ring buffer into which a kernel program writes. It is mapped into this process and drained when
+// its owner calls drain(). Both captures use it. One caller at a time.
 #pragma once
 
 #include <bpf/libbpf.h>
@@ -16,7 +16,7 @@
 
 namespace capture {
 
-// `give`: hands one event of the ring to a sink.
+// `give` passes one event of the ring to a sink.
 template <typename Sink, void (*give)(Sink&, const void* event, std::size_t size)>
 class Ring {
  public:
@@ -30,7 +30,7 @@ class Ring {
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
-  // `attempt`: what its failure is told as. Throws std::runtime_error.
+  // `attempt` names the operation in the error. Throws std::runtime_error.
   void open(int map, const char* attempt) {
     ring_ = ring_buffer__new(map, take, this, nullptr);
     if (ring_ == nullptr) bpf_failed(attempt, errno);
@@ -39,12 +39,14 @@ class Ring {
     if (consumed_ == nullptr || produced_ == nullptr) bpf_failed(attempt, errno);
   }
 
-  // Hands over all events that were begun before the call. False: some of them are still to come.
-  // Requires: open.
+  // Passes on all events that were begun before the call. Returns false if some of them are not
+  // finished. Requires: open() was called.
   //
-  // One that a program has begun and not finished, on a processor that does something else in
-  // between, holds up those behind it, which others have finished. They are waited for, but not for
-  // long: the processor may be away.
+  // A kernel program may be interrupted between the beginning and the end of an event. Events after
+  // it cannot be read until it is finished, even if other processors have finished them. drain()
+  // waits for it, but at most 5 ms, because that processor may be busy for long. The 5 ms are
+  // chosen, not measured: a longer wait would delay all sessions of the worker, a shorter one would
+  // give more messages the reason `overload`.
   bool drain(Sink& sink) {
     constexpr std::chrono::milliseconds kMostWait{5};
     sink_ = &sink;
@@ -58,12 +60,12 @@ class Ring {
     } while (!all() && std::chrono::steady_clock::now() < until);
     return all();
   }
-  // Readable when the kernel program wakes whoever waits.
+  // A file descriptor that becomes readable when the kernel program wakes the reader.
   int fd() const { return ring_buffer__epoll_fd(ring_); }
 
  private:
-  // The ring's first two pages begin with how many bytes were consumed, and how many begun.
-  // Documentation/bpf/ringbuf.rst.
+  // The ring's first two pages begin with two counters: the bytes consumed, and the bytes begun.
+  // Documentation/bpf/ringbuf.rst in the Linux source.
   using Position = std::atomic<std::uint64_t>;
   static std::size_t page() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
   static Position* map_position(int map, std::size_t offset) {

@@ -1,20 +1,21 @@
 /* Runs in the kernel for every packet that reaches a socket of the proxy, before the kernel joins
- * segments into its receive queue. For each one that carries payload it puts one SegmentEvent
- * (segment_event.h) into the ring. It only looks: it always lets the whole packet pass, whatever
- * goes wrong in here.
+ * segments in the receive queue. For each packet with payload it puts one SegmentEvent
+ * (segment_event.h) into the ring. It only observes: it always lets the whole packet pass, whatever
+ * fails in here.
  *
- * A SOCKET_FILTER on a TCP socket sees the packet from the TCP header on. Attached to a listening
- * socket it is inherited by the sockets that are accepted from it.
+ * A SOCKET_FILTER on a TCP socket sees the packet from the TCP header on. Sockets that are accepted
+ * from a listening socket inherit its filter.
  *
- * The kernel runs it before TCP has looked at the packet: checksum, sequence number and timestamp
- * may all be wrong, and such a packet makes an event like any other. What of the events the stream
- * really consists of is found out behind the ring (proxy/watch.h, classifier/arrivals.h).
+ * The kernel runs the filter before TCP checks the packet. The checksum, the sequence number or the
+ * timestamp may be wrong, and such a packet still makes an event. Code that reads the ring decides
+ * which events belong to the stream (proxy/watch.h, classifier/arrivals.h).
  *
- * On the listening socket itself it runs for every packet of nobody's connection. Those make no
- * event, or anybody could fill the ring without a connection. Two packets of a true client are
- * passed by with them, because there is no socket yet that they could belong to: a SYN with data
- * (TCP Fast Open, RFC 7413), and a handshake's last ACK with data. Either is the first segment of
- * its stream, and no event stands for its bytes: Watch::add_first_segment() knows it by that.
+ * On the listening socket itself the filter also runs for packets that belong to no connection.
+ * They make no event, because otherwise anyone could fill the ring without a connection. Two kinds
+ * of packets of real clients are missed with them, because their socket does not exist yet: a SYN
+ * with data (TCP Fast Open, RFC 7413), and the last ACK of a handshake with data. Each of them is
+ * the first segment of its stream, and there is no event for its bytes. Watch::add_first_segment()
+ * recognises this and adds the segment.
  */
 #include <linux/bpf.h>
 
@@ -23,14 +24,14 @@
 #include "milter/capture/segment_event.h"
 
 #define PASS 0x7fffffff
-#define TCP_HEADER_FIXED 14 /* up to and with the flags byte; RFC 9293, 3.1 */
+#define TCP_HEADER_FIXED 14 /* up to and including the flags byte; RFC 9293, 3.1 */
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
-  __uint(max_entries, 4096); /* set before load */
+  __uint(max_entries, 4096); /* the loader sets the real size */
 } events SEC(".maps");
 
-const volatile __u64 wake_bytes = 0; /* that wait in the ring before the worker is woken */
+const volatile __u64 wake_bytes = 0; /* bytes in the ring at which the worker is woken */
 
 __u32 dropped = 0;
 
@@ -38,9 +39,10 @@ static __always_inline __u32 number(const __u8* bytes) {
   return (__u32)bytes[0] << 24 | (__u32)bytes[1] << 16 | (__u32)bytes[2] << 8 | bytes[3];
 }
 
-/* The worker reads the ring when a socket of its own becomes readable, and needs no wake-up for
- * that. It is woken where the ring fills although nothing becomes readable: somebody sends packets
- * to a connection that TCP throws away. */
+/* The worker reads the ring when one of its own sockets becomes readable, and needs no wake-up
+ * for that. It is woken only if the ring fills while no socket becomes readable, for example
+ * because a stranger sends packets that TCP discards.
+ */
 static __always_inline __u64 wake_up(void) {
   return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wake_bytes ? BPF_RB_FORCE_WAKEUP
                                                                      : BPF_RB_NO_WAKEUP;
@@ -72,6 +74,7 @@ int see_segment(struct __sk_buff* skb) {
   return PASS;
 }
 
-/* Some helpers are open to GPL-compatible programs only; BSD with GPL is the kernel's word for it.
+/* Some helpers may be used only by GPL-compatible programs. "Dual BSD/GPL" is a value that the
+ * kernel accepts for this.
  */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,38 +1,39 @@
-/* Runs in the kernel for every packet of the machine and passes on what is needed to follow the
- * mail that this machine receives: one WireEvent (wire_event.h) for each segment with payload and for
- * each SYN, FIN and RST. It returns 0, so that no packet is copied to the socket it is attached to
- * (AF_PACKET, SOCK_DGRAM: the packet begins with the IP header).
+/* Runs in the kernel for every packet of the machine. It passes on what is needed to follow the
+ * mail that this machine receives: one WireEvent (wire_event.h) for each segment with payload and
+ * for each SYN, FIN and RST. It returns 0, so no packet is copied to the socket to which it is
+ * attached (AF_PACKET, SOCK_DGRAM: the packet begins with the IP header).
  *
- * What is passed of the text:
+ * Bytes of the text that are passed on:
  *
  *     commands and replies   up to HEAD_LARGE bytes of each packet
- *     a message (behind 354) the first HEAD_SMALL and the last WIRE_TAIL bytes of each packet
- *     under TLS              as much; the hellos; and the 5-byte header of each record, which is
- *                            found by walking from one to the next
+ *     a message (after 354)  the first HEAD_SMALL and the last WIRE_TAIL bytes of each packet
+ *     under TLS              the same as for a message; in addition the hellos, and the 5-byte
+ *                            header of each record, found by walking from one to the next
  *
- * TLS out of step: when a packet comes before the one in front of it, the records in it cannot be
- * walked. Then whole packets are passed (COPY) until one begins with what looks like a record, and
- * whatever fills the hole later is passed whole as well.
+ * TLS out of step: if a packet arrives before an earlier one of its stream, its records cannot be
+ * walked. Then whole packets are passed on (copy_part) until one begins with bytes that look like a
+ * record. Packets that fill the hole later are also passed on whole.
  *
- * A connection is known from its SYN on; one whose SYN was not seen is not followed.
+ * A connection is followed only if its SYN was seen:
  *
  *     client's SYN ─► half open ─► server's SYN-ACK ─► client acknowledges it ─► followed
  *
- * Anybody can send a SYN with any address. So connections that are half open have a table of their
- * own, and a flood of them takes no room from those that are followed, whose client has shown that
- * it reads what the server sends to its address.
+ * Anyone can send a SYN with any source address. So half-open connections have their own table, and
+ * a flood of SYNs cannot evict connections that are followed. The client of a followed connection
+ * has shown that it receives what the server sends to its address.
  *
- * Here a packet has not been looked at by TCP, which may refuse it, and anybody may have sent it.
- * What the server says is our own machine's word: it says how far it has taken the client's stream,
- * and how much there is to acknowledge. A client's packet that fits to neither is passed by: who
- * knows no number of the connection would have to guess both. What is left is for wire/flow.h,
- * which is told with each packet how far the server was.
+ * TCP has not checked the packets yet, it may refuse them, and anyone may have sent them. The
+ * server's packets can be trusted, because this machine sends them. They show how much of the
+ * client's stream the server has accepted, and how many bytes the client can acknowledge. A
+ * client's packet that contradicts either is ignored: a stranger who does not see the connection
+ * would have to guess both numbers. wire/flow.h decides about the rest. With each packet it gets
+ * the server's position at that time.
  *
- * When an event finds the ring full, it is counted for its client as well: of which connections
- * something may be missing, the reader can ask at any time.
+ * If the ring is full, the lost event is also counted for its client. So the reader can check at
+ * any time whether events of a connection may be missing.
  *
- * All of it is in one file, of more than 450 lines, because the compiler has to see the whole of a
- * kernel program to inline it, as the verifier wants it.
+ * This file has more than 450 lines, because the compiler must see a whole kernel program to inline
+ * it, and the verifier requires the inlining.
  */
 #include <linux/bpf.h>
 
@@ -41,15 +42,20 @@
 
 #include "milter/capture/wire_event.h"
 
-#define NOTHING 0 /* bytes of the packet for the socket */
+#define NOTHING 0 /* bytes of the packet that the socket receives */
 
+/* Chosen: enough for the end of data and a short command after it. */
 #define HEAD_SMALL 32
 #define HEAD_LARGE 1536 /* a whole segment on Ethernet */
 #define PORTS 8
-#define MOST_RECORDS 4096 /* of one packet */
-#define MOST_PARTS 64     /* bits in line_feeds */
-#define MOST_COPIES 48    /* of HEAD_LARGE: more than 64 KB */
-#define HELLO_CLIENT 4096 /* bytes of a direction from the hello on */
+/* Records in one packet. Chosen: to have more, a packet of 64 KB would need records of less than
+ * 16 bytes. Records beyond the limit are not found, and the direction is then out of step. */
+#define MOST_RECORDS 4096
+#define MOST_PARTS 64 /* one bit each in line_feeds */
+/* Pieces of HEAD_LARGE bytes: together more than the largest packet, 64 KB. */
+#define MOST_COPIES 48
+/* Bytes of a direction after the start of TLS that are passed whole, for the hello. */
+#define HELLO_CLIENT 4096
 #define HELLO_SERVER 1024
 
 #define FIN 0x01
@@ -57,8 +63,9 @@
 #define RST 0x04
 #define ACK 0x10
 
-#define FAR_SEGMENT (16 << 20) /* more than the largest receive window by default (tcp_rmem) */
-#define FAR_ACK (1 << 20)      /* replies that a client has not acknowledged yet */
+#define FAR_SEGMENT (16 << 20) /* more than the largest default receive window (tcp_rmem: 6 MB) */
+/* Replies that a client has not acknowledged yet; chosen, far more than replies need. */
+#define FAR_ACK (1 << 20)
 
 #define PACKET_HOST 0
 #define PACKET_OUTGOING 4
@@ -85,23 +92,24 @@ struct key {
   __u16 server_port;
 };
 
-/* A direction under TLS. */
+/* The state of walking the records of one direction under TLS. */
 struct walk_state {
   __u32 busy;     /* another processor is walking */
   __u32 next;     /* sequence number of the next byte of a record header */
-  __u32 begin;    /* of the direction under TLS */
-  __u32 hole_end; /* what comes from in front of here was not walked */
-  __u32 length;   /* what is read of the header: its last bytes */
+  __u32 begin;    /* sequence number at which TLS begins in this direction */
+  __u32 hole_end; /* bytes before this sequence number were not walked */
+  /* The header bytes read so far, the newest last; in the end the record's length. */
+  __u32 length;
   __u8 type;
   __u8 minor;
-  __u8 read; /* bytes of the header that were read */
+  __u8 read; /* how many bytes of the header were read */
   __u8 begun;
   __u8 out_of_step;
   __u8 hole;
 };
 
 struct half_open {
-  __u32 ifindex; /* where the SYN came in */
+  __u32 ifindex; /* interface on which the SYN came in */
   __u32 isn;     /* the SYN's sequence number */
   __u32 taken;   /* as in struct flow; 0 until the server has answered */
   __u32 said;
@@ -109,9 +117,9 @@ struct half_open {
 };
 
 struct flow {
-  __u32 ifindex; /* where the client's packets come in */
-  __u32 taken;   /* by the server: sequence number of the next byte that it wants */
-  __u32 said;    /* by the server: sequence number behind its last byte */
+  __u32 ifindex; /* interface on which the client's packets come in */
+  __u32 taken;   /* sequence number of the next byte that the server expects */
+  __u32 said;    /* sequence number after the last byte that the server has sent */
   __u8 mode;
   __u8 acked;                /* the handshake's third packet was seen */
   struct walk_state walk[2]; /* client, server */
@@ -119,29 +127,31 @@ struct flow {
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
-  __uint(max_entries, 4096); /* set before load */
+  __uint(max_entries, 4096); /* the loader sets the real size */
 } events SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
-  __uint(max_entries, 1024); /* set before load */
+  __uint(max_entries, 1024); /* the loader sets the real size */
   __type(key, struct key);
   __type(value, struct flow);
 } flows SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
-  __uint(max_entries, 1024); /* set before load */
+  __uint(max_entries, 1024); /* the loader sets the real size */
   __type(key, struct key);
   __type(value, struct half_open);
 } half_open SEC(".maps");
 
 const volatile __u16 ports[PORTS] = {};
-const volatile __u64 wake_bytes = 0; /* that wait in the ring before the reader is woken */
-const volatile __u32 secret = 0;     /* so that nobody can choose clients of one slot */
+const volatile __u64 wake_bytes = 0; /* bytes in the ring at which the reader is woken */
+/* Random, so that no one can choose clients that share one slot. */
+const volatile __u32 secret = 0;
 
 __u64 dropped = 0;
-__u32 dropped_of[WIRE_SLOTS] = {}; /* by client, as client_slot() in wire_tap.cc */
+/* Lost events by client; the index is wire_slot(), wire_event.h. */
+__u32 dropped_of[WIRE_SLOTS] = {};
 
 struct packet {
   struct key key;
@@ -168,8 +178,9 @@ static __always_inline void map_v4(__u8* address, const __u8* v4) {
   __builtin_memcpy(address + 12, v4, 4);
 }
 
-/* Only packets that came in for a mail port, or go out from one: not what this machine sends to
- * others. */
+/* Accepts only packets that came in for a mail port or that leave from one. Connections that
+ * this machine opens to other servers are ignored.
+ */
 static __always_inline int read_headers(struct __sk_buff* skb, struct packet* packet) {
   __u8 source[16] = {}, destination[16] = {};
   __u32 tcp_at, end;
@@ -217,7 +228,8 @@ static __always_inline int read_headers(struct __sk_buff* skb, struct packet* pa
   packet->ack = (__u32)tcp[8] << 24 | (__u32)tcp[9] << 16 | (__u32)tcp[10] << 8 | tcp[11];
   packet->tcp_flags = tcp[13];
   packet->payload = tcp_at + (tcp[12] >> 4) * 4;
-  if (end == 0 || end > skb->len) end = skb->len; /* 0: larger than the field can say */
+  /* 0: the packet is larger than the length field can express. */
+  if (end == 0 || end > skb->len) end = skb->len;
   packet->size = end > packet->payload ? end - packet->payload : 0;
   packet->gso_size = (__u16)skb->gso_size;
   return 1;
@@ -243,7 +255,9 @@ static __always_inline void describe(const struct packet* packet, struct WireEve
   event->records = 0;
 }
 
-/* The reader looks when it is asked; it is woken only where the ring would fill up before. */
+/* The reader drains the ring when it gets a question. It is woken only if the ring would fill up
+ * before that.
+ */
 static __always_inline void submit(void* event) {
   const __u64 flags = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wake_bytes
                           ? BPF_RB_FORCE_WAKEUP
@@ -251,8 +265,10 @@ static __always_inline void submit(void* event) {
   bpf_ringbuf_submit(event, flags);
 }
 
-/* Bytes [from, from + size) of the packet; how many there are now in `to`. The barrier keeps the
- * compiler from testing one register and passing another, which the verifier refuses. */
+/* Copies up to `size` bytes at `from` of the packet to `to`, and returns how many were copied.
+ * The barrier prevents the compiler from checking one register and passing another, which the
+ * verifier refuses.
+ */
 static __always_inline __u16 load(struct __sk_buff* skb, __u32 from, void* to, __u64 size,
                                   __u64 most) {
   if (size > most) size = most;
@@ -263,11 +279,12 @@ static __always_inline __u16 load(struct __sk_buff* skb, __u32 from, void* to, _
 
 static __always_inline void lost_one(const struct packet* packet) {
   const __u32 slot = wire_slot(packet->key.client, packet->key.client_port, secret);
-  __sync_fetch_and_add(&dropped_of[slot & (WIRE_SLOTS - 1)], 1); /* the verifier reads this bound */
+  /* The mask shows the verifier that the index is in range. */
+  __sync_fetch_and_add(&dropped_of[slot & (WIRE_SLOTS - 1)], 1);
   __sync_fetch_and_add(&dropped, 1);
 }
 
-/* --- connections: what the server says of them ---------------------------------------------------
+/* --- connections: what the server's packets say about them ---------------------------------------
  */
 
 static __always_inline struct flow* begin(const struct packet* packet,
@@ -278,7 +295,9 @@ static __always_inline struct flow* begin(const struct packet* packet,
   return bpf_map_lookup_elem(&flows, &packet->key);
 }
 
-/* A handshake's first two packets. Whether the packet is one of them, and is to be passed. */
+/* Handles the first two packets of a handshake. Returns 1 if the packet is one of them and must
+ * be passed on.
+ */
 static __always_inline int shake_hands(const struct packet* packet, __u32 ifindex) {
   if (!(packet->flags & WIRE_FROM_SERVER)) {
     const struct half_open fresh = {.ifindex = ifindex, .isn = packet->seq};
@@ -290,14 +309,14 @@ static __always_inline int shake_hands(const struct packet* packet, __u32 ifinde
   half->taken = packet->ack;
   half->said = packet->seq + 1;
   half->answered = 1;
-  /* RFC 7413: with its SYN the client has sent data, and a cookie that the server once gave to its
-   * address. */
+  /* RFC 7413: the client has sent data with its SYN, and a cookie that the server once sent to
+   * its address. So the client is already known to receive what is sent there.
+   */
   if (packet->ack != half->isn + 1) begin(packet, half);
   return 1;
 }
 
-/* The flow of a client's packet that belongs to none so far: it may be the one that completes the
- * handshake. */
+/* Finds the flow of a client's packet that has none yet: this packet may complete the handshake. */
 static __always_inline struct flow* complete(const struct packet* packet) {
   const struct half_open* half = bpf_map_lookup_elem(&half_open, &packet->key);
   if (!half || !half->answered || (packet->tcp_flags & (ACK | RST)) != ACK) return 0;
@@ -313,7 +332,9 @@ static __always_inline void server_speaks(struct flow* flow, const struct packet
   }
 }
 
-/* Whether TCP might take a packet of the client. A reset need not acknowledge anything. */
+/* True if TCP might accept this packet of the client. A reset does not have to acknowledge
+ * anything.
+ */
 static __always_inline int credible(const struct flow* flow, const struct packet* packet) {
   const __s32 ahead = (__s32)(packet->seq - flow->taken);
   const __s32 unsaid = (__s32)(packet->ack - flow->said);
@@ -336,7 +357,8 @@ struct parts {
 
 static long look_at_part(__u32 i, struct parts* parts) {
   const __u32 end = (i + 1) * parts->unit;
-  if (end >= parts->size || i >= MOST_PARTS) return 1; /* the last one's end is in the tail */
+  /* The end of the last segment is in the tail. */
+  if (end >= parts->size || i >= MOST_PARTS) return 1;
   __u8 last;
   if (bpf_skb_load_bytes(parts->skb, parts->payload + end - 1, &last, 1) < 0) return 1;
   if (last == '\n') parts->line_feeds |= 1ULL << i;
@@ -344,10 +366,12 @@ static long look_at_part(__u32 i, struct parts* parts) {
   return 0;
 }
 
-/* --- replies: is a message asked for? -----------------------------------------------------------
+/* --- replies: does the server ask for a message? ------------------------------------------------
  */
 
-/* By its last line. A reply that goes on beyond what is looked at is none to DATA. */
+/* Decides by the reply's last line. The reply to DATA is one line of at most 512 bytes (RFC
+ * 5321, 4.5.3.1.5), so a reply that continues beyond 512 bytes is a reply to another command.
+ */
 static __always_inline __u8 mode_behind(const __u8* reply, __u32 size) {
   __u8 mode = COMMANDS;
   int at_start = 1;
@@ -368,7 +392,7 @@ struct walk {
   struct __sk_buff* skb;
   struct packet* packet;
   struct walk_state* state;
-  __u32 at; /* in the payload: the next byte of a header */
+  __u32 at; /* place in the payload: the next byte of a header */
   __u32 count;
   struct WireRecord record[WIRE_RECORDS];
 };
@@ -409,7 +433,7 @@ static long walk_header(__u32 i, struct walk* walk) {
     walk->at += 5 + length;
     return 0;
   }
-  /* A header that is cut by the packet's end. */
+  /* The packet ends inside this record header: read it byte by byte. */
   __u8 byte;
   if (bpf_skb_load_bytes(walk->skb, where, &byte, 1) < 0) return 1;
   if (state->read == 0) state->type = byte;
@@ -424,6 +448,8 @@ static long walk_header(__u32 i, struct walk* walk) {
   return 0;
 }
 
+/* True for an application data record (23) of version 3.3, which TLS 1.2 and 1.3 write, with at
+ * most 2^14 + 2048 bytes (0x4800; RFC 5246, 6.2.3). */
 static __always_inline int looks_like_record(struct __sk_buff* skb, const struct packet* packet) {
   __u8 header[5];
   if (packet->size < sizeof header) return 0;
@@ -431,7 +457,7 @@ static __always_inline int looks_like_record(struct __sk_buff* skb, const struct
   return header[0] == 23 && header[1] == 3 && header[2] == 3 && header[3] <= 0x48;
 }
 
-/* Whether the packet must be passed whole. */
+/* Returns 1 if the packet must be passed whole. */
 static __always_inline int walk_alone(struct __sk_buff* skb, struct packet* packet,
                                       struct walk_state* state, struct walk* walk) {
   if (!state->begun) {
@@ -458,8 +484,10 @@ static __always_inline int walk_alone(struct __sk_buff* skb, struct packet* pack
   return state->hole && (__s32)(state->hole_end - packet->seq) > 0;
 }
 
-/* Packets of one connection may be at work on two processors at a time. The second one passes its
- * packet whole, and is then what lies between two that were walked. */
+/* Packets of one connection may be processed on two processors at the same time. The second
+ * processor then passes its packet whole, and the reader finds the records between the two
+ * packets that were walked.
+ */
 static __always_inline int walk_records(struct __sk_buff* skb, struct packet* packet,
                                         struct walk_state* state, struct walk* walk) {
   if (__sync_val_compare_and_swap(&state->busy, 0, 1) != 0) return 1;
@@ -476,7 +504,7 @@ struct copy {
   struct packet* packet;
 };
 
-/* All but what the packet's own event has. */
+/* Passes the rest of a packet, after the bytes that the packet's own event has. */
 static long copy_part(__u32 i, struct copy* copy) {
   const __u32 begin = (i + 1) * HEAD_LARGE;
   if (begin >= copy->packet->size) return 1;
@@ -510,7 +538,7 @@ static __always_inline void fill(struct __sk_buff* skb, const struct packet* pac
       (__u8)load(skb, packet->payload + packet->size - tail, event->tail, tail, WIRE_TAIL);
 }
 
-/* Of a SYN the headers are wanted as well. */
+/* For a SYN the reader also needs the IP and TCP headers. */
 static __always_inline void pass_syn(struct __sk_buff* skb, const struct packet* packet) {
   struct large_event* to = bpf_ringbuf_reserve(&events, sizeof *to, 0);
   if (!to) return lost_one(packet);
@@ -592,19 +620,22 @@ int see_packet(struct __sk_buff* skb) {
     if (!flow) return NOTHING;
     server_speaks(flow, &packet);
   } else {
-    /* Of a connection that took another's ends, the flow is the other's until it is complete. */
+    /* A client may reuse the address and port of an older connection. Until its handshake is
+     * complete, the flow in the table is the older one.
+     */
     if (!flow || !credible(flow, &packet)) flow = complete(&packet);
-    /* A bridge and its port both see what comes in. */
+    /* A bridge and its port both show an incoming packet. Only one of them counts. */
     if (!flow || flow->ifindex != skb->ifindex || !credible(flow, &packet)) return NOTHING;
     packet.taken = flow->taken;
   }
   pass(skb, &packet, flow);
-  /* A mail server that closes reads no more. */
+  /* A mail server that closes its side reads no more. */
   const int over = (packet.flags & WIRE_FROM_SERVER) && (packet.tcp_flags & (FIN | RST));
   if (over) bpf_map_delete_elem(&flows, &packet.key);
   return NOTHING;
 }
 
-/* Some helpers are open to GPL-compatible programs only; BSD with GPL is the kernel's word for it.
+/* Some helpers may be used only by GPL-compatible programs. "Dual BSD/GPL" is a value that the
+ * kernel accepts for this.
  */
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -47,7 +47,8 @@ void give(WireTap::Sink& sink, const void* data, std::size_t size) {
   });
 }
 
-// Nothing comes to the socket before it is bound, so that no packet goes by the program.
+// The program is attached before the socket is bound. An unbound socket receives no packets, so the
+// program sees all of them.
 net::Fd open_socket(int program, const std::string& interface) {
   net::Fd fd(net::check(socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
                         "open a packet socket (CAP_NET_RAW)"));
@@ -71,7 +72,7 @@ struct WireTap::Impl {
   wire_bpf* skeleton = nullptr;
   Ring<Sink, give> ring;
   net::Fd socket;
-  // dropped_of at the last mark, and at the one before.
+  // The counters dropped_of at the last call of mark(), and at the call before it.
   std::array<std::uint32_t, WIRE_SLOTS> last{};
   std::array<std::uint32_t, WIRE_SLOTS> before{};
 

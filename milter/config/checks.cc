@@ -17,8 +17,8 @@ bool is_wildcard(const net::Endpoint& endpoint) {
   return text == "0.0.0.0" || text == "::";
 }
 
-// Would a connection to `upstream` come back to `listen`? A wildcard catches the loopback
-// addresses; which others are this machine's is not asked here.
+// True if a connection to `upstream` would come back to `listen`. A wildcard also receives
+// connections to loopback addresses. The other addresses of this machine are not checked here.
 bool is_loop(const net::Endpoint& listen, const net::Endpoint& upstream) {
   if (listen == upstream) return true;
   return listen.port() == upstream.port() && is_wildcard(listen) && upstream.is_loopback();
@@ -26,14 +26,15 @@ bool is_loop(const net::Endpoint& listen, const net::Endpoint& upstream) {
 
 void check_proxy(const Source& source, const Proxy& proxy) {
   if (proxy.upstream && is_wildcard(*proxy.upstream)) {
-    fail(source, "proxy.upstream", "names every address; Postfix's own is wanted");
+    fail(source, "proxy.upstream", "names every address; name the one on which Postfix listens");
   }
   for (const auto& network : proxy.balancers) {
     if (!network.print().ends_with("/0")) continue;
     fail(source, "proxy.balancers",
-         fmt::format("\"{}\" is everybody: any client could claim any address, also one that may "
-                     "relay",
-                     network.print()));
+         fmt::format(
+             "\"{}\" is every address: any client could claim any address, even one that may "
+             "relay",
+             network.print()));
   }
   if (proxy.listen.empty()) return;
   if (!proxy.upstream) {
@@ -63,12 +64,13 @@ void check_transparent(const Source& source, const Proxy& proxy) {
                    proxy.upstream->print(), proxy.upstream->port()));
 }
 
-// The firewall needs one place to send each family to, and Postfix keeps the port.
+// The firewall needs one destination for each address family, and Postfix keeps the ports
+// themselves.
 void check_tproxy(const Source& source, const Proxy& proxy) {
   if (proxy.tproxy_ports.empty()) return;
   if (proxy.listen.empty()) {
     fail(source, "proxy.tproxy_ports",
-         "proxy.listen is not set: name where the firewall is to send them, such as "
+         "proxy.listen is not set: name the address to which the firewall sends them, such as "
          "listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]");
   }
   std::size_t of_family[2] = {};
@@ -89,7 +91,7 @@ void check_tproxy(const Source& source, const Proxy& proxy) {
   }
 }
 
-// Both would answer on the evidence socket.
+// The proxy and the wire observer would both answer on the evidence socket.
 void check_wire(const Source& source, const Config& config) {
   if (config.wire.ports.empty() || config.proxy.listen.empty()) return;
   fail(
@@ -98,7 +100,7 @@ void check_wire(const Source& source, const Config& config) {
       "on evidence.socket");
 }
 
-// `section`: whose thresholds they are, "policy" or "listener.NAME".
+// `section`: the section of the thresholds, "policy" or "listener.NAME".
 void check_thresholds(const Source& source, const std::string& section,
                       const classifier::Policy& policy) {
   struct Step {
@@ -108,14 +110,14 @@ void check_thresholds(const Source& source, const std::string& section,
   const Step steps[] = {{section + ".tempfail", policy.tempfail},
                         {section + ".quarantine", policy.quarantine},
                         {section + ".reject", policy.reject}};
-  // Where a threshold comes from that its section does not set.
+  // Names the origin of a threshold that is not set in this section.
   const auto whence = [&](const std::string& key, const std::string& name) {
     if (source.lines.contains(key)) return "";
     return source.lines.contains("policy." + name) ? ", of [policy]" : ", the default";
   };
   const Step* below = nullptr;
   for (const Step& step : steps) {
-    if (std::isinf(step.threshold)) continue;  // off: not in the order
+    if (std::isinf(step.threshold)) continue;  // off: has no place in the order
     if (below != nullptr && step.threshold < below->threshold) {
       const auto name = below->key.substr(below->key.rfind('.') + 1);
       fail(source, step.key,
@@ -162,9 +164,10 @@ void check_between(const Source& source, const Config& config) {
 std::vector<std::string> warnings(const Config& config) {
   std::vector<std::string> lines;
   if (config.proxy.idle_timeout < seconds(300)) {
-    lines.push_back(fmt::format(
-        "proxy.idle_timeout: {}s is below Postfix's smtpd_timeout (300s): slow clients will be cut",
-        config.proxy.idle_timeout.count()));
+    lines.push_back(
+        fmt::format("proxy.idle_timeout: {}s is below Postfix's smtpd_timeout (300s): slow clients "
+                    "will be cut off",
+                    config.proxy.idle_timeout.count()));
   }
   if (config.proxy.answer_timeout < seconds(600)) {
     lines.push_back(fmt::format(
@@ -185,9 +188,10 @@ std::vector<std::string> warnings(const Config& config) {
   }
   for (const auto& listen : config.desk.listen) {
     if (!is_wildcard(listen)) continue;
-    lines.push_back(fmt::format(
-        "desk.listen: {} is every address of this machine: who reaches one may read the metrics",
-        listen.print()));
+    lines.push_back(
+        fmt::format("desk.listen: {} is every address of this machine: anyone who can reach one "
+                    "can read the metrics",
+                    listen.print()));
   }
   return lines;
 }

@@ -1,4 +1,5 @@
-// What only holds between settings: combinations that would be unsafe, or mean nothing.
+// Checks that concern several settings at once: combinations that would be unsafe or without
+// meaning.
 #pragma once
 
 #include <string>
@@ -9,17 +10,18 @@
 
 namespace config {
 
-// Requires: each setting is good in itself, and the listeners have their policies. Throws
-// ConfigError for the first combination that is refused.
+// Requires: each setting is valid by itself, and complete_listeners() has filled in the listeners'
+// policies. Throws ConfigError for the first combination that is refused.
 void check_between(const Source& source, const Config& config);
 
-// What is allowed but seldom meant: "proxy.idle_timeout: …", for `check` and the log at start.
+// Returns warnings for values that are allowed but rarely intended, such as "proxy.idle_timeout:
+// …". `check` prints them, and they are logged at start.
 std::vector<std::string> warnings(const Config& config);
 
-// Whether a proxy or a wire observer is configured.
+// True if a proxy or a wire observer is configured.
 bool observes(const Config& config);
-// One warning more, for `check` and `run`, which look at the whole: why no message can be observed,
-// and what to set. Empty: some can.
+// Returns one more warning for `check` and `run`, which use the whole configuration: why no message
+// can be observed, and what to set. Empty if messages can be observed.
 std::string why_unobserved(const Config& config);
 
 }  // namespace config

@@ -1,6 +1,6 @@
-// Every setting, with its default. load.h reads them from TOML; packaging/segmilter.toml shows them
-// all with comments. A Config is built once and then shared as const by all threads; a reload makes
-// a new one.
+// Every setting with its default. load.h reads them from TOML; packaging/segmilter.toml lists all
+// of them with comments. A Config is built once and then shared by all threads as const. A reload
+// builds a new one.
 #pragma once
 
 #include <algorithm>
@@ -23,9 +23,9 @@ using std::chrono::seconds;
 
 struct General {
   std::string hostname;            // first word of the header; empty: the machine's name
-  std::string user = "segmilter";  // whom the processes become when started as root
-  std::string group;               // empty: the user's own
-  bool seccomp = true;             // processes may make only the system calls that they need
+  std::string user = "segmilter";  // the account that the processes take if started as root
+  std::string group;               // empty: the primary group of `user`
+  bool seccomp = true;             // each process may make only the system calls that it needs
 };
 
 struct Log {
@@ -38,136 +38,141 @@ struct Log {
 
 struct Proxy {
   std::vector<net::Endpoint> listen;  // empty: no proxy is started
-  // Ports of this machine that the firewall sends to `listen` (nft tproxy), so that Postfix may
-  // keep them and answers there when nobody listens; empty: clients connect to `listen` itself.
-  static constexpr std::size_t kMostTproxyPorts = 8;
+  // Ports of this machine whose connections the firewall sends to `listen` (nft tproxy). Postfix
+  // keeps these ports and answers there when no proxy listens. Empty: clients connect to `listen`
+  // directly.
+  static constexpr std::size_t kMostTproxyPorts = 8;  // chosen; mail has three usual ports
   std::vector<std::uint16_t> tproxy_ports;
-  unsigned tproxy_mark = 0x736d;  // of the packets that are sent so
-  // Postfix's smtpd: one that expects the PROXY protocol or, with Transparent, one on loopback that
-  // expects nothing.
+  unsigned tproxy_mark = 0x736d;  // the mark of packets that the firewall sends to `listen`
+  // The smtpd of Postfix: one that expects a PROXY header or, with Transparent, an ordinary one on
+  // loopback.
   std::optional<net::Endpoint> upstream;
-  // How the client's address reaches Postfix. There is no "none": without it every client would
-  // look like 127.0.0.1, which mynetworks permits: an open relay.
-  // Transparent: the connection to Postfix comes from the client's own address (net/connect_as.h).
+  // How Postfix learns the client's address: by a PROXY header of version 1 or 2, or because the
+  // connection comes from that address (Transparent; net/connect_as.h). There is no value "none":
+  // every client would then look like 127.0.0.1, which mynetworks permits, and Postfix would be an
+  // open relay.
   enum class Protocol { ProxyV1, ProxyV2, Transparent };
   Protocol upstream_protocol = Protocol::ProxyV2;
   bool is_transparent() const { return upstream_protocol == Protocol::Transparent; }
-  // Whose connections begin with a PROXY header of their own; from nobody else is one believed.
+  // Connections from these networks begin with a PROXY header. A PROXY header from any other
+  // address is not trusted.
   std::vector<net::Network> balancers;
-  bool balancer_transparent = false;  // they pass the client's segments on as they are
-  seconds balancer_timeout{5};        // for the header
-  unsigned workers = 0;               // threads; 0: one a core, at most 8
+  bool balancer_transparent = false;  // balancers pass on the client's segments unchanged
+  seconds balancer_timeout{5};        // time limit for the PROXY header
+  unsigned workers = 0;               // threads; 0: one for each core, at most 8
   unsigned max_sessions = 10000;
   unsigned max_sessions_per_address = 50;  // per IPv4 address or IPv6 /64
   unsigned max_sessions_per_network = 0;   // per IPv4 /24 or IPv6 /48; 0: half of max_sessions
-  unsigned max_rate_per_address = 0;       // new sessions a minute of an address; 0: any number
+  unsigned max_rate_per_address = 0;       // new sessions of one address in a minute; 0: no limit
   seconds connect_timeout{10};
-  seconds idle_timeout{330};     // the client's silence; not below Postfix's smtpd_timeout, 300 s
-  seconds answer_timeout{3600};  // silence while Postfix may owe an answer
+  seconds idle_timeout{330};     // silence of the client; not below Postfix's smtpd_timeout, 300 s
+  seconds answer_timeout{3600};  // silence while Postfix may still send a reply
   seconds drain_timeout{60};
-  seconds drain_answer_timeout{300};  // for sessions in which the answer to a message is owed
+  seconds drain_answer_timeout{300};  // for sessions in which the reply to a message is outstanding
   seconds longest_drain() const { return std::max(drain_timeout, drain_answer_timeout); }
-  std::size_t buffer_bytes = 64 * 1024;  // per direction, used only when a side is slow
+  std::size_t buffer_bytes = 64 * 1024;  // for each direction; used only while one side is slow
 };
 
 struct Capture {
   enum class Method { Auto, Kernel, Read, Off };
-  Method method = Method::Auto;  // Auto: kernel, or read when the kernel filter cannot be had
-  std::size_t ring_bytes = 1024 * 1024;  // per worker; a power of two of at least a page
-  std::size_t max_segments = 4096;       // per message
-  seconds max_session_time{3600};        // then new messages of the session are unobserved
+  Method method = Method::Auto;          // Auto: kernel; read if the kernel filter cannot be loaded
+  std::size_t ring_bytes = 1024 * 1024;  // for each worker; a power of two, at least a page
+  std::size_t max_segments = 4096;       // for each message
+  seconds max_session_time{3600};        // after that, new messages of the session are unobserved
 };
 
-// Observing a Postfix that keeps its port: without a proxy in the path.
+// Observes a Postfix that keeps its own port. No proxy is in the path.
 struct Wire {
-  static constexpr std::size_t kMostPorts = 8;
-  std::vector<std::uint16_t> ports;  // Postfix's, in clear or under TLS; empty: no wire observer
-  std::string interface;             // empty: all
-  std::size_t max_sessions = 20000;  // followed at a time; beyond, the one silent longest goes
+  static constexpr std::size_t kMostPorts = 8;  // see WireTap::kMostPorts
+  std::vector<std::uint16_t> ports;  // Postfix's, with or without TLS; empty: no wire observer
+  std::string interface;             // empty: all interfaces
+  std::size_t max_sessions = 20000;  // at a time; one more evicts the longest silent session
 };
 
 struct Evidence {
   std::string socket = "/run/segmilter/evidence.sock";
   unsigned socket_mode = 0660;
-  seconds linger{60};                         // how long a closed session's evidence is kept
-  std::size_t max_sessions = 20000;           // open and lingering; one more has none
-  std::size_t max_bytes = 256 * 1024 * 1024;  // of what is kept of all sessions
+  seconds linger{60};                // how long a closed session's evidence is kept
+  std::size_t max_sessions = 20000;  // open and lingering ones; a further session has no evidence
+  std::size_t max_bytes = 256 * 1024 * 1024;  // limit for the evidence of all sessions together
 };
 
 struct Filter {
   MilterSocket socket{.path = "/var/spool/postfix/segmilter/milter.sock"};
   unsigned socket_mode = 0660;           // of a unix socket
-  std::string socket_group = "postfix";  // of a unix socket; empty: left alone
+  std::string socket_group = "postfix";  // of a unix socket; empty: not changed
   milliseconds evidence_timeout{200};
-  seconds timeout{7200};         // a milter session without a word from Postfix: it says none
+  seconds timeout{7200};         // silence of Postfix in a milter session; Postfix is also silent
                                  // while a message is on its way
-  bool count_body = true;        // where the observer did not read the text (TLS, wire): have the
-                                 // body shown, to place the message to the byte
-  unsigned max_in_flight = 500;  // messages being judged; beyond: unobserved, reason busy
+  bool count_body = true;        // ask Postfix for the body if the observer did not read the text
+                                 // (TLS, wire), so that the message can be placed to the byte
+  unsigned max_in_flight = 500;  // messages judged at a time; others are unobserved, reason busy
 };
 
 struct Header {
-  int index = 1;              // where it is inserted; 1: below Postfix's own Received
-  std::size_t max_runs = 40;  // of the segments list; the rest is counted
+  int index = 1;              // where the header is inserted; 1: below Postfix's own Received
+  std::size_t max_runs = 40;  // entries in the list of segments; further segments are only counted
 };
 
 struct Exempt {
   bool authenticated = true;
   bool loopback = true;
   std::vector<net::Network> networks;  // own networks and trusted relays
-  // Outsiders by name, "example.org" or ".example.org": a client whose name Postfix has confirmed
-  // forward (address to name and back to the address) ends in one. Headers of ours that they bring
-  // are deleted, as anybody may send through them.
+  // Trusted outsiders by name, "example.org" or ".example.org". A client is exempt if its confirmed
+  // name ends in one of these. Postfix confirms a name by looking up the address and then the name.
+  // Headers of our name from such a client are deleted, because anyone may send mail through it.
   std::vector<std::string> ptr_suffixes;
-  std::vector<std::string> helo_suffixes;  // what it said in EHLO ends so, and its confirmed name
+  // Both the EHLO name and the confirmed name must end in one of these.
+  std::vector<std::string> helo_suffixes;
 };
 
-// The rest of [policy]: what lies between a threshold that was passed and an action.
+// The rest of [policy]: what may replace or prevent an action after a threshold is reached.
 struct Enforcement {
-  enum class Mode { Monitor, Enforce };  // Monitor: nothing is done
+  enum class Mode { Monitor, Enforce };  // Monitor: no action is taken
   Mode mode = Mode::Monitor;
   enum class Fallback { None, Tempfail };
-  // Roll-out: of the clients whose message asks for the action, the share that gets it.
+  // Roll-out: the share of clients for which the action is taken when the score asks for it.
   unsigned tempfail_percent = 100;
   unsigned quarantine_percent = 100;
   unsigned reject_percent = 100;
-  std::string percent_key;                  // who is in the share; the same on all MX of a site
-  Fallback on_unobserved = Fallback::None;  // there is no evidence of the message
-  Fallback on_error = Fallback::None;       // it was not got, or judging failed
+  std::string percent_key;  // selects the clients of the share; the same on all MX of a site
+  Fallback on_unobserved = Fallback::None;  // when there is no evidence of the message
+  Fallback on_error = Fallback::None;       // when asking for the evidence or judging failed
 };
 
 // Suspends rejects and deferrals when there are suddenly many of them.
 struct Breaker {
   bool enabled = true;
   seconds window{300};
-  unsigned min_messages = 100;  // in the window; with fewer no share is worth a name
-  // Of one IPv4 address or IPv6 /48 so many count a window: else one sender could open it.
+  unsigned min_messages = 100;  // in the window; a share of fewer messages means little
+  // At most this many messages of one IPv4 address or IPv6 /48 count in a window. Otherwise one
+  // sender could open the breaker.
   unsigned max_per_address = 20;
-  double max_share = 0.5;  // of the judged messages that may be rejected or deferred
-  double jump = 5.0;       // times the long-term share; infinity: does not count
-  seconds hold{600};       // how long they are suspended, at least
+  double max_share = 0.5;  // share of the judged messages that may be rejected or deferred
+  double jump = 5.0;       // multiple of the long-term share; infinity: not checked
+  seconds hold{600};       // minimum duration of the suspension
 };
 
-// Headers that another host of the site wrote: a backup MX signs, the primary believes.
+// The seal: a backup MX signs its headers, and the primary trusts them.
 struct Seal {
   std::string key_file;  // empty: no seals
   bool sign = false;
-  std::vector<net::Network> believe_from;  // relays whose sealed headers stay
-  seconds max_age{5 * 24 * 3600};          // as long as mail may lie in a queue
-  std::vector<seal::Key> keys;             // of key_file; the first one signs; see parse()
+  std::vector<net::Network> believe_from;  // relays whose sealed headers are kept
+  seconds max_age{5 * 24 * 3600};          // the longest time that mail may stay in a queue
+  std::vector<seal::Key> keys;             // from key_file; the first one signs; see parse()
 };
 
-// What is done otherwise than [policy] says for the mail of one listener: [listener.NAME].
+// [listener.NAME]: settings that replace those of [policy] for the mail of one listener.
 struct Listener {
-  static constexpr std::size_t kMost = 32;
-  std::string name;        // Postfix's milter_macro_daemon_name, where no port is given
-  std::uint16_t port = 0;  // that the client connected to; 0: told by the name
+  static constexpr std::size_t kMost = 32;  // chosen; each message is compared with all of them
+  std::string name;        // Postfix's milter_macro_daemon_name, if no port is given
+  std::uint16_t port = 0;  // port that the client connected to; 0: the name identifies the listener
   std::optional<Enforcement::Mode> mode;
   std::optional<double> tempfail;
   std::optional<double> quarantine;
   std::optional<double> reject;
-  classifier::Policy policy;  // [policy], and these over it; made by load.cc
-  Enforcement enforcement;    // as `policy`
+  classifier::Policy policy;  // [policy] with the values above; filled in by load.cc
+  Enforcement enforcement;    // likewise
 };
 
 struct Reply {
@@ -176,13 +181,13 @@ struct Reply {
   std::string quarantine = "held by segmilter";
 };
 
-// What machines ask about the running program.
+// The HTTP pages from which monitoring programs read the state of the running program.
 struct Desk {
-  std::vector<net::Endpoint> listen;  // of the metrics' page (HTTP); empty: none
+  std::vector<net::Endpoint> listen;  // addresses of the metrics page (HTTP); empty: no page
 };
 
 struct Gaits {
-  std::vector<std::string> files;  // entries that stand in front of those compiled in
+  std::vector<std::string> files;  // files whose entries come before the compiled-in ones
 };
 
 struct Config {
@@ -200,9 +205,9 @@ struct Config {
   Breaker breaker;
   Seal seal;
   Desk desk;
-  Gaits gaits;                      // read by load.cc into policy.gaits
+  Gaits gaits;                      // load.cc reads these files into policy.gaits
   classifier::Policy policy;        // [policy] and [weights]
-  std::vector<Listener> listeners;  // in the file's order; the first that fits counts
+  std::vector<Listener> listeners;  // in the order of the file; the first that matches is used
 };
 
 }  // namespace config

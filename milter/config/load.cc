@@ -1,5 +1,5 @@
-// Walks a TOML document along the table of settings.h. The first error ends it: an administrator
-// mends one line at a time.
+// Walks through a TOML document with the table of settings.h. Reading stops at the first error: an
+// administrator fixes one line at a time.
 #include "milter/config/load.h"
 
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 namespace config {
 namespace {
 
-// Edits (Levenshtein) from one word to the other.
+// The number of edits (Levenshtein) between two words.
 std::size_t distance(std::string_view from, std::string_view to) {
   std::vector<std::size_t> row(to.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -37,7 +37,9 @@ std::size_t distance(std::string_view from, std::string_view to) {
   return row.back();
 }
 
-// "; did you mean max_sessions?" where some name is near.
+// Returns "; did you mean max_sessions?" if a known name is similar to `word`, otherwise an empty
+// text. The limit on edits grows with the word and is chosen, not measured: one in three letters,
+// at most three.
 template <typename Names, typename NameOf>
 std::string did_you_mean(std::string_view word, const Names& names, NameOf name_of) {
   std::string best;
@@ -67,7 +69,8 @@ const std::string& name_of(const Section& section) {
   return section.name;
 }
 
-// Sets the default of `upstream_protocol` right against the value that other proxies have.
+// Returns the reason for refusing "none", a value that other proxies have for `upstream_protocol`.
+// Empty for any other value.
 std::string why_not_none(const toml::node& node) {
   const auto* text = node.as_string();
   if (text == nullptr || text->get() != "none") return "";
@@ -89,8 +92,8 @@ void read_setting(const Source& source, const std::string& name,
   }
 }
 
-// In the order of the file, so that the first error is the first for its reader too: toml++ sorts
-// by name.
+// Settings in the order of the file, so that the first reported error is the first in the file.
+// toml++ sorts by name.
 struct Entry {
   unsigned line;
   std::string key;
@@ -121,13 +124,13 @@ void read_section(Source& source, const std::string& section,
   }
 }
 
-// All of [listener.NAME].
+// Reads all [listener.NAME] sections.
 void read_listeners(Source& source, const toml::table& table, Config& config) {
   for (const auto& [line, key, node] : in_file_order(table)) {
     const auto name = fmt::format("{}.{}", kListener, key);
     source.lines[name] = line;
     if (const auto reason = check_listener(key); !reason.empty()) fail(source, name, reason);
-    if (!node->is_table()) fail(source, name, fmt::format("is a section: [{}]", name));
+    if (!node->is_table()) fail(source, name, fmt::format("must be a section: [{}]", name));
     if (config.listeners.size() == Listener::kMost) {
       fail(source, name, fmt::format("more than {} listeners", Listener::kMost));
     }
@@ -148,7 +151,7 @@ toml::table parse_toml(std::string_view text, const std::string& file) {
   }
 }
 
-// A listener's policy is [policy] where it does not say otherwise.
+// A listener takes each value of [policy] that its own section does not set.
 void complete_listeners(Config& config) {
   for (Listener& listener : config.listeners) {
     listener.policy = config.policy;
@@ -160,8 +163,8 @@ void complete_listeners(Config& config) {
   }
 }
 
-// The administrator's entries first: one of theirs takes the place of the one of that name that is
-// compiled in.
+// Entries from the administrator's files come first, so one of them replaces the compiled-in entry
+// of the same name.
 std::shared_ptr<const classifier::GaitBook> read_gaits(const Source& source, const Gaits& gaits) {
   if (gaits.files.empty()) return nullptr;
   auto book = std::make_shared<classifier::GaitBook>();
@@ -196,8 +199,8 @@ void print_settings(const std::vector<BasicSetting<Target>>& settings, const Tar
 
 Config parse(std::string_view text, const std::string& file, Secrets secrets) {
   if (text.size() > kMaxText) {
-    throw ConfigError(
-        fmt::format("{}: {} bytes long; a configuration may have {}", file, text.size(), kMaxText));
+    throw ConfigError(fmt::format("{}: has {} bytes; a configuration may have at most {}", file,
+                                  text.size(), kMaxText));
   }
   Config config;
   Source source{file, {}};
@@ -209,11 +212,11 @@ Config parse(std::string_view text, const std::string& file, Secrets secrets) {
       read_listeners(source, *node->as_table(), config);
       continue;
     }
-    if (name == kListener) fail(source, name, "is a list of sections: [listener.NAME]");
+    if (name == kListener) fail(source, name, "must be a list of sections: [listener.NAME]");
     if (section == nullptr) {
       fail(source, name, "unknown section" + did_you_mean(name, sections(), name_of));
     }
-    if (!node->is_table()) fail(source, name, fmt::format("is a section: [{}]", name));
+    if (!node->is_table()) fail(source, name, fmt::format("must be a section: [{}]", name));
     read_section(source, section->name, section->settings, *node->as_table(), config);
   }
   complete_listeners(config);
@@ -239,7 +242,7 @@ std::string read_file(const std::string& file) {
   if (!fd) throw failed();
   std::string text;
   char buffer[16 * 1024];
-  // One byte more than is allowed is enough for parse() to refuse; a device would never end.
+  // Stops soon after the limit, because reading a device would never end.
   while (text.size() <= kMaxText) {
     const auto got = ::read(fd.get(), buffer, sizeof buffer);
     if (got < 0) throw failed();

@@ -1,4 +1,4 @@
-// TOML text → Config, or one pointed line: "segmilter.toml:12: proxy.listen: …".
+// Reads TOML text into a Config. An error is one line: "segmilter.toml:12: proxy.listen: …".
 #pragma once
 
 #include <stdexcept>
@@ -10,38 +10,39 @@
 
 namespace config {
 
-// what() is "file:line: key: reason" (the line is left out where there is none).
+// what() is "file:line: key: reason". The line is omitted if there is none.
 class ConfigError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-// Limit of a configuration: it goes to the children in one control message (process/control.h).
+// The largest configuration: the supervisor sends it to its children in one message
+// (process/control.h).
 inline constexpr std::size_t kMaxText = 120 * 1024;
 
-// Unknown keys, wrong types, values out of range and combinations that would be unsafe are errors.
-// `file` is used in messages only. Throws ConfigError.
-// `secrets`: whether the keys of seals are read from their file. Who only classifies, or only moves
-// bytes, has no need of them and may have no right to.
+// Whether parse() reads the keys of seals from their file. A process that only classifies or only
+// moves bytes does not need them, and may have no right to read them.
 enum class Secrets { Leave, Read };
+// Throws ConfigError for unknown keys, wrong types, values out of range and unsafe combinations.
+// `file` is used only in messages.
 Config parse(std::string_view text, const std::string& file, Secrets secrets = Secrets::Leave);
 
-// Overwrites what a process that only moves bytes or counts has no need of: the keys of seals, and
-// policy.percent_key.
+// Overwrites secrets that a process does not need if it only moves bytes or counts: the keys of
+// seals, and policy.percent_key.
 void forget_secrets(Config& config);
 
-// Reads a whole file. Throws ConfigError when it cannot be read.
+// Reads a whole file. Throws ConfigError if it cannot be read or is larger than kMaxText.
 std::string read_file(const std::string& file);
 
-// All settings as TOML that parse() takes again.
+// Prints all settings as TOML that parse() can read again.
 std::string print(const Config& config);
 
-// Settings that differ and that a running program cannot change (listeners, sockets, workers, user,
-// capture method): for the log line at a reload. "proxy.listen".
+// Returns the settings that differ and that a running program cannot change (listeners, sockets,
+// workers, user, capture method), such as "proxy.listen". Used for the log line at a reload.
 std::vector<std::string> needs_restart(const Config& running, const Config& loaded);
 
-// What a running program becomes by a reload: `loaded`, but for the settings of needs_restart,
-// which stay as they are in `running`.
+// Returns the configuration after a reload: `loaded`, but with the values of `running` for every
+// setting that needs a restart.
 Config reloaded(const Config& running, Config loaded);
 
 }  // namespace config

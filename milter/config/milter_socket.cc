@@ -13,13 +13,14 @@ namespace {
 
 using Parsed = std::variant<MilterSocket, std::string>;
 
-// An IPv6 address may stand in brackets, for libmilter too.
+// An IPv6 address may be written in brackets; libmilter accepts them too.
 std::string_view without_brackets(std::string_view host) {
   if (host.starts_with('[') && host.ends_with(']')) return host.substr(1, host.size() - 2);
   return host;
 }
 
-// The two spellings that people bring: Postfix's, and a bare path.
+// Suggests libmilter's spelling for the two spellings that administrators often use instead:
+// Postfix's, and a bare path. Empty if `text` is neither.
 std::string suggestion(std::string_view text) {
   if (text.starts_with('/')) return fmt::format("unix:{}", text);
   const auto inet = text.find(':');
@@ -57,7 +58,7 @@ std::string check_socket_path(std::string_view path) {
     return fmt::format("\"{}\" is not an absolute path of a socket", path);
   }
   if (path.size() <= net::kLongestUnixPath) return "";
-  return fmt::format("a path of {} bytes; a socket's may have {}", path.size(),
+  return fmt::format("the path has {} bytes; a socket's path may have at most {}", path.size(),
                      net::kLongestUnixPath);
 }
 
@@ -71,7 +72,8 @@ Parsed parse_milter_socket(std::string_view text) {
   if (family == "inet") return parse_inet(MilterSocket::Kind::Inet, rest);
   if (family == "inet6") return parse_inet(MilterSocket::Kind::Inet6, rest);
   if (family != "unix") {
-    return fmt::format("\"{}\" is none of unix:PATH, inet:PORT@ADDRESS, inet6:PORT@ADDRESS", text);
+    return fmt::format(
+        "\"{}\" is not of the form unix:PATH, inet:PORT@ADDRESS or inet6:PORT@ADDRESS", text);
   }
   if (auto reason = check_socket_path(rest); !reason.empty()) return reason;
   return MilterSocket{.path = std::string(rest)};

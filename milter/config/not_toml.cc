@@ -10,14 +10,15 @@
 namespace config {
 namespace {
 
-// Line number `number` of a text, from 1.
+// Returns line `number` of a text, counted from 1.
 std::string_view line_of(std::string_view text, unsigned number) {
   std::string_view line;
   for (; number > 0; --number) line = text::take_line(text);
   return text::trimmed(line);
 }
 
-// Numbers without a leading 0, true and false need no quotes; what has them is left as it is.
+// Adds quotes to a word. Numbers without a leading 0, true and false need none, and a word that
+// already has quotes keeps one pair.
 std::string in_quotes(std::string_view word) {
   const bool number = !word.empty() && word.find_first_not_of("0123456789") == word.npos &&
                       (word[0] != '0' || word.size() == 1);
@@ -28,8 +29,8 @@ std::string in_quotes(std::string_view word) {
   return quoted(word.substr(begin, end - begin + 1));
 }
 
-// What is mostly wrong with a line that is no TOML: quotes. "; write user = \"nobody\"", or nothing
-// where the line has another shape.
+// Returns a suggestion such as "; text needs quotes: write user = \"nobody\"". Empty if the line is
+// not of a known form.
 std::string write_line_instead(std::string_view line) {
   const auto equals = line.find('=');
   if (equals == line.npos) {
@@ -52,7 +53,7 @@ std::string write_line_instead(std::string_view line) {
     }
     better = "[" + better + "]";
   }
-  return fmt::format("; text stands in quotes: write {} = {}", key, better);
+  return fmt::format("; text needs quotes: write {} = {}", key, better);
 }
 
 }  // namespace

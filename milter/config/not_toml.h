@@ -1,4 +1,5 @@
-// What may be meant by a line that is no TOML: mostly text without its quotes. Pure.
+// Suggests a correction for a line that is not TOML. Most often the quotes around a text are
+// missing. Pure.
 #pragma once
 
 #include <string>
@@ -6,8 +7,8 @@
 
 namespace config {
 
-// For the end of the error about line `number` of `text` (from 1): "; text stands in quotes: write
-// user = \"nobody\"". Empty where the line has another shape.
+// Returns a text to append to the error about line `number` (from 1) of `text`: "; text needs
+// quotes: write user = \"nobody\"". Empty if there is no suggestion for this line.
 std::string write_instead(std::string_view text, unsigned number);
 
 }  // namespace config

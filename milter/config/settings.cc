@@ -1,5 +1,5 @@
-// One row a setting: key, member, kind of value with its range. Defaults are in config.h; the
-// comments for people in packaging/segmilter.toml and segmilter.toml(5).
+// One row for each setting: key, member, kind of value with its range. The defaults are in
+// config.h. Explanations for administrators are in packaging/segmilter.toml and segmilter.toml(5).
 #include "milter/config/settings.h"
 
 #include "classifier/signs.h"
@@ -12,8 +12,8 @@ using namespace std::chrono_literals;
 
 constexpr auto kRestart = Change::AtRestart;
 
-// `access` maps a Target, const or not, to the member. A generic lambda and not a member pointer,
-// because weights lie in an array two structs down.
+// `access` returns the member of a Target, const or not. It is a generic lambda and not a member
+// pointer, because weights are in an array two structs down.
 template <typename Target = Config, typename Access, typename Kind>
 BasicSetting<Target> row(std::string_view key, Access access, Kind kind,
                          Change change = Change::AtReload) {
@@ -31,7 +31,7 @@ BasicSetting<Target> row(std::string_view key, Access access, Kind kind,
   return setting;
 }
 
-// Rows of one section: In{&Config::proxy}("workers", &Proxy::workers, Number{0, 64}).
+// Builds the rows of one section: In{&Config::proxy}("workers", &Proxy::workers, Number{0, 64}).
 template <typename Part>
 struct In {
   Part Config::*part;
@@ -233,7 +233,8 @@ std::vector<Setting> gaits() {
 }
 // clang-format on
 
-// A weight for each sign: the patterns, under the names that the header shows, and all others.
+// One weight for each sign: the patterns under the names that the header shows, and all other
+// signs.
 std::vector<Setting> weights() {
   const Real log_odds{-20, 20};
   std::vector<Setting> settings;

@@ -1,8 +1,8 @@
-// The table of all settings: one row each, which says how it is read, printed, compared and copied.
-// Parsing, `segmilter check --print` and reloading all walk this one table, so a setting that has a
-// row is whole. Sections of which there may be several, each with a name that the administrator
-// gives ([listener.NAME]), have a table of their own with the same kind of row. Constant after
-// first use; safe from any thread.
+// The table of all settings. Each has one row, which says how the setting is read, printed,
+// compared and copied. Parsing, `segmilter check --print` and reloading all use this table, so one
+// row is all that a new setting needs. Sections that may occur several times, each with a name
+// chosen by the administrator ([listener.NAME]), have a second table with the same kind of row.
+// Constant after first use; safe from any thread.
 #pragma once
 
 #include <toml++/toml.h>
@@ -16,11 +16,11 @@
 namespace config {
 
 enum class Change {
-  AtReload,   // SIGHUP is enough
-  AtRestart,  // sockets, rights and threads that a running program has already taken
+  AtReload,   // takes effect at SIGHUP
+  AtRestart,  // sockets, rights and threads, which a running program already holds
 };
 
-// `Target` is what the setting is a part of: a Config, or one Listener.
+// `Target` is the struct that the setting belongs to: a Config or a Listener.
 template <typename Target>
 struct BasicSetting {
   std::string key;
@@ -38,7 +38,7 @@ struct Section {
 
 const std::vector<Section>& sections();
 
-// Of [listener.NAME].
+// The name and the settings of [listener.NAME].
 inline constexpr char kListener[] = "listener";
 const std::vector<BasicSetting<Listener>>& listener_settings();
 

@@ -15,7 +15,7 @@ std::string one_line(std::string text) {
 }
 
 [[noreturn]] void fail(const Source& source, std::string_view key, std::string_view reason) {
-  // A setting that is not there: its section's line is still a help.
+  // If the setting is not in the file, the line of its section still helps.
   auto found = source.lines.find(key);
   if (found == source.lines.end()) found = source.lines.find(key.substr(0, key.rfind('.')));
   const auto line = found == source.lines.end() ? "" : fmt::format(":{}", found->second);

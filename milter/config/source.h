@@ -1,4 +1,4 @@
-// A configuration's text while it is read, and errors that point into it.
+// The source of a configuration while it is read, and errors that point to a line of it.
 #pragma once
 
 #include <functional>
@@ -8,17 +8,18 @@
 
 namespace config {
 
-// Where in a document the keys stand, for messages.
+// The line of each key in the document, for messages.
 struct Source {
   std::string file;
   std::map<std::string, unsigned, std::less<>> lines;  // "proxy" and "proxy.listen" → line
 };
 
-// Values that are quoted in a reason come from the file: a line break in one must not make two lines
-// of a message.
+// Replaces control characters. A reason quotes values from the file, and a line break in a value
+// must not split the message into two lines.
 std::string one_line(std::string text);
 
-// Throws ConfigError "file:line: key: reason", with the line of the key, or else of its section.
+// Throws ConfigError "file:line: key: reason". The line is that of the key, or of its section if
+// the key is not in the file.
 [[noreturn]] void fail(const Source& source, std::string_view key, std::string_view reason);
 
 }  // namespace config

@@ -16,7 +16,7 @@ constexpr std::string_view kDigits = "0123456789";
 constexpr std::string_view kNameCharacters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_";
 
-// RFC 3463: class, then subject and detail of one to three digits each, then text.
+// RFC 3463: a class, then subject and detail of one to three digits each. Then a text must follow.
 std::string check_reply(std::string_view text, char status_class) {
   const auto wrong =
       fmt::format("\"{}\" must begin with an enhanced status code {}.x.y and a space, then a text",
@@ -34,6 +34,7 @@ std::string check_reply(std::string_view text, char status_class) {
 
 }  // namespace
 
+// The host name becomes the first word of a header whose items end with ';'.
 std::string check_host(std::string_view text) {
   if (text.size() <= 255 && all_of_set(text, kNameCharacters)) return "";
   return fmt::format("\"{}\" is not a host name: letters, digits, '.', '-' and '_' only", text);
@@ -58,7 +59,7 @@ std::string check_account_or_empty(std::string_view text) {
 }
 
 std::string check_interface_or_empty(std::string_view text) {
-  // Linux: IFNAMSIZ with its null, any character but '/', blanks and colons.
+  // Linux: fewer than IFNAMSIZ characters, and no '/', colon or blank.
   const bool fits = text.size() < IFNAMSIZ && text::is_printable(text);
   if (fits && text.find_first_of("/: ") == text.npos) return "";
   return fmt::format("\"{}\" is not the name of a network interface", text);
@@ -69,7 +70,8 @@ std::string check_file_or_empty(std::string_view text) {
   return fmt::format("\"{}\" is not an absolute path", text);
 }
 
-// What Postfix's milter_macro_daemon_name may be; quotes would need an escape in our own print.
+// The values that Postfix's milter_macro_daemon_name can have. Quotes are refused, because print()
+// would have to escape them.
 std::string check_listener(std::string_view text) {
   if (!text.empty() && text.size() <= 255 && all_of_set(text, kNameCharacters)) return "";
   return "is not the name of a listener: letters, digits, '.', '-' and '_' only";
@@ -81,7 +83,7 @@ std::string check_word_or_empty(std::string_view text) {
 }
 
 std::string check_note(std::string_view text) {
-  // With code and CRLF it must fit in a reply line of 512 bytes (RFC 5321, 4.5.3.1.5).
+  // The reply line with its code and CRLF must fit into 512 bytes (RFC 5321, 4.5.3.1.5).
   constexpr std::size_t kMost = 480;
   if (text.empty() || text.size() > kMost)
     return fmt::format("must have 1 to {} characters", kMost);

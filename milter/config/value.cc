@@ -1,4 +1,4 @@
-// Reads and prints the kinds of values. Every refusal says what is wanted and what was found.
+// Reads and prints the kinds of values. Every error says what was expected and what was found.
 #include "milter/config/value.h"
 
 #include <fmt/format.h>
@@ -49,13 +49,14 @@ std::string_view kind_of(const toml::node& node) {
 
 template <typename T>
 void check_range(T value, T min, T max) {
-  // Written so that NaN is out of range.
+  // Written in this form so that NaN is out of range.
   if (!(value >= min && value <= max)) {
     throw Refused(fmt::format("{} is out of range: from {} to {}", value, min, max));
   }
 }
 
-// "64K" → 64 and "K"; nullopt where no digits begin it or they overflow.
+// Splits "64K" into 64 and "K". Returns nullopt if the text does not begin with digits, or if they
+// overflow.
 struct Quantity {
   std::int64_t count = 0;
   std::string_view unit;
@@ -89,7 +90,7 @@ std::optional<std::int64_t> multiply(std::string_view text, const Unit (&units)[
   return std::nullopt;
 }
 
-// In the largest unit that divides it: 65536 is "64K", 90 s are "90s".
+// Uses the largest unit that divides the value: 65536 is "64K", 90 s is "90s".
 template <std::size_t N>
 std::string in_units(std::int64_t value, const Unit (&units)[N]) {
   for (const Unit& unit : units) {
@@ -123,7 +124,7 @@ void for_each_string(const toml::node& node, std::string_view example, Add add) 
   for (const auto& element : *array) add(read_string(element, example));
 }
 
-// `read_item`: a string to an item; throws Refused.
+// `read_item` converts a string to an item and throws Refused if it cannot.
 template <typename Read>
 auto read_distinct(const toml::node& node, std::string_view example, Read read_item) {
   std::vector<decltype(read_item(std::string()))> items;
@@ -137,7 +138,8 @@ auto read_distinct(const toml::node& node, std::string_view example, Read read_i
   return items;
 }
 
-// The processes run in other directories than the one where `check` was typed.
+// Paths must be absolute, because the processes do not run in the directory where `check` was
+// called.
 std::string absolute_path(const std::string& text) {
   if (!text.starts_with('/')) throw Refused(fmt::format("\"{}\" is not an absolute path", text));
   return text;
@@ -201,7 +203,7 @@ double Real::read(const toml::node& node) const {
 }
 
 std::string Real::print(double value) const {
-  // TOML tells 3 from 3.0, read() does not; the fraction shows that one is allowed.
+  // read() accepts 3 and 3.0 alike. The fraction shows the reader that fractions are allowed.
   const auto text = fmt::format("{}", value);
   return all_of_set(text, "-0123456789") ? text + ".0" : text;
 }
@@ -306,7 +308,6 @@ std::string Text::read(const toml::node& node) const {
   return text;
 }
 
-// It becomes the first word of a header whose parts end with ';'.
 MilterSocket MilterSocketText::read(const toml::node& node) const {
   auto parsed =
       parse_milter_socket(read_string(node, R"("unix:/var/spool/postfix/segmilter/milter.sock")"));
@@ -374,8 +375,8 @@ Networks::Value Networks::read(const toml::node& node) const {
     const auto network = net::Network::parse(text);
     if (!network) {
       throw Refused(
-          fmt::format("\"{}\" is not a network such as \"192.0.2.0/24\" or "
-                      "\"2001:db8::/32\" (no bits set after the prefix), nor an address",
+          fmt::format("\"{}\" is neither an address nor a network such as \"192.0.2.0/24\" or "
+                      "\"2001:db8::/32\" (no bits set after the prefix)",
                       text));
     }
     networks.push_back(*network);

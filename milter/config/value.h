@@ -1,8 +1,9 @@
-// How one TOML value becomes one setting, and back into text: a small type for each kind of value,
-// with its range. settings.cc names the kind that each setting has; nothing else uses this header.
+// Converts a TOML value to a setting and back to text. There is a small type for each kind of
+// value, with its range. settings.cc names the kind of each setting; no other file uses this
+// header.
 //
-// A kind has Value, read() and print(). read() throws Refused with the reason only; the caller
-// knows file, line and key. print() gives TOML that read() takes again.
+// A kind has Value, read() and print(). read() throws Refused with only the reason; the caller
+// knows file, line and key. print() returns TOML that read() accepts.
 #pragma once
 
 #include <toml++/toml.h>
@@ -27,7 +28,8 @@ class Refused : public std::runtime_error {
 };
 
 std::string quoted(std::string_view text);  // a TOML basic string
-// A string, or Refused "expected a string such as <example>, got an integer".
+// Returns the string. Otherwise throws Refused "expected a string such as <example>, got an
+// integer".
 std::string read_string(const toml::node& node, std::string_view example);
 
 struct Flag {
@@ -50,7 +52,7 @@ struct Real {
   std::string print(double value) const;
 };
 
-// A Real, or "off": infinity, which no score reaches.
+// A Real, or "off", which is stored as infinity, because no score reaches it.
 struct Threshold {
   using Value = double;
   double min, max;
@@ -58,7 +60,7 @@ struct Threshold {
   std::string print(double value) const;
 };
 
-// Bytes: an integer, or "64K", "1M", "1G" (powers of 1024).
+// A number of bytes: an integer, or "64K", "1M", "1G" (powers of 1024).
 struct Size {
   using Value = std::int64_t;
   std::int64_t min, max;
@@ -67,7 +69,8 @@ struct Size {
   std::string print(std::int64_t value) const;
 };
 
-// "200ms", "10s", "5m", "1h". A bare number is refused: ten what?
+// Reads "200ms", "10s", "5m", "1h". A number without a unit is refused, because its unit would be a
+// guess.
 std::chrono::milliseconds read_duration(const toml::node& node, std::chrono::milliseconds min,
                                         std::chrono::milliseconds max);
 std::string print_duration(std::chrono::milliseconds value);
@@ -86,17 +89,17 @@ struct Duration {
   std::string print(Unit value) const { return quoted(print_duration(value)); }
 };
 
-// Octal in a string: TOML has no 0660, and 660 would be read as decimal.
+// A file mode, octal, in a string: TOML has no 0660, and 660 would be read as decimal.
 struct FileMode {
   using Value = unsigned;
   unsigned read(const toml::node& node) const;
   std::string print(unsigned value) const;
 };
 
-// One name of a table; `index` is that of the name.
+// Reads one of `names` and returns its index.
 std::size_t read_choice(const toml::node& node, const std::vector<std::string_view>& names);
 
-// A value that may be left out, and is then somebody else's.
+// A value that may be left out. Another setting then applies.
 template <typename Kind>
 struct Optional {
   using Value = std::optional<typename Kind::Value>;
@@ -105,7 +108,7 @@ struct Optional {
   std::string print(const Value& value) const { return value ? kind.print(*value) : ""; }
 };
 
-// An enum whose enumerators are 0, 1, 2… in the order of `names`.
+// An enum with the values 0, 1, 2… in the order of `names`.
 template <typename Enum>
 struct Choice {
   using Value = Enum;
@@ -123,7 +126,8 @@ struct OneOf {
   std::string print(const std::string& value) const { return quoted(value); }
 };
 
-// A string that passes `check` (text_checks.h), which returns the reason against it, or nothing.
+// A string that passes `check` (text_checks.h). `check` returns the reason why the string is
+// refused, or an empty text.
 struct Text {
   using Value = std::string;
   std::string_view example;
@@ -150,7 +154,7 @@ struct Endpoints {
   std::string print(const Value& value) const;
 };
 
-// TCP ports, at most `most`.
+// TCP ports, at most `most` of them.
 struct Ports {
   using Value = std::vector<std::uint16_t>;
   std::size_t most;
@@ -165,7 +169,7 @@ struct Files {
   std::string print(const Value& value) const;
 };
 
-// Domains at the end of a host name, without case: "example.org", ".example.org".
+// Domains at the end of a host name, compared without case: "example.org", ".example.org".
 struct Suffixes {
   using Value = std::vector<std::string>;
   Value read(const toml::node& node) const;

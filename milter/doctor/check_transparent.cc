@@ -1,5 +1,6 @@
-// Way `transparent`: the proxy connects to Postfix from the clients' addresses. What takes the place
-// of the PROXY header is looked at: routing rules, and a smtpd on loopback that expects none.
+// With upstream_protocol "transparent" the proxy connects to Postfix from the clients' addresses.
+// These checks examine what this needs: the routing rules, and an smtpd on loopback that expects no
+// PROXY header.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,7 +21,7 @@ std::string routing_line(const Patient& patient) {
   return fmt::format("segmilter nft -c {} --routing | sh -e", patient.config_file);
 }
 
-// Some line of `text` has all of `words`.
+// Whether a line of `text` contains all of `words`.
 bool has_line(std::string_view text, std::initializer_list<std::string_view> words) {
   while (!text.empty()) {
     const auto line = text::take_line(text);
@@ -39,7 +40,7 @@ std::string ask_ip(bool v4, std::initializer_list<const char*> words) {
   return result.status == 0 ? result.output : "";
 }
 
-// The setting that has a smtpd wait for a PROXY header, which the proxy does not send here.
+// With this setting smtpd waits for a PROXY header, which the proxy does not send here.
 void judge_header(const Patient& patient, const Service& entry, Findings& findings) {
   const auto parameter = entry.command == "postscreen" ? "postscreen_upstream_proxy_protocol"
                                                        : "smtpd_upstream_proxy_protocol";

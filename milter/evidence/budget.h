@@ -1,7 +1,11 @@
-// How much memory evidence may take in a process, and how much it does: whoever keeps some has a
-// share and says how large it is. Nothing is refused here; who sees that the budget is exceeded, and
-// that its own share is one of the large ones, stops keeping: whoever hoards goes first, and not who
-// happens to come next. Safe from any thread; one share is one thread's, or under its owner's lock.
+// The memory that evidence takes in a process, and its limit. Each holder of evidence registers a
+// Share and updates its size.
+//
+// Nothing is refused here. A holder checks whether the budget is exceeded and whether its own share
+// is one of the large ones; then it gives its evidence up. So the largest holders lose their
+// evidence first, and not the next session that happens to arrive.
+//
+// Safe from any thread. A share belongs to one thread, or is protected by its owner's lock.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +18,9 @@ namespace evidence {
 
 class Budget {
  public:
-  // A share of no more than this is small, and never has to go.
+  // A share of at most this size counts as small and is never given up. Chosen, not measured. A
+  // larger value would let many small shares exceed the budget together; a smaller one would drop
+  // evidence of many sessions that frees little.
   static constexpr std::size_t kLittle = 4096;
 
   class Share {
@@ -35,7 +41,8 @@ class Budget {
       if ((bytes > kLittle) != (bytes_ > kLittle)) {
         budget_->large_.fetch_add(bytes > kLittle ? 1 : SIZE_MAX, std::memory_order_relaxed);
       }
-      budget_->used_.fetch_add(bytes - bytes_, std::memory_order_relaxed);  // modulo 2^64
+      // Unsigned arithmetic, modulo 2^64.
+      budget_->used_.fetch_add(bytes - bytes_, std::memory_order_relaxed);
       bytes_ = bytes;
     }
     std::size_t bytes() const { return bytes_; }
@@ -51,8 +58,8 @@ class Budget {
 
   std::size_t used() const { return used_.load(std::memory_order_relaxed); }
   bool exceeded() const { return used() >= limit_; }
-  // The budget is exceeded, and the share is not much smaller than the mean of those that are not
-  // small: its owner gives it up.
+  // True if the budget is exceeded and this share is large: at least half of what each large share
+  // would have if they divided the limit equally. Its owner must then give it up.
   bool has_to_go(const Share& share) const {
     if (share.bytes() <= kLittle || !exceeded()) return false;
     const std::size_t large = std::max<std::size_t>(large_.load(std::memory_order_relaxed), 1);
@@ -62,7 +69,7 @@ class Budget {
  private:
   const std::size_t limit_;
   std::atomic<std::size_t> used_{0};
-  std::atomic<std::size_t> large_{0};  // shares above kLittle
+  std::atomic<std::size_t> large_{0};  // number of shares above kLittle
 };
 
 }  // namespace evidence

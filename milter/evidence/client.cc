@@ -1,5 +1,6 @@
-// The whole exchange has one deadline: a proxy that hangs must not hold Postfix, which waits for
-// our answer to the end of the message. Threads: each ask() has its own socket and shares nothing.
+// One deadline covers the whole exchange: a proxy that hangs must not delay Postfix, which waits
+// for the filter's answer to the end of the message. Threads: each ask() has its own socket and
+// shares nothing.
 #include "milter/evidence/client.h"
 
 #include <poll.h>
@@ -22,12 +23,14 @@ using classifier::Trace;
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
+// Far more than a trace can have: capture.max_segments is at most 16384.
 constexpr std::size_t kMaxAnswer = 1024 * 1024;
 
-// Either the answer's line, without its end, or why there is none.
+// Either the line of the answer, without its line end, or the reason why there is none.
 using Answer = std::variant<std::string, Reason>;
 
-// Rounded up: the last millisecond is waited for, not spun through.
+// The time left, in milliseconds. Rounded up, so that poll() waits through the last millisecond
+// instead of returning at once again and again.
 int left(Clock::time_point deadline) {
   const auto rest = std::chrono::ceil<milliseconds>(deadline - Clock::now());
   return static_cast<int>(std::clamp<std::int64_t>(rest.count(), 0, 3600 * 1000));
@@ -43,7 +46,7 @@ bool wait_for(int fd, short events, Clock::time_point deadline) {
   }
 }
 
-// Connecting blocks; everything after it does not.
+// connect() blocks; everything after it does not.
 std::variant<net::Fd, Reason> connect_to(const std::string& path, Clock::time_point deadline) {
   net::Fd fd = net::connect_unix(path, milliseconds(left(deadline)));
   if (fd) return fd;
@@ -77,7 +80,7 @@ Answer read_line(int fd, Clock::time_point deadline) {
     line.append(part.substr(0, end));
     if (line.size() > kMaxAnswer) return Reason::Error;
     if (end != std::string_view::npos) return line;
-    // A trickle of bytes must not outlast the deadline just because each of them is ready in time.
+    // Bytes that trickle in must not extend the exchange beyond the deadline.
     if (left(deadline) == 0) return Reason::Timeout;
   }
 }
@@ -93,7 +96,7 @@ Answer exchange(const std::string& path, const std::string& question, millisecon
 
 }  // namespace
 
-// A trace of a message that was judged before would put one message's pattern on another: refused.
+// A trace of an earlier message would put that message's pattern on this one, so it is refused.
 Trace read_answer(std::string_view line, std::uint32_t after) {
   constexpr std::string_view kTrace = "trace ";
   constexpr std::string_view kNone = "none ";

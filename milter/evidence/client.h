@@ -1,5 +1,6 @@
-// Asks the observing process what it saw: the filter's side of the evidence socket. One short
-// connection a question, with a time limit over all of it; safe from any thread.
+// The filter's side of the evidence socket: asks the observing process what it saw of a message.
+// Each question uses a short connection of its own, with one time limit for all of it. Safe from
+// any thread.
 #pragma once
 
 #include <chrono>
@@ -12,19 +13,20 @@
 
 namespace evidence {
 
-// What an observer's line, without its end, says about a message behind number `after`. Error, where
-// it is no answer, or one about another message.
+// Parses an observer's answer, one line without its line end, about a message with a number above
+// `after`. Returns a trace with reason Error if the line is not an answer or is about another
+// message.
 classifier::Trace read_answer(std::string_view line, std::uint32_t after);
 
 class Client {
  public:
-  // `socket` is the path of the evidence socket.
+  // `socket`: the path of the evidence socket.
   Client(std::string socket, std::chrono::milliseconds timeout)
       : socket_(std::move(socket)), timeout_(timeout) {}
 
-  // The message in question. Never throws for a peer's sake: without evidence the trace is
-  // State::Unobserved with the reason (NoSession, Ambiguous, Timeout, Error, or what else the
-  // observer says).
+  // Asks for the evidence of the message in question. Never throws because of the observer: without
+  // evidence the trace is State::Unobserved, with a reason (NoSession, Ambiguous, Timeout, Error,
+  // or another one that the observer gives).
   classifier::Trace ask(const Question& question) const;
 
  private:

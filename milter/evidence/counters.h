@@ -1,4 +1,4 @@
-// What an observing process keeps; written by its main thread, read by anybody.
+// Counters of an observing process. Its main thread writes them, any thread may read them.
 #pragma once
 
 #include "milter/process/metrics.h"

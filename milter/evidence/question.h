@@ -1,11 +1,12 @@
-// What the filter asks an observing process, and its one text form.
+// A question of the filter to an observing process, and its text form.
 //
 //     get client=192.0.2.7:40112 server=198.51.100.25:25 began=81234567890 after=0
 //         greeting=22 mail=38 rcpt=31,33 envelope=102 header=610 fields=70,40,22 body=4808 dots=2
 //
-// All in one line, items in any order. Only `client` and `after` must be there; what is missing is
-// not known and is compared with nothing. A question has at most kMostText bytes; a longer list of
-// recipients or fields is cut by whoever makes it (classifier/message_sizes.h).
+// All of it is on one line; the items may come in any order. Only `client` and `after` are
+// required. An item that is missing is unknown and is not compared. A question has at most
+// kMostText bytes. A longer list of recipients or fields must be cut before
+// (classifier/message_sizes.h).
 #pragma once
 
 #include <chrono>
@@ -26,18 +27,21 @@ struct Question {
   static constexpr std::size_t kMostText = 2048;
 
   net::Endpoint client;
-  std::optional<net::Endpoint> server;  // whom the client called, as Postfix knows it
-  // When Postfix turned to the filter for this session: between the moment in which Postfix was
-  // connected to and its greeting. Of CLOCK_MONOTONIC, which all processes of a machine share.
+  // The address that the client connected to, as Postfix reports it.
+  std::optional<net::Endpoint> server;
+  // The time at which Postfix contacted the filter for this session. It is after the proxy
+  // connected to Postfix, and before Postfix sent its greeting. Uses CLOCK_MONOTONIC, which all
+  // processes of a machine share.
   std::optional<steady_clock::time_point> began;
-  std::uint32_t after = 0;       // the message has a higher number in its session
-  classifier::ShownSizes shown;  // what Postfix has shown of it
+  std::uint32_t after = 0;       // the message has a higher number in its session than this
+  classifier::ShownSizes shown;  // sizes of what Postfix has shown of the message
 
   bool operator==(const Question&) const = default;
 };
 
 std::string print(const Question& question);  // without a line end
-// Nothing for a text that print() would not make, but for the order of its items.
+// Reads a text that print() made; the items may be in any order. Returns nullopt for any other
+// text.
 std::optional<Question> parse_question(std::string_view text);
 
 }  // namespace evidence

@@ -51,13 +51,13 @@ void Server::close() {
   listener_.reset();
 }
 
-Server::~Server() = default;  // The path stays: a restarted process puts its own socket there.
+Server::~Server() = default;  // The path stays: a restarted process binds it again.
 
 void Server::accept() {
   net::Fd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd) {
-    // No descriptor is free, and the listener stays readable: asked again at once, this thread
-    // would do nothing else.
+    // No descriptor is free, and the listener stays readable. Without a pause this thread would do
+    // nothing but try again.
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) pause();
     return;
   }
@@ -65,7 +65,7 @@ void Server::accept() {
   try {
     connections_.emplace_back();
   } catch (const std::bad_alloc&) {
-    return;  // closed: the filter takes it for an error
+    return;  // fd is closed, which the filter reports as an error
   }
   Connection& connection = connections_.back();
   connection.server = this;
@@ -84,6 +84,8 @@ void Server::accept() {
 }
 
 void Server::pause() try {
+  // 100 ms: chosen, not measured. Half of the default evidence_timeout, so most questions are still
+  // answered in time; shorter would only try more often.
   constexpr timeval kPause{0, 100'000};
   again_ = net::make_event(
       base_, -1, EV_PERSIST,
@@ -91,10 +93,11 @@ void Server::pause() try {
       &kPause);
   event_del(readable_.get());
 } catch (const std::bad_alloc&) {
-  // It asks on, which is expensive, and better than no answers any more.
+  // Then the server tries again without a pause. That is expensive, but better than never answering
+  // again.
 }
 
-// Without memory for it, the next time has some.
+// If memory is short, the next call tries again.
 void Server::resume() {
   if (event_add(readable_.get(), nullptr) == 0) event_del(again_.get());
 }
@@ -116,7 +119,8 @@ void Server::on_read(bufferevent* stream, void* context) {
     const Server& server = *connection.server;
     reply = answer(server.table_, {line.get(), length}, server.look_) + "\n";
   } catch (const std::exception&) {
-    // No memory for an answer. Out of here it would end the loop, and every session with it.
+    // There is no memory for an answer. An exception that leaves this callback would end the loop
+    // and all sessions.
     return connection.server->drop(connection);
   }
   bufferevent_disable(stream, EV_READ);

@@ -26,7 +26,9 @@ std::size_t Table::footprint(const Ended& ended) {
 }
 
 Table::Shard& Table::shard(const net::Endpoint& client) const {
-  // The map uses the hash's low bits; the shard is chosen by others.
+  // Bits 24 to 27 of the hash choose the shard. The map inside a shard chooses its bucket from the
+  // same hash, in the first place by the low bits. If the shard used the low bits too, all its keys
+  // would be alike in them.
   return shards_[(std::hash<net::Endpoint>{}(client) >> 24) % shards_.size()];
 }
 
@@ -48,8 +50,9 @@ bool Table::open(const SessionKey& session) {
   }
   Port& port = place.ports[session.client];
   if (port.entries.size() == kMostOfPort) {
-    // Asked about the dropped one's message, another could be taken for it: none is, until all of
-    // this port are gone.
+    // The dropped session may still have an unanswered message. A question about it could then get
+    // another session's trace, so no question about this port is answered until all its sessions
+    // are gone.
     port.crowded = true;
     port.entries.pop_front();
     size_.fetch_sub(1, std::memory_order_relaxed);
@@ -89,7 +92,7 @@ void Table::behind(const SessionKey& session, bool is) {
 }
 
 void Table::answered(const SessionKey& session, std::uint32_t ordinal) {
-  std::deque<Ended> done;  // freed after the lock
+  std::deque<Ended> done;  // declared before the lock, so freed after it is released
   Shard& place = shard(session.client);
   const std::lock_guard lock(place.mutex);
   Entry* entry = find_entry(place, session);
@@ -130,7 +133,8 @@ void Table::give_up(Entry& entry, Reason reason) {
   entry.share.set(0);
 }
 
-// Whether nobody will ask about it any more: Postfix asks about messages that have ended.
+// True if no question about this session can come any more: Postfix asks only about messages that
+// have ended.
 bool Table::unasked(const Entry& entry) {
   return entry.messages.empty() && !entry.behind && entry.reason == Reason::None &&
          (entry.tls == nullptr || entry.tls->answered());
@@ -171,8 +175,8 @@ std::variant<const Table::Entry*, Reason> Table::session_of(const Port& port,
 }
 
 std::variant<Trace, Reason> Table::message_of(const Entry& entry, const Question& question) {
-  // What contradicts in one respect only is still believed where nothing else can be it, and its
-  // text was read: Postfix may have been told to change much.
+  // One contradiction is tolerated if no other message is possible and the message's text was read:
+  // Postfix may be configured to change much of what it shows.
   constexpr unsigned kMostAlone = 1;
   if (entry.behind && entry.reason == Reason::None) return Reason::Ambiguous;
   const auto end = entry.messages.end();
@@ -205,7 +209,7 @@ std::variant<Trace, Reason> Table::find(const Question& question) const {
     tls = entry.tls;
     if (tls == nullptr) return message_of(entry, question);
   }
-  // Not under the shard's lock: laying arrivals over a message takes its time.
+  // The shard's lock is released: placing arrivals in a message takes time.
   return tls->trace(question);
 }
 

@@ -1,26 +1,26 @@
-// Where observer and filter meet: traces of messages that have ended and are not answered yet, by
-// session. The only object that the proxy's threads share.
+// The table in which observer and filter meet. For each session it has the traces of the messages
+// that have ended and that Postfix has not answered yet. All threads of the observer share it.
 //
-// A trace comes when the message's last byte was seen, before that byte goes on to Postfix; it goes
-// when Postfix's answer passes back. In between the filter asks. A session that ends with
-// unanswered messages lingers, because Postfix may still be at work on them.
+// The observer adds a trace when it has seen the message's last byte, before that byte is passed on
+// to Postfix. The trace is removed when Postfix's reply passes back. Between these two moments the
+// filter asks for it. A session that ends with unanswered messages is kept for the linger time,
+// because Postfix may still be processing them.
 //
-// A question gets the trace of the very message that Postfix is at work on, or none. Two things
-// have to be sure:
+// A question gets the trace of the message that Postfix is processing, or none. Two things must be
+// certain:
 //
-// Which session. Client and server address, and the time: Postfix turns to its filter for a session
-// behind the moment in which it was connected to and before its greeting has passed. So two
-// sessions of the same addresses, one behind the other, are told apart although the first one's
-// last message is still with Postfix.
+// Which session. It is known by the addresses of client and server, and by the time. Postfix
+// contacts the filter after the proxy has connected to Postfix and before Postfix's greeting has
+// passed. So two sessions with the same addresses, one after the other, are distinguished even if
+// the last message of the first is still with Postfix.
 //
-// Which message. All that have ended and are not answered can be it: with BDAT a client may send
-// many in one go, and Postfix says nothing, and asks nobody, about those that it refuses. What the
-// filter was shown has to fit one of them and contradict the others
-// (classifier/message_sizes.h). For that a trace that there is no room for leaves a marker in its
-// place, and nothing is dropped in silence. While the observer has not understood all that Postfix
-// may have read, none is given.
+// Which message. Any message that has ended and is not answered is possible: with BDAT a client can
+// send many at once, and Postfix asks no milter about those that it refuses. What the filter was
+// shown must fit one of these messages and contradict all others (classifier/message_sizes.h). For
+// this comparison a trace that does not fit into the table leaves a marker in its place. While the
+// observer has not understood everything that Postfix may have read, no trace is returned.
 //
-// Bounded: at its limits it drops evidence, never blocks and never costs a byte of mail.
+// The table is bounded. At a limit it drops evidence. It never blocks and never costs any mail.
 // Safe from any thread.
 #pragma once
 
@@ -46,58 +46,62 @@
 
 namespace evidence {
 
-// A session, as its observer knows it.
+// A session as its observer identifies it.
 struct SessionKey {
   net::Endpoint client;
-  net::Endpoint server;               // whom the client called
-  std::uint64_t number = 0;           // that no other session of the table has
-  steady_clock::time_point opened{};  // before Postfix was connected to
+  net::Endpoint server;               // the address that the client connected to
+  std::uint64_t number = 0;           // unique among the sessions in the table
+  steady_clock::time_point opened{};  // before the proxy connected to Postfix
 };
 
 class Table {
  public:
-  // Traces of a session that are kept whole; of later ones only the marker, until some are
-  // answered.
+  // The number of traces that are kept for one session. A further trace leaves only a marker, until
+  // older ones are answered. Chosen, not measured: several messages are unanswered only if a client
+  // sends them with BDAT in one go. A larger value would let one client fill more memory.
   static constexpr std::size_t kMostTraces = 64;
-  // Sessions between one client port and us that have evidence at a time, most of them over.
+  // The number of sessions with evidence for one client address and port; most of them have ended.
+  // Chosen, not measured: a client rarely uses a port again within the linger time. If there are
+  // more, questions about this port are not answered.
   static constexpr std::size_t kMostOfPort = 8;
 
-  // At most `max_sessions` sessions have evidence at a time. `max_bytes`: what all evidence of the
-  // process may take, here and with its observers; a trace beyond says Unobserved, Overload.
+  // At most `max_sessions` sessions have evidence at the same time. `max_bytes` limits the evidence
+  // of the whole process, in this table and in its observers. Beyond it a trace becomes Unobserved,
+  // reason Overload.
   Table(std::size_t max_sessions, std::chrono::seconds linger, std::size_t max_bytes = SIZE_MAX)
       : max_sessions_(max_sessions), linger_(linger), budget_(max_bytes) {}
 
-  // A session begins; to be called before a byte of it has passed to or from Postfix. False: there is no room, and
-  // nothing that is said of it later has any effect.
+  // Adds a session. Call it before a byte passes between the client and Postfix. Returns false if
+  // there is no room; all later calls for this session then have no effect.
   bool open(const SessionKey& session);
-  // Postfix's greeting is over, and has not been passed on yet.
+  // Postfix's greeting is complete and has not been passed on yet.
   void greeted(const SessionKey& session, steady_clock::time_point now);
   void publish(const SessionKey& session, classifier::ObservedMessage&& message);
-  // The observer cannot tell yet what the client has said, or can again: in the meantime a message
-  // may have ended that was not published.
+  // `is`: the observer cannot currently tell what the client has sent, so a message may have ended
+  // that was not published.
   void behind(const SessionKey& session, bool is);
-  // Postfix answered message `ordinal`: it and those before it are not asked for any more.
+  // Postfix has answered message `ordinal`. It and all earlier ones are removed.
   void answered(const SessionKey& session, std::uint32_t ordinal);
-  // The session is under TLS from here on, and what is returned wants its streams. Null: it was TLS
-  // from its first byte on, as submission is (RFC 8314, 3.3), which is not to be judged; or there
-  // is no such session.
+  // The session is under TLS from now on. The returned object must be given both of its streams.
+  // Returns null if the session was under TLS from its first byte, as submission is (RFC 8314,
+  // 3.3), which must not be judged; or if there is no such session.
   std::shared_ptr<TlsEvidence> follow(const SessionKey& session, classifier::TlsLog::Start&& start,
                                       classifier::ArrivalLog&& arrivals);
-  // Nothing more can be told of this session, nor of its messages that are not answered: when they
-  // are will not be seen.
+  // The evidence of this session is incomplete from now on. Its unanswered messages are dropped
+  // too, because the observer will not see when they are answered.
   void lost(const SessionKey& session, classifier::Reason reason);
   void close(const SessionKey& session, steady_clock::time_point now);
 
-  // The trace of the message in question, or why there is none.
+  // Returns the trace of the message in question, or the reason why there is none.
   std::variant<classifier::Trace, classifier::Reason> find(const Question& question) const;
 
-  // Forgets closed sessions whose linger time is over, and, where the budget is exceeded, what those
-  // keep that keep most.
+  // Removes closed sessions whose linger time is over. If the budget is exceeded, also drops the
+  // evidence of the closed sessions that hold most.
   void expire(steady_clock::time_point now);
 
   std::size_t size() const { return size_.load(std::memory_order_relaxed); }
   std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
-  // Brings `counters` up to date. One thread.
+  // Brings `counters` up to date. Call it from one thread only.
   void tell(Counters& counters);
   Budget& budget() { return budget_; }
 
@@ -109,17 +113,17 @@ class Table {
   struct Entry {
     SessionKey session;
     steady_clock::time_point greeted = steady_clock::time_point::max();
-    std::deque<Ended> messages;  // not answered
+    std::deque<Ended> messages;  // ended and not answered
     bool behind = false;
     std::shared_ptr<TlsEvidence> tls;
     classifier::Reason reason = classifier::Reason::None;
     steady_clock::time_point forget_at = steady_clock::time_point::max();
-    Budget::Share share;  // of the messages, and of a closed session's log
+    Budget::Share share;  // covers the messages, and the log of a closed session
   };
-  // Of one client port. At most kMostOfPort.
+  // The sessions of one client address and port, at most kMostOfPort.
   struct Port {
     std::list<Entry> entries;
-    bool crowded = false;  // one was dropped that may still be asked for
+    bool crowded = false;  // a session was dropped that Postfix may still ask about
   };
   struct Shard {
     mutable std::mutex mutex;
@@ -127,7 +131,7 @@ class Table {
   };
 
   Shard& shard(const net::Endpoint& client) const;
-  // Null: it is not there. Requires: the shard's lock.
+  // Returns null if the session is not in the table. Requires: the shard's lock is held.
   static Entry* find_entry(Shard& shard, const SessionKey& session);
   static std::variant<const Entry*, classifier::Reason> session_of(const Port& port,
                                                                    const Question& question);
@@ -139,7 +143,10 @@ class Table {
 
   const std::size_t max_sessions_;
   const std::chrono::seconds linger_;
-  Budget budget_;  // outlives the entries
+  Budget budget_;  // must outlive the entries
+  // Sixteen shards with a lock each: chosen, not measured. By default at most eight workers use the
+  // table, so two of them rarely need the same lock. Fewer would make them wait more often; more
+  // would only take memory.
   mutable std::array<Shard, 16> shards_;
   std::atomic<std::size_t> size_{0};
   std::atomic<std::uint64_t> refused_{0};

@@ -1,6 +1,6 @@
-// A session under TLS between two threads: the worker puts in what it sees, the evidence socket's
-// thread asks where a message lies. Safe from any thread; outlives the session in the table, since
-// Postfix may still be at work on what came last.
+// The evidence of a session under TLS, shared by two threads: the worker adds what it sees, and the
+// thread of the evidence socket asks where a message is. Safe from any thread. It may outlive the
+// session in the table, because Postfix may still be processing the last message.
 #pragma once
 
 #include <mutex>

@@ -22,7 +22,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What open() made. Lines in flight keep the one they began with, so that a reload may replace it.
+// What open() created. A line that is being written keeps the output with which it began, so a
+// reload may replace it.
 struct Output {
   config::Log settings;
   std::string process;
@@ -64,8 +65,8 @@ Level level_named(std::string_view name) {
   return Level::Info;
 }
 
-// "segmilter/filter", as Postfix names its programs: syslog daemons take what is in front of the
-// slash for the program's name.
+// Builds "segmilter/filter", in the way Postfix names its programs. Syslog daemons take the text
+// before the slash as the program's name.
 std::string identity(std::string_view process) {
   std::string name = "segmilter";
   if (!process.empty()) name.append("/").append(process);
@@ -93,7 +94,7 @@ std::shared_ptr<spdlog::logger> make_logger(const config::Log& settings, std::st
 
 std::mutex output_mutex;
 
-// Never destroyed: libmilter's threads may still write while the process ends.
+// Never destroyed: libmilter's threads may still write while the process exits.
 std::shared_ptr<const Output>& current_output() {
   static auto* output = new std::shared_ptr<const Output>(
       std::make_shared<Output>(Output{{}, "", make_logger({}, "")}));
@@ -116,7 +117,7 @@ void append_escaped(std::string& line, std::string_view text) {
   }
 }
 
-// Quotes only where a reader would otherwise not know where the value ends.
+// Quotes a value only if its end would be unclear without quotes.
 void append_value(std::string& line, std::string_view value) {
   bool plain = !value.empty();
   for (const char c : value) plain = plain && is_plain(c);
@@ -129,7 +130,7 @@ void append_value(std::string& line, std::string_view value) {
   line.push_back('"');
 }
 
-// "2026-01-31T12:00:00.123Z"
+// For example "2026-01-31T12:00:00.123Z".
 std::string utc_now() {
   timeval now{};
   gettimeofday(&now, nullptr);
@@ -157,8 +158,8 @@ Json json_value(const Fact& fact) {
   return fact.value;
 }
 
-// All escaped, so that a line in a foreign character set stays one line of ASCII; bytes that are
-// not UTF-8 become U+FFFD.
+// Escapes everything outside ASCII, so that a line is always ASCII. Bytes that are not UTF-8 become
+// U+FFFD.
 std::string dump(const Json& line) {
   return line.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
@@ -197,8 +198,9 @@ bool is_json(const Output& to) {
 void open(const config::Log& settings, std::string_view process) {
   std::lock_guard lock(output_mutex);
   auto& current = current_output();
-  // The old syslog sink goes first: its destructor calls closelog(), which would undo the openlog()
-  // of the new one. (A line in flight may keep it alive; then the identity is lost, not the line.)
+  // The old syslog sink must be destroyed first: its destructor calls closelog(), which would undo
+  // the openlog() of the new sink. A line that is being written may keep the old sink alive; then
+  // later lines lose the program name, but no line is lost.
   if (current->settings.target == config::Log::Target::Syslog) {
     current = std::make_shared<Output>(Output{{}, "", make_logger({}, process)});
   }

@@ -1,7 +1,10 @@
-// The program's one log: stderr or syslog (facility mail), text or JSON lines.
-// Text: "QUEUEID: key=value key=value"; the queue id first, as Postfix does, so that one grep finds
-// all of a message. Never message content. Safe from any thread after open().
-// The namespace is not `log`: <cmath> declares a function of that name in the global namespace.
+// The program's only log: stderr or syslog (facility mail), as text or as JSON lines.
+//
+// Text lines have the form "QUEUEID: key=value key=value". The queue id comes first, as in
+// Postfix's log, so one grep finds all lines about a message. Message content is never logged. Safe
+// from any thread after open().
+//
+// The namespace is not called `log`, because <cmath> declares a global function of that name.
 #pragma once
 
 #include <atomic>
@@ -15,15 +18,17 @@
 
 namespace logging {
 
-// A line a minute about a counter that grows. Safe from any thread.
+// Limits log lines about a growing counter to one a minute. Safe from any thread.
 class RateLimit {
  public:
   static constexpr std::chrono::seconds kEvery{60};
-  // By how much it has grown since the last line, when it is time for another; else 0.
+  // Returns how much the counter has grown since the last line if the next line is due, and
+  // otherwise 0.
   std::uint64_t more(std::uint64_t count, std::chrono::steady_clock::time_point now) {
     auto next = next_.load(std::memory_order_relaxed);
     if (count == told_.load(std::memory_order_relaxed) || now < next) return 0;
-    if (!next_.compare_exchange_strong(next, now + kEvery)) return 0;  // another thread's line
+    // Another thread writes the line.
+    if (!next_.compare_exchange_strong(next, now + kEvery)) return 0;
     return count - told_.exchange(count);
   }
 
@@ -34,11 +39,11 @@ class RateLimit {
 
 enum class Level { Error, Warning, Info, Debug };
 
-// Called once by each process, after fork; `process` ("proxy", "filter", …) stands in front of
-// every text line and is a field in JSON.
+// Each process calls this once, after fork. `process` ("proxy", "filter", …) begins every text line
+// and is a field in JSON.
 void open(const config::Log& settings, std::string_view process);
 
-// Whether a line of this level would be written: for facts that are dear to make.
+// True if a line of this level would be written. Lets callers skip building expensive facts.
 bool enabled(Level level);
 
 void write(Level level, std::string_view text);
@@ -55,13 +60,13 @@ inline void debug(std::string_view text) {
   write(Level::Debug, text);
 }
 
-// One line of named facts. Values are escaped as the format needs; `text` is what happened
-// ("message", "session"). In text form: "QUEUEID: text key=value …", or without the id where it is
-// empty.
+// Writes one line with named facts. `text` names the event ("message", "session"). Values are
+// escaped as the format requires. The text form is "QUEUEID: text key=value …"; without a queue id
+// the line begins with `text`.
 struct Fact {
   std::string_view key;
   std::string value;
-  bool number = false;  // JSON: unquoted
+  bool number = false;  // JSON: written without quotes
 };
 void event(Level level, std::string_view queue_id, std::string_view text,
            const std::vector<Fact>& facts);

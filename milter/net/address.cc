@@ -33,7 +33,7 @@ struct Parsed {
 std::optional<Parsed> parse_bytes(std::string_view text) {
   char buffer[INET6_ADDRSTRLEN];
   if (text.empty() || text.size() >= sizeof buffer) return std::nullopt;
-  if (text.find('\0') != std::string_view::npos) return std::nullopt;  // it would end the copy
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;  // the NUL would end the copy
   std::memcpy(buffer, text.data(), text.size());
   buffer[text.size()] = '\0';
   in_addr v4{};
@@ -169,7 +169,7 @@ std::optional<Network> Network::parse(std::string_view text) {
     network.bits_ = *bits + (128 - most);
   }
   for (int bit = network.bits_; bit < 128; ++bit) {
-    // Host bits that are set are a typing error more often than a wish.
+    // Host bits that are set are more often a typing error than intended.
     if (network.bytes_[bit / 8] & (0x80 >> (bit % 8))) return std::nullopt;
   }
   return network;
@@ -198,8 +198,8 @@ std::string Network::print() const {
 }  // namespace net
 
 std::size_t std::hash<net::Endpoint>::operator()(const net::Endpoint& endpoint) const noexcept {
-  // Clients choose their addresses and ports: without the secret, which is this process's, nobody
-  // can choose many that fall into one bucket.
+  // Clients choose their addresses and ports. The secret, new in each process, keeps them from
+  // choosing many that fall into one bucket.
   static const std::uint64_t secret = net::random_seed();
   std::uint64_t high = 0;
   std::uint64_t low = 0;

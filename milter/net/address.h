@@ -1,6 +1,6 @@
-// Internet addresses with ports, and networks. Both families in one 16-byte form (IPv4 as
-// ::ffff:a.b.c.d), so that a client that Postfix calls 192.0.2.7 and one that a dual-stack socket
-// calls ::ffff:192.0.2.7 are the same key.
+// Internet addresses with ports, and networks. Both families are kept in one 16-byte form (IPv4 as
+// ::ffff:a.b.c.d). So a client that Postfix calls 192.0.2.7 and a dual-stack socket calls
+// ::ffff:192.0.2.7 has one key.
 #pragma once
 
 #include <netinet/in.h>
@@ -20,12 +20,12 @@ namespace net {
 class Endpoint {
  public:
   Endpoint() = default;
-  // nullopt for a family other than AF_INET and AF_INET6, or a null pointer.
+  // Returns nullopt for a null pointer and for families other than AF_INET and AF_INET6.
   static std::optional<Endpoint> from(const sockaddr* address);
-  // "192.0.2.7:25", "[2001:db8::1]:25". Without a port: nullopt.
+  // Reads "192.0.2.7:25" and "[2001:db8::1]:25". Returns nullopt if the port is missing.
   static std::optional<Endpoint> parse(std::string_view text);
-  // Address without a port or brackets, as in Postfix's {client_addr}; the prefix "IPv6:" is
-  // allowed. Used with the port from {client_port}.
+  // Reads an address without a port or brackets, as in Postfix's {client_addr}. The prefix "IPv6:"
+  // is allowed. `port` comes from {client_port}.
   static std::optional<Endpoint> parse_address(std::string_view text, std::uint16_t port);
 
   // `address`: 16 bytes in network order, IPv4 as ::ffff:a.b.c.d.
@@ -38,13 +38,15 @@ class Endpoint {
   bool is_loopback() const;
   const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }
 
-  // Whom a limit per client counts: the IPv4 address, or the IPv6 /64 that one host is given. Port
-  // 0.
+  // The unit that a limit per client counts: the IPv4 address, or the IPv6 /64 that one host
+  // usually gets. The port is 0.
   Endpoint site() const;
-  // The network that somebody may have many sites in: the IPv4 /24, the IPv6 /48; port 0.
+  // The network in which one owner may have many sites: the IPv4 /24, or the IPv6 /48. The port is
+  // 0.
   Endpoint network() const;
 
-  // Fills `storage` for bind, connect and PROXY v2: AF_INET for IPv4, else AF_INET6.
+  // Fills `storage` for bind, connect and PROXY v2: AF_INET for IPv4, otherwise AF_INET6. Returns
+  // the length.
   socklen_t fill(sockaddr_storage& storage) const;
 
   auto operator<=>(const Endpoint&) const = default;
@@ -54,7 +56,7 @@ class Endpoint {
   std::uint16_t port_ = 0;                // host order
 };
 
-// "192.0.2.0/24", "2001:db8::/32", or a bare address (all bits).
+// A network such as "192.0.2.0/24" or "2001:db8::/32", or a single address (all bits).
 class Network {
  public:
   static std::optional<Network> parse(std::string_view text);
@@ -64,10 +66,10 @@ class Network {
 
  private:
   std::array<std::uint8_t, 16> bytes_{};
-  int bits_ = 128;  // of the 16-byte form: an IPv4 /24 is 120
+  int bits_ = 128;  // counts bits of the 16-byte form: an IPv4 /24 is 120
 };
 
-// Whether one of `networks` contains `endpoint`.
+// True if one of `networks` contains `endpoint`.
 bool contains(std::span<const Network> networks, const Endpoint& endpoint);
 
 }  // namespace net

@@ -1,5 +1,5 @@
-// Numbers in captured bytes, in network order (get) and in that of little machines. Require: the
-// bytes are there.
+// Reads numbers from captured bytes: in network order (get…) and in little-endian order (little…).
+// Requires: the bytes exist.
 #pragma once
 
 #include <cstddef>

@@ -18,7 +18,7 @@ namespace {
 
 using Outcome = ConnectedAs::Outcome;
 
-// Of the loopback interface, in every network namespace.
+// The index of the loopback interface is the same in every network namespace.
 constexpr unsigned kLoopbackIndex = 1;
 
 bool is_link_local(const Endpoint& endpoint) {
@@ -30,8 +30,9 @@ bool same_address(const std::optional<Endpoint>& one, const Endpoint& other) {
   return one && one->bytes() == other.bytes();
 }
 
-// The addresses of nobody: "this network" (0.0.0.0/8, ::), multicast, and the broadcast of all.
-// Bound to one of them a socket would connect from an address of the kernel's choice.
+// No machine has these addresses: "this network" (0.0.0.0/8, ::), multicast, and those above it with
+// the limited broadcast. A socket that is bound to one of them may connect from an address of the
+// kernel's choice.
 bool is_nobodys(const Endpoint& endpoint) {
   const auto& bytes = endpoint.bytes();
   if (!endpoint.is_v4()) return bytes[0] == 0xff || bytes == Endpoint{}.bytes();
@@ -42,8 +43,8 @@ Endpoint with_port(const Endpoint& endpoint, std::uint16_t port) {
   return Endpoint::from_bytes(endpoint.bytes(), port);
 }
 
-// `client`: port 0 leaves the choice to the kernel, which makes it at the connect, so that a port is
-// free for this server and not for all.
+// `client`: with port 0 the kernel chooses the port when it connects, and then the port needs to be
+// unused for this server only.
 ConnectedAs bind_and_connect(Fd socket, const Endpoint& client, const Endpoint& server) {
   const int on = 1;
   setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -53,7 +54,7 @@ ConnectedAs bind_and_connect(Fd socket, const Endpoint& client, const Endpoint& 
   }
   sockaddr_storage storage;
   socklen_t length = client.fill(storage);
-  // A link-local address is bound to an interface, and the way to the server is on this one.
+  // A link-local address belongs to an interface, and the server is reached over this one.
   if (is_link_local(client)) {
     reinterpret_cast<sockaddr_in6*>(&storage)->sin6_scope_id = kLoopbackIndex;
   }
@@ -68,8 +69,8 @@ ConnectedAs bind_and_connect(Fd socket, const Endpoint& client, const Endpoint& 
   if (connect(socket.get(), address, length) < 0 && errno != EINPROGRESS) {
     return {.outcome = Outcome::NotSent, .socket = {}, .local = {}, .error = errno};
   }
-  // Not for form's sake: to a network's broadcast address a socket can be bound as well, and then the
-  // kernel connects it from 127.0.0.1. Nothing was sent yet.
+  // This comparison is needed: a socket can be bound to a network's broadcast address as well, and
+  // then the kernel connects it from 127.0.0.1. No byte has been sent yet.
   const auto local = bound_to(socket.get());
   if (!same_address(local, client)) {
     return {.outcome = Outcome::NotBound, .socket = {}, .local = {}, .error = 0};
@@ -77,7 +78,7 @@ ConnectedAs bind_and_connect(Fd socket, const Endpoint& client, const Endpoint& 
   return {.outcome = Outcome::Connecting, .socket = std::move(socket), .local = *local, .error = 0};
 }
 
-// Whether another port of the client may be had where this one could not.
+// Whether another port of the client may work where this one did not.
 bool is_port_taken(const ConnectedAs& tried) {
   return tried.error == EACCES || tried.error == EADDRINUSE || tried.error == EADDRNOTAVAIL;
 }

@@ -1,11 +1,11 @@
-// A connection to a server of this machine that comes from a client's own address, so that the
-// server needs nobody to tell it who the client is. Way `transparent` has its connections to
-// Postfix from here, and from nowhere else.
+// Connects to a server on this machine from a client's own address, so that the server sees the
+// client itself. With upstream_protocol "transparent" all connections to Postfix are made here.
 //
-// Postfix lets whoever comes from 127.0.0.1 relay. So there is no connection here from any other
-// address than the client's: a client that is on loopback, or has no address, is refused; the
-// socket is bound before it is connected; and what the kernel says of its name is compared with the
-// client's address before and behind the connect. Whatever fails, no connection is the result.
+// Postfix lets 127.0.0.1 relay, so a connection from another address than the client's would make
+// an open relay. Three things exclude it. A client on loopback, or with an address that no machine
+// has, is refused. The socket is bound before it is connected. The address that the kernel reports
+// for the socket is compared with the client's, before and after the connect. If anything fails,
+// there is no connection.
 #pragma once
 
 #include <string_view>
@@ -20,9 +20,9 @@ struct ConnectedAs {
   enum class Outcome {
     Connecting,  // or connected already
     NoSocket,    // there was no transparent socket
-    NoClient,    // the client's address is not one to connect from
-    NotBound,    // it could not be bound, or the kernel says another name
-    NotSent,     // the server is not there, or the kernel has no route to it
+    NoClient,    // no connection may come from the client's address
+    NotBound,    // the socket could not be bound, or the kernel reports another address
+    NotSent,     // the server does not listen, or the kernel has no route to it
   };
   Outcome outcome = Outcome::NoSocket;
   Fd socket;       // non-blocking; empty where nothing was connected
@@ -30,23 +30,24 @@ struct ConnectedAs {
   int error = 0;   // errno, where a call has failed
 };
 
-// Connects to `server`, which is on loopback, as `client`. The client's port is taken where it can
-// be had. It cannot where it is below 1024 (CAP_NET_BIND_SERVICE), where somebody here listens on
-// it, and where the same port of this client has a connection to `server` already: a session with
-// another address of ours, or one that ended a moment ago (TIME_WAIT). Then the kernel chooses a
-// port, of the same address.
+// Connects to `server`, which is on loopback, as `client`. The connection comes from the client's
+// port if possible. It is not possible if the port is below 1024 (this would need
+// CAP_NET_BIND_SERVICE), if a program of this machine listens on that port, or if the same port of
+// this client has a connection to `server` already: the client has a session with another address
+// of this machine, or had one a moment ago (TIME_WAIT). Then the kernel chooses another port, and
+// the address stays the client's.
 ConnectedAs connect_as(TransparentSockets& sockets, const Endpoint& client, const Endpoint& server);
 
 // "no socket", "client address", "bind", "connect"; empty for Connecting.
 std::string_view word(ConnectedAs::Outcome outcome);
 
-// The address on loopback that stands for `server` to a client of that family: 127.0.0.1 or ::1,
-// where `server` itself is of the other one.
+// The loopback address at which a client of that address family reaches `server`: `server` itself,
+// or 127.0.0.1 or ::1 with the same port if `server` is of the other family.
 Endpoint loopback_of(const Endpoint& server, bool v4);
 
-// Whether the way is there: connects to `source` (transparent_sockets.h) as an address that belongs
-// to nobody (192.0.2.1, 2001:db8::1), and waits up to a second for the answer to come back. Empty:
-// it does; else what is missing. To be called where nobody else uses the source.
+// Tests rights and routes: connects to `source` (transparent_sockets.h) as an address that belongs
+// to nobody (192.0.2.1, 2001:db8::1), and waits for the answer for at most one second. Returns an
+// empty text if the answer comes back, else what is wrong. Requires: nothing else uses the source.
 std::string why_not_transparent(const Fd& source);
 
 }  // namespace net

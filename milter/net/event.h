@@ -1,5 +1,5 @@
-// libevent's objects with owners: one deleter each. The callbacks given to event_new are one line:
-// cast and call. Not thread-safe: each object belongs to its loop's thread.
+// Owners for libevent's objects, with one deleter for each type. Callbacks passed to event_new are
+// one line: cast and call. Not thread-safe: each object belongs to the thread of its loop.
 #pragma once
 
 #include <event2/bufferevent.h>
@@ -22,13 +22,13 @@ using EventConfig = std::unique_ptr<event_config, EventDeleter>;
 using Event = std::unique_ptr<event, EventDeleter>;
 using BufferEvent = std::unique_ptr<bufferevent, EventDeleter>;
 
-// For set-up: both throw std::bad_alloc where libevent has no memory.
+// For set-up. Both functions throw std::bad_alloc if libevent cannot allocate memory.
 inline EventBase make_loop() {
   EventBase base(event_base_new());
   if (!base) throw std::bad_alloc();
   return base;
 }
-// The event is waited for already; `after`: the time of a timer.
+// The returned event is already added to the loop. `after` is the delay of a timer, or null.
 inline Event make_event(event_base* base, evutil_socket_t fd, int what, event_callback_fn callback,
                         void* context, const timeval* after = nullptr) {
   Event ev(event_new(base, fd, static_cast<short>(what), callback, context));

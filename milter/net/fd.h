@@ -1,4 +1,4 @@
-// A file descriptor with one owner, and system calls that name their attempt when they fail.
+// A file descriptor with one owner, and a check for system calls that names what was attempted.
 #pragma once
 
 #include <unistd.h>
@@ -35,7 +35,7 @@ class Fd {
   int fd_ = -1;
 };
 
-// For set-up: throws std::system_error "bind 127.0.0.1:25: Address already in use".
+// For set-up. Throws std::system_error, for example "bind 127.0.0.1:25: Address already in use".
 inline int check(int result, const std::string& attempt) {
   if (result < 0) throw std::system_error(errno, std::generic_category(), attempt);
   return result;

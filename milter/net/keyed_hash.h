@@ -1,5 +1,5 @@
-// A hash with a secret, for tables whose keys strangers choose. The secret is new for each table,
-// so nobody can choose keys that collide.
+// A hash with a secret, for tables whose keys come from the network. Each process or table takes a
+// new secret, so a client cannot choose keys that collide.
 #pragma once
 
 #include <sys/random.h>
@@ -10,12 +10,12 @@ namespace net {
 
 inline std::uint64_t random_seed() {
   std::uint64_t seed = 0x9e3779b97f4a7c15U;
-  // It fails early in the machine's start only; then the constant stays.
+  // getrandom fails only while the machine is starting. Then the constant is used.
   (void)!::getrandom(&seed, sizeof seed, GRND_NONBLOCK);
   return seed;
 }
 
-// Mixes a word in, by the finisher of splitmix64 (public domain, S. Vigna).
+// Mixes `word` into `state` with the finisher of splitmix64 (public domain, S. Vigna).
 inline std::uint64_t mix(std::uint64_t state, std::uint64_t word) {
   state = (state ^ word) + 0x9e3779b97f4a7c15U;
   state = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9U;

@@ -15,7 +15,7 @@ bool Pace::exceeded(const Endpoint& who, unsigned times, Clock::duration period,
     if (even_.size() >= kMost) return false;
     found = even_.emplace(who, now).first;
   }
-  // A period that has become shorter (a reload) holds from now on.
+  // After a reload the period may be shorter. The new period applies at once.
   found->second = std::clamp(found->second, now, now + period);
   const auto even = found->second + period / times;
   if (even > now + period) return true;

@@ -1,9 +1,10 @@
-// How often each of many addresses may do something: so many times at once, and then one each time
-// that the even rate allows it. Over any period that is at most twice the number. Bounded: of
-// kMost addresses at a time; with more of them, those that are new are not limited, because a full
-// table is not to be a way to lock others out.
+// A rate limit for each of many addresses. An address may act `times` times at once, and after that
+// at the even rate of `times` in a `period`. So in any period it acts at most twice that often.
 //
-// Passive: time comes in. Not locked.
+// Memory is bounded: kMost addresses are kept at a time. When the table is full, new addresses are
+// not limited. Otherwise a client could fill the table and so lock other clients out.
+//
+// Passive: the caller passes the time. Not thread-safe.
 #pragma once
 
 #include <chrono>
@@ -19,14 +20,14 @@ class Pace {
   using Clock = std::chrono::steady_clock;
   static constexpr std::size_t kMost = 65536;
 
-  // Whether `who` is too fast for `times` (at least 1) a `period`; if not, it has done it once
-  // more.
+  // True if `who` exceeds `times` (at least 1) in a `period`. Otherwise the call counts as one more
+  // action.
   bool exceeded(const Endpoint& who, unsigned times, Clock::duration period, Clock::time_point now);
   std::size_t size() const { return even_.size(); }
 
  private:
-  // When what an address has done so far would have been done at the even rate. It may be a period
-  // ahead; one that is behind may be forgotten.
+  // For each address: the time at which its last action would be due at the even rate. That time is
+  // at most one period in the future. An entry whose time has passed can be removed.
   std::unordered_map<Endpoint, Clock::time_point> even_;
   Clock::time_point swept_;
 };

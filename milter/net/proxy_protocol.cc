@@ -58,8 +58,8 @@ std::optional<std::uint16_t> read_port(std::string_view text) {
 }
 
 std::optional<Endpoint> read_end(std::string_view address, std::string_view port, bool v4) {
-  // What parse_address() takes beyond addresses (Postfix's "IPv6:") is not meant here, and the
-  // family is the one that was said.
+  // parse_address() also accepts Postfix's "IPv6:" prefix, which is wrong here. The address must be
+  // of the announced family.
   const auto allowed = v4 ? "0123456789." : "0123456789abcdefABCDEF:.";
   if (address.find_first_not_of(allowed) != std::string_view::npos) return std::nullopt;
   if (!v4 && address.find(':') == std::string_view::npos) return std::nullopt;
@@ -68,7 +68,7 @@ std::optional<Endpoint> read_end(std::string_view address, std::string_view port
   return Endpoint::parse_address(address, *number);
 }
 
-// "PROXY TCP4 192.0.2.7 198.51.100.1 40112 25", the line end taken off.
+// Reads "PROXY TCP4 192.0.2.7 198.51.100.1 40112 25", without its line end.
 ProxyHeader read_line(std::string_view line, std::size_t size) {
   std::array<std::string_view, 6> words;
   std::size_t count = 0;
@@ -76,15 +76,15 @@ ProxyHeader read_line(std::string_view line, std::size_t size) {
     const auto space = std::min(line.find(' ', at), line.size());
     if (count == words.size()) return refused("its line has too many words");
     words[count++] = line.substr(at, space - at);
-    // Behind UNKNOWN anything may stand, and is to be ignored.
+    // The specification allows any text after UNKNOWN and says that receivers ignore it.
     if (count == 2 && words[1] == "UNKNOWN") return unnamed(size);
     at = space + 1;
   }
   const bool v4 = words[1] == "TCP4";
-  if (!v4 && words[1] != "TCP6") return refused("its line is not of TCP4, TCP6 or UNKNOWN");
+  if (!v4 && words[1] != "TCP6") return refused("its line does not name TCP4, TCP6 or UNKNOWN");
   const auto client = read_end(words[2], words[4], v4);
   const auto server = read_end(words[3], words[5], v4);
-  if (!client || !server) return refused("an address or a port in its line is none");
+  if (!client || !server) return refused("its line has a malformed address or port");
   return {.outcome = Outcome::Complete, .size = size, .client = *client, .server = *server};
 }
 
@@ -103,7 +103,8 @@ ProxyHeader read_v1(std::string_view bytes) {
 
 // ---- version 2
 
-constexpr std::size_t kFixed = 16;  // up to and with the length
+// The bytes before the addresses: signature, command, family, length.
+constexpr std::size_t kFixed = 16;
 
 std::uint8_t byte_at(std::string_view bytes, std::size_t at) {
   return static_cast<std::uint8_t>(bytes[at]);
@@ -113,8 +114,9 @@ std::uint16_t number_at(std::string_view bytes, std::size_t at) {
   return static_cast<std::uint16_t>(byte_at(bytes, at) << 8 | byte_at(bytes, at + 1));
 }
 
-// Type, length in 16 bits, value: section 2.2. What is skipped is to be whole: a balancer that
-// counts wrongly has put some of its header into the mail, or the reverse.
+// TLV: type (1 byte), length (2 bytes), value; section 2.2. TLVs are skipped, but they must fill
+// the header exactly. Otherwise the balancer has counted wrongly, and part of its header is in the
+// mail or part of the mail is in its header.
 bool are_tlvs(std::string_view bytes) {
   constexpr std::size_t kHead = 3;
   while (!bytes.empty()) {
@@ -126,7 +128,7 @@ bool are_tlvs(std::string_view bytes) {
   return true;
 }
 
-// `block`: what follows the length.
+// `block`: the bytes after the length field.
 ProxyHeader read_addresses(std::string_view block, bool v4) {
   const std::size_t each = v4 ? 4 : 16;
   const std::size_t ports = 2 * each;
@@ -176,7 +178,7 @@ std::string proxy_v2(const Endpoint& client, const Endpoint& server) {
   std::string out(kSignature);
   out += kVersion2Proxy;
   out += v4 ? kTcp4 : kTcp6;
-  append_port(out, v4 ? 12 : 36);  // the length field has the port's form: 16 bits, network order
+  append_port(out, v4 ? 12 : 36);  // the length field is 16 bits in network order, like a port
   append_address(out, client, v4);
   append_address(out, server, v4);
   append_port(out, client.port());

@@ -1,4 +1,4 @@
-// The first steps of every TCP socket that listens. For set-up.
+// Creates and binds listening TCP sockets. For set-up.
 #pragma once
 
 #include <optional>
@@ -10,23 +10,24 @@
 
 namespace net {
 
-// A socket that can be bound to `address`: non-blocking, close-on-exec, and free of the time that
-// closed connections of an earlier program wait. "[::]:25" is IPv6 only, so that "0.0.0.0:25" can
-// stand beside it. Throws std::system_error "ATTEMPT: reason".
+// Creates a socket to bind to `address`. It is non-blocking and close-on-exec, and SO_REUSEADDR
+// lets it bind while closed connections of an earlier program are in TIME_WAIT. "[::]:25" accepts
+// IPv6 only, so "0.0.0.0:25" can be used at the same time. Throws std::system_error "ATTEMPT:
+// reason".
 Fd server_socket(const Endpoint& address, const std::string& attempt);
 
-// Whether this machine (its network namespace) has IPv6: an interface with such an address.
+// True if this network namespace has IPv6, that is, an interface with an IPv6 address.
 bool has_ipv6();
 
-// Whether `error`, from one of these two for `address`, says that the address's whole family is not
-// there, and not that the address is wrong: IPv6 is not in the kernel, or switched off
-// (ipv6.disable=1, net.ipv6.conf.all.disable_ipv6).
+// True if `error`, thrown by server_socket() or bind() for `address`, means that the whole address
+// family is missing: IPv6 is not in the kernel or is switched off (ipv6.disable=1,
+// net.ipv6.conf.all.disable_ipv6). False if only the address is wrong.
 bool is_family_missing(const std::error_code& error, const Endpoint& address);
 
-// Throws as above.
+// Binds `socket` to `address`. Throws std::system_error "ATTEMPT: reason".
 void bind(const Fd& socket, const Endpoint& address, const std::string& attempt);
 
-// The address of a socket; nothing where it has none.
+// Returns the local address of a socket, or nullopt if it has none.
 std::optional<Endpoint> bound_to(int fd);
 
 }  // namespace net

@@ -28,7 +28,7 @@ std::vector<std::string_view> words_of(std::string_view line) {
   return words;
 }
 
-// "0100007F:0019": the address in words of 32 bits, each in the machine's order.
+// Reads "0100007F:0019": the address as 32-bit words, each in the machine's byte order.
 std::optional<Endpoint> read_local(std::string_view text, bool v6) {
   const std::size_t words = v6 ? 4 : 1;
   if (text.size() != words * 8 + 5 || text[words * 8] != ':') return std::nullopt;
@@ -45,6 +45,7 @@ std::optional<Endpoint> read_local(std::string_view text, bool v6) {
 }
 
 std::string link_target(const std::string& path) {
+  // Longer targets are cut. "socket:[…]" is short, and of a program only its name is used.
   char buffer[512];
   const ssize_t size = readlink(path.c_str(), buffer, sizeof buffer);
   return size > 0 ? std::string(buffer, static_cast<std::size_t>(size)) : std::string();
@@ -54,7 +55,8 @@ struct CloseDirectory {
   void operator()(DIR* directory) const { closedir(directory); }
 };
 
-// Calls `entry` with each name in a folder until it returns false; false: it cannot be read.
+// Calls `entry` for each name in a folder until it returns false. Returns false if the folder
+// cannot be read.
 bool each_entry(const std::string& path, const std::function<bool(const char*)>& entry) {
   const std::unique_ptr<DIR, CloseDirectory> directory(opendir(path.c_str()));
   if (!directory) return false;
@@ -75,7 +77,8 @@ bool holds(const std::string& process, std::string_view target, bool& readable) 
 
 std::string program_of(const std::string& process) {
   auto path = link_target(process + "/exe");
-  constexpr std::string_view kDeleted = " (deleted)";  // replaced by an upgrade
+  // The kernel adds this when an upgrade has replaced the file.
+  constexpr std::string_view kDeleted = " (deleted)";
   if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
   if (!path.empty()) return path.substr(path.rfind('/') + 1);
   auto name = read_from(process + "/comm");
@@ -171,7 +174,7 @@ std::vector<Endpoint> own_addresses() {
   if (getifaddrs(&list) < 0) return addresses;
   for (const ifaddrs* item = list; item != nullptr; item = item->ifa_next) {
     const auto address = Endpoint::from(item->ifa_addr);
-    // A link-local address is none without its interface.
+    // A link-local address is useless without the name of its interface.
     const bool link_local = address && !address->is_v4() && address->bytes()[0] == 0xfe;
     if (!address || address->is_loopback() || link_local) continue;
     addresses.push_back(Endpoint::from_bytes(address->bytes(), 0));

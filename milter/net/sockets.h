@@ -1,4 +1,5 @@
-// Who listens where on this machine, from /proc. What is another user's process only root may see.
+// Finds which process listens on which socket of this machine, from /proc. Only root can see the
+// processes of other users.
 #pragma once
 
 #include <sys/types.h>
@@ -28,33 +29,34 @@ struct UnixSocket {
   bool operator==(const UnixSocket&) const = default;
 };
 
-// Of /proc/net/tcp (`v6`: of /proc/net/tcp6) and /proc/net/unix. Lines that cannot be read are left
-// out.
+// Parses /proc/net/tcp (`v6`: /proc/net/tcp6) and /proc/net/unix. Lines that do not parse are
+// skipped.
 std::vector<TcpSocket> parse_tcp(std::string_view text, bool v6);
 std::vector<UnixSocket> parse_unix(std::string_view text);
 
-// Of this process's network namespace, now.
+// The sockets of this process's network namespace at this moment.
 std::vector<TcpSocket> tcp_sockets();
 std::vector<UnixSocket> unix_sockets();
 
 struct Process {
   pid_t pid = 0;
-  std::string
-      program;  // the executable's name; where that is not known, what the process is called
+  // The executable's file name; the process name if the executable is unknown.
+  std::string program;
   bool is_segmilter() const { return program == "segmilter"; }
 };
 
-// The processes that have the socket open, lowest pid first. Empty: none, or none that we may see.
+// The processes that have the socket open, lowest pid first. Empty if there are none, or if this
+// process may not see them.
 std::vector<Process> owners(std::uint64_t inode);
 
-// Whether a process holds an eBPF program, as one does whose kernel filter is loaded. nullopt: we
-// may not see.
+// True if the process holds an eBPF program, which shows that its kernel filter is loaded. nullopt
+// if this process may not see it.
 std::optional<bool> holds_bpf(pid_t pid);
 
-// The machine's own addresses, port 0; loopback is left out.
+// The machine's own addresses with port 0. Loopback and link-local addresses are omitted.
 std::vector<Endpoint> own_addresses();
 
-// The whole of a small file, at most 8 MiB; empty if it cannot be read. From `offset` on.
+// Reads a file from `offset` on, about 8 MiB at most. Returns an empty text if it cannot be read.
 std::string read_from(const std::string& path, std::uint64_t offset = 0);
 
 }  // namespace net

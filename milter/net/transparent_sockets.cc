@@ -11,8 +11,8 @@
 namespace net {
 namespace {
 
-// Any local user may connect to a source. What is not of the stock's own connections is closed, and
-// more of it than this at once is left for the next time.
+// Any local user may connect to a source. Connections that the stock did not make are closed. If
+// there are more than this number at once, the rest waits for the next turn.
 constexpr int kAcceptsInOneTurn = 64;
 
 int level_of(bool v4) {
@@ -59,7 +59,8 @@ TransparentSockets::TransparentSockets(std::span<const int> sources) {
 
 Fd TransparentSockets::take(bool v4) {
   Family& one = family(v4);
-  // Those that were ordered before are there by now; on loopback also one that is ordered now.
+  // Connections that were begun earlier have arrived by now. On loopback, one that begins now has
+  // arrived at once as well, unless the kernel is very busy.
   if (one.stock.empty()) gather(one);
   if (one.stock.empty()) fill(one);
   if (one.stock.empty()) return {};
@@ -91,7 +92,7 @@ void TransparentSockets::fill(Family& family) {
   gather(family);
 }
 
-// Connects to the source once more. False: there are enough, or it cannot be done now.
+// Begins one more connection to the source. Returns false if there are enough, or if it fails.
 bool TransparentSockets::order(Family& family) {
   if (family.source < 0 || family.stock.size() + family.waiting.size() >= kMost) return false;
   sockaddr_storage storage;

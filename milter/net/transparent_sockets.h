@@ -1,17 +1,17 @@
-// TCP sockets with IP_TRANSPARENT, made without rights: such a socket may be bound to an address
-// that is not this machine's.
+// Makes TCP sockets with IP_TRANSPARENT without having the right to. Such a socket may be bound to
+// an address that does not belong to this machine.
 //
-// Setting the option takes CAP_NET_RAW or CAP_NET_ADMIN, for each socket, and no process of
-// segmilter keeps either. But a socket that was accepted inherits the option from the one that
-// listens, and connect() with AF_UNSPEC dissolves its connection (connect(2)); then it is like a
-// new one and still transparent. So one listening socket, made while there are rights, is a source
+// Setting the option needs CAP_NET_RAW or CAP_NET_ADMIN for each socket, and no process of segmilter
+// keeps either of them. But an accepted socket inherits the option from the listening one, and
+// connect() with AF_UNSPEC dissolves its connection (connect(2)). After that it is like a new
+// socket, and still transparent. So one listening socket, which is opened at the start, is a source
 // of any number of transparent sockets:
 //
 //     source, listening on 127.0.0.1 ◄──connect── an ordinary socket of this process
 //        └──accept──► a connected, transparent socket ──connect(AF_UNSPEC)──► stock
 //
-// The other way, a process of its own that keeps the right and hands such sockets out, would leave
-// a right in a process for as long as mail flows, and one process more on which mail depends.
+// The alternative is a process that keeps the right and hands such sockets out. Then one process
+// would keep a capability for as long as mail flows, and mail would depend on one process more.
 #pragma once
 
 #include <array>
@@ -24,30 +24,32 @@
 
 namespace net {
 
-// A source: listens on a free port of 127.0.0.1, or of ::1. Takes CAP_NET_RAW or CAP_NET_ADMIN.
+// Opens a source, which listens on a free port of 127.0.0.1 or ::1. Needs CAP_NET_RAW or
+// CAP_NET_ADMIN.
 // Throws std::system_error that names `attempt`.
 Fd open_transparent_source(bool v4, const std::string& attempt);
 
 // One thread's stock of transparent sockets. It never waits.
 class TransparentSockets {
  public:
-  // Sockets of one family that are kept, or on their way.
+  // The number of sockets of one family that are kept or being made. It is more than the proxy
+  // accepts in one turn of its loop, so that the stock lasts until the next turn.
   static constexpr std::size_t kMost = 16;
 
-  // `sources`: of open_transparent_source(), at most one of each family. They stay the caller's,
-  // outlive this object, and nobody else accepts from them.
+  // `sources`: from open_transparent_source(), at most one of each family. The caller keeps them
+  // open for longer than this object lives, and nothing else accepts from them.
   explicit TransparentSockets(std::span<const int> sources = {});
 
-  // A transparent socket without address and peer, non-blocking and close-on-exec. Empty: there is
-  // none at the moment, because there is no source of this family, no descriptor, or because the
-  // kernel is behind with the stock's own connections.
+  // Returns a transparent socket without address and peer, non-blocking and close-on-exec. Empty:
+  // there is none at the moment, because there is no source of this family or no descriptor left,
+  // or because the kernel has not delivered the stock's own connections yet.
   Fd take(bool v4);
 
-  // The sources are another program's from here on; what is in stock can still be taken.
+  // Another program uses the sources from now on. What is in stock can still be taken.
   void release_sources();
 
-  // To be called about once a second: fills the stock, and gives up connections that were not
-  // accepted since the call before.
+  // Fills the stock, and gives up connections that were not accepted since the previous call. Call
+  // it about once a second.
   void on_tick();
 
  private:

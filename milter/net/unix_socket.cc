@@ -29,7 +29,8 @@ Fd unix_stream(const std::string& attempt) {
   return Fd(check(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), attempt));
 }
 
-// For sockets that this process may not connect to: the kernel's list of this network namespace.
+// Used for sockets to which this process may not connect: reads the kernel's list of unix sockets
+// in this network namespace. Its columns:
 //     Num RefCount Protocol Flags Type St Inode Path
 bool is_listed_as_listening(const std::string& path) {
   constexpr unsigned long kListens = 0x10000;  // __SO_ACCEPTCON
@@ -61,9 +62,9 @@ std::string folder_of(const std::string& path) {
   return std::filesystem::path(path).parent_path().string();
 }
 
-// There is no connection in progress to poll for: where the backlog is full, a non-blocking
-// connect() fails at once. A blocking one waits, and honours the send timeout
-// (unix_stream_connect).
+// A unix socket has no connection in progress to poll for: if the backlog is full, a non-blocking
+// connect() fails at once. A blocking connect() waits and obeys the send timeout (kernel:
+// unix_stream_connect).
 Fd connect_unix(const std::string& path, std::chrono::milliseconds patience) {
   const auto address = unix_address(path);
   if (!address) {
@@ -72,7 +73,7 @@ Fd connect_unix(const std::string& path, std::chrono::milliseconds patience) {
   }
   Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return fd;
-  const auto wait = std::max<std::int64_t>(patience.count(), 1);  // 0 would mean: for ever
+  const auto wait = std::max<std::int64_t>(patience.count(), 1);  // 0 would mean no timeout
   const timeval limit{wait / 1000, wait % 1000 * 1000};
   if (setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
       connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0) {
@@ -88,11 +89,11 @@ void check_unclaimed(const std::string& path, const std::string& attempt) {
   const sockaddr_un address = address_of(path, attempt);
   struct stat status {};
   if (lstat(path.c_str(), &status) < 0) return;
-  if (!S_ISSOCK(status.st_mode)) fail(EEXIST, attempt + ": is there and is not a socket");
+  if (!S_ISSOCK(status.st_mode)) fail(EEXIST, attempt + ": a file that is not a socket is there");
   const Fd probe = unix_stream(attempt);
   const int result =
       connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  // EAGAIN: its backlog is full, so somebody has it.
+  // EAGAIN means that the backlog is full, so a process listens there.
   if (result == 0 || errno == EAGAIN || (errno == EACCES && is_listed_as_listening(path))) {
     fail(EADDRINUSE, attempt + ": another process listens there");
   }

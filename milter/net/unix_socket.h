@@ -1,7 +1,10 @@
-// Unix sockets that listen at a path of the file system. The path and the socket are two things: a
-// program that unlinks the path and binds its own, or a cleaner of old files, takes the path away,
-// and the socket goes on listening where nobody finds it. So a path at which somebody listens is
-// never unlinked here, and whoever listens can look whether its path still leads to it.
+// Listening unix sockets at a path in the file system.
+//
+// The path and the socket are separate things. If another program unlinks the path and binds its
+// own socket there, or a job that removes old files deletes the path, the first socket still
+// listens, but clients no longer reach it. So this code never unlinks a path where a process
+// listens. A process that listens can check whether its path still leads to its own socket
+// (BoundPath).
 #pragma once
 
 #include <sys/types.h>
@@ -15,37 +18,39 @@
 
 namespace net {
 
-// In bytes, without the NUL behind it.
+// In bytes, without the final NUL.
 inline constexpr std::size_t kLongestUnixPath = sizeof(sockaddr_un::sun_path) - 1;
 
-// nullopt: the path is longer than that.
+// Returns nullopt if the path is longer than kLongestUnixPath.
 std::optional<sockaddr_un> unix_address(const std::string& path);
 
-// The folder that an absolute path lies in: "/run/a.sock" lies in "/run", "/a.sock" in "/".
+// The folder of an absolute path: "/run" for "/run/a.sock", "/" for "/a.sock".
 std::string folder_of(const std::string& path);
 
-// A connection to whoever listens there, for which it is waited `patience` at most where the
-// backlog is full. It blocks. Null: errno says why; EAGAIN: nobody took it in time.
+// Connects to the process that listens at `path`. Blocks for at most `patience` while the backlog
+// is full. Returns a null Fd on failure, with the reason in errno: EAGAIN means that the listener
+// did not accept the connection in time.
 Fd connect_unix(const std::string& path, std::chrono::milliseconds patience);
 
-// Throws std::system_error (EADDRINUSE) "ATTEMPT: another process listens there: …" where somebody
-// takes connections at `path`, and (EEXIST) where something is there that is no socket.
+// Throws std::system_error if the path is in use: EADDRINUSE, "ATTEMPT: another process listens
+// there: …", if a process accepts connections at `path`; EEXIST if something else than a socket is
+// there.
 void check_unclaimed(const std::string& path, const std::string& attempt);
 
-// A socket that listens there, in the place of one that nobody serves any more: non-blocking and
-// close-on-exec. The mode is set before anyone can connect. Throws as above, and what the system
-// calls say.
+// Creates a listening socket at `path` and replaces a socket file that no process serves any more.
+// The socket is non-blocking and close-on-exec. Its mode is set before any client can connect.
+// Throws as check_unclaimed() does, and the error of any system call that fails.
 Fd listen_unix(const std::string& path, mode_t mode, int backlog, const std::string& attempt);
 
-// The path that a socket of this process has just been bound to. As long as that socket is open,
-// no other file has its number.
+// A path that this process has just bound a socket to. It is recognised by its inode number: while
+// the socket is open, no other file has that number.
 class BoundPath {
  public:
-  BoundPath() = default;  // of no socket: always there, nothing to remove
+  BoundPath() = default;  // no path: always intact, nothing to remove
   explicit BoundPath(std::string path);
-  // Whether clients that connect there still reach the socket.
+  // True if clients that connect to the path still reach this socket.
   bool intact() const;
-  // Takes the path away, if it is intact.
+  // Unlinks the path if it is intact.
   void remove() const;
 
  private:

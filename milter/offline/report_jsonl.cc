@@ -32,38 +32,39 @@ ordered_json to_json(const Result& result) {
   std::vector<std::uint32_t> segments;
   segments.reserve(trace.segments.size());
   for (const auto& segment : trace.segments) segments.push_back(segment.size);
-  return {
-      {"file", result.file},
-      {"number", result.number},
-      {"client", endpoint(result.client)},
-      {"server", endpoint(result.server)},
-      {"helo", result.helo.empty() ? ordered_json(nullptr) : ordered_json(result.helo)},
-      {"message", result.message},
-      {"time",
-       result.time_ns == 0 ? ordered_json(nullptr) : ordered_json(print_time(result.time_ns))},
-      {"pattern", classifier::name(verdict.pattern)},
-      {"writer", classifier::name(verdict.writer)},
-      {"path", classifier::name(verdict.path)},
-      {"confidence", rounded(verdict.confidence)},
-      {"score", rounded(verdict.score)},
-      {"action", classifier::name(result.decision.action)},
-      {"would", classifier::name(result.decision.would)},
-      {"gait", verdict.gait},
-      {"class", verdict.unnamed_class() ? ordered_json(classifier::name(*verdict.unnamed_class()))
-                                        : ordered_json(nullptr)},
-      {"block", verdict.block},
-      {"mss", verdict.mss},
-      {"tls", trace.tls},
-      {"window", classifier::name(trace.window)},
-      {"chunking", trace.transfer == classifier::Transfer::Bdat},
-      {"size", trace.size},
-      {"header_size", trace.landmarks.header_end},
-      {"segments", segments},
-      {"writes", verdict.writes},
-      {"state", classifier::name(trace.state)},
-      {"reason", classifier::name(trace.reason)},
-      {"reasons", verdict.reasons.sentences()},
-      {"trace", classifier::print(trace)}};
+  ordered_json row;
+  row["file"] = result.file;
+  row["number"] = result.number;
+  row["client"] = endpoint(result.client);
+  row["server"] = endpoint(result.server);
+  row["helo"] = result.helo.empty() ? ordered_json(nullptr) : ordered_json(result.helo);
+  row["message"] = result.message;
+  row["time"] =
+      result.time_ns == 0 ? ordered_json(nullptr) : ordered_json(print_time(result.time_ns));
+  row["pattern"] = classifier::name(verdict.pattern);
+  row["writer"] = classifier::name(verdict.writer);
+  row["path"] = classifier::name(verdict.path);
+  row["confidence"] = rounded(verdict.confidence);
+  row["score"] = rounded(verdict.score);
+  row["action"] = classifier::name(result.decision.action);
+  row["would"] = classifier::name(result.decision.would);
+  row["gait"] = verdict.gait;
+  row["class"] = verdict.unnamed_class() ? ordered_json(classifier::name(*verdict.unnamed_class()))
+                                         : ordered_json(nullptr);
+  row["block"] = verdict.block;
+  row["mss"] = verdict.mss;
+  row["tls"] = trace.tls;
+  row["window"] = classifier::name(trace.window);
+  row["chunking"] = trace.transfer == classifier::Transfer::Bdat;
+  row["size"] = trace.size;
+  row["header_size"] = trace.landmarks.header_end;
+  row["segments"] = segments;
+  row["writes"] = verdict.writes;
+  row["state"] = classifier::name(trace.state);
+  row["reason"] = classifier::name(trace.reason);
+  row["reasons"] = verdict.reasons.sentences();
+  row["trace"] = classifier::print(trace);
+  return row;
 }
 
 class JsonlReport final : public Report {

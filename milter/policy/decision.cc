@@ -68,8 +68,8 @@ unsigned percent_of(Action action, const config::Enforcement& enforcement) {
   return 100;
 }
 
-// The severest action below `action` whose threshold is passed as well. Thresholds are in the order
-// of severity, so only one that is off is not passed.
+// The severest action below `action` whose threshold the score also reaches. Thresholds increase
+// with severity, so a milder threshold can be missed only if it is off.
 Action milder(Action action, double score, const classifier::Policy& policy) {
   if (action > Action::Quarantine && score >= policy.quarantine) return Action::Quarantine;
   if (action > Action::Tempfail && score >= policy.tempfail) return Action::Tempfail;

@@ -1,6 +1,6 @@
-// From a verdict to what is done: the mode, the roll-out, the circuit breaker, and what happens
-// where there was nothing to judge. A verdict ends at what its score asks for; what is done is
-// decided here and nowhere else. No clock, no lock, no log; safe from any thread.
+// Turns a verdict into the action that is taken. The verdict says what the score asks for. The
+// mode, the roll-out, the circuit breaker and the fallbacks for unobserved mail decide here, and
+// nowhere else, what is done. No clock, no lock, no log; safe from any thread.
 //
 //     score ──thresholds──► asks ──mode──► roll-out ──► action ──breaker──► action
 //                                                          │
@@ -17,7 +17,7 @@
 
 namespace policy {
 
-// What kept an action from being done that was asked for, or made it a milder one.
+// What prevented the requested action, or replaced it with a milder one.
 enum class HeldBackBy : std::uint8_t { None, Monitor, Percent, Breaker };
 std::string_view name(HeldBackBy held);
 
@@ -28,32 +28,34 @@ struct Decision {
   bool operator==(const Decision&) const = default;
 };
 
-// What evidence there was.
+// What the decision rests on.
 enum class Basis : std::uint8_t {
   Evidence,    // judged
-  Unobserved,  // nobody saw the message, or so little of it that it could not be judged
-  Failed,      // somebody may have, but asking or judging failed: timeout, busy, error
+  Unobserved,  // no observer saw the message, or saw too little to judge it
+  Failed,      // asking the observer or judging failed: timeout, busy, error
 };
-// `pattern`: what the trace was judged to be. It decides and not the trace's state: a sender that
-// can make observers lose its segments must not escape what is done with unobserved mail. So
-// partial evidence from which nothing could be told (no segment, or one) is none.
+// `pattern`: the label that the trace got. It decides here, not the trace's state: otherwise a
+// sender could make observers lose its segments, and so escape the rule for unobserved mail.
+// Partial evidence from which nothing could be concluded (no segment, or one) counts as none.
 Basis basis_of(const classifier::Trace& trace, classifier::Pattern pattern);
 
-// Rejects and deferrals: what a breaker counts and suspends. A message on hold can be released.
+// True for rejects and deferrals. The breaker counts and suspends these. A message on hold can
+// still be released, so it does not count.
 bool is_refusal(classifier::Action action);
 
-// Where a client stands in roll-outs, 0 to 99: below an action's percent it gets the action. The
-// same for each message of an IPv4 address or IPv6 /64, so that a retry meets the same answer, and
-// the same on every machine with this `key`. A client in the share of 10 % is in that of 20 % too.
-// `client` null: 0.
+// The client's place in a roll-out, 0 to 99. The client gets an action if its place is below the
+// action's percentage. All messages from one IPv4 address or IPv6 /64 have the same place, so a
+// retry gets the same answer. All machines with the same `key` compute the same place. A client in
+// a share of 10 % is also in one of 20 %. Returns 0 if `client` is null.
 unsigned rollout_place(const net::Endpoint* client, std::string_view key);
 
-// Without the breaker. `policy`, `enforcement`: of the listener. `place`: of the client (rollout_place).
+// Decides, without the breaker. `policy`, `enforcement`: those of the listener. `place`: the
+// client's place (rollout_place).
 Decision decide(const classifier::Verdict& verdict, Basis basis, const classifier::Policy& policy,
                 const config::Enforcement& enforcement, unsigned place);
 
-// What becomes of it while the breaker is open: a refusal is not done, nor is a milder action in
-// its place, since what floods the breaker would flood the queue.
+// The decision while the breaker is open: a refusal is not carried out. It is not replaced by a
+// milder action either, because the mail that opened the breaker would then flood the hold queue.
 Decision suspended(const Decision& decision);
 
 }  // namespace policy

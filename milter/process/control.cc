@@ -1,5 +1,5 @@
-// One message is one packet: SOCK_SEQPACKET keeps their bounds, so nothing is framed here. The two
-// sides are processes of one program; what neither of them would say is skipped.
+// One message is one packet: SOCK_SEQPACKET keeps the boundaries, so nothing is framed here. Both
+// sides are processes of the same program. An unknown message is ignored.
 #include "milter/process/control.h"
 
 #include <sys/socket.h>
@@ -43,7 +43,7 @@ std::string packet(const ControlMessage& message) {
     case ControlMessage::Kind::SocketLost:
       return std::string(kSocketLost);
     case ControlMessage::Kind::Gone:
-      return {};  // never sent: closing says it
+      return {};  // never sent: closing the line means this
   }
   return {};
 }
@@ -62,7 +62,7 @@ std::optional<ControlMessage> parse(std::string_view text) {
   return ControlMessage{Kind::Reload, std::string(text.substr(kReload.size())), {}};
 }
 
-// Room for one descriptor beside a message.
+// Room for one descriptor that is sent with a message.
 using Beside = std::array<char, CMSG_SPACE(sizeof(int))>;
 
 net::Fd take_descriptor(msghdr& packet) {
@@ -75,8 +75,9 @@ net::Fd take_descriptor(msghdr& packet) {
   return {};
 }
 
-// A packet must fit into the send buffer whole. The kernel doubles the value for its own overhead
-// and caps it at net.core.wmem_max, whose default is enough for kMaxControlMessage.
+// The whole packet must fit into the send buffer. The kernel limits the value to net.core.wmem_max
+// and then doubles it for its own overhead. The default limit is large enough for
+// kMaxControlMessage.
 void widen(int fd) {
   const int bytes = 2 * static_cast<int>(kMaxControlMessage);
   (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
@@ -117,8 +118,8 @@ bool send_control(int fd, const ControlMessage& message) {
 }
 
 std::optional<ControlMessage> receive_control(int fd) {
-  // Not on the heap: a process that is short of memory is still to hear that it is wanted. One
-  // thread of a process reads control lines.
+  // Not on the heap: a process that is out of memory must still receive its orders. Only one thread
+  // of a process reads control lines.
   static std::array<char, kMaxControlMessage + 1> buffer;
   for (;;) {
     iovec bytes{buffer.data(), buffer.size()};
@@ -134,7 +135,7 @@ std::optional<ControlMessage> receive_control(int fd) {
     if (got <= 0) return ControlMessage{};
     net::Fd socket = take_descriptor(in);
     const auto size = static_cast<std::size_t>(got);
-    if (size > kMaxControlMessage) continue;  // cut off by recv: not a message of ours
+    if (size > kMaxControlMessage) continue;  // cut off by recvmsg: not one of our messages
     if (auto message = parse({buffer.data(), size})) {
       message->socket = std::move(socket);
       return message;

@@ -1,11 +1,22 @@
-// The line between the supervisor and one child: a SOCK_SEQPACKET pair. The supervisor says
-// "drain" or "reload\n" and the whole text of the new configuration (the very text it has checked,
-// so that both read the same), and "ping" now and then; the child says "ready" once it serves, and
-// "pong". "handover" (upgrade.h): another program takes over what was inherited; the child lets go
-// of it, says "handed over", drains, and takes the end of file that follows for nothing. A child
-// whose unix socket has lost its path says "socket lost", which it may not mend itself
-// (seccomp.h), and is sent "socket" with another one that listens there. End of file means that the
-// supervisor is gone: the child drains and ends.
+// The control line between the supervisor and one child: a SOCK_SEQPACKET pair.
+//
+// Supervisor to child:
+// - "drain": finish and exit.
+// - "reload\n" and the text of the new configuration. It is the text that the supervisor has
+//   checked, so both use the same.
+// - "ping", at regular intervals.
+// - "handover" (upgrade.h): another program takes over the inherited sockets. The child closes
+//   them, answers "handed over" and drains. It ignores the end of file that follows.
+// - "socket", with a new listening socket: the answer to "socket lost".
+//
+// Child to supervisor:
+// - "ready", when it serves.
+// - "pong", the answer to "ping".
+// - "handed over".
+// - "socket lost": the path of its unix socket is gone. The child has no right to bind another one
+//   (seccomp.h).
+//
+// End of file means that the supervisor is gone. The child then drains and exits.
 #pragma once
 
 #include <optional>
@@ -16,7 +27,8 @@
 
 namespace process {
 
-inline constexpr std::size_t kMaxControlMessage = 128 * 1024;  // also the limit of a configuration
+// Room for the largest configuration, config::kMaxText.
+inline constexpr std::size_t kMaxControlMessage = 128 * 1024;
 
 struct ControlMessage {
   enum class Kind {
@@ -32,17 +44,17 @@ struct ControlMessage {
     Gone
   };
   Kind kind = Kind::Gone;
-  std::string text;  // with Reload: the configuration
-  net::Fd socket{};  // with Socket: it listens
+  std::string text;  // Reload: the configuration
+  net::Fd socket{};  // Socket: a listening socket
 };
 
-// Both ends of a new pair, close-on-exec, blocking. Throws std::system_error.
+// Returns both ends of a new pair, close-on-exec and blocking. Throws std::system_error.
 std::pair<net::Fd, net::Fd> control_pair();
 
-// Sends one message; false when the other side is gone or the message is too large.
+// Sends one message. Returns false if the other side is gone or the message is too large.
 bool send_control(int fd, const ControlMessage& message);
 
-// Waits for one message (or, on a non-blocking descriptor, nullopt when there is none).
+// Waits for one message. On a non-blocking descriptor returns nullopt if there is none.
 std::optional<ControlMessage> receive_control(int fd);
 
 }  // namespace process

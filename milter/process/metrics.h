@@ -1,10 +1,10 @@
-// Counters, and the names under which people read them.
+// Counters, and the names under which they are published.
 //
-// The processes count in memory that all of them share (supervisor/counts.h): one process writes a
-// counter, any process reads it. That memory holds numbers and nothing else, so that a process
-// that went astray cannot mislead the others. What the numbers mean is told by a function
-// `describe` beside the struct that has them; the page of metrics and the filter's log line walk
-// those descriptions. Names and labels are an outside face: dashboards and alerts rely on them.
+// The processes count in shared memory (supervisor/counts.h): one process writes a counter, any
+// process reads it. That memory contains only numbers, so a faulty process cannot harm the others
+// through it. The meaning of the numbers is given by a function `describe` next to the struct that
+// contains them. The metrics page and the filter's log line use these descriptions. Names and
+// labels are public: dashboards and alerts depend on them.
 #pragma once
 
 #include <atomic>
@@ -16,19 +16,19 @@ namespace process {
 
 using Count = std::atomic<std::uint64_t>;
 
-// One counter. The texts of a description are literals.
+// One counter. All texts of a description are string literals.
 struct Sample {
-  const Count* count;           // outlives the description
-  std::string_view value = {};  // of the family's label
-  std::string_view log = {};    // key in the log line of the process; empty: it is not in that line
+  const Count* count;           // must outlive the description
+  std::string_view value = {};  // value of the family's label
+  std::string_view log = {};    // key in the log line of the process; empty: not in that line
 };
 
-// Counters that have a name in common. A name that ends in "_total" belongs to a number that only
-// grows; any other is a gauge, which says what there is at the moment.
+// Counters with a common name. A name that ends in "_total" belongs to a number that only grows.
+// Any other name is a gauge: the number of things at this moment.
 struct Family {
-  std::string_view name;   // printed with "segmilter_" in front
+  std::string_view name;   // published with the prefix "segmilter_"
   std::string_view help;   // one sentence
-  std::string_view label;  // tells the samples apart; empty: there is one sample
+  std::string_view label;  // the label that distinguishes the samples; empty: there is one sample
   std::vector<Sample> samples;
 };
 

@@ -27,7 +27,7 @@ Orders::Orders(event_base* base, const Start& start, Listener& listener)
   }
 }
 
-// An order that could not be followed, for lack of memory, is no reason to end the process.
+// If an order cannot be carried out because memory is short, the process continues.
 template <void (Orders::*method)()>
 void Orders::guarded(void* self) {
   try {
@@ -60,7 +60,8 @@ void Orders::on_control() {
       if (running_.reload(message->text)) listener_.reloaded(running_.share());
       break;
     case Kind::Gone:
-      event_del(events_.back().get());  // its end of file would come again and again
+      // Otherwise the end of file would be reported again and again.
+      event_del(events_.back().get());
       if (handed_over_) break;
       listener_.abandoned();
       listener_.drain();

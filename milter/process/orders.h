@@ -1,5 +1,6 @@
-// What a child that runs a libevent loop is told: by the supervisor on the control line or, where
-// it runs alone, by signals (TERM and INT drain, HUP reads the file again). One thread, the loop's.
+// The orders to a child that runs a libevent loop. They come from the supervisor on the control
+// line or, if the process runs alone, from signals (TERM and INT drain, HUP reads the file again).
+// Runs in the loop's thread only.
 #pragma once
 
 #include <chrono>
@@ -18,28 +19,31 @@ class Orders {
   class Listener {
    public:
     virtual ~Listener() = default;
-    // Finish what is begun and end; asked twice: at once.
+    // Finish the work in progress, then exit. A second call means: exit at once.
     virtual void drain() = 0;
-    // Whether all parts of the process go on; else the supervisor's question is not answered.
+    // True if all parts of the process are working. Otherwise the supervisor's ping is not
+    // answered.
     virtual bool alive() { return true; }
-    // What the process runs with from here on; settings that need a restart are as they were.
+    // `config` applies from now on. Settings that need a restart have kept their values.
     virtual void reloaded(std::shared_ptr<const config::Config> config) { (void)config; }
-    // The supervisor is gone; drain() follows.
+    // The supervisor is gone. A call of drain() follows.
     virtual void abandoned() {}
-    // The supervisor has made another socket at the path of the one that was reported lost.
+    // The supervisor has made a new socket at the path that was reported lost.
     virtual void serve_at(net::Fd listener) { (void)listener; }
-    // Another program takes over what this process inherited: let go of it; drain() follows.
+    // Another program takes over what this process inherited: close it. A call of drain() follows.
     virtual void hand_over() {}
   };
 
-  // Requires: `base` and `listener` outlive this.
+  // Requires: `base` and `listener` outlive this object.
   Orders(event_base* base, const Start& start, Listener& listener);
 
-  // Tells the supervisor that the process serves.
+  // Reports to the supervisor that the process serves.
   void ready() const;
-  // Asks the supervisor for another socket in the place of the one whose path is lost; not more
-  // often than each kAskAgain. Without a supervisor, and once handed over, it does nothing.
+  // Asks the supervisor for a new socket because the path of the old one is gone. Asks at most once
+  // every kAskAgain. Does nothing without a supervisor, and after a handover.
   void report_lost_socket(std::chrono::steady_clock::time_point now);
+  // Chosen, not measured. Longer would leave more mail unobserved; shorter would repeat the request
+  // before the supervisor can have answered it.
   static constexpr std::chrono::seconds kAskAgain{2};
 
  private:
@@ -53,7 +57,7 @@ class Orders {
   const int control_fd_;
   RunningConfig running_;
   Listener& listener_;
-  std::vector<net::Event> events_;  // the control line's is the last
+  std::vector<net::Event> events_;  // the last one is the control line's
   bool handed_over_ = false;
   std::chrono::steady_clock::time_point ask_again_;
 };

@@ -24,7 +24,7 @@
 namespace process {
 namespace {
 
-// One call, or one way of calling it. A rule with several arguments holds when all of them do.
+// One call, or one way of calling it. A rule with several arguments matches if all of them match.
 struct Rule {
   const char* call;
   std::vector<scmp_arg_cmp> arguments;
@@ -34,7 +34,7 @@ scmp_arg_cmp equal(unsigned index, std::uint64_t value) {
   return {.arg = index, .op = SCMP_CMP_EQ, .datum_a = value, .datum_b = 0};
 }
 
-// (argument & mask) == value
+// The rule is (argument & mask) == value.
 scmp_arg_cmp masked(unsigned index, std::uint64_t mask, std::uint64_t value) {
   return {.arg = index, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
 }
@@ -42,9 +42,10 @@ scmp_arg_cmp masked(unsigned index, std::uint64_t mask, std::uint64_t value) {
 using Names = std::initializer_list<const char*>;
 
 // clang-format off
-// What every process does: threads, memory, waiting, time, its own signals, bytes of what is open.
+// The calls of every process: threads, memory, waiting, time, its own signals, reading and writing
+// open files.
 constexpr Names kEverybody = {
-    // bytes
+    // reading and writing
     "read", "readv", "pread64", "write", "writev", "close", "lseek", "fcntl", "dup", "recvfrom",
     "recvmsg", "recvmmsg", "sendto", "sendmsg", "sendmmsg", "shutdown", "connect", "getsockopt",
     "setsockopt", "getsockname", "getpeername", "accept", "accept4", "socketpair", "pipe2",
@@ -59,20 +60,21 @@ constexpr Names kEverybody = {
     // signals
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "rt_sigpending",
     "sigaltstack", "pause",
-    // who and when
+    // identity and time
     "getpid", "getppid", "gettid", "getuid", "geteuid", "getgid", "getegid", "getgroups",
     "uname", "sysinfo", "getrlimit", "getrusage", "getrandom", "clock_gettime", "clock_getres",
     "gettimeofday", "time", "times",
-    // files, to look at; openat is a rule below: gaits at a reload, the time zone for syslog
+    // looking at files; openat has a rule below, for gaits at a reload and the time zone for syslog
     "stat", "lstat", "fstat", "newfstatat", "statx", "access", "faccessat", "faccessat2",
     "readlink", "readlinkat", "getcwd",
 };
 
-// Its socket's path goes when it is stopped; another socket may come in its place.
+// The filter unlinks the path of its socket when it stops, and may replace the socket by another.
 constexpr Names kFilter = {"unlink", "unlinkat", "dup2", "dup3"};
 
-// Setting up children: sockets with their modes, groups and folders, names and accounts; starting
-// and ending them; starting the program anew, in which the dynamic loader runs first.
+// The supervisor prepares sockets with their modes, groups and folders, looks up names and
+// accounts, starts and ends children, and starts a new program at an upgrade. There the dynamic
+// loader runs first.
 constexpr Names kSupervisor = {
     "bind", "listen", "unlink", "unlinkat", "chmod", "fchmod", "fchmodat", "fchmodat2", "chown",
     "fchown", "lchown", "fchownat", "umask", "mkdir", "mkdirat", "getdents64", "dup2", "dup3",
@@ -84,7 +86,7 @@ constexpr Names kSupervisor = {
     "sched_getparam", "sched_getscheduler", "fallocate", "pipe", "ioctl",
 };
 
-// Of no use to any of us, and of much to somebody who runs code of his own in here.
+// None of our processes calls these; injected code would. They end the process.
 constexpr Names kDeadly = {
     "ptrace", "process_vm_readv", "process_vm_writev", "mount", "umount2", "pivot_root",
     "chroot", "move_mount", "open_tree", "fsopen", "fsmount", "fsconfig", "setns", "unshare",
@@ -97,8 +99,8 @@ constexpr Names kDeadly = {
 };
 // clang-format on
 
-// The supervisor starts the program anew at an upgrade, which then looks at the kernel filters'
-// maps.
+// Only the supervisor may call these: at an upgrade it starts the new program, which then opens the
+// maps of the kernel filters.
 constexpr Names kDeadlyInChildren = {"execve", "execveat", "bpf"};
 
 constexpr std::uint64_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
@@ -120,13 +122,13 @@ std::vector<Rule> rules_for_children() {
   return {
       {"open", {masked(1, kWriting, O_RDONLY)}},
       {"openat", {masked(2, kWriting, O_RDONLY)}},
-      // No memory is both somebody's bytes and our program.
+      // No memory may be both writable and executable code, so data from the network cannot be run.
       {"mmap", {masked(2, PROT_EXEC, 0)}},
       {"mprotect", {masked(2, PROT_EXEC, 0)}},
       {"tgkill", {equal(0, own)}},  // abort()
       {"prctl", {equal(0, PR_SET_NAME)}},
       {"prctl", {equal(0, PR_SET_VMA)}},
-      {"prlimit64", {equal(2, 0)}},  // reads a limit
+      {"prlimit64", {equal(2, 0)}},  // only reading a limit
   };
 }
 
@@ -144,7 +146,7 @@ std::vector<Rule> rules_for(Part part, bool binds) {
   switch (part) {
     case Part::Supervisor:
       add(kSupervisor);
-      // Names are looked up by the C library, which asks for the interfaces too.
+      // The C library looks up names, and also asks for the network interfaces.
       add_rules({{"socket", {equal(0, AF_INET)}},
                  {"socket", {equal(0, AF_INET6)}},
                  {"socket", {equal(0, AF_NETLINK)}},
@@ -180,7 +182,7 @@ struct ContextDeleter {
 };
 using Context = std::unique_ptr<void, ContextDeleter>;
 
-// libseccomp returns -errno.
+// libseccomp returns -errno on failure.
 void check(int result, std::string_view attempt) {
   if (result < 0) {
     throw std::system_error(-result, std::generic_category(),
@@ -191,7 +193,8 @@ void check(int result, std::string_view attempt) {
 void add(const Context& context, std::uint32_t action, const char* name,
          std::span<const scmp_arg_cmp> arguments) {
   const int call = seccomp_syscall_resolve_name(name);
-  // Newer than the library, or of another architecture: nobody calls it, or the default holds.
+  // The call is newer than the library or belongs to another architecture. The default (EPERM)
+  // applies.
   if (call == __NR_SCMP_ERROR) return;
   check(seccomp_rule_add_array(context.get(), action, call, static_cast<unsigned>(arguments.size()),
                                arguments.data()),
@@ -203,7 +206,7 @@ Context make(Part part, bool binds) {
   if (!context) throw std::bad_alloc();
   check(seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS),
         "other architectures");
-  // Refused calls are told to the audit log, for who wonders why something does not work.
+  // Refused calls are written to the audit log, which helps to find out why something fails.
   check(seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_LOG, 1), "log");
   check(seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2), "a tree of calls");
   for (const auto& rule : rules_for(part, binds))
@@ -213,8 +216,9 @@ Context make(Part part, bool binds) {
   return context;
 }
 
-// clone3 has its flags in memory, where no list can look. Told that there is no such call, the C
-// library takes clone. A list of its own, since in the other one each new thread would be logged.
+// The flags of clone3 are in memory, where seccomp cannot look. If clone3 fails with ENOSYS, the C
+// library uses clone instead. This needs a list of its own: in the other list every new thread
+// would be logged as a refused call.
 Context make_without_clone3() {
   Context context(seccomp_init(SCMP_ACT_ALLOW));
   if (!context) throw std::bad_alloc();

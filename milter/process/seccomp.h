@@ -1,11 +1,11 @@
-// Which system calls a process may still make once it serves. A list of what is allowed, for each
-// kind of process; what is not on it fails with EPERM, and what no process of ours could ever want
-// ends the process (SIGSYS), because then it is no longer our program that runs.
+// The system calls that a process may still make once it serves. Each kind of process has a list of
+// the calls it needs. Any other call fails with EPERM. Calls that none of our processes ever makes
+// end the process (SIGSYS), because only injected code would make them.
 //
 //     supervisor ──fork──► child: sets up, under the supervisor's list ──confine()──► serves
 //
-// Lists are inherited and only ever get shorter: the supervisor's is the sum of what its children
-// need, for setting up too, and what starts a program.
+// A list is inherited and can only become shorter. So the supervisor's list contains everything
+// that its children need, also for their set-up, and the calls that start a program.
 #pragma once
 
 #include <string>
@@ -17,14 +17,15 @@ namespace process {
 
 enum class Part { Supervisor, Proxy, Wire, Filter, Desk };
 
-// From here on, for this thread and those that it starts. Without general.seccomp, and where the
-// kernel does not take the list (it may be built without seccomp), a warning in the log, and on it
-// goes: mail is worth more than the second lock. Does nothing in a build with the address or thread
-// sanitizer, whose runtime has calls of its own. Requires: no new privileges, as drop() sets.
+// Restricts this thread and the threads that it starts. Only a warning is logged if general.seccomp
+// is off, or if the kernel refuses the list (it may be built without seccomp): mail is more
+// important than this additional protection. Does nothing in a build with the address or thread
+// sanitizer, because their runtimes make other calls. Requires: "no new privileges" is set, as
+// drop() does.
 void confine(Part part, const config::Config& config);
 
-// Names of the system calls that are allowed to `part`, some of them with certain arguments only.
-// For tests: all of them have to be among those that the systemd unit allows.
+// The names of the system calls that `part` may make; some of them only with certain arguments.
+// Used by tests: the systemd unit must allow all of them.
 std::vector<std::string> allowed_calls(Part part);
 
 }  // namespace process

@@ -1,5 +1,5 @@
-// Set-up failed, and which exit code says so. Where no code is better than another, functions throw
-// std::system_error, which becomes EX_OSERR.
+// An error during set-up, with the exit code that fits it. If no code fits better than another,
+// functions throw std::system_error, which becomes EX_OSERR.
 #pragma once
 
 #include <stdexcept>
@@ -10,7 +10,7 @@ namespace process {
 class SetupError : public std::runtime_error {
  public:
   SetupError(int code, const std::string& what) : std::runtime_error(what), code_(code) {}
-  int code() const { return code_; }  // of sysexits.h
+  int code() const { return code_; }  // one of sysexits.h
 
  private:
   int code_;

@@ -1,4 +1,4 @@
-// What a process is given when it begins, by the supervisor or by the command that runs it alone.
+// What a process receives at its start, from the supervisor or from the command that runs it alone.
 #pragma once
 
 #include <string>
@@ -8,12 +8,13 @@
 
 namespace process {
 
-// Both references outlive the process's run().
+// Both references must outlive the process's run().
 struct Start {
   const config::Config& config;
-  const std::string& config_file;  // for a reload, and in messages
-  Part part;                       // what it may call once it serves: for confine()
-  int control_fd = -1;             // its end of the control line (control.h); -1: it runs alone
+  const std::string& config_file;  // used for a reload, and in messages
+  Part part;                       // selects the system calls that confine() allows
+  // This process's end of the control line (control.h); -1: it runs alone.
+  int control_fd = -1;
 };
 
 }  // namespace process

@@ -19,8 +19,8 @@ namespace proxy {
 struct WorkerInput {
   std::vector<int> listeners;                      // borrowed
   capture::KernelFilter* kernel_filter = nullptr;  // borrowed; null: fallback capture
-  // Of transparent sockets, one of each family (net/transparent_sockets.h); borrowed. Empty, but for
-  // upstream_protocol "transparent".
+  // The sources of transparent sockets (net/transparent_sockets.h), one of each address family;
+  // borrowed. Empty if upstream_protocol is not "transparent".
   std::vector<int> sources;
 };
 

@@ -20,7 +20,7 @@ namespace {
 
 using Outcome = net::ConnectedAs::Outcome;
 
-// A setting that is wrong is wrong for every client.
+// A wrong setting affects every client, so the log has one line for many of them.
 void warn(Host& host, std::string_view what) {
   auto& shared = host.shared();
   const auto all = shared.counters.transparent_failures();
@@ -33,7 +33,8 @@ void warn(Host& host, std::string_view what) {
 void note_failure(Host& host, const net::Endpoint& client, const net::ConnectedAs& tried) {
   auto& counters = host.shared().counters;
   const auto count = [](process::Count& of) { of.fetch_add(1, std::memory_order_relaxed); };
-  const auto* error = tried.error == 0 ? "the kernel reports another address" : strerror(tried.error);
+  const auto* error =
+      tried.error == 0 ? "the kernel reports another address" : strerror(tried.error);
   switch (tried.outcome) {
     case Outcome::Connecting:
       return;
@@ -50,7 +51,7 @@ void note_failure(Host& host, const net::Endpoint& client, const net::ConnectedA
       return warn(host, fmt::format("a connection from {} cannot be made: {}",
                                     client.print_address(), error));
     case Outcome::NotSent:
-      // Postfix is stopped, as it may be with every other way.
+      // Postfix is stopped. This is no fault of the set-up.
       if (tried.error == ECONNREFUSED) return;
       count(counters.transparent_not_sent);
       return warn(host, fmt::format("Postfix cannot be reached from {}: {}", client.print_address(),

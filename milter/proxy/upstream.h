@@ -1,5 +1,5 @@
-// The connection to Postfix, and how Postfix learns who the client is: from a PROXY header in front
-// of its bytes, or because the connection comes from the client's own address.
+// Opens the connection to Postfix. Postfix learns the client's address from a PROXY header before
+// the client's bytes, or because the connection comes from the client's own address.
 #pragma once
 
 #include <string>
@@ -13,19 +13,20 @@ class Host;
 
 struct Upstream {
   net::Fd socket;      // non-blocking, connecting or connected
-  std::string header;  // goes in front of the client's bytes; empty: nothing does
-  // The session's two ends as Postfix knows them, and its filter, which asks by them. What differs
-  // from what the client called is the server, where there is no header, and seldom the port.
+  std::string header;  // to be sent before the client's bytes; may be empty
+  // The session's two ends as Postfix knows them; the filter asks for the session by these. Without
+  // a header `server` is a loopback address, and the client's port may be another one.
   net::Endpoint client;
   net::Endpoint server;
 };
 
-// By proxy.upstream_protocol. `client`: its address; `called`: whom it has called. Without a socket:
-// there is no connection, which is counted and, where a setting may be the cause, logged.
+// Opens it as proxy.upstream_protocol says. `called`: the address to which the client connected. If
+// the result has no socket, there is no connection; the failure is counted, and logged if a setting
+// may be the cause.
 Upstream open_upstream(Host& host, const net::Endpoint& client, const net::Endpoint& called);
 
-// Postfix has not answered for proxy.connect_timeout. Under "transparent" that may be for want of a
-// route back, which the log is told.
+// Postfix has not answered for proxy.connect_timeout. With "transparent" the cause may be a missing
+// routing rule, so the log says so.
 void note_silence(Host& host);
 
 }  // namespace proxy

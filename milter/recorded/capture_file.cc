@@ -26,7 +26,8 @@ constexpr std::uint32_t kNanoseconds = 0xa1b23c4d;
 constexpr std::uint32_t kModified = 0xa1b2cd34;  // record headers of 24 bytes
 constexpr std::size_t kFileHeader = 24;
 constexpr std::size_t kModifiedRecord = 24;
-constexpr std::uint32_t kLinkTypeBits = 0x03ffffff;  // above: the length of a frame check sequence
+// The bits above are the length of a frame check sequence.
+constexpr std::uint32_t kLinkTypeBits = 0x03ffffff;
 
 // pcapng's block types.
 constexpr std::uint32_t kSection = 0x0a0d0d0a;
@@ -35,7 +36,7 @@ constexpr std::uint32_t kOldPacket = 2;
 constexpr std::uint32_t kSimplePacket = 3;
 constexpr std::uint32_t kEnhancedPacket = 6;
 constexpr std::uint32_t kByteOrder = 0x1a2b3c4d;
-constexpr std::size_t kBlockEnds = 12;  // type, length, and the length again
+constexpr std::size_t kBlockEnds = 12;  // type, length, and the length repeated at the end
 
 constexpr std::uint16_t kEndOfOptions = 0;
 constexpr std::uint16_t kResolution = 9;  // if_tsresol
@@ -58,7 +59,8 @@ CaptureFile::CaptureFile(ReadBytes read)
 
 // --- bytes ------------------------------------------------------------------------------------
 
-// Whether so many bytes are there, behind what was used. Requires: not more than kMaxBlock.
+// Returns whether `size` unused bytes are in the buffer, and reads more if needed. Requires: `size`
+// is at most kMaxBlock.
 bool CaptureFile::ensure(std::size_t size) {
   if (end_ - begin_ >= size) return true;
   const std::size_t left = end_ - begin_;
@@ -102,10 +104,10 @@ CaptureFile::Got CaptureFile::damaged(std::string why) {
   return Got::Damaged;
 }
 
-// There are fewer bytes than the next record or block needs.
+// The file has fewer bytes than the next record or block needs.
 CaptureFile::Got CaptureFile::ended() {
   if (begin_ == end_) return Got::End;
-  return damaged("truncated: the file ends within a packet or block, as one that is being written");
+  return damaged("truncated: the file ends within a packet or block, or is still being written");
 }
 
 // --- pcap -------------------------------------------------------------------------------------
@@ -141,14 +143,13 @@ CaptureFile::Got CaptureFile::next_record(Frame& frame) {
   std::uint32_t wire = word(header, 12);
   if (minor_ < 3 || (minor_ == 3 && captured > wire)) std::swap(captured, wire);
   if (captured > kMaxFrame) {
-    return damaged(fmt::format("a packet of {} bytes: longer than any, so the file is damaged here",
-                               captured));
+    return damaged(fmt::format(
+        "a packet of {} bytes: too long for a packet, so the file is damaged here", captured));
   }
   if (!ensure(record_header_ + captured)) return ended();
   frame.link_type = interfaces_.front().link_type;
   frame.time_ns = seconds * kNsPerSecond + std::uint64_t{fraction} * (nanoseconds_ ? 1 : kNsPerUs);
-  // A record that says it has more bytes than the wire had contradicts itself; what is there
-  // counts.
+  // A record may claim to have more bytes than the wire had. The captured bytes are used.
   frame.wire_size = std::max(captured, wire);
   frame.bytes = there().subspan(record_header_, captured);
   use(record_header_ + captured);
@@ -157,9 +158,10 @@ CaptureFile::Got CaptureFile::next_record(Frame& frame) {
 
 // --- pcapng -----------------------------------------------------------------------------------
 
-// Reads a section header block, at whose beginning the file is. False: error_ says why.
+// Reads a section header block; the file is at its beginning. Returns false with the reason in
+// error_.
 bool CaptureFile::begin_section(std::uint32_t& length) {
-  constexpr std::size_t kFixed = 28;  // with the length in the end
+  constexpr std::size_t kFixed = 28;  // includes the length at its end
   if (!ensure(kFixed)) {
     error_ = "truncated: the file ends within the header of a section";
     return false;
@@ -196,7 +198,7 @@ CaptureFile::Got CaptureFile::next_block(Frame& frame) {
                       type == kEnhancedPacket;
     if (!used) {
       if (!skip(length - 4) || !ensure(4)) {
-        return damaged("truncated: the file ends within a block, as one that is being written");
+        return damaged("truncated: the file ends within a block, or is still being written");
       }
       if (word(there(), 0) != length) return damaged("a block whose two lengths differ");
       use(4);
@@ -247,7 +249,7 @@ bool CaptureFile::add_interface(Bytes body) {
   return true;
 }
 
-// A time in the interface's unit: a power of ten, or with the highest bit of two, of a second.
+// The unit of a time is a negative power of ten of a second or, with the highest bit set, of two.
 std::uint64_t CaptureFile::nanoseconds(const Interface& interface, std::uint64_t ticks) {
   constexpr unsigned kPowerOfTwo = 0x80;
   constexpr unsigned kNano = 9;
@@ -257,7 +259,7 @@ std::uint64_t CaptureFile::nanoseconds(const Interface& interface, std::uint64_t
     if (power > 63) return 0;
     const std::uint64_t seconds = ticks >> power;
     std::uint64_t fraction = ticks & ((std::uint64_t{1} << power) - 1);
-    constexpr unsigned kFits = 30;  // of a product with a second's nanoseconds
+    constexpr unsigned kFits = 30;  // fraction * 10^9 then fits into 64 bits
     if (power > kFits) {
       fraction >>= power - kFits;
       power = kFits;

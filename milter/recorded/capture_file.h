@@ -1,9 +1,13 @@
-// Reads the file formats of captures: pcap (both byte orders, microseconds or nanoseconds, the
-// format of old kernels with longer record headers) and pcapng (draft-ietf-opsawg-pcapng), whose
-// sections and interfaces may differ in everything. libpcap refuses a file whose interfaces differ
-// in link type or snap length, and real files have dozens of them.
+// Reads the file formats of captures.
 //
-// A frame is not copied: it lies in a buffer of 1.75 MB into which the file is read. One thread.
+// - pcap: both byte orders, microseconds or nanoseconds, and the longer record headers of old
+//   kernels.
+// - pcapng (draft-ietf-opsawg-pcapng): its sections and interfaces may differ in every respect.
+//
+// libpcap is not used, because it refuses a file whose interfaces differ in link type or snap
+// length, and real files have dozens of such interfaces.
+//
+// A frame is not copied: it stays in the buffer of 1.75 MB into which the file is read. One thread.
 #pragma once
 
 #include <cstddef>
@@ -16,11 +20,11 @@
 
 namespace recorded {
 
-// Puts the next bytes of a file into the buffer, at least one of them; 0 at the end of the file.
-// It does not wait for a full buffer, so that a capture in progress can be followed. May throw.
+// Reads the next bytes of a file into the buffer, at least one; returns 0 at the end of the file.
+// It does not wait until the buffer is full, so a capture in progress can be followed. May throw.
 using ReadBytes = std::function<std::size_t(std::span<char>)>;
 
-// One frame as captured: `wire_size` bytes on the wire, of which `bytes` are there.
+// One captured frame. It had `wire_size` bytes on the wire; `bytes` are those that were captured.
 struct Frame {
   std::uint32_t link_type = 0;  // LINKTYPE_… of tcpdump.org/linktypes.html
   std::uint64_t time_ns = 0;
@@ -32,23 +36,26 @@ class CaptureFile {
  public:
   enum class Got : std::uint8_t { Frame, End, Damaged };
 
-  // Reads the file's header. Throws std::runtime_error when it is neither pcap nor pcapng.
+  // Reads the file's header. Throws std::runtime_error if it is neither pcap nor pcapng.
   explicit CaptureFile(ReadBytes read);
 
-  // The next frame; valid up to the next call. Damaged: the file cannot be read from here on,
-  // error() says why.
+  // Reads the next frame, which is valid until the next call. Damaged: the file cannot be read any
+  // further, and error() gives the reason.
   Got next(Frame& frame);
 
   const std::string& error() const { return error_; }
-  std::uint64_t offset() const { return offset_; }  // in the file, behind what was read
+  // Place in the file after the bytes that were read.
+  std::uint64_t offset() const { return offset_; }
 
-  // The longest frame: tcpdump and Wireshark capture no more of one. A longer one is damage.
+  // The longest frame. tcpdump and Wireshark capture no longer ones, so a longer one means a
+  // damaged file.
   static constexpr std::size_t kMaxFrame = 262144;
-  // Interfaces of one section of pcapng.
+  // The most interfaces in one section of pcapng. Chosen, not measured: real files have dozens, and
+  // 65536 take 1.5 MB. More are an error.
   static constexpr std::size_t kMaxInterfaces = 65536;
 
  private:
-  // Of pcapng; a pcap file has one.
+  // An interface of pcapng. A pcap file has one.
   struct Interface {
     std::uint32_t link_type = 0;
     std::uint32_t snap_length = 0;  // 0: no limit
@@ -75,24 +82,26 @@ class CaptureFile {
   static std::uint64_t nanoseconds(const Interface& interface, std::uint64_t ticks);
 
   ReadBytes read_;
-  // What is left over of one read is put in front of the place where the next one goes: that stays
-  // the same and is aligned, so that the kernel copies fast and into the cache.
-  static constexpr std::size_t kMaxBlock =
-      768 * 1024;                                    // of pcapng: a frame, with options behind it
-  static constexpr std::size_t kChunk = 256 * 1024;  // one read: system calls do not count
+  // The longest block of pcapng: a frame and its options. Chosen: three times kMaxFrame.
+  static constexpr std::size_t kMaxBlock = 768 * 1024;
+  // The size of one read. Chosen: so large that the number of system calls does not matter.
+  static constexpr std::size_t kChunk = 256 * 1024;
+  // Bytes that remain from one read are moved to just before the place of the next read. So each
+  // read goes to the same aligned place, which makes the kernel's copy fast and keeps it in the
+  // cache.
   struct alignas(4096) Buffer {
     std::uint8_t bytes[2 * kMaxBlock + kChunk];
   };
 
   std::unique_ptr<Buffer> buffer_;
-  std::size_t begin_ = kMaxBlock;  // of what is in the buffer and not used
+  std::size_t begin_ = kMaxBlock;  // [begin_, end_): the bytes in the buffer that are not used yet
   std::size_t end_ = kMaxBlock;
   std::uint64_t offset_ = 0;
   Format format_ = Format::Pcap;
-  bool big_endian_ = false;  // of the file, or of the section of pcapng
+  bool big_endian_ = false;  // byte order of the file, or of the section of pcapng
   std::size_t record_header_ = 16;
   bool nanoseconds_ = false;
-  std::uint16_t minor_ = 4;  // version 2.3 of pcap and before wrote the two lengths otherwise
+  std::uint16_t minor_ = 4;  // versions of pcap up to 2.3 wrote the two lengths in the other order
   std::vector<Interface> interfaces_;
   std::string error_;
 };

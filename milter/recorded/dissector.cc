@@ -18,7 +18,8 @@ Layer broken() {
   return Layer::not_read(NotRead::Kind::Cut);
 }
 
-// What an IP packet carries: it ends where the packet says, and not with the frame's padding.
+// The content of an IP packet. It ends where the packet's length says; a frame may have padding
+// after it.
 Layer carried(const Layer& ip, std::size_t header, std::size_t total, std::uint32_t protocol) {
   if (header >= total) return Layer::no_mail();
   Layer inner = ip.behind(header, Kind::IpProtocol, protocol);
@@ -32,7 +33,7 @@ Layer carried(const Layer& ip, std::size_t header, std::size_t total, std::uint3
 bool Dissector::packet(const Frame& frame, TcpPacket& packet) {
   Layer layer{
       .kind = Kind::Link, .number = frame.link_type, .bytes = frame.bytes, .wire = frame.wire_size};
-  // Nearly all packets are IPv4 in Ethernet: the way there is short.
+  // Shortcut for IPv4 in Ethernet, which nearly all packets are.
   constexpr std::size_t kEthernetHeader = 14;
   if (frame.link_type == 1 && frame.bytes.size() > kEthernetHeader &&
       get16(frame.bytes, 12) == 0x0800) {
@@ -89,7 +90,7 @@ Layer Dissector::behind_ip(const Layer& ip, TcpPacket& packet) {
 
 Layer Dissector::reassembled(const IpFragment& fragment, std::uint64_t time_ns) {
   const auto whole = fragments_.add(fragment, time_ns);
-  if (!whole) return Layer::no_mail();  // counted there, should it never become whole
+  if (!whole) return Layer::no_mail();  // IpFragments counts it if it never becomes complete
   return {.kind = Kind::Ip, .number = 0, .bytes = whole->bytes, .wire = whole->wire};
 }
 
@@ -100,7 +101,7 @@ Layer Dissector::behind_v4(const Layer& ip, TcpPacket& packet) {
   if (!ip.has(kV4Header)) return broken();
   const std::size_t header = (ip.bytes[0] & 0x0f) * 4U;
   std::size_t total = get16(ip.bytes, 2);
-  // A card that cuts large packets itself (TSO) is handed a length of 0.
+  // A packet that the network card will cut itself (TSO) has a length of 0.
   if (total == 0) total = ip.wire;
   if (header < kV4Header || total < header) return broken();
   packet.from.address = packet.to.address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -129,7 +130,7 @@ Layer Dissector::behind_v4(const Layer& ip, TcpPacket& packet) {
 
 Layer Dissector::behind_v6(const Layer& ip, TcpPacket& packet) {
   constexpr std::size_t kNextHeader = 6;
-  constexpr int kMaxExtensions = 16;
+  constexpr int kMaxExtensions = 16;  // chosen; RFC 8200, 4.1, recommends at most seven
   if (!ip.has(kV6Header)) return broken();
   std::size_t header = kV6Header;
   std::size_t total = kV6Header + get16(ip.bytes, 4);
@@ -177,8 +178,8 @@ Layer Dissector::behind_v6(const Layer& ip, TcpPacket& packet) {
 }
 
 bool Dissector::tcp(const Layer& layer, TcpPacket& packet) {
-  // Up to the flags; where the header was captured so far, its end and the payload's size are
-  // known.
+  // The bytes up to the flags. If these were captured, the end of the header and the size of the
+  // payload are known.
   constexpr std::size_t kLeast = 14;
   const Bytes tcp = layer.bytes;
   const std::size_t header = layer.has(kLeast) ? (tcp[12] >> 4) * 4U : 0;  // RFC 9293, 3.1

@@ -1,9 +1,9 @@
-// Finds the TCP packet in a captured frame: link layer, tags, tunnels and IP (layer.h), up to a
-// bounded number of layers. Of packets within packets the innermost TCP counts. What is not
-// understood is counted by kind.
+// Finds the TCP packet in a captured frame. It goes through link layer, tags, tunnels and IP
+// (layer.h), up to a limited number of layers. If packets are inside other packets, the innermost
+// TCP packet is used. Frames that are not understood are counted by kind.
 //
-// Everything was written by strangers: each length is checked against what was captured. Nothing is
-// copied or allocated a packet, but for IP fragments. One thread.
+// All input is untrusted: each length is checked against the captured bytes. Nothing is copied or
+// allocated for a packet, except IP fragments. One thread.
 #pragma once
 
 #include <cstddef>
@@ -20,11 +20,11 @@ namespace recorded {
 
 class Dissector {
  public:
-  // Headers within headers; real packets have some ten.
+  // The most layers of one frame. Real packets have about ten.
   static constexpr int kMaxLayers = 32;
 
-  // False: the frame has no TCP packet, or none yet, as with the first fragments of one. The packet
-  // is valid up to the next call, and no longer than the frame's bytes.
+  // Returns false if the frame has no TCP packet, or only a fragment of one that is not complete
+  // yet. The packet is valid until the next call, and only as long as the frame's bytes are.
   bool packet(const Frame& frame, TcpPacket& packet);
 
   const NotRead& not_read() const { return not_read_; }
@@ -39,7 +39,7 @@ class Dissector {
 
   IpFragments fragments_;
   NotRead not_read_;
-  Bytes ip_;  // from the innermost IP header on
+  Bytes ip_;  // the packet from its innermost IP header on
 };
 
 }  // namespace recorded

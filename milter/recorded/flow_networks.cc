@@ -8,8 +8,8 @@
 namespace recorded {
 namespace {
 
-// Two sequence numbers of one stream at about one time. Those of two connections are that near by
-// chance once in two thousand times.
+// True if two sequence numbers can be of one stream at about the same time. Two unrelated
+// connections are that close by chance once in 2000 cases (2 MB of 4 GB).
 bool near(std::uint32_t a, std::uint32_t b) {
   constexpr std::int64_t kNear = 1024 * 1024;
   const std::int64_t apart = static_cast<std::int32_t>(a - b);
@@ -19,7 +19,10 @@ bool near(std::uint32_t a, std::uint32_t b) {
 }  // namespace
 
 bool FlowNetworks::Side::has(std::uint64_t network) const {
-  return std::find(networks.begin(), networks.begin() + count, network) != networks.begin() + count;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (networks[i] == network) return true;
+  }
+  return false;
 }
 
 bool FlowNetworks::Side::tagged() const {
@@ -34,7 +37,7 @@ bool FlowNetworks::carries(int side, const TcpPacket& packet) const {
 bool FlowNetworks::fits(int side, const TcpPacket& packet) const {
   const Side& own = sides_[side];
   const Side& other = sides_[1 - side];
-  // Between two VLANs stands a router, which takes a hop away.
+  // A router between two VLANs reduces the hop count.
   if (own.seen && packet.network != 0 && own.tagged() && packet.hops == own.hops) return false;
   if (packet.has(tcp::kSyn) && !packet.has(tcp::kAck)) {
     const std::uint64_t from = std::min(own.syn_time_ns, packet.time_ns);

@@ -38,7 +38,8 @@ void FollowedSession::drop() {
 
 void FollowedSession::begin_encrypted() {
   state_ = State::Encrypted;
-  tls_reported_ = rest_is_reported_;  // of what follows nothing else was reported
+  // Unless a lost message was reported, nothing was reported about the bytes that follow.
+  tls_reported_ = rest_is_reported_;
   observer_.reset();
 }
 
@@ -88,7 +89,7 @@ bool FollowedSession::is_decrypted(std::string_view first) const {
   return observer_->under_tls() && !tls_begun_ && !is_tls_record(first);
 }
 
-// What became of the observer with the last bytes.
+// Handles what the observer has said about the last bytes.
 void FollowedSession::settle() {
   if (!lost_) return;
   const Reason reason = *std::exchange(lost_, std::nullopt);
@@ -123,14 +124,14 @@ void FollowedSession::unobserved(Reason reason) {
 
 void FollowedSession::message(classifier::ObservedMessage&& message) {
   reports_.release();
-  // It is the one that was reported as lost.
+  // This message was already reported as lost.
   if (std::exchange(until_mail_, false) && message.envelope.mail.empty()) return;
   take(std::move(message));
 }
 
 void FollowedSession::tls_message(classifier::Trace&& trace) {
   take({.trace = std::move(trace)});
-  reports_.release();  // it was answered
+  reports_.release();  // the server has answered it
 }
 
 std::shared_ptr<classifier::TlsStream> FollowedSession::follow_tls(
@@ -140,7 +141,7 @@ std::shared_ptr<classifier::TlsStream> FollowedSession::follow_tls(
                                               static_cast<classifier::TlsLog::Sink*>(this));
 }
 
-// Behind a message that was lost, its rest is no other one.
+// Text that was skipped after a lost message is its rest, and not another message.
 void FollowedSession::text_skipped() {
   if (!std::exchange(rest_is_reported_, false)) unobserved(Reason::Dropped);
 }
@@ -154,7 +155,8 @@ void FollowedSession::take(classifier::ObservedMessage&& message) {
   reports_.hold(connection(), std::move(message));
 }
 
-// The capture or the connection ended inside a session. What was seen of a message is reported.
+// The capture or the connection ended inside a session. The part of a message that was seen is
+// reported.
 void FollowedSession::end_in_clear() {
   if (observer_->behind()) observer_->assume_answers();
   observer_->end_in_clear();

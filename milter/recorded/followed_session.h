@@ -1,12 +1,12 @@
-// The SMTP session of a captured connection: gives its bytes to an Observer, goes on behind what was
-// not captured, and reports its messages.
+// The SMTP session of a captured connection. It gives the bytes to an Observer, continues after
+// bytes that were not captured, and reports the messages.
 //
 //     Searching ──start()──► Following
 //     Following ──out of step──► Searching
 //     Following ──TLS that cannot be followed──► Encrypted ──start()──► Following
 //     any ──finish()──► Over
 //
-// A message that cannot be told of has a trace that is unobserved. Not thread-safe.
+// A message about which nothing can be said is reported as unobserved. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -24,22 +24,22 @@ class FollowedSession final : private classifier::Observer::Sink, private classi
  public:
   enum class State : std::uint8_t { Searching, Following, Encrypted, Over };
 
-  // `segments`: Observer::Limits. Requires: `sink` outlives the session.
+  // `segments`: see Observer::Limits. Requires: `sink` outlives the session.
   FollowedSession(MessageSink& sink, std::size_t segments) : segments_(segments), reports_(sink) {}
   FollowedSession(const FollowedSession&) = delete;
   FollowedSession& operator=(const FollowedSession&) = delete;
 
   State state() const { return state_; }
   bool following() const { return state_ == State::Following; }
-  // No message was there yet.
+  // True if no message was found yet.
   bool fresh() const { return state_ == State::Searching && reports_.messages() == 0; }
-  // What the client said here was no mail; a server's greeting may still come.
+  // True if the client's bytes were not SMTP. A server's greeting may still follow.
   bool not_mail() const { return not_mail_; }
   // Requires: following.
   classifier::Observer& observer() { return *observer_; }
   const classifier::Observer& observer() const { return *observer_; }
 
-  // Whose session it is, which way it takes, and what the time is.
+  // The client, the server, the path, and the time of the current packet.
   void set_ends(const TcpEnd& client, const TcpEnd& server) {
     connection_.client = client;
     connection_.server = server;
@@ -47,30 +47,32 @@ class FollowedSession final : private classifier::Observer::Sink, private classi
   void set_path(const classifier::Path& path);
   void set_time(std::uint64_t time_ns) { connection_.time_ns = time_ns; }
 
-  // A session begins with the next bytes.
+  // Begins a session with the next bytes.
   void start();
-  // It was none after all: nothing is reported of it.
+  // This was not a session: reports nothing about it.
   void drop();
-  // What comes is TLS from where the capture began.
+  // The bytes were TLS from the beginning of the capture on.
   void begin_encrypted();
-  // Over: nothing more is looked for.
+  // Stops searching this connection.
   void give_up() { state_ = State::Over; }
-  // Leaves the session, to be taken up where a start is found.
+  // Ends the session. A new one may begin where a start is found.
   void leave(classifier::Reason reason);
-  // The same, for what came outside of the sequence: a transaction that was open is reported as
-  // lost, and its text, should it come, is not another message.
+  // Ends the session because of bytes outside the sequence. An open transaction is reported as
+  // lost. If its text follows, it is not counted as another message.
   void leave_until_mail(classifier::Reason reason);
 
-  // The next bytes of each stream, and what of it was not captured. All require: following.
+  // The next bytes of each stream, and the bytes that were not captured. All of these require:
+  // following().
   void client(std::string_view bytes);
   void server(std::string_view bytes);
   void commands_missed(std::uint64_t size);
   void replies_missed();
   void records_missed(bool of_client, std::uint64_t size);
-  // Behind STARTTLS the client speaks in clear: a tap that decrypts.
+  // True if the client continues in clear after STARTTLS, because the capture was made by a tap
+  // that decrypts.
   bool is_decrypted(std::string_view first) const;
 
-  // Nothing more comes: a cut message is reported.
+  // The capture or the connection has ended: reports a message that was cut.
   void finish();
 
  private:
@@ -94,12 +96,12 @@ class FollowedSession final : private classifier::Observer::Sink, private classi
   Connection connection_;
   classifier::Path path_;
   std::unique_ptr<classifier::Observer> observer_;  // while following
-  std::optional<classifier::Reason> lost_;          // said by it during a call
+  std::optional<classifier::Reason> lost_;          // set by the observer during a call
   bool not_mail_ = false;
   bool until_mail_ = false;        // the transaction was reported as lost before its text came
-  bool rest_is_reported_ = false;  // a message was reported as lost, and text may be its rest
-  bool tls_begun_ = false;         // the client's first byte behind STARTTLS came
-  bool tls_reported_ = false;      // a message under TLS was
+  bool rest_is_reported_ = false;  // a message was reported as lost; the next text may be its rest
+  bool tls_begun_ = false;         // the client's first byte after STARTTLS was seen
+  bool tls_reported_ = false;      // a message under TLS was reported
 };
 
 }  // namespace recorded

@@ -6,9 +6,10 @@
 namespace recorded {
 namespace {
 
-constexpr std::size_t kLargest = 65535;  // an IPv4 packet; an IPv6 packet's data
-constexpr std::size_t kUnit = 8;         // of a fragment's offset
-constexpr std::size_t kPieceCost = 96;   // of keeping a fragment, beside its bytes
+constexpr std::size_t kLargest = 65535;  // of an IPv4 packet, or of an IPv6 packet's data
+constexpr std::size_t kUnit = 8;         // unit of a fragment's offset
+// Overhead of keeping a fragment; chosen, about what a Piece takes.
+constexpr std::size_t kPieceCost = 96;
 constexpr std::size_t kV6Header = 40;
 
 void put16(std::vector<std::uint8_t>& bytes, std::size_t at, std::size_t value) {
@@ -45,7 +46,7 @@ std::optional<IpFragments::Whole> IpFragments::add(const IpFragment& fragment,
 }
 
 IpFragments::Packets::iterator IpFragments::packet_for(const Key& key, std::uint64_t time_ns) {
-  // A number is used again: what is old belongs to another packet.
+  // Identifications are reused: an old one belongs to another packet.
   while (!order_.empty()) {
     const auto oldest = packets_.find(order_.front());
     const std::uint64_t began = oldest->second.time_ns;
@@ -74,7 +75,7 @@ void IpFragments::break_up(Packet& packet, bool overlap) {
   packet.broken = true;
 }
 
-// False: it was there already, or its packet is broken now.
+// Returns false if the fragment is a repetition, or if its packet is broken now.
 bool IpFragments::insert(Packet& packet, const IpFragment& fragment) {
   const std::size_t end = fragment.offset + fragment.size;
   const auto after = std::find_if(packet.pieces.begin(), packet.pieces.end(),

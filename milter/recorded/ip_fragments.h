@@ -1,6 +1,6 @@
-// Puts the fragments of IP packets together, of both versions. Fragments that overlap are dropped
-// with all of their packet (RFC 5722; RFC 8900, 3.7): nobody knows which copy its receiver took. An
-// exact repetition is the same fragment captured twice, and is passed over. One thread.
+// Puts IP fragments together, for both IP versions. If fragments overlap, their whole packet is
+// dropped (RFC 5722; RFC 8900, 3.7), because it is not known which copy the receiver used. An exact
+// repetition is the same fragment captured twice, and is ignored. One thread.
 #pragma once
 
 #include <array>
@@ -23,36 +23,40 @@ struct IpFragment {
   std::uint64_t network = 0;  // see TcpPacket
   std::size_t offset = 0;
   bool more = false;
-  std::span<const std::uint8_t> header;  // in front of the data; without IPv6's fragment header
-  std::size_t next_header = 0;           // IPv6: where `header` says what follows it
-  std::span<const std::uint8_t> data;    // what was captured of it
+  std::span<const std::uint8_t> header;  // before the data, without IPv6's fragment header
+  std::size_t next_header = 0;           // IPv6: place in `header` of the number of the next header
+  std::span<const std::uint8_t> data;    // the captured part of the data
   std::size_t size = 0;                  // of the data on the wire
 };
 
 class IpFragments {
  public:
+  // Chosen, not measured: mail is rarely fragmented. Lower limits would lose packets of busy tunnels,
+  // higher ones would only take memory.
   struct Limits {
-    std::size_t packets = 256;            // the oldest goes first
-    std::size_t bytes = 4 * 1024 * 1024;  // of all, with the cost of keeping them
-    std::size_t pieces = 128;             // of one packet
-    // In time of the capture (RFC 791: 15 s, RFC 8200: 60 s).
+    std::size_t packets = 256;            // one more evicts the oldest
+    std::size_t bytes = 4 * 1024 * 1024;  // of all packets, with their overhead
+    // Fragments of one packet. With an MTU of 576 bytes a packet of 64 KB has 119.
+    std::size_t pieces = 128;
+    // In the capture's time. RFC 791 suggests 15 s, RFC 8200 requires 60 s; 30 s is chosen between
+    // them.
     std::uint64_t age_ns = 30'000'000'000;
   };
   struct Counts {
-    std::uint64_t left_out = 0;     // fragments whose packet never became whole
-    std::uint64_t overlapping = 0;  // of them, those of packets whose fragments overlap
+    std::uint64_t left_out = 0;     // fragments whose packet never became complete
+    std::uint64_t overlapping = 0;  // of these: fragments of packets with overlaps
   };
-  // A packet without fragments. The bytes are valid up to the next call of add().
+  // A complete packet. The bytes are valid until the next call of add().
   struct Whole {
-    std::span<const std::uint8_t> bytes;  // up to the first that was not captured
+    std::span<const std::uint8_t> bytes;  // up to the first byte that was not captured
     std::size_t wire = 0;
   };
 
   IpFragments() = default;
   explicit IpFragments(const Limits& limits) : limits_(limits) {}
 
-  // The whole packet, when this was the last fragment missing. Requires: `fragment` has what its
-  // sizes say.
+  // Returns the complete packet if this was the last missing fragment. Requires: the sizes in
+  // `fragment` match its data.
   std::optional<Whole> add(const IpFragment& fragment, std::uint64_t time_ns);
 
   const Counts& counts() const { return counts_; }
@@ -76,12 +80,12 @@ class IpFragments {
   };
   struct Packet {
     std::uint64_t time_ns = 0;
-    std::vector<Piece> pieces;  // by offset
+    std::vector<Piece> pieces;  // in order of offset
     std::vector<std::uint8_t> header;
     std::size_t next_header = 0;
-    std::size_t total = 0;  // of the data; 0: not known
+    std::size_t total = 0;  // size of the data; 0: not known
     std::size_t have = 0;
-    bool broken = false;  // whatever comes of it is dropped
+    bool broken = false;  // all further fragments of it are dropped
     std::list<Key>::iterator place;
   };
   using Packets = std::map<Key, Packet>;
@@ -94,7 +98,7 @@ class IpFragments {
 
   const Limits limits_{};
   Packets packets_;
-  std::list<Key> order_;  // the oldest is in front
+  std::list<Key> order_;  // the oldest first
   std::size_t bytes_ = 0;
   Counts counts_;
   std::vector<std::uint8_t> whole_;

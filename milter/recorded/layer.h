@@ -1,11 +1,12 @@
-// One step on the way from a captured frame to its TCP packet: what kind of header comes next, and
-// where. For the dissector and its parts.
+// One step from a captured frame to its TCP packet: the kind of the next header, and its place.
+// Used by the dissector and its parts.
 //
 //     Link ─► Ethernet ─► EtherType ─► Ip ─► IpProtocol ─► TCP
 //               ▲             ▲         ▲        │
 //               └─────────────┴─────────┴────────┘  tunnels: VXLAN, GENEVE, GRE, GTP-U, …
 //
-// Sizes are kept twice: what the wire carried, and what was captured, which alone may be read.
+// Sizes are kept twice: the size on the wire, and the captured size. Only captured bytes may be
+// read.
 #pragma once
 
 #include <cstddef>
@@ -28,13 +29,13 @@ struct Layer {
   enum class Kind : std::uint8_t {
     Link,        // number: LINKTYPE_…
     Ethernet,    // from the destination address on
-    EtherType,   // behind an ethertype, which is the number
-    Ppp,         // from the protocol on, perhaps with address and control in front
+    EtherType,   // after an ethertype; number: the ethertype
+    Ppp,         // from the protocol on; address and control may come before it
     Wifi,        // an 802.11 frame
-    Ip,          // of either version
-    IpProtocol,  // behind an IP header; number: the protocol
-    NoMail,      // understood, and no TCP
-    NotRead,     // `why` and the number say what is not understood
+    Ip,          // version 4 or 6
+    IpProtocol,  // after an IP header; number: the protocol
+    NoMail,      // understood, but not TCP
+    NotRead,     // not understood; see `why` and the number
   };
 
   Kind kind = Kind::NoMail;
@@ -49,24 +50,24 @@ struct Layer {
   }
 
   bool has(std::size_t size) const { return bytes.size() >= size; }
-  // What follows the first `size` bytes.
+  // Returns the layer after the first `size` bytes.
   Layer behind(std::size_t size, Kind next, std::uint32_t what = 0) const {
     if (size >= bytes.size() || size >= wire) return not_read(NotRead::Kind::Cut);
     return {.kind = next, .number = what, .bytes = bytes.subspan(size), .wire = wire - size};
   }
 };
 
-// Each takes a layer of the kind in its name and says what comes behind its header. `network` takes
-// up the numbers of VLANs and tunnels.
+// Each function takes a layer of the kind in its name and returns the layer after its header. VLAN
+// and tunnel numbers are added to `network`.
 Layer behind_link(const Layer& link);
 Layer behind_wifi(const Layer& wifi);
 Layer behind_ethernet(const Layer& ethernet);
 Layer behind_ethertype(const Layer& layer, std::uint64_t& network);
 Layer behind_ppp(const Layer& ppp);
-// Other protocols than TCP.
+// Handles protocols other than TCP.
 Layer behind_protocol(const Layer& layer, std::uint64_t& network);
 
-// Mixes a number in. `kind` tells VLANs, VNIs and the others apart.
+// Mixes a number into `network`. `kind` distinguishes VLANs, VNIs and other numbers.
 inline void add_network(std::uint64_t& network, std::uint32_t kind, std::uint32_t number) {
   network = (network ^ (std::uint64_t{kind} << 32 | number)) * 0x9e3779b97f4a7c15U;
 }

@@ -1,5 +1,5 @@
-// Link types as files name them (tcpdump.org/linktypes.html), Ethernet with its tags, PPP, MPLS,
-// and 802.11 data frames.
+// Reads the link types of capture files (tcpdump.org/linktypes.html), Ethernet with its tags, PPP,
+// MPLS, and 802.11 data frames.
 #include <algorithm>
 #include <optional>
 
@@ -14,7 +14,7 @@ enum LinkType : std::uint32_t {
   kNull = 0,
   kEthernet = 1,
   kPpp = 9,
-  kRawBsd = 12,  // what some systems call raw IP themselves, and some programs wrote
+  kRawBsd = 12,  // raw IP, as some systems number it and some programs wrote it
   kRawOpenBsd = 14,
   kPppHdlc = 50,
   kPppoe = 51,
@@ -53,10 +53,11 @@ enum EtherType : std::uint32_t {
   kVlanOld1 = 0x9100,
   kVlanOld2 = 0x9200,
 };
-constexpr std::uint32_t kMaxLength = 1500;  // IEEE 802.3: up to here a length, not a type
+// IEEE 802.3: up to this value the field is a length, not a type.
+constexpr std::uint32_t kMaxLength = 1500;
 
-// Understood, and never around mail: ARP and RARP, loop tests, slow protocols, EAPOL, LLDP, PPPoE
-// discovery, PTP, wake-on-LAN.
+// Ethertypes that are known and never carry mail: ARP and RARP, loop tests, slow protocols, EAPOL,
+// LLDP, PPPoE discovery, PTP, wake-on-LAN.
 bool carries_no_ip(std::uint32_t type) {
   constexpr std::uint32_t kTypes[] = {kArp,   0x8035, 0x9000, 0x8809, 0x888e, 0x88cc, 0x8863,
                                       0x88f7, 0x0842, 0x8899, 0x88e1, 0x8912, 0x893a, 0x8902};
@@ -67,12 +68,14 @@ bool is_vlan(std::uint32_t type) {
   return type == kVlan || type == kServiceVlan || type == kVlanOld1 || type == kVlanOld2;
 }
 
-// A length that the capturing machine wrote in its own byte order.
+// A length that the capturing machine wrote in its own byte order. The smaller reading is the right
+// one, because real lengths are small.
 std::size_t native32(Bytes bytes, std::size_t at) {
   return std::min(little32(bytes, at), get32(bytes, at));
 }
 
-// NFLOG: attributes, of which one is the packet; their sizes are in the capturing machine's order.
+// NFLOG: a list of attributes, one of which is the packet. Sizes are in the capturing machine's
+// order.
 Layer behind_nflog(const Layer& link) {
   constexpr std::size_t kHeader = 4;
   constexpr std::size_t kAttribute = 4;
@@ -94,7 +97,7 @@ Layer behind_nflog(const Layer& link) {
   return Layer::not_read(NotRead::Kind::Cut);
 }
 
-// PKTAP of macOS: a header of its own in front of a link type.
+// PKTAP of macOS: its own header, then a frame of another link type.
 Layer behind_pktap(const Layer& link) {
   constexpr std::size_t kLeast = 12;
   if (!link.has(kLeast)) return Layer::not_read(NotRead::Kind::Cut);
@@ -108,11 +111,11 @@ Layer behind_radiotap(const Layer& link) {
   return link.behind(little16(link.bytes, 2), Kind::Wifi);
 }
 
-// MPLS: labels, then IP, or Ethernet with or without a control word (RFC 4448). Nothing says which,
-// so what follows must look like it.
+// MPLS: labels, then IP, or Ethernet with or without a control word (RFC 4448). No field says
+// which, so it is recognised by its content.
 Layer behind_mpls(const Layer& layer) {
   constexpr std::size_t kLabel = 4;
-  constexpr std::size_t kMaxLabels = 16;
+  constexpr std::size_t kMaxLabels = 16;  // chosen; real stacks have a few
   constexpr std::size_t kControlWord = 4;
   constexpr std::size_t kAddresses = 12;
   std::size_t at = 0;
@@ -133,7 +136,7 @@ Layer behind_mpls(const Layer& layer) {
   if (version == 0 && ethernet_at(at + kControlWord)) {
     return layer.behind(at + kControlWord, Kind::Ethernet);
   }
-  // A MAC address may begin as IP does.
+  // A MAC address may begin with the same bits as IP.
   if (ethernet_at(at) && (!ip || get16(layer.bytes, at + 2) > layer.wire)) {
     return layer.behind(at, Kind::Ethernet);
   }
@@ -141,7 +144,7 @@ Layer behind_mpls(const Layer& layer) {
   return Layer::not_read(NotRead::Kind::EtherType, kMplsUnicast);
 }
 
-// IEEE 802.2, behind a length.
+// IEEE 802.2, after a length.
 Layer behind_llc(const Layer& layer) {
   constexpr std::size_t kSnap = 8;
   constexpr std::uint8_t kIpSap = 0x06;
@@ -151,7 +154,7 @@ Layer behind_llc(const Layer& layer) {
     return layer.behind(kSnap, Kind::EtherType, get16(bytes, 6));  // RFC 1042
   }
   if (bytes[0] == kIpSap && bytes[1] == kIpSap) return layer.behind(3, Kind::Ip);
-  return Layer::no_mail();  // spanning tree, routing protocols
+  return Layer::no_mail();  // spanning tree and routing protocols
 }
 
 }  // namespace
@@ -176,11 +179,12 @@ Layer behind_link(const Layer& link) {
       return link.behind(0, Kind::Ip);
     case kNull:
     case kLoop:
-      return link.behind(4, Kind::Ip);  // a family that differs by system: IP tells its version
+      // The family number differs by system; the IP header gives its own version.
+      return link.behind(4, Kind::Ip);
     case kEnc:
       return link.behind(12, Kind::Ip);
     case kPflog:
-      // Its length stands in front, and is padded.
+      // Its length is in the first byte and excludes the padding.
       return link.has(1) ? link.behind((link.bytes[0] + 3U) / 4 * 4, Kind::Ip)
                          : Layer::not_read(NotRead::Kind::Cut);
     case kPpp:
@@ -189,7 +193,7 @@ Layer behind_link(const Layer& link) {
     case kPppWithDirection:
       return link.behind(1, Kind::Ppp);
     case kPppd:
-      return link.behind(2, Kind::Ppp);  // direction in the place of the address, and control
+      return link.behind(2, Kind::Ppp);  // the direction replaces the address; then control
     case kPppoe:
       return link.behind(6, Kind::Ppp);
     case kCiscoHdlc:
@@ -213,7 +217,7 @@ Layer behind_link(const Layer& link) {
   }
 }
 
-// IEEE 802.11, 9.2.3: only data frames; what is encrypted cannot be read.
+// IEEE 802.11, 9.2.3. Only data frames are read, and only if they are not encrypted.
 Layer behind_wifi(const Layer& wifi) {
   constexpr unsigned kDataType = 2;
   constexpr unsigned kNoData = 0x40;
@@ -230,7 +234,7 @@ Layer behind_wifi(const Layer& wifi) {
   if ((flags & kBothWays) == kBothWays) header += 6;
   if (control & kQos) header += flags & kHighThroughput ? 6 : 2;
   Layer llc = wifi.behind(header, Kind::EtherType, 0);
-  // Some drivers pad the header to a multiple of four.
+  // Some drivers pad the header to a multiple of four bytes.
   if (llc.kind == Kind::EtherType && header % 4 != 0 && llc.has(3) && llc.bytes[0] != 0xaa &&
       llc.bytes[2] == 0xaa) {
     llc = wifi.behind(header + 2, Kind::EtherType, 0);
@@ -256,7 +260,7 @@ Layer behind_ethertype(const Layer& layer, std::uint64_t& network) {
     case kVlanOld2: {
       if (!layer.has(4)) return Layer::not_read(NotRead::Kind::Cut);
       const std::uint32_t vlan = get16(layer.bytes, 0) & kVlanBits;
-      if (vlan != 0) add_network(network, kVlan, vlan);  // 0: a priority, and no VLAN
+      if (vlan != 0) add_network(network, kVlan, vlan);  // 0: only a priority, not a VLAN
       return layer.behind(4, Kind::EtherType, get16(layer.bytes, 2));
     }
     case kPppoeSession:
@@ -267,7 +271,7 @@ Layer behind_ethertype(const Layer& layer, std::uint64_t& network) {
     case kTransparentBridging:
       return layer.behind(0, Kind::Ethernet);
     case kBackbone:
-      return layer.behind(4, Kind::Ethernet);  // IEEE 802.1ah: the service's number
+      return layer.behind(4, Kind::Ethernet);  // IEEE 802.1ah: the number of the service
     case kMacsec:
       return Layer::not_read(NotRead::Kind::EtherType, layer.number);
     default:
@@ -281,10 +285,10 @@ Layer behind_ppp(const Layer& ppp) {
   constexpr std::uint32_t kPppIpv4 = 0x0021;
   constexpr std::uint32_t kPppIpv6 = 0x0057;
   constexpr std::uint32_t kPppMpls = 0x0281;
-  constexpr std::uint32_t kFirstControl = 0x8000;  // RFC 1661, 2: control protocols are above
+  constexpr std::uint32_t kFirstControl = 0x8000;  // RFC 1661, 2: from here on control protocols
   std::size_t at = ppp.has(2) && ppp.bytes[0] == 0xff && ppp.bytes[1] == 0x03 ? 2 : 0;
   if (!ppp.has(at + 2)) return Layer::not_read(NotRead::Kind::Cut);
-  // RFC 1661, 6.5: an odd first byte is a protocol that was compressed to it.
+  // RFC 1661, 6.5: if the first byte is odd, the protocol field is compressed to this one byte.
   const bool compressed = ppp.bytes[at] & 0x01;
   const std::uint32_t protocol = compressed ? ppp.bytes[at] : get16(ppp.bytes, at);
   at += compressed ? 1 : 2;

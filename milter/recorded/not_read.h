@@ -1,5 +1,5 @@
-// What a capture has beside TCP and cannot be understood, counted by kind: so that nobody takes "no
-// messages" for "no mail". Bounded. One thread.
+// Counts, by kind, the packets of a capture that are not TCP and cannot be understood. So a report
+// of "no messages" is not mistaken for "no mail". Bounded. One thread.
 #pragma once
 
 #include <cstddef>
@@ -18,13 +18,13 @@ class NotRead {
     PppProtocol,  // number: the protocol
     Tunnel,       // number: the UDP port, or GRE's protocol, of a header that is not understood
     Encrypted,    // number: the IP protocol, or 0 for Wi-Fi
-    Cut,          // headers that were not captured whole, or contradict themselves
+    Cut,          // headers that were not captured completely, or that contradict themselves
     Nested,       // more layers than kMaxLayers
   };
 
   void add(Kind kind, std::uint32_t number);
 
-  // "213 of link type 6, 4 of IP protocol 94"; empty when there is nothing.
+  // Returns "213 of link type 6, 4 of IP protocol 94"; empty if there is nothing to report.
   std::string text() const;
   std::uint64_t packets() const;
 
@@ -34,10 +34,12 @@ class NotRead {
     std::uint32_t number;
     std::uint64_t packets;
   };
+  // Chosen, not measured: a text of more kinds would not be read. Further kinds are counted
+  // together.
   static constexpr std::size_t kMaxEntries = 32;
 
   std::vector<Entry> entries_;
-  std::uint64_t others_ = 0;  // of more kinds than are kept
+  std::uint64_t others_ = 0;  // packets of further kinds
 };
 
 }  // namespace recorded

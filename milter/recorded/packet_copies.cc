@@ -1,7 +1,7 @@
 #include "milter/recorded/packet_copies.h"
 
-#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "milter/net/keyed_hash.h"
 #include "milter/recorded/sack.h"
@@ -9,11 +9,14 @@
 namespace recorded {
 namespace {
 
-constexpr std::size_t kSets = 4096;  // a power of two
-
+// The first `size` bytes at `at`, at most eight, as a number.
 std::uint64_t word(const void* at, std::size_t size) {
   std::uint64_t value = 0;
-  if (size != 0) std::memcpy(&value, at, size);
+  if (size >= sizeof value) {
+    std::memcpy(&value, at, sizeof value);
+  } else if (size != 0) {
+    std::memcpy(&value, at, size);
+  }
   return value;
 }
 
@@ -23,11 +26,20 @@ std::uint64_t apart(std::uint64_t a, std::uint64_t b) {
 
 }  // namespace
 
-PacketCopies::PacketCopies() : seed_(net::random_seed()), sets_(kSets) {}
+bool PacketCopies::Direction::carried_on_by(const TcpPacket& packet) {
+  const std::uint32_t packet_end = packet.first_payload() + packet.size;
+  if (begun && static_cast<std::int32_t>(packet_end - end) <= 0) return false;
+  begun = true;
+  end = packet_end;
+  return true;
+}
 
-std::uint64_t PacketCopies::hash(const TcpPacket& packet, std::uint64_t flow) const {
+PacketCopies::PacketCopies()
+    : seed_(net::random_seed()), seen_(std::make_unique_for_overwrite<Seen[]>(kPackets)) {}
+
+std::uint64_t PacketCopies::hash(const TcpPacket& packet, std::uint64_t direction) const {
   constexpr std::size_t kWord = sizeof(std::uint64_t);
-  std::uint64_t state = seed_ ^ flow;
+  std::uint64_t state = seed_ ^ direction;
   const auto add = [&](std::uint64_t value) {
     state = (state ^ value) * 0x9e3779b97f4a7c15U;
     state ^= state >> 32;
@@ -36,28 +48,42 @@ std::uint64_t PacketCopies::hash(const TcpPacket& packet, std::uint64_t flow) co
   add(std::uint64_t{packet.size} << 32 | std::uint64_t{packet.ip_id} << 16 | packet.flags);
   const auto options = packet.options;
   for (std::size_t at = 0; at < options.size(); at += kWord) {
-    add(word(options.data() + at, std::min(kWord, options.size() - at)));
+    add(word(options.data() + at, options.size() - at));
   }
-  return net::mix(state, word(packet.payload.data(), std::min(kWord, packet.payload.size())));
+  return net::mix(state, word(packet.payload.data(), packet.payload.size()));
 }
 
-bool PacketCopies::is_copy(const TcpPacket& packet, std::uint64_t flow, std::uint32_t gaps) {
-  const std::uint64_t hashed = hash(packet, flow);
-  Set& set = sets_[hashed & (kSets - 1)];
-  auto found =
-      std::find_if(set.begin(), set.end(), [&](const Seen& seen) { return seen.hash == hashed; });
-  if (found != set.end()) {
+// Returns the newest packet with this hash; null: none is kept.
+const PacketCopies::Seen* PacketCopies::find(std::uint64_t hashed) const {
+  for (std::uint64_t number = last_[hashed % kSlots]; next_ - number <= kPackets;) {
+    const Seen& seen = seen_[number % kPackets];
+    if (seen.hash == hashed) return &seen;
+    number = seen.before;
+  }
+  return nullptr;
+}
+
+void PacketCopies::remember(Seen seen) {
+  seen.before = std::exchange(last_[seen.hash % kSlots], next_);
+  seen_[next_++ % kPackets] = seen;
+}
+
+bool PacketCopies::is_copy(const TcpPacket& packet, Direction& direction) {
+  const std::uint64_t hashed = hash(packet, direction.number);
+  const Seen* found = direction.carried_on_by(packet) ? nullptr : find(hashed);
+  if (found != nullptr) {
     const std::uint64_t time = apart(found->time_ns, packet.time_ns);
     const bool routed = found->hops != packet.hops;
-    const bool copy = packet.ip_id != 0
-                          ? time <= kWithin_ns
-                          : time <= kUnnumberedWithin_ns && (found->gaps == gaps || routed);
+    const bool copy = packet.ip_id != 0 ? time <= kWithin_ns
+                                        : time <= kUnnumberedWithin_ns &&
+                                              (found->gaps == direction.gaps || routed);
     if (copy) return true;
-  } else {
-    found = std::prev(set.end());
   }
-  if (found != set.begin()) set.back() = set.front();
-  set.front() = {hashed, packet.time_ns, gaps, packet.hops};
+  remember({.hash = hashed,
+            .time_ns = packet.time_ns,
+            .before = 0,
+            .gaps = direction.gaps,
+            .hops = packet.hops});
   return false;
 }
 

@@ -1,19 +1,24 @@
-// Tells a packet that was captured twice from one that was sent twice. Mirror ports, bridges,
-// routers and `-i any` show each packet two or more times, a few microseconds to milliseconds
-// apart.
+// Distinguishes a packet that was captured twice from one that was sent twice. Mirror ports,
+// bridges, routers and `-i any` show each packet two or more times, a few microseconds to
+// milliseconds apart.
 //
-// A copy has the same addresses, numbers, flags, size, TCP options and first bytes. With IPv4
-// it has the same identification too, which a sender counts on for each packet, a retransmission as
-// well. Without one (IPv6, systems that send 0) a copy is told by time: a sender sends again when a
-// timer of 8 ms or more runs out, or when the other end reports a gap (SACK), which is seen here
-// too. A packet that has passed a router has one hop less, which no retransmission has.
+// A copy has the same addresses, numbers, flags, size, TCP options and first bytes. With IPv4 it
+// also has the same identification. A sender increases that number for each packet, also for a
+// retransmission. Without an identification (IPv6, systems that send 0) the time decides. A sender
+// sends again only when a timer of at least 8 ms runs out (Linux: two ticks at 250 Hz), or when the
+// other end reports a gap (SACK), which is visible in the capture. A packet with another hop count
+// has passed a router, and is a copy.
 //
-// Bounded: 8192 packets, of which those seen last are kept. One thread.
+// Nearly all packets continue their stream, so they cannot be copies. They are written one after
+// the other into a ring, and no search is made for them. So a large capture does not load a distant
+// cache line for each of its packets.
+//
+// Bounded: the newest 8192 packets are kept. One thread.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include "milter/recorded/tcp_packet.h"
 
@@ -21,32 +26,49 @@ namespace recorded {
 
 class PacketCopies {
  public:
-  static constexpr std::uint64_t kWithin_ns = 20'000'000;           // of the same identification
-  static constexpr std::uint64_t kUnnumberedWithin_ns = 2'000'000;  // without one
+  static constexpr std::uint64_t kWithin_ns = 20'000'000;           // with the same identification
+  static constexpr std::uint64_t kUnnumberedWithin_ns = 2'000'000;  // without an identification
+
+  // One direction of a connection. The owner of the connection keeps it.
+  struct Direction {
+    std::uint64_t number = 0;  // unique; distinguishes its packets from all others
+    std::uint32_t gaps = 0;    // gaps that its receiver has reported so far
+    std::uint32_t end = 0;     // sequence number after all bytes that were seen
+    bool begun = false;        // a packet was seen
+
+    // Notes a packet. Returns true if it ends after all bytes that were seen before.
+    bool carried_on_by(const TcpPacket& packet);
+  };
 
   PacketCopies();
 
-  // Whether this packet was seen already. `flow` tells its connection, and `gaps` counts the gaps
-  // that the other end has reported so far. What is no copy is remembered.
-  bool is_copy(const TcpPacket& packet, std::uint64_t flow, std::uint32_t gaps);
+  // Returns true if this packet of `direction` was seen already. Otherwise remembers it.
+  bool is_copy(const TcpPacket& packet, Direction& direction);
 
  private:
+  // Not initialised: entries are read only after they were written.
   struct Seen {
-    std::uint64_t hash = 0;
-    std::uint64_t time_ns = 0;
-    std::uint32_t gaps = 0;
-    std::uint8_t hops = 0;
+    std::uint64_t hash;
+    std::uint64_t time_ns;
+    std::uint64_t before;  // number of the previous packet in its slot
+    std::uint32_t gaps;
+    std::uint8_t hops;
   };
-  static constexpr std::size_t kWays = 2;
-  using Set = std::array<Seen, kWays>;  // the one seen last is in front
+  static constexpr std::uint64_t kPackets = 8192;
+  static constexpr std::uint64_t kSlots = 1024;
 
-  std::uint64_t hash(const TcpPacket& packet, std::uint64_t flow) const;
+  std::uint64_t hash(const TcpPacket& packet, std::uint64_t direction) const;
+  const Seen* find(std::uint64_t hashed) const;
+  void remember(Seen seen);
 
   const std::uint64_t seed_;
-  std::vector<Set> sets_;
+  std::unique_ptr<Seen[]> seen_;  // a ring: number n is at n % kPackets
+  std::uint64_t next_ = kPackets + 1;
+  // For each slot of the hash: the number of its newest packet. 0 is older than any kept packet.
+  std::array<std::uint64_t, kSlots> last_{};
 };
 
-// Whether a packet reports a gap: it has no payload, and a SACK option. RFC 2018, 3.
+// True if a packet reports a gap: it has no payload, and a SACK option. RFC 2018, 3.
 bool reports_gap(const TcpPacket& packet);
 
 }  // namespace recorded

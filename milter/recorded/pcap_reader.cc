@@ -39,7 +39,7 @@ void PcapReader::count(const TcpPacket& packet) {
   ++counts_.mail;
   if (packet.size != 0) ++counts_.mail_filled;
   if (!packet.payload.empty()) ++counts_.mail_seen;
-  // RFC 8446, 5.1: type 20 to 23, and the version's first byte.
+  // RFC 8446, 5.1: record types 20 to 23, then the first byte of the version.
   const auto byte = [&](std::size_t at) { return static_cast<std::uint8_t>(packet.payload[at]); };
   if (packet.payload.size() > 2 && byte(0) >= 20 && byte(0) <= 23 && byte(1) == 3) {
     ++counts_.mail_tls;

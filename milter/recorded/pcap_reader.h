@@ -1,8 +1,8 @@
-// Reads a capture and gives its TCP packets.
+// Reads a capture and returns its TCP packets.
 //
 //     bytes ─► capture_file ─► dissector ─► TcpPacket ─► tcp_assembly
 //
-// What is left out is counted. One thread.
+// Everything that is skipped is counted. One thread.
 #pragma once
 
 #include <cstdint>
@@ -21,23 +21,24 @@ class PcapReader {
 
   struct Counts {
     std::uint64_t packets = 0;      // in the file
-    std::uint64_t tcp = 0;          // given
-    std::uint64_t cut = 0;          // payload longer than what was captured (snaplen)
-    std::uint64_t mail = 0;         // given, to or from a mail port
-    std::uint64_t mail_filled = 0;  // of them, with payload on the wire
-    std::uint64_t mail_seen = 0;    // of them, with payload that was captured
-    std::uint64_t mail_tls = 0;     // of them, beginning as a record of TLS
+    std::uint64_t tcp = 0;          // returned by next()
+    std::uint64_t cut = 0;          // payload longer than the captured part (snap length)
+    std::uint64_t mail = 0;         // returned, to or from a mail port
+    std::uint64_t mail_filled = 0;  // of these: with payload on the wire
+    std::uint64_t mail_seen = 0;    // of these: with captured payload
+    std::uint64_t mail_tls = 0;     // of these: beginning as a TLS record
   };
 
-  // Throws std::runtime_error when it is no capture.
+  // Throws std::runtime_error if the bytes are not a capture.
   explicit PcapReader(ReadBytes read) : file_(std::move(read)) {}
 
-  // The next TCP packet; valid up to the next call. Damaged: the file cannot be read from here on,
-  // error() says why.
+  // Reads the next TCP packet, which is valid until the next call. Damaged: the file cannot be read
+  // any further, and error() gives the reason.
   Got next(TcpPacket& packet);
 
   const std::string& error() const { return file_.error(); }
-  std::uint64_t offset() const { return file_.offset(); }  // in the file, behind what was read
+  // Place in the file after the bytes that were read.
+  std::uint64_t offset() const { return file_.offset(); }
   const Counts& counts() const { return counts_; }
   const IpFragments::Counts& fragments() const { return dissector_.fragments(); }
   const NotRead& not_read() const { return dissector_.not_read(); }

@@ -1,4 +1,4 @@
-// Selective acknowledgements: what a receiver says it has behind a gap. RFC 2018.
+// Selective acknowledgements: the bytes after a gap that a receiver reports to have. RFC 2018.
 #pragma once
 
 #include <array>
@@ -11,39 +11,40 @@
 
 namespace recorded {
 
-// The blocks of a packet's SACK option, as sequence numbers; of an option that was cut, those that
-// are whole. Pure.
+// The blocks of a packet's SACK option, as sequence numbers. If the option was cut, only the
+// complete blocks. Pure.
 struct SackOption {
   struct Block {
     std::uint32_t begin = 0;
     std::uint32_t end = 0;
   };
-  static constexpr std::size_t kMostBlocks = 4;  // there is no room for more
+  static constexpr std::size_t kMostBlocks = 4;  // an option has no room for more
 
   bool there = false;
   std::size_t count = 0;
   std::array<Block, kMostBlocks> blocks{};
 };
 
-// `options`: of a TCP header, or what was captured of them.
+// `options`: the options of a TCP header, or their captured part.
 SackOption read_sack(std::span<const std::uint8_t> options);
 
-// Which bytes of a stream its receiver has reported so. Not thread-safe.
+// The bytes of a stream that its receiver has reported by SACK. Not thread-safe.
 class SackedRanges {
  public:
-  // Beyond it nothing is added: what was reported is evidence, and none of it is needed.
+  // Beyond this number nothing is added: a report is evidence, but none of it is required. Chosen,
+  // not measured.
   static constexpr std::size_t kMostRanges = 256;
 
   void add(classifier::Span range);
-  // What lies in front of `offset` will not be asked for.
+  // Removes ranges before `offset`, which are no longer needed.
   void drop_before(std::uint64_t offset);
   void clear() { ranges_.clear(); }
   bool empty() const { return ranges_.empty(); }
-  // The first part of `span` that was reported; nothing: none was.
+  // Returns the first part of `span` that was reported; nullopt if none was.
   std::optional<classifier::Span> first_in(classifier::Span span) const;
 
  private:
-  std::map<std::uint64_t, std::uint64_t> ranges_;  // begin and end; they do not touch
+  std::map<std::uint64_t, std::uint64_t> ranges_;  // from begin to end; the ranges do not touch
 };
 
 }  // namespace recorded

@@ -7,11 +7,14 @@
 namespace recorded {
 namespace {
 
-// A joined packet is not cut finer, whatever MSS its SYN claims: Linux sends no smaller segments.
+// Pieces of a joined packet are never smaller, whatever MSS the SYN claims: Linux sends no smaller
+// segments.
 constexpr std::uint32_t kSmallestUnit = 48;
 
-constexpr std::uint32_t kEthernetV4 = 1460;   // full segment of an unknown path
+constexpr std::uint32_t kEthernetV4 = 1460;   // full segment, if the path is unknown
 constexpr std::uint32_t kSmallestFull = 536;  // RFC 9293, 3.7.1
+// Chosen, not measured: one packet of this size may be the tail of a message; three are a full
+// segment.
 constexpr std::uint32_t kOftenSeen = 3;
 
 }  // namespace

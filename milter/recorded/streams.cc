@@ -8,8 +8,10 @@
 namespace recorded {
 namespace {
 
-// A capture may be out of order within so many packets with payload, and no longer than this: what
-// is lost on the way is sent again later (RFC 6298 asks for a second, Linux waits for 200 ms).
+// A capture counts as out of order for so many packets with new payload, and for at most this time.
+// Packets lost on the way are sent again later than that: RFC 6298 requires one second, Linux waits
+// 200 ms. The 32 packets are chosen, not measured: with fewer, a capture from several queues of a
+// network card would lose bytes that it has.
 constexpr std::uint64_t kPatience = 32;
 constexpr std::uint64_t kPatienceNs = 50'000'000;
 
@@ -19,7 +21,7 @@ std::int64_t Half::place(std::uint32_t number) const {
   return tcp::stream_place(number, base, next);
 }
 
-// Numbers out of every window (fabricated captures) say nothing.
+// Sequence numbers outside every window occur only in fabricated captures and are ignored.
 std::uint64_t Half::ahead_at(std::uint32_t number) const {
   const auto here = static_cast<std::int64_t>(next);
   const std::int64_t at = place(number);
@@ -97,13 +99,13 @@ bool Streams::ready(int side, Reading how) const {
   if (unheard(side, how)) return false;
   const Waiting::Piece& front = half.waiting.front();
   if (front.needs > other.next && !deaf_to(1 - side, how)) return false;
-  // What is put in the place of missing bytes depends on what follows them.
+  // The replacement for missing bytes depends on the bytes after them.
   return !front.missing() || !half.waiting.one() ||
          (!other.waiting.empty() && other.waiting.front().needs >= front.end);
 }
 
 int Streams::ready(Reading how) {
-  // What was filled in may have gone beyond pieces that wait.
+  // A gap that was filled may have extended beyond pieces that wait.
   for (Half& half : halves_) half.waiting.drop_before(half.next);
   const bool zero = ready(0, how);
   const bool one = ready(1, how);
@@ -122,7 +124,7 @@ Waiting::Piece Streams::take(int side, Reading how) {
   return piece;
 }
 
-// The side whose first piece has waited for longest. Requires: something waits.
+// Returns the side whose first piece has waited longest. Requires: something waits.
 int Streams::oldest() const {
   const Waiting& zero = halves_[0].waiting;
   const Waiting& one = halves_[1].waiting;

@@ -1,15 +1,17 @@
-// Both streams of a connection, and in which order what was captured of them is given.
+// Both streams of a connection, and the order in which their captured bytes are given.
 //
-// Order of cause: a packet's acknowledgement says which bytes of the other side its sender had
-// seen. So bytes wait until what they acknowledge has been given. A capture that recorded an ACK
-// before the data, or lost data that was acknowledged, then does not make a reply come before its
-// command. What is missing is overdue when its receiver has acknowledged it and a capture that is
-// only out of order would have shown it by now.
+// Order of cause: a packet's acknowledgement shows which bytes of the other side its sender had
+// seen. So bytes wait until the bytes that they acknowledge have been given. A capture may record
+// an ACK before the data, or lose data that was acknowledged. Even then a reply is not given before
+// its command.
 //
-// Of the two sides one may be silent in a capture that has only the other. Until it is given up
-// (`silent_given_up` below), the first word of the server is waited for; from then on nothing is.
+// Missing bytes are overdue when their receiver has acknowledged them and the capture would have
+// shown them by now if it were only out of order.
 //
-// Passive: whoever reads the streams asks what comes next, and takes it. Not thread-safe.
+// A capture may contain only one side. Then the server's first words are waited for until the
+// silent side is given up (`silent_given_up` below). After that, nothing is waited for.
+//
+// Passive: the reader asks which side is next, and takes its bytes. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -22,55 +24,56 @@
 
 namespace recorded {
 
-// One side. Offsets are from its stream's first byte on.
+// One side of a connection. Offsets count from the first byte of its stream.
 struct Half {
-  // A sequence number further ahead than this belongs to no window in use: it is a stray.
+  // A sequence number further ahead than this is a stray: no window in use is that large. Linux
+  // limits the receive window to 6 MB by default (tcp_rmem).
   static constexpr std::int64_t kFarAhead = 16 * 1024 * 1024;
 
   explicit Half(std::size_t& all_waiting) : waiting(all_waiting) {}
 
   bool based = false;
   std::uint32_t base = 0;   // sequence number of offset 0
-  std::uint64_t next = 0;   // bytes given
-  std::uint64_t acked = 0;  // by the other side, as far as that is beyond `next`
+  std::uint64_t next = 0;   // number of bytes given
+  std::uint64_t acked = 0;  // acknowledged by the other side, if beyond `next`
   bool syn = false;
-  bool payload = false;  // some was seen
-  bool closed = false;   // its receive window, when it last spoke
+  bool payload = false;  // payload was seen
+  bool closed = false;   // its receive window was 0 in its newest packet
   bool fin = false;
   std::uint64_t fin_at = 0;
   std::uint16_t mss = 0;    // announced; 0: not
   bool timestamps = false;  // offered
   Waiting waiting;
-  SackedRanges sacked;  // of what waits: its receiver has said that it has it
+  SackedRanges sacked;  // parts of `waiting` that the receiver has reported to have
 
   void begin_at(std::uint32_t number) {
     based = true;
     base = number;
   }
-  // The stream begins anew, `given` bytes in front of where it is.
+  // The stream begins again, `given` bytes before its current place.
   void begin_anew(std::uint64_t given);
-  // Nothing is known of it but what its handshake has said.
+  // Forgets everything except what the handshake has shown.
   void forget();
-  // Nothing of it was given, and nothing is there that could be.
+  // True if no bytes were given and none are waiting.
   bool untouched() const { return next == 0 && !payload && waiting.empty(); }
-  // It was closed in front of this number.
+  // The stream ends before this sequence number.
   void end_at(std::uint32_t number);
-  // Where a sequence number lies, near to `next`.
+  // The place of a sequence number in the stream, near `next`.
   std::int64_t place(std::uint32_t number) const;
-  // The same, where it lies ahead of `next` and in reach; else 0.
+  // The same if the place is after `next` and within kFarAhead; otherwise 0.
   std::uint64_t ahead_at(std::uint32_t number) const;
-  // The receiver of the stream has said this.
+  // Notes the SACK option of the stream's receiver.
   void note_sack(const SackOption& sack);
-  // The first part of `span` that waits and was received: it came in the packet that was captured
-  // first. Nothing: none did.
+  // Returns the first part of `span` that is waiting and that the receiver has reported. It came in
+  // the packet that was captured first. nullopt: no part.
   std::optional<classifier::Span> first_received_in(classifier::Span span) const;
-  // It was closed, and all of it was given.
+  // True if the stream was closed and all of it was given.
   bool over() const { return fin && next >= fin_at; }
 };
 
 class Streams {
  public:
-  // `all_waiting`: as Waiting.
+  // `all_waiting`: see Waiting.
   explicit Streams(std::size_t& all_waiting) : halves_{Half(all_waiting), Half(all_waiting)} {}
 
   Half& operator[](int side) { return halves_[side]; }
@@ -81,41 +84,42 @@ class Streams {
   }
   bool waits() const { return !halves_[0].waiting.empty() || !halves_[1].waiting.empty(); }
   void forget_waiting();
-  // Nothing is known of either but what the handshake has said.
+  // Forgets everything of both sides except what the handshake has shown.
   void forget();
 
-  // How the streams are read.
+  // How the streams are read: which side is the client, and whether the server's side was captured.
   struct Reading {
     int client = 0;
-    bool silent_given_up = false;  // nobody waits for the word of a server that was not captured
+    bool silent_given_up = false;  // a server that was not captured is no longer waited for
   };
-  // The client's bytes wait for the server's first word.
+  // True if the client's bytes must wait for the server's first words.
   bool unheard(int side, Reading how) const;
-  // Nothing of that side was captured, and it has been given up.
+  // True if nothing of that side was captured and it was given up.
   bool deaf_to(int side, Reading how) const;
 
-  // Which of the other side's bytes the packet's sender had seen.
+  // Returns the offset up to which the packet's sender had seen the other side's bytes.
   std::uint64_t needs(int side, const TcpPacket& packet) const;
-  // Of the packet in hand.
+  // Sets the time of the current packet.
   void set_time(std::uint64_t time_ns) { now_ns_ = time_ns; }
-  // It has payload that is new.
+  // Counts a packet with new payload.
   void count_packet() { ++order_; }
   // Keeps the packet's payload, which begins at `place`.
   void keep(int side, const TcpPacket& packet, std::uint64_t place, std::uint64_t needs);
 
-  // The side whose first piece is next; where both could be, the one that came first. -1: none.
+  // Returns the side whose first piece can be given; if both can, the one that was captured first.
+  // -1: neither.
   int ready(Reading how);
-  // Takes the first piece of a side that is ready, and is not missing.
+  // Takes the first piece of a side. Requires: the side is ready, and the piece is not missing().
   Waiting::Piece take(int side, Reading how);
 
-  // What the oldest piece waits for. Requires: something waits.
+  // What the oldest waiting piece needs. Requires: something waits.
   struct Wanted {
-    int side = 0;              // whose piece it is
-    std::uint64_t gap = 0;     // up to where its own stream lacks bytes; 0: it does not
-    std::uint64_t unsaid = 0;  // up to where the other stream does; 0: it does not
+    int side = 0;              // side of the piece
+    std::uint64_t gap = 0;     // bytes of its own stream are missing up to here; 0: none
+    std::uint64_t unsaid = 0;  // bytes of the other stream are missing up to here; 0: none
   };
   Wanted wanted() const;
-  // Whether that will not come any more.
+  // True if the missing bytes are not expected any more.
   bool overdue() const;
 
  private:

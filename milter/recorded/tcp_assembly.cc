@@ -1,6 +1,5 @@
 #include "milter/recorded/tcp_assembly.h"
 
-#include <cstring>
 #include <iterator>
 
 #include "milter/net/keyed_hash.h"
@@ -9,15 +8,9 @@
 namespace recorded {
 namespace {
 
+// Any order is sufficient. Ports come first: they are quick to compare and nearly always differ.
 bool less(const TcpEnd& a, const TcpEnd& b) {
-  const int order = std::memcmp(a.address.data(), b.address.data(), a.address.size());
-  return order != 0 ? order < 0 : a.port < b.port;
-}
-
-std::uint64_t word_at(const TcpEnd& end, std::size_t at) {
-  std::uint64_t word = 0;
-  std::memcpy(&word, end.address.data() + at, sizeof word);
-  return word;
+  return a.port != b.port ? a.port < b.port : a.address < b.address;
 }
 
 }  // namespace
@@ -25,8 +18,7 @@ std::uint64_t word_at(const TcpEnd& end, std::size_t at) {
 std::size_t TcpAssembly::Hash::operator()(const Key& key) const noexcept {
   std::uint64_t state = seed;
   for (const TcpEnd* end : {&key.low, &key.high}) {
-    state = net::mix(state, word_at(*end, 0));
-    state = net::mix(state, word_at(*end, 8));
+    for (const std::uint64_t word : end->words()) state = net::mix(state, word);
     state = net::mix(state, end->port);
   }
   return state;
@@ -35,11 +27,7 @@ std::size_t TcpAssembly::Hash::operator()(const Key& key) const noexcept {
 TcpAssembly::TcpAssembly(MessageSink& sink, const Limits& limits)
     : sink_(sink), limits_(limits), index_(0, Hash{net::random_seed()}) {}
 
-TcpAssembly::Key TcpAssembly::key_of(const TcpPacket& packet) {
-  return less(packet.from, packet.to) ? Key{packet.from, packet.to} : Key{packet.to, packet.from};
-}
-
-// A clock that goes back makes nothing idle.
+// If the clock goes back, no connection counts as idle.
 void TcpAssembly::end_idle(std::uint64_t now_ns) {
   while (!entries_.empty() && now_ns > entries_.back().last_ns &&
          now_ns - entries_.back().last_ns > limits_.idle_ns) {
@@ -63,9 +51,10 @@ void TcpAssembly::end(Entries::iterator entry) {
   entries_.erase(entry);
 }
 
-// The packet's flow, in front of the others. Most packets are of the flow that is there already.
+// Returns the packet's flow and moves it to the front. Most packets belong to the flow that is
+// already there.
 TcpAssembly::Entry& TcpAssembly::entry_for(const TcpPacket& packet, int side) {
-  const Key key = key_of(packet);
+  const Key key = side == 0 ? Key{packet.from, packet.to} : Key{packet.to, packet.from};
   if (!entries_.empty() && entries_.front().key == key &&
       entries_.front().networks.carries(side, packet)) {
     return entries_.front();
@@ -92,16 +81,15 @@ void TcpAssembly::packet(const TcpPacket& packet) {
   end_idle(packet.time_ns);
   const int side = less(packet.from, packet.to) ? 0 : 1;
   Entry* entry = &entry_for(packet, side);
-  // An acknowledgement that comes again does no harm, and is not worth a place.
+  // A repeated acknowledgement is harmless, so it is not remembered.
   if (packet.size != 0 || packet.has(tcp::kSyn)) {
-    if (copies_.is_copy(packet, entry->number * 2 + static_cast<unsigned>(side),
-                        entry->gaps[1 - side])) {
+    if (copies_.is_copy(packet, entry->sent[side])) {
       entry->networks.note(side, packet);
       ++copied_;
       return;
     }
   } else if (reports_gap(packet)) {
-    ++entry->gaps[side];
+    ++entry->sent[1 - side].gaps;
   }
   if (entry->flow.reused_by(packet)) {
     const Key key = entry->key;
@@ -116,7 +104,7 @@ void TcpAssembly::packet(const TcpPacket& packet) {
 }
 
 void TcpAssembly::finish() {
-  // The oldest first: what began earlier is told earlier.
+  // The oldest flow first, so that earlier messages are reported earlier.
   for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) entry->flow.finish();
   index_.clear();
   entries_.clear();

@@ -1,9 +1,12 @@
-// The connections of a capture: gives each packet to its flow (tcp_flow.h) and bounds how many are
-// kept. Beyond the bound the one that was silent for longest is finished, as at the capture's end,
-// and so is one that was silent for too long.
-// What a capture has twice is given once. The same addresses and ports in two VLANs or tunnels are
-// two connections, unless their sequence numbers say that they are one (flow_networks.h).
-// Traces come out in the order in which messages end. One thread.
+// The connections of a capture. Gives each packet to its flow (tcp_flow.h) and limits the number of
+// flows. Beyond the limit the flow that has been silent longest is finished, as at the end of the
+// capture. A flow that has been silent for too long is finished too.
+//
+// A packet that the capture contains twice is used once. The same addresses and ports in two VLANs
+// or tunnels are two connections, unless their sequence numbers show that they are one
+// (flow_networks.h).
+//
+// Messages are reported in the order in which they end. One thread.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +23,12 @@ namespace recorded {
 class TcpAssembly {
  public:
   struct Limits {
+    // Both are chosen, not measured. With lower limits connections are finished, or gaps given up,
+    // while their bytes may still come; higher ones take memory.
     std::size_t flows = 8192;
-    std::size_t waiting_bytes = 64 * 1024 * 1024;  // out of order, of all flows
-    // A connection that was silent for so long, by the capture's clock, has ended: the longest that
-    // RFC 5321, 4.5.3.2 lets anybody wait is ten minutes.
+    std::size_t waiting_bytes = 64 * 1024 * 1024;  // waiting bytes of all flows
+    // A connection that was silent for this time, by the capture's clock, has ended. RFC 5321,
+    // 4.5.3.2, allows waits of at most ten minutes.
     std::uint64_t idle_ns = 15 * 60 * std::uint64_t{1'000'000'000};
     FlowLimits flow;
   };
@@ -32,25 +37,26 @@ class TcpAssembly {
   TcpAssembly(MessageSink& sink, const Limits& limits);
 
   void packet(const TcpPacket& packet);
-  // The capture has ended.
+  // Ends all connections, because the capture has ended.
   void finish();
 
   std::size_t flows() const { return index_.size(); }
   std::size_t waiting_bytes() const { return waiting_; }
-  std::uint64_t copies() const { return copied_; }  // packets that the capture has again
+  // Packets that the capture contains a second time.
+  std::uint64_t copies() const { return copied_; }
 
-  // Connections of the same addresses and ports in VLANs and tunnels of their own; beyond it one of
-  // them is finished.
+  // Connections with the same addresses and ports in different VLANs and tunnels. One more finishes
+  // the first of them. Chosen, not measured.
   static constexpr std::size_t kMaxTwins = 8;
 
  private:
-  // The two ends, the lesser first, so that both directions have one key.
+  // The two ends, the smaller one first, so that both directions have the same key.
   struct Key {
     TcpEnd low;
     TcpEnd high;
     bool operator==(const Key&) const = default;
   };
-  // Seeded anew for each assembly: whoever writes the capture cannot choose what collides.
+  // The seed is new for each assembly, so the author of a capture cannot choose keys that collide.
   struct Hash {
     std::uint64_t seed;
     std::size_t operator()(const Key& key) const noexcept;
@@ -58,20 +64,18 @@ class TcpAssembly {
   struct Entry {
     Entry(const Key& k, const TcpPacket& first, TcpAssembly& owner)
         : key(k),
-          number(++owner.numbers_),
+          sent{{.number = ++owner.directions_}, {.number = ++owner.directions_}},
           flow(first.from, first.to, owner.sink_, owner.limits_.flow, owner.waiting_) {}
     Key key;
-    std::uint64_t number;  // tells the copies of its packets from those of others
+    PacketCopies::Direction sent[2];  // from the low end, from the high end
     FlowNetworks networks;
-    std::uint32_t gaps[2] = {0, 0};  // reported by each side
     TcpFlow flow;
-    std::uint64_t last_ns = 0;  // of its last packet
+    std::uint64_t last_ns = 0;  // time of its newest packet
   };
-  using Entries = std::list<Entry>;  // the one used last is in front
+  using Entries = std::list<Entry>;  // most recently used first
 
   using Index = std::unordered_multimap<Key, Entries::iterator, Hash>;
 
-  static Key key_of(const TcpPacket& packet);
   Entry& entry_for(const TcpPacket& packet, int side);
   void add(const Key& key, const TcpPacket& packet);
   void end_idle(std::uint64_t now_ns);
@@ -80,7 +84,7 @@ class TcpAssembly {
   MessageSink& sink_;
   const Limits limits_;
   std::size_t waiting_ = 0;
-  std::uint64_t numbers_ = 0;
+  std::uint64_t directions_ = 0;  // number of directions of all entries so far
   std::uint64_t copied_ = 0;
   Entries entries_;
   Index index_;

@@ -17,20 +17,22 @@ namespace {
 
 using classifier::Reason;
 
-// A longer gap is not filled: the session is searched for a new start instead.
+// A longer gap is not filled; the session is searched for a new start instead. Chosen, not
+// measured.
 constexpr std::uint64_t kMaxFill = 1024 * 1024;
 
-// All gaps of a flow together: as much as was seen of it, and a little more. Else a few packets far
-// apart would cost the time of megabytes.
+// All gaps of a flow together may be as large as the payload that was seen, plus this. Otherwise a
+// few packets far apart would cost as much time as megabytes of data. Chosen, not measured.
 constexpr std::uint64_t kFreeFill = 64 * 1024;
 
-// QUIT, RSET and the like are no longer; a message is.
+// Commands such as QUIT and RSET are at most this long; a message is longer.
 constexpr std::uint64_t kShortCommand = 32;
 
-// The record of a command is no longer; tls_message.cc takes what is shorter for one, too.
+// A TLS record of a command is at most this long. tls_message.cc uses the same limit.
 constexpr std::uint64_t kLongCommand = 300;
 
-// On a port that is not mail's: packets looked at for a start.
+// Packets that are searched for a start on a port that is not a mail port. Chosen, not measured: a
+// greeting comes first, or after a proxy's few packets.
 constexpr std::uint32_t kMaxSearched = 64;
 
 constexpr std::uint64_t kNsPerUs = 1000;
@@ -64,9 +66,9 @@ void TcpFlow::packet(const TcpPacket& packet) {
   if (packet.has(tcp::kSyn)) on_syn(side, packet);
   if (packet.has(tcp::kAck)) on_ack(side, packet);
   streams_[side].closed = packet.window_closed;
-  // Urgent data has a place in the sequence and none in what recv returns, so no later place would
-  // be right. No mail program sends any. What is under way is lost, as live; in clear the session
-  // is taken up again at its next MAIL.
+  // Urgent data has sequence numbers, but recv does not return it with the stream, so all later
+  // places would be wrong. No mail program sends it. The current message is lost, as in live
+  // capture. A session in clear continues at its next MAIL.
   const bool urgent = side == client_ && packet.has(tcp::kUrg);
   if (urgent && session_.following()) {
     session_.leave_until_mail(Reason::Lost);
@@ -105,13 +107,14 @@ void TcpFlow::on_syn(int side, const TcpPacket& packet) {
 
 void TcpFlow::on_ack(int side, const TcpPacket& packet) {
   Half& other = streams_[1 - side];
-  // Nobody acknowledges what was not sent: the first ACK seen is where the other stream is now.
+  // Only bytes that were sent are acknowledged: the first ACK shows where the other stream is now.
   if (!other.based && session_.following()) other.begin_at(packet.ack);
   other.acked = std::max(other.acked, other.ahead_at(packet.ack));
   if (other.based && !other.waiting.empty()) other.note_sack(read_sack(packet.options));
   if (side != client_ || path_.rtt_us != 0 || syn_time_ns_ == 0) return;
   if (packet.has(tcp::kSyn) || packet.time_ns <= syn_time_ns_) return;
-  // From SYN to its answer's answer is one round trip wherever on the way it was captured.
+  // The time from the SYN to the client's ACK of the SYN-ACK is one round trip, wherever on the way
+  // it was captured.
   path_.rtt_us = classifier::to_u32((packet.time_ns - syn_time_ns_) / kNsPerUs);
   learn_path();
 }
@@ -133,12 +136,13 @@ void TcpFlow::on_payload(int side, const TcpPacket& packet) {
   const std::int64_t ahead = place - static_cast<std::int64_t>(half.next);
   if (ahead > Half::kFarAhead) return;
   const std::int64_t end = place + packet.size;
-  // A keep-alive repeats one byte, or none, in front of the stream. RFC 9293, 3.8.4.
+  // A keep-alive repeats one byte, or none, before the next byte of the stream. RFC 9293, 3.8.4.
   if (end <= 0 || (packet.size == 1 && ahead == -1)) return;
-  // A probe of a closed window: one byte, which comes again when there is room. RFC 9293, 3.8.6.1.
+  // A probe of a closed window: one byte, which is sent again when there is room. RFC 9293,
+  // 3.8.6.1.
   if (packet.size == 1 && other.closed) return;
   if (!mail_port_ && !half.payload && !other.payload && !is_mail_begun_by(side, packet)) {
-    session_.drop();  // a proxy's CONNECT may come before the greeting
+    session_.drop();  // a CONNECT to a proxy may come before the greeting
     return streams_.forget_waiting();
   }
   half.payload = true;
@@ -160,7 +164,7 @@ void TcpFlow::on_payload(int side, const TcpPacket& packet) {
 
 // --- where to begin ---------------------------------------------------------------------------
 
-// A PROXY header in front of what the client says: the client is the one that it names.
+// A PROXY header before the client's first command names the real client.
 bool TcpFlow::take_proxy_header(int side, const TcpPacket& packet) {
   Half& half = streams_[side];
   if (!half.untouched() || side == 1 - client_ || packet.has(tcp::kSyn)) return false;
@@ -180,12 +184,13 @@ bool TcpFlow::take_proxy_header(int side, const TcpPacket& packet) {
   return true;
 }
 
-// The first word on an unknown port: a mail server's greeting, or a client that cannot wait.
+// The first words on a port that is not a mail port: a greeting, or a client that does not wait for
+// it.
 bool TcpFlow::is_mail_begun_by(int side, const TcpPacket& packet) const {
   return side == client_ ? is_start(packet.text()) : is_greeting(packet.text());
 }
 
-// Whether a session can be followed from this packet on.
+// True if a session can be followed from this packet on.
 bool TcpFlow::find_start(int side, const TcpPacket& packet) {
   const std::string_view first = packet.text();
   const bool not_mail = session_.not_mail();
@@ -193,7 +198,7 @@ bool TcpFlow::find_start(int side, const TcpPacket& packet) {
   const bool hello = fresh && side == client_ && is_tls_hello(first);
   const bool server = is_greeting(first) && side != client_;
   const bool client = is_start(first) && !not_mail && (client_ < 0 || side == client_);
-  // On a mail port a client is followed from anywhere: what its first bytes are will be seen.
+  // On a mail port the client is followed from any place; its next bytes show what they are.
   const bool searching = session_.state() == FollowedSession::State::Searching;
   const bool within = mail_port_ && searching && side == client_ && !not_mail;
   if (within && !hello && (is_tls_record(first) || classifier::is_binary(first))) {
@@ -211,12 +216,12 @@ bool TcpFlow::find_start(int side, const TcpPacket& packet) {
   if (client && greeted) {
     session_.observer().assume_greeting();
   } else if (!server && !hello) {
-    session_.commands_missed(0);  // replies to commands that were not seen may be under way
+    session_.commands_missed(0);  // replies to commands that were not captured may follow
   }
   return true;
 }
 
-// Both streams begin at this packet of one of them.
+// Lets both streams begin at this packet.
 void TcpFlow::begin_streams(int side, const TcpPacket& packet) {
   streams_.forget();
   streams_[side].begin_at(packet.first_payload());
@@ -237,7 +242,7 @@ void TcpFlow::learn_path() {
 void TcpFlow::announce(const TcpPacket& packet, std::int64_t place) {
   const std::uint32_t unit =
       segment_size_.of(packet, streams_[client_].mss, streams_[1 - client_].mss);
-  // In front of the stream lies what came before the session was found.
+  // Bytes before the beginning of the stream came before the session was found.
   tcp::for_each_segment({.place = place,
                          .size = packet.size,
                          .unit = unit,
@@ -246,15 +251,17 @@ void TcpFlow::announce(const TcpPacket& packet, std::int64_t place) {
                         [&](const classifier::Arrival& one) { announce_new(one); });
 }
 
-// Bytes that wait for nothing but the server's came in an earlier segment, and count as that one's:
-// a sender that sends them again may cut them otherwise. So do bytes behind a gap that the server
-// has said it has (SACK). Of others behind a gap nobody knows which of two segments was taken, and
-// the observer is told of both.
+// Some of these bytes may have come in an earlier segment. Bytes that wait only for the server's
+// bytes count as part of the earlier segment, because a sender may cut them differently when it
+// sends them again. The same holds for bytes after a gap that the server has reported by SACK. For
+// other bytes after a gap it is unknown which of the two segments the server took, so the observer
+// gets both.
 void TcpFlow::announce_new(classifier::Arrival arrival) {
   const Half& client = streams_[client_];
   const std::uint64_t start = arrival.offset;
   const std::uint64_t end = start + arrival.size;
   const bool push = arrival.push;
+  if (client.waiting.empty()) return session_.observer().segment(arrival);
   const bool overlaps = client.waiting.first_in({start, end}).has_value();
   const std::uint64_t came = overlaps ? client.waiting.end_of_run(client.next) : start;
   if (came > start) {
@@ -267,7 +274,7 @@ void TcpFlow::announce_new(classifier::Arrival arrival) {
     if (until > at) {
       arrival.offset = at;
       arrival.size = static_cast<std::uint32_t>(until - at);
-      arrival.push = push && until == end;  // it is the last byte's
+      arrival.push = push && until == end;  // PSH belongs to the last byte
       session_.observer().segment(arrival);
     }
     if (received) session_.observer().segment_again(*received);
@@ -281,7 +288,8 @@ Streams::Reading TcpFlow::reading() const {
   return {.client = client_, .silent_given_up = session_.observer().answers_assumed()};
 }
 
-// Gives what can be given; where both sides could be, what came first.
+// Gives all bytes that can be given. If both sides could go on, the one that was captured first
+// goes first.
 void TcpFlow::pump() {
   while (session_.following() && streams_.waits()) {
     const int side = streams_.ready(reading());
@@ -301,7 +309,7 @@ void TcpFlow::give(int side, std::string_view bytes) {
   settle();
 }
 
-// A tap that decrypts: a session of its own begins behind STARTTLS.
+// A tap that decrypts: after STARTTLS a new session begins in clear.
 void TcpFlow::follow_in_clear(std::string_view bytes) {
   streams_.forget_waiting();
   streams_[client_].begin_anew(bytes.size());
@@ -312,7 +320,7 @@ void TcpFlow::follow_in_clear(std::string_view bytes) {
   settle();
 }
 
-// Where the session was left, nothing that waits is wanted.
+// If the session was left, nothing that waits is needed.
 void TcpFlow::settle() {
   if (session_.following()) return;
   streams_.forget_waiting();
@@ -330,12 +338,13 @@ void TcpFlow::give_up_until(std::size_t bytes) {
   }
 }
 
-// Gives up what the oldest piece waits for.
+// Gives up the bytes that the oldest piece waits for.
 void TcpFlow::give_up_one() {
   const Streams::Wanted wanted = streams_.wanted();
   const int side = wanted.side;
   Half& half = streams_[side];
-  // Under TLS, where both are missing, a server has spoken behind a command, and in front of a text.
+  // Under TLS both a text and replies may be missing. A server speaks after a command and before a
+  // text. So a long gap is taken for a text, and the missing replies come first.
   const bool text =
       side == client_ && session_.observer().under_tls() && wanted.gap > half.next + kLongCommand;
   if (wanted.gap != 0 && !(text && wanted.unsaid != 0)) {
@@ -348,22 +357,24 @@ void TcpFlow::give_up_one() {
   } else if (half.waiting.front().missing()) {
     skip(side, half.waiting.front().end);
   } else {
-    half.waiting.release_front();  // each has seen the other's bytes first: a fabricated capture
+    // Each side acknowledges the other's bytes first: a fabricated capture.
+    half.waiting.release_front();
   }
 }
 
-// Bytes up to `end` were not captured: goes past them, or past those of one kind.
+// The bytes up to `end` were not captured. Skips them, or the first part of them if they are of two
+// kinds.
 void TcpFlow::skip(int side, std::uint64_t end) {
   Half& half = streams_[side];
   if (end <= half.next) return;
   classifier::Observer& observer = session_.observer();
-  // What the server says next was said at a certain place.
+  // The server's next words have a known place in the client's stream; the skipped part ends there.
   const Waiting& other = streams_[1 - side].waiting;
   if (side == client_ && !other.empty()) {
     const std::uint64_t at = other.front().needs;
     if (at > half.next) end = std::min(end, at);
   }
-  // Behind DATA comes text, unless it was refused: then a short command.
+  // After DATA a text follows, or a short command if DATA was refused.
   const bool in_clear = side == client_ && !observer.under_tls();
   if (in_clear && end - half.next > kShortCommand) observer.assume_text();
   const std::uint64_t text = in_clear ? observer.text_left() : 0;
@@ -386,8 +397,8 @@ void TcpFlow::skip(int side, std::uint64_t end) {
   settle();
 }
 
-// Puts bytes that mean nothing in the place of `size` of the client's that were not captured; `tail`
-// are the last.
+// Replaces `size` bytes of the client that were not captured with meaningless bytes. `tail` are the
+// last of them.
 void TcpFlow::fill(std::uint64_t size, std::string_view tail) {
   if (tail.size() > size) tail.remove_prefix(tail.size() - static_cast<std::size_t>(size));
   std::uint64_t left = size - tail.size();
@@ -400,8 +411,9 @@ void TcpFlow::fill(std::uint64_t size, std::string_view tail) {
   if (!tail.empty() && session_.following()) give(client_, tail);
 }
 
-// What a gap in a message ends in, as far as both sides show it. Within a message a server says
-// nothing: where it has spoken, the message is over, even if only the client's ACKs tell of it.
+// Returns the last bytes of a gap in a message, as far as the captured bytes show them. A server is
+// silent during a message. So if it has spoken, the message has ended, even if only the client's
+// ACKs show it.
 std::string_view TcpFlow::end_of_gap(std::uint64_t end) const {
   const classifier::Observer& observer = session_.observer();
   if (!observer.in_data()) return {};
@@ -419,7 +431,7 @@ std::string_view TcpFlow::end_of_gap(std::uint64_t end) const {
            : size == 4 && tail == classifier::Tail::Cr ? "\n.\r\n"
                                                        : "\r\n.\r\n";
   }
-  // A dot alone in its packet, or in front of a command, ends the message.
+  // A single dot in its own packet, or before a command, ends the message.
   for (const std::string_view dot : {".\r\n", "\n.\r\n"}) {
     if (bytes.starts_with(dot) &&
         (bytes.size() == dot.size() || is_next_command(bytes.substr(dot.size())))) {
@@ -429,8 +441,8 @@ std::string_view TcpFlow::end_of_gap(std::uint64_t end) const {
   return {};
 }
 
-// What the other side acknowledged, or a FIN says of the stream's length, was sent, though nothing
-// of it was captured. An acknowledgement of one byte more may be that of a FIN.
+// Bytes at the end of a stream may be missing: the other side acknowledged them, or a FIN shows the
+// length of the stream. One acknowledged byte more may be the FIN itself.
 void TcpFlow::give_up_the_end(int side) {
   const Half& half = streams_[side];
   const std::uint64_t end = half.fin ? half.fin_at : half.acked;

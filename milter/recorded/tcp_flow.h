@@ -1,15 +1,49 @@
-// One TCP connection of a capture: puts both streams together by sequence number and gives them, in
-// the order in which the two ends must have seen them, to a session.
+// One TCP connection of a capture: puts both streams together and gives them to an SMTP session.
 //
 //     packets ─► streams.h: bytes in order, gaps ─► followed_session.h ─► messages
 //
-// It looks for the packet from which a session can be followed, tells the session of each segment,
-// and decides what becomes of a gap. What is missing is given up when it is overdue, when too much
-// waits, or at the end. Where text is missing, filler stands in its place (the segments around it
-// say `hole`); where commands or replies are, the tracker goes on with answers that it assumes
-// (SmtpTracker::command_gap()).
+// The problem. The receiver's TCP gets every byte, and asks for missing ones. A capture cannot ask.
+// It may begin inside a connection, lose packets that the receiver got, show packets out of order
+// or an ACK before its data, cut packets short (snap length), or have one direction only. A label
+// rests on the segments. So no segment may be invented, and a missing one must stay visible.
 //
-// The first copy of a byte counts. Not thread-safe.
+// Order of cause. Bytes are given when two conditions hold: all earlier bytes of their stream were
+// given or given up, and so were the bytes of the other side that their packet acknowledges. So a
+// reply never comes before its command, whatever the order in the capture.
+//
+// Retransmissions. The first captured copy of a byte is used. A repeated byte counts as part of its
+// first segment if the server received that one: nothing is missing before it, or the server has
+// reported it by SACK. Otherwise it is unknown which copy was received, and the observer gets both
+// segments.
+//
+// Holes. A hole is overdue when its receiver has acknowledged it (so it was not lost on the way)
+// and the capture would have shown it by now (Streams::overdue()). It is also given up if too much
+// waits, and at the end. In a text, filler of the same size takes its place, and the segments
+// around it say `hole`. In commands or replies the tracker continues with assumed answers
+// (SmtpTracker::command_gap()). Under TLS the hole is a number of missing records. A hole that is
+// too long ends the session, and a new start is looked for.
+//
+// Example, with offsets of the client (C) and of the server (S). The capture lost the second
+// segment of the text:
+//
+//     captured                                result
+//     C  200..206   DATA                      given
+//     S   90..127   354, acknowledges 206     given: the client's first 206 bytes were given
+//     C  206..1654  text, acknowledges 127    given, a segment of 1448
+//     C 3102..3902  text and its end          waits: 1654..3102 is missing
+//     S  127..160   250, acknowledges 3902    waits for the client's bytes up to 3902
+//     any packet, 50 ms later                 the hole is overdue: filler for 1448 bytes, then
+//                                             the segment of 800 with the end, then the 250
+//
+// The message is reported with the segments 1448 and 800 and a hole between them. If the client
+// sends 1654..3102 again before the hole is overdue, these bytes are used and nothing is missing.
+//
+// Bounded work. Waiting bytes are limited for a flow (FlowLimits) and for all flows
+// (tcp_assembly.h), each piece with its overhead. A sequence number too far ahead is ignored.
+// Filler is limited to little more than the payload that was seen, so a few forged packets cannot
+// cause much work.
+//
+// Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +58,14 @@
 namespace recorded {
 
 struct FlowLimits {
-  std::size_t waiting_bytes = 1024 * 1024;  // what waits in one connection, with its overhead
-  std::size_t segments = 4096;              // Observer::Limits
+  std::size_t waiting_bytes = 1024 * 1024;  // waiting bytes of one connection, with their overhead
+  std::size_t segments = 4096;              // see Observer::Limits
 };
 
 class TcpFlow {
  public:
-  // `all_waiting`: bytes that wait in all flows; kept up to date. All outlive the flow.
+  // `all_waiting`: bytes that wait in all flows; the flow keeps it up to date. All references must
+  // outlive the flow.
   TcpFlow(const TcpEnd& one, const TcpEnd& other, MessageSink& sink, const FlowLimits& limits,
           std::size_t& all_waiting);
   TcpFlow(const TcpFlow&) = delete;
@@ -38,11 +73,11 @@ class TcpFlow {
 
   // Requires: the packet is between the two ends, and does not begin another connection.
   void packet(const TcpPacket& packet);
-  // A SYN of a new connection between the same ends.
+  // True if the packet is the SYN of a new connection between the same ends.
   bool reused_by(const TcpPacket& packet) const;
-  // Nothing more comes, or nothing more is kept: what waits is given, a cut message is reported.
+  // The connection ends, or is no longer kept: gives the waiting bytes and reports a cut message.
   void finish();
-  // Gives up what is missing until at most so much waits.
+  // Gives up missing bytes until at most `bytes` bytes wait.
   void give_up_until(std::size_t bytes);
   bool over() const { return session_.state() == FollowedSession::State::Over; }
 
@@ -76,15 +111,16 @@ class TcpFlow {
   const FlowLimits& limits_;
   Streams streams_;
   FollowedSession session_;
-  int client_ = -1;  // which of ends_; -1: not known
+  int client_ = -1;  // index in ends_; -1: not known
   bool mail_port_ = false;
-  std::optional<TcpEnd> named_;  // the client, by a PROXY header
+  std::optional<TcpEnd> named_;  // the client that a PROXY header named
   classifier::Path path_;
   std::uint64_t syn_time_ns_ = 0;
   SegmentSize segment_size_;
-  std::uint64_t seen_ = 0;      // payload of both sides
-  std::uint64_t filled_ = 0;    // of gaps
-  std::uint32_t searched_ = 0;  // packets with payload, without a start; a session was left: 1
+  std::uint64_t seen_ = 0;    // payload of both sides
+  std::uint64_t filled_ = 0;  // total size of the gaps
+  // Packets with payload in which no start was found; 1 after a session was left.
+  std::uint32_t searched_ = 0;
 };
 
 }  // namespace recorded

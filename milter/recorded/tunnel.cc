@@ -1,5 +1,5 @@
-// What IP carries beside TCP: tunnels. A tunnel over UDP is known by its port, and by a header that
-// is as its document says: other programs use such ports too.
+// Tunnels: protocols other than TCP inside IP. A tunnel over UDP is recognised by its port and by a
+// header that matches its specification, because other programs use these ports too.
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -37,8 +37,8 @@ constexpr std::uint32_t kEtherIp = 97;
 constexpr std::uint32_t kIpIpOld = 94;
 constexpr std::uint32_t kMplsInIp = 137;
 
-// Understood, and no tunnel: ICMP, IGMP, OSPF, PIM, VRRP, SCTP, EIGRP, ICMPv6, no next header,
-// RSVP.
+// Protocols that are known and are no tunnels: ICMP, IGMP, OSPF, PIM, VRRP, SCTP, EIGRP, ICMPv6, no
+// next header, RSVP.
 bool is_no_tunnel(std::uint32_t protocol) {
   constexpr std::uint32_t kProtocols[] = {1, 2, 46, 58, 59, 88, 89, 103, 112, 132, 136};
   return std::find(std::begin(kProtocols), std::end(kProtocols), protocol) != std::end(kProtocols);
@@ -65,7 +65,7 @@ Layer behind_geneve(const Layer& udp, std::uint64_t& network) {
   return udp.behind(8 + (udp.bytes[0] & 0x3fU) * 4, Kind::EtherType, get16(udp.bytes, 2));
 }
 
-// 3GPP TS 29.281, 5: only user data (type 255).
+// 3GPP TS 29.281, 5. Only user data (type 255) is read.
 Layer behind_gtp(const Layer& udp, std::uint64_t& network) {
   constexpr unsigned kVersionAndGtp = 0x30;
   constexpr unsigned kOptional = 0x07;
@@ -101,7 +101,7 @@ Layer behind_tzsp(const Layer& udp) {
   constexpr std::uint8_t kEnd = 1;
   if (!udp.has(5)) return Layer::not_read(NotRead::Kind::Cut);
   if (udp.bytes[0] != 1) return misunderstood(kTzsp);
-  if (udp.bytes[1] > 1) return Layer::no_mail();  // no packet: keep-alive, configuration
+  if (udp.bytes[1] > 1) return Layer::no_mail();  // not a packet: keep-alive or configuration
   const std::uint16_t protocol = get16(udp.bytes, 2);
   if (protocol != kEthernet && protocol != kWifi) return misunderstood(kTzsp);
   for (std::size_t at = 4; at < udp.bytes.size();) {
@@ -114,9 +114,10 @@ Layer behind_tzsp(const Layer& udp) {
   return Layer::not_read(NotRead::Kind::Cut);
 }
 
-// draft-foschiano-erspan: types II and III; type I has no header, and GRE no sequence number.
+// draft-foschiano-erspan, types II and III. Type I has no header, and its GRE header has no
+// sequence number.
 Layer behind_erspan(const Layer& gre, std::uint32_t protocol, bool numbered) {
-  constexpr unsigned kFrameType = 0x7c;  // in type III; 0 is Ethernet, 2 is IP
+  constexpr unsigned kFrameType = 0x7c;  // only in type III; 0 is Ethernet, 2 is IP
   constexpr unsigned kIpFrame = 2;
   if (protocol == kErspan) return gre.behind(numbered ? 8 : 0, Kind::Ethernet);
   constexpr std::size_t kHeader = 12;
@@ -126,7 +127,7 @@ Layer behind_erspan(const Layer& gre, std::uint32_t protocol, bool numbered) {
   return gre.behind(kHeader + platform, frame == kIpFrame ? Kind::Ip : Kind::Ethernet);
 }
 
-// RFC 2784 and RFC 2890; version 1 is PPTP's (RFC 2637, 4.1).
+// RFC 2784 and RFC 2890. Version 1 is used by PPTP (RFC 2637, 4.1).
 Layer behind_gre(const Layer& gre, std::uint64_t& network) {
   constexpr unsigned kChecksum = 0x8000;
   constexpr unsigned kRouting = 0x4000;
@@ -143,8 +144,8 @@ Layer behind_gre(const Layer& gre, std::uint64_t& network) {
   const bool mirror = protocol == kErspan || protocol == kErspan3;
   if (flags & kKey) {
     if (!gre.has(at + 4)) return Layer::not_read(NotRead::Kind::Cut);
-    // PPTP: the payload's length, and the number of the call. In front of a mirrored packet the key
-    // says who mirrors, and not where the packet was.
+    // PPTP: the key is the length of the payload and the number of the call. Before a mirrored
+    // packet the key identifies the mirror, not the network of the packet.
     const std::uint32_t key = version == 1 ? get16(gre.bytes, at + 2) : get32(gre.bytes, at);
     if (!mirror && key != 0) add_network(network, IPPROTO_GRE, key);
     at += 4;
@@ -153,19 +154,19 @@ Layer behind_gre(const Layer& gre, std::uint64_t& network) {
   if (version == 1) {
     if (flags & kAcknowledgement) at += 4;
     if (protocol != kPpp) return misunderstood(protocol);
-    // Without a sequence number it is an acknowledgement alone.
+    // Without a sequence number the packet is only an acknowledgement.
     return flags & kNumber ? gre.behind(at, Kind::Ppp) : Layer::no_mail();
   }
   const Layer inner = gre.behind(at, Kind::EtherType, protocol);
   if (inner.kind == Kind::NotRead) return inner;
   if (mirror) return behind_erspan(inner, protocol, flags & kNumber);
   if (protocol == kPpp) return inner.behind(0, Kind::Ppp);
-  // WCCP: version 2 has a header of four bytes in front of IP.
+  // WCCP: version 2 has a header of four bytes before IP.
   if (protocol == kWccp) return inner.behind(inner.bytes[0] >> 4 == 4 ? 0 : 4, Kind::Ip);
   return inner;
 }
 
-// RFC 2661, 3.1: data messages, of version 2.
+// RFC 2661, 3.1: data messages of version 2.
 Layer behind_l2tp(const Layer& udp, std::uint64_t& network) {
   constexpr unsigned kControl = 0x8000;
   constexpr unsigned kLength = 0x4000;

@@ -10,7 +10,7 @@ using classifier::Span;
 
 namespace {
 
-// What a piece costs beside its bytes.
+// Overhead of a piece: a node of the map and an allocation, about 150 bytes, rounded up.
 constexpr std::size_t kPieceCost = 256;
 
 }  // namespace
@@ -36,7 +36,7 @@ void Waiting::keep(const TcpPacket& packet, std::uint64_t place, std::uint64_t n
   const std::uint64_t seen_end = place + packet.payload.size();
   insert(place, next, piece, packet.text());
   if (seen_end == end) return;
-  // Of the rest only the size was captured.
+  // Only the size of the rest was captured.
   std::uint64_t begin = std::max(seen_end, next);
   const auto after = pieces_.upper_bound(begin);
   if (after != pieces_.begin()) begin = std::max(begin, std::prev(after)->second.end);
@@ -48,7 +48,7 @@ void Waiting::keep(const TcpPacket& packet, std::uint64_t place, std::uint64_t n
   count(0);
 }
 
-// Keeps what of `bytes` is new: not given, and not waiting already.
+// Keeps the part of `bytes` that is new: not given yet, and not waiting.
 void Waiting::insert(std::uint64_t begin, std::uint64_t next, Piece piece, std::string_view bytes) {
   const auto drop = [&](std::uint64_t until) {
     if (until <= begin) return;

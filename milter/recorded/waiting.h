@@ -1,6 +1,6 @@
-// What of one stream came early, or waits for the other stream: pieces by their place, which do not
-// overlap. The first copy of a byte counts. Bounded by whoever keeps pieces, by bytes().
-// Not thread-safe.
+// The bytes of one stream that cannot be given yet: they came early, or wait for the other stream.
+// They are kept in pieces by their place, and pieces do not overlap. If a byte comes twice, the
+// first copy is kept. The owner limits the memory with bytes(). Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -16,45 +16,46 @@ namespace recorded {
 
 class Waiting {
  public:
-  // Payload, or a part of it that was not captured (then `bytes` is empty).
+  // Payload, or a part of the payload that was not captured (then `bytes` is empty).
   struct Piece {
     std::uint64_t end = 0;
-    std::uint64_t order = 0;    // of arrival
-    std::uint64_t time_ns = 0;  // likewise
-    std::uint64_t needs = 0;    // offset in the other stream that its sender had seen
+    std::uint64_t order = 0;    // number of the packet, in order of capture
+    std::uint64_t time_ns = 0;  // time of that packet
+    std::uint64_t needs = 0;    // the sender had seen the other stream up to this offset
     std::string bytes;
     bool missing() const { return bytes.empty(); }
   };
 
-  // `all`: bytes that wait in all streams; kept up to date, and outlives this.
+  // `all`: bytes that wait in all streams. This object keeps it up to date; it must outlive this
+  // object.
   explicit Waiting(std::size_t& all) : all_(all) {}
   ~Waiting() { clear(); }
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
 
-  // Keeps what of the packet's payload is new: it begins at `place`, nothing in front of `next` is
-  // new, and `piece` says what its parts have in common.
+  // Keeps the new part of the packet's payload. The payload begins at `place`; bytes before `next`
+  // are not new. `piece` has the values that all parts share.
   void keep(const TcpPacket& packet, std::uint64_t place, std::uint64_t next, const Piece& piece);
-  // Removes what lies in front of `next`.
+  // Removes bytes before `next`.
   void drop_before(std::uint64_t next);
   void clear();
 
   bool empty() const { return pieces_.empty(); }
   bool one() const { return pieces_.size() == 1; }
-  // Of these three, requires: not empty.
+  // The next three functions require: not empty.
   std::uint64_t begin() const { return pieces_.begin()->first; }
   const Piece& front() const { return pieces_.begin()->second; }
   Piece take_front();
-  // The first piece waits for the other stream no longer. Requires: not empty.
+  // The first piece no longer waits for the other stream. Requires: not empty.
   void release_front() { pieces_.begin()->second.needs = 0; }
-  // The piece that begins there; null: none does.
+  // Returns the piece that begins at `offset`, or null.
   const Piece* at(std::uint64_t offset) const;
-  // The first part of `span` that waits; nothing: none does.
+  // Returns the first part of `span` that is waiting; nullopt if none is.
   std::optional<classifier::Span> first_in(classifier::Span span) const;
-  // Up to where bytes were captured without a gap, if those in front of `next` were.
+  // Returns the offset up to which there is no gap, if the bytes before `next` are complete.
   std::uint64_t end_of_run(std::uint64_t next) const;
 
-  // What the pieces take, with what they cost beside their bytes, so that many small ones count.
+  // The memory of all pieces with their overhead, so that many small pieces count too.
   std::size_t bytes() const { return bytes_; }
 
  private:

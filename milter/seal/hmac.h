@@ -1,5 +1,5 @@
-// HMAC with SHA-256 (RFC 2104), and digests compared so that the time tells nothing: nettle's. Safe
-// from any thread.
+// HMAC with SHA-256 (RFC 2104), and a comparison of digests in constant time, so that its duration
+// reveals nothing about the digest. Both come from nettle. Safe from any thread.
 #pragma once
 
 #include <array>

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kFields = {"message-id", "from", "date", "subject"};
 
-// Line ends count as blanks: folding may have been done anew on the way.
+// Line ends count as blanks, because a relay may fold a field differently.
 bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }

@@ -1,8 +1,12 @@
-// What a message is known by on two hosts, whatever queue it lies in: its fields Message-ID, From,
-// Date and Subject, each one as DKIM's relaxed canonicalization has it (RFC 6376, 3.4.2), in the
-// order in which they stand. All fields of these names count, so that none can be added; one that
-// is missing is missing on both. Not the body: to see it whole, Postfix would have to show it.
-// One a message; 32 bytes whatever the size of the fields.
+// The identity of a message: a digest by which two hosts of a site recognise the same message, even
+// though its queue id differs.
+//
+// It covers the fields Message-ID, From, Date and Subject, in the order in which they stand. Each
+// is brought into DKIM's relaxed form first (RFC 6376, 3.4.2). Every field of these names counts,
+// so an attacker cannot add one. A field that is missing is missing on both hosts. The body is not
+// covered: Postfix would have to show all of it to the milter.
+//
+// Use one object for each message. It takes 32 bytes whatever the size of the fields.
 #pragma once
 
 #include <string>
@@ -14,15 +18,15 @@ namespace seal {
 
 class Identity {
  public:
-  // As the milter is shown it, with the blank behind the colon or without it.
+  // Adds a field as the milter sees it. A blank after the colon makes no difference.
   void field(std::string_view name, std::string_view value);
   const Digest& digest() const { return chain_; }
 
  private:
-  Digest chain_{};  // of the one before and the field
+  Digest chain_{};  // digest of the previous value and the newest field
 };
 
-// "subject:hello, world\r\n".
+// The relaxed form, for example "subject:hello, world\r\n".
 std::string relaxed(std::string_view name, std::string_view value);
 
 }  // namespace seal

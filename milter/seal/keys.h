@@ -1,9 +1,9 @@
-// The keys of seals: a file of lines "ID:HEX", one key each, the first of which signs. Several, so
-// that one can be replaced while mail under the old one is still on its way. '#' begins a comment
-// line.
+// The keys of seals. The file has one key a line, "ID:HEX". The first key signs; all of them are
+// accepted in checks. So a key can be replaced while mail that was signed with the old one is still
+// in a queue. A line that begins with '#' is a comment.
 //
-// Hexadecimal only: its digits are base64's too, so that a file which took both would read some
-// keys in two ways.
+// Keys are hexadecimal only. Hexadecimal digits are also valid base64, so if both were allowed,
+// some keys could be read in two ways.
 #pragma once
 
 #include <cstddef>
@@ -17,21 +17,23 @@
 namespace seal {
 
 struct Key {
-  std::string id;  // 1 to 32 letters, digits, '-' and '_'; it stands in the header
+  std::string id;  // 1 to 32 letters, digits, '-' and '_'; it appears in the header
   Secret secret;   // 16 to 64 bytes
   bool operator==(const Key&) const = default;
 };
 
+// Chosen, not measured: a site needs two keys while it replaces one. More would only cost memory.
 inline constexpr std::size_t kMostKeys = 16;
 
 struct KeyError {
   unsigned line = 0;
-  std::string message;  // never with a part of a key
+  std::string message;  // never contains a part of a key
 };
+// Pure. Returns the keys, or the first error.
 std::variant<std::vector<Key>, KeyError> parse_keys(std::string_view text);
 
-// Refuses a file that its group may write, or that others than its owner and its group may read.
-// Throws std::runtime_error "FILE: …" or "FILE:LINE: …".
+// Reads the key file. Refuses a file that its group may write, or that anyone besides its owner and
+// its group may read. Throws std::runtime_error "FILE: …" or "FILE:LINE: …".
 std::vector<Key> read_keys(const std::string& file);
 
 }  // namespace seal

@@ -34,7 +34,8 @@ bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-// Nothing where a character is neither blank nor printable ASCII, which we never write.
+// Removes white space. Returns nullopt if a character is neither white space nor printable ASCII,
+// because segmilter never writes such a character.
 std::optional<std::string> without_blanks(std::string_view value) {
   std::string text;
   text.reserve(value.size());
@@ -56,14 +57,15 @@ bool read_digest(std::string_view text, Digest& digest) {
   return true;
 }
 
-// "2026a,1764108000,9f86…"
+// Reads "2026a,1764108000,9f86…".
 bool read_item(std::string_view text, Sealed& sealed) {
   const auto first = text.find(',');
   const auto second = text.find(',', first == text.npos ? first : first + 1);
   if (second == text.npos) return false;
   sealed.key = text.substr(0, first);
   const auto digits = text.substr(first + 1, second - first - 1);
-  // As we print it: what reads as the same number in another spelling is another text.
+  // Only the spelling that make() writes is accepted: another spelling of the same number would be
+  // another text under the HMAC. Twelve digits last until the year 33658.
   if (digits.empty() || digits.size() > 12 || digits.front() == '-' || digits.front() == '0') {
     return false;
   }
@@ -115,7 +117,7 @@ std::optional<Sealed> parse(std::string_view value, Result& reason) {
       sealed.header.append(item);
       continue;
     }
-    // Twice, or where the host's name is to be: not written by us.
+    // segmilter writes one seal only, and never as the first item, which is the host name.
     if (found || first) return std::nullopt;
     if (!read_item(item.substr(kItem.size()), sealed)) return std::nullopt;
     found = true;

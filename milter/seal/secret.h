@@ -1,5 +1,5 @@
-// Bytes of which no copy outlives its owner: whatever memory they were in is overwritten when
-// it is given back.
+// Memory for secrets. Every block is overwritten before it is freed, so no copy of a secret
+// outlives its owner.
 #pragma once
 
 #include <string.h>
@@ -26,7 +26,8 @@ struct WipingAllocator {
   bool operator==(const WipingAllocator&) const = default;
 };
 
-// Not a string: a short one lies in the object itself, where no allocator gives anything back.
+// Not std::string: a short string is kept inside the object itself, and the allocator never
+// overwrites that.
 using SecretBytes = std::vector<char, WipingAllocator<char>>;
 
 class Secret {

@@ -1,5 +1,5 @@
-// SHA-256 for the print of a ClientHello, which the classifier does not have itself: nettle's. Safe
-// from any thread.
+// SHA-256, from nettle. The classifier needs it for the fingerprint of a ClientHello and gets it as
+// an argument. Safe from any thread.
 #pragma once
 
 #include <array>

@@ -22,7 +22,7 @@ struct Handover {
   std::vector<int> rings;  // of each worker's kernel filter; empty: fallback capture
   std::vector<int> desk;   // listening sockets, in the order of desk.listen
   std::vector<pid_t> children;
-  // Of each worker: its sources of transparent sockets; empty, where upstream_protocol needs none.
+  // The sources of transparent sockets of each worker; empty if upstream_protocol needs none.
   std::vector<std::vector<int>> sources;
   bool operator==(const Handover&) const = default;
 };

@@ -1,4 +1,4 @@
-// The control bits of a TCP header (RFC 9293, 3.1), in the byte that has them.
+// The control bits of a TCP header (RFC 9293, 3.1), as they lie in their byte.
 #pragma once
 
 #include <cstdint>

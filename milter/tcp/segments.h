@@ -1,6 +1,6 @@
-// The segments of one packet as the kernel, a card or a capture shows it. Each of them may join
-// segments to one packet (GRO, LRO, TSO): all as large as the first, the last one with what is left.
-// Pure; safe from any thread.
+// Splits a packet into its segments. The kernel, a network card or a capture may join several
+// segments into one packet (GRO, LRO, TSO). All of them are as large as the first, except the last,
+// which has the rest. Pure; safe from any thread.
 #pragma once
 
 #include <algorithm>
@@ -11,15 +11,15 @@
 namespace tcp {
 
 struct Packet {
-  std::int64_t place = 0;  // of its first byte in the stream; negative: it begins in front of it
+  std::int64_t place = 0;  // offset of its first byte in the stream; negative: before byte 0
   std::uint32_t size = 0;  // payload bytes
   std::uint32_t unit = 0;  // payload of each segment but the last; 0: the packet is one segment
   std::uint64_t time_ns = 0;
-  bool push = false;  // PSH: joining ends at a segment that has it, so it is the last one's
+  bool push = false;  // PSH; a segment with PSH ends the joining, so it is the last one's
 };
 
-// Calls `take` with each segment, in the order of the stream. What lies in front of the stream is
-// cut off.
+// Calls `take` for each segment in stream order. Bytes before the beginning of the stream are cut
+// off.
 template <typename Take>
 void for_each_segment(const Packet& packet, Take take) {
   const std::uint32_t unit = packet.unit != 0 ? packet.unit : packet.size;

@@ -15,11 +15,11 @@ using net::Bytes;
 using net::get16;
 using net::get32;
 
-// What the signature says of the IP header. RFC 791, 3.1; RFC 8200, 3.
+// The part of the signature that comes from the IP header. RFC 791, 3.1; RFC 8200, 3.
 struct Ip {
   int version = 4;
-  std::size_t header = 0;  // bytes in front of the TCP header
-  std::size_t length = 0;  // of the whole packet, as the header says
+  std::size_t header = 0;  // bytes before the TCP header
+  std::size_t length = 0;  // of the whole packet, as the header announces it
   int ttl = 0;
   std::size_t options = 0;
   std::string quirks;
@@ -57,7 +57,8 @@ std::optional<Ip> parse_v4(Bytes packet) {
 }
 
 std::optional<Ip> parse_v6(Bytes packet) {
-  // A SYN behind extension headers is legal and unheard of; such a client goes without a signature.
+  // An IPv6 SYN with extension headers is legal but practically never sent. Such a client gets no
+  // signature.
   if (packet.size() < 60 || packet[6] != IPPROTO_TCP) return std::nullopt;
   Ip ip;
   ip.version = 6;
@@ -82,7 +83,7 @@ struct Options {
   bool timestamps = false;
 };
 
-// RFC 9293, 3.2. Each turn consumes at least one byte, so that no option list can hold the reader.
+// RFC 9293, 3.2. Each pass consumes at least one byte, so the loop ends for any option list.
 Options parse_options(Bytes options) {
   Options out;
   std::size_t at = 0;

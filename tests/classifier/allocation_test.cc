@@ -1,5 +1,5 @@
-// Judging a message takes no memory from the heap once the buffers are warm: a program of its own,
-// since it counts every allocation.
+// Judging a message takes no memory from the heap once the buffers are warm. This is a separate
+// program, since it counts every allocation.
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <new>
@@ -69,12 +69,12 @@ TEST_CASE("a warm classifier judges without the heap") {
   const long before = allocations;
   judge_all();
   CHECK(allocations - before == 0);
-  // The counter counts.
+  // The counter itself works.
   CHECK_FALSE(verdict.reasons.sentences().empty());
   CHECK(allocations > before);
 }
 
-TEST_CASE("a verdict that was used before is the verdict of a new one") {
+TEST_CASE("a verdict that was used before becomes equal to a new one") {
   test::Random random(6);
   classifier::Scratch scratch;
   classifier::Verdict used;

@@ -1,4 +1,4 @@
-// The two axes: which writer, which path, how surely.
+// The two axes: which writer, which path, and with which strength.
 #include "classifier/axes.h"
 
 #include <catch2/catch.hpp>
@@ -39,7 +39,7 @@ PathShape path_of(const std::string& fields) {
 
 }  // namespace
 
-TEST_CASE("the first telling cut names the writer") {
+TEST_CASE("the first cut that shows a writer names it") {
   struct Row {
     const char* why;
     const char* header;
@@ -61,7 +61,7 @@ TEST_CASE("the first telling cut names the writer") {
       {"another first field, then bulk", kHeader, "seg=40pn,1448,1448p,1448,1448p,200pn",
        Writer::Lines},
       {"header apart", kHeader, "seg=304pn,1448x9,200pn", Writer::HeadersApart},
-      {"header apart, blocks behind it", kHeader, "seg=304pn,1448,600p,1448,600p,9pn",
+      {"header apart, blocks after it", kHeader, "seg=304pn,1448,600p,1448,600p,9pn",
        Writer::HeadersApart},
       {"one cut in a header line", kHeader, "seg=86p,1448x9,200pn", Writer::Template},
       {"three", kHeader, "seg=86p,36p,182pn,1448x9,200pn", Writer::Template},
@@ -90,20 +90,20 @@ TEST_CASE("a remnant or a repaired segment inside the header is no template") {
                   "seg=1448x2,700p,1448h,1448x9,7pn") != Writer::Template);
 }
 
-TEST_CASE("chunks of BDAT are the protocol's cuts and no bot's") {
+TEST_CASE("the ends of BDAT chunks are made by the protocol and not by a bot") {
   const std::string header = "transfer=bdat mss=1448 line1=19 header=324 body=326 fields=19,324 ";
   CHECK(writer_of(header + "chunks=2 seg=324pn,1448x4,90pn") == Writer::Stream);
   CHECK(writer_of(header + "chunks=27 seg=129x27p,90pn") == Writer::Unknown);
   CHECK(writer_of(header + "chunks=1 seg=21<86p,1448x4,90pn") == Writer::Template);
 }
 
-TEST_CASE("what reads hide in front of the first cut makes the writer unknown") {
+TEST_CASE("the writer is unknown if reads hide what came before the first cut") {
   CHECK(writer_of(std::string("via=read ") + kHeader + "seg=134/3,170n,1448,9n") ==
         Writer::Unknown);
   CHECK(writer_of(std::string("via=read ") + kHeader + "seg=304n,1448,9n") == Writer::HeadersApart);
 }
 
-TEST_CASE("strength falls with repairs, with reads and with what is missing") {
+TEST_CASE("strength falls with repairs, with reads and with missing bytes") {
   const std::string clean = std::string(kHeader) + "seg=304pn,1448x4,200pn";
   const std::string repaired = std::string(kHeader) + "seg=304pn,1448x4r,200pn";
   const double best = of(clean).writer.strength;
@@ -113,7 +113,7 @@ TEST_CASE("strength falls with repairs, with reads and with what is missing") {
   CHECK(of("state=partial reason=full " + clean).writer.strength < best);
 }
 
-TEST_CASE("a header that was not seen whole tells of no writer but a template") {
+TEST_CASE("a header that was not wholly seen shows no writer except a template") {
   const std::string partial = std::string(kHeader) + "state=partial reason=dropped size=9000 ";
   const auto writer = [&](const char* segments) { return writer_of(partial + segments); };
   CHECK(writer("seg=1448x5,1760h") == Writer::Stream);  // missing in the body
@@ -123,7 +123,7 @@ TEST_CASE("a header that was not seen whole tells of no writer but a template") 
   CHECK(writer("seg=200") == Writer::Unknown);
   CHECK(writer("seg=40pn,1448h,1448x4,1720n") == Writer::Unknown);
   CHECK(writer("seg=20p,30p,1448h,1448x4,1710n") == Writer::Template);
-  // Where the header ends is not known.
+  // The end of the header is not known.
   CHECK(writer_of("mss=1448 state=partial reason=dropped size=9000 seg=1448x5,1760h") ==
         Writer::Unknown);
   // Under TLS the records are read from the stream, whatever the capture missed.
@@ -133,7 +133,7 @@ TEST_CASE("a header that was not seen whole tells of no writer but a template") 
           "rec=8000") == Writer::Stream);
 }
 
-TEST_CASE("more cuts of the same kind make the writer surer") {
+TEST_CASE("more cuts of the same kind make the writer more certain") {
   const auto strength = [](const char* segments) {
     return of(std::string(kHeader) + segments).writer.strength;
   };

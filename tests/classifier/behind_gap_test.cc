@@ -7,7 +7,8 @@ using classifier::assumed_reply;
 using classifier::GapSearch;
 using Line = GapSearch::Line;
 
-TEST_CASE("an answer that was not seen is what the client's next bytes show") {
+TEST_CASE(
+    "an answer that was not seen is assumed to be the one that the client's next bytes show") {
   struct Row {
     const char* what;
     Asked asked;
@@ -15,14 +16,14 @@ TEST_CASE("an answer that was not seen is what the client's next bytes show") {
     int code;
   };
   const Row rows[] = {
-      {"text behind DATA", Asked::Data, {.bytes = "Received: from a"}, 354},
-      {"a command behind DATA", Asked::Data, {.bytes = "quit\r\n"}, 554},
+      {"text after DATA", Asked::Data, {.bytes = "Received: from a"}, 354},
+      {"a command after DATA", Asked::Data, {.bytes = "quit\r\n"}, 554},
       {"what may become a command", Asked::Data, {.bytes = "MAIL FR"}, 0},
-      {"nothing behind DATA", Asked::Data, {}, 0},
+      {"nothing after DATA", Asked::Data, {}, 0},
       {"more than is held", Asked::Data, {.is_text = true}, 354},
-      {"a line behind AUTH", Asked::Auth, {.bytes = "dXNlcg==\r\n"}, 334},
-      {"a command behind AUTH", Asked::Auth, {.bytes = "MAIL FROM:<>\r\n"}, 235},
-      {"half a line behind AUTH", Asked::Auth, {.bytes = "MAIL"}, 0},
+      {"a line after AUTH", Asked::Auth, {.bytes = "dXNlcg==\r\n"}, 334},
+      {"a command after AUTH", Asked::Auth, {.bytes = "MAIL FROM:<>\r\n"}, 235},
+      {"half a line after AUTH", Asked::Auth, {.bytes = "MAIL"}, 0},
       {"a doubtful end, and nothing", Asked::End, {.end_doubted = true}, 0},
       {"a doubtful end, and more", Asked::End, {.bytes = "QUIT\r\n", .end_doubted = true}, 250},
       {"STARTTLS", Asked::StartTls, {}, 220},
@@ -35,7 +36,7 @@ TEST_CASE("an answer that was not seen is what the client's next bytes show") {
   }
 }
 
-TEST_CASE("behind a gap the first command is found, and text in front of it is reported once") {
+TEST_CASE("after a gap the first command is found, and text before it is reported once") {
   GapSearch gap;
   CHECK(gap.line("anything\r\n") == Line::Command);
   CHECK_FALSE(gap.gap(100, false));
@@ -50,7 +51,7 @@ TEST_CASE("behind a gap the first command is found, and text in front of it is r
   CHECK_FALSE(gap.take_first_found());
 }
 
-TEST_CASE("what cannot be commands alone was text, and is reported once") {
+TEST_CASE("a gap that is too long for commands alone hid text, which is reported once") {
   GapSearch gap;
   CHECK(gap.gap(5000, false));
   CHECK_FALSE(gap.gap(5000, false));

@@ -1,4 +1,4 @@
-// What a message says of its sender, and when that is held against it.
+// What a message claims of its sender, and when its gait contradicts that.
 #include "classifier/claims.h"
 
 #include <catch2/catch.hpp>
@@ -43,7 +43,7 @@ const std::string kEximItself =
 
 }  // namespace
 
-TEST_CASE("the claims that are compiled in name gaits of the book") {
+TEST_CASE("the compiled-in claims name gaits of the book") {
   CHECK(ClaimTable::builtin().rows().size() >= 20);
   for (const auto& row : ClaimTable::builtin().rows()) {
     for (const auto& gait : row.gaits) {
@@ -53,7 +53,7 @@ TEST_CASE("the claims that are compiled in name gaits of the book") {
   }
 }
 
-TEST_CASE("a table of claims that is wrong is refused with its line") {
+TEST_CASE("a wrong table of claims is refused with the line of the error") {
   const char* wrong[] = {"subject \"x\" exim", "mailer x exim", "mailer \"x exim",
                          "mailer \"\" exim", "mailer \"x\" Exim"};
   for (const char* text : wrong) {
@@ -95,7 +95,7 @@ TEST_CASE("a script that claims to be Exim is contradicted, and Exim is not") {
   CHECK_FALSE(contradicted(judge(kEximItself, kExim)));
 }
 
-TEST_CASE("what cuts a server's writes again on the way contradicts no claim") {
+TEST_CASE("a server's writes that were cut again on the way contradict no claim") {
   const Claims postfix{.received = "by mx.example.org (Postfix) with ESMTP id 1"};
   const std::string server =
       "rtt=40000 line1=40 header=302 body=304 dot=3 fields=40r,302 "
@@ -111,8 +111,8 @@ TEST_CASE("what cuts a server's writes again on the way contradicts no claim") {
 }
 
 TEST_CASE("no recording of a program contradicts what the program says of itself") {
-  // As they are, under TLS, by BDAT, to servers that offer less, on paths of 1368 and 8948 bytes,
-  // from a window of one segment, behind relays, proxies and stacks of programs.
+  // The recordings: plain, under TLS, by BDAT, to servers that offer less, on paths of 1368 and
+  // 8948 bytes, from a window of one segment, and through relays, proxies and stacks of programs.
   struct Row {
     const char* program;
     const char* claim;
@@ -172,15 +172,15 @@ TEST_CASE("a script that names a server in its Received is contradicted, whateve
   }
 }
 
-TEST_CASE("a program that sends on what a server has received claims nothing by it") {
-  // Line by line behind EHLO, as libraries do, with the server's Received on top.
+TEST_CASE("a program that passes on a message from a server claims nothing by its Received") {
+  // Line by line after EHLO, as libraries do, with the server's Received on top.
   const std::string redirect =
       "mss=1448 rtt=40 line1=40 header=302 body=304 dot=3 fields=40r,302 talk=ehlo "
       "seg=40pn,60pn@20,1448@20,700pn@20,64pn@20,30pn@20,1448@20,30pn@20,3pn@40";
   CHECK_FALSE(contradicted(judge(redirect, kExim)));
 }
 
-TEST_CASE("no contradiction is drawn from thin evidence") {
+TEST_CASE("little evidence contradicts no claim") {
   CHECK_FALSE(contradicted(judge("mss=1448 dot=3 talk=helo seg=900pn", kExim)));
   CHECK_FALSE(
       contradicted(judge("mss=1448 rtt=40000 header=302 body=304 dot=3 talk=helo,fallback "

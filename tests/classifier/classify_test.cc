@@ -1,4 +1,4 @@
-// The facade: trace in, pattern, reasons, score and action out; and the recorded traces.
+// The facade: a trace goes in; pattern, reasons, score and action come out. And recorded traces.
 #include "classifier/classify.h"
 
 #include <fmt/format.h>
@@ -110,7 +110,7 @@ TEST_CASE("recorded traces and the talk's examples are recognised") {
   CHECK(traces >= 50);
 }
 
-TEST_CASE("no evidence is unobserved, with its reason") {
+TEST_CASE("a message without evidence is unobserved, with the reason") {
   const Verdict verdict = judge("state=unobserved reason=encrypted");
   CHECK(verdict.pattern == Pattern::Unobserved);
   CHECK(verdict.confidence == 0);
@@ -121,10 +121,10 @@ TEST_CASE("no evidence is unobserved, with its reason") {
 TEST_CASE("one segment is indistinct, whatever it holds") {
   const Verdict verdict = judge("mss=920 line1=40 header=302 body=304 dot=3 seg=900pn");
   CHECK(verdict.pattern == Pattern::Indistinct);
-  CHECK(verdict.confidence > 0.9);  // that there is no more to see
+  CHECK(verdict.confidence > 0.9);  // the confidence that the message shows no more
 }
 
-TEST_CASE("of a message that was seen in part and tells nothing, nothing was observed") {
+TEST_CASE("a message is unobserved if the part that was seen shows nothing") {
   const std::string whole = "mss=1448 line1=40 header=302 body=304 dot=3 fields=40,302 ";
   const std::string part = whole + "state=partial reason=dropped size=9000 ";
   for (const char* segments : {"seg=900n", "seg=1448h", "seg=1448h,1448x2,700h"}) {
@@ -136,16 +136,16 @@ TEST_CASE("of a message that was seen in part and tells nothing, nothing was obs
   CHECK(judge(part + "seg=1448x4,200h").pattern == Pattern::OfficialMta);
 }
 
-TEST_CASE("where the text was not captured only a buffer's end tells of a writer") {
+TEST_CASE("without the text, only a buffer's end shows a writer") {
   const auto of = [](const std::string& rest) {
     return judge("via=pcap state=partial reason=dropped mss=1448 dot=3 " + rest);
   };
   CHECK(of("seg=1448x2,1200p,1448x2,1200p,733p").writer == Writer::Blocks);
   CHECK(of("seg=1448x9,733p").writer == Writer::Stream);
-  // One cut, that may be the header's end.
+  // The only cut may be the header's end.
   const Verdict cut = of("seg=304p,1448x30,733p");
   CHECK(cut.writer == Writer::Unknown);
-  // A bot may write so on any path.
+  // A bot may write like this on any path.
   const Verdict small =
       judge("via=pcap state=partial reason=dropped mss=920 dot=3 seg=304p,920x9,733p");
   CHECK(small.pattern == Pattern::GarageServer);
@@ -162,7 +162,7 @@ TEST_CASE("answers that were assumed lower the confidence, and the reason says s
   CHECK_FALSE(has_reason(heard, "is assumed"));
 }
 
-TEST_CASE("what a bot does shows through a small or moving path") {
+TEST_CASE("a bot's writer shows through a small or moving path") {
   CHECK(
       judge("line1=40 header=302 body=304 dot=3 fields=40,302 seg=86p,948,948p,948,7pn").pattern ==
       Pattern::BotTemplate);
@@ -220,7 +220,7 @@ TEST_CASE("an unset threshold asks for nothing") {
   CHECK(judge(std::string(kTemplate) + " talk=early", policy).asks == Action::None);
 }
 
-TEST_CASE("below the least confidence, and without a pattern, nothing is asked for") {
+TEST_CASE("below the least confidence, and without a pattern, no action is asked for") {
   Policy policy;
   policy.weights.early_talker = 50;
   policy.min_confidence = 0.99;

@@ -9,7 +9,7 @@ using classifier::read_client_hello;
 
 namespace {
 
-// No hash: what is hashed shows in the test of the real one (seal_sha256_test).
+// Not a real hash. The real one has its own test (seal_sha256_test).
 std::array<unsigned char, 32> no_hash(std::string_view text) {
   std::array<unsigned char, 32> digest{};
   digest[0] = static_cast<unsigned char>(text.size());
@@ -65,7 +65,7 @@ TEST_CASE("counts stop at 99, and nothing to hash is twelve zeros") {
   CHECK(ja4(*many, no_hash).ends_with("_000000000000"));
 }
 
-TEST_CASE("a hello that is cut anywhere has no print") {
+TEST_CASE("a hello that is cut anywhere has no fingerprint") {
   const std::string hello = support::published_hello();
   for (std::size_t size = 0; size < hello.size(); ++size) {
     CHECK_FALSE(read_client_hello(std::span(hello).first(size)));

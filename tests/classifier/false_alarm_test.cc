@@ -1,5 +1,5 @@
-// What the classifier may cost those who do nothing wrong: mail servers over links of every kind,
-// from the simulator. A program of its own, since it takes as long as all others together.
+// How often the classifier labels legitimate mail as a bot's: mail servers over links of every
+// kind, from the simulator. A separate program, since it takes as long as all others together.
 #include <array>
 #include <catch2/catch.hpp>
 #include <cstdlib>
@@ -51,7 +51,7 @@ Sample next_message(test::Random& random) {
 }  // namespace
 
 TEST_CASE("official mail servers are not called bots, on any link") {
-  test::Random random(20141);  // any; fixed, so that a failure can be looked at
+  test::Random random(20141);  // an arbitrary seed; it is fixed, so that a failure can be repeated
   const Policy policy;
   Scratch scratch;
   Verdict verdict;
@@ -79,6 +79,6 @@ TEST_CASE("official mail servers are not called bots, on any link") {
   CHECK(patterns[static_cast<std::size_t>(Pattern::BotTemplate)] +
             patterns[static_cast<std::size_t>(Pattern::BotHeadersApart)] <=
         allowed);
-  // And they are told, not only spared: what is `noisy` or cannot be told is the rare case.
+  // And most of them get a label: `noisy` and unknown ones are rare.
   CHECK(patterns[static_cast<std::size_t>(Pattern::Noisy)] < judged / 100);
 }

@@ -21,7 +21,7 @@ Features of(const std::string& fields) {
 
 }  // namespace
 
-TEST_CASE("each cut is put into the place it lies in") {
+TEST_CASE("each cut gets the place in which it lies") {
   struct Row {
     const char* why;
     const char* segments;
@@ -38,7 +38,7 @@ TEST_CASE("each cut is put into the place it lies in") {
       {"another field, three bytes held back", "seg=121p,1448,9pn", Place::HeaderLine},
       {"between CR and LF", "seg=200pc,1448,9pn", Place::HeaderLine},
       {"folded line of a field", "seg=200pn,1448,9pn", Place::HeaderLine},
-      {"its CRLF in a segment of its own", "seg=200p,2pn,1448,9pn", Place::HeaderLine},
+      {"its CRLF in the next segment, alone", "seg=200p,2pn,1448,9pn", Place::HeaderLine},
       {"inside a header line", "seg=86p,1448,9pn", Place::HeaderMiddle},
       {"header without the blank line", "seg=302pn,1448,9pn", Place::HeaderEnd},
       {"header with the blank line", "seg=304pn,1448,9pn", Place::HeaderEnd},
@@ -55,21 +55,23 @@ TEST_CASE("each cut is put into the place it lies in") {
   }
 }
 
-TEST_CASE("a buffer's end inside the header is the buffer's and no template's") {
+TEST_CASE("a buffer's end inside the header is not a template's cut") {
   const Features features =
       of("mss=1448 line1=40 header=5000 body=5002 dot=3 seg=1448x2,1200p,1448,9pn");
   CHECK(features.at(Place::Grid) == 1);
   CHECK(features.at(Place::HeaderMiddle) == 0);
 }
 
-TEST_CASE("a chunk of BDAT ends where the protocol put it") {
+TEST_CASE("the end of a BDAT chunk is a cut of the protocol") {
   const Features features = of(
       "transfer=bdat mss=1448 line1=64 header=484 body=486 seg=80<486pn,17<1431,1448x4,968p,454n");
   CHECK(features.at(Place::Chunk) == 1);
   CHECK(features.at(Place::HeaderEnd) == 0);
 }
 
-TEST_CASE("the one short segment in a joined read is looked for where something ends") {
+TEST_CASE(
+    "the one short segment in a joined read is searched where a line, the header or a buffer "
+    "ends") {
   struct Row {
     const char* why;
     const char* segments;
@@ -80,7 +82,7 @@ TEST_CASE("the one short segment in a joined read is looked for where something 
       {"first field and a full segment", "seg=1488/2,1448,9n", 40, Place::FirstField},
       {"header and two full segments", "seg=3200/3,1448,9n", 304, Place::HeaderEnd},
       {"4096 in three", "seg=4096/3,1448,9n", 4096, Place::Grid},
-      {"4096 and a full segment behind it", "seg=5544/4,1448,9n", 4096, Place::Grid},
+      {"4096 and a full segment after it", "seg=5544/4,1448,9n", 4096, Place::Grid},
   };
   for (const Row& row : rows) {
     CAPTURE(row.why);
@@ -130,14 +132,14 @@ TEST_CASE("repairs are counted, PSH is measured on full segments") {
   CHECK(features.push_share == Approx(0.5));
 }
 
-TEST_CASE("a buffer may begin with the command in front of the message or the chunk") {
+TEST_CASE("a buffer may begin with the command before the message or the chunk") {
   // MAIL, RCPT, DATA and the message, 1024 at a time.
   const Features ahead = of(std::string(kHeader) + "seg=95<929p,1024p,1024p,500pn");
   CHECK(ahead.block == 1024);
   CHECK(ahead.on_grid == 3);
   CHECK(ahead.cuts.front().offset == 929);
   CHECK(ahead.cuts.front().run == 1024);
-  // Exim: the header in a chunk of its own, then blocks of 8191 from the second chunk on. Recorded.
+  // Exim: the header in its own chunk, then blocks of 8191 from the second chunk on. Recorded.
   const Features chunks =
       of("transfer=bdat mss=1448 line1=50 header=2717 body=2719 fields=50,2717 chunks=2 "
          "chunk-begins=2719 seg=81<1367,1352pn,17<1431,1448p,1448,1448p,1448,968p,1448,700pn");
@@ -145,10 +147,10 @@ TEST_CASE("a buffer may begin with the command in front of the message or the ch
   CHECK(chunks.block == kEximChunkBlock);
 }
 
-TEST_CASE("where a chunk began is no end of a write, whatever segments its command came in") {
+TEST_CASE("the beginning of a chunk is no end of a write, whatever segments carried its command") {
   const std::string head =
       "transfer=bdat mss=1448 line1=40 header=302 body=304 fields=40,302 chunks=3 ";
-  // The second chunk's command came alone, so nothing in the segments tells of it.
+  // The second chunk's command came alone, so no segment shows it.
   const Features told = of(head + "chunk-begins=304,1304 seg=304pn,1000p,1448,1448p,1200p,20pn");
   CHECK(told.at(Place::Chunk) == 2);
   CHECK(told.block == 4096);
@@ -158,7 +160,7 @@ TEST_CASE("where a chunk began is no end of a write, whatever segments its comma
   CHECK(later.cuts.back().run == 4096);
 }
 
-TEST_CASE("under TLS each record is a write, and only a full one goes on in the next") {
+TEST_CASE("under TLS each record is a write, and only a full one continues in the next") {
   const Features large = of("tls=yes mss=1448 seg=1448x13,200p rec=16384,2210,3");
   CHECK(large.shape == TlsShape::OneWrite);
   CHECK(large.telling() == 0);
@@ -173,17 +175,17 @@ TEST_CASE("under TLS each record is a write, and only a full one goes on in the 
   CHECK(lines.at(Place::Terminator) == 1);
 }
 
-TEST_CASE("a block that the first segment would have shown is none") {
+TEST_CASE("a block does not count if the first segment would have shown it") {
   // Postfix on a path of 9000 bytes: the ends are the edge of the receiver's window.
   const Features edges = of("mss=8948 seg=8948x7,852p,8948x3,3876p,5359pn");
   CHECK(edges.block == 0);
   CHECK(edges.on_grid == 0);
-  // A writer of 2048 on the same path. What came with DATA may have waited.
+  // A writer of 2048 on the same path. Bytes that came with DATA may have waited.
   CHECK(of("mss=8948 seg=2048p,8948x6,7752p,5359pn").block == 2048);
   CHECK(of("mss=8948 talk=early-data seg=8948x7,852p,8948x3,3876p,5359pn").block == 2048);
 }
 
-TEST_CASE("ends that are hidden do not make a block larger than it is") {
+TEST_CASE("hidden ends do not make a block larger than it is") {
   CHECK(of("mss=1448 seg=1448x8,704p,1448,200p").block == 4096);         // one end, at 12288
   CHECK(of("mss=1460 seg=1460x7,20p,1460x7,20p,90p").block == 10240);    // all ends, none at 5120
   CHECK(of("mss=1448 seg=1448x11,450p,1448,200p").block == kEximBlock);  // one end, at 2 x 8189

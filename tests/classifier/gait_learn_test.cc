@@ -20,7 +20,7 @@ const std::string kPostfix = kMessage +
 
 }  // namespace
 
-TEST_CASE("an entry that was learned knows the messages it was learned from, and no others") {
+TEST_CASE("a learned entry fits the messages from which it was learned, and no others") {
   const std::string talk = "talk=helo,trailing-space ";
   const std::vector<Traits> messages = {
       traits_of(kMessage + talk + "seg=1448,600p@9,1448x7@9,1448x3@40000,97pn@9"),

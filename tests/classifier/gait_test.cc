@@ -1,4 +1,4 @@
-// Gaits: the match, and what the book makes of programs as they were recorded.
+// Gaits: the match, and the names that the book gives to recorded programs.
 #include "classifier/gait.h"
 
 #include <catch2/catch.hpp>
@@ -19,13 +19,13 @@ std::string gait_of(const std::string& fields) {
   return gait == nullptr ? "unknown" : gait->name;
 }
 
-// What is said where no name is: the class that all entries have that fit.
+// The class in the place of a name: that of all entries that fit.
 std::string class_of(const std::string& fields) {
   const Guess guess = GaitBook::builtin()->match(traits_of(fields));
   return guess.gait != nullptr ? "(named)" : guess.kind ? std::string(name(*guess.kind)) : "none";
 }
 
-// The same message by different programs: a header of 302 bytes, 18 KB in all, 40 ms away.
+// The same message from different programs: a header of 302 bytes, 18 KB in all, 40 ms away.
 const std::string kMessage = "mss=1448 rtt=40000 ts=yes line1=40 header=302 body=304 dot=3 ";
 const std::string kFields = "fields=40,77,113,152,196,215,302 ";
 const std::string kBulk =
@@ -37,7 +37,7 @@ const std::string kPostfix =
 
 }  // namespace
 
-TEST_CASE("every file of gaits that is compiled in can be read") {
+TEST_CASE("every compiled-in file of gaits can be read") {
   const auto& gaits = GaitBook::builtin()->gaits();
   CHECK(gaits.size() >= 44);
   std::vector<std::string> programs;
@@ -53,7 +53,7 @@ TEST_CASE("every file of gaits that is compiled in can be read") {
   CHECK(programs.size() >= 85);
 }
 
-TEST_CASE("programs are told by writes and dialogue together") {
+TEST_CASE("programs are known by writes and dialogue together") {
   struct Row {
     const char* gait;
     std::string trace;
@@ -88,19 +88,20 @@ TEST_CASE("under TLS the hello's digests tell twins apart, and what was not said
   const std::string sealed = "tls=yes version=0304 window=inferred mss=1448 rtt=40000 ";
   const std::string mta =
       "talk=ehlo,quit-with-dot,rcpt-ahead,data-ahead seg=1448x3,1009 rec=5297+6";
-  CHECK(gait_of(sealed + mta) == "unknown");  // Postfix or Exim: SIZE would tell, and is not seen
+  CHECK(gait_of(sealed + mta) ==
+        "unknown");  // Postfix or Exim: SIZE separates them, but is not seen
   CHECK(gait_of(sealed + "ja4=t13i871000_c66346c74e42_24695f2957a7 " + mta) == "postfix");
   CHECK(gait_of(sealed + "ja4=t13i291200_723694b0fccc_2cc26d266019 " + mta) == "exim");
-  // A server's name was given: another flag and another count.
+  // With a server's name the hello has another flag and another count.
   CHECK(gait_of(sealed + "ja4=t13d291300_723694b0fccc_2cc26d266019 " + mta) == "exim");
-  // What the milter was shown says the same as MAIL in clear.
+  // The milter was shown the same as MAIL says in clear.
   CHECK(gait_of("tls=yes window=exact mss=1448 rtt=40000 line1=40 header=302 body=304 dot=3 "
                 "fields=40r,302 "
                 "declared=6321 " +
                 mta) == "exim");
   const std::string lines = "talk=ehlo,data-ahead seg=1448,300 rec=40,37,28,39,2,60,58,3";
   CHECK(gait_of(sealed + lines) == "msmtp");
-  // Every write shows: the second buffer of 4096 is no first one of 8192.
+  // Every write shows: the second end of 4096 is not the first end of 8192.
   CHECK(gait_of(sealed + "talk=ehlo seg=1448x7,100 rec=8192,2000") == "unknown");
   CHECK(gait_of(sealed + "talk=ehlo seg=1448x7,100 rec=4096,4096,2000") == "unknown");
   CHECK(
@@ -110,11 +111,11 @@ TEST_CASE("under TLS the hello's digests tell twins apart, and what was not said
       "go-net-smtp");
 }
 
-TEST_CASE("a habit that nobody could hear under TLS is left to the hello") {
+TEST_CASE("an entry with a habit that TLS hides is named only with its hello") {
   const std::string sealed =
       "tls=yes version=0304 window=exact mss=1448 rtt=13 line1=38 header=239 body=241 "
       "dot=3 fields=38,117,148,187,223,239 ";
-  // `RCPT TO: <` is what tells Monit from any writer of pieces, and was said under TLS.
+  // Only `RCPT TO: <` separates Monit from other writers of pieces, and it was said under TLS.
   CHECK(gait_of(sealed + "talk=ehlo seg=1448x3,800p rec=157,2,82,4700") == "unknown");
   CHECK(gait_of("mss=1448 rtt=13 line1=38 header=239 body=241 dot=3 "
                 "talk=ehlo,colon-space,blank-end seg=157p,2pn,82pn,1448x3@8,500pn@9") == "monit");
@@ -123,17 +124,17 @@ TEST_CASE("a habit that nobody could hear under TLS is left to the hello") {
   CHECK(gait_of(sealed + "ja4=t13i310800_e8f1e7e78f70_c9e58cc61e36 " + whole) == "sendmail");
 }
 
-TEST_CASE("sizes that are known to a block of the cipher still tell a buffer, a header, lines") {
+TEST_CASE("sizes that are known to a block of the cipher still show a buffer, a header, lines") {
   const std::string cbc =
       "tls=yes version=0303 cipher=c013 slack=15 window=near miss=9 mss=1448 "
       "rtt=21 talk=ehlo ";
   CHECK(gait_of(cbc + "seg=1448x6,700p rec=4111x2,911") == "block-4096");
   CHECK(gait_of(cbc + "seg=1448x6,700p rec=4127x2,911") == "unknown");
-  // A header alone, or a chunk less three bytes, as another library writes: not known to the byte.
+  // A header alone, or a chunk less three bytes as another library writes: the sizes are not exact.
   CHECK(gait_of(cbc + "seg=281p,713p@23 rec=239,671") == "unknown");
   CHECK(gait_of(cbc + "seg=281p,713p@23 rec=47x3,31,47x2,31,15,63x10,47,15") == "line-by-line");
-  // SIZE is what the milter counted, not what the records could hold: it fits, but nothing speaks
-  // for a buffer of 8192 in a message of 5000.
+  // SIZE is compared with the milter's count, not with what the records could hold. It fits, but in
+  // a message of 5000 nothing speaks for a buffer of 8192.
   const std::string much =
       "tls=yes version=0303 cipher=c013 slack=15 window=near miss=90 mss=1448 rtt=21 ";
   CHECK(gait_of(much + "declared=5000 talk=ehlo seg=1448x3,743p rec=5087") == "unknown");
@@ -145,14 +146,13 @@ TEST_CASE("a terminator apart names a program only where it was seen apart") {
   CHECK(gait_of(twelve + "624pn@9") == "unknown");
 }
 
-TEST_CASE(
-    "lines that gathered behind a delayed acknowledgement do not hide the terminator's write") {
+TEST_CASE("lines that waited for a delayed acknowledgement do not hide the terminator's write") {
   CHECK(gait_of("mss=1448 rtt=16 ts=yes line1=38 header=227 body=229 dot=3 "
                 "fields=38,117,140,179,212,227 talk=ehlo,pipelined,data-ahead "
                 "seg=38pn,865pn@40234") == "msmtp");
 }
 
-TEST_CASE("a buffer of lines under TLS is another one than in clear") {
+TEST_CASE("a buffer of lines may have another size under TLS than in clear") {
   const std::string mta =
       "ja4=t13i750900_479067518aa3_a29327ec888c window=exact mss=1448 rtt=15 line1=65 "
       "header=425 body=427 dot=3 fields=192r,230,309,334,373,408,425 talk=ehlo ";
@@ -162,7 +162,7 @@ TEST_CASE("a buffer of lines under TLS is another one than in clear") {
         "opensmtpd");
 }
 
-TEST_CASE("what fits no entry, or two alike, is unknown") {
+TEST_CASE("a message that fits no entry, or two equally, is unknown") {
   CHECK(gait_of(kMessage + "talk=ehlo seg=900pn") == "unknown");
   CHECK(gait_of(kMessage + "talk=ehlo,trailing-space seg=304pn,1448x9@60,1181pn@70") == "unknown");
   CHECK(gait_of("tls=yes mss=1448 talk=ehlo seg=1448x9,20p") == "unknown");
@@ -192,7 +192,7 @@ TEST_CASE("a name needs something seen that speaks for it") {
        kMessage + kFields + "talk=ehlo,lower,mixed-case seg=90pn,1448x9,919p,5pn"},
       {"a message that fits into any buffer of 8192",
        kMessage + kFields + "talk=ehlo,blank-end seg=1448x3@9,786pn@9"},
-      {"a Received and the terminator apart, behind a buffer that nothing showed",
+      {"a Received and the terminator apart, after a buffer that does not show",
        "mss=1448 rtt=40000 line1=40 header=302 body=304 dot=3 fields=40r,302 talk=ehlo "
        "seg=1448x3@9,786pn@9"},
   };
@@ -202,23 +202,23 @@ TEST_CASE("a name needs something seen that speaks for it") {
   }
 }
 
-TEST_CASE("a script keeps its name behind a relay, and has the same one whatever its blocks are") {
+TEST_CASE(
+    "a script keeps its name through a relay, and has the same name for all sizes of blocks") {
   const std::string script =
       "mss=1448 rtt=40000 line1=38 header=257 body=259 dot=3 "
       "fields=38,69,107,146,183,202,257 talk=helo,blank-end ";
   for (const char* writes : {
-           "seg=1448,600p@20,1448x9@9,777pn@40000",  // pieces of 2048, itself
+           "seg=1448,600p@20,1448x9@9,777pn@40000",  // pieces of 2048, without relay
            "seg=1448,1448p@20,1448c@15,1448p@6,1448@9,952p@5,1448@6,845pn@40370",  // socat
            "seg=1448,1448p@62,1448c@814,662pn@192",       // HAProxy joined them
-           "seg=1024p,1448@20,1448@9,662pn@9,5pn@40000",  // 1024, the end apart
+           "seg=1024p,1448@20,1448@9,662pn@9,5pn@40000",  // pieces of 1024, the end apart
        }) {
     CAPTURE(writes);
     CHECK(gait_of(script + writes) == "script-blocks");
   }
 }
 
-TEST_CASE(
-    "qmail is known by 1024 where the text, or a script, has not put an empty line at its end") {
+TEST_CASE("qmail is known by 1024, unless the last line is empty, as a script would write it") {
   const std::string start = "mss=1448 rtt=40000 line1=38 header=257 body=259 dot=3 ";
   const std::string writes = "seg=1024p,1448@20,1448@9,662pn@40000";
   CHECK(gait_of(start + "talk=helo " + writes) == "qmail");
@@ -227,7 +227,7 @@ TEST_CASE(
   CHECK(gait_of(start + "talk=helo,blank-end " + writes + ",5pn@40000") == "script-blocks");
 }
 
-TEST_CASE("a relay's buffer in front of words that many say speaks for no program") {
+TEST_CASE("a relay's buffer with words that many programs say speaks for no program") {
   const std::string start =
       "mss=1448 rtt=40000 line1=38 header=257 body=259 dot=3 "
       "fields=38,69,107,146,183,202,257 ";
@@ -240,26 +240,26 @@ TEST_CASE("a relay's buffer in front of words that many say speaks for no progra
   // Under TLS no relay cuts the records, but a script may write in such blocks.
   CHECK(gait_of("tls=yes version=0304 window=inferred mss=1448 rtt=40000 talk=ehlo "
                 "seg=1448x3,1009 rec=2048,2048,1000") == "unknown");
-  // A buffer that no relay has, and words of few.
+  // A buffer that no relay has, and words that few programs say.
   CHECK(gait_of(start + "talk=ehlo,8bit,body-first seg=1448x2@9,1200p@9,1448x3@9,845pn@40370") ==
         "go-net-smtp");
 }
 
-TEST_CASE("a first line and the rest in bulk is a relay's as well as a writer of header lines'") {
+TEST_CASE(
+    "a first line with the rest in bulk may come from a relay or from a writer of header lines") {
   const std::string whole = kMessage + kFields + "talk=ehlo seg=40pn," + kBulk;
   CHECK(gait_of(whole + "1181pn@73") == "unknown");
   CHECK(gait_of(whole + "1178pn@73,3pn@40000") == "header-lines");
 }
 
-TEST_CASE("one write behind HELO with a Received in front may be a server's behind a relay") {
+TEST_CASE("one write after HELO with a Received may be a server's message through a relay") {
   const std::string start = "mss=1448 rtt=40000 line1=38 header=257 body=259 dot=3 talk=helo ";
   const std::string writes = " seg=1448,1448p@20,1448@9,662pn@9";
   CHECK(gait_of(start + "fields=38,257" + writes) == "one-write-helo");
   CHECK(gait_of(start + "fields=38r,257" + writes) == "unknown");
 }
 
-TEST_CASE(
-    "a terminator in the tail is seen on a slow link, and not where the tail may have waited") {
+TEST_CASE("a terminator in the tail is seen on a slow link, but not if the tail may have waited") {
   const std::string start =
       "mss=1448 line1=27 header=129 body=131 dot=3 fields=27,51,96,129 "
       "talk=helo,dotless ";
@@ -291,7 +291,7 @@ TEST_CASE(
   CHECK(gait_of(start + rows[0].writes) == "one-write-helo");
 }
 
-TEST_CASE("the end of data in two writes is one of five bytes, or of three behind an empty line") {
+TEST_CASE("the end of data in two writes counts as five bytes, or as three after an empty line") {
   const std::string start =
       "mss=1448 rtt=33 line1=38 header=240 body=242 dot=3 fields=38,69,102,141,177,196,240 ";
   const std::string writes = "seg=1448,1448@4,1448c@6,657pn@2,";
@@ -316,7 +316,7 @@ TEST_CASE("MAIL and RCPT in one write without DATA, and a long single write, spe
 }
 
 TEST_CASE(
-    "a header apart under TLS is ZoneMTA's or a library's, as long as nobody reads the fields") {
+    "a header apart under TLS is ZoneMTA's or a library's, as long as the fields are not read") {
   const std::string node = "ja4=t13d591000_a33745022dd6_1f22a2ca17c4 mss=1448 rtt=40000 talk=ehlo ";
   const std::string writes = "seg=423p,1448@157,1448p@35,1448@18,440p@40461 rec=401,4762";
   const std::string sealed = "tls=yes version=0304 ";
@@ -329,7 +329,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "as long as the body shows nothing, a writer of lines and one of header lines are one class") {
+    "if the body shows nothing, writers of lines and of header lines have one class, not a name") {
   const std::string brief =
       "mss=1448 rtt=30 line1=36 header=276 body=278 dot=3 "
       "fields=36,65,88,116,166,185,231,276 talk=ehlo,dotless,blank-end ";
@@ -338,7 +338,7 @@ TEST_CASE(
         "line-by-line");
 }
 
-TEST_CASE("where servers that differ in what nobody heard fit, their class is said") {
+TEST_CASE("if two servers fit that differ only in hidden words, their class is given") {
   const std::string mta =
       "tls=yes version=0304 window=inferred mss=1448 rtt=40000 "
       "talk=ehlo,quit-with-dot,rcpt-ahead,data-ahead seg=1448x3,1009 rec=5297+6";
@@ -349,7 +349,8 @@ TEST_CASE("where servers that differ in what nobody heard fit, their class is sa
   CHECK(class_of(kMessage + "talk=ehlo seg=900pn") == "none");
 }
 
-TEST_CASE("an entry whose dialogue nobody recorded names nothing, and lets no other one name") {
+TEST_CASE(
+    "an entry without a recorded dialogue names nothing, and no other one is named in its place") {
   const std::string known = "gait known\n  basis recorded\n  first header\n";
   const std::string assumed =
       "gait assumed\n  basis assumed\n  talk ehlo trailing-space\n"
@@ -364,7 +365,7 @@ TEST_CASE("an entry whose dialogue nobody recorded names nothing, and lets no ot
   CHECK(wrong->line == 2);
 }
 
-TEST_CASE("SIZE below Exim's 1024, by a signature, is still Exim's and not Postfix's") {
+TEST_CASE("SIZE that a signature makes less than 1024 too large is still Exim's") {
   const std::string both = kMessage + kFields + "talk=ehlo,pipelined,rcpt-ahead,data-ahead ";
   CHECK(gait_of(both + "declared=5530 seg=1448x3@9,786pn@9") == "exim");
   CHECK(gait_of(both + "declared=5130 seg=1448x3@9,786pn@9") == "postfix");

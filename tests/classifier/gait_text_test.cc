@@ -1,11 +1,11 @@
-// The text of a book's entries: what is read, what is printed, what is refused.
+// The text of a book's entries: reading, printing, and errors.
 #include <catch2/catch.hpp>
 
 #include "classifier/gait.h"
 
 using namespace classifier;
 
-TEST_CASE("an entry that is printed reads as the same entry") {
+TEST_CASE("a printed entry is read as the same entry") {
   for (const Gait& gait : GaitBook::builtin()->gaits()) {
     GaitBook book;
     INFO(print(gait));
@@ -14,7 +14,7 @@ TEST_CASE("an entry that is printed reads as the same entry") {
   }
 }
 
-TEST_CASE("a file of gaits that is wrong is refused with its line") {
+TEST_CASE("a wrong file of gaits is refused with the line of the error") {
   struct Row {
     const char* what;
     const char* text;
@@ -52,7 +52,7 @@ TEST_CASE("a file of gaits that is wrong is refused with its line") {
   }
 }
 
-TEST_CASE("words of a trace by which no program is known are refused in an entry") {
+TEST_CASE("words of a trace that entries do not use are refused in an entry") {
   for (const char* word : {"pipelined", "fallback"}) {
     GaitBook book;
     const auto error = book.add(std::string("gait a\n  first none\n  talk ehlo ") + word + "\n");

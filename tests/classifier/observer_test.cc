@@ -1,5 +1,5 @@
-// The observer against arrivals in every order: which segments a message gets and what is said of
-// them when some are missing, repeated, late or shared with commands.
+// The observer with arrivals in every order: which segments a message gets, and their marks if some
+// are missing, repeated, late or shared with commands.
 #include "classifier/observer.h"
 
 #include <rapidcheck.h>
@@ -116,7 +116,7 @@ TEST_CASE("a message's segments are those that carried its bytes") {
   CHECK_FALSE(trace.dialogue.quit_with_dot);
 }
 
-TEST_CASE("arrivals in any order cover the message and say what happened to them") {
+TEST_CASE("arrivals in any order cover the message and are marked with what happened to them") {
   struct Row {
     std::string_view label;
     std::vector<std::pair<std::uint64_t, std::uint32_t>> arrivals;  // offset in the message, size
@@ -129,7 +129,7 @@ TEST_CASE("arrivals in any order cover the message and say what happened to them
       {"two swapped", {{0, 10}, {20, 11}, {10, 10}}, "10 10l 11$"},
       {"all reversed", {{20, 11}, {10, 10}, {0, 10}}, "10l 10l 11$"},
       {"repeated twice, the second late", {{0, 10}, {10, 21}, {0, 10}, {0, 10}}, "10r 21$"},
-      // Two arrivals over the same bytes, and only one of them can be what the receiver took.
+      // Two arrivals for the same bytes, and the receiver took only one of them.
       {"repeated in part, and more", {{0, 10}, {5, 15}, {20, 11}}, "_11$", State::Partial},
       {"one copy over two", {{0, 10}, {10, 10}, {0, 20}, {20, 11}}, "_11$", State::Partial},
       {"two over one", {{0, 20}, {0, 10}, {10, 10}, {20, 11}}, "_11$", State::Partial},
@@ -185,8 +185,8 @@ TEST_CASE("bytes that come again after they were read are a copy, however they a
   }
 }
 
-TEST_CASE("packets that cover the true segments leave no label by them") {
-  // 30 bytes in three writes, and over them what looks like one.
+TEST_CASE("forged packets over the true segments leave no label") {
+  // 30 bytes in three writes, and packets over them that look like one write.
   const auto run = [](bool covered) {
     Session session;
     const std::uint64_t begin = session.open();
@@ -200,7 +200,7 @@ TEST_CASE("packets that cover the true segments leave no label by them") {
   CHECK(run(true).reason == Reason::Dropped);
 }
 
-TEST_CASE("a large message pipelined in front leaves room for the next one's segments") {
+TEST_CASE("a large message that was pipelined before leaves room for the next one's segments") {
   Session session({.segments = 100});
   for (const test::Turn& turn : test::opened()) {
     turn.client ? session.client(turn.bytes) : session.observer.server(turn.bytes);
@@ -235,7 +235,7 @@ TEST_CASE("what an idle session keeps does not grow with the messages that it ha
   CHECK(session.observer.memory_used() <= 1000);
 }
 
-TEST_CASE("the segment that opened the connection is not late, however late it is told of") {
+TEST_CASE("the segment that opened the connection is not late, however late it is reported") {
   const std::vector<classifier::Span> spans = {{0, 30}};
   const std::vector<classifier::Tail> tails = {classifier::Tail::Other};
   for (const bool opening : {true, false}) {
@@ -251,8 +251,8 @@ TEST_CASE("the segment that opened the connection is not late, however late it i
   }
 }
 
-TEST_CASE("arrivals cost as much in any order as in theirs") {
-  // The work is what is looked at, not time. 65,536 segments of a byte, and what comes with them.
+TEST_CASE("arrivals cost the same in any order") {
+  // The work is a number of steps, not a time. 65,536 segments of one byte.
   constexpr std::uint32_t kMany = 65'536;
   const auto work = [](const std::function<void(classifier::ArrivalLog&)>& arrive,
                        std::size_t chunk) {
@@ -276,7 +276,7 @@ TEST_CASE("arrivals cost as much in any order as in theirs") {
   CHECK(in_order == 3 * kMany);  // when it came, when it was read, when the message ended
   CHECK(work(each(1), 1) == in_order);
   CHECK(work(each(kMany - 1), kMany) == in_order);  // last first
-  CHECK(work(each(40'503), 16) == in_order);        // anyhow
+  CHECK(work(each(40'503), 16) == in_order);        // in an arbitrary order
   const auto covered = [](classifier::ArrivalLog& log) {
     for (std::uint32_t i = 0; i < kMany; ++i)
       log.keep({.offset = i / 2, .size = i % 2 == 0 ? kMany : 1});
@@ -284,7 +284,7 @@ TEST_CASE("arrivals cost as much in any order as in theirs") {
   CHECK(work(covered, 1) <= in_order);
 }
 
-TEST_CASE("times run from the segment before in the stream, not below nothing") {
+TEST_CASE("gaps count from the previous segment in the stream, and are never negative") {
   Session session;
   const std::uint64_t begin = session.open();
   session.arrive(begin + 10, 10);
@@ -298,7 +298,7 @@ TEST_CASE("times run from the segment before in the stream, not below nothing") 
   CHECK(trace.segments[2].gap_us == UINT32_MAX);
 }
 
-TEST_CASE("the command in front and the QUIT behind share the message's segments") {
+TEST_CASE("the command before and the QUIT after share the message's segments") {
   Session session;
   for (const test::Turn& turn : test::opened()) {
     turn.client ? session.client(turn.bytes) : session.observer.server(turn.bytes);
@@ -337,7 +337,7 @@ TEST_CASE("an arrival that spans two chunks is two segments, and each knows its 
   CHECK(trace.state == State::Complete);
 }
 
-TEST_CASE("a chunk that was not seen leaves a hole in front of the next one") {
+TEST_CASE("a chunk that was not seen leaves a hole before the next one") {
   Session session;
   for (const test::Turn& turn : test::opened()) {
     turn.client ? session.client(turn.bytes) : session.observer.server(turn.bytes);
@@ -383,7 +383,7 @@ TEST_CASE("a copy of a command's bytes does not split it") {
   CHECK_FALSE(session.trace().dialogue.split_command);
 }
 
-TEST_CASE("more segments than the limit: the trace tells of the beginning and says so") {
+TEST_CASE("with more segments than the limit, the trace describes the beginning and is partial") {
   Session session({.segments = 4});
   session.open();
   for (int i = 0; i < 10; ++i) session.client("x: y\r\n");
@@ -392,7 +392,7 @@ TEST_CASE("more segments than the limit: the trace tells of the beginning and sa
   CHECK(session.trace().state == State::Partial);
   CHECK(session.trace().reason == Reason::Full);
 
-  // The next message starts anew.
+  // The next message starts again at nothing.
   session.server("250 queued");
   for (const std::string_view line : {"MAIL FROM:<>\r\n", "RCPT TO:<x>\r\n"}) {
     session.client(line);
@@ -418,7 +418,7 @@ TEST_CASE("chunks of a byte do not make more segments than the limit") {
   CHECK(session.trace().reason == Reason::Full);
 }
 
-TEST_CASE("what the capture missed is said of the next message only") {
+TEST_CASE("what the capture missed marks the next message only") {
   Session session;
   session.open();
   session.observer.missed_some();
@@ -433,7 +433,7 @@ TEST_CASE("what the capture missed is said of the next message only") {
   CHECK(session.sink.traces[1].state == State::Complete);
 }
 
-TEST_CASE("a lost session is told once and keeps nothing") {
+TEST_CASE("a lost session is reported once and keeps nothing") {
   Session session;
   session.open();
   session.client("x\r\n");
@@ -460,7 +460,7 @@ TEST_CASE("reads carry their number of segments, and path and answer are passed 
   CHECK(session.sink.answers == std::vector<std::uint32_t>{1});
 }
 
-TEST_CASE("bytes given in other pieces than they arrived make the same trace") {
+TEST_CASE("bytes that are given in other pieces than they arrived in make the same trace") {
   const Script script =
       test::opened() +
       Script{

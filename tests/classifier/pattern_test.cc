@@ -1,4 +1,4 @@
-// Names of patterns and axes: one table each, both directions.
+// Names of patterns and axes: one table each, for both directions.
 #include "classifier/pattern.h"
 
 #include <catch2/catch.hpp>
@@ -15,7 +15,7 @@ TEST_CASE("enumerators are counted by the compiler, up to the first value withou
   STATIC_REQUIRE_FALSE(is_enumerator<static_cast<Pattern>(kPatterns)>());
 }
 
-TEST_CASE("every pattern has a name of its own and is found by it") {
+TEST_CASE("every pattern has its own name and is found by it") {
   std::set<std::string_view> names;
   for (int i = 0; i < kPatterns; ++i) {
     const auto pattern = static_cast<Pattern>(i);
@@ -25,7 +25,7 @@ TEST_CASE("every pattern has a name of its own and is found by it") {
   CHECK(names.size() == kPatterns);
 }
 
-TEST_CASE("every writer and every path has a name of its own and is found by it") {
+TEST_CASE("every writer and every path has its own name and is found by it") {
   for (int i = 0; i < kWriters; ++i) {
     const auto writer = static_cast<Writer>(i);
     CHECK(writer_named(name(writer)) == writer);
@@ -45,7 +45,7 @@ TEST_CASE("the names that headers and scripts rely on do not change") {
   CHECK(name(PathShape::Fluctuating) == "fluctuating");
 }
 
-TEST_CASE("a word that is nearly a name is none") {
+TEST_CASE("a word that is almost a name is not one") {
   for (const char* text : {"", "Relay", "relay ", "bot", "official_mta", "mobile\n"}) {
     CHECK_FALSE(pattern_named(text));
   }

@@ -31,7 +31,8 @@ TEST_CASE("each reason is a word with its numbers, in the order of the sentences
   CHECK(print_why(Reasons()).empty());
 }
 
-TEST_CASE("the terms of a score are told apart from the other reasons, and add up to it") {
+TEST_CASE(
+    "the terms of a score can be separated from the other reasons, and their sum is the score") {
   const Verdict verdict = judge(
       "mss=1440 line1=19 header=610 body=612 dot=3 fields=19,380,430,480,610 talk=early "
       "seg=399p,29p,184pn,1440,1377pn");
@@ -47,7 +48,7 @@ TEST_CASE("the terms of a score are told apart from the other reasons, and add u
   CHECK(sum == Approx(verdict.score));
 }
 
-TEST_CASE("every reason has a word of its own, without blanks, and a sentence of its own") {
+TEST_CASE("every reason has its own word, without blanks, and its own sentence") {
   std::vector<std::string> words;
   std::vector<std::string> sentences;
   for (std::size_t i = 2; i < enumerators<Because>(); ++i) {
@@ -65,13 +66,13 @@ TEST_CASE("every reason has a word of its own, without blanks, and a sentence of
   }
 }
 
-TEST_CASE("a text cannot add a term, nor end the header's value") {
+TEST_CASE("a text can neither add a term nor end the header's value") {
   Reasons reasons;
   reasons.add_text(Because::Text, "a; b,c\r\nd\x80");
   CHECK(print_why(reasons) == "a--b-c--d-");
 }
 
-TEST_CASE("what finds no room is counted") {
+TEST_CASE("reasons that do not fit are counted") {
   Reasons reasons;
   for (int i = 0; i < 40; ++i) reasons.add(Because::ReceivedAlone);
   const std::string all = print_why(reasons);
@@ -81,7 +82,7 @@ TEST_CASE("what finds no room is counted") {
   CHECK(print_why(reasons, 10) == "+20");
 }
 
-TEST_CASE("no label of real evidence is without its reason") {
+TEST_CASE("every label of real evidence has a reason") {
   CHECK(print_why(judge("mss=1448 dot=3 seg=900pn").reasons).starts_with("one-segment"));
   CHECK(print_why(judge("state=unobserved reason=lost").reasons) == "lost");
   const auto why = print_why(judge("mss=1440 line1=19 header=610 body=612 dot=3 fields=19,380,610 "
@@ -91,9 +92,8 @@ TEST_CASE("no label of real evidence is without its reason") {
   CHECK(why.find("bot-template:+3.9") != std::string::npos);
 }
 
-TEST_CASE(
-    "a buffer that no known program with this dialogue has is said to be a relay's or another's") {
-  // One write after another of 2048, as a relay passes on what a server wrote.
+TEST_CASE("a buffer that no known program with this dialogue has gives the reason `relayed`") {
+  // Writes of 2048, as a relay passes on a server's message.
   const auto why = print_why(
       judge("mss=1448 rtt=40000 line1=40 header=302 body=304 dot=3 fields=40r,302 talk=ehlo,8bit "
             "seg=1448,600p@9,1448@9,600p@9,1448@9,600p@9,733pn@9")

@@ -46,7 +46,7 @@ TEST_CASE("replies are joined from lines, however they are cut") {
   }
 }
 
-TEST_CASE("what is no reply is malformed") {
+TEST_CASE("a line that is not a reply is malformed") {
   for (const char* text : {"hi\r\n", "22 hi\r\n", "2x0 hi\r\n", "199 no\r\n", "600 no\r\n",
                            "220_hi\r\n", "\r\n", "2200 hi\r\n"}) {
     INFO(text);
@@ -56,7 +56,7 @@ TEST_CASE("what is no reply is malformed") {
   CHECK(replies_in("220 " + std::string(58, 'x') + "\r\n", 7, 64) == "220 ");
 }
 
-TEST_CASE("the status that means security, and nothing more, is known") {
+TEST_CASE("only the status of other security problems is recognised as such") {
   ReplyReader reader(64);
   const auto last = [&](std::string_view text) {
     std::span<const char> bytes(text.data(), text.size());

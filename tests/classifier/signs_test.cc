@@ -1,5 +1,4 @@
-// The table of signs: each has a setting, a reason and a weight of its own, and the documents list
-// it.
+// The table of signs: each has its own setting, reason and weight, and the documents list it.
 #include "classifier/signs.h"
 
 #include <fmt/format.h>
@@ -18,7 +17,7 @@ namespace {
 
 using namespace classifier;
 
-// As a document has it: "+4.0", "-1.0", "0.0".
+// As documents write it: "+4.0", "-1.0", "0.0".
 std::string text_of(double weight) {
   return weight == 0 ? "0.0" : fmt::format("{:+.1f}", weight);
 }
@@ -37,7 +36,7 @@ std::ostream& operator<<(std::ostream& out, const Listed& row) {
   return out << row.key << " " << row.weight << " " << row.reason;
 }
 
-// What a document should list; reasons where it has them.
+// The list that a document should have, with or without reasons.
 std::vector<Listed> all_signs(bool reasons) {
   std::vector<Listed> rows;
   const Weights weights;
@@ -51,7 +50,7 @@ std::vector<Listed> all_signs(bool reasons) {
   return rows;
 }
 
-// The lines of `file` from the one that is `begin` to the next one that starts with `end`.
+// The lines of `file` after the line `begin`, up to the next one that starts with `end`.
 std::vector<std::string> section(const std::string& file, const std::string& begin,
                                  const std::string& end) {
   std::ifstream in(file);
@@ -79,7 +78,7 @@ std::vector<std::string> cells(const std::string& line) {
 
 }  // namespace
 
-TEST_CASE("each sign has a setting, a reason and a weight of its own") {
+TEST_CASE("each sign has its own setting, reason and weight") {
   std::set<std::string_view> keys;
   std::set<std::string_view> sentences;
   std::set<const double*> weights;
@@ -111,7 +110,7 @@ TEST_CASE("each sign that is seen adds its own weight, and no other one") {
       {"quit-with-dot", {.quit_with_dot = true}},
       {"template-cuts", {}, 2},
       {"contradiction", {}, 0, "exim"},
-      {"bot-template", {}, 1},  // one such cut is no second sign
+      {"bot-template", {}, 1},  // one such cut adds no second sign
   };
   Weights weights;
   double next = 1;
@@ -145,7 +144,7 @@ TEST_CASE("a cut inside header lines is a sign of a template alone") {
   }
 }
 
-TEST_CASE("a term says what it is about, and words come from the table") {
+TEST_CASE("a term names its subject, and its words come from the table") {
   const Dialogue silent;
   const Seen seen{.dialogue = silent, .contradicted = "exim"};
   CHECK(kSigns.back().term(seen, Weights()).sentence() == "claims to be exim");

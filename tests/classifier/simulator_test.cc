@@ -1,5 +1,5 @@
-// The simulator against the recordings, against TCP's rules one by one, and against the observer;
-// then the classifier against the simulator, where nobody recorded anything.
+// First the simulator is compared with the recordings, with each of TCP's rules, and with the
+// observer. Then the classifier is tested on simulated messages of which there are no recordings.
 #include "tests/support/simulator.h"
 
 #include <algorithm>
@@ -40,7 +40,7 @@ std::uint32_t pick(Random& random, std::uint32_t least, std::uint32_t most) {
   return std::uniform_int_distribution<std::uint32_t>(least, most)(random);
 }
 
-// --- programs of the recordings, by name: how each is known to write
+// --- programs of the recordings, by name: the way in which each is known to write
 
 struct Known {
   std::string_view program;
@@ -112,8 +112,8 @@ std::vector<Recording> recordings() {
 
 }  // namespace
 
-TEST_CASE("what was recorded of programs whose writes are known is what the simulator makes") {
-  // Links without chance: loss and moving paths are held against rules below.
+TEST_CASE("the simulator makes the recorded segments of programs whose writes are known") {
+  // Links without random events. Loss and moving paths are tested by rules below.
   const std::array<std::string_view, 5> links = {"base", "mss920", "mss920-nots", "mtu1440",
                                                  "rate256"};
   const std::vector<Known> programs = known_programs();
@@ -162,13 +162,13 @@ TEST_CASE("the stack's rules place the boundaries") {
   const Program blocks = test::in_blocks(letter, 2000);
   const Row rows[] = {
       {"one write", test::cut_at(letter, {}), {}, {}, {1448, 1448, 1448, 656}},
-      {"Linux holds a short segment behind a short one",
+      {"Linux holds a short segment until an earlier short one is acknowledged",
        lines,
        {},
        {},
        {40, 1448, 1448, 1448, 616}},
       {"no Nagle, all show", lines, off, {}, {40, 40, 40, 184, 1448, 1448, 1448, 352}},
-      {"Linux sends a write's short end behind full segments",
+      {"Linux sends a write's short end at once after full segments",
        blocks,
        {},
        {},
@@ -206,7 +206,7 @@ TEST_CASE("the stack's rules place the boundaries") {
   }
 }
 
-TEST_CASE("lost segments come again, late, and every byte arrives once in the trace") {
+TEST_CASE("lost segments come again, late, and the trace has every byte once") {
   Random random(7);
   int late = 0;
   int resent = 0;
@@ -306,7 +306,7 @@ struct Case {
   std::uint32_t block = 0;
 };
 
-// A program of any kind and its letter. None whose block is a whole number of segments.
+// A program of any kind with its letter, but none whose block is a whole number of segments.
 std::optional<Case> any_case(Random& random, std::uint32_t mss) {
   Case one;
   one.letter = test::write_letter(random, pick(random, 4, 25), pick(random, 2'000, 30'000),
@@ -328,7 +328,7 @@ std::optional<Case> any_case(Random& random, std::uint32_t mss) {
       constexpr std::array<std::uint32_t, 4> kSizes = {1024, 2048, 4096, kEximBlock};
       one.block = kSizes[pick(random, 0, 3)];
       if (letter.size <= one.block + 8 || one.block % mss == 0) return std::nullopt;
-      // Whatever is larger than a segment loses its ends to the classic rule: a stream to anyone.
+      // With the classic rule, blocks larger than a segment lose their ends and look like a stream.
       if (one.stack.nagle == Nagle::Classic && one.block > mss) return std::nullopt;
       one.program = test::in_blocks(letter, one.block, pick(random, 0, 1) != 0);
       one.writer = Writer::Blocks;
@@ -365,7 +365,7 @@ bool ends_write(const Program& program, std::uint32_t offset) {
   return false;
 }
 
-// Whether any write's end but the terminator's is left to see.
+// Does the end of any write still show, except the terminator's?
 bool shows_an_end(const Case& one, const Trace& trace) {
   if (one.writer == Writer::Stream) return true;
   std::uint32_t offset = 0;
@@ -380,14 +380,14 @@ bool shows_an_end(const Case& one, const Trace& trace) {
 struct Condition {
   const char* name;
   Link link;
-  double writers;  // least share of writers told right, of those with three segments or more
+  double writers;  // least share of right writers, of messages with three segments or more
 };
 
 std::vector<Condition> conditions() {
   Link fluct{.mss = 1400, .timestamps = false, .rate = 1'000'000, .at_sender = true};
   for (std::uint64_t i = 0; i < 60; ++i)
     fluct.changes.push_back({i * 50'000, i % 2 ? 1400U : 536U});
-  // Of the messages that still show a write's end.
+  // The same of messages that still show the end of a write.
   return {
       {"base", {}, 0.99},
       {"round trip of 200 ms", {.rtt_us = 200'000}, 0.99},
@@ -398,7 +398,9 @@ std::vector<Condition> conditions() {
       {"MSS 536", {.mss = 536, .timestamps = false}, 0.99},
       {"path MTU below the MSS", {.changes = {{0, 948}}}, 0.99},
       {"path MTU falls on the way", {.changes = {{30'000, 1220}}}, 0.97},
-      {"path MTU falls and nobody says so", {.changes = {{0, 948}}, .tells_mtu = false}, 0.99},
+      {"path MTU falls without a message about it",
+       {.changes = {{0, 948}}, .tells_mtu = false},
+       0.99},
       {"path moves between 536 and 1400", fluct, 0.99},
       {"a window of ten segments", {.window = 14'480}, 0.99},
   };
@@ -406,7 +408,7 @@ std::vector<Condition> conditions() {
 
 }  // namespace
 
-TEST_CASE("a boundary that is believed was made by a write, on any link") {
+TEST_CASE("a boundary that counts was made by a write, on any link") {
   for (const Condition& condition : conditions()) {
     Random random(11);
     int believed = 0;
@@ -428,7 +430,7 @@ TEST_CASE("a boundary that is believed was made by a write, on any link") {
   }
 }
 
-TEST_CASE("a short segment at a write's end is seen, unless the trace says why not") {
+TEST_CASE("a short segment at a write's end is found, unless the trace shows why not") {
   for (const Condition& condition : conditions()) {
     Random random(12);
     int ends = 0;
@@ -459,7 +461,7 @@ TEST_CASE("a short segment at a write's end is seen, unless the trace says why n
   }
 }
 
-TEST_CASE("writers are told on links that nobody recorded, and confidence says how often") {
+TEST_CASE("writers are found on links that were not recorded, as often as the confidence says") {
   double off = 0;  // sum over all links of |accuracy - confidence|, weighted
   int all = 0;
   std::array<std::array<double, 3>, 10> bins{};
@@ -477,7 +479,7 @@ TEST_CASE("writers are told on links that nobody recorded, and confidence says h
       if (trace.segments.size() < 3) continue;
       const Verdict verdict = classify(trace, {});
       if (!shows_an_end(*one, trace)) {
-        // Then the path has made a stream of it: any other name would be a guess.
+        // Here the path has made a stream of it, so any other name would be a guess.
         guesses += verdict.writer != Writer::Stream && verdict.writer != Writer::Unknown;
         continue;
       }

@@ -1,5 +1,5 @@
-// The tracker against recorded dialogues: what it reports, that cuts change nothing, and that it
-// never sees an end of data where Postfix does not.
+// The tracker with recorded dialogues: what it reports, that cuts change nothing, and that it never
+// finds an end of data where Postfix finds none.
 #include "classifier/smtp_tracker.h"
 #include "classifier/trace_text.h"
 
@@ -40,7 +40,7 @@ Script quit() {
   return {C("QUIT"), S("221 2.0.0 Bye")};
 }
 
-// A window of its own: what the tracker says of `message` behind a 354.
+// What the tracker reports of `message` after a 354.
 Recorder in_data(std::string_view message) {
   return track(test::opened() + Script{C("DATA"), S("354 go"), raw(message)});
 }
@@ -81,7 +81,7 @@ std::vector<Recording> recordings() {
       {"message sent before the 354",
        test::opened() + Script{raw("DATA\r\nSubject: x\r\n\r\nbo"), S("354 go"),
                                raw("dy\r\n.\r\nRSET\r\n"), S("250 queued"), S("250 reset")}},
-      {"more text in front of 354 than is queued",
+      {"more text before the 354 than the queue holds",
        test::opened() +
            Script{raw("DATA\r\nSubject: x\r\n\r\n" + kLongText + "\r\n.\r\nMAIL FROM:<a@b>\r\n"),
                   S("354 go\r\n250 queued\r\n250 ok")} +
@@ -149,7 +149,7 @@ TEST_CASE("events are the same however the two streams are cut") {
   }
 }
 
-TEST_CASE("a server may hang up where no transaction is open and nothing waits for an answer") {
+TEST_CASE("a server may close where no transaction is open and nothing waits for an answer") {
   struct Row {
     const char* label;
     Script script;
@@ -203,14 +203,14 @@ TEST_CASE("an end of data counts only where all servers see it") {
       {"<CRLF><CRLF>.<CRLF>", "\r\n\r\n.\r\n", "end", "an empty line in front"},
       {"<CR><CR><LF>.<CRLF>", "x\r\r\n.\r\n", "end", "a CR more in front belongs to the line"},
       {"<LF>.<LF>", "x\n.\n", "ambiguous", "an end for Postfix 3.7, not with forbid_bare_newline"},
-      {"<LF>.<CRLF>", "x\n.\r\n", "ambiguous", "bare LF in front"},
-      {"<LF>.<CR><LF> behind an empty line", "x\r\n\n.\r\n", "ambiguous", "bare LF in front"},
-      {"<CRLF>.<LF>", "x\r\n.\n", "ambiguous", "bare LF behind"},
-      {".<LF> first", ".\n", "ambiguous", "bare LF behind"},
+      {"<LF>.<CRLF>", "x\n.\r\n", "ambiguous", "bare LF before the dot"},
+      {"<LF>.<CR><LF> after an empty line", "x\r\n\n.\r\n", "ambiguous", "bare LF before the dot"},
+      {"<CRLF>.<LF>", "x\r\n.\n", "ambiguous", "bare LF after the dot"},
+      {".<LF> first", ".\n", "ambiguous", "bare LF after the dot"},
       {"<CRLF>.<CR><CRLF>", "x\r\n.\r\r\n", "ambiguous", "Postfix drops both CRs, others do not"},
       {"<LF>.<CR><CR><LF>", "x\n.\r\r\n", "ambiguous", "both"},
       {"<CR>.<CR>", "x\r.\ry", "none", "no LF: no line for Postfix"},
-      {"<CRLF>.<CR>", "x\r\n.\ry", "none", "the line goes on behind the CR"},
+      {"<CRLF>.<CR>", "x\r\n.\ry", "none", "the line continues after the CR"},
       {"<CR>.<CRLF>", "x\r.\r\n", "none", "the dot is inside a line that ends in LF"},
       {"<CR>.<LF>", "x\r.\n", "none", "the dot is inside a line"},
       {"<CRLF><NUL>.<CRLF>", "x\r\n\0.\r\n"s, "none", "the line is NUL, dot"},
@@ -219,11 +219,11 @@ TEST_CASE("an end of data counts only where all servers see it") {
       {"<CRLF>. <CRLF>", "x\r\n. \r\n", "none", "the line is dot, blank"},
       {"<CRLF> .<CRLF>", "x\r\n .\r\n", "none", "the line is blank, dot"},
       {"<CRLF>.<CR>.<CRLF>", "x\r\n.\r.\r\n", "none", "the line is dot, CR, dot"},
-      {"behind Postfix's cut of a long line", std::string(2048, 'x') + ".\r\n", "none",
+      {"after Postfix's cut of a long line", std::string(2048, 'x') + ".\r\n", "none",
        "a continuation is not looked at as the start of a line"},
-      {"behind a long line", std::string(2048, 'x') + "\r\n.\r\n", "end", "the line ends in CRLF"},
+      {"after a long line", std::string(2048, 'x') + "\r\n.\r\n", "end", "the line ends in CRLF"},
       {"CRLF across Postfix's cut", std::string(2047, 'x') + "\r\n.\r\n", "end",
-       "Postfix reads on behind a CR at the limit"},
+       "Postfix reads on after a CR at the limit"},
   };
   for (const Row& row : rows) {
     INFO(row.label << ": " << row.why);
@@ -237,7 +237,7 @@ TEST_CASE("an end of data counts only where all servers see it") {
         CHECK(seen.messages[0].landmarks.terminator == 3);
       }
       if (row.expect != "ambiguous") continue;
-      // The server answers: it has seen the end. It does not, and another end comes: who knows.
+      // If the server answers, it has seen the end. If another end comes first, it is not known.
       const Script begin = test::opened() + Script{C("DATA"), S("354 go"), raw(row.text)};
       const Recorder answered =
           track(begin + Script{S("250 queued"), C("QUIT"), S("221 bye")}, cut);
@@ -253,7 +253,7 @@ TEST_CASE("an end of data counts only where all servers see it") {
   }
 }
 
-TEST_CASE("behind a doubtful end nothing is a command before the server has answered") {
+TEST_CASE("after an ambiguous end no byte is a command before the server has answered") {
   const Recorder seen = track(
       test::opened() + Script{C("DATA"), S("354 go"), raw("x\n.\nMAIL FROM:<evil@example.net>\r\n"),
                               raw("RCPT TO:<b@example.org>\r\nDATA\r\nsmuggled\r\n.\r\n")},
@@ -265,8 +265,8 @@ TEST_CASE("behind a doubtful end nothing is a command before the server has answ
 
 namespace {
 
-// Postfix's reader of DATA, as in smtp_get_noexcept() and receive_data_message(): where it sees the
-// end, or npos. `limit` is line_length_limit; `strict` is smtpd_forbid_bare_newline=normalize.
+// Postfix's reader of DATA, as in smtp_get_noexcept() and receive_data_message(): the end that it
+// finds, or npos. `limit` is line_length_limit; `strict` is smtpd_forbid_bare_newline=normalize.
 std::size_t postfix_end(std::string_view in, std::size_t limit, bool strict) {
   bool continued = false;
   bool previous_bare = false;
@@ -299,7 +299,7 @@ std::size_t postfix_end(std::string_view in, std::size_t limit, bool strict) {
 
 }  // namespace
 
-TEST_CASE("where we see an end Postfix sees it too, and nowhere before") {
+TEST_CASE("the tracker finds an end where Postfix finds one, and none before it") {
   REQUIRE(rc::check("against Postfix's reader", [] {
     const auto text = *rc::gen::container<std::string>(
         rc::gen::weightedElement<char>({{4, '\r'}, {4, '\n'}, {4, '.'}, {1, 'x'}, {1, '\0'}}));
@@ -471,7 +471,7 @@ TEST_CASE("BDAT: which transfers are messages") {
            Script{raw("BDAT 2 LAST\r\nde"), S("250 ok")},
        {2},
        ""},
-      {"DATA behind a chunk is refused",
+      {"DATA after a chunk is refused",
        {raw("BDAT 3\r\nabc"), S("250 3"), C("DATA"), S("503 no"), raw("BDAT 2 LAST\r\nde"),
         S("250 ok")},
        {5},
@@ -482,7 +482,7 @@ TEST_CASE("BDAT: which transfers are messages") {
       {"negative", {C("BDAT -3")}, {}, "lost"},
       {"too large", {C("BDAT 99999999999999999999")}, {}, "lost"},
       {"not LAST", {C("BDAT 3 LATE")}, {}, "lost"},
-      {"something behind LAST", {C("BDAT 3 LAST x")}, {}, "lost"},
+      {"something after LAST", {C("BDAT 3 LAST x")}, {}, "lost"},
       {"a NUL in it", {raw("BDAT 3\0 LAST\r\n"s)}, {}, "lost"},
       {"Postfix's other blanks", {raw("\vBDAT\t2\fLAST\r\nab"), S("250 ok")}, {2}, ""},
       {"not implemented: its bytes are commands",
@@ -510,7 +510,7 @@ TEST_CASE("BDAT: which transfers are messages") {
   }
 }
 
-TEST_CASE("bytes behind DATA are a message after 354 and commands after a refusal") {
+TEST_CASE("bytes that follow DATA are a message after 354, and commands after a refusal") {
   const Recorder taken = track(
       test::opened() + Script{raw("DATA\r\nA: b\r\n\r\nQUIT\r\n"), S("354 go"), raw(".\r\n")});
   REQUIRE(taken.messages.size() == 1);
@@ -525,7 +525,7 @@ TEST_CASE("bytes behind DATA are a message after 354 and commands after a refusa
   CHECK(refused.messages[0].dialogue.pipelined);
 }
 
-TEST_CASE("early data is told of the message that had it, not of the next one") {
+TEST_CASE("early data marks the message that had it, not the next one") {
   const Recorder seen =
       track(test::opened() + Script{raw("DATA\r\nx\r\n"), S("354 go"), raw(".\r\n"), S("250 ok")} +
             Script{C("MAIL FROM:<>"), S("250 ok"), C("RCPT TO:<x>"), S("250 ok")} +
@@ -544,7 +544,7 @@ TEST_CASE("lines that answer a challenge are not commands") {
             .events.size() == 2);
 }
 
-TEST_CASE("the finer habits, by which programs differ, are told in the notation's words") {
+TEST_CASE("the habits in which programs differ are reported in the words of the notation") {
   const auto talk = [](Script script) {
     const Recorder seen = track(script);
     REQUIRE(seen.messages.size() == 1);
@@ -582,7 +582,7 @@ TEST_CASE("the finer habits, by which programs differ, are told in the notation'
       {"a SIZE that is no number", with_mail("MAIL FROM:<> SIZE=99999999999999999999"),
        " talk=ehlo"},
       {"DSN", with_mail("MAIL FROM:<> RET=HDRS"), " talk=ehlo,dsn"},
-      {"a blank in front of the line end", with_mail("MAIL FROM:<> "), " talk=ehlo,trailing-space"},
+      {"a blank before the line end", with_mail("MAIL FROM:<> "), " talk=ehlo,trailing-space"},
       {"RSET", hello + Script{C("RSET"), S("250 ok")} + envelope + mail, " talk=ehlo,rset"},
       {"an empty last line", hello + envelope + transfer("A: b\r\n\r\nc\r\n\r\n.\r\n"),
        " talk=ehlo,blank-end"},
@@ -596,7 +596,7 @@ TEST_CASE("the finer habits, by which programs differ, are told in the notation'
   }
 }
 
-TEST_CASE("what a message claims is given with it, bounded") {
+TEST_CASE("the claims of a message are reported with it, up to a limit") {
   const Recorder seen =
       track(Script{S("220 mx"), C("EHLO a.example"), S("250 mx"), C("MAIL FROM:<>"), S("250 ok"),
                    C("RCPT TO:<x>"), S("250 ok")} +
@@ -604,12 +604,12 @@ TEST_CASE("what a message claims is given with it, bounded") {
                      "\r\nReceived: by two\r\nX-Mailer: second\r\n\r\nX-Mailer: body\r\n.\r\n"));
   REQUIRE(seen.messages.size() == 1);
   const classifier::Claims& claims = seen.messages[0].claims;
-  CHECK(claims.received == " by one\r\n(Exim 4)\r\n");  // the fold's blank is not kept
+  CHECK(claims.received == " by one\r\n(Exim 4)\r\n");  // the blank of the folded line is not kept
   CHECK(claims.mailer.size() == classifier::Claims::kLongest);
   CHECK(claims.helo == "a.example");
 }
 
-TEST_CASE("habits of the client are told with the message") {
+TEST_CASE("habits of the client are reported with the message") {
   const auto habits = [](Script opening) {
     const Recorder seen = track(opening + transfer("A: b\r\n\r\n.\r\n"));
     REQUIRE(seen.messages.size() == 1);
@@ -646,11 +646,11 @@ TEST_CASE("habits of the client are told with the message") {
               C("RCPT TO:<x>"), S("250 ok")},
        "ehlo pipelined"},
       {"bare LF", Script{S("220 mx"), raw("EHLO a\n"), S("250 mx")} + plain, "ehlo bare-lf"},
-      {"a space behind the colon",
+      {"a space after the colon",
        Script{S("220 mx"), C("EHLO a"), S("250 mx"), C("MAIL FROM: <>"), S("250 ok"),
               C("RCPT TO:<x>"), S("250 ok")},
        "ehlo space"},
-      {"XCLIENT begins anew",
+      {"XCLIENT begins the session again",
        Script{S("220 mx"), C("EHLO a"), S("250 mx"), C("XCLIENT NAME=x"), S("220 mx")} + plain,
        "-"},
   };
@@ -660,7 +660,7 @@ TEST_CASE("habits of the client are told with the message") {
   }
 }
 
-TEST_CASE("the tracker is lost, once and for its reason, when the streams do not fit") {
+TEST_CASE("if the streams do not fit together, the tracker is lost once, with the right reason") {
   struct Row {
     std::string_view label;
     Script script;
@@ -688,20 +688,20 @@ TEST_CASE("the tracker is lost, once and for its reason, when the streams do not
        ready + Script{C("AUTH PLAIN"), S("334 "), raw(std::string(12288, 'a'))}, "lost"},
       {"a long reply", ready + Script{C("NOOP"), raw_server("250 " + std::string(4096, 'a'))},
        "lost"},
-      {"too much behind AUTH", ready + Script{C("AUTH PLAIN"), raw(std::string(65537, 'a'))},
+      {"too much after AUTH", ready + Script{C("AUTH PLAIN"), raw(std::string(65537, 'a'))},
        "lost"},
-      {"too much behind DATA that is refused",
+      {"too much after DATA that is refused",
        ready + Script{C("DATA"), raw(std::string(65537, 'a')), S("554 no")}, "lost"},
-      {"too much behind a message that is in front of its 354",
+      {"too much after a message that came before its 354",
        ready + Script{C("DATA"), raw(kLongText), raw("\r\n.\r\n"), raw(std::string(65537, 'a'))},
        "lost"},
-      {"two ends in front of 354, of which the first may be none",
+      {"two ends before the 354, and the first may not be an end",
        ready + Script{C("DATA"), raw(kLongText), raw("\n.\r\nb\r\n.\r\n"), S("354 go")},
        "ambiguous"},
   };
   for (const Row& row : rows) {
     INFO(row.label);
-    // What comes after must not bring an event.
+    // Later bytes must not cause an event.
     const Script more = {C("NOOP"), S("250 ok"), raw("\n.\n"), S("250 ok")};
     for (const auto& cut : {test::uncut, test::byte_by_byte}) {
       const Recorder seen = track(row.script + more, cut);
@@ -712,7 +712,7 @@ TEST_CASE("the tracker is lost, once and for its reason, when the streams do not
   }
 }
 
-TEST_CASE("what looks like trouble and is none") {
+TEST_CASE("harmless streams that look like trouble do not lose the tracker") {
   struct Row {
     std::string_view label;
     Script script;
@@ -728,9 +728,9 @@ TEST_CASE("what looks like trouble and is none") {
       {"GET later", ready + Script{C("NOOP"), S("250 ok"), C("GET /"), S("221 goodbye")}},
       {"421 unasked", ready + Script{S("421 timeout"), C("NOOP"), S("250 ok")}},
       {"421 as the greeting", {S("421 busy"), raw("\n.\n"), S("garbage")}},
-      {"bytes behind QUIT", ready + Script{raw("QUIT\r\nGET\r\n\x16"), S("221 bye"), S("x")}},
+      {"bytes after QUIT", ready + Script{raw("QUIT\r\nGET\r\n\x16"), S("221 bye"), S("x")}},
       {"2047 bytes of line", ready + Script{raw(std::string(2047, 'a') + "\n"), S("500 what?")}},
-      {"64 KiB behind DATA", ready + Script{C("DATA"), raw(std::string(65536, 'a')), S("421 x")}},
+      {"64 KiB after DATA", ready + Script{C("DATA"), raw(std::string(65536, 'a')), S("421 x")}},
   };
   for (const Row& row : rows) {
     INFO(row.label);
@@ -739,13 +739,14 @@ TEST_CASE("what looks like trouble and is none") {
   }
 }
 
-TEST_CASE("a reply that closes the session answers the message it is the answer to") {
+TEST_CASE("a reply that closes the session also answers its message") {
   const Recorder seen = track(test::opened() + Script{C("DATA"), S("354 go"), raw("x\r\n.\r\n"),
                                                       S("421 too many"), C("NOOP"), S("250 ok")});
   CHECK(seen.events.back() == "answer 1");
 }
 
-TEST_CASE("a message refused at its end is answered, and the next one counts on") {
+TEST_CASE(
+    "a message that is refused at its end is answered, and the next one gets the next number") {
   const Recorder seen =
       track(test::opened() + transfer("a\r\n.\r\n", "554 5.7.1 spam") +
             Script{C("MAIL FROM:<>"), S("250 ok"), C("RCPT TO:<x>"), S("250 ok")} +
@@ -756,7 +757,7 @@ TEST_CASE("a message refused at its end is answered, and the next one counts on"
   CHECK(seen.messages[1].ordinal == 2);
 }
 
-TEST_CASE("limits end the tracking and not the process") {
+TEST_CASE("beyond its limits the tracker is lost, and the process goes on") {
   SmtpTracker::Limits limits;
   limits.outstanding = 3;
   CHECK(track({S("220 mx"), raw("A\r\nB\r\nC\r\n")}, test::uncut, limits).lost().empty());
@@ -779,7 +780,7 @@ TEST_CASE("queued bytes do not pile up while they are used") {
   CHECK(track(script, test::uncut, limits).lost().empty());
 }
 
-TEST_CASE("nothing is told of bytes that were said to be no longer needed") {
+TEST_CASE("no event speaks of bytes before needed_from()") {
   for (const Recording& recording : recordings()) {
     INFO(recording.label);
     struct Watcher final : SmtpTracker::Listener {
@@ -801,10 +802,10 @@ TEST_CASE("nothing is told of bytes that were said to be no longer needed") {
   }
 }
 
-TEST_CASE("more text in front of 354 than is queued is read as the message that it becomes") {
+TEST_CASE("more text before the 354 than the queue holds is read as the message that it becomes") {
   const std::string text = "Subject: x\r\n\r\n" + kLongText + "\r\n.\r\n";
   for (const std::size_t early : {text.size(), text.size() - 1, std::size_t{66'000}}) {
-    INFO(early << " of " << text.size() << " bytes in front of 354");
+    INFO(early << " of " << text.size() << " bytes before the 354");
     const Recorder seen = track(
         test::opened() + Script{raw("DATA\r\n" + text.substr(0, early)), S("354 go"),
                                 raw(text.substr(early) + "QUIT\r\n"), S("250 queued\r\n221 bye")});
@@ -820,7 +821,7 @@ TEST_CASE("more text in front of 354 than is queued is read as the message that 
   }
 }
 
-TEST_CASE("text that waited for 354 leaves no room behind, and is told while it waits") {
+TEST_CASE("text that waited for 354 releases its memory, and behind() is true while it waits") {
   struct Nobody final : SmtpTracker::Listener {
     void on_command(classifier::Span) override {}
     void on_message(classifier::Message&&) override {}
@@ -840,7 +841,7 @@ TEST_CASE("text that waited for 354 leaves no room behind, and is told while it 
   CHECK_FALSE(tracker.behind());
   CHECK(tracker.memory_used() < 1000);
 
-  // And beyond what is held, it takes no room at all.
+  // Text beyond the limit of the queue takes no memory at all.
   server("250 queued\r\n");
   CHECK_FALSE(tracker.owes_answer());
   client("DATA\r\n");
@@ -858,7 +859,7 @@ TEST_CASE("text that waited for 354 leaves no room behind, and is told while it 
   CHECK_FALSE(tracker.lost());
 }
 
-TEST_CASE("a message that the stream's end cut is told of as cut, and an empty one is not") {
+TEST_CASE("a message that the stream's end cut is reported as cut, but not an empty one") {
   Recorder seen;
   SmtpTracker tracker(seen);
   const auto client = [&](std::string_view bytes) { tracker.client({bytes.data(), bytes.size()}); };
@@ -880,13 +881,13 @@ TEST_CASE("a message that the stream's end cut is told of as cut, and an empty o
     CHECK(seen.messages[0].landmarks.body_begin == 15);
     CHECK_FALSE(seen.messages[0].dialogue.blank_end);
   }
-  SECTION("in front of its text") {
+  SECTION("before its text") {
     tracker.end();
     CHECK(seen.messages.empty());
   }
 }
 
-TEST_CASE("a greeting that was not seen is passed over should it come, and no other reply is") {
+TEST_CASE("an assumed greeting that comes later is skipped, and no other reply is") {
   Recorder seen;
   SmtpTracker tracker(seen);
   const auto client = [&](std::string_view bytes) { tracker.client({bytes.data(), bytes.size()}); };

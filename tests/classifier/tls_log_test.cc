@@ -1,4 +1,4 @@
-// A session under TLS as the milter's questions see it: arrivals, records, answers.
+// A session under TLS, as the milter asks about it: arrivals, records, answers.
 #include "classifier/tls_log.h"
 
 #include <catch2/catch.hpp>
@@ -94,7 +94,7 @@ TEST_CASE("each message of a session is placed by its own sizes and its own tran
 
 TEST_CASE("a long session keeps to its limit, and a message that is longer says so") {
   Session session(16);
-  for (int i = 0; i < 50; ++i) session.turn({700, 700});  // nobody asks
+  for (int i = 0; i < 50; ++i) session.turn({700, 700});  // no question
   session.client(session.tls.plain({4000}));
   const auto fits = session.trace({.header = 200, .body = 3797});
   REQUIRE(fits);
@@ -107,7 +107,7 @@ TEST_CASE("a long session keeps to its limit, and a message that is longer says 
   CHECK(longer->reason == Reason::Full);
 }
 
-TEST_CASE("what the capture missed makes the next message partial, and none behind it") {
+TEST_CASE("what the capture missed makes the next message partial, and no later one") {
   Session session;
   const auto state = [&](std::uint32_t number) {
     session.turn({31});
@@ -125,7 +125,7 @@ TEST_CASE("what the capture missed makes the next message partial, and none behi
   CHECK(state(3) == State::Complete);
 }
 
-TEST_CASE("behind its answer, and in a stream that is no TLS, there is no message") {
+TEST_CASE("after its answer, and in a stream that is not TLS, there is no message") {
   Session session;
   session.turn({31});
   session.client(session.tls.plain({900}));
@@ -149,9 +149,9 @@ ShownSizes shown(std::uint64_t header, std::uint64_t body) {
 
 }  // namespace
 
-TEST_CASE("what may be the message in question hides what comes behind it") {
+TEST_CASE("bytes that may be the message in question hide the bytes after them") {
   Session session;
-  SECTION("a message that was refused, and nobody asked about it") {
+  SECTION("a message that was refused, and the milter was not asked about it") {
     session.turn({25 + 32 + 6});
     session.turn({3000});
     session.turn({25 + 32 + 6});
@@ -163,7 +163,7 @@ TEST_CASE("what may be the message in question hides what comes behind it") {
     CHECK_FALSE(hasty.trace(shown(200, 797)));
     return;
   }
-  SECTION("it came behind another one, before that was answered") {
+  SECTION("it came after another one, before that was answered") {
     session.turn({25 + 32 + 6});
     session.client(session.tls.plain({500}));
     REQUIRE(session.trace(shown(200, 297)));
@@ -177,12 +177,12 @@ TEST_CASE("what may be the message in question hides what comes behind it") {
   CHECK(session.reason == Reason::Ambiguous);
 }
 
-TEST_CASE("what is too short to be the message in question does not hide it") {
+TEST_CASE("bytes that are too short for the message in question do not hide it") {
   Session session;
   session.turn({25 + 32 + 6});
   session.turn({700});  // refused
   session.turn({25 + 32});
-  SECTION("where DATA has a turn of its own") {
+  SECTION("if DATA has its own turn") {
     session.turn({6});
     session.client(session.tls.plain({1000}));
     CHECK(session.trace(shown(200, 797), 2));
@@ -194,7 +194,7 @@ TEST_CASE("what is too short to be the message in question does not hide it") {
   }
 }
 
-TEST_CASE("records of turns that nobody asks about are kept up to the limit of one message") {
+TEST_CASE("records of turns without a question are kept up to the limit of one message") {
   Session session(64);
   for (int i = 0; i < 40; ++i) session.turn(std::initializer_list<std::size_t>{9, 9, 9, 9});
   CHECK(session.log.memory_used() < 64 * 2 * 64);

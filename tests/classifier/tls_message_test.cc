@@ -85,7 +85,7 @@ using Sizes = std::vector<std::uint32_t>;
 
 }  // namespace
 
-TEST_CASE("the turn behind DATA is the message") {
+TEST_CASE("the turn after DATA is the message") {
   for (const std::size_t cut : {1, 7, 1448, 100'000}) {
     Talk talk({}, cut);
     talk.lock_step();
@@ -103,7 +103,7 @@ TEST_CASE("the turn behind DATA is the message") {
   }
 }
 
-TEST_CASE("a message behind pipelined commands is known by its size") {
+TEST_CASE("a message after pipelined commands is known by its size") {
   Talk talk;
   talk.turn({23});
   talk.turn({92}, 3);
@@ -116,7 +116,7 @@ TEST_CASE("a message behind pipelined commands is known by its size") {
   CHECK(talk.messages[0].rcpt_ahead);
 }
 
-TEST_CASE("QUIT that came with the dot is no part of the message") {
+TEST_CASE("QUIT that came with the dot does not belong to the message") {
   Talk talk;
   talk.turn({23});
   talk.turn({92}, 3);
@@ -158,7 +158,7 @@ TEST_CASE("several messages a session, with RSET between them") {
   CHECK(sizes(talk.messages[2]) == Sizes{800});
 }
 
-TEST_CASE("commands are no messages") {
+TEST_CASE("commands are not messages") {
   Talk talk;
   talk.turn({23});
   talk.turn({2000});  // AUTH with a ticket
@@ -189,7 +189,7 @@ TEST_CASE("a command and its CRLF in two records are noticed") {
   CHECK(talk.messages[0].split_command);
 }
 
-TEST_CASE("Java's padding is no part of the sizes") {
+TEST_CASE("Java's padding is not counted in the sizes") {
   Talk talk({.padding = 16});
   talk.lock_step();
   talk.turn({8135, 8192, 2285});
@@ -198,7 +198,7 @@ TEST_CASE("Java's padding is no part of the sizes") {
   CHECK(sizes(talk.messages[0]) == Sizes{8135, 8192, 2285});
 }
 
-TEST_CASE("a message that the session's end cut is told of as cut") {
+TEST_CASE("a message that the session's end cut is reported as cut") {
   Talk talk;
   talk.lock_step();
   talk.client(Tls13{}.plain({4096, 4096}));
@@ -207,7 +207,7 @@ TEST_CASE("a message that the session's end cut is told of as cut") {
   CHECK(talk.messages[0].cut);
 }
 
-TEST_CASE("what is needed goes on with the turn that may be a message") {
+TEST_CASE("the bytes that are needed begin with the turn that may be a message") {
   Talk talk;
   talk.lock_step();
   const std::uint64_t before = talk.needed_from();
@@ -219,7 +219,7 @@ TEST_CASE("what is needed goes on with the turn that may be a message") {
   CHECK(talk.needed_from() > before + 5000);
 }
 
-TEST_CASE("what is no TLS is lost, and nothing is told") {
+TEST_CASE("a stream that is not TLS is lost, and nothing is reported") {
   Talk talk;
   talk.lock_step();
   SECTION("from the client") {
@@ -236,7 +236,7 @@ TEST_CASE("what is no TLS is lost, and nothing is told") {
 
 namespace {
 
-// The turns of a session; the last one is in hand.
+// The turns of a session; the last one is the current one.
 struct Said {
   std::vector<Turn> turns;
   std::uint64_t greeting = 0;
@@ -298,7 +298,7 @@ TEST_CASE("what the milter was shown places a message by DATA to the byte") {
   CHECK(Said({{70}, {4096, 1021, 70}}).reason(shown(304, 4808, 2)) == Reason::Ambiguous);
 }
 
-TEST_CASE("fields that Postfix or a policy service has added are no part of what was sent") {
+TEST_CASE("fields that Postfix or a policy service has added do not belong to what was sent") {
   struct Row {
     const char* label;
     std::vector<std::uint32_t> fields;  // as shown
@@ -309,7 +309,7 @@ TEST_CASE("fields that Postfix or a policy service has added are no part of what
       {"in front", {50, 100, 120, 84}, 100 + 120 + 84},
       {"at the end", {100, 120, 84, 37, 61}, 100 + 120 + 84},
       {"both", {50, 100, 120, 84, 61}, 100 + 120 + 84},
-      {"in front of another", {100, 33, 120, 84}, 100 + 120 + 84},
+      {"before another one", {100, 33, 120, 84}, 100 + 120 + 84},
   };
   for (const Row& row : rows) {
     INFO(row.label);
@@ -327,7 +327,7 @@ TEST_CASE("a message without a blank line is as long as it is") {
   CHECK(Said({{70}, {3}}).place(shown(2, 0)).window == Window::Exact);
 }
 
-TEST_CASE("text that came with DATA begins behind the commands") {
+TEST_CASE("text that came with DATA begins after the commands") {
   const TlsMessage all = Said({{64 + 6, 4096, 1019}}).place(shown(304, 4808));
   CHECK(all.window == Window::Exact);
   CHECK(all.early);
@@ -338,7 +338,8 @@ TEST_CASE("text that came with DATA begins behind the commands") {
   CHECK(joined.records[0].before == 6);
 }
 
-TEST_CASE("text that begins with DATA and goes on behind 354 is found where all is explained") {
+TEST_CASE(
+    "text that begins with DATA and continues after 354 is found if all bytes are explained") {
   const TlsMessage found = Said({{22}, {42}, {6 + 399}, {4716}}).place(shown(304, 4808));
   CHECK(found.window == Window::Exact);
   CHECK(found.early);
@@ -350,15 +351,15 @@ TEST_CASE("text that begins with DATA and goes on behind 354 is found where all 
   CHECK(Said({{70, 399}, {4716, 70}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
-TEST_CASE("what was said beyond the commands may be text, unless DATA had a turn of its own") {
-  // A blank behind a colon, RSET, NOOP.
+TEST_CASE("bytes beyond the commands may be text, unless DATA had its own turn") {
+  // A blank after a colon, RSET, NOOP.
   CHECK(Said({{22}, {43}, {6}, {5115}}).place(shown(304, 4808)).window == Window::Exact);
   CHECK(Said({{6}, {22}, {42}, {6}, {5115}}).place(shown(304, 4808)).window == Window::Exact);
-  // 30 bytes of text came with DATA, and 30 of commands come behind it; or NOOP in front.
+  // 30 bytes of text came with DATA, and 30 of commands follow it; or NOOP came before.
   CHECK(Said({{70 + 30}, {5115}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
-TEST_CASE("a chunk whose commands may have been said in front is not told from what follows it") {
+TEST_CASE("a chunk whose commands may have come earlier cannot be separated from later bytes") {
   // Its text and the next message's commands, or its commands and its text.
   CHECK(Said({{64 + 16}, {5112, 64 + 16}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
@@ -380,7 +381,7 @@ TEST_CASE("text that came with DATA and QUIT is not told from a chunk of the sam
   CHECK(longer.reason(shown(304, 696)) == Reason::Ambiguous);
 }
 
-TEST_CASE("text that goes on behind an answer came by BDAT, where it may have come so") {
+TEST_CASE("text that continues after an answer came by BDAT, if that is possible") {
   // `BDAT 943 LAST` is as long as DATA, the dot line and QUIT.
   for (const auto& said :
        {Said({{64 + 15}, {943}}), Said({{64 + 15, 243}, {700}}), Said({{64 + 15}, {243}, {700}}),
@@ -395,7 +396,7 @@ TEST_CASE("text that goes on behind an answer came by BDAT, where it may have co
   }
 }
 
-TEST_CASE("sizes that do not fit leave the turn, and by how much") {
+TEST_CASE("if the sizes do not fit, the whole turn is the message, with the difference") {
   const TlsMessage missed = Said({{70}, {4096, 1000}}).place(shown(304, 4808, 2));
   CHECK(missed.window == Window::Near);
   CHECK(missed.miss == 21);
@@ -407,18 +408,18 @@ TEST_CASE("sizes that do not fit leave the turn, and by how much") {
   CHECK(Said({{67}, {4096, 960}}).place(shown(304, 4808)).window == Window::Near);
 }
 
-TEST_CASE("a turn of quite another size is not the message") {
+TEST_CASE("a turn of a very different size is not the message") {
   CHECK(Said({{70}, {1000}}).reason(shown(304, 4808)) == Reason::Lost);
   CHECK(Said({{70}, {9000}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
-TEST_CASE("sizes that are known to a block place nothing to the byte") {
+TEST_CASE("sizes that are known to a block place no message to the byte") {
   const TlsMessage found = Said({{79}, {4111, 1030}}).place(shown(304, 4808), 15);
   CHECK(found.window == Window::Near);
   CHECK(found.transfer == classifier::Transfer::Data);
 }
 
-TEST_CASE("DATA on its own is known by its size, or the block that holds it") {
+TEST_CASE("DATA alone is known by its size, or by the block that holds it") {
   const Said said({{6}, {15}, {16}, {3, 3}, {5}});
   CHECK(classifier::is_four_letters(said.turns[0], 0));
   CHECK_FALSE(classifier::is_four_letters(said.turns[1], 0));
@@ -451,7 +452,7 @@ TEST_CASE("a message by BDAT is found from its end backwards") {
   CHECK(quit.window == Window::Exact);
   CHECK(quit.quit_with_dot);
   CHECK(sizes(quit) == Sizes{5112});
-  // Exim: the header in a chunk of its own, "BDAT 2719"; then "BDAT 18188 LAST" and QUIT.
+  // Exim: the header in its own chunk, "BDAT 2719"; then "BDAT 18188 LAST" and QUIT.
   const TlsMessage two =
       Said({{64 + 11 + 2719}, {17 + 8191, 8191, 1806 + 6}}).place(shown(2719, 18188));
   CHECK(two.window == Window::Exact);
@@ -461,14 +462,14 @@ TEST_CASE("a message by BDAT is found from its end backwards") {
   CHECK(two.quit_with_dot);
 }
 
-TEST_CASE("fields that were added are no part of a chunk either") {
+TEST_CASE("fields that were added do not belong to a chunk either") {
   const TlsMessage one = Said({{64 + 16 + 5112}}).place(shown(304 + 57, 4808, 0, {57, 100, 202}));
   CHECK(one.transfer == classifier::Transfer::Bdat);
   CHECK(one.window == Window::Exact);
   CHECK(sizes(one) == Sizes{5112});
 }
 
-TEST_CASE("the envelope's length tells whether QUIT is behind a chunk") {
+TEST_CASE("the envelope's length shows whether QUIT follows a chunk") {
   const TlsMessage alone = Said({{64 + 16 + 5112}}).place(shown(304, 4808));
   CHECK_FALSE(alone.quit_with_dot);
   const TlsMessage quit = Said({{64 + 16 + 5112 + 6}}).place(shown(304, 4808));
@@ -488,7 +489,7 @@ TEST_CASE("a turn with something else in it is not explained, and holds no messa
 }
 
 TEST_CASE("commands that are answered while their chunk still comes do not hide it") {
-  // Answered behind all of it: the turn is over when the milter asks.
+  // Answered after all of it: the turn is over when the milter asks.
   const TlsMessage over = Said({{64 + 16 + 5112}}).place(shown(304, 4808), 0, true);
   CHECK(over.window == Window::Exact);
   CHECK(sizes(over) == Sizes{5112});
@@ -504,7 +505,7 @@ TEST_CASE("commands that are answered while their chunk still comes do not hide 
   CHECK(parts.spans.size() == 2);
 }
 
-TEST_CASE("where nothing was said there is no message") {
+TEST_CASE("where the client said nothing there is no message") {
   CHECK(Said({}).reason(shown(10, 10)) == Reason::Lost);
   CHECK(Said({{}}).reason(shown(10, 10)) == Reason::Lost);
 }

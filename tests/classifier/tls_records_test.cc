@@ -41,7 +41,7 @@ Read read_cut(std::string_view stream, std::size_t cut) {
 
 }  // namespace
 
-TEST_CASE("records are told however the bytes are cut") {
+TEST_CASE("records are found however the bytes are cut") {
   const std::string hello = support::server_hello(0x1301, true);
   const std::string stream = support::tls_record(support::kHandshake, hello) +
                              support::tls_record(support::kChangeCipherSpec, 1) +
@@ -58,7 +58,7 @@ TEST_CASE("records are told however the bytes are cut") {
   for (const std::size_t cut : {1, 2, 3, 5, 7, 100, 4096}) CHECK(read_cut(stream, cut) == whole);
 }
 
-TEST_CASE("what is no record stops the reader for good") {
+TEST_CASE("bytes that are not a record stop the reader permanently") {
   struct Row {
     const char* label;
     std::string bytes;
@@ -66,7 +66,7 @@ TEST_CASE("what is no record stops the reader for good") {
   using namespace std::string_literals;
   const Row rows[] = {
       {"a type below the first", "\x13\x03\x03\x00\x01x"s},
-      {"a type behind the last", "\x19\x03\x03\x00\x01x"s},
+      {"a type after the last one", "\x19\x03\x03\x00\x01x"s},
       {"plain SMTP", "EHLO mx.example.org\r\n"s},
       {"a version that is not 3", "\x17\x02\x03\x00\x01x"s},
       {"longer than any record", "\x17\x03\x03\x48\x01"s},
@@ -87,7 +87,7 @@ TEST_CASE("what is no record stops the reader for good") {
   }
 }
 
-TEST_CASE("of a hello only its beginning is kept, however long it says to be") {
+TEST_CASE("only the beginning of a hello is kept, whatever length it names") {
   TlsRecordReader reader;
   const std::string stream =
       support::tls_record(support::kHandshake, "\x01\xff\xff\xff" + std::string(16000, 'x'));
@@ -102,7 +102,8 @@ TEST_CASE("a ServerHello names version and cipher") {
   CHECK(read_server_hello(support::server_hello(0xc02f, false)) == TlsChoice{0x0303, 0xc02f});
 }
 
-TEST_CASE("a hello that is cut names nothing; one that says to be shorter is read no further") {
+TEST_CASE(
+    "a hello that is cut names nothing; a hello is read only up to the length that it names") {
   const std::string hello = support::server_hello(0x1302, true);
   for (std::size_t size = 0; size < hello.size(); ++size) {
     CHECK(read_server_hello(std::span(hello).first(size)) == TlsChoice{});
@@ -113,7 +114,7 @@ TEST_CASE("a hello that is cut names nothing; one that says to be shorter is rea
   CHECK(read_server_hello(std::string("\x01") + hello.substr(1)) == TlsChoice{});
 }
 
-TEST_CASE("the client's Finished tells what a cipher adds") {
+TEST_CASE("the client's Finished shows how many bytes a cipher adds") {
   struct Row {
     const char* label;
     TlsChoice choice;
@@ -144,7 +145,7 @@ TEST_CASE("the client's Finished tells what a cipher adds") {
   }
 }
 
-TEST_CASE("a record of another length is no Finished") {
+TEST_CASE("a record of another length is not the Finished") {
   TlsOverhead overhead;
   CHECK_FALSE(overhead_of_finished({0x0304, 0x1301}, 25, overhead));   // a certificate, empty
   CHECK_FALSE(overhead_of_finished({0x0304, 0x1301}, 900, overhead));  // a certificate

@@ -11,7 +11,7 @@ using classifier::Turn;
 using support::Tls12;
 using support::Tls13;
 
-TEST_CASE("what the client says between two records of the server's is a turn") {
+TEST_CASE("all that the client says between two records of the server is a turn") {
   struct Catcher final : TlsSession::Listener {
     std::vector<Turn> turns;
     int more = 0;
@@ -39,7 +39,7 @@ TEST_CASE("what the client says between two records of the server's is a turn") 
   CHECK_FALSE(catcher.turns[1].whole());  // the limit
   CHECK(catcher.turns[1].records[1].begin == catcher.turns[1].records[0].end);
   CHECK(catcher.more == 2);
-  CHECK(catcher.next == 3);  // of a second record too; not of what may be close_notify
+  CHECK(catcher.next == 3);  // also for a second record; not for a record that may be close_notify
 }
 
 namespace {
@@ -64,7 +64,7 @@ struct Sealed final : TlsSession::Listener {
 
 }  // namespace
 
-TEST_CASE("a gap of just one record is that record, a longer one is of nobody knows how many") {
+TEST_CASE("a gap as long as one record is that record; a longer one hides an unknown number") {
   Sealed sealed;
   const std::string data = sealed.tls.plain({6});
   sealed.session.client_gap(data.size());
@@ -80,8 +80,7 @@ TEST_CASE("a gap of just one record is that record, a longer one is of nobody kn
   CHECK(sealed.turns[1].records[1].plain == 300);
 }
 
-TEST_CASE(
-    "a gap inside a record hides no size, and behind one within records they are found again") {
+TEST_CASE("a gap inside a record hides no size, and after a longer one the next record is found") {
   Sealed sealed;
   const std::string data = sealed.tls.plain({4096, 4096, 700});
   const auto without = [&](std::size_t begin, std::size_t size) {
@@ -102,7 +101,7 @@ TEST_CASE(
   CHECK_FALSE(sealed.session.lost());
 }
 
-TEST_CASE("what a server said in a gap is an answer, and one record is one") {
+TEST_CASE("a gap of the server is an answer, and a gap as long as one record is one answer") {
   Sealed sealed;
   sealed.session.client(sealed.tls.plain({23}));
   sealed.session.server_gap(sealed.tls.plain(4).size());
@@ -117,7 +116,7 @@ TEST_CASE("what a server said in a gap is an answer, and one record is one") {
 }
 
 TEST_CASE(
-    "in TLS 1.3 a gap of just the client's Finished tells what records have more, no other does") {
+    "in TLS 1.3 a gap as long as the client's Finished shows the overhead, and no other gap does") {
   struct Catcher final : TlsSession::Listener {
     void on_turn(Turn&& turn) override { bytes = turn.bytes; }
     std::uint64_t bytes = 0;

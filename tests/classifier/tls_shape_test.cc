@@ -19,7 +19,7 @@ TEST_CASE("each way to write has its shape in the sizes") {
       {"Go", {4096, 4096, 2213}, TlsShape::Blocks},
       {"Sendmail, one full buffer", {4096, 1183}, TlsShape::Blocks},
       {"Exim", {8189, 8189, 2401}, TlsShape::Blocks},
-      {"a buffer nobody else has", {5000, 5000, 5000, 17}, TlsShape::Blocks},
+      {"a buffer that no other program has", {5000, 5000, 5000, 17}, TlsShape::Blocks},
       {"JavaMail", {8135, 8192, 2285}, TlsShape::LineBuffer},
       {"OpenSMTPD, whose queue ran dry once",
        {4088, 4046, 4039, 4046, 4046, 4039, 819, 4046, 612},

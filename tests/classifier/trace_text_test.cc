@@ -1,11 +1,18 @@
-// The trace notation: what print writes parse reads, and what is nearly a trace is an error that
-// points at its byte.
+// The trace notation: what print() writes parse_trace() reads, and a line that is almost a trace is
+// an error that names its byte.
 #include "classifier/trace_text.h"
 
 #include <catch2/catch.hpp>
+#include <fstream>
+#include <iterator>
 #include <limits>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include <rapidcheck.h>
+
+#include "classifier/enum_names.h"
 
 using namespace classifier;
 
@@ -19,7 +26,7 @@ Trace read(std::string_view text) {
   return std::get<Trace>(std::move(result));
 }
 
-// Extremes are where codecs break: half of all numbers are the least or the greatest.
+// Half of all numbers are the smallest or the largest, because most errors show there.
 template <typename T>
 rc::Gen<T> number(T least = 0) {
   return rc::gen::oneOf(
@@ -38,7 +45,7 @@ rc::Gen<Segment> segment() {
                                  rc::gen::set(&Segment::line_end), rc::gen::set(&Segment::cr_end));
 }
 
-// Each of some segments one to three times, so that runs and near-runs occur.
+// Each segment one to three times, so that there are runs, and almost runs.
 rc::Gen<std::vector<Segment>> segments() {
   const auto some = rc::gen::container<std::vector<Segment>>(segment());
   return rc::gen::map(some, [](const std::vector<Segment>& kinds) {
@@ -169,7 +176,7 @@ TEST_CASE("any bytes are a trace or an error inside them") {
   }));
 }
 
-TEST_CASE("a fresh trace is the bare notation's name") {
+TEST_CASE("a new trace is only the name of the notation") {
   CHECK(print(Trace{}) == "segmilter/1");
   CHECK(read("segmilter/1") == Trace{});
 }
@@ -196,7 +203,7 @@ TEST_CASE("each mark means what the grammar says") {
   CHECK(trace.size == 1434 + 2 * 1448 + 29 + 2900 + 331);
 }
 
-TEST_CASE("under TLS the records make the size, and the segments are of what is encrypted") {
+TEST_CASE("under TLS the size is that of the records, and the segments hold encrypted bytes") {
   const Trace trace = read(
       "segmilter/1 tls=yes version=0304 cipher=1302 window=inferred seg=1448x3,200p "
       "rec=4096,443+6");
@@ -208,7 +215,7 @@ TEST_CASE("under TLS the records make the size, and the segments are of what is 
   CHECK(trace.segments.size() == 4);
 }
 
-TEST_CASE("what is a trace is read, in any order and with defaults spelled out") {
+TEST_CASE("a trace is read in any order, also with written defaults") {
   const char* rows[] = {
       "segmilter/1 via=kernel state=complete reason=none tls=no transfer=data",
       "segmilter/1 seg=1 mss=1",
@@ -229,7 +236,7 @@ TEST_CASE("what is a trace is read, in any order and with defaults spelled out")
   }
 }
 
-TEST_CASE("what is nearly a trace is an error at its byte") {
+TEST_CASE("a line that is almost a trace is an error at its byte") {
   struct Row {
     const char* why;
     std::string text;
@@ -273,7 +280,7 @@ TEST_CASE("what is nearly a trace is an error at its byte") {
       {"flags out of order", "segmilter/1 seg=5rp", 18},
       {"doubled flag", "segmilter/1 seg=5pp", 18},
       {"gap of nothing", "segmilter/1 seg=5@0", 18},
-      {"flag behind the gap", "segmilter/1 seg=5@7p", 19},
+      {"flag after the gap", "segmilter/1 seg=5@7p", 19},
       {"one segment too many", "segmilter/1 seg=1x65536,1", 24},
       {"a run that would fill the memory", "segmilter/1 seg=1x4294967295", 16},
       {"runs that would together", "segmilter/1 seg=1x60000,2x60000", 24},
@@ -302,14 +309,14 @@ TEST_CASE("what is nearly a trace is an error at its byte") {
   }
 }
 
-TEST_CASE("sizes for people join runs of three and stop where they are told") {
+TEST_CASE("sizes for people join runs of three and stop at their limit") {
   CHECK(print_sizes(read("segmilter/1 seg=399p,29,184,1440x5,1377"), 24) ==
         "399,29,184,1440x5,1377");
   CHECK(print_sizes(read("segmilter/1 seg=1448,1448p,7"), 24) == "1448,1448,7");
   CHECK(print_sizes(read("segmilter/1 seg=1448p,1448,1448r"), 24) == "1448x3");
   CHECK(print_sizes(read("segmilter/1 seg=1,2,3,4x3"), 2) == "1,2,+4");
   CHECK(print_sizes(read("segmilter/1 seg=9<5+7"), 2) == "5");
-  // One segment of 1448 with a BDAT command of 16 bytes between two chunks, then one of its own.
+  // One segment of 1448 with a BDAT command of 16 bytes between two chunks, then another segment.
   CHECK(print_sizes(read("segmilter/1 transfer=bdat seg=16<700+732,732<716,16<100"), 24) ==
         "1416,100");
   CHECK(print_sizes(Trace{}, 2).empty());
@@ -317,7 +324,7 @@ TEST_CASE("sizes for people join runs of three and stop where they are told") {
 }
 
 TEST_CASE("names of the enumerations are found again") {
-  for (int i = 0; i < 13; ++i) {
+  for (std::size_t i = 0; i < enumerators<Reason>(); ++i) {
     const auto reason = static_cast<Reason>(i);
     CHECK(reason_named(name(reason)) == reason);
   }
@@ -325,4 +332,24 @@ TEST_CASE("names of the enumerations are found again") {
   CHECK(via_named("balancer") == Via::Balancer);
   CHECK(state_named("partial") == State::Partial);
   CHECK_FALSE(reason_named("No-session"));
+}
+
+TEST_CASE("the grammar in the classifier's README lists every reason, in their order") {
+  std::ifstream in("classifier/README.md");
+  const std::string page{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  const auto begin = page.find("\"reason=\"");
+  REQUIRE(begin != page.npos);
+  const auto open = page.find('(', begin);
+  const auto close = page.find(')', open);
+  REQUIRE(close != page.npos);
+  std::vector<std::string> listed;
+  std::istringstream words(page.substr(open + 1, close - open - 1));
+  for (std::string text; std::getline(words, text, '"') && std::getline(words, text, '"');) {
+    listed.push_back(text);
+  }
+  std::vector<std::string> reasons;
+  for (std::size_t i = 0; i < enumerators<Reason>(); ++i) {
+    reasons.emplace_back(name(static_cast<Reason>(i)));
+  }
+  CHECK(listed == reasons);
 }

@@ -1,4 +1,4 @@
-// Write recovery: which short segments are the program's and which the path's.
+// Write recovery: which short segments the program made, and which the path made.
 #include "classifier/writes.h"
 
 #include <catch2/catch.hpp>
@@ -62,7 +62,7 @@ TEST_CASE("the full size is what the segments show, not only what was announced"
   }
 }
 
-TEST_CASE("remnants of segments that were cut again are not the program's") {
+TEST_CASE("remnants of segments that were cut again are not made by the program") {
   // 2 x 1448 cut for 1448, sent as 948; then 1448 as 948 + 500.
   const Writes writes = recover("mss=1448 seg=948,948p,948,52p,948,500,881p");
   CHECK(writes.full == 948);
@@ -97,30 +97,30 @@ TEST_CASE("repairs and holes weaken a boundary, reads that joined segments hide 
   CHECK(first("via=read mss=1448 seg=1748/2,1448,9") < kEvident);
 }
 
-TEST_CASE("behind a hole offsets are told from the message's end") {
+TEST_CASE("after a hole offsets are counted from the message's end") {
   const Writes writes = recover("mss=1448 size=20000 seg=300p,1448,1448h,700p,1448,9p");
   REQUIRE(writes.boundaries.size() == 2);
   CHECK(writes.boundaries[0].offset == 300);
   CHECK(writes.boundaries[1].offset == 20000 - 1448 - 9);
 }
 
-TEST_CASE("between two holes nothing is told") {
+TEST_CASE("between two holes no boundary is known") {
   const Writes writes = recover("mss=1448 size=20000 seg=300p,1448h,700p,1448h,600p,9p");
   REQUIRE(writes.boundaries.size() == 2);
   CHECK(writes.boundaries[0].offset == 300);
   CHECK(writes.boundaries[1].offset == 20000 - 9);
 }
 
-TEST_CASE("a full segment that came again in pieces is still one") {
+TEST_CASE("a full segment that came again in pieces makes no boundary") {
   const Writes writes = recover("mss=1460 seg=1460r,1460r,618r,842r,892p,1460,9p");
   CHECK(writes.sizes == Sizes{1460 * 3 + 892, 1469});
 }
 
-TEST_CASE("a few bytes less, again and again, is a smaller path and no write") {
+TEST_CASE("segments that are often a few bytes shorter show a smaller path and no write") {
   CHECK(recover("mss=1460 seg=1460r,1460r,1452,1452,1452,29p").sizes.size() == 1);
 }
 
-TEST_CASE("a buffer's rest as long as a segment with options is a buffer's rest") {
+TEST_CASE("the rest of a buffer is a boundary even if it is as long as a segment with options") {
   const Writes writes = recover("mss=1372 seg=1372,1372p,1352p,1372,1372p,1352p,9p");
   CHECK(writes.sizes == Sizes{4096, 4096, 9});
 }
@@ -149,7 +149,7 @@ TEST_CASE("any trace yields writes that add up to its segments") {
   }));
 }
 
-TEST_CASE("a short segment without PSH is the path's, where others have PSH") {
+TEST_CASE("a short segment without PSH is made by the path, if other segments have PSH") {
   struct Row {
     const char* why;
     const char* fields;
@@ -159,7 +159,7 @@ TEST_CASE("a short segment without PSH is the path's, where others have PSH") {
       {"with PSH", "mss=1448 seg=1448,1448p,1200p,1448,1448p,33p", true},
       {"without", "mss=1448 seg=1448,1448p,1200,1448,1448p,33p", false},
       {"a tunnel's first segment", "mss=1400 seg=1368,754p", false},
-      {"nobody saw PSH at all", "mss=1448 seg=1448,1448,1200,1448,1448,33", true},
+      {"no segment has PSH", "mss=1448 seg=1448,1448,1200,1448,1448,33", true},
   };
   for (const Row& row : rows) {
     CAPTURE(row.why);
@@ -167,7 +167,7 @@ TEST_CASE("a short segment without PSH is the path's, where others have PSH") {
   }
 }
 
-TEST_CASE("what was cut again for another size is no write, whichever way the path moved") {
+TEST_CASE("segments that were cut again for another size are no writes, in either direction") {
   struct Row {
     const char* why;
     const char* fields;

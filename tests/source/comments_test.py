@@ -11,8 +11,6 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[2]
 FOLDERS = ("classifier", "milter", "tests")
 WIDTH = 100
-# Drawings and headings that are still torn. A file leaves the list with its last one.
-STILL_TORN = {"classifier/tls_message.h"}
 
 COMMENT = re.compile(r"\s*//(?P<text>.*)")
 ARROW_AT_THE_END = re.compile(r"(►|◄|──|->|<-)$")
@@ -74,13 +72,8 @@ def files():
 class Project(unittest.TestCase):
     def test_no_comment_is_torn(self):
         found = [f"{path.relative_to(SOURCE)}:{line}: {why}"
-                 for path in files() if str(path.relative_to(SOURCE)) not in STILL_TORN
-                 for line, why in torn(path.read_text())]
+                 for path in files() for line, why in torn(path.read_text())]
         self.assertEqual([], found, "\n" + "\n".join(found))
-
-    def test_what_is_said_to_be_torn_is_torn(self):
-        for name in STILL_TORN:
-            self.assertTrue(torn((SOURCE / name).read_text()), f"{name}: take it out of STILL_TORN")
 
     def test_comments_are_not_reflowed(self):
         self.assertIn("ReflowComments: false", (SOURCE / ".clang-format").read_text().split("\n"))

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <cstdint>
 
-TEST_CASE("the whole of a word is a number") {
+TEST_CASE("a number is the whole word") {
   CHECK(text::number<int>("42") == 42);
   CHECK(text::number<int>("-42") == -42);
   CHECK(text::number<std::uint8_t>("255") == 255);
@@ -12,7 +12,7 @@ TEST_CASE("the whole of a word is a number") {
   CHECK(text::number<std::uint8_t>("fF", 16) == 255);
 }
 
-TEST_CASE("what is no number, or too large a one, is none") {
+TEST_CASE("a word that is not a number, or too large a number, gives nothing") {
   for (const char* word : {"", " 1", "1 ", "+1", "1.5", "0x1", "one", "99999999999"}) {
     CAPTURE(word);
     CHECK_FALSE(text::number<int>(word));

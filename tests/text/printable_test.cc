@@ -5,7 +5,7 @@
 
 using text::printable;
 
-TEST_CASE("what is printed stays on its line and moves no terminal") {
+TEST_CASE("printed text stays on its line and cannot control a terminal") {
   CHECK(printable("").empty());
   CHECK(printable("a \"quoted\" word, C:\\x41 ~") == "a \"quoted\" word, C:\\x41 ~");
   CHECK(printable("two\r\nlines\t") == "two\\x0d\\x0alines\\x09");

@@ -1,5 +1,5 @@
 // Tests milter/capture/kernel_filter against the real kernel, over loopback. Needs the right to
-// load a program: a machine that refuses it fails here, and says why.
+// load a program; without it the tests fail and say why.
 #include "milter/capture/kernel_filter.h"
 
 #include <fcntl.h>
@@ -39,7 +39,7 @@ struct Pair {
 
 }  // namespace
 
-TEST_CASE("each segment with payload is one event, by the accepted socket's cookie") {
+TEST_CASE("each segment with payload gives one event with the cookie of the accepted socket") {
   Pair pair(1 << 16);
   support::send_all(pair.client.get(), "EHLO example\r\n");
   support::send_all(pair.client.get(), "NOOP\r\n");
@@ -59,7 +59,7 @@ TEST_CASE("each segment with payload is one event, by the accepted socket's cook
   CHECK(seen.events[1].time_ns >= seen.events[0].time_ns);
 }
 
-TEST_CASE("a socket that is not wanted any more is not seen, and the listener's next one is") {
+TEST_CASE("an ignored socket gives no events, and the listener's next socket does") {
   Pair pair(1 << 16);
   support::send_all(pair.client.get(), "EHLO example\r\n");
   REQUIRE(support::read_exactly(pair.server.get(), 14).size() == 14);
@@ -88,7 +88,7 @@ TEST_CASE("the events of a large write cover its bytes without gap or overlap") 
   REQUIRE(seen.events.size() > 1);
   std::uint32_t next = seen.events[0].seq;
   for (const auto& event : seen.events) {
-    // On a slow machine a segment may be sent again.
+    // A slow machine may retransmit a segment.
     if (static_cast<std::int32_t>(event.seq + event.size - next) <= 0) continue;
     CHECK(event.seq == next);
     next += event.size;
@@ -96,10 +96,11 @@ TEST_CASE("the events of a large write cover its bytes without gap or overlap") 
   CHECK(next - seen.events[0].seq == all.size());
 }
 
-TEST_CASE("a full ring drops events, the next one says how many, and every byte arrives") {
+TEST_CASE("a full ring drops events, the next event has their number, and every byte arrives") {
   Pair pair(4096);
   const auto say = [&] {
-    // Read at once: writes that wait for the congestion window are joined by the sender.
+    // The reader reads at once: otherwise the sender joins writes while the congestion window is
+    // full.
     support::send_all(pair.client.get(), "0123456789");
     REQUIRE(support::read_exactly(pair.server.get(), 10) == "0123456789");
   };
@@ -115,7 +116,7 @@ TEST_CASE("a full ring drops events, the next one says how many, and every byte 
   CHECK(seen.events.back().dropped + before == 500);
 }
 
-TEST_CASE("a quarter of the ring wakes whoever waits for it") {
+TEST_CASE("a ring that is a quarter full wakes its reader") {
   Pair pair(4096);
   const auto woken = [&] { return support::readable(pair.filter->fd(), 0); };
   int said = 0;
@@ -131,7 +132,7 @@ TEST_CASE("a quarter of the ring wakes whoever waits for it") {
   CHECK_FALSE(woken());
 }
 
-TEST_CASE("packets of nobody's connection make no event") {
+TEST_CASE("packets without a connection give no event") {
   Pair pair(1 << 16);
   const auto nobody = *net::Endpoint::parse("127.0.0.1:9");
   for (int i = 0; i < 100; ++i) support::forge(nobody, pair.listener.address, {});
@@ -143,10 +144,10 @@ TEST_CASE("packets of nobody's connection make no event") {
   CHECK(seen.events[0].size == 6);
 }
 
-TEST_CASE("of data with the handshake's last ACK there is no event, of what follows there is") {
+TEST_CASE("data with the handshake's last ACK gives no event, later data does") {
   Pair pair(1 << 16);
   const net::Fd late(socket(AF_INET, SOCK_STREAM, 0));
-  const int seconds = 1;  // of a client: its ACK waits for data
+  const int seconds = 1;  // the client's ACK waits for data
   REQUIRE(setsockopt(late.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds) == 0);
   sockaddr_storage to{};
   const socklen_t size = pair.listener.address.fill(to);
@@ -179,7 +180,7 @@ TEST_CASE("an event has the flags and the acknowledgement of its packet") {
   CHECK(seen.events[1].ack == seen.events[0].ack + 4);
 }
 
-TEST_CASE("another program may go on with the ring, and nothing is seen twice or left out") {
+TEST_CASE("another program can take over the ring, and no event is seen twice or lost") {
   Pair pair(1 << 16);
   support::send_all(pair.client.get(), "EHLO example\r\n");
   REQUIRE(support::read_exactly(pair.server.get(), 14).size() == 14);

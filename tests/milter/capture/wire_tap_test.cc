@@ -1,5 +1,5 @@
 // Tests milter/capture/wire_tap against the real kernel, over loopback. Needs the right to load a
-// program and to open a packet socket: a machine that refuses it fails here, and says why.
+// program and to open a packet socket; without it the tests fail and say why.
 #include "milter/capture/wire_tap.h"
 
 #include <netinet/in.h>
@@ -18,7 +18,7 @@ using capture::WirePacket;
 
 namespace {
 
-// A packet with what it points to.
+// A packet, with copies of the bytes that its spans refer to.
 struct Kept {
   WirePacket packet;
   std::string head, tail;
@@ -33,7 +33,7 @@ struct Collected final : capture::WireTap::Sink {
                    {packet.tail.begin(), packet.tail.end()},
                    {packet.records.begin(), packet.records.end()}});
   }
-  // With payload.
+  // Packets with payload.
   std::vector<Kept> said(bool by_server) const {
     std::vector<Kept> kept;
     for (const Kept& one : all) {
@@ -73,7 +73,7 @@ TEST_CASE("handshake, commands and replies are passed, each packet once") {
   pair.server_says("220 mx\r\n");
   pair.client_says("EHLO client.example\r\n");
   pair.look();
-  REQUIRE(pair.seen.all.size() == 5);  // SYN, SYN-ACK, ACK and the two
+  REQUIRE(pair.seen.all.size() == 5);  // SYN, SYN-ACK, ACK, a command and a reply
   const auto& syn = pair.seen.all[0].packet;
   CHECK(syn.tcp_flags == tcp::kSyn);
   CHECK(pair.seen.all[0].head.size() >= 40);
@@ -86,7 +86,7 @@ TEST_CASE("handshake, commands and replies are passed, each packet once") {
   CHECK(pair.tap.dropped() == 0);
 }
 
-TEST_CASE("of a message only the ends of its packets are passed") {
+TEST_CASE("in a message only the ends of each packet are passed") {
   Pair pair;
   pair.client_says("DATA\r\n");
   pair.server_says("250 Ok\r\n354 End data\r\n");
@@ -103,12 +103,12 @@ TEST_CASE("of a message only the ends of its packets are passed") {
   CHECK(said[2].head.size() == said[2].packet.size);
 }
 
-TEST_CASE("under TLS the records' headers are passed, also one that two packets share") {
+TEST_CASE("under TLS the headers of records are passed, also one that is cut by a packet's end") {
   const support::Tls13 tls;
   Pair pair;
   pair.client_says(tls.client_hello());
   pair.server_says(tls.server_flight());
-  pair.client_says(tls.plain(8000));  // beyond what is passed of a hello
+  pair.client_says(tls.plain(8000));  // more than the bytes that are passed whole for a hello
   const std::string records = tls.plain({40, 50, 60});
   const std::size_t cut = 5 + 57 + 3;  // within the second header
   pair.client_says(records.substr(0, cut));
@@ -128,7 +128,7 @@ TEST_CASE("under TLS the records' headers are passed, also one that two packets 
   CHECK(second.head.size() == 32);
 }
 
-TEST_CASE("records by the hundred in one packet come as notes in front of it") {
+TEST_CASE("hundreds of records in one packet come as notes before it") {
   const support::Tls13 tls;
   Pair pair;
   pair.client_says(tls.client_hello());
@@ -145,7 +145,7 @@ TEST_CASE("records by the hundred in one packet come as notes in front of it") {
   CHECK(count == 300);
 }
 
-TEST_CASE("other ports and our own connections to others are not passed") {
+TEST_CASE("other ports and this machine's own connections to other servers are not passed") {
   const auto other = support::listen_on();
   Pair pair;
   pair.look();
@@ -158,7 +158,7 @@ TEST_CASE("other ports and our own connections to others are not passed") {
   CHECK(pair.seen.all.empty());
 }
 
-TEST_CASE("a client's packets are passed where the server's numbers let them be taken") {
+TEST_CASE("a client's packets are passed if they agree with the server's numbers") {
   Pair pair;
   pair.server_says("220 mx\r\n");
   pair.client_says("EHLO client.example\r\n");
@@ -177,7 +177,7 @@ TEST_CASE("a client's packets are passed where the server's numbers let them be 
       {"in its place", seq, ack, true},
       {"a little ahead", seq + (1U << 20), ack, true},
       {"far ahead", seq + (17U << 20), ack, false},
-      {"far behind", seq - (17U << 20), ack, false},
+      {"far before", seq - (17U << 20), ack, false},
       {"acknowledges less", seq, ack - 8, true},
       {"acknowledges what was not said", seq, ack + 1, false},
       {"acknowledges what was said long ago", seq, ack - (2U << 20), false},
@@ -192,7 +192,7 @@ TEST_CASE("a client's packets are passed where the server's numbers let them be 
   }
 }
 
-TEST_CASE("a stranger's SYN is passed, and the connection goes on as before") {
+TEST_CASE("a stranger's SYN is passed, and the connection continues as before") {
   Pair pair;
   pair.client_says("DATA\r\n");
   pair.server_says("354 End data\r\n");
@@ -204,10 +204,10 @@ TEST_CASE("a stranger's SYN is passed, and the connection goes on as before") {
   const auto said = pair.seen.said(false);
   REQUIRE(said.size() == 3);
   CHECK(said[1].head.size() == 32);
-  CHECK(said[2].head.size() == 32);  // still of a message
+  CHECK(said[2].head.size() == 32);  // still in the message
 }
 
-TEST_CASE("a connection that began before is not passed") {
+TEST_CASE("a connection that began earlier is not passed") {
   const auto listener = support::listen_on();
   const net::Fd client = support::connect_to(listener.address);
   const net::Fd server = support::accept_one(listener);
@@ -219,7 +219,7 @@ TEST_CASE("a connection that began before is not passed") {
   CHECK(seen.all.empty());
 }
 
-TEST_CASE("events that find the ring full are counted") {
+TEST_CASE("events that do not fit into a full ring are counted") {
   const auto listener = support::listen_on();
   capture::WireTap tap({.ports = {listener.address.port()}, .interface = "lo", .ring_bytes = 4096});
   const net::Fd client = support::connect_to(listener.address);
@@ -238,7 +238,7 @@ TEST_CASE("events that find the ring full are counted") {
   CHECK_FALSE(tap.missed(address));
 }
 
-TEST_CASE("a flood of SYNs takes no room from the connections that are followed") {
+TEST_CASE("a flood of SYNs evicts no connection that is followed") {
   const auto listener = support::listen_on();
   capture::WireTap tap({.ports = {listener.address.port()}, .interface = "lo", .max_flows = 256});
   const net::Fd client = support::connect_to(listener.address);
@@ -256,7 +256,7 @@ TEST_CASE("a flood of SYNs takes no room from the connections that are followed"
   CHECK(seen.said(false).size() == 1);
 }
 
-TEST_CASE("an interface that does not exist is named") {
+TEST_CASE("a missing interface is reported by its name") {
   CHECK_THROWS_WITH(capture::WireTap({.interface = "nosuch0"}),
                     Catch::Contains("wire.interface: nosuch0"));
 }

@@ -1,10 +1,12 @@
-"""The manual: mandoc has nothing to say about the pages, and what --help and the pages show as examples works.
+"""The manual and the README: mandoc finds no fault in the pages, and what they and --help show as examples works.
 
     manual_test.py SEGMILTER
 
 An example is run as it stands, by a shell, in a folder with a configuration, a capture and a truth of that name; only what
 would need the machine itself is put in its place (PLAYED).
 """
+import csv
+import json
 import os
 import re
 import shutil
@@ -17,7 +19,8 @@ from pathlib import Path
 
 PROGRAM = Path(sys.argv.pop(1)).resolve()
 ROOT = Path(__file__).resolve().parents[3]
-PAGES = sorted((ROOT / "packaging/man").glob("*.[58]"))
+PAGES = sorted((ROOT / "packaging/man").glob("*.[1578]"))
+README = (ROOT / "README.md").read_text()
 COMMANDS = ("run", "proxy", "wire", "filter", "check", "nft", "doctor", "classify", "evaluate", "gait", "version")
 # Programs of the machine that an example pipes from or into: a capture of the examples' own mail, and a shell or firewall
 # that only reads.
@@ -45,12 +48,54 @@ class Pages(unittest.TestCase):
         done = subprocess.run([mandoc, "-Tlint", *PAGES], capture_output=True, text=True, timeout=60)
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 
-    def test_each_command_and_option_is_in_the_page(self):
-        page = (ROOT / "packaging/man/segmilter.8").read_text().replace("\\-", "-")
+    def test_each_command_and_option_is_in_its_page(self):
+        overview = page_text(ROOT / "packaging/man/segmilter.8")
         for command in COMMANDS:
-            self.assertRegex(page, rf"(?m)^\.(TP\n\.)?BR? .*\b{command}\b", command)
+            self.assertRegex(overview, rf"(?m)^\.(TP\n\.)?BR? .*\b{command}\b", command)
+            own = [page_text(page) for page in PAGES if page.stem == f"segmilter-{command}"]
             for option in re.findall(r"(?m)^  (?:-\w,)?(--[\w-]+)", help_of(command)):
-                self.assertIn(option, page, f"{command} {option}")
+                self.assertTrue(any(option in page for page in own + [overview]), f"{command} {option}")
+
+    def test_a_page_that_is_named_is_there(self):
+        names = {f"{page.stem}({page.suffix[1:]})" for page in PAGES}
+        named = set(re.findall(r"\bsegmilter(?:[.-]\w+)*\(\d\)", README))
+        for page in PAGES:
+            named |= {f"{name}({section})" for name, section in
+                      re.findall(r"(?m)^\.BR (segmilter[\w.-]*) \((\d)\)", page_text(page))}
+        self.assertEqual(named - names, set())
+        self.assertEqual(names - named, set(), "pages that no document names")
+
+
+class Readme(unittest.TestCase):
+    """Its pictures are what the program draws."""
+
+    def classify(self, trace, *options):
+        done = subprocess.run([PROGRAM, "classify", *options, "-"], input=trace + "\n", capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def test_the_strips_are_those_of_classify(self):
+        rows = re.findall(r"(?m)^    (bot-template|official-mta) +(\S+) +(\S+)$", README)
+        self.assertEqual([row[0] for row in rows], ["bot-template", "official-mta"])
+        for (pattern, strip, sizes), trace in zip(rows, (talk_bot(), postfix())):
+            drawn = self.classify(trace)
+            self.assertRegex(drawn, rf"(?m)^ +1  {pattern} ")
+            self.assertIn(f" {strip}\n", drawn)
+            self.assertIn(f" {sizes}\n", drawn)
+
+    def test_the_header_field_at_its_beginning_is_that_of_the_bot(self):
+        shown = re.search(r"(?ms)^    X-Protocol-Pattern: (.*?v=1)$", README).group(1)
+        values = dict(item.strip().split("=", 1) for item in shown.split(";")[1:])
+        row = json.loads(self.classify(talk_bot(), "--format", "jsonl"))
+        self.assertEqual(f"{row['score']:.1f}", values["score"])
+        self.assertEqual(f"{row['confidence']:.2f}", values["confidence"])
+        for key in ("pattern", "writer", "path", "gait", "action"):
+            self.assertEqual(row[key], values[key], key)
+        self.assertEqual(str(row["mss"]), values["mss"])
+        self.assertEqual(len(values["why"].split(",")), len(row["reasons"]))
+
+    def test_it_is_no_longer_than_a_reader_bears(self):
+        self.assertLessEqual(len(README.splitlines()), 200)
 
 
 class Help(unittest.TestCase):
@@ -134,9 +179,9 @@ exec {PROGRAM} "$command" "$@"
 
     def test_they_work(self):
         lines = sorted({line for command in ((), *((command,) for command in COMMANDS)) for line in examples_in(help_of(*command))})
-        page = (ROOT / "packaging/man/segmilter.8").read_text()
-        shown = re.search(r"(?ms)^\.SH EXAMPLES$(.*?)^\.SH ", page).group(1)
-        lines += [line.replace("\\-", "-") for line in re.findall(r"(?m)^((?:segmilter|tcpdump) .*)$", shown)]
+        for page in PAGES:
+            shown = re.search(r"(?ms)^\.SH EXAMPLES$(.*?)^\.SH ", page_text(page))
+            lines += re.findall(r"(?m)^((?:segmilter|tcpdump) .*)$", shown.group(1)) if shown else []
         self.assertGreater(len(lines), 20)
         for line in lines:
             done = self.shell(line)
@@ -146,6 +191,25 @@ exec {PROGRAM} "$command" "$@"
             self.assertNotIn("see segmilter --help", done.stderr, line)
             if "doctor" in line:
                 self.assertIn("fail", done.stdout, line)
+
+
+def page_text(page):
+    return page.read_text().replace("\\-", "-")
+
+
+def talk_bot():
+    """The second spam bot of the talk, with the landmarks that classifier/README.md gives it."""
+    return re.search(r"(?m)^    (segmilter/1 .* seg=399p,29p,.*)$", (ROOT / "classifier/README.md").read_text()).group(1)
+
+
+def postfix():
+    """A message of 5 KB from Postfix, of the corpus the project is measured on."""
+    traces = [line for line in (ROOT / "tests/data/corpus/base.trace").read_text().splitlines()
+              if line.strip() and not line.startswith("#")]
+    for row in csv.DictReader((ROOT / "tests/data/corpus/TRUTH.tsv").read_text().splitlines(), delimiter="\t"):
+        if (row["file"], row["sender"], row["kind"]) == ("base.trace", "postfix", "k5"):
+            return traces[int(row["message"]) - 1]
+    raise AssertionError("the corpus has no Postfix")
 
 
 def traces_in(file):

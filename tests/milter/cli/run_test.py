@@ -614,7 +614,7 @@ socket_group = ""
         (self.folder / "milter/milter.sock").mkdir()
         code, _, err = run("run", "-c", self.file)
         self.assertEqual(code, 69, err)
-        self.assertIn(f"filter.socket: {self.folder}/milter/milter.sock: is there and is not a socket", err)
+        self.assertIn(f"filter.socket: {self.folder}/milter/milter.sock: a file that is not a socket is there", err)
 
     @unittest.skipIf(os.geteuid() != 0, "only root becomes another user")
     def test_a_user_that_is_not_there_is_78(self):

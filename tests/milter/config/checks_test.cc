@@ -1,4 +1,4 @@
-// Combinations of settings that are refused, near misses that are taken, and warnings.
+// Combinations of settings that are refused, near misses that are accepted, and warnings.
 #include "milter/config/checks.h"
 
 #include <catch2/catch.hpp>
@@ -12,7 +12,7 @@ using support::refusal;
 
 namespace {
 
-// A proxy that would start, for what is checked between settings.
+// The settings of a proxy that could start, for the checks between settings.
 constexpr std::string_view kProxy = "[proxy]\nlisten = [\"0.0.0.0:25\"]\n";
 
 }  // namespace
@@ -55,13 +55,13 @@ TEST_CASE("combinations that would be unsafe are refused") {
        "test.toml:3: proxy.upstream: \"127.0.0.1:25\" is what proxy.listen \"0.0.0.0:25\" listens "
        "on: the proxy would talk to itself"},
       {"upstream is a wildcard", proxy + "upstream = \"0.0.0.0:10025\"\n",
-       "test.toml:3: proxy.upstream: names every address; Postfix's own is wanted"},
-      {"everybody a balancer", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n",
-       "test.toml:2: proxy.balancers: \"0.0.0.0/0\" is everybody: any client could claim any "
-       "address, also one that may relay"},
-      {"everybody a balancer, IPv6", "[proxy]\nbalancers = [\"::/0\"]\n",
-       "test.toml:2: proxy.balancers: \"::/0\" is everybody: any client could claim any address, "
-       "also one that may relay"},
+       "test.toml:3: proxy.upstream: names every address; name the one on which Postfix listens"},
+      {"every address a balancer", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n",
+       "test.toml:2: proxy.balancers: \"0.0.0.0/0\" is every address: any client could claim any "
+       "address, even one that may relay"},
+      {"every address a balancer, IPv6", "[proxy]\nbalancers = [\"::/0\"]\n",
+       "test.toml:2: proxy.balancers: \"::/0\" is every address: any client could claim any "
+       "address, even one that may relay"},
       {"thresholds out of order", "[policy]\nreject = 7\n",
        "test.toml:2: policy.reject: 7 is below policy.quarantine (8, the default): the severer "
        "action needs the higher score; turn that one off (quarantine = \"off\"), or give it a "
@@ -81,7 +81,7 @@ TEST_CASE("combinations that would be unsafe are refused") {
        "it a lower score"},
       {"a seal without a key", "[seal]\nsign = true\n",
        "test.toml:2: seal.sign: seal.key_file is not set: there is no key to sign with"},
-      {"seals that nobody could check", "[seal]\nbelieve_from = [\"192.0.2.1\"]\n",
+      {"seals that could not be checked", "[seal]\nbelieve_from = [\"192.0.2.1\"]\n",
        "test.toml:2: seal.believe_from: seal.key_file is not set: no seal could be checked"},
       {"a key file that is not there", "[seal]\nkey_file = \"/nonexistent\"\n",
        "test.toml:2: seal.key_file: /nonexistent: cannot be read: No such file or directory"},
@@ -97,7 +97,7 @@ TEST_CASE("combinations that would be unsafe are refused") {
 }
 // clang-format on
 
-TEST_CASE("combinations that look like those but are safe are taken") {
+TEST_CASE("similar combinations that are safe are accepted") {
   const std::string proxy(kProxy);
   const std::pair<const char*, std::string> rows[] = {
       {"another port", proxy + "upstream = \"127.0.0.1:10025\"\n"},
@@ -121,7 +121,7 @@ TEST_CASE("combinations that look like those but are safe are taken") {
   }
 }
 
-TEST_CASE("what is allowed but seldom meant is a warning") {
+TEST_CASE("values that are allowed but rarely intended give a warning") {
   CHECK(config::warnings(parse("")).empty());
   CHECK(config::warnings(parse("[proxy]\nidle_timeout = \"299s\"\n")).size() == 1);
   CHECK(config::warnings(parse("[general]\nuser = \"root\"\n")).size() == 1);

@@ -1,4 +1,4 @@
-// Configuration files that are taken, and near misses with the very line that refuses them.
+// Configuration files that are accepted, and near misses with the line that is refused.
 #include "milter/config/load.h"
 
 #include <catch2/catch.hpp>
@@ -13,14 +13,14 @@ using config::Config;
 using support::parse;
 using support::refusal;
 
-TEST_CASE("an empty file is the defaults") {
+TEST_CASE("an empty file gives the defaults") {
   CHECK(config::print(parse("")) == config::print({}));
 }
 
-TEST_CASE("the packaged file is the defaults, and names every setting") {
+TEST_CASE("the packaged file gives the defaults, and names every setting") {
   const auto text = config::read_file("packaging/segmilter.toml");
   CHECK(config::print(config::parse(text, "packaging/segmilter.toml")) == config::print({}));
-  // `print` leaves out what is not set; the packaged file shows it as a comment.
+  // `print` omits settings that are not set; the packaged file shows them as comments.
   for (const auto* key :
        {"#listen = ", "#upstream = ", "#[listener.NAME]", "#port = ", "#mode = "}) {
     CHECK(text.find(key) != text.npos);
@@ -34,7 +34,7 @@ TEST_CASE("the packaged file is the defaults, and names every setting") {
   }
 }
 
-TEST_CASE("what print gives, parse takes") {
+TEST_CASE("parse reads what print wrote") {
   const auto config = parse(R"(
     [general]
     hostname = "mx1.example.org"
@@ -150,7 +150,7 @@ TEST_CASE("every kind of value is read") {
 }
 
 // clang-format off
-TEST_CASE("a value that is refused is named with file, line, key and reason") {
+TEST_CASE("a refused value is reported with file, line, key and reason") {
   struct Row {
     const char* label;
     const char* text;
@@ -163,8 +163,8 @@ TEST_CASE("a value that is refused is named with file, line, key and reason") {
       {"unknown section, nothing near", "[desk_of_mine]\n", "test.toml:1: desk_of_mine: unknown section"},
       {"unknown key", "[proxy]\nmax_session = 3\n", "test.toml:2: proxy.max_session: unknown setting; did you mean max_sessions?"},
       {"key outside of a section", "listen = 1\n", "test.toml:1: listen: unknown section"},
-      {"a section that is a value", "proxy = 1\n", "test.toml:1: proxy: is a section: [proxy]"},
-      {"a section that is a list", "[[proxy]]\n", "test.toml:1: proxy: is a section: [proxy]"},
+      {"a section that is a value", "proxy = 1\n", "test.toml:1: proxy: must be a section: [proxy]"},
+      {"a section that is a list", "[[proxy]]\n", "test.toml:1: proxy: must be a section: [proxy]"},
       {"string for integer", "[proxy]\nworkers = \"2\"\n", "test.toml:2: proxy.workers: expected an integer, got a string"},
       {"fraction for integer", "[proxy]\nworkers = 1.0\n", "test.toml:2: proxy.workers: expected an integer, got a fraction"},
       {"integer for string", "[log]\nlevel = 3\n", "test.toml:2: log.level: expected one of \"error\", \"warning\", \"info\", \"debug\", got an integer"},
@@ -195,11 +195,11 @@ TEST_CASE("a value that is refused is named with file, line, key and reason") {
       {"too many ports", "[wire]\nports = [1, 2, 3, 4, 5, 6, 7, 8, 9]\n", "test.toml:2: wire.ports: more than 8 ports"},
       {"no interface", "[wire]\ninterface = \"eth0/1\"\n", "test.toml:2: wire.interface: \"eth0/1\" is not the name of a network interface"},
       {"tproxy port out of range", "[proxy]\ntproxy_ports = [70000]\n", "test.toml:2: proxy.tproxy_ports: 70000 is out of range: from 1 to 65535"},
-      {"tproxy to nowhere", "[proxy]\ntproxy_ports = [25]\n", "test.toml:2: proxy.tproxy_ports: proxy.listen is not set: name where the firewall is to send them, such as listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]"},
+      {"tproxy to nowhere", "[proxy]\ntproxy_ports = [25]\n", "test.toml:2: proxy.tproxy_ports: proxy.listen is not set: name the address to which the firewall sends them, such as listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]"},
       {"tproxy to the port that Postfix keeps", "[proxy]\ntproxy_ports = [25]\nupstream = \"127.0.0.1:10025\"\nlisten = [\"127.0.0.1:25\"]\n", "test.toml:4: proxy.listen: \"127.0.0.1:25\" is on a port of proxy.tproxy_ports, which Postfix keeps; take another, such as \"127.0.0.1:10024\""},
       {"tproxy to two", "[proxy]\ntproxy_ports = [25]\nupstream = \"127.0.0.1:10025\"\nlisten = [\"127.0.0.1:10024\", \"127.0.0.2:10024\"]\n", "test.toml:4: proxy.listen: \"127.0.0.2:10024\": with proxy.tproxy_ports one address of IPv4 and one of IPv6 is enough"},
       {"listen twice", "[proxy]\nlisten = [\"127.0.0.1:25\", \"127.0.0.1:25\"]\n", "test.toml:2: proxy.listen: \"127.0.0.1:25\" is named twice"},
-      {"network with host bits", "[exempt]\nnetworks = [\"192.0.2.1/24\"]\n", "test.toml:2: exempt.networks: \"192.0.2.1/24\" is not a network such as \"192.0.2.0/24\" or \"2001:db8::/32\" (no bits set after the prefix), nor an address"},
+      {"network with host bits", "[exempt]\nnetworks = [\"192.0.2.1/24\"]\n", "test.toml:2: exempt.networks: \"192.0.2.1/24\" is neither an address nor a network such as \"192.0.2.0/24\" or \"2001:db8::/32\" (no bits set after the prefix)"},
       {"socket path not absolute", "[evidence]\nsocket = \"evidence.sock\"\n", "test.toml:2: evidence.socket: \"evidence.sock\" is not an absolute path of a socket"},
       {"milter socket in Postfix's spelling", "[filter]\nsocket = \"inet:127.0.0.1:8891\"\n", "test.toml:2: filter.socket: \"inet:127.0.0.1:8891\" is not how libmilter spells it; write \"inet:8891@127.0.0.1\""},
       {"the same with IPv6", "[filter]\nsocket = \"inet:[::1]:8891\"\n", "test.toml:2: filter.socket: \"inet:[::1]:8891\" is not how libmilter spells it; write \"inet6:8891@::1\""},
@@ -222,8 +222,8 @@ TEST_CASE("a value that is refused is named with file, line, key and reason") {
       {"a suffix with a star", "[exempt]\nptr_suffixes = [\"*.example.org\"]\n", "test.toml:2: exempt.ptr_suffixes: \"*.example.org\" is not the end of a host name, such as \".example.org\""},
       {"a suffix of dots", "[exempt]\nhelo_suffixes = [\".\"]\n", "test.toml:2: exempt.helo_suffixes: \".\" is not the end of a host name, such as \".example.org\""},
       {"a suffix twice", "[exempt]\nptr_suffixes = [\"a.example\", \"a.example\"]\n", "test.toml:2: exempt.ptr_suffixes: \"a.example\" is named twice"},
-      {"a listener without a name", "[listener]\nmode = \"enforce\"\n", "test.toml:2: listener.mode: is a section: [listener.mode]"},
-      {"listeners as a list", "[[listener]]\nmode = \"enforce\"\n", "test.toml:1: listener: is a list of sections: [listener.NAME]"},
+      {"a listener without a name", "[listener]\nmode = \"enforce\"\n", "test.toml:2: listener.mode: must be a section: [listener.mode]"},
+      {"listeners as a list", "[[listener]]\nmode = \"enforce\"\n", "test.toml:1: listener: must be a list of sections: [listener.NAME]"},
       {"a listener's name of two words", "[listener.\"a b\"]\n", "test.toml:1: listener.a b: is not the name of a listener: letters, digits, '.', '-' and '_' only"},
       {"a listener's unknown setting", "[listener.a]\nmod = 1\n", "test.toml:2: listener.a.mod: unknown setting; did you mean mode?"},
       {"a listener's value", "[listener.a]\nreject = 2000\n", "test.toml:2: listener.a.reject: 2000 is out of range: from -1000 to 1000"},
@@ -233,18 +233,18 @@ TEST_CASE("a value that is refused is named with file, line, key and reason") {
   for (const auto& row : rows) {
     INFO(row.label);
     const std::string expected = row.message;
-    // What toml++ says after "not TOML: " is its own.
+    // The text after "not TOML: " comes from toml++.
     if (expected.ends_with(": ")) CHECK(refusal(row.text).substr(0, expected.size()) == expected);
     else CHECK(refusal(row.text) == expected);
   }
 }
 
-TEST_CASE("the first refused line of a section is the one that is named") {
+TEST_CASE("the first refused line of a section is reported") {
   CHECK(refusal("[proxy]\nworkers = 99\nlisten = 3\n") ==
         "test.toml:2: proxy.workers: 99 is out of range: from 0 to 64");
 }
 
-TEST_CASE("a listener's policy is the general one where it does not say otherwise") {
+TEST_CASE("a listener takes the values of [policy] that its section does not set") {
   const auto config = parse(R"(
     [listener.strict]
     mode = "enforce"
@@ -261,13 +261,13 @@ TEST_CASE("a listener's policy is the general one where it does not say otherwis
   CHECK(config.listeners[0].name == "strict");
   CHECK(config.listeners[0].enforcement.mode == config::Enforcement::Mode::Enforce);
   CHECK(strict.reject == 9);
-  CHECK(strict.tempfail == 3);  // also of a section that comes later
+  CHECK(strict.tempfail == 3);  // also from a section that comes later
   CHECK(strict.weights.pattern[static_cast<int>(classifier::Pattern::Mobile)] == 0.25);
   CHECK(config.listeners[1].port == 26);
   CHECK(config.listeners[1].enforcement.mode == config::Enforcement::Mode::Monitor);
 }
 
-TEST_CASE("keys are read only by whom needs them") {
+TEST_CASE("keys are read only by a process that needs them") {
   const std::string text = "[seal]\nkey_file = \"/nonexistent\"\nsign = true\n";
   CHECK(parse(text).seal.sign);
   CHECK(parse(text).seal.keys.empty());
@@ -286,10 +286,10 @@ TEST_CASE("there are at most 32 listeners") {
 TEST_CASE("a text longer than a control message is refused") {
   const std::string at_limit = "#" + std::string(config::kMaxText - 1, 'x');
   CHECK(refusal(at_limit) == "taken");
-  CHECK(refusal(at_limit + "x") == "test.toml: 122881 bytes long; a configuration may have 122880");
+  CHECK(refusal(at_limit + "x") == "test.toml: has 122881 bytes; a configuration may have at most 122880");
 }
 
-TEST_CASE("a file that cannot be read is named with the reason") {
+TEST_CASE("a file that cannot be read is reported with the reason") {
   CHECK_THROWS_WITH(config::read_file("/nonexistent/x.toml"),
                     "/nonexistent/x.toml: cannot be read: No such file or directory");
   CHECK_THROWS_WITH(config::read_file("/"), "/: cannot be read: Is a directory");
@@ -297,7 +297,7 @@ TEST_CASE("a file that cannot be read is named with the reason") {
                     "/dev/zero: more than the 122880 bytes that a configuration may have");
 }
 
-TEST_CASE("a reload takes over all but what needs a restart") {
+TEST_CASE("a reload changes everything except settings that need a restart") {
   const auto running = parse("[proxy]\nworkers = 1\nmax_sessions = 5\n");
   const auto loaded = parse("[proxy]\nworkers = 2\nmax_sessions = 6\n[policy]\nreject = 20\n");
   CHECK(config::needs_restart(running, loaded) == std::vector<std::string>{"proxy.workers"});

@@ -1,4 +1,5 @@
-// How filter.socket is spelled: what is read, what it means, and what is refused with which help.
+// The spelling of filter.socket: what is read, what it means, and what is refused with which
+// advice.
 #include "milter/config/milter_socket.h"
 
 #include <catch2/catch.hpp>
@@ -48,11 +49,11 @@ TEST_CASE("a milter's socket is read as libmilter spells it") {
     CHECK(read(row.text).is_unix() == (row.socket.kind == Kind::Unix));
     CHECK(read(row.text).print() == row.text);
   }
-  // Brackets say no more than the family does.
+  // Brackets add nothing to the family.
   CHECK(read("inet6:8890@[::1]") == read("inet6:8890@::1"));
 }
 
-TEST_CASE("the address of an inet socket, where its host is one") {
+TEST_CASE("an inet socket has an address if its host is one") {
   CHECK(address("inet:8890@127.0.0.1") == "127.0.0.1:8890");
   CHECK(address("inet:8890@localhost") == "127.0.0.1:8890");
   CHECK(address("inet6:8890@localhost") == "[::1]:8890");
@@ -62,27 +63,28 @@ TEST_CASE("the address of an inet socket, where its host is one") {
   CHECK(address("unix:/run/a.sock") == "none");
 }
 
-TEST_CASE("the spellings that people bring are refused with the right one") {
+TEST_CASE("common wrong spellings are refused with the right one") {
   CHECK(refused("/run/a.sock") ==
         "\"/run/a.sock\" is not how libmilter spells it; write \"unix:/run/a.sock\"");
   CHECK_THAT(refused("inet:127.0.0.1:8890"), Catch::EndsWith("write \"inet:8890@127.0.0.1\""));
   CHECK_THAT(refused("inet:[::1]:8890"), Catch::EndsWith("write \"inet6:8890@::1\""));
 }
 
-TEST_CASE("what names no socket is refused with the reason") {
+TEST_CASE("a text that is not a socket is refused with the reason") {
   const struct {
     std::string text;
     const char* reason;
   } rows[] = {
-      {"", "none of unix:PATH"},
-      {"tcp:8890", "none of unix:PATH"},
-      {"local:/run/a.sock", "none of unix:PATH"},
+      {"", "not of the form unix:PATH"},
+      {"tcp:8890", "not of the form unix:PATH"},
+      {"local:/run/a.sock", "not of the form unix:PATH"},
       {"unix", "not an absolute path"},
       {"unix:", "not an absolute path"},
       {"unix:a.sock", "not an absolute path"},
       {"unix:/run/", "not an absolute path"},
       {"unix:/run/a\n.sock", "not an absolute path"},
-      {"unix:/" + std::string(107, 'x'), "a path of 108 bytes; a socket's may have 107"},
+      {"unix:/" + std::string(107, 'x'),
+       "the path has 108 bytes; a socket's path may have at most 107"},
       {"inet:", "\"\" is not a port"},
       {"inet:0@::1", "\"0\" is not a port"},
       {"inet:65536@127.0.0.1", "\"65536\" is not a port"},

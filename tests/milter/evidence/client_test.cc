@@ -43,7 +43,7 @@ net::Fd listen_at(const std::string& path) {
   return fd;
 }
 
-// Takes one connection, reads the question, lets the script answer.
+// Accepts one connection, reads the question, and lets the script answer.
 class Server {
  public:
   using Script = std::function<void(int)>;
@@ -107,12 +107,12 @@ TEST_CASE("the question names the client and the last message that was judged") 
   CHECK(server.question() == "get client=[2001:db8::1]:25 after=3\n");
 }
 
-TEST_CASE("a trace comes through as it was printed") {
+TEST_CASE("a trace arrives as it was printed") {
   const auto trace = sample(2);
   CHECK(asked("trace " + classifier::print(trace) + "\n", 1) == trace);
 }
 
-TEST_CASE("a trace that comes byte by byte is put together") {
+TEST_CASE("a trace that arrives byte by byte is put together") {
   Place place;
   const std::string answer = "trace " + classifier::print(sample(1)) + "\n";
   Server server(place.socket(), [&](int fd) {
@@ -122,7 +122,7 @@ TEST_CASE("a trace that comes byte by byte is put together") {
             .ask({.client = endpoint("192.0.2.7:1")}) == sample(1));
 }
 
-TEST_CASE("the observer's reason is the trace's reason") {
+TEST_CASE("the observer's reason becomes the trace's reason") {
   const auto reason = GENERATE(Reason::NoSession, Reason::Lost, Reason::Encrypted, Reason::Dropped,
                                Reason::Balancer);
   const auto trace = asked("none " + std::string(classifier::name(reason)) + "\n", 4);
@@ -132,7 +132,7 @@ TEST_CASE("the observer's reason is the trace's reason") {
   CHECK(trace.message == 5);
 }
 
-TEST_CASE("an answer that is none leaves the message unobserved with reason error") {
+TEST_CASE("a malformed answer leaves the message unobserved with reason error") {
   const std::string answer = GENERATE_COPY(
       std::string(""), std::string("\n"), std::string("none"), std::string("none such-reason\n"),
       std::string("none none\n"), std::string("trace \n"), std::string("trace nonsense\n"),
@@ -142,16 +142,16 @@ TEST_CASE("an answer that is none leaves the message unobserved with reason erro
   CHECK(trace.reason == Reason::Error);
 }
 
-TEST_CASE("a trace of a message that was judged before is refused") {
+TEST_CASE("a trace of an earlier message is refused") {
   CHECK(asked("trace " + classifier::print(sample(2)) + "\n", 2).reason == Reason::Error);
 }
 
-TEST_CASE("an answer without an end is given up at its limit") {
+TEST_CASE("an answer without an end is given up at the size limit") {
   const auto trace = asked("trace " + std::string(3 * 1024 * 1024, 'x'));
   CHECK(trace.reason == Reason::Error);
 }
 
-TEST_CASE("a socket that is missing is an error") {
+TEST_CASE("a missing socket is an error") {
   Place place;
   const evidence::Client client(place.socket(), milliseconds(100));
   CHECK(client.ask({.client = endpoint("192.0.2.7:1")}).reason == Reason::Error);
@@ -162,7 +162,7 @@ TEST_CASE("a path that no unix socket can have is an error") {
   CHECK(client.ask({.client = endpoint("192.0.2.7:1")}).reason == Reason::Error);
 }
 
-// Than the time limits of these questions, also on a machine with other work.
+// Much longer than the time limits of these questions, also on a busy machine.
 constexpr milliseconds kMuchLonger(20'000);
 
 TEST_CASE("an observer that says nothing costs the time limit and not more") {
@@ -187,11 +187,11 @@ TEST_CASE("an observer whose backlog is full costs the time limit and not more")
   }
 }
 
-TEST_CASE("an observer that trickles cannot outlast the time limit") {
+TEST_CASE("an observer that sends single bytes cannot exceed the time limit") {
   Place place;
   Server server(place.socket(), [](int fd) {
     char byte = 0;
-    for (int i = 0; i < 6000; ++i) {  // a minute
+    for (int i = 0; i < 6000; ++i) {  // one minute
       if (send(fd, "x", 1, MSG_NOSIGNAL) < 0 || recv(fd, &byte, 1, MSG_DONTWAIT) == 0) return;
       usleep(10'000);
     }

@@ -1,4 +1,4 @@
-// Tests milter/evidence/question: the text of a question, both ways.
+// Tests milter/evidence/question: printing and reading the text of a question.
 #include "milter/evidence/question.h"
 
 #include <catch2/catch.hpp>
@@ -33,7 +33,7 @@ TEST_CASE("a question is read as it was printed") {
   CHECK(parse_question(print(least)) == least);
 }
 
-TEST_CASE("the longest question has its room") {
+TEST_CASE("the longest question fits into the limit") {
   Question question = full();
   question.server = *net::Endpoint::parse("[2001:db8:1111:2222:3333:4444:5555:6666]:65535");
   question.client = *question.server;
@@ -47,14 +47,14 @@ TEST_CASE("the longest question has its room") {
   CHECK(parse_question(print(question)) == question);
 }
 
-TEST_CASE("items may stand in any order") {
+TEST_CASE("items may come in any order") {
   const auto question = parse_question("get body=7 after=1 header=9 client=192.0.2.7:1");
   REQUIRE(question);
   CHECK(question->after == 1);
   CHECK(question->shown.body == 7U);
 }
 
-TEST_CASE("what is nearly a question is none") {
+TEST_CASE("a question with one mistake is refused") {
   const std::string many = "get client=192.0.2.7:1 after=0 fields=1" + [] {
     std::string more;
     for (int i = 0; i < 64; ++i) more += ",1";

@@ -1,4 +1,4 @@
-// Tests milter/evidence/server on a real unix socket, asked by the real client.
+// Tests milter/evidence/server on a real unix socket, with the real client.
 #include "milter/evidence/server.h"
 
 #include <sys/stat.h>
@@ -18,7 +18,7 @@ namespace {
 
 const net::Endpoint kClient = *net::Endpoint::parse("192.0.2.7:40112");
 
-// The server in a loop of its own thread, in a directory of its own.
+// The server in its own thread and loop, in its own directory.
 struct Bed {
   std::filesystem::path directory;
   evidence::Table table{100, std::chrono::seconds(60)};
@@ -67,7 +67,7 @@ struct Bed {
 
 }  // namespace
 
-TEST_CASE("a second server does not take the path, and the first one goes on") {
+TEST_CASE("a second server does not take the path, and the first one continues") {
   Bed bed;
   const net::EventBase base(event_base_new());
   try {
@@ -80,7 +80,7 @@ TEST_CASE("a second server does not take the path, and the first one goes on") {
   CHECK(client.ask({.client = kClient}).reason == Reason::NoSession);
 }
 
-TEST_CASE("a server whose path is gone knows it, and serves at another socket") {
+TEST_CASE("a server notices that its path is gone, and continues with another socket") {
   char name[] = "/tmp/segmilter-test-XXXXXX";
   const std::filesystem::path directory = mkdtemp(name);
   config::Evidence settings;
@@ -105,11 +105,11 @@ TEST_CASE("a server whose path is gone knows it, and serves at another socket") 
   asks.join();
   CHECK(answered);
   server.close();
-  CHECK_FALSE(server.lost());  // it is no longer its own
+  CHECK_FALSE(server.lost());  // the path is no longer this server's
   std::filesystem::remove_all(directory);
 }
 
-TEST_CASE("the client gets the trace that was published, or the reason") {
+TEST_CASE("the client gets the trace that was published, or the reason for none") {
   Bed bed;
   const evidence::Client client(bed.settings.socket, std::chrono::milliseconds(5000));
   CHECK(client.ask({.client = kClient}).reason == Reason::NoSession);
@@ -122,7 +122,7 @@ TEST_CASE("the client gets the trace that was published, or the reason") {
   CHECK(client.ask({.client = kClient, .after = 1}).reason == Reason::Lost);
 }
 
-TEST_CASE("where not all that was seen of a client is in the table, the answer is the reason") {
+TEST_CASE("if not everything that was seen of a client is in the table, the answer is the reason") {
   evidence::Table table(10, std::chrono::seconds(60));
   const evidence::SessionKey session{.client = kClient, .number = 1};
   table.open(session);
@@ -138,7 +138,7 @@ TEST_CASE("where not all that was seen of a client is in the table, the answer i
   CHECK(answer(Reason::None).starts_with("trace "));
 }
 
-TEST_CASE("a question may come in pieces; one that is too long or without an end is cut") {
+TEST_CASE("a question may come in pieces, and is dropped if it is too long or has no end") {
   Bed bed;
   auto slow = bed.connect();
   for (const char* piece : {"get client=192.0.2.", "7:40112 af", "ter=0", "\n"}) {
@@ -151,7 +151,7 @@ TEST_CASE("a question may come in pieces; one that is too long or without an end
   CHECK(support::read_to_end(endless.get()).empty());
 }
 
-TEST_CASE("one client that asks nothing does not keep others from asking") {
+TEST_CASE("a client that asks nothing does not block others") {
   Bed bed;
   std::vector<net::Fd> idle;
   for (int i = 0; i < 100; ++i) idle.push_back(bed.connect());
@@ -159,7 +159,7 @@ TEST_CASE("one client that asks nothing does not keep others from asking") {
   CHECK(client.ask({.client = kClient}).reason == Reason::NoSession);
 }
 
-TEST_CASE("the socket has its configured mode and replaces one that was left behind") {
+TEST_CASE("the socket has its configured mode and replaces an old socket file") {
   Bed bed;
   bed.server->close();
   struct stat info {};

@@ -1,5 +1,5 @@
 // Tests milter/evidence/table: which session and which message a question is about, and when
-// evidence goes.
+// evidence is removed.
 #include "milter/evidence/table.h"
 
 #include <catch2/catch.hpp>
@@ -35,7 +35,7 @@ SessionKey session(std::uint64_t number, const net::Endpoint& server = kServer,
 }
 const SessionKey kSession = session(1);
 
-// A message whose header has fields of these sizes, and whose body has as many bytes as it says.
+// A message with header fields of these sizes and a body of the given size.
 ObservedMessage message(std::uint32_t ordinal, std::vector<std::uint32_t> fields = {},
                         std::uint32_t body = 100) {
   ObservedMessage made{.trace = {.message = ordinal}};
@@ -67,7 +67,7 @@ Question about(std::vector<std::uint32_t> fields, std::uint64_t body, std::uint3
   return asked;
 }
 
-// 0 where there is none.
+// 0 if there is no trace.
 std::uint32_t found(const Table& table, const Question& asked = question()) {
   const auto answer = table.find(asked);
   const auto* trace = std::get_if<Trace>(&answer);
@@ -87,7 +87,7 @@ struct OneSession {
 
 }  // namespace
 
-TEST_CASE("the one message that is not answered is the one in question") {
+TEST_CASE("a question gets the only message that is not answered") {
   OneSession bed;
   bed.table.publish(kSession, message(1));
   CHECK(found(bed.table) == 1);
@@ -98,31 +98,31 @@ TEST_CASE("the one message that is not answered is the one in question") {
   CHECK(found(bed.table) == 2);
 }
 
-TEST_CASE("of several messages in one go that gets the question which was shown") {
+TEST_CASE("of several messages at once, a question gets the one that fits what was shown") {
   OneSession bed;
   bed.table.publish(kSession, message(1, {40, 60, 25}, 3000));
   bed.table.publish(kSession, message(2, {40, 61, 25}, 700));
   bed.table.publish(kSession, message(3, {90, 130, 44, 51}, 700));
   CHECK(found(bed.table, about({40, 60, 25}, 3000)) == 1);
   CHECK(found(bed.table, about({90, 130, 44, 51}, 700, 1)) == 3);
-  // The first was refused, and nobody asked about it.
+  // The first was refused, and there was no question about it.
   CHECK(found(bed.table, about({40, 61, 25}, 700)) == 2);
 }
 
-TEST_CASE("of several messages that may be the one in question none is") {
+TEST_CASE("a question that fits several messages gets none") {
   OneSession bed;
   bed.table.publish(kSession, message(1, {40, 60, 25}, 700));
   bed.table.publish(kSession, message(2, {40, 60, 25}, 700));
   CHECK(missing(bed.table, about({40, 60, 25}, 700)) == Reason::Ambiguous);
-  // Nor where nothing was shown.
+  // Also if nothing was shown.
   CHECK(missing(bed.table) == Reason::Ambiguous);
-  // The first one is judged: only the second is left.
+  // The first one was judged, so only the second is possible.
   CHECK(found(bed.table, about({40, 60, 25}, 700, 1)) == 2);
   bed.table.answered(kSession, 1);
   CHECK(found(bed.table, about({40, 60, 25}, 700)) == 2);
 }
 
-TEST_CASE("what Postfix changes in a message does not make another one of it") {
+TEST_CASE("changes that Postfix makes to a message are no contradiction") {
   struct Row {
     const char* label;
     std::vector<std::uint32_t> shown;
@@ -144,20 +144,20 @@ TEST_CASE("what Postfix changes in a message does not make another one of it") {
   }
 }
 
-TEST_CASE("what fits none of the messages belongs to none") {
+TEST_CASE("a question that fits no message gets none") {
   OneSession bed;
   bed.table.publish(kSession, message(1, {40, 60, 25}, 700));
-  // In one respect Postfix may have been told to change much.
+  // One contradiction is tolerated: Postfix may be configured to change much.
   CHECK(found(bed.table, about({40, 60, 25}, 9000)) == 1);
   CHECK(missing(bed.table, about({90, 130, 44}, 9000)) == Reason::Ambiguous);
   bed.table.publish(kSession, message(2, {41, 62, 27}, 1700));
   CHECK(missing(bed.table, about({40, 60, 25}, 9000)) == Reason::Ambiguous);
 }
 
-TEST_CASE("recipients tell messages apart") {
+TEST_CASE("recipients distinguish messages") {
   OneSession bed;
   ObservedMessage first = message(1);
-  first.envelope.add_rcpt(30);  // refused
+  first.envelope.add_rcpt(30);  // this recipient was refused
   bed.table.publish(kSession, std::move(first));
   ObservedMessage second = message(2);
   second.envelope.add_rcpt(20);
@@ -171,7 +171,7 @@ TEST_CASE("recipients tell messages apart") {
   CHECK(missing(bed.table, asked) == Reason::Ambiguous);
 }
 
-TEST_CASE("while the observer is behind Postfix may be at a message that nobody has told of") {
+TEST_CASE("while the observer is behind, Postfix may process a message that was not published") {
   OneSession bed;
   bed.table.publish(kSession, message(1));
   bed.table.behind(kSession, true);
@@ -180,7 +180,7 @@ TEST_CASE("while the observer is behind Postfix may be at a message that nobody 
   CHECK(found(bed.table) == 1);
 }
 
-TEST_CASE("a session without a message is lost, one that nobody knows is none") {
+TEST_CASE("a session without a message gives lost, and an unknown session gives no-session") {
   OneSession bed;
   CHECK(missing(bed.table) == Reason::Lost);
   CHECK(missing(bed.table, {.client = endpoint("[2001:db8::7]:40112")}) == Reason::NoSession);
@@ -188,8 +188,8 @@ TEST_CASE("a session without a message is lost, one that nobody knows is none") 
   CHECK(missing(bed.table) == Reason::Encrypted);
 }
 
-TEST_CASE("a lost session takes its unanswered messages with it") {
-  // When they are answered is not seen any more: a later message would be taken for them.
+TEST_CASE("a lost session drops its unanswered messages") {
+  // It will not be seen when they are answered, so a later message could be taken for them.
   OneSession bed;
   bed.table.publish(kSession, message(1));
   bed.table.lost(kSession, Reason::Ambiguous);
@@ -199,7 +199,7 @@ TEST_CASE("a lost session takes its unanswered messages with it") {
   CHECK(missing(bed.table) == Reason::Ambiguous);
 }
 
-TEST_CASE("a client that left with an unanswered message lingers, then goes") {
+TEST_CASE("a session that ends with an unanswered message is kept for the linger time") {
   OneSession bed;
   bed.table.publish(kSession, message(1));
   bed.table.close(kSession, kNow);
@@ -211,7 +211,7 @@ TEST_CASE("a client that left with an unanswered message lingers, then goes") {
   CHECK(bed.table.size() == 0);
 }
 
-TEST_CASE("a client that left with all answered is forgotten at once") {
+TEST_CASE("a session that ends with all messages answered is removed at once") {
   OneSession bed;
   bed.table.publish(kSession, message(1));
   bed.table.answered(kSession, 1);
@@ -219,7 +219,7 @@ TEST_CASE("a client that left with all answered is forgotten at once") {
   CHECK(bed.table.size() == 0);
 }
 
-TEST_CASE("two sessions of one client port to two of our addresses are two") {
+TEST_CASE("two sessions of one client port to two server addresses are separate") {
   OneSession bed;
   const SessionKey other = session(2, kOtherServer);
   bed.table.open(other);
@@ -227,14 +227,14 @@ TEST_CASE("two sessions of one client port to two of our addresses are two") {
   bed.table.publish(other, message(7));
   CHECK(found(bed.table) == 1);
   CHECK(found(bed.table, {.client = kClient, .server = kOtherServer}) == 7);
-  // A server that does not say which of its addresses it was.
+  // A question that does not name the server's address.
   CHECK(missing(bed.table, {.client = kClient}) == Reason::Ambiguous);
   bed.table.close(other, kNow);
   bed.table.expire(kNow + seconds(60));
   CHECK(found(bed.table, {.client = kClient}) == 1);
 }
 
-TEST_CASE("two sessions of one client port behind each other are told apart by when they began") {
+TEST_CASE("two sessions of one client port, one after the other, are distinguished by time") {
   OneSession bed;
   bed.table.greeted(kSession, kNow + milliseconds(20));
   bed.table.publish(kSession, message(1));
@@ -253,17 +253,18 @@ TEST_CASE("two sessions of one client port behind each other are told apart by w
     return trace != nullptr ? trace->size : 0;
   };
   CHECK(size(10) == 105);
-  CHECK(size(70) == 905);  // it has not been greeted yet
+  CHECK(size(70) == 905);  // its greeting has not passed yet
   CHECK(missing(bed.table, asked(40)) == Reason::NoSession);
-  CHECK(missing(bed.table) == Reason::Ambiguous);  // where nobody says when it began
+  // The question does not say when the session began.
+  CHECK(missing(bed.table) == Reason::Ambiguous);
   bed.table.greeted(next, kNow + milliseconds(80));
   CHECK(size(70) == 905);
   CHECK(missing(bed.table, asked(90)) == Reason::NoSession);
-  bed.table.answered(kSession, 1);  // late news of the old one
+  bed.table.answered(kSession, 1);  // late news about the old session
   CHECK(size(70) == 905);
 }
 
-TEST_CASE("sessions that were not greeted before the next one came are not told apart") {
+TEST_CASE("sessions are not distinguished if the first was not greeted before the next began") {
   OneSession bed;
   bed.table.publish(kSession, message(1));
   bed.table.close(kSession, kNow + milliseconds(5));
@@ -273,7 +274,7 @@ TEST_CASE("sessions that were not greeted before the next one came are not told 
   CHECK(missing(bed.table, asked) == Reason::Ambiguous);
 }
 
-TEST_CASE("a port that is used again and again costs a bounded number of sessions") {
+TEST_CASE("a port that is reused many times costs a bounded number of sessions") {
   Table table(1000, seconds(60));
   for (std::uint64_t i = 1; i <= 100; ++i) {
     const SessionKey one = session(i, kServer, kNow + milliseconds(10 * i));
@@ -293,7 +294,7 @@ TEST_CASE("a port that is used again and again costs a bounded number of session
   CHECK(found(table) == 1);
 }
 
-TEST_CASE("a full table refuses a session, and nothing that is said of it counts") {
+TEST_CASE("a full table refuses a session, and later calls for it have no effect") {
   Table table(1, seconds(60));
   CHECK(table.open({endpoint("192.0.2.8:1"), kServer, 2, kNow}));
   CHECK_FALSE(table.open(kSession));
@@ -316,13 +317,13 @@ TEST_CASE("a client that pipelines many messages costs a bounded number of trace
   const auto answer = bed.table.find(about({9 * most + 9, 9 * most + 9}, (most + 1) * 999));
   REQUIRE(std::holds_alternative<Trace>(answer));
   CHECK(std::get<Trace>(answer) == classifier::unobserved(Reason::Full, most + 1));
-  // Once some are answered there is room for the next ones.
+  // When some are answered, there is room for the next ones.
   bed.table.answered(kSession, 100);
   bed.table.publish(kSession, message(101));
   CHECK(found(bed.table) == 101);
 }
 
-TEST_CASE("threads share a table") {
+TEST_CASE("several threads can use one table") {
   Table table(10'000, seconds(60));
   std::vector<std::thread> threads;
   for (std::uint16_t t = 0; t < 4; ++t) {
@@ -340,10 +341,10 @@ TEST_CASE("threads share a table") {
     });
   }
   for (auto& thread : threads) thread.join();
-  CHECK(table.size() == 4 * 250);  // the unanswered half lingers
+  CHECK(table.size() == 4 * 250);  // the unanswered half is kept for the linger time
 }
 
-TEST_CASE("answers are a trace or the reason for none") {
+TEST_CASE("an answer is a trace or the reason for none") {
   OneSession bed;
   bed.table.publish(kSession, message(1));
   CHECK(evidence::answer(bed.table, "get client=192.0.2.7:40112 after=0").starts_with("trace "));
@@ -354,7 +355,7 @@ TEST_CASE("answers are a trace or the reason for none") {
 
 namespace {
 
-// A session whose client has just sent a message of 900 bytes.
+// A session in which the client has just sent a message of 900 bytes.
 void send_under_tls(Table& table, std::shared_ptr<evidence::TlsEvidence>& sealed) {
   const support::Tls13 tls;
   table.open(kSession);
@@ -381,7 +382,7 @@ Question of_900_bytes() {
 
 }  // namespace
 
-TEST_CASE("a session under TLS is asked by sizes, also when it has just closed") {
+TEST_CASE("in a session under TLS sizes find the message, also just after it has closed") {
   Table table(10, seconds(60));
   std::shared_ptr<evidence::TlsEvidence> sealed;
   send_under_tls(table, sealed);
@@ -390,7 +391,7 @@ TEST_CASE("a session under TLS is asked by sizes, also when it has just closed")
   REQUIRE(std::holds_alternative<Trace>(during));
   CHECK(std::get<Trace>(during).window == classifier::Window::Exact);
   CHECK(std::get<Trace>(during).message == 1);
-  // One turn ends one message.
+  // Each turn ends one message.
   CHECK(missing(table, of_900_bytes()) == Reason::Ambiguous);
   table.close(kSession, kNow);
   table.expire(kNow + seconds(61));
@@ -398,14 +399,14 @@ TEST_CASE("a session under TLS is asked by sizes, also when it has just closed")
   CHECK(table.size() == 0);
 }
 
-TEST_CASE("TLS behind a session in clear is followed, TLS from the first byte on is not") {
+TEST_CASE("TLS after STARTTLS is followed, TLS from the first byte on is not") {
   OneSession bed;
   CHECK(bed.table.follow(kSession, {.offset = 30}, classifier::ArrivalLog(16)) != nullptr);
   CHECK(bed.table.follow(kSession, {.offset = 0}, classifier::ArrivalLog(16)) == nullptr);
   CHECK(bed.table.follow(session(2), {.offset = 30}, classifier::ArrivalLog(16)) == nullptr);
 }
 
-TEST_CASE("a session under TLS that was lost says why") {
+TEST_CASE("a session under TLS that was lost gives the reason") {
   Table table(10, seconds(60));
   std::shared_ptr<evidence::TlsEvidence> sealed;
   send_under_tls(table, sealed);
@@ -414,7 +415,7 @@ TEST_CASE("a session under TLS that was lost says why") {
   CHECK(sealed.use_count() == 1);
 }
 
-TEST_CASE("traces count against the budget; beyond it a message is told of without one") {
+TEST_CASE("traces count against the budget, and beyond it a message leaves only a marker") {
   Table table(10, seconds(60), 10'000);
   table.open(kSession);
   ObservedMessage large = message(1, {10}, 50'000);
@@ -423,7 +424,7 @@ TEST_CASE("traces count against the budget; beyond it a message is told of witho
   CHECK(table.budget().used() >= 400 * sizeof(classifier::Segment));
   CHECK(table.budget().exceeded());
   table.publish(kSession, message(2, {20}, 3000));
-  // Not passed over: the third message would be taken for the second.
+  // The third message is not skipped: otherwise it would be taken for the second.
   const auto answer = table.find(about({20}, 3000));
   REQUIRE(std::holds_alternative<Trace>(answer));
   CHECK(std::get<Trace>(answer) == classifier::unobserved(Reason::Overload, 2));
@@ -435,7 +436,7 @@ TEST_CASE("traces count against the budget; beyond it a message is told of witho
   CHECK(table.budget().used() == 0);
 }
 
-TEST_CASE("beyond the budget the largest shares have to go, and the small ones stay") {
+TEST_CASE("beyond the budget the largest shares must be given up, and small ones stay") {
   evidence::Budget budget(1'000'000);
   std::vector<evidence::Budget::Share> hoards;
   for (int i = 0; i < 10; ++i) hoards.emplace_back(budget).set(100'000);
@@ -449,7 +450,7 @@ TEST_CASE("beyond the budget the largest shares have to go, and the small ones s
   CHECK_FALSE(budget.has_to_go(hoards.back()));
 }
 
-TEST_CASE("beyond the budget a closed session that keeps much is forgotten before its time") {
+TEST_CASE("beyond the budget a closed session with much evidence loses it before its time") {
   Table table(10, seconds(60), 10'000);
   table.open(kSession);
   ObservedMessage large = message(1);
@@ -464,10 +465,10 @@ TEST_CASE("beyond the budget a closed session that keeps much is forgotten befor
   CHECK(missing(table) == Reason::Overload);
 }
 
-TEST_CASE("the budget is given back whatever way a trace goes") {
+TEST_CASE("the budget gets its bytes back in whatever way a trace is removed") {
   Table table(10, seconds(60), 1'000'000);
   std::shared_ptr<evidence::TlsEvidence> sealed;
-  SECTION("its session lingers, and is forgotten") {
+  SECTION("its session is kept for the linger time, and is removed") {
     table.open(kSession);
     table.publish(kSession, message(1));
     table.close(kSession, kNow);
@@ -479,13 +480,13 @@ TEST_CASE("the budget is given back whatever way a trace goes") {
     table.publish(kSession, message(1));
     table.lost(kSession, Reason::Ambiguous);
   }
-  SECTION("it was under TLS: when its observer has gone, what is kept of it counts here") {
+  SECTION("it was under TLS: after its observer has gone, its log counts in the table") {
     send_under_tls(table, sealed);
     table.close(kSession, kNow);
     CHECK(table.budget().used() > 0);
     table.expire(kNow + seconds(61));
   }
-  SECTION("it was under TLS, and nothing more is told of it") {
+  SECTION("it was under TLS, and its evidence was lost") {
     send_under_tls(table, sealed);
     table.lost(kSession, Reason::Overload);
     table.close(kSession, kNow);

@@ -37,18 +37,18 @@ bool ends_with(const std::string& text, const std::string& end) {
 
 }  // namespace
 
-TEST_CASE("a text event has the process, the queue id first, then what happened and the facts") {
+TEST_CASE("a text event has the process, the queue id, the name of the event and the facts") {
   const auto line =
       written_event(text_log(), "4WxYz1", {{"client", "192.0.2.7:4"}, {"score", "8.4", true}});
   CHECK(line.find(" segmilter/filter[" + std::to_string(getpid()) + "] info: ") != line.npos);
   CHECK(ends_with(line, " info: 4WxYz1: message client=192.0.2.7:4 score=8.4\n"));
 }
 
-TEST_CASE("a text event without a queue id begins with what happened") {
+TEST_CASE("a text event without a queue id begins with its name") {
   CHECK(ends_with(written_event(text_log(), "", {{"a", "b"}}), " info: message a=b\n"));
 }
 
-TEST_CASE("values that a peer chose cannot end the value, the line or the terminal's mood") {
+TEST_CASE("values that a peer chose can neither end the value or the line nor control a terminal") {
   const auto row = GENERATE(table<std::string, std::string>({
       {"plain.example", "plain.example"},
       {"", "\"\""},
@@ -84,7 +84,7 @@ TEST_CASE("a level below the configured one is not written") {
   CHECK(captured.text().empty());
 }
 
-TEST_CASE("a JSON event is one object a line, numbers without quotes") {
+TEST_CASE("a JSON event is one object a line, with numbers without quotes") {
   const auto line = written_event(
       json_log(), "4WxYz1", {{"helo", "a\"b\n\xff"}, {"score", "8.4", true}, {"odd", "x1", true}});
   CHECK(line.find('\n') == line.size() - 1);
@@ -100,7 +100,7 @@ TEST_CASE("a JSON event is one object a line, numbers without quotes") {
   CHECK(json["time"].get<std::string>().size() == 24);
 }
 
-TEST_CASE("a JSON line is ASCII whatever it says") {
+TEST_CASE("a JSON line is always ASCII") {
   const auto line = written_event(json_log(), "Q", {{"helo", "\xc3\xa9\x7f\x01"}});
   CHECK(std::all_of(line.begin(), line.end() - 1, [](char c) { return c >= ' ' && c < 0x7f; }));
 }

@@ -6,7 +6,7 @@
 using memory::helo_shape;
 using memory::HeloShape;
 
-TEST_CASE("of the name in EHLO three bits are kept") {
+TEST_CASE("only three properties of the EHLO name are kept") {
   struct Row {
     const char* helo;
     const char* confirmed;

@@ -46,8 +46,8 @@ TEST_CASE("near misses of an address with a port are refused") {
   }
 }
 
-TEST_CASE("endpoints of one network fall into as many buckets as chance would have it") {
-  // Of 4096 in 4096 buckets a third finds none of its own.
+TEST_CASE("endpoints of one network spread over the buckets as evenly as random ones") {
+  // Random keys would use about 63 % of the buckets, 2589 of 4096.
   for (const char* pattern : {"192.0.2.7:{}", "[2001:db8::{:x}]:25", "[2001:db8:{:x}::1]:25"}) {
     std::set<std::size_t> used;
     for (int i = 1; i <= 4096; ++i) {
@@ -84,7 +84,7 @@ TEST_CASE("Postfix's {client_addr} is read with and without its prefix") {
   }
 }
 
-TEST_CASE("an IPv4 client is one key, whichever way a socket tells it") {
+TEST_CASE("an IPv4 client is one key, whichever form a socket reports") {
   sockaddr_storage v4{};
   Endpoint::parse("192.0.2.7:40112")->fill(v4);
   CHECK(v4.ss_family == AF_INET);
@@ -101,7 +101,7 @@ TEST_CASE("an IPv4 client is one key, whichever way a socket tells it") {
   CHECK(std::hash<Endpoint>()(*plain) == std::hash<Endpoint>()(*dual));
 }
 
-TEST_CASE("fill and from are each other's inverse") {
+TEST_CASE("fill and from reverse each other") {
   for (const auto* text : {"192.0.2.7:25", "[2001:db8::1]:25"}) {
     sockaddr_storage storage;
     const auto endpoint = Endpoint::parse(text);
@@ -111,14 +111,14 @@ TEST_CASE("fill and from are each other's inverse") {
   }
 }
 
-TEST_CASE("no address, and one of another family, is nothing") {
+TEST_CASE("a null address, and one of another family, give nothing") {
   CHECK_FALSE(Endpoint::from(nullptr));
   sockaddr_storage unix_socket{};
   unix_socket.ss_family = AF_UNIX;
   CHECK_FALSE(Endpoint::from(reinterpret_cast<const sockaddr*>(&unix_socket)));
 }
 
-TEST_CASE("loopback is 127.0.0.0/8 and ::1, nothing beside") {
+TEST_CASE("only 127.0.0.0/8 and ::1 are loopback") {
   for (const auto* text : {"127.0.0.1:1", "127.255.255.255:1", "[::1]:1", "[::ffff:127.0.0.1]:1"}) {
     INFO(text);
     CHECK(Endpoint::parse(text)->is_loopback());
@@ -137,7 +137,7 @@ TEST_CASE("a site is one IPv4 address or one IPv6 /64") {
   CHECK(site("[2001:db8:0:1::1]:1") != site("[2001:db8:0:2::1]:1"));
 }
 
-TEST_CASE("a network has its first and its last address, and not their neighbours") {
+TEST_CASE("a network contains its first and its last address, and not their neighbours") {
   struct Row {
     const char* network;
     std::set<const char*> in, out;
@@ -166,7 +166,7 @@ TEST_CASE("a network has its first and its last address, and not their neighbour
   }
 }
 
-TEST_CASE("an address lies in a list of networks if it lies in one of them") {
+TEST_CASE("an address is in a list of networks if one of them contains it") {
   const std::vector<Network> list = {*Network::parse("192.0.2.0/24"),
                                      *Network::parse("2001:db8::/32")};
   const auto in_list = [&](const char* text) {
@@ -179,7 +179,7 @@ TEST_CASE("an address lies in a list of networks if it lies in one of them") {
   CHECK_FALSE(net::contains({}, *Endpoint::parse_address("192.0.2.7", 25)));
 }
 
-TEST_CASE("networks are printed as they can be read") {
+TEST_CASE("networks are printed in the form that is read") {
   for (const auto* text :
        {"192.0.2.0/24", "0.0.0.0/0", "2001:db8::/32", "192.0.2.7/32", "::1/128"}) {
     CHECK(Network::parse(text)->print() == text);

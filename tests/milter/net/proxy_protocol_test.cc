@@ -36,7 +36,7 @@ std::string from_hex(std::string_view text) {
   return out;
 }
 
-// A version 2 header: command and family, then what stands behind the length.
+// A version 2 header: command and family, then the bytes after the length field.
 std::string v2(const char* command_and_family, const std::string& block) {
   const auto size = static_cast<unsigned>(block.size());
   std::string out = from_hex(std::string(kSignature) + command_and_family);
@@ -49,7 +49,7 @@ const std::string kAddresses4 = from_hex("c0000207c63364019cb00019");
 const std::string kAddresses6 =
     from_hex("20010db800000000000000000000000720010db800000000000000000000000100010019");
 
-// Type 0x20 (TLS) with `size` bytes.
+// A TLV of type 0x20 (TLS) with `size` bytes.
 std::string tlv(std::size_t size) {
   std::string out = "\x20";
   out += static_cast<char>(size >> 8);
@@ -60,7 +60,7 @@ std::string tlv(std::size_t size) {
 struct Good {
   const char* what;
   std::string bytes;
-  const char* client;  // null: nobody is announced
+  const char* client;  // null: no client is named
   const char* server;
 };
 
@@ -129,7 +129,7 @@ TEST_CASE("version 2 of an IPv6 client is 52 bytes") {
                            "0019");
 }
 
-TEST_CASE("version 2 with unlike families maps the IPv4 side") {
+TEST_CASE("version 2 with two families maps the IPv4 side") {
   const auto header = net::proxy_v2(at("192.0.2.7:1"), at("[2001:db8::1]:25"));
   CHECK(hex(header) == std::string(kSignature) +
                            "21"
@@ -170,7 +170,7 @@ TEST_CASE("a header is read whatever follows it, and each part of it asks for mo
   }
 }
 
-TEST_CASE("what is nearly a header is refused, with the reason") {
+TEST_CASE("a header with one mistake is refused with the reason") {
   struct Row {
     const char* what;
     std::string bytes;
@@ -178,9 +178,9 @@ TEST_CASE("what is nearly a header is refused, with the reason") {
   };
   const auto line = [](const char* text) { return std::string(text) + "\r\n"; };
   const char* no_header = "it sent no PROXY header";
-  const char* family = "its line is not of TCP4, TCP6 or UNKNOWN";
+  const char* family = "its line does not name TCP4, TCP6 or UNKNOWN";
   const char* words = "its line has too many words";
-  const char* address = "an address or a port in its line is none";
+  const char* address = "its line has a malformed address or port";
   const char* line_end = "its line does not end with CR LF";
   const char* tlv_cut = "a TLV in it is cut short";
   const Row rows[] = {
@@ -224,7 +224,7 @@ TEST_CASE("what is nearly a header is refused, with the reason") {
       {"v2, IPv6 of 35 bytes", v2("2121", kAddresses6.substr(1)), "its addresses are cut short"},
       {"v2, no addresses", v2("2111", ""), "its addresses are cut short"},
       {"v2, a TLV of two bytes", v2("2111", kAddresses4 + "\x20\x01"), tlv_cut},
-      {"v2, a TLV that ends behind the header", v2("2111", kAddresses4 + tlv(8).substr(0, 10)),
+      {"v2, a TLV that ends after the header", v2("2111", kAddresses4 + tlv(8).substr(0, 10)),
        tlv_cut},
       {"v2, 4097 bytes", v2("2111", kAddresses4 + tlv(4097 - 16 - 12 - 3)).substr(0, 16),
        "its header is longer than 4096 bytes"},
@@ -239,7 +239,7 @@ TEST_CASE("what is nearly a header is refused, with the reason") {
   }
 }
 
-TEST_CASE("what is written is read") {
+TEST_CASE("a header that was written is read") {
   const auto client = at("192.0.2.7:40112");
   const auto server = at("[2001:db8::1]:25");
   for (const auto& bytes : {net::proxy_v1(client, server), net::proxy_v2(client, server),

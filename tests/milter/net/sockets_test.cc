@@ -23,7 +23,7 @@ TEST_CASE("listening sockets as /proc/net/tcp shows them") {
   CHECK(sockets[1] == TcpSocket{*net::Endpoint::parse("127.0.0.1:10025"), 1, 77});
 }
 
-TEST_CASE("and those of IPv6") {
+TEST_CASE("listening sockets as /proc/net/tcp6 shows them") {
   const auto sockets = parse_tcp(
       "   0: 00000000000000000000000001000000:0019 00000000000000000000000000000000:0000 0A "
       "00000000:00000000 00:00000000 00000000     0        0 5 1\n",
@@ -32,7 +32,7 @@ TEST_CASE("and those of IPv6") {
   CHECK(sockets[0].local.print() == "[::1]:25");
 }
 
-TEST_CASE("unix sockets, their paths with blanks") {
+TEST_CASE("unix sockets are read, also with blanks in their paths") {
   const auto sockets = parse_unix(
       "Num       RefCount Protocol Flags    Type St Inode Path\n"
       "0000000000000000: 00000002 00000000 00010000 0001 01  1542 /run/a b.sock\n"
@@ -43,7 +43,7 @@ TEST_CASE("unix sockets, their paths with blanks") {
   CHECK(sockets[1] == UnixSocket{3, false, 1544, "/run/a b.sock"});
 }
 
-TEST_CASE("a listener of our own is found, with us as its owner") {
+TEST_CASE("a listener of this process is found, with this process as its owner") {
   const auto listener = support::listen_on();
   for (const auto& socket : tcp_sockets()) {
     if (socket.local != listener.address) continue;

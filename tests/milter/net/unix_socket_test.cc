@@ -54,7 +54,7 @@ TEST_CASE("a socket listens at its path, with its mode") {
   CHECK((status.st_mode & 07777) == 0640);
 }
 
-TEST_CASE("a path at which somebody listens is left alone") {
+TEST_CASE("a path at which a process listens is left alone") {
   const Folder folder;
   const auto listener = listen_at(folder.socket());
   CHECK(error_of(folder.socket()) == EADDRINUSE);
@@ -74,7 +74,7 @@ TEST_CASE("a path at which somebody listens is left alone") {
   }
 }
 
-TEST_CASE("what is left of a socket that nobody serves is replaced, and no other file") {
+TEST_CASE("a socket file that no process serves is replaced, and no other file is") {
   const Folder folder;
   listen_at(folder.socket()).reset();
   REQUIRE(std::filesystem::exists(folder.socket()));
@@ -92,7 +92,7 @@ TEST_CASE("a path that is too long, or has no folder, is an error") {
   CHECK(error_of((folder.path / "none/a.sock").string()) == ENOENT);
 }
 
-TEST_CASE("who listens can tell whether the path still leads there") {
+TEST_CASE("a process that listens can check whether its path still leads to it") {
   const Folder folder;
   const auto listener = listen_at(folder.socket());
   const net::BoundPath path(folder.socket());
@@ -101,14 +101,14 @@ TEST_CASE("who listens can tell whether the path still leads there") {
     std::filesystem::remove(folder.socket());
     CHECK_FALSE(path.intact());
   }
-  SECTION("the path is another's, who keeps it") {
+  SECTION("another process has bound the path, and keeps it") {
     std::filesystem::remove(folder.socket());
     const auto other = listen_at(folder.socket());
     CHECK_FALSE(path.intact());
     path.remove();
     CHECK(reaches(folder.socket(), other));
   }
-  SECTION("it takes away its own") {
+  SECTION("it removes its own path") {
     path.remove();
     CHECK_FALSE(std::filesystem::exists(folder.socket()));
   }
@@ -121,13 +121,13 @@ TEST_CASE("a path of 107 bytes has an address, and a longer one has none") {
   CHECK_FALSE(net::unix_address(longest + "x"));
 }
 
-TEST_CASE("a path lies in the folder in front of its last name") {
+TEST_CASE("the folder of a path ends before its last name") {
   CHECK(net::folder_of("/run/segmilter/a.sock") == "/run/segmilter");
   CHECK(net::folder_of("/a.sock") == "/");
   CHECK(net::folder_of("/") == "/");
 }
 
-TEST_CASE("a connection that is not to be had says why") {
+TEST_CASE("a connection that fails reports the reason") {
   const Folder folder;
   const auto error = [](const std::string& path) {
     const net::Fd fd = net::connect_unix(path, std::chrono::milliseconds(20));
@@ -141,7 +141,7 @@ TEST_CASE("a connection that is not to be had says why") {
   }
   CHECK(error(folder.socket()) == ECONNREFUSED);
   std::filesystem::remove(folder.socket());
-  const auto busy = listen_at(folder.socket());  // whose backlog is full soon
+  const auto busy = listen_at(folder.socket());  // its backlog is full soon
   std::vector<net::Fd> waiting;
   int result = 0;
   while (result == 0 && waiting.size() < 10) {

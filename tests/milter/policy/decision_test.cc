@@ -1,4 +1,4 @@
-// From a score to what is done: one row a case, and where a client stands in a roll-out.
+// From a score to an action, one row for each case; and the place of a client in a roll-out.
 #include "milter/policy/decision.h"
 
 #include <catch2/catch.hpp>
@@ -37,11 +37,11 @@ classifier::Verdict scored(double score, Action would) {
 
 }  // namespace
 
-TEST_CASE("score, mode and roll-out give an action, and what kept it") {
+TEST_CASE("score, mode and roll-out give an action and what held it back") {
   struct Row {
     const char* label;
     double score;
-    Action asked;  // by the thresholds 6, 8, 10 (or as given)
+    Action asked;  // with the thresholds 6, 8, 10 unless others are given
     Mode mode;
     unsigned tempfail, quarantine, reject;  // percent
     unsigned place;
@@ -80,7 +80,7 @@ TEST_CASE("score, mode and roll-out give an action, and what kept it") {
   }
 }
 
-TEST_CASE("without evidence, and after a failure, the configured answer is given") {
+TEST_CASE("without evidence, or after a failure, the configured fallback is used") {
   struct Row {
     const char* label;
     Basis basis;
@@ -104,7 +104,7 @@ TEST_CASE("without evidence, and after a failure, the configured answer is given
   for (const Row& row : rows) {
     INFO(row.label);
     Policy policy;
-    policy.tempfail = -1000;  // of a score that means nothing here
+    policy.tempfail = -1000;  // thresholds must not matter here
     config::Enforcement enforcement;
     enforcement.mode = row.mode;
     enforcement.on_unobserved = row.on_unobserved;
@@ -124,7 +124,7 @@ TEST_CASE("an open breaker suspends rejects and deferrals, and nothing else") {
   CHECK(policy::suspended({}) == Decision{});
 }
 
-TEST_CASE("what kind of basis each reason is") {
+TEST_CASE("each reason has its kind of basis") {
   const std::set<Reason> failures{Reason::Timeout, Reason::Busy, Reason::Error};
   for (const auto reason :
        {Reason::NoSession, Reason::Lost, Reason::Ambiguous, Reason::Encrypted, Reason::NoCapture,
@@ -134,7 +134,7 @@ TEST_CASE("what kind of basis each reason is") {
   }
 }
 
-TEST_CASE("partial evidence from which nothing could be told is none") {
+TEST_CASE("partial evidence from which nothing can be concluded counts as none") {
   using classifier::State;
   struct Row {
     const char* label;
@@ -170,14 +170,14 @@ TEST_CASE("partial evidence from which nothing could be told is none") {
   }
 }
 
-TEST_CASE("a client keeps its place, with its neighbours of an IPv6 /64") {
+TEST_CASE("a client keeps its place, and shares it with its IPv6 /64") {
   CHECK(place_of("192.0.2.7:1") == place_of("192.0.2.7:40112"));
   CHECK(place_of("[::ffff:192.0.2.7]:1") == place_of("192.0.2.7:1"));
   CHECK(place_of("[2001:db8:1::7]:1") == place_of("[2001:db8:1:0:ffff::9]:2"));
   CHECK(policy::rollout_place(nullptr, "") == 0);
 }
 
-TEST_CASE("clients are spread evenly, and by the key") {
+TEST_CASE("places are spread evenly, and depend on the key") {
   unsigned below = 0;
   unsigned moved = 0;
   for (int i = 0; i < 10'000; ++i) {
@@ -187,13 +187,13 @@ TEST_CASE("clients are spread evenly, and by the key") {
     if (place < 10) ++below;
     if (place != place_of(address, "our-mx")) ++moved;
   }
-  // 10 % of 10,000 with a standard deviation of 30.
+  // 10 % of 10,000, with a standard deviation of 30.
   CHECK(below > 850);
   CHECK(below < 1150);
   CHECK(moved > 9'500);
 }
 
-TEST_CASE("what kept an action from being done has a word") {
+TEST_CASE("each way to hold an action back has its word") {
   CHECK(policy::name(HeldBackBy::None) == "none");
   CHECK(policy::name(HeldBackBy::Monitor) == "monitor");
   CHECK(policy::name(HeldBackBy::Percent) == "percent");

@@ -24,7 +24,7 @@ TEST_CASE("each kind of message arrives as it was sent") {
   CHECK(message->text == "[proxy]\nworkers = 2\n");
 }
 
-TEST_CASE("a socket comes with the message that it was sent with, and with no other") {
+TEST_CASE("a socket arrives with the message that it was sent with, and with no other") {
   const auto [parent, child] = control_pair();
   int ends[2];
   REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
@@ -43,7 +43,7 @@ TEST_CASE("a socket comes with the message that it was sent with, and with no ot
   CHECK(receive_control(parent.get())->kind == Kind::SocketLost);
 }
 
-TEST_CASE("messages keep their bounds when several wait") {
+TEST_CASE("messages stay separate when several wait") {
   const auto [parent, child] = control_pair();
   REQUIRE(send_control(parent.get(), {Kind::Reload, "one"}));
   REQUIRE(send_control(parent.get(), {Kind::Reload, ""}));
@@ -53,7 +53,7 @@ TEST_CASE("messages keep their bounds when several wait") {
   CHECK(receive_control(child.get())->kind == Kind::Drain);
 }
 
-TEST_CASE("a configuration of nearly the limit passes and one above it is refused") {
+TEST_CASE("a configuration just below the limit passes, and one above it is refused") {
   const auto [parent, child] = control_pair();
   const std::string large(process::kMaxControlMessage - 100, 'x');
   REQUIRE(send_control(parent.get(), {Kind::Reload, large}));
@@ -61,7 +61,7 @@ TEST_CASE("a configuration of nearly the limit passes and one above it is refuse
   CHECK_FALSE(send_control(parent.get(), {Kind::Reload, std::string(200, 'y') + large}));
 }
 
-TEST_CASE("a side that closed is gone for the other one") {
+TEST_CASE("a side that has closed is reported as gone") {
   auto [parent, child] = control_pair();
   parent.reset();
   CHECK(receive_control(child.get())->kind == Kind::Gone);
@@ -74,7 +74,7 @@ TEST_CASE("a non-blocking side without a message gets nothing") {
   CHECK_FALSE(receive_control(child.get()).has_value());
 }
 
-TEST_CASE("what is no message is skipped") {
+TEST_CASE("an unknown message is ignored") {
   const auto [parent, child] = control_pair();
   REQUIRE(send(parent.get(), "nonsense", 8, 0) == 8);
   REQUIRE(send(parent.get(), "reload", 6, 0) == 6);

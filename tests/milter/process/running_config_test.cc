@@ -17,7 +17,7 @@ RunningConfig started(const std::string& file = "test.toml") {
   return {config::parse(kStarted, file), file, config::Secrets::Leave};
 }
 
-// A file that is gone with the test.
+// A file that is removed with the test.
 class File {
  public:
   explicit File(const std::string& text) { write(text); }
@@ -32,7 +32,7 @@ class File {
 
 }  // namespace
 
-TEST_CASE("a reload changes what it may change, and nothing that needs a restart") {
+TEST_CASE("a reload changes only settings that need no restart") {
   RunningConfig running = started();
   CHECK(running.reload("[capture]\nmethod = \"off\"\n[policy]\nreject = 20\n"));
   CHECK(running->policy.reject == 20);
@@ -46,7 +46,7 @@ TEST_CASE("a text with an error in it changes nothing") {
   CHECK(running->policy.reject == 9);
 }
 
-TEST_CASE("what others were given stays as it was") {
+TEST_CASE("a configuration that was shared stays as it was") {
   RunningConfig running = started();
   const auto before = running.share();
   REQUIRE(running.reload("[policy]\nreject = 20\n"));
@@ -54,7 +54,7 @@ TEST_CASE("what others were given stays as it was") {
   CHECK(running.share()->policy.reject == 20);
 }
 
-TEST_CASE("the file is read anew, and its text is for the other processes") {
+TEST_CASE("the file is read again, and its text is returned for the other processes") {
   File file(kStarted);
   RunningConfig running = started(file.path());
   file.write("[policy]\nreject = 20\n");
@@ -65,7 +65,7 @@ TEST_CASE("the file is read anew, and its text is for the other processes") {
   CHECK(running->policy.reject == 20);
 }
 
-TEST_CASE("a file that is gone changes nothing") {
+TEST_CASE("a missing file changes nothing") {
   RunningConfig running = started("/nonexistent/test.toml");
   CHECK_FALSE(running.reload_file());
   CHECK(running->policy.reject == 9);

@@ -1,5 +1,6 @@
-// Each case is tried in a process of its own, with the list in force: what the kernel says there is
-// what an intruder would hear. Run as root, so that nothing but the list stands in the way.
+// Each case runs in its own process, with the list in force. The kernel's answer there is the
+// answer that injected code would get. Runs as root, so that nothing except the list can refuse a
+// call.
 #include "milter/process/seccomp.h"
 
 #include <fcntl.h>
@@ -48,14 +49,14 @@ std::string describe(int status) {
   return code == 0 ? "ok" : strerrorname_np(code);
 }
 
-// Runs `body` in a child, which ends with the code that it returns.
+// Runs `body` in a child process. The child exits with the code that `body` returns.
 std::string in_child(const std::function<int()>& body) {
   const pid_t pid = fork();
   REQUIRE(pid >= 0);
   if (pid == 0) {
     const rlimit none{0, 0};
     setrlimit(RLIMIT_CORE, &none);
-    std::signal(SIGABRT, SIG_DFL);  // Catch has a handler of its own
+    std::signal(SIGABRT, SIG_DFL);  // Catch installs its own handler
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     _exit(body());
   }
@@ -139,7 +140,7 @@ constexpr Row kOfAllChildren[] = {
     {"abort", []() -> long { abort(); }, "killed by SIGABRT"},
 };
 
-// What `systemd-analyze syscall-filter` prints: sets by name, with their members.
+// The output of `systemd-analyze syscall-filter`: sets by name, with their members.
 std::map<std::string, std::vector<std::string>> systemd_sets() {
   std::map<std::string, std::vector<std::string>> sets;
   FILE* pipe = popen("systemd-analyze --no-pager syscall-filter", "r");
@@ -160,8 +161,8 @@ std::map<std::string, std::vector<std::string>> systemd_sets() {
   return sets;
 }
 
-// The calls that the unit's SystemCallFilter= lines leave, as systemd reads them: the first says
-// that this is a list of what is allowed; `~` takes away.
+// The calls that the unit's SystemCallFilter= lines allow, read as systemd reads them. The first
+// line makes the list one of allowed calls; `~` removes calls.
 std::set<std::string> allowed_by_unit(const std::string& path) {
   const auto sets = systemd_sets();
   std::set<std::string> allowed;
@@ -175,7 +176,7 @@ std::set<std::string> allowed_by_unit(const std::string& path) {
       allowed.erase(name);
     }
   };
-  apply("@default", true);  // systemd always does
+  apply("@default", true);  // systemd always adds it
   std::ifstream unit(path);
   REQUIRE(unit);
   constexpr std::string_view kKey = "SystemCallFilter=";
@@ -191,7 +192,7 @@ std::set<std::string> allowed_by_unit(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("a child that serves may do its work and nothing else") {
+TEST_CASE("a child that serves can do its work and nothing else") {
   if (kSanitized) return;
   for (const Part part : {Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
     for (const auto& row : kOfAllChildren) {
@@ -201,7 +202,7 @@ TEST_CASE("a child that serves may do its work and nothing else") {
   }
 }
 
-TEST_CASE("only the proxy opens connections, only the filter takes its socket's path away") {
+TEST_CASE("only the proxy opens connections, and only the filter removes its socket's path") {
   if (kSanitized) return;
   const Call connect_out = [] { return long{socket(AF_INET6, SOCK_STREAM, 0)}; };
   const Call take_away = [] { return long{unlink("/no/such/path")}; };
@@ -215,7 +216,7 @@ TEST_CASE("only the proxy opens connections, only the filter takes its socket's 
   CHECK(tried(Part::Filter, take_away) == "ENOENT");
 }
 
-TEST_CASE("the supervisor forks and starts a program, and no more than that") {
+TEST_CASE("the supervisor forks and starts a program, and can do no more than that") {
   if (kSanitized) return;
   const Row rows[] = {
       {"execve, with all that the loader does", execute, "ok"},
@@ -244,7 +245,7 @@ TEST_CASE("the supervisor forks and starts a program, and no more than that") {
   }
 }
 
-TEST_CASE("a child takes its own list on top of the supervisor's") {
+TEST_CASE("a child adds its own list to the supervisor's") {
   if (kSanitized) return;
   for (const Part part : {Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
     CHECK(in_child([part] {
@@ -269,7 +270,7 @@ TEST_CASE("a proxy that connects from its clients' addresses may bind, and not l
   CHECK(confined([] { return listen(-1, 1); }) == strerrorname_np(EPERM));
 }
 
-TEST_CASE("general.seccomp = false leaves all as it was") {
+TEST_CASE("general.seccomp = false restricts nothing") {
   CHECK(in_child([] {
           config::Config config;
           config.general.seccomp = false;
@@ -278,10 +279,10 @@ TEST_CASE("general.seccomp = false leaves all as it was") {
         }) == "ok");
 }
 
-TEST_CASE("a kernel that takes no list is no reason not to serve") {
+TEST_CASE("a process serves even if the kernel refuses the list") {
   if (kSanitized) return;
   CHECK(in_child([] {
-          // The kernel of our making: it knows neither of the two ways.
+          // This list plays a kernel that knows neither of the two calls.
           const scmp_filter_ctx context = seccomp_init(SCMP_ACT_ALLOW);
           seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(seccomp), 0);
           seccomp_rule_add(context, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
@@ -292,7 +293,7 @@ TEST_CASE("a kernel that takes no list is no reason not to serve") {
         }) == "ok");
 }
 
-TEST_CASE("the calls that the lists name are known here") {
+TEST_CASE("the library knows all calls in the lists") {
   for (const Part part : {Part::Supervisor, Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
     for (const auto& name : process::allowed_calls(part)) {
       INFO(name);
@@ -301,7 +302,7 @@ TEST_CASE("the calls that the lists name are known here") {
   }
 }
 
-TEST_CASE("what our lists allow, the systemd unit allows too") {
+TEST_CASE("the systemd unit allows all calls that the lists allow") {
   const auto unit = allowed_by_unit(SEGMILTER_UNIT);
   CHECK(unit.contains("bpf"));
   CHECK_FALSE(unit.contains("ptrace"));

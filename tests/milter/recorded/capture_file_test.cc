@@ -66,7 +66,7 @@ TEST_CASE("interfaces of one file may differ in link type, snap length and clock
   CHECK(got.offset == file.bytes().size());
 }
 
-TEST_CASE("a section has interfaces and a byte order of its own") {
+TEST_CASE("each section has its own interfaces and byte order") {
   PcapNgFile file(false);
   file.interface(1);
   file.packet(0, 0, "first");
@@ -83,24 +83,24 @@ TEST_CASE("a section has interfaces and a byte order of its own") {
   CHECK_THAT(got.error, Catch::Contains("interface 0"));
 }
 
-TEST_CASE("blocks that are no packets are passed over, however long they are") {
+TEST_CASE("blocks that are not packets are skipped, however long they are") {
   PcapNgFile file;
   file.interface(1);
-  file.block(4, std::string(64, 'n'));  // names
-  file.block(5, std::string(20, 's'));  // statistics
+  file.block(4, std::string(64, 'n'));  // a block of names
+  file.block(5, std::string(20, 's'));  // a block of statistics
   file.block(0x0bad, std::string(3'000'000, 'x'));
   file.packet(0, 0, "here");
   CHECK(read(file.bytes()).frames == Frames{"here"});
 }
 
-TEST_CASE("hundreds of interfaces are normal") {
+TEST_CASE("hundreds of interfaces are read") {
   PcapNgFile file;
   for (int i = 0; i < 600; ++i) file.interface(i % 2 == 0 ? 1 : 101, 64 + i);
   file.packet(599, 0, "last");
   CHECK(read(file.bytes()).link_types == std::vector<std::uint32_t>{101});
 }
 
-TEST_CASE("units of time from seconds to picoseconds become nanoseconds") {
+TEST_CASE("times in units from seconds to picoseconds become nanoseconds") {
   struct Row {
     std::string resolution;
     std::uint64_t ticks;
@@ -123,7 +123,7 @@ TEST_CASE("units of time from seconds to picoseconds become nanoseconds") {
   }
 }
 
-TEST_CASE("a file that ends anywhere gives the packets before, and says so") {
+TEST_CASE("a file that ends anywhere gives the packets before its end, and says that it is cut") {
   PcapNgFile ng;
   ng.interface(1);
   for (int i = 0; i < 3; ++i) ng.packet(0, 0, "packet " + std::to_string(i));
@@ -142,7 +142,7 @@ TEST_CASE("a file that ends anywhere gives the packets before, and says so") {
   }
 }
 
-TEST_CASE("it is all the same in how small pieces a file comes") {
+TEST_CASE("the size of the pieces in which a file is read makes no difference") {
   PcapNgFile file;
   file.interface(1);
   for (int i = 0; i < 20; ++i) file.packet(0, i, std::string(100 + i, static_cast<char>('a' + i)));
@@ -152,7 +152,7 @@ TEST_CASE("it is all the same in how small pieces a file comes") {
   CHECK(read(file.bytes(), 97).frames == whole.frames);
 }
 
-TEST_CASE("the largest packets are read, and longer ones are damage") {
+TEST_CASE("the largest packets are read, and longer ones count as damage") {
   PcapFile file(1);
   file.frame(std::string(CaptureFile::kMaxFrame, 'x'));
   file.frame("after");
@@ -183,7 +183,7 @@ TEST_CASE("pcap's variants: byte order, nanoseconds, longer record headers, old 
   CHECK(read(old).wire == std::vector<std::size_t>{8});
 }
 
-TEST_CASE("what contradicts itself is damage, with a reason") {
+TEST_CASE("a contradiction counts as damage, with a reason") {
   const auto after = [](const auto& change) {
     PcapNgFile file;
     file.interface(1);
@@ -210,7 +210,7 @@ TEST_CASE("what contradicts itself is damage, with a reason") {
   }
 }
 
-TEST_CASE("what is neither pcap nor pcapng is refused") {
+TEST_CASE("a file that is neither pcap nor pcapng is refused") {
   CHECK_THROWS_AS(read(""), std::runtime_error);
   CHECK_THROWS_AS(read("abc"), std::runtime_error);
   CHECK_THROWS_AS(read("hello, this is not a capture"), std::runtime_error);

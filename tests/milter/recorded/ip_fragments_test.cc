@@ -39,7 +39,7 @@ std::vector<std::string> cut_v4(const std::string& ip, std::size_t size) {
   return out;
 }
 
-// The same as IPv6, with hop-by-hop options in front.
+// The same for IPv6, with hop-by-hop options before the fragment header.
 std::vector<std::string> cut_v6(const std::string& data, std::size_t size) {
   std::vector<std::string> out;
   for (std::size_t at = 0; at < data.size(); at += size) {
@@ -86,7 +86,7 @@ Read dissect(const std::vector<std::string>& packets, std::uint64_t apart_ns = 1
 
 }  // namespace
 
-TEST_CASE("fragments become the packet that they were, in any order") {
+TEST_CASE("fragments in any order become the original packet") {
   const Packet packet = long_packet();
   auto pieces = GENERATE_COPY(cut_v4(packet.ip(), 400), cut_v6(packet.tcp() + packet.payload, 400));
   REQUIRE(pieces.size() == 4);
@@ -99,7 +99,7 @@ TEST_CASE("fragments become the packet that they were, in any order") {
   } while (std::next_permutation(pieces.begin(), pieces.end()));
 }
 
-TEST_CASE("each fragment captured twice is one packet, or the same one again") {
+TEST_CASE("fragments that were each captured twice give their packet once, or an exact copy") {
   const Packet packet = long_packet();
   std::vector<std::string> doubled;
   for (const std::string& piece : cut_v4(packet.ip(), 400)) {
@@ -109,10 +109,11 @@ TEST_CASE("each fragment captured twice is one packet, or the same one again") {
   const Read got = dissect(doubled);
   CHECK(got.payloads == std::vector<std::string>{packet.payload});
   CHECK(got.counts.overlapping == 0);
-  CHECK(got.counts.left_out <= 1);  // the last one's copy begins a packet that never comes
+  // The copy of the last one begins a packet that is never completed.
+  CHECK(got.counts.left_out <= 1);
 }
 
-TEST_CASE("a fragment that is missing leaves the others out, and counts them") {
+TEST_CASE("if a fragment is missing, the others are left out and counted") {
   const Packet packet = long_packet();
   auto pieces = cut_v4(packet.ip(), 400);
   pieces.erase(pieces.begin() + 1);
@@ -121,10 +122,10 @@ TEST_CASE("a fragment that is missing leaves the others out, and counts them") {
   CHECK(got.counts.left_out == 3);
 }
 
-TEST_CASE("fragments that overlap are dropped with all of their packet") {
+TEST_CASE("if fragments overlap, their whole packet is dropped") {
   const Packet packet = long_packet();
   auto pieces = cut_v4(packet.ip(), 400);
-  SECTION("another text in the same place") {
+  SECTION("different bytes in the same place") {
     std::string other = pieces[1];
     other[30] = 'Z';
     pieces.insert(pieces.begin() + 2, other);
@@ -157,14 +158,14 @@ TEST_CASE("fragments that overlap are dropped with all of their packet") {
   CHECK(got.counts.overlapping >= 2);
 }
 
-TEST_CASE("a number that is used again later belongs to another packet") {
+TEST_CASE("an identification that is used again later belongs to another packet") {
   const Packet packet = long_packet();
   const auto pieces = cut_v4(packet.ip(), 400);
   CHECK(dissect(pieces, 5'000'000'000).payloads.size() == 1);
   CHECK(dissect(pieces, 31'000'000'000).payloads.empty());
 }
 
-TEST_CASE("a fragment whose end was not captured cuts the packet there, not its size") {
+TEST_CASE("a fragment whose end was not captured shortens the packet's bytes, not its size") {
   const Packet packet = long_packet();
   const auto pieces = cut_v4(packet.ip(), 400);
   Dissector dissector;
@@ -182,7 +183,7 @@ TEST_CASE("a fragment whose end was not captured cuts the packet there, not its 
   CHECK(whole);
 }
 
-TEST_CASE("fragments of a tunnel's packet, and within a tunnel, are put together") {
+TEST_CASE("fragments of a tunnel's packet, and fragments inside a tunnel, are put together") {
   const Packet packet = long_packet();
   const auto wrap = [](const std::string& inner) {
     std::string out("\x45\0", 2);
@@ -211,7 +212,8 @@ TEST_CASE("fragments of a tunnel's packet, and within a tunnel, are put together
   }
 }
 
-TEST_CASE("what waits is bounded in packets, bytes and pieces, and the oldest goes") {
+TEST_CASE(
+    "waiting fragments are bounded in packets, bytes and pieces, and the oldest are dropped") {
   IpFragments fragments({.packets = 4, .bytes = 4000, .pieces = 8});
   const std::string header(20, 'h');
   const std::string data(800, 'd');

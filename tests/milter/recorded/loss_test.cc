@@ -1,7 +1,7 @@
-// Captures that lost packets: which messages are still told, and that no other ones are
+// Captures that lost packets: which messages are still reported, and that no wrong ones are
 // (loss_bench.h).
 //
-// SEGMILTER_LOSS_CAPTURES=FOLDER makes the same of each pcap file in that folder.
+// SEGMILTER_LOSS_CAPTURES=FOLDER does the same with each pcap file in that folder.
 #include <catch2/catch.hpp>
 
 #include <cstdio>
@@ -107,7 +107,7 @@ constexpr Row kRows[] = {
 
 }  // namespace
 
-TEST_CASE("whichever single packet is lost, each message whose own bytes are there is told") {
+TEST_CASE("if any single packet is lost, each message whose own bytes are there is reported") {
   for (const Row& row : kRows) {
     const Bench bench(made(row.way, row.messages, row.size));
     INFO(row.what);
@@ -131,7 +131,7 @@ TEST_CASE("a capture may begin and end anywhere in a session") {
   }
 }
 
-TEST_CASE("captures of one's own lose packets in the same ways") {
+TEST_CASE("captures in a given folder lose packets in the same ways") {
   const char* folder = std::getenv("SEGMILTER_LOSS_CAPTURES");
   if (folder == nullptr) return;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -147,7 +147,7 @@ TEST_CASE("captures of one's own lose packets in the same ways") {
     const Bench bench(std::move(packets));
     const std::string name = entry.path().filename();
     if (!bench.sound() || bench.messages() == 0) {
-      std::printf("%s: left out: not every message is told without loss\n", name.c_str());
+      std::printf("%s: left out: without loss, not every message is reported\n", name.c_str());
       continue;
     }
     std::printf("%s: %zu packets, %zu messages\n", name.c_str(), bench.packets(), bench.messages());

@@ -76,10 +76,10 @@ std::vector<Packet> with_copies(const std::vector<Packet>& packets, auto change)
 
 }  // namespace
 
-TEST_CASE("a capture that has each packet twice tells the same message") {
+TEST_CASE("a capture that has each packet twice gives the same message") {
   auto packets = session().packets;
   std::vector<Packet> doubled;
-  SECTION("one behind the other") {
+  SECTION("one after the other") {
     doubled = with_copies(packets, [](Packet&) {});
   }
   SECTION("routed: one hop less") {
@@ -88,13 +88,13 @@ TEST_CASE("a capture that has each packet twice tells the same message") {
   SECTION("the copy is tagged") {
     doubled = with_copies(packets, [](Packet& copy) { copy.network = 5; });
   }
-  SECTION("of each other pair the tagged one is first") {
+  SECTION("in every second pair the tagged one is first") {
     doubled = with_copies(packets, [](Packet& copy) { copy.network = 5; });
     for (std::size_t i = 0; i + 3 < doubled.size(); i += 4) {
       std::swap(doubled[i].network, doubled[i + 1].network);
     }
   }
-  SECTION("without numbers") {
+  SECTION("without identifications") {
     for (Packet& packet : packets) packet.ip_id = 0;
     doubled = with_copies(packets, [](Packet&) {});
   }
@@ -119,7 +119,55 @@ TEST_CASE("a capture that has each packet twice tells the same message") {
   CHECK(classifier::print(twice.traces[0]) == classifier::print(once.traces[0]));
 }
 
-TEST_CASE("a copy is known where one interface cuts packets that another one captures whole") {
+TEST_CASE("a copy is recognised however many packets of other connections are between") {
+  // Two sessions at once; the copy of each packet comes after `burst` packets of both.
+  const std::size_t burst = GENERATE(64U, 1024U, 8000U);
+  const auto one = session('y', 1000, 4'000'000).packets;
+  std::vector<Packet> both;
+  for (const Packet& packet : one) {
+    both.push_back(packet);
+    Packet other = packet;
+    other.network = 5;
+    other.seq += 700'000'000;
+    other.ack += 700'000'000;
+    both.push_back(std::move(other));
+  }
+  std::vector<Packet> doubled;
+  for (std::size_t i = 0; i < both.size(); i += burst) {
+    const auto end = std::min(both.size(), i + burst);
+    for (int copy = 0; copy < 2; ++copy) {
+      for (std::size_t k = i; k < end; ++k) doubled.push_back(both[k]);
+    }
+  }
+  for (Packet& packet : doubled) packet.time_ns = kMillisecond;
+  const Told got = assemble(doubled);
+  REQUIRE(got.traces.size() == 2);
+  CHECK(resent(got.traces[0]) + resent(got.traces[1]) == 0);
+}
+
+TEST_CASE("a copy is recognised where sequence numbers wrap around to 0") {
+  const auto packets = session('y', 0U - 4000U).packets;
+  const Told got = assemble(with_copies(packets, [](Packet&) {}));
+  REQUIRE(got.traces.size() == 1);
+  CHECK(resent(got.traces[0]) == 0);
+  CHECK(classifier::print(got.traces[0]) == classifier::print(assemble(packets).traces[0]));
+}
+
+TEST_CASE("a packet out of order is not a copy, and its copy is one") {
+  auto packets = session().packets;
+  const auto sent = std::find_if(packets.begin(), packets.end(),
+                                 [](const Packet& p) { return p.payload.size() == 1000; });
+  std::rotate(sent + 1, sent + 2, sent + 4);
+  const Told once = assemble(packets);
+  REQUIRE(once.traces.size() == 1);
+  CHECK(once.copies == 0);
+  const Told twice = assemble(with_copies(packets, [](Packet&) {}));
+  REQUIRE(twice.traces.size() == 1);
+  CHECK(twice.copies > 0);
+  CHECK(classifier::print(twice.traces[0]) == classifier::print(once.traces[0]));
+}
+
+TEST_CASE("a copy is recognised if one interface cuts packets that another one captures whole") {
   const auto packets = session().packets;
   std::vector<Packet> doubled;
   for (const Packet& packet : packets) {
@@ -134,7 +182,7 @@ TEST_CASE("a copy is known where one interface cuts packets that another one cap
   CHECK(classifier::print(got.traces[0]) == classifier::print(assemble(packets).traces[0]));
 }
 
-TEST_CASE("some packets twice are no repair either") {
+TEST_CASE("a capture that has some packets twice shows no repair") {
   const auto packets = session().packets;
   std::mt19937 random(7);
   std::vector<Packet> some;
@@ -148,22 +196,22 @@ TEST_CASE("some packets twice are no repair either") {
   CHECK(classifier::print(got.traces[0]) == classifier::print(assemble(packets).traces[0]));
 }
 
-TEST_CASE("what was sent again stays a repair") {
+TEST_CASE("a packet that was sent again is a repair") {
   auto packets = session().packets;
   const auto sent = std::find_if(packets.begin(), packets.end(),
                                  [](const Packet& p) { return p.payload.size() == 1000; });
   Packet again = *(sent + 2);
-  SECTION("another number") {
+  SECTION("another identification") {
     again.ip_id += 9;
   }
-  SECTION("the same number, much later") {
+  SECTION("the same identification, much later") {
     again.time_ns += 200 * kMillisecond;
   }
-  SECTION("no number, later") {
+  SECTION("no identification, later") {
     (sent + 2)->ip_id = again.ip_id = 0;
     again.time_ns += 8 * kMillisecond;
   }
-  SECTION("no number, and a gap was reported") {
+  SECTION("no identification, and a gap was reported") {
     (sent + 2)->ip_id = again.ip_id = 0;
     again.time_ns += kMillisecond;
     Packet gap = *sent;
@@ -211,7 +259,7 @@ TEST_CASE("the same addresses and ports in two VLANs are two connections") {
   CHECK(got.traces[1].state == State::Complete);
 }
 
-TEST_CASE("a number of its own each way, as GTP has it, is one connection") {
+TEST_CASE("a connection with another tunnel number in each direction (GTP) is one connection") {
   auto packets = session().packets;
   for (Packet& packet : packets) packet.network = packet.from_client ? 7 : 8;
   const Told got = assemble(packets);

@@ -55,7 +55,7 @@ std::string ipv6(std::string_view extensions, int next, std::string_view tcp_and
   return out.append(extensions).append(tcp_and_payload);
 }
 
-// An IPv4 packet of another protocol: headers, and what they carry.
+// An IPv4 packet of another protocol: its headers, then its content.
 std::string carry(int protocol, std::string_view headers, std::string_view inner) {
   std::string out("\x45\0", 2);
   put16(out, static_cast<unsigned>(20 + headers.size() + inner.size()));
@@ -173,7 +173,7 @@ TEST_CASE("every link type leads to the same TCP packet") {
   }
 }
 
-TEST_CASE("a packet is read out of each tunnel, and its number told") {
+TEST_CASE("a packet is read out of each tunnel, and the tunnel's number is kept") {
   const std::string ip = hello().ip();
   const std::string segment = hello().tcp() + hello().payload;
   const std::string frame = ethernet(ip);
@@ -234,13 +234,13 @@ TEST_CASE("a packet is read out of each tunnel, and its number told") {
   }
 }
 
-TEST_CASE("what is no whole TCP packet is left out") {
+TEST_CASE("a packet that is not a whole TCP packet is left out") {
   const Packet packet = hello();
   const std::string ip = packet.ip();
   struct Row {
     const char* what;
     std::string frame;
-    std::string not_read;  // begins so; "": understood, and no TCP
+    std::string not_read;  // begins with this text; "": understood, and not TCP
   };
   std::string short_header = ip;
   short_header[32] = 0x40;
@@ -291,7 +291,7 @@ TEST_CASE("what is no whole TCP packet is left out") {
   }
 }
 
-TEST_CASE("every tunnel, cut at every byte, is left out or read, and never read beyond") {
+TEST_CASE("a tunnel cut at any byte is read or left out, and never read beyond its end") {
   const std::string frame = ethernet(hello().ip());
   const std::string whole[] = {
       udp(4789, "\x08\0\0\0\0\0\x2a\0"sv, frame),
@@ -304,7 +304,7 @@ TEST_CASE("every tunnel, cut at every byte, is left out or read, and never read 
       PcapFile file(101);
       file.frame(std::string_view(packet).substr(0, size), packet.size());
       const Read got = read(file.bytes());
-      // Payload of 8 bytes, and of TCP's 20 what is behind the flags.
+      // A payload of 8 bytes, and the part of the 20 header bytes that follows the flags.
       const bool enough = size + 8 + 6 >= packet.size();
       CHECK(got.payloads.size() == (enough ? 1 : 0));
       CHECK(got.not_read.empty() == enough);
@@ -313,7 +313,7 @@ TEST_CASE("every tunnel, cut at every byte, is left out or read, and never read 
   }
 }
 
-TEST_CASE("of a payload that was cut the size on the wire is known") {
+TEST_CASE("the size on the wire is known for a payload that was cut") {
   const std::string frame = ethernet(hello().ip());
   PcapFile file(1);
   file.frame(std::string_view(frame).substr(0, frame.size() - 5), frame.size());
@@ -333,7 +333,7 @@ TEST_CASE("a file that ends within a record gives the records before it") {
   CHECK_FALSE(got.error.empty());
 }
 
-TEST_CASE("a file that is no capture is refused with a reason") {
+TEST_CASE("a file that is not a capture is refused with a reason") {
   CHECK_THROWS_AS(read("hello, this is not a capture"), std::runtime_error);
   CHECK_THROWS_AS(read("\xd4"), std::runtime_error);
 }

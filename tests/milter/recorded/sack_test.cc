@@ -42,7 +42,7 @@ std::string blocks_of(const Options& options) {
 
 }  // namespace
 
-TEST_CASE("the blocks of a SACK option are read, wherever it stands") {
+TEST_CASE("the blocks of a SACK option are read at any place among the options") {
   struct Row {
     const char* what;
     Options options;
@@ -50,9 +50,9 @@ TEST_CASE("the blocks of a SACK option are read, wherever it stands") {
   };
   const Row rows[] = {
       {"alone", Options{1, 1, 5, 10} + block(100, 200), "100-200"},
-      {"behind timestamps", kTimestamps + Options{1, 1, 5, 18} + block(7, 9) + block(1, 2),
+      {"after timestamps", kTimestamps + Options{1, 1, 5, 18} + block(7, 9) + block(1, 2),
        "7-9 1-2"},
-      {"behind an option that nobody knows", Options{253, 4, 0, 0, 5, 10} + block(3, 4), "3-4"},
+      {"after an unknown option", Options{253, 4, 0, 0, 5, 10} + block(3, 4), "3-4"},
       {"three blocks", kTimestamps + Options{1, 1, 5, 26} + block(5, 6) + block(3, 4) + block(1, 2),
        "5-6 3-4 1-2"},
       {"the highest numbers", Options{5, 10} + block(0xfffffff0, 16), "4294967280-16"},
@@ -64,7 +64,7 @@ TEST_CASE("the blocks of a SACK option are read, wherever it stands") {
   }
 }
 
-TEST_CASE("of what is no whole SACK option only whole blocks are read") {
+TEST_CASE("only the whole blocks of a malformed SACK option are read") {
   struct Row {
     const char* what;
     Options options;
@@ -74,9 +74,9 @@ TEST_CASE("of what is no whole SACK option only whole blocks are read") {
   const Row rows[] = {
       {"no options", {}, false, ""},
       {"timestamps only", kTimestamps, false, ""},
-      {"behind the end of options", Options{0, 5, 10} + block(1, 2), false, ""},
-      {"an option of no length in front of it", Options{8, 0, 5, 10} + block(1, 2), false, ""},
-      {"an option of one byte in front of it", Options{8, 1, 5, 10} + block(1, 2), false, ""},
+      {"after the end of options", Options{0, 5, 10} + block(1, 2), false, ""},
+      {"an option of length 0 before it", Options{8, 0, 5, 10} + block(1, 2), false, ""},
+      {"an option of length 1 before it", Options{8, 1, 5, 10} + block(1, 2), false, ""},
       {"the kind and nothing else", {5}, true, ""},
       {"no block", {5, 2}, true, ""},
       {"a length that ends within a block", Options{5, 9} + block(1, 2), true, ""},
@@ -99,7 +99,7 @@ TEST_CASE("any options are read within their bounds") {
   });
 }
 
-TEST_CASE("ranges that touch or overlap are one, and a part of one is found") {
+TEST_CASE("ranges that touch or overlap become one, and a part of one is found") {
   SackedRanges ranges;
   CHECK(ranges.empty());
   ranges.add({100, 200});
@@ -120,7 +120,7 @@ TEST_CASE("ranges that touch or overlap are one, and a part of one is found") {
   CHECK(ranges.empty());
 }
 
-TEST_CASE("nothing is found in an empty span, though a range goes beyond it") {
+TEST_CASE("nothing is found in an empty span, even inside a range") {
   SackedRanges ranges;
   ranges.add({100, 200});
   CHECK(ranges.first_in({150, 150}) == std::nullopt);

@@ -23,7 +23,7 @@ TEST_CASE("a packet that fits the path is one segment") {
   CHECK(size_of(sizes, 1448) == 1448);
 }
 
-TEST_CASE("a joined packet is made of full segments, by the MSS of both ends less the options") {
+TEST_CASE("a joined packet consists of full segments: the MSS of both ends less the options") {
   SegmentSize sizes;
   CHECK(size_of(sizes, 2896) == 1448);
   CHECK(size_of(sizes, 2896, 1400) == 1388);
@@ -31,20 +31,20 @@ TEST_CASE("a joined packet is made of full segments, by the MSS of both ends les
   CHECK(size_of(sizes, 2896, 0, 0) == 1448);
 }
 
-TEST_CASE("segments that came alone tell better than the client's SYN") {
+TEST_CASE("segments that came alone are better evidence than the client's SYN") {
   SegmentSize sizes;
-  CHECK(size_of(sizes, 1448, 1000) == 1448);  // more than its SYN has said
+  CHECK(size_of(sizes, 1448, 1000) == 1448);  // more than its SYN announced
   CHECK(size_of(sizes, 2896, 1000) == 1448);
 }
 
-TEST_CASE("a smaller size that was seen often is the path's") {
+TEST_CASE("a smaller size that was seen often is the path's size") {
   SegmentSize sizes;
   for (int i = 0; i < 3; ++i) CHECK(size_of(sizes, 948) == 948);
   CHECK(size_of(sizes, 948 * 3) == 948);
-  CHECK(size_of(sizes, 1448 * 2) == 1448);  // a whole number of full segments, and none of 948
+  CHECK(size_of(sizes, 1448 * 2) == 1448);  // a whole number of full segments, and not of 948 bytes
 }
 
-TEST_CASE("nothing is cut finer than Linux sends, whatever a SYN claims") {
+TEST_CASE("pieces are never smaller than Linux sends, whatever a SYN claims") {
   SegmentSize sizes;
   CHECK(size_of(sizes, 500, 1, 1) == 48);
 }

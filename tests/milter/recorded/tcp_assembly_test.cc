@@ -52,7 +52,7 @@ std::vector<std::uint32_t> sizes(const Trace& trace) {
   return out;
 }
 
-// A session with one message; its packets with text begin at `first_text`.
+// A session with one message. Its packets with text begin at index `first_text`.
 struct Session {
   Conversation talk;
   std::size_t first_text = 0;
@@ -90,7 +90,7 @@ TEST_CASE("a session gives the message's segments, the path and the round trip")
   CHECK(trace.landmarks.body_begin == kHeader.size());
 }
 
-TEST_CASE("segments that come out of order are put in order and marked") {
+TEST_CASE("segments out of order are put in order and marked") {
   Session s = session(message_of(6000), 1000);
   std::swap(s.talk.packets[s.first_text + 1], s.talk.packets[s.first_text + 2]);
   const auto traces = assemble(s.talk.packets);
@@ -100,7 +100,7 @@ TEST_CASE("segments that come out of order are put in order and marked") {
   CHECK(traces[0].size == message_of(6000).size());
 }
 
-TEST_CASE("bytes that come twice count once, and the first copy is the one that is read") {
+TEST_CASE("bytes that come twice count once, and the first copy is used") {
   Session s = session(message_of(4000), 1000);
   Packet copy = s.talk.packets[s.first_text + 1];
   std::fill(copy.payload.begin(), copy.payload.end(), '\n');
@@ -113,7 +113,7 @@ TEST_CASE("bytes that come twice count once, and the first copy is the one that 
   CHECK(traces[0].segments[1].resent);
 }
 
-TEST_CASE("a probe of a closed window is no segment of the message") {
+TEST_CASE("a probe of a closed window is not a segment of the message") {
   const auto with_probe = [](std::uint16_t window) {
     Session s = session(message_of(4000), 1000);
     auto& packets = s.talk.packets;
@@ -121,7 +121,7 @@ TEST_CASE("a probe of a closed window is no segment of the message") {
     Packet probe = *behind;
     probe.payload.resize(1);
     probe.ip_id = 99;
-    Packet answer = packets[s.first_text - 1];  // 354, without its text
+    Packet answer = packets[s.first_text - 1];  // the 354, without its text
     answer.seq += static_cast<std::uint32_t>(answer.payload.size());
     answer.payload.clear();
     answer.ack = probe.seq;
@@ -134,11 +134,11 @@ TEST_CASE("a probe of a closed window is no segment of the message") {
   CHECK(traces[0].state == State::Complete);
   CHECK(sizes(traces[0]) == sizes(assemble(session(message_of(4000), 1000).talk.packets)[0]));
   CHECK_FALSE(traces[0].segments[2].resent);
-  // A byte in an open window is one.
+  // A single byte is a segment if the window is open.
   CHECK(sizes(with_probe(64240)[0])[2] == 1);
 }
 
-TEST_CASE("of packets that overlap ahead of the stream nobody knows which one was taken") {
+TEST_CASE("if packets overlap ahead of the stream, it is unknown which one was received") {
   Session s = session(message_of(4000), 1000);
   Packet early = s.talk.packets[s.first_text + 3];
   early.seq -= 100;
@@ -153,8 +153,8 @@ TEST_CASE("of packets that overlap ahead of the stream nobody knows which one wa
   CHECK(traces[0].segments[2].hole);
 }
 
-// A session whose second segment was lost: the third comes, and then bytes of the second and of
-// half the third in one. `said`: the server says that it has the third.
+// A session whose second segment was lost: the third arrives, and then one packet has bytes of the
+// second and half of the third. `said`: the server has reported the third by SACK.
 std::vector<Packet> sent_again_over_the_next(bool said) {
   Session s = session(message_of(4000), 1000);
   auto& packets = s.talk.packets;
@@ -178,24 +178,24 @@ std::vector<Packet> sent_again_over_the_next(bool said) {
   return packets;
 }
 
-TEST_CASE("bytes behind a gap that the server says it has count as those of their first segment") {
+TEST_CASE("bytes after a gap that the server has reported count as their first segment's") {
   const auto traces = assemble(sent_again_over_the_next(true));
   REQUIRE(traces.size() == 1);
   CHECK(traces[0].state == State::Complete);
   CHECK(sizes(traces[0]) == Sizes{1000, 1000, 1000, 1000, 2});
   CHECK(traces[0].segments[1].late);
-  CHECK_FALSE(traces[0].segments[1].push);  // it was at the end of what came again
+  CHECK_FALSE(traces[0].segments[1].push);  // PSH was at the end of the bytes that came again
   CHECK(traces[0].segments[2].resent);
 }
 
-TEST_CASE("where the server has not said so nobody knows which segment was taken") {
+TEST_CASE("if the server has reported nothing, it is unknown which segment was received") {
   const auto traces = assemble(sent_again_over_the_next(false));
   REQUIRE(traces.size() == 1);
   CHECK(traces[0].state == State::Partial);
   CHECK(traces[0].reason == Reason::Dropped);
 }
 
-TEST_CASE("bytes that wait for a reply that was lost count as those of their first segment") {
+TEST_CASE("bytes that wait for a lost reply count as their first segment's") {
   Session s = session(message_of(4000), 1000);
   auto& packets = s.talk.packets;
   const auto first = packets.begin() + static_cast<std::ptrdiff_t>(s.first_text);
@@ -214,19 +214,19 @@ TEST_CASE("bytes that wait for a reply that was lost count as those of their fir
   CHECK(traces[0].segments[1].resent);
 }
 
-TEST_CASE("urgent data makes what is under way lost, and the next message is told of again") {
+TEST_CASE("urgent data loses the current message, and the next message is reported") {
   constexpr std::uint8_t kUrgent = 0x38;
   Conversation talk;
   talk.open();
   talk.greet();
-  SECTION("in front of DATA") {
-    talk.packets.resize(talk.packets.size() - 2);  // DATA and 354
+  SECTION("before DATA") {
+    talk.packets.resize(talk.packets.size() - 2);  // removes DATA and the 354
     talk.client("!", kUrgent);
     talk.client("DATA\r\n");
     talk.server("354 go\r\n");
     talk.send(message_of(4000), 1000);
   }
-  SECTION("in front of the text") {
+  SECTION("before the text") {
     talk.client("!", kUrgent);
     talk.send(message_of(4000), 1000);
   }
@@ -294,7 +294,7 @@ TEST_CASE("a reply that was captured before its command waits for it") {
   CHECK_FALSE(traces[0].dialogue.early_data);
 }
 
-TEST_CASE("a reply that was not captured is guessed") {
+TEST_CASE("a reply that was not captured is assumed") {
   for (std::size_t lost = 0; lost < 6; ++lost) {
     Session s = session(message_of(3000), 1000);
     std::size_t seen = 0;
@@ -308,7 +308,7 @@ TEST_CASE("a reply that was not captured is guessed") {
   }
 }
 
-TEST_CASE("a capture that begins within a session is followed from the next start on") {
+TEST_CASE("a capture that begins inside a session is followed from the next start on") {
   Conversation talk;
   talk.open();
   talk.greet();
@@ -328,7 +328,7 @@ TEST_CASE("a capture that begins within a session is followed from the next star
   }
 }
 
-TEST_CASE("a capture of the client's side alone is followed with made-up replies") {
+TEST_CASE("a capture of only the client's side is followed with assumed replies") {
   Conversation talk;
   talk.open();
   talk.greet();
@@ -353,12 +353,12 @@ TEST_CASE("a capture of the client's side alone is followed with made-up replies
   CHECK(traces[1].size == 18);
 }
 
-TEST_CASE("joined segments are cut at what the path carries") {
+TEST_CASE("joined segments are split into the size that the path carries") {
   struct Row {
     const char* what;
     std::uint16_t client_mss;
     std::uint16_t server_mss;
-    Sizes packets;  // payloads as captured
+    Sizes packets;  // payload sizes as captured
     Sizes segments;
   };
   const Row rows[] = {
@@ -399,7 +399,7 @@ TEST_CASE("joined segments are cut at what the path carries") {
   }
 }
 
-TEST_CASE("of packets that were cut by the snaplen the sizes are known") {
+TEST_CASE("the sizes of packets that the snap length has cut are known") {
   Session s = session(message_of(5100), 1000);
   for (Packet& packet : s.talk.packets) {
     constexpr std::size_t kKept = 40;
@@ -414,7 +414,7 @@ TEST_CASE("of packets that were cut by the snaplen the sizes are known") {
   CHECK(sizes(traces[0]) == Sizes{1000, 1000, 1000, 1000, 1000, 102});
 }
 
-TEST_CASE("a message that is cut off is told of as partial") {
+TEST_CASE("a message that is cut off is reported as partial") {
   Session s = session(message_of(5000), 1000);
   s.talk.packets.resize(s.first_text + 3);
   const auto traces = assemble(s.talk.packets);
@@ -438,13 +438,13 @@ void ask_for_tls(Conversation& talk) {
 
 }  // namespace
 
-TEST_CASE("under TLS there is one unobserved trace a flow") {
+TEST_CASE("TLS that cannot be followed gives one unobserved trace for each flow") {
   Conversation talk;
   ask_for_tls(talk);
   SECTION("STARTTLS") {
     talk.client("\x16\x03\x01");
   }
-  SECTION("and what follows is not looked at") {
+  SECTION("later bytes are ignored") {
     talk.client("\x16\x03\x01");
     talk.server("\x16\x03\x01");
     talk.client("MAIL FROM:<a@example.net>\r\n");
@@ -486,9 +486,9 @@ void talk_under_tls(Conversation& talk, std::initializer_list<std::size_t> write
 
 }  // namespace
 
-TEST_CASE("a message under TLS is told of by its records") {
+TEST_CASE("a message under TLS is reported by its records") {
   Conversation talk;
-  SECTION("behind STARTTLS") {
+  SECTION("after STARTTLS") {
     ask_for_tls(talk);
   }
   SECTION("from the first byte on") {
@@ -515,7 +515,7 @@ TEST_CASE("a message under TLS is told of by its records") {
   CHECK(sizes(trace) == Sizes{1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 958});
 }
 
-TEST_CASE("what a capture lost inside a record hides no size, a lost header hides the records") {
+TEST_CASE("a loss inside a record hides no size, a lost header hides the records after it") {
   Conversation talk;
   talk.server_port = 465;
   talk.open();
@@ -568,7 +568,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("urgent data under TLS makes the session lost") {
+TEST_CASE("urgent data under TLS loses the session") {
   Conversation talk;
   ask_for_tls(talk);
   talk_under_tls(talk, {4096, 700});
@@ -583,7 +583,7 @@ TEST_CASE("urgent data under TLS makes the session lost") {
   CHECK(traces[0].reason == Reason::Lost);
 }
 
-TEST_CASE("plain text behind STARTTLS, as a decrypting tap shows it, is followed") {
+TEST_CASE("plain text after STARTTLS, as a decrypting tap shows it, is followed") {
   Conversation talk;
   ask_for_tls(talk);
   talk.client("EHLO x\r\n");
@@ -596,7 +596,7 @@ TEST_CASE("plain text behind STARTTLS, as a decrypting tap shows it, is followed
   CHECK(traces[0].state == State::Complete);
 }
 
-TEST_CASE("another port is mail when the server greets so") {
+TEST_CASE("a connection to another port is mail if the server's greeting says so") {
   Session s;
   s.talk.server_port = 3535;
   s = session(message_of(2000), 1000, s.talk);
@@ -609,9 +609,9 @@ TEST_CASE("another port is mail when the server greets so") {
   CHECK(assemble(web.packets).empty());
 }
 
-TEST_CASE("a port that is used again begins another session") {
+TEST_CASE("a port that is used again begins a new session") {
   Session one = session(message_of(2000), 1000);
-  one.talk.packets.resize(one.talk.packets.size() - 2);  // never closed
+  one.talk.packets.resize(one.talk.packets.size() - 2);  // the connection is never closed
   const Session two = session(message_of(3000), 1000, Conversation(77777, 88888));
   std::vector<Packet> packets = one.talk.packets;
   packets.insert(packets.end(), two.talk.packets.begin(), two.talk.packets.end());
@@ -642,7 +642,7 @@ TEST_CASE(
   CHECK(told_after(15 * 60 + 1) == 1);
 }
 
-TEST_CASE("a message is told with its client's EHLO name and the time at which it was complete") {
+TEST_CASE("a message is reported with the client's EHLO name and the time of its end") {
   Session s = session(message_of(3000), 1000);
   Collector out;
   TcpAssembly assembly(out, {});
@@ -652,7 +652,7 @@ TEST_CASE("a message is told with its client's EHLO name and the time at which i
   CHECK(out.connections[0].time_ns == s.talk.packets[s.first_text + s.texts - 1].time_ns);
 }
 
-TEST_CASE("under TLS a message is told of when the next command comes, by the name said in clear") {
+TEST_CASE("under TLS a message is reported at the next command, with the EHLO name said in clear") {
   Conversation talk;
   ask_for_tls(talk);
   talk_under_tls(talk, {4096, 4096, 700});
@@ -669,7 +669,7 @@ TEST_CASE("under TLS a message is told of when the next command comes, by the na
   CHECK(out.connections[0].helo == "x");
 }
 
-TEST_CASE("the number of flows and what waits in them are bounded") {
+TEST_CASE("the number of flows and their waiting bytes are bounded") {
   Collector out;
   TcpAssembly::Limits limits;
   limits.flows = 10;
@@ -681,7 +681,7 @@ TEST_CASE("the number of flows and what waits in them are bounded") {
     talk.open();
     talk.greet();
     talk.send(message_of(60000), 1000);
-    // The first segment of the text never comes: all the others wait.
+    // The first segment of the text never arrives, so all others wait.
     talk.packets.erase(talk.packets.begin() + 12);
     for (Packet& packet : talk.packets) {
       assembly.packet(packet.parsed());
@@ -693,7 +693,7 @@ TEST_CASE("the number of flows and what waits in them are bounded") {
   CHECK(out.traces.size() == 100);
 }
 
-TEST_CASE("however a capture disorders a session, its messages are the same") {
+TEST_CASE("a capture that is out of order in any way gives the same messages") {
   std::mt19937 random(1);
   for (int round = 0; round < 200; ++round) {
     const std::size_t segment = 100 + random() % 1300;
@@ -719,7 +719,7 @@ TEST_CASE("however a capture disorders a session, its messages are the same") {
   }
 }
 
-TEST_CASE("behind a PROXY header the client is the one that it names") {
+TEST_CASE("after a PROXY header the client is the one that it names") {
   for (const std::uint16_t port : {std::uint16_t{25}, std::uint16_t{10025}}) {
     INFO("port " << port);
     Collector out;
@@ -740,7 +740,7 @@ TEST_CASE("behind a PROXY header the client is the one that it names") {
   }
 }
 
-TEST_CASE("what begins like a PROXY header and is none names nobody") {
+TEST_CASE("bytes that only begin like a PROXY header name no client") {
   for (const char* line :
        {"PROXY TCP4 203.0.113.7\r\n", "PROXY TCP4 203.0.113.300 1.2.3.4 1 2\r\n"}) {
     Collector out;
@@ -759,7 +759,7 @@ TEST_CASE("what begins like a PROXY header and is none names nobody") {
   }
 }
 
-TEST_CASE("behind a lost command nothing is told of what it said, and the message is whole") {
+TEST_CASE("after a lost command its contents are unknown, and the message is whole") {
   Session s = session(message_of(3000), 1460);
   const auto mail = std::find_if(s.talk.packets.begin(), s.talk.packets.end(),
                                  [](const Packet& p) { return p.payload.starts_with("MAIL"); });
@@ -787,7 +787,7 @@ TEST_CASE("a header that has a hole shows no fields") {
   CHECK(traces[0].landmarks.header_end == 0);
 }
 
-TEST_CASE("a command that was refused without a byte of text leaves no row") {
+TEST_CASE("a command that was refused without a byte of text is not reported") {
   for (const char* command : {"DATA\r\n", "BDAT x LAST\r\n"}) {
     INFO(command);
     Conversation talk;

@@ -1,6 +1,7 @@
-// Captures of TLS that lost packets. Nobody reads the text there: a message is found by the sizes
-// of its records, so it must be told with the same records and segments where all of them are there
-// and so is what their lengths are read by, which are the server's hello and the client's Finished.
+// Captures of TLS that lost packets. The text cannot be read there: a message is found by the sizes
+// of its records. So it must be reported with the same records and segments if all of them were
+// captured. The server's hello and the client's Finished must be there too, because the lengths are
+// computed from them.
 #include <catch2/catch.hpp>
 
 #include <initializer_list>
@@ -38,7 +39,7 @@ class TlsTalk {
     turn({25}, 90);
   }
 
-  // The message's records; ends in another size each, so that no two messages are alike.
+  // The message's records. Each message ends with another size, so that no two are alike.
   void message(std::size_t number, bool last, std::initializer_list<std::size_t> sizes) {
     const std::size_t own = 11 * number;
     Sizes records(sizes.begin(), sizes.end());
@@ -98,7 +99,7 @@ class TlsTalk {
       talk_.client(tls.client_finished());
     }
   }
-  // What is encrypted looks like chance.
+  // Encrypted bytes look random.
   std::string plain(std::size_t size) {
     std::string fragment(size + (way_ == Way::Older ? 24 : 17), '\0');
     for (char& byte : fragment) byte = static_cast<char>(random_());
@@ -156,7 +157,8 @@ Bench bench_of(const Row& row) {
 
 }  // namespace
 
-TEST_CASE("under TLS, whichever single packet is lost, each whole message is told by its records") {
+TEST_CASE(
+    "under TLS, if any single packet is lost, each whole message is reported by its records") {
   for (const Row& row : kRows) bench_of(row).lose_each(row.what);
 }
 

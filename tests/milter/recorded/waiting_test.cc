@@ -13,7 +13,7 @@ struct Bed {
   std::size_t all = 0;
   Waiting waiting{all};
 
-  // `size`: of the payload on the wire; 0: all of it was captured.
+  // `size`: size of the payload on the wire; 0: all of it was captured.
   void keep(std::uint64_t place, std::string_view bytes, std::uint64_t next = 0,
             std::uint32_t size = 0) {
     TcpPacket packet;
@@ -21,7 +21,7 @@ struct Bed {
     packet.size = size != 0 ? size : static_cast<std::uint32_t>(bytes.size());
     waiting.keep(packet, place, next, {.order = ++order});
   }
-  // "10:abc 13:3?": place and bytes of each piece; ?: so many that were not captured.
+  // "10:abc 13:3?": place and bytes of each piece; "3?" means three bytes that were not captured.
   std::string take_all() {
     std::string out;
     while (!waiting.empty()) {
@@ -39,7 +39,7 @@ struct Bed {
 
 }  // namespace
 
-TEST_CASE("pieces come out by their place, and the first copy of a byte counts") {
+TEST_CASE("pieces are taken in order of their place, and the first copy of a byte is used") {
   Bed bed;
   bed.keep(20, "later");
   bed.keep(10, "first");
@@ -47,14 +47,14 @@ TEST_CASE("pieces come out by their place, and the first copy of a byte counts")
   CHECK(bed.take_all() == "10:first 15:XXXXX 20:later 25:XXX");
 }
 
-TEST_CASE("what was given already is not kept") {
+TEST_CASE("bytes that were given already are not kept") {
   Bed bed;
   bed.keep(10, "abcdef", 13);
   bed.keep(5, "abc", 13);
   CHECK(bed.take_all() == "13:def");
 }
 
-TEST_CASE("of a packet that was cut the rest is missing, where nothing else has it") {
+TEST_CASE("the rest of a cut packet is missing unless another packet has it") {
   Bed bed;
   bed.keep(10, "abc", 0, 10);
   CHECK(bed.take_all() == "10:abc 13:7?");
@@ -63,7 +63,7 @@ TEST_CASE("of a packet that was cut the rest is missing, where nothing else has 
   CHECK(bed.take_all() == "10:abc 13:3? 16:xyz");
 }
 
-TEST_CASE("the end of a run, and what of a span waits") {
+TEST_CASE("the end of a run, and the first waiting part of a span, are found") {
   Bed bed;
   bed.keep(10, "abcde");
   bed.keep(15, "fgh");
@@ -78,7 +78,7 @@ TEST_CASE("the end of a run, and what of a span waits") {
   CHECK(bed.waiting.first_in({12, 12}) == std::nullopt);
 }
 
-TEST_CASE("what pieces take is counted, with what they cost beside their bytes") {
+TEST_CASE("the memory of all pieces is counted with their overhead") {
   Bed bed;
   bed.keep(10, "abcde");
   CHECK(bed.waiting.bytes() > 5);

@@ -1,4 +1,4 @@
-// HMAC-SHA-256 against RFC 4231's vectors.
+// HMAC-SHA-256 against the test vectors of RFC 4231.
 #include "milter/seal/hmac.h"
 
 #include <catch2/catch.hpp>
@@ -18,7 +18,7 @@ std::string hex(const seal::Digest& digest) {
 
 }  // namespace
 
-TEST_CASE("RFC 4231's examples are met") {
+TEST_CASE("the examples of RFC 4231 give their digests") {
   CHECK(hex(seal::hmac_sha256(std::string(20, '\x0b'), "Hi There")) ==
         "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
   CHECK(hex(seal::hmac_sha256("Jefe", "what do ya want for nothing?")) ==
@@ -28,7 +28,7 @@ TEST_CASE("RFC 4231's examples are met") {
         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
-TEST_CASE("digests are the same when each byte is") {
+TEST_CASE("two digests are the same only if each byte is") {
   const auto one = seal::hmac_sha256("key", "text");
   auto other = one;
   CHECK(seal::same(one, other));

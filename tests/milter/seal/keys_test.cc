@@ -1,4 +1,4 @@
-// Key files that are taken, and near misses with the line that refuses them.
+// Key files that are accepted, and near misses with the line that is refused.
 #include "milter/seal/keys.h"
 
 #include <unistd.h>
@@ -43,16 +43,16 @@ class KeyFile {
 
 }  // namespace
 
-TEST_CASE("a key a line, comments and blank lines between them, the first one first") {
+TEST_CASE("a file has one key a line, comments and blank lines, and keeps their order") {
   const auto keys = keys_of("# keys\n\n  2026b : " + kHex + "\r\n2026a:00ff" + kHex + "\n");
   REQUIRE(keys.size() == 2);
   CHECK(keys[0].id == "2026b");
   CHECK(keys[0].secret == std::string(32, '\xaa'));
   CHECK(keys[1].secret == std::string("\x00\xff", 2) + std::string(32, '\xaa'));
-  CHECK(keys_of("k:" + kHex).size() == 1);  // without an end of line
+  CHECK(keys_of("k:" + kHex).size() == 1);  // without a line end
 }
 
-TEST_CASE("what is not a key is refused with its line and without its text") {
+TEST_CASE("a line that is not a key is refused by its number and without its text") {
   const std::string good = "k:" + kHex + "\n";
   struct Row {
     const char* label;

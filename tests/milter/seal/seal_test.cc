@@ -1,4 +1,4 @@
-// Seals that are believed, and what breaks each of them.
+// Seals that are accepted, and the changes that break them.
 #include "milter/seal/seal.h"
 
 #include <catch2/catch.hpp>
@@ -32,7 +32,7 @@ seal::Digest identity_of(const std::vector<Field>& fields) {
   return identity.digest();
 }
 
-// As the filter makes it, folded.
+// The header as the filter writes it, folded.
 std::string sealed(const seal::Key& key = kKey, Seconds time = kNow,
                    const std::vector<Field>& message = kMessage) {
   const std::string item = seal::make(kHeader, identity_of(message), key, time);
@@ -54,12 +54,12 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 
 }  // namespace
 
-TEST_CASE("a header that another host sealed for this message is believed") {
+TEST_CASE("a header that another host sealed for this message is trusted") {
   CHECK(checked(sealed()) == Result::Good);
   CHECK(checked(sealed(kKeys[0])) == Result::Good);
 }
 
-TEST_CASE("however a relay folds header and fields, the seal holds") {
+TEST_CASE("a seal stays good however a relay folds the header and the fields") {
   auto value = sealed();
   for (char& c : value) {
     if (c == '\n') c = ' ';
@@ -72,7 +72,7 @@ TEST_CASE("however a relay folds header and fields, the seal holds") {
   CHECK(checked(sealed(), message) == Result::Good);
 }
 
-TEST_CASE("whatever of the header is changed, the seal does not hold") {
+TEST_CASE("a seal is wrong if any part of the header is changed") {
   const auto good = sealed();
   struct Row {
     const char* label;
@@ -113,7 +113,7 @@ TEST_CASE("whatever of the header is changed, the seal does not hold") {
   }
 }
 
-TEST_CASE("a seal does not hold for another message") {
+TEST_CASE("a seal is wrong for another message") {
   for (std::size_t i = 0; i < 4; ++i) {
     INFO(kMessage[i].name);
     auto changed = kMessage;
@@ -143,12 +143,13 @@ TEST_CASE("a seal ages, and clocks may differ a little") {
   CHECK(checked(sealed(), kMessage, kNow - seal::kAhead - Seconds(1)) == Result::Ahead);
 }
 
-TEST_CASE("a key of the same name with another secret is wrong") {
+TEST_CASE("a seal is wrong if the key of its name has another secret") {
   CHECK(checked(sealed({"2026a", std::string(32, '\x03')})) == Result::Wrong);
 }
 
-TEST_CASE("fields are relaxed as DKIM does it") {
-  // RFC 6376, 3.4.2: names in lower case, folds and blanks as one, none at either end.
+TEST_CASE("fields are brought into DKIM's relaxed form") {
+  // RFC 6376, 3.4.2: names in lower case, each fold or run of blanks as one blank, none at the
+  // ends.
   CHECK(seal::relaxed("SUBject", " hello, \t world \r\n\t again \t") ==
         "subject:hello, world again\r\n");
   CHECK(seal::relaxed("From", "") == "from:\r\n");

@@ -5,7 +5,7 @@
 #include "classifier/client_hello.h"
 #include "tests/support/client_hello.h"
 
-TEST_CASE("SHA-256 is SHA-256") {
+TEST_CASE("SHA-256 of the standard's example is right") {
   // FIPS 180-2, B.1.
   const auto digest = seal::sha256("abc");
   CHECK(digest[0] == 0xba);
@@ -13,7 +13,7 @@ TEST_CASE("SHA-256 is SHA-256") {
   CHECK(digest[31] == 0xad);
 }
 
-TEST_CASE("the published example has the published print") {
+TEST_CASE("the example of JA4's specification has its published digest") {
   const auto hello = classifier::read_client_hello(support::published_hello());
   REQUIRE(hello);
   CHECK(classifier::ja4(*hello, seal::sha256) == "t13d1516h2_8daaf6152771_e5627efa2ab1");

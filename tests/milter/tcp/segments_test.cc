@@ -8,7 +8,7 @@
 
 namespace {
 
-// "0+1448 1448+100!": offset and size of each segment; ! stands for PSH.
+// "0+1448 1448+100!": offset and size of each segment; ! means PSH.
 std::string segments_of(const tcp::Packet& packet) {
   std::string all;
   tcp::for_each_segment(packet, [&](const classifier::Arrival& one) {
@@ -37,9 +37,9 @@ TEST_CASE("a packet is cut into the segments that were joined to it") {
       {"PSH belongs to the last segment",
        {.place = 1, .size = 2996, .unit = 1448, .push = true},
        "1+1448 1449+1448 2897+100!"},
-      {"in front of the stream", {.place = -700, .size = 700, .push = true}, ""},
-      {"it begins in front of the stream", {.place = -100, .size = 700, .push = true}, "0+600!"},
-      {"whole segments in front of the stream, and a part of one",
+      {"before the stream", {.place = -700, .size = 700, .push = true}, ""},
+      {"it begins before the stream", {.place = -100, .size = 700, .push = true}, "0+600!"},
+      {"whole segments before the stream, and a part of one",
        {.place = -1500, .size = 3000, .unit = 1000},
        "0+500 500+1000"},
       {"a segment ends where the stream begins",
@@ -56,7 +56,7 @@ TEST_CASE("a packet is cut into the segments that were joined to it") {
   }
 }
 
-TEST_CASE("segments of any packet lie side by side, and have all that is in the stream") {
+TEST_CASE("segments of any packet are contiguous and contain all of its bytes in the stream") {
   rc::check([](std::int16_t place, std::uint16_t size, std::uint16_t unit) {
     std::int64_t next = std::max<std::int64_t>(place, 0);
     tcp::for_each_segment({.place = place, .size = size, .unit = unit},

@@ -7,7 +7,7 @@
 
 using tcp::stream_place;
 
-TEST_CASE("a sequence number has its place in the stream, near to where the stream is") {
+TEST_CASE("a sequence number has its place in the stream near the current place") {
   struct Row {
     const char* what;
     std::uint32_t number;
@@ -19,17 +19,17 @@ TEST_CASE("a sequence number has its place in the stream, near to where the stre
   const Row rows[] = {
       {"the first byte", 1000, 1000, 0, 0},
       {"further on", 1500, 1000, 0, 500},
-      {"behind what was read", 1200, 1000, 500, 200},
-      {"a balancer's header in front of the stream", 900, 1000, 0, -100},
-      {"numbers wrap around just behind the first byte", 5, 0xfffffff0, 0, 21},
-      {"in front of the stream across the wrap", 0xfffffff0, 5, 0, -21},
+      {"after what was read", 1200, 1000, 500, 200},
+      {"a balancer's header before the stream", 900, 1000, 0, -100},
+      {"numbers wrap around just after the first byte", 5, 0xfffffff0, 0, 21},
+      {"before the stream, across the wrap", 0xfffffff0, 5, 0, -21},
       {"the second time around", 1010, 1000, kWrap, static_cast<std::int64_t>(kWrap + 10)},
       {"a little before the second time around", 990, 1000, kWrap,
        static_cast<std::int64_t>(kWrap - 10)},
       {"a number that wraps in the fifth time around", 3, 0xffffff00, 5 * kWrap + 200,
        static_cast<std::int64_t>(5 * kWrap + 259)},
       {"the furthest ahead", 0x7fffffff, 0, 0, 0x7fffffff},
-      {"half of the numbers away, it is behind", 0x80000000, 0, kWrap,
+      {"half of the numbers away, it is before", 0x80000000, 0, kWrap,
        static_cast<std::int64_t>(kWrap) - 0x80000000LL},
   };
   for (const Row& row : rows) {

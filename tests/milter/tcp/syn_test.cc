@@ -1,5 +1,5 @@
-// Tests milter/tcp/syn with packets as the kernel saves them, and with what an attacker
-// would make of them.
+// Tests milter/tcp/syn with packets as the kernel saves them, and with packets that an attacker
+// could send.
 #include "milter/tcp/syn.h"
 
 #include <rapidcheck.h>
@@ -46,14 +46,14 @@ TEST_CASE("a Linux SYN gives its sequence number, MSS, destination and signature
   CHECK(syn->signature == "4:63:0:1460:64240,7:mss,sok,ts,nop,ws:df,id+:0");
 }
 
-TEST_CASE("an IPv6 SYN is read behind the fixed header") {
+TEST_CASE("an IPv6 SYN is read after the fixed header") {
   const auto syn = tcp::parse_syn(bytes(kIp6 + kTcp + kLinuxOptions));
   REQUIRE(syn);
   CHECK(syn->destination.print() == "[2001:db8::1]:25");
   CHECK(syn->signature == "6:64:0:1460:64240,7:mss,sok,ts,nop,ws:flow:0");
 }
 
-TEST_CASE("payload of which only the IP header tells is in the signature") {
+TEST_CASE("payload that only the IP header shows is in the signature") {
   const auto syn = tcp::parse_syn(bytes("4500003d" + kIp4.substr(8) + kTcp + kLinuxOptions));
   REQUIRE(syn);
   CHECK(syn->signature == "4:63:0:1460:64240,7:mss,sok,ts,nop,ws:df,id+:+");
@@ -62,7 +62,7 @@ TEST_CASE("payload of which only the IP header tells is in the signature") {
   CHECK(syn6->signature == "6:64:0:1460:64240,7:mss,sok,ts,nop,ws:flow:+");
 }
 
-TEST_CASE("options are read to where they make sense") {
+TEST_CASE("options are read up to the first malformed one") {
   struct Row {
     const char* label;
     const char* offset_and_flags;
@@ -87,12 +87,12 @@ TEST_CASE("options are read to where they make sense") {
     packet[3] = static_cast<std::uint8_t>(packet.size());
     const auto syn = tcp::parse_syn(packet);
     REQUIRE(syn);
-    // "4:63:0:" in front and ":0" behind are not what these rows are about.
+    // The rows leave out "4:63:0:" at the beginning and ":0" at the end.
     CHECK(syn->signature == std::string("4:63:0:") + row.layout_and_quirks + ":0");
   }
 }
 
-TEST_CASE("what is no whole TCP SYN is refused") {
+TEST_CASE("a packet that is not a whole TCP SYN is refused") {
   struct Row {
     const char* label;
     std::string packet;
@@ -117,7 +117,8 @@ TEST_CASE("what is no whole TCP SYN is refused") {
   }
 }
 
-TEST_CASE("a SYN with any bytes changed or cut off is read or refused, never overrun") {
+TEST_CASE(
+    "a SYN with any bytes changed or cut off is read or refused, and never read beyond its end") {
   const auto packet = bytes(kIp4 + kTcp + kLinuxOptions);
   REQUIRE(rc::check([&packet] {
     auto changed = packet;
@@ -127,7 +128,7 @@ TEST_CASE("a SYN with any bytes changed or cut off is read or refused, never ove
           *rc::gen::arbitrary<std::uint8_t>();
     }
     changed.resize(*rc::gen::inRange<std::size_t>(0, changed.size() + 1));
-    const Packet exact(changed.begin(), changed.end());  // its own block: ASan sees an overrun
+    const Packet exact(changed.begin(), changed.end());  // its own block: ASan detects an overrun
     if (const auto syn = tcp::parse_syn(exact)) RC_ASSERT(syn->signature.size() < 1000);
   }));
 }
