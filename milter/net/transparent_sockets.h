@@ -32,8 +32,8 @@ Fd open_transparent_source(bool v4, const std::string& attempt);
 // One thread's stock of transparent sockets. It never waits.
 class TransparentSockets {
  public:
-  // The number of sockets of one family that are kept or being made. It is more than the proxy
-  // accepts in one turn of its loop, so that the stock lasts until the next turn.
+  // The number of sockets of one family that are kept or being made. The proxy accepts
+  // as many clients in one turn of its loop.
   static constexpr std::size_t kMost = 16;
 
   // `sources`: from open_transparent_source(), at most one of each family. The caller keeps them
