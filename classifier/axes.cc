@@ -32,7 +32,10 @@ constexpr double kOneTemplateCut = 0.06;
 constexpr double kTemplateCuts = 0.02;
 constexpr double kShortStream = 0.06;  // at most two full segments, and a tail
 constexpr double kLongStream = 0.03;
-constexpr double kHiddenStream = 0.25;   // the first flight is shorter than a usual buffer
+constexpr double kHiddenStream = 0.25;  // the first flight is shorter than a usual buffer
+constexpr double kPushedStream = 0.30;  // PSH says that writes ended inside full segments
+constexpr double kPushedBlocks = 0.15;  // a block explains on which of them it is: of a few
+constexpr double kManyPushedBlocks = 0.04;
 constexpr double kSpoiledStream = 0.40;  // one odd cut in a long message
 // Each of these damages the evidence and adds to the doubt.
 constexpr double kRepairDoubt = 0.08;   // times the share of repaired segments
@@ -83,6 +86,8 @@ constexpr double kMostNoisy = 0.9;
 // At least this many unexplained cuts make a path noisy. One alone may be a write of the program.
 constexpr std::uint32_t kNoisyCuts = 2;
 
+// So many full segments with PSH where a block ends, and none elsewhere, are no chance.
+constexpr std::uint32_t kManyPushed = 3;
 // With at least this many cuts at line ends the doubt is the smallest.
 constexpr std::uint32_t kRepeatedLines = 3;
 // Three full segments of 1448 bytes are longer than a buffer of 4096. So a writer with such a
@@ -148,6 +153,7 @@ bool writes_in_bulk(const Findings& f) {
   constexpr std::uint32_t kLeastSegments = 4;
   const Features& features = f.features;
   if (features.telling() > 1) return false;
+  if (features.pushed.fulls != 0) return features.pushed.pushed * 2 < features.pushed.fulls;
   const std::uint32_t rtt_us = f.trace.path.rtt_us;
   if (rtt_us != 0 && rtt_us < kShortRoundTripUs) return true;
   return !f.writes.segment.pushes || features.push_share == 0 ||
@@ -213,15 +219,27 @@ WriterReading by_first_cut(const Findings& f, Reasons& why) {
 // for 1/20 to 1/2 after it; from three quarters on the calibration error of the programs is 0.0300
 // and not 0.0305. With a larger second share, a slow link looks like a full window and a stream
 // loses confidence. With a smaller one, a delayed packet hides the window.
+//
+// A shorter gap is a stall of the sender's machine, where it is at least 1 ms and 16 times as wide as
+// every gap before it: a VPN's program has not read its interface yet. What was written meanwhile is
+// joined, as behind a full window.
+//
+//     1331 ─ 1331 ─ 1331 ─ 1331 ─ 1331 ─ 1331 ── 10 ms ── 1331 ─ 1331 ─ …        7986
 std::uint32_t ended_by_window(const Trace& trace) {
   constexpr std::uint32_t kTold = 5000;  // below, a gap may be a pause of the sending machine
   const std::uint32_t rtt = trace.path.rtt_us;
   if (rtt < kTold || trace.via == Via::Read) return 0;
+  constexpr std::uint32_t kStill = 1000;
+  constexpr std::uint32_t kTimesWider = 16;
   std::uint32_t bytes = 0;
+  std::uint64_t widest = 0;  // gap so far
   for (std::size_t i = 0; i + 1 < trace.segments.size(); ++i) {
-    if (i != 0 && trace.segments[i].gap_us >= rtt / 2) {
-      return trace.segments[i + 1].gap_us < rtt / 8 ? bytes : 0;
+    const std::uint32_t gap = trace.segments[i].gap_us;
+    const bool still = widest != 0 && gap >= kStill && gap >= kTimesWider * widest;
+    if (i != 0 && (gap >= rtt / 2 || still)) {
+      return trace.segments[i + 1].gap_us < (still ? gap : rtt) / 8 ? bytes : 0;
     }
+    if (i != 0) widest = std::max<std::uint64_t>(widest, gap);
     bytes += trace.segments[i].size;
   }
   return 0;
@@ -249,11 +267,23 @@ WriterReading without_cuts(const Findings& f, Reasons& why) {
     why.add(Because::ReadsHide);
     return {};
   }
+  const PushedEnds& pushed = f.features.pushed;
+  if (pushed.block != 0) {
+    why.add(Because::PushedBlocks, pushed.pushed, pushed.fulls, pushed.block);
+    WriterReading result =
+        reading(Writer::Blocks, pushed.pushed < kManyPushed ? kPushedBlocks : kManyPushedBlocks);
+    result.block = pushed.block;
+    return result;
+  }
   const std::uint32_t fulls = f.writes.segment.fulls;
   if (fulls == 0) {
     why.add(Because::OneWrite);
   } else {
     why.add(Because::FullThenTail, fulls);
+  }
+  if (pushed.pushed != 0) {
+    why.add(Because::PushedEnds, pushed.pushed, pushed.fulls);
+    return reading(Writer::Stream, kPushedStream);
   }
   // After the first flight Nagle's algorithm joins the writes, and the end of a buffer no longer
   // shows.

@@ -261,6 +261,7 @@ void extract(const Trace& trace, const Writes& writes, Features& features) {
   if (would_have_shown(features.block, trace, writes.full)) features.block = features.on_grid = 0;
   features.line_buffer = fills_line_buffer(features, trace, writes);
   features.push_share = push_share(trace, writes);
+  features.pushed = pushed_ends(trace, writes);
 }
 
 Features extract(const Trace& trace, const Writes& writes) {

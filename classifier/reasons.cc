@@ -65,6 +65,10 @@ constexpr Wording kWordings[] = {
      "the first flight had {0} bytes: the end of a larger first write does not show"},
     {Because::OneSided, "one-sided",
      "not all of the session was captured: that the server took the commands is assumed"},
+    {Because::PushedBlocks, "pushed-blocks:{0}/{1}/{2}",
+     "{0} of {1} full segments have PSH, just those in which a block of {2} ends"},
+    {Because::PushedEnds, "pushed:{0}/{1}",
+     "{0} of {1} full segments have PSH: writes may have ended in them"},
 };
 
 // Each enumerator has one row, and the rows are in the order of the enum.

@@ -49,6 +49,8 @@ enum class Because : std::uint8_t {
   Relayed,        // a buffer of a bytes, which no known program with this dialogue has
   ShortFlight,    // the first flight had a bytes
   OneSided,       // the server's answers were assumed
+  PushedBlocks,   // a of b full segments have PSH, just those in which a block of c ends
+  PushedEnds,     // a of b full segments have PSH
 };
 
 // A verdict gives about ten. Reasons beyond the limit are dropped, so no evidence can make a

@@ -18,6 +18,7 @@
 #include "classifier/tls_message.h"
 #include "classifier/tls_session.h"
 #include "classifier/trace.h"
+#include "classifier/turn_judge.h"
 
 namespace classifier {
 

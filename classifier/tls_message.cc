@@ -6,38 +6,11 @@
 namespace classifier {
 namespace {
 
-// `DATA`, `QUIT`, `RSET` or `NOOP` with CRLF.
-constexpr std::uint32_t kFourLetters = 6;
-// After DATA in a turn of its own, a message may be as short as this. A shorter turn is MAIL: then
-// the turn before was RSET, not DATA.
-constexpr std::uint64_t kLeastBehindData = 100;
-// A turn of at least this size after an envelope is a message. Commands are shorter, even with
-// several recipients.
-constexpr std::uint64_t kLeastMessage = 300;
 constexpr std::uint32_t kCrLf = 2;
 // At most this many bytes after a message may be bytes that Postfix removes from it.
 constexpr std::uint64_t kMostBehind = 64;
 // `MAIL FROM:<>` and `RCPT TO:<a@b>` with their CRLF.
 constexpr std::uint64_t kLeastEnvelope = 29;
-
-// Adds bytes [begin, begin + size) of a turn's plaintext to the message, as records.
-void append(const Turn& turn, std::uint64_t begin, std::uint64_t size, TlsMessage& message) {
-  std::uint64_t at = 0;
-  Span span;
-  for (const DataRecord& record : turn.records) {
-    const std::uint64_t from = std::max(at, begin);
-    const std::uint64_t to = std::min(at + record.plain, begin + size);
-    if (from < to) {
-      message.records.push_back({.size = static_cast<std::uint32_t>(to - from),
-                                 .before = static_cast<std::uint32_t>(from - at),
-                                 .after = static_cast<std::uint32_t>(at + record.plain - to)});
-      if (span.end == 0) span.begin = record.begin;
-      span.end = record.end;
-    }
-    at += record.plain;
-  }
-  if (span.end != 0) message.spans.push_back(span);
-}
 
 bool begins_record(const Turn& turn, std::uint64_t offset) {
   std::uint64_t at = 0;
@@ -87,12 +60,26 @@ struct Search {
     const std::size_t count = turns.kept.size();
     return count > 1 && is_four_letters(*turns.kept[count - 2], 0);
   }
-  // What may have been said with the greeting.
+  // Bytes that may have been said with the greeting; 0: they are too few for a command.
   std::uint64_t greeting() const {
-    return turns.greeting - std::min(turns.greeting, shown.greeting);
+    const std::uint64_t beside = turns.greeting - std::min(turns.greeting, shown.greeting);
+    return beside < kFourLetters ? 0 : beside;
   }
-  // Whether the message in question may lie in front of turn number `index`: beside the commands,
-  // as much was said.
+  // Bytes that were said before turn number `index` and are not needed for the envelope.
+  // `front`: the bytes of the envelope in that turn.
+  std::uint64_t beyond(std::size_t index, std::uint64_t front) const {
+    const std::uint64_t said = in_front(index) + greeting();
+    return said - std::min(said, envelope() - std::min(envelope(), front));
+  }
+  // Can MAIL and each RCPT have been said before turn number `index`? A few bytes may be missing,
+  // because lines ended in LF alone, but fewer than the last RCPT has.
+  bool all_said(std::size_t index) const {
+    const auto& rcpt = shown.envelope.rcpt;
+    const std::uint64_t said = in_front(index) + turns.greeting;
+    return rcpt.empty() || said >= envelope() || envelope() - said < rcpt.back();
+  }
+  // Can the message in question lie before turn number `index`? It can if so many bytes were said
+  // there in addition to the commands.
   bool may_be_in_front(std::size_t index) const {
     const std::uint64_t commands = envelope() + kFourLetters;
     const std::uint64_t size = shown.body ? size_by_bdat(shown) : shown.header;
@@ -129,12 +116,12 @@ std::optional<TlsMessage> place_data(const Search& search) {
   const std::uint64_t commands = search.envelope() == 0 ? 0 : search.envelope() + kFourLetters;
   const std::uint64_t said = search.said();
   std::uint64_t front = commands - std::min(commands, said);
-  if (front < kFourLetters) front = 0;  // command lines that ended in LF alone
-  const bool more = commands != 0 && said > commands;
+  if (front < kFourLetters) front = 0;  // the command lines ended in LF alone
+  // The commands may also have been said with the greeting, and text with them or after them.
+  const bool more = commands != 0 && said + search.greeting() > commands;
   if (more && !search.data_alone()) return std::nullopt;
+  if (front != 0 && search.greeting() != 0) return std::nullopt;
   if (front != 0 && may_be_chunk(search, front - kFourLetters)) return std::nullopt;
-  // The commands may have been said with the greeting, and text with them.
-  if (front != 0 && search.greeting() >= kFourLetters) return std::nullopt;
   if (turn.bytes <= front) return std::nullopt;
   const std::uint64_t size = turn.bytes - front;
   const std::uint64_t shown = size_by_data(search.shown);
@@ -157,12 +144,13 @@ std::optional<TlsMessage> place_data(const Search& search) {
   return std::nullopt;
 }
 
-// Text whose first part came with DATA, and the rest when 354 had been said: all that was said
-// since the message before is the envelope, DATA, the text, and perhaps QUIT.
+// Finds text whose first part came with DATA, and the rest after the 354. All that was said since
+// the previous message is the envelope, DATA, the text, and perhaps QUIT.
 //
 //     DATA,399 │ 29 2817          DATA,399 │ 29 2817 6
 std::optional<TlsMessage> place_spread_data(const Search& search) {
   if (search.envelope() == 0 || search.turns.forgotten != 0) return std::nullopt;
+  if (search.greeting() != 0) return std::nullopt;  // the commands may have been said with it
   const std::uint64_t commands = search.envelope() + kFourLetters;
   if (search.said() <= commands) return std::nullopt;  // all of it is in the last turn
   const std::uint64_t size = size_by_data(search.shown);
@@ -189,9 +177,31 @@ std::optional<TlsMessage> place_spread_data(const Search& search) {
   return message;
 }
 
-// From the end backwards; `behind` bytes of QUIT follow the last chunk. In front of the first one's
-// command stands the envelope, or the part of it that was not said in a turn of its own.
-std::vector<Chunk> find_chunks(const Search& search, std::uint32_t behind) {
+// One way to read the turns as chunks. Without chunks the turns cannot be read so.
+struct Reading {
+  std::vector<Chunk> chunks;  // the last one first
+  std::uint64_t miss = 0;     // the text may begin and end earlier by up to this many bytes
+  int signs = 0;              // how much speaks for it; without signs, QUIT is only a guess
+};
+
+// Returns by how many bytes the text may begin earlier than in a reading with `front` bytes of the
+// envelope in turn number `index`. The bytes before that turn may be the envelope from MAIL on.
+// Then the turn ends with as many bytes of the next message's envelope. Returns nothing if they
+// are so many that it is not known where the text lies.
+//
+//     AUTH │ MAIL,RCPT,BDAT n LAST,n          or          MAIL,RCPT │ BDAT n LAST,n,MAIL,RCPT
+std::optional<std::uint64_t> may_begin_earlier(const Search& search, std::size_t index,
+                                               std::uint64_t front) {
+  const std::uint64_t beyond = search.beyond(index, front);
+  const auto& mail = search.shown.envelope.mail;
+  if (front == 0 || beyond == 0 || (!mail.empty() && beyond < mail.front())) return 0;
+  const std::uint64_t most = most_miss(size_by_bdat(search.shown));
+  return beyond < front && beyond <= most ? std::optional(beyond) : std::nullopt;
+}
+
+// Finds the chunks from the end backwards. `behind`: bytes of QUIT after the last chunk. Before the
+// command of the first chunk comes the envelope, or the part of it that was not in earlier turns.
+Reading find_chunks(const Search& search, std::uint32_t behind) {
   std::vector<Chunk> chunks;
   std::uint64_t left = size_by_bdat(search.shown);
   for (std::size_t i = search.turns.kept.size(); i-- > 0 && left > 0;) {
@@ -203,14 +213,14 @@ std::vector<Chunk> find_chunks(const Search& search, std::uint32_t behind) {
     if (bytes >= left + command) {
       const std::uint64_t front = bytes - left - command;
       const std::uint64_t envelope = search.envelope();
-      const std::uint64_t said = search.in_front(i);
-      const bool fits = front == 0 || front == envelope || front + said == envelope;
-      // What was said in front may be all commands of this chunk, and the turn begins with its
-      // text.
-      const bool said_before = envelope != 0 && said + search.greeting() >= envelope + command;
-      if (!fits || said_before) return {};
+      const bool fits = front == 0 ? search.all_said(i)
+                                   : front == envelope || front + search.in_front(i) == envelope;
+      // The earlier turns may hold all commands of this chunk. Then the turn begins with its text.
+      const bool said_before = envelope != 0 && search.beyond(i, 0) >= command;
+      const auto miss = may_begin_earlier(search, i, front);
+      if (!fits || said_before || !miss) return {};
       chunks.push_back({&turn, bytes - left, left});
-      return chunks;
+      return {std::move(chunks), *miss};
     }
     const auto chunk = chunk_of(bytes, last);
     if (!chunk || *chunk > left) return {};
@@ -220,12 +230,13 @@ std::vector<Chunk> find_chunks(const Search& search, std::uint32_t behind) {
   return {};
 }
 
-// The message in one chunk, whose commands the server answered before all of it had come: the chunk
-// goes on over several turns. Told by the envelope alone, which stands in front of it to the byte.
+// Finds a message in one chunk whose commands the server answered before the whole chunk had come.
+// So the chunk continues over several turns. It is known only by the envelope before it, whose size
+// must fit to the byte.
 //
 //     client   MAIL,RCPT,BDAT n LAST,16384 │ 16384 2210          MAIL,RCPT,BDAT n LAST │ 2210
 //     server                              28           │                              28    │
-std::vector<Chunk> find_spread_chunk(const Search& search, std::uint32_t behind) {
+Reading find_spread_chunk(const Search& search, std::uint32_t behind) {
   std::vector<Chunk> parts;
   const std::uint64_t size = size_by_bdat(search.shown);
   const std::uint64_t commands = search.envelope() + chunk_command(size, true);
@@ -241,24 +252,19 @@ std::vector<Chunk> find_spread_chunk(const Search& search, std::uint32_t behind)
       continue;
     }
     if (turn.bytes - left != commands) return {};
-    if (search.in_front(i) + search.greeting() >= commands) return {};
+    const auto miss = may_begin_earlier(search, i, search.envelope());
+    if (!miss) return {};
     if (left > not_text) parts.push_back({&turn, commands, left - not_text});
-    return parts;
+    return {std::move(parts), *miss};
   }
   return {};
 }
 
-// One way to read the turns, and how much speaks for it: whether QUIT is there is a guess without.
-struct Reading {
-  std::vector<Chunk> chunks;
-  int signs = 0;
-};
-
 Reading read_chunks(const Search& search, std::uint32_t behind) {
   constexpr int kEnvelopeFits = 3;  // more than all other signs of a single chunk
   const ShownSizes& shown = search.shown;
-  Reading reading{find_spread_chunk(search, behind)};
-  if (reading.chunks.empty()) reading.chunks = find_chunks(search, behind);
+  Reading reading = find_spread_chunk(search, behind);
+  if (reading.chunks.empty()) reading = find_chunks(search, behind);
   if (reading.chunks.empty()) return reading;
   const std::vector<Chunk>& chunks = reading.chunks;
   const Chunk& first = chunks.back();
@@ -279,14 +285,15 @@ std::optional<TlsMessage> place_chunks(const Search& search) {
   const Reading with_quit = read_chunks(search, kFourLetters);
   const bool one = alone.chunks.empty() != with_quit.chunks.empty();
   const bool quit = one ? alone.chunks.empty() : with_quit.signs > alone.signs;
-  const auto& chunks = (quit ? with_quit : alone).chunks;
+  const Reading& reading = quit ? with_quit : alone;
+  const std::vector<Chunk>& chunks = reading.chunks;
   const bool sure = one || alone.signs != with_quit.signs;
   if (chunks.empty() || (!sure && chunks.size() > 1)) return std::nullopt;
   const Chunk& first = chunks.back();
   TlsMessage message;
   message.transfer = Transfer::Bdat;
-  message.window = sure ? Window::Exact : Window::Near;
-  message.miss = sure ? 0 : kFourLetters;
+  message.miss = sure ? reading.miss : std::max<std::uint64_t>(reading.miss, kFourLetters);
+  message.window = message.miss == 0 ? Window::Exact : Window::Near;
   message.quit_with_dot = quit;
   message.data_ahead = message.rcpt_ahead = first.goes_on || first.begin >= kLeastEnvelope;
   std::uint64_t at = 0;
@@ -298,14 +305,16 @@ std::optional<TlsMessage> place_chunks(const Search& search) {
   return message;
 }
 
-// A single chunk behind its envelope, of which Postfix shows more than the client sent.
+// Finds a single chunk after its envelope, if Postfix shows more of it than the client sent.
 std::optional<TlsMessage> place_shown_with_more(const Search& search) {
   const Turn& turn = search.last();
   const std::uint64_t said = search.said();
   const std::uint64_t envelope = search.envelope();
   if (envelope == 0 || said > envelope) return std::nullopt;
+  // The length of the chunk is not known. So it must be known to the byte how much of the envelope
+  // was said before.
+  if (search.greeting() != 0) return std::nullopt;
   const bool quit = turn.bytes > kFourLetters && turn.records.back().plain == kFourLetters;
-  if (said + search.greeting() >= envelope + chunk_command(0, true)) return std::nullopt;
   const std::uint64_t front = envelope - said;
   const std::uint64_t taken = front + (quit ? kFourLetters : 0);
   if (turn.bytes <= taken) return std::nullopt;
@@ -343,7 +352,7 @@ std::variant<TlsMessage, Reason> place_near(const Search& search, std::uint32_t 
     // If DATA was not said before this turn, the turn has commands in it. If more than the commands
     // was said before, that may be the message in question.
     if (said + kFourLetters <= commands) return Reason::Ambiguous;
-    if (said > commands && !search.data_alone()) return Reason::Ambiguous;
+    if (said + search.greeting() > commands && !search.data_alone()) return Reason::Ambiguous;
     if (search.may_be_in_front(search.turns.kept.size() - 1)) return Reason::Ambiguous;
   }
   if (shown.body) {
@@ -375,69 +384,30 @@ std::variant<TlsMessage, Reason> place_message(const Turns& turns, const ShownSi
   return place_near(search, slack);
 }
 
+void append(const Turn& turn, std::uint64_t begin, std::uint64_t size, TlsMessage& message) {
+  std::uint64_t at = 0;
+  Span span;
+  for (const DataRecord& record : turn.records) {
+    const std::uint64_t from = std::max(at, begin);
+    const std::uint64_t to = std::min(at + record.plain, begin + size);
+    if (from < to) {
+      message.records.push_back({.size = static_cast<std::uint32_t>(to - from),
+                                 .before = static_cast<std::uint32_t>(from - at),
+                                 .after = static_cast<std::uint32_t>(at + record.plain - to)});
+      if (span.end == 0) span.begin = record.begin;
+      span.end = record.end;
+    }
+    at += record.plain;
+  }
+  if (span.end != 0) message.spans.push_back(span);
+}
+
 bool is_four_letters(const Turn& turn, std::uint32_t slack) {
   return turn.count == 1 && turn.bytes >= kFourLetters && turn.bytes <= kFourLetters + slack;
 }
 
 bool splits_command(const Turn& turn) {
   return turn.count > 1 && turn.bytes < kLeastMessage && turn.records.back().plain == kCrLf;
-}
-
-void TurnJudge::turn(Turn&& turn, std::uint32_t slack) {
-  answers_ = 1;
-  missed_answers_ = false;
-  if (part_ == Part::Greeting) {
-    part_ = Part::Envelope;
-    if (turn.torn) envelope_turns_ = 1;  // an answer may have been lost, and the turn may hold more
-    return;
-  }
-  const bool behind_data = std::exchange(part_, Part::Envelope) == Part::BehindData;
-  if (!behind_data && !turn.torn && is_four_letters(turn, slack)) {
-    if (envelope_turns_ != 0) part_ = Part::BehindData;
-    return;
-  }
-  const std::uint64_t least = behind_data ? kLeastBehindData : kLeastMessage;
-  if ((envelope_turns_ == 0 && !turn.torn) || turn.bytes < least) {
-    ++envelope_turns_;
-    split_command_ = split_command_ || (slack == 0 && !turn.torn && splits_command(turn));
-    return;
-  }
-  if (turn.whole()) {
-    pending_.emplace();
-    pending_->torn = pending_->cut = turn.torn;
-    append(turn, 0, turn.bytes, *pending_);
-    pending_->data_ahead = !behind_data;
-    pending_->rcpt_ahead = envelope_turns_ == 1;
-    pending_->split_command = split_command_;
-  }
-  envelope_turns_ = 0;
-}
-
-std::optional<TlsMessage> TurnJudge::take(bool quit_with_dot) {
-  auto message = std::exchange(pending_, std::nullopt);
-  if (message && quit_with_dot && message->records.back().size > kFourLetters) {
-    message->quit_with_dot = true;
-    message->records.back().size -= kFourLetters;
-    message->records.back().after = kFourLetters;
-  }
-  return message;
-}
-
-std::optional<TlsMessage> TurnJudge::finish(Turn&& open, std::uint32_t slack) {
-  const bool some = !open.empty();
-  if (some) {
-    turn(std::move(open), slack);
-    if (pending_) pending_->cut = true;
-  }
-  // The client said nothing after the message, and the server answered twice. So QUIT came with it.
-  const bool may_quit = !some && pending_ && pending_->data_ahead;
-  if (may_quit && missed_answers_ && answers_ == 1) pending_->cut = true;
-  return take(may_quit && answers_ > 1);
-}
-
-std::optional<std::uint64_t> TurnJudge::pending_from() const {
-  if (!pending_) return std::nullopt;
-  return pending_->spans.front().begin;
 }
 
 }  // namespace classifier

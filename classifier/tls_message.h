@@ -3,7 +3,7 @@
 // There are two ways to know. Live, the milter has seen the text. When Postfix asks it, the whole
 // message has come and was not answered yet. So the message ends in the current turn, and its size
 // shows where it began (place_message). For a capture there is no milter. There the message is
-// inferred from sizes and turns (TurnJudge).
+// inferred from sizes and turns (turn_judge.h).
 //
 //     DATA   The server said 354, so the message begins with the turn. Bytes after it are QUIT or
 //            the next command. If a client does not wait for 354, the commands come before it.
@@ -61,44 +61,17 @@ struct Turns {
 std::variant<TlsMessage, Reason> place_message(const Turns& turns, const ShownSizes& shown,
                                                std::uint32_t slack = 0);
 
+// `DATA`, `QUIT`, `RSET` or `NOOP` with CRLF.
+inline constexpr std::uint32_t kFourLetters = 6;
+// A turn of at least this size after an envelope is a message. Commands are shorter, even with
+// several recipients.
+inline constexpr std::uint64_t kLeastMessage = 300;
+
+// Adds bytes [begin, begin + size) of a turn's plaintext to the message, as records.
+void append(const Turn& turn, std::uint64_t begin, std::uint64_t size, TlsMessage& message);
 // Is the turn `DATA`, `QUIT`, `RSET` or `NOOP` alone, as far as sizes with this `slack` show it?
 bool is_four_letters(const Turn& turn, std::uint32_t slack);
 // Did a command and its CRLF come in two records? Requires: the sizes are exact.
 bool splits_command(const Turn& turn);
-
-// Reads the turns of a session as commands and messages.
-class TurnJudge {
- public:
-  // The server has answered `turn`. A message is kept back until it is known whether QUIT came with
-  // it. `slack`: of the records' sizes.
-  void turn(Turn&& turn, std::uint32_t slack);
-  void more_answers() { ++answers_; }
-  // After the last turn the server may have said more than was seen.
-  void missed_answers() { missed_answers_ = true; }
-  // The next turn began. So no QUIT came with the message that is kept back.
-  std::optional<TlsMessage> next_turn() { return take(false); }
-  // Both streams have ended. `open`: the turn that was not answered; it may be empty.
-  std::optional<TlsMessage> finish(Turn&& open, std::uint32_t slack);
-
-  // The offset at which the message begins that is kept back; empty: there is none.
-  std::optional<std::uint64_t> pending_from() const;
-
- private:
-  // What the client's next turn is:
-  //
-  //     Greeting ──► Envelope ──DATA alone──► BehindData ──message, or a short turn──► Envelope
-  //                   │    ▲
-  //                   └────┘ a turn as long as a message is one; any other turn is commands
-  enum class Part : std::uint8_t { Greeting, Envelope, BehindData };
-
-  std::optional<TlsMessage> take(bool quit_with_dot);
-
-  Part part_ = Part::Greeting;
-  std::uint32_t envelope_turns_ = 0;  // turns of this transaction
-  bool split_command_ = false;
-  std::optional<TlsMessage> pending_;
-  std::uint32_t answers_ = 0;    // the server's records since the last turn
-  bool missed_answers_ = false;  // the server may have sent others
-};
 
 }  // namespace classifier

@@ -1,7 +1,7 @@
 #include "milter/desk/connections.h"
 
 #include <fcntl.h>
-// linux/tcp.h, not netinet/tcp.h: glibc's tcp_info ends before the field that is read here.
+// linux/tcp.h and not netinet/tcp.h: glibc's tcp_info ends before the field that is read here.
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
@@ -21,8 +21,8 @@ int lowest_free() {
   return net::Fd(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)).get();
 }
 
-// The desk has little more than its connections (limit_connections); another process that has more
-// is looked through as far as this.
+// The desk has few descriptors besides its connections (limit_connections). In another process, as
+// in tests, at most kMost descriptors are looked at.
 int highest(int first) {
   constexpr rlim_t kMost = 1024;
   rlimit limit{};
@@ -70,7 +70,7 @@ std::vector<Connections::Connection> Connections::find(Clock::time_point now) co
 
 void Connections::look_after(Clock::time_point now) {
   known_ = find(now);
-  // Of those that came between two looks the lower descriptor was most likely the earlier.
+  // If two came between two looks, the one with the lower descriptor most likely came first.
   std::stable_sort(known_.begin(), known_.end(),
                    [](const auto& one, const auto& two) { return one.began < two.began; });
   std::size_t too_many = known_.size() > most_ ? known_.size() - most_ : 0;

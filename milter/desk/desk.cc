@@ -18,6 +18,7 @@
 namespace desk {
 namespace {
 
+// As many clients may wait as Server::kMostConnections may be open. Chosen, not measured.
 constexpr int kBacklog = 64;
 
 class Process final : private process::Orders::Listener {
@@ -53,7 +54,7 @@ class Process final : private process::Orders::Listener {
 
   void drain() override { event_base_loopbreak(base_.get()); }
 
-  // A new start is to find the port free.
+  // A new start must find the port free.
   void abandoned() override {
     for (const auto& listener : listeners_) (void)shutdown(listener.get(), SHUT_RDWR);
   }

@@ -1,5 +1,5 @@
-// The process that answers what is asked afterwards: how much was counted, at GET /metrics. It is
-// not in the mail's path and sees no message; nothing else waits for it. One thread.
+// The desk: the process that serves the counters of all processes at GET /metrics. It is not in the
+// path of the mail and sees no message; no other process waits for it. One thread.
 #pragma once
 
 #include <vector>
@@ -11,13 +11,14 @@
 
 namespace desk {
 
-// Binds and listens on every address of config.listen; one whose family this machine does not have
-// is left out, with a warning. Throws std::system_error "desk.listen: bind
-// 127.0.0.1:9125: …".
+// Binds and listens on every address of config.listen. An address whose family this machine does
+// not have is left out with a warning. Throws std::system_error "desk.listen: bind 127.0.0.1:9125:
+// …".
 std::vector<net::Fd> open_listeners(const config::Desk& config);
 
-// Runs until it is told to drain (process/orders.h): there is nothing to finish, so it ends at
-// once. `listeners` and `families` are borrowed. Returns a sysexits code; throws when set-up fails.
+// Runs until the supervisor asks it to drain (process/orders.h). There is nothing to finish, so it
+// ends at once. `listeners` and `families` are borrowed. Returns a sysexits code; throws if set-up
+// fails.
 int run(const process::Start& start, const std::vector<net::Fd>& listeners,
         const process::Families& families);
 

@@ -5,7 +5,7 @@
 namespace desk {
 namespace {
 
-// Values of labels are words of the program, so nothing in them has to be escaped.
+// Label values are words of this program, so nothing in them has to be escaped.
 void add(std::string& page, const process::Family& family) {
   const auto type = family.name.ends_with("_total") ? "counter" : "gauge";
   page += fmt::format("# HELP segmilter_{0} {1}\n# TYPE segmilter_{0} {2}\n", family.name,

@@ -9,7 +9,7 @@ namespace desk {
 
 inline constexpr const char* kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
 
-// The version of the program, then `families` with their values of this moment.
+// The version of the program, then `families` with their current values.
 std::string metrics(const process::Families& families);
 
 }  // namespace desk

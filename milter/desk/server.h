@@ -1,9 +1,9 @@
-// Pages over HTTP: GET and HEAD, of the paths that it is given; anything else is refused. A
-// request's head has at most kMostHeader bytes and no body. A connection on which nothing was
-// answered for Connections::kPatience is closed, and of more than kMostKept the oldest, so that a
-// few clients that ask nothing do not keep others out. libevent has no limit of connections; where
-// the process has no descriptor for one more, clients wait and nothing spins (limit_connections).
-// One thread, the loop's.
+// Serves pages over HTTP: GET and HEAD for the paths that it was given; everything else is refused.
+// The head of a request has at most kMostHeader bytes, and a body is refused. A connection without
+// an answer for Connections::kPatience is closed. Of more than kMostKept connections the oldest is
+// closed, so that a few clients that ask nothing do not keep others out. libevent does not limit
+// connections: when the process has no descriptor left (limit_connections), clients wait, and the
+// loop does not spin. Used by the loop's thread only.
 #pragma once
 
 #include <event2/http.h>
@@ -22,13 +22,15 @@ struct HttpDeleter {
   void operator()(evhttp* http) const { evhttp_free(http); }
 };
 
-// Leaves this process room for about `most` descriptors more than it has.
+// Lowers this process's limit of descriptors to about `most` more than it has open.
 void limit_connections(unsigned most);
 
 class Server {
  public:
+  // The three limits were chosen, not measured. One Prometheus needs one connection and a few
+  // hundred bytes; larger limits only cost memory.
   static constexpr std::size_t kMostHeader = 8192;
-  // So many may come between two looks, once a second, before others wait for a place.
+  // This many may be open between two looks, which are a second apart. Others wait.
   static constexpr std::size_t kMostConnections = 64;
   static constexpr std::size_t kMostKept = 48;
 
@@ -39,7 +41,7 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // `make` is called for each request; what it throws becomes a 500.
+  // `make` is called for each request. An exception in it becomes a 500.
   void serve(std::string path, std::string type, std::function<std::string()> make);
 
  private:

@@ -32,8 +32,8 @@ Breaker::Shares Breaker::shares(const config::Breaker& settings) const {
   return shares;
 }
 
-// Empties the slots between the last message and now. A window of another width (a reload) begins
-// anew; the long-term sums stay.
+// Empties the slots between the last message and now. If the width has changed (a reload), the
+// window begins again; the long-term sums stay.
 void Breaker::advance(const config::Breaker& settings, Clock::time_point now) {
   const std::chrono::nanoseconds width = std::chrono::nanoseconds(settings.window) / kSlots;
   const std::int64_t number = now.time_since_epoch() / width;

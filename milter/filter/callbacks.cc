@@ -17,17 +17,17 @@
 namespace filter {
 namespace {
 
-// libmilter gives its callbacks nothing of ours but the session's pointer, which is null at first:
-// the one global.
+// libmilter passes to its callbacks only the session's pointer, which is null at first. So this is
+// the one global variable.
 Service* service = nullptr;
 
 constexpr unsigned long kActions = SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_QUARANTINE;
-// Steps that tell us nothing.
+// Steps that show nothing we use.
 constexpr unsigned long kUnwanted = SMFIP_NOEOH | SMFIP_NOUNKNOWN;
-// Header values as they are, bodies that we may stop in their middle, and recipients that Postfix
-// refuses: they stand among the commands, which are measured.
+// Header values as they are; bodies that we may stop in the middle; and recipients that Postfix
+// refuses, because they too are among the commands that are measured.
 constexpr unsigned long kExact = SMFIP_HDR_LEADSPC | SMFIP_SKIP | SMFIP_RCPT_REJ;
-// Steps whose answer is always "continue": Postfix need not wait for it.
+// Steps whose answer is always "continue": Postfix need not wait for the answer.
 constexpr unsigned long kNoReply =
     SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_MAIL | SMFIP_NR_RCPT | SMFIP_NR_HDR;
 
@@ -38,17 +38,17 @@ struct Session {
   Session& operator=(const Session&) = delete;
 
   Connection connection;
-  // When Postfix turned to us; none in a second session of one socket (SMFIC_QUIT_NC): then its
-  // first word is not waited for.
+  // When Postfix contacted us. Nothing in a second session on one socket (SMFIC_QUIT_NC): there
+  // Postfix does not wait for our answer to its first call, so our time may be too late.
   std::optional<std::chrono::steady_clock::time_point> began;
-  // What was negotiated. Without a negotiation (SMFIC_QUIT_NC, which begins a second connection on
-  // one socket) the first one's holds, and libmilter always lets us have these.
+  // What was negotiated. A second session on one socket (SMFIC_QUIT_NC) has no negotiation. Then
+  // the first session's holds, and libmilter always allows these.
   unsigned long no_reply = kNoReply;
   unsigned long exact = 0;  // of kExact
-  bool no_body = false;     // bodies are not shown
+  bool no_body = false;     // Postfix shows no bodies
 };
 
-// The session of a context; made where libmilter did not begin with a negotiation.
+// The session of a context. It is made here if libmilter did not begin with a negotiation.
 Session& session_of(SMFICTX* context) {
   auto* session = static_cast<Session*>(smfi_getpriv(context));
   if (session == nullptr) {
@@ -71,7 +71,7 @@ sfsistat guarded(sfsistat otherwise, Body body) noexcept {
   return otherwise;
 }
 
-// For the steps of kNoReply: libmilter expects the same kind of answer also when the body failed.
+// For the steps of kNoReply: libmilter expects the same kind of answer even if `body` throws.
 template <typename Body>
 sfsistat guarded_silent(SMFICTX* context, unsigned long step, Body body) noexcept {
   const auto* session = static_cast<const Session*>(smfi_getpriv(context));
@@ -87,7 +87,7 @@ std::string_view text(const char* value) {
   return value != nullptr ? std::string_view(value) : std::string_view();
 }
 
-// libmilter's signatures lack const; it does not write to what it is given.
+// libmilter's signatures lack const, but it does not write to these strings.
 char* c_string(const char* value) {
   return const_cast<char*>(value);
 }
@@ -96,22 +96,22 @@ std::string_view macro(SMFICTX* context, const char* name) {
   return text(smfi_getsymval(context, c_string(name)));
 }
 
-// An end of the connection as Postfix knows it, behind the PROXY protocol too.
+// One end of the connection as Postfix knows it, also with the PROXY protocol.
 std::optional<net::Endpoint> endpoint_of(SMFICTX* context, const char* address, const char* port) {
   const auto number = text::number<std::uint16_t>(macro(context, port));
   if (!number || *number == 0) return {};
   return net::Endpoint::parse_address(macro(context, address), *number);
 }
 
-// The macros are first because test tools cannot set the port of the connect call; the call is
-// second because {client_port} is missing where the MTA does not let us choose the macros.
+// The macros come first, because test tools cannot set the port of the connect call. The call comes
+// second, because {client_port} is missing if the MTA does not let us choose the macros.
 std::optional<net::Endpoint> client_of(SMFICTX* context, const sockaddr* address) {
   const auto client = endpoint_of(context, "{client_addr}", "{client_port}");
   return client ? client : net::Endpoint::from(address);
 }
 
-// A list of ours replaces Postfix's own, so each names all that is wanted at its step. What is not
-// read yet ({cipher}) costs a few bytes and shows in a debug log of Postfix.
+// Our list replaces Postfix's own, so each list names all macros that are wanted at its step. A
+// macro that is not read yet ({cipher}) costs a few bytes and is visible in a debug log of Postfix.
 void ask_for_macros(SMFICTX* context) {
   struct List {
     int step;
@@ -129,11 +129,11 @@ void ask_for_macros(SMFICTX* context) {
   }
 }
 
-// DATA tells us nothing either, but over TCP its answer saves 40 ms a message. Postfix's smtpd
-// writes what it has of a session in one go, and then its cleanup writes the message. Without an
-// answer in between nothing of ours carries TCP's acknowledgement of the first write: the kernel
-// delays it for 40 ms (RFC 1122, 4.2.3.2), and Postfix's kernel holds the second write back until
-// it comes (Nagle, RFC 896). A unix socket has neither.
+// The DATA step shows us nothing, but over TCP its answer saves 40 ms for each message. Postfix's
+// smtpd writes what it has of a session at once, and then its cleanup writes the message. If we
+// send no answer between the two, nothing carries TCP's acknowledgement of the first write. Our
+// kernel delays it for 40 ms (RFC 1122, 4.2.3.2), and Postfix's kernel holds the second write back
+// until it comes (Nagle, RFC 896). A unix socket has no such delay.
 bool wants_data_step() {
   return !service->settings()->filter.socket.is_unix();
 }
@@ -141,8 +141,8 @@ bool wants_data_step() {
 sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long steps, unsigned long,
                       unsigned long, unsigned long* want_actions, unsigned long* want_steps,
                       unsigned long* reserved2, unsigned long* reserved3) {
-  // On failure Postfix does without us for this client (its default_action). Not SMFIS_ALL_OPTS:
-  // then nobody would know which steps want an answer.
+  // If this fails, Postfix goes on without us for this client (its default_action). Not
+  // SMFIS_ALL_OPTS: then it would not be known which steps want an answer.
   return guarded(SMFIS_REJECT, [&]() -> sfsistat {
     Session& session = session_of(context);
     session.began = std::chrono::steady_clock::now();
@@ -156,7 +156,8 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
     *want_actions = wanted;
     *want_steps = steps & (kUnwanted | kNoReply | kExact);
     if (!wants_data_step()) *want_steps |= steps & SMFIP_NODATA;
-    // A body costs as much as the message: not where we could not stop it for mail in clear.
+    // Showing a body costs as much as the message itself. So bodies are only asked for if we can
+    // stop them for mail in clear.
     const bool may_stop = (steps & SMFIP_SKIP) != 0;
     if (!may_stop || !service->settings()->filter.count_body) *want_steps |= steps & SMFIP_NOBODY;
     session.no_body = (*want_steps & SMFIP_NOBODY) != 0;
@@ -166,7 +167,7 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
   });
 }
 
-// Where the client connected to. Behind the PROXY protocol the port is the one of its header: the
+// Where the client connected to. With the PROXY protocol the port is that of the PROXY header: the
 // proxy's own listener.
 void note_daemon(SMFICTX* context, Connection& connection) {
   const auto port = text::number<std::uint16_t>(macro(context, "{daemon_port}"));
@@ -190,7 +191,7 @@ sfsistat on_helo(SMFICTX* context, char* name) {
   });
 }
 
-// What libmilter gives of MAIL and RCPT: the path, then the parameters, then null.
+// libmilter gives MAIL and RCPT as an array: the path, then the parameters, then null.
 std::string_view path_of(char** arguments) {
   return arguments != nullptr ? text(*arguments) : std::string_view();
 }
@@ -221,7 +222,7 @@ sfsistat on_rcpt(SMFICTX* context, char** arguments) {
   });
 }
 
-// Only called where wants_data_step().
+// Only called if wants_data_step().
 sfsistat on_data(SMFICTX*) {
   return SMFIS_CONTINUE;
 }
@@ -237,7 +238,7 @@ sfsistat on_body(SMFICTX* context, unsigned char* bytes, std::size_t size) {
   return guarded(SMFIS_CONTINUE, [&]() -> sfsistat {
     Session& session = session_of(context);
     session.connection.body({reinterpret_cast<const char*>(bytes), size});
-    // A part that is not full is the last one, and counts the body at no cost.
+    // A part that is not full is the last one, so counting the body costs nothing more.
     if (size < Shown::kPart || session.connection.wants_body(*service->settings())) {
       return SMFIS_CONTINUE;
     }
@@ -246,16 +247,16 @@ sfsistat on_body(SMFICTX* context, unsigned char* bytes, std::size_t size) {
   });
 }
 
-// Postfix knows its own full name better than the kernel does ("mx1" against "mx1.example.org").
+// Postfix knows its full name better than the kernel does ("mx1" instead of "mx1.example.org").
 std::string hostname(SMFICTX* context, const config::Config& settings) {
   if (!settings.general.hostname.empty()) return settings.general.hostname;
   if (const auto name = macro(context, "j"); !name.empty()) return std::string(name);
-  char name[256] = {};
+  char name[256] = {};  // Linux allows 64 bytes
   (void)gethostname(name, sizeof name - 1);
   return name;
 }
 
-// By the clock on the wall: a seal is checked on another machine.
+// Wall clock time, because a seal is checked on another machine.
 seal::Seconds unix_time() {
   return std::chrono::duration_cast<seal::Seconds>(
       std::chrono::system_clock::now().time_since_epoch());
@@ -265,8 +266,8 @@ void warn(SMFICTX* context, std::string_view what) {
   logging::event(logging::Level::Warning, macro(context, "i"), what, {});
 }
 
-// From the last one down: each deletion renumbers those behind it. Before the insertion, because
-// ours would be number 1 from then on.
+// Deletes from the last one to the first, because each deletion renumbers those after it. This is
+// done before our header is inserted, which would then be number 1.
 void delete_forged(SMFICTX* context, Judgement& judgement) {
   if (!judgement.delete_forged) return;
   for (unsigned i = judgement.own; i > 0; --i) {
@@ -287,13 +288,13 @@ void label(SMFICTX* context, const config::Config& settings, Judgement& judgemen
   if (settings.seal.sign) {
     signing.emplace(Signing{settings.seal.keys.front(), judgement.identity, unix_time()});
   }
-  // With header values as they are, the blank behind the colon is ours to write.
+  // With header values as they are, we have to write the blank after the colon ourselves.
   const bool blank = (session_of(context).exact & SMFIP_HDR_LEADSPC) != 0;
   const std::string value =
       (blank ? " " : "") + header_value(hostname(context, settings), judgement.trace,
                                         judgement.verdict, judgement.decision, judgement.tls,
                                         settings.header.max_runs, signing ? &*signing : nullptr);
-  // At 1 and further down it is meant to stand below Postfix's own Received.
+  // An index of 1 or more means below Postfix's own Received.
   const int index = settings.header.index;
   const int place = index == 0 ? 0 : index + static_cast<int>(judgement.in_front);
   if (smfi_insheader(context, place, c_string(kHeaderName), c_string(value.c_str())) !=
@@ -304,8 +305,8 @@ void label(SMFICTX* context, const config::Config& settings, Judgement& judgemen
 
 constexpr std::string_view kFlood = "5.7.1 Too many X-Protocol-Pattern header fields";
 
-// `reply`: an enhanced status (RFC 3463) and a text, as the configuration has checked it. '%' is
-// doubled, because the milter protocol's reader halves it.
+// `reply`: an enhanced status (RFC 3463) and a text, checked by the configuration. '%' is doubled,
+// because Postfix takes "%%" for one '%'.
 void set_reply(SMFICTX* context, const char* code, std::string_view reply) {
   const auto space = reply.find(' ');
   std::string status(reply.substr(0, space));
@@ -315,11 +316,11 @@ void set_reply(SMFICTX* context, const char* code, std::string_view reply) {
     text.push_back(c);
   }
   if (smfi_setreply(context, c_string(code), status.data(), text.data()) != MI_SUCCESS) {
-    warn(context, "the reply text was not taken, Postfix uses its own");
+    warn(context, "libmilter refused the reply text, Postfix uses its own");
   }
 }
 
-// A refused message keeps no edits, so none are made.
+// A refused message is not stored, so no header is edited.
 sfsistat act(SMFICTX* context, const config::Config& settings, Judgement& judgement) {
   using classifier::Action;
   if (judgement.flood) {
@@ -360,7 +361,7 @@ sfsistat on_end_of_message(SMFICTX* context) {
     service->settle(*settings, session.connection.client(), judgement,
                     std::chrono::steady_clock::now());
     const sfsistat answer = act(context, *settings, judgement);
-    // The answer stands, whatever becomes of the record.
+    // The answer is final, whatever happens to the record.
     return guarded(answer, [&] {
       const auto now =
           std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());

@@ -82,9 +82,10 @@ bool Connection::wants_body(const config::Config& settings) const {
   return settings.filter.count_body && (message_.tls || !settings.wire.ports.empty());
 }
 
-// Where the window is just what was shown, or what is left of it without the fields that Postfix or
-// a policy service has added, the places of the text are known to the byte. Else they are known
-// about: by how much is in `miss`, and the classifier reckons with it.
+// If the window has exactly the size that was shown, or that size without fields that Postfix or a
+// policy service has added, the landmarks are known to the byte. Otherwise they are known
+// approximately: `miss` says by how many bytes they may be wrong, and the classifier takes that
+// into account.
 void Connection::place_text(const Shown& shown, classifier::Trace& trace) {
   using classifier::Window;
   const classifier::ShownSizes sizes = shown.sizes();
@@ -101,8 +102,8 @@ void Connection::place_text(const Shown& shown, classifier::Trace& trace) {
   }
 }
 
-// On the wire the commands were read and the message's end was seen, but not the text: whether it
-// is this message, and to the byte, its size tells.
+// On the wire the commands were read and the end of the message was seen, but not the text. The
+// size shows whether it is this message, and whether the landmarks are known to the byte.
 void Connection::fit_to_shown(const Shown& shown, classifier::Trace& trace) {
   trace.window = classifier::Window::Near;
   const auto size = shown.size(trace.transfer);
@@ -114,14 +115,15 @@ void Connection::fit_to_shown(const Shown& shown, classifier::Trace& trace) {
   }
 }
 
-// Under TLS and on the wire nobody but the milter has read the text.
+// Under TLS and on the wire only the milter has read the text.
 void Connection::add_what_was_shown(const Message& message, classifier::Trace& trace) {
   const Shown& shown = message.shown;
   const classifier::Dialogue& parameters = message.parameters;
   const bool seen = trace.state != classifier::State::Unobserved;
   if (trace.via == classifier::Via::Wire && !trace.tls && seen) return fit_to_shown(shown, trace);
   if (!trace.tls || trace.records.empty()) return;
-  // What is near by QUIT alone has its place all the same, or six bytes in front of it.
+  // With BDAT, `near` means that it is not known whether QUIT belongs to the window. The message
+  // may then lie six bytes earlier, so its text is not placed.
   const bool sure =
       trace.window == classifier::Window::Exact || trace.transfer == classifier::Transfer::Data;
   if (sure) place_text(shown, trace);
@@ -133,7 +135,7 @@ void Connection::add_what_was_shown(const Message& message, classifier::Trace& t
   trace.dialogue.dsn = parameters.dsn;
 }
 
-// The first header from above that a relay on the list has sealed for this message.
+// Looks for the first header from the top that a relay on the list has sealed for this message.
 void Connection::check_seals(const Message& message, const config::Seal& settings,
                              seal::Seconds now, Judgement& result) const {
   result.from_relay = client_ && net::contains(settings.believe_from, *client_);
@@ -158,7 +160,7 @@ Exemption Connection::exemption(const Message& message, const config::Exempt& se
   if (net::contains(settings.networks, *client_)) return Exemption::OwnNetwork;
   if (!is_confirmed(client_name_)) return Exemption::None;
   if (ends_in_any(client_name_, settings.ptr_suffixes)) return Exemption::ClientName;
-  // Anybody may say any name: it counts where the confirmed one ends in the same.
+  // A client can say any name, so it counts only if the confirmed name ends in the same suffix.
   const bool said = std::any_of(settings.helo_suffixes.begin(), settings.helo_suffixes.end(),
                                 [this](const std::string& suffix) {
                                   return ends_in(helo_, suffix) && ends_in(client_name_, suffix);
@@ -180,16 +182,16 @@ const classifier::Policy& Connection::thresholds(const config::Config& settings)
   return own != nullptr ? own->policy : settings.policy;
 }
 
-// Asks, and classifies what came.
+// Asks for the evidence, and classifies it.
 void Connection::judge(const Message& message, const config::Config& settings,
                        EvidenceSource& source, Judgement& result) {
-  // Each end of message is one message of the session, also when no evidence came for it: without
-  // this count the next question would be answered with the trace of the one before.
+  // Each end of message counts as one message of the session, even if no evidence came for it.
+  // Without this count the next question would be answered with the trace of the message before.
   const std::uint32_t after = judged_++;
   if (client_) {
     constexpr std::string_view kEhlo = "EHLO \r\n";
     classifier::ShownSizes shown = message.shown.sizes();
-    // Behind STARTTLS a client may go on without it.
+    // After STARTTLS a client may go on without another EHLO.
     if (helo_under_tls_) shown.greeting = kEhlo.size() + helo_.size();
     result.trace = source.ask({.client = *client_,
                                .server = server_,
@@ -234,8 +236,8 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
     ++judged_;
     return result;
   }
-  // An exception here (memory, for one) costs the label, and not the headers that are to be
-  // deleted.
+  // An exception here (out of memory, for example) costs the label, but the forged headers are
+  // still deleted.
   try {
     judge(message, settings, source, result);
   } catch (const std::exception& error) {
@@ -243,8 +245,8 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
     result.verdict = {};
     result.trace = classifier::unobserved(classifier::Reason::Error, judged_);
   }
-  // Mail that a content filter brings back over loopback has its label from when it came; local
-  // mail never was anywhere else.
+  // Mail that a content filter returns over loopback was labelled when it first came. Other local
+  // mail did not come from outside.
   if (client_ && client_->is_loopback() && result.trace.reason == classifier::Reason::NoSession) {
     result.exempt = Exemption::Loopback;
     result.delete_forged = false;

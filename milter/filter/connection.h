@@ -1,11 +1,12 @@
-// One milter dialogue: what Postfix said of one client's connection, and the judgement of each of
-// its messages. Knows nothing of libmilter, so that tests can play Postfix.
+// One milter dialogue: what Postfix reports of one client's connection, and the judgement of each
+// of its messages. It knows nothing of libmilter, so that tests can play Postfix.
 //
 //     connect ─► helo ─► ┌ mail ─► header… ─► end_of_message ┐ ─► (destroyed)
 //                        └────────── abort ◄─────────────────┘    again for each message
 //
-// Any of them may be missing: close comes without connect, the address may be unknown. Not locked:
-// libmilter calls for one connection one after the other, though from different threads.
+// Any of these calls may be missing: close may come without connect, and the address may be
+// unknown. It has no lock: libmilter makes the calls for one connection one after the other, though
+// from different threads.
 #pragma once
 
 #include <chrono>
@@ -30,7 +31,7 @@ namespace filter {
 
 using std::chrono::steady_clock;
 
-// Whom the filter asks what was seen.
+// Answers the filter's questions about what was seen.
 class EvidenceSource {
  public:
   virtual ~EvidenceSource() = default;
@@ -44,98 +45,102 @@ enum class Exemption : std::uint8_t {
   Loopback,
   OwnNetwork,
   ClientName,  // its confirmed name is on the list
-  HeloName,    // so is what it said in EHLO, and its confirmed name bears it out
-  Relay,       // whose seals are believed: what was seen would be of the relay, not of the sender
-  Sealed,      // the same, and its header stays
+  HeloName,    // its EHLO name is on the list, and its confirmed name ends in the same
+  Relay,       // its seals are believed; the observer saw only the relay and not the sender
+  Sealed,      // as Relay, with a good seal: the header stays
 };
 std::string_view name(Exemption exemption);
 
-// What is to be done with one message.
+// What is to be done with one message, and why.
 struct Judgement {
   Exemption exempt = Exemption::None;  // other than None: no header is added
-  classifier::Trace trace;             // with an exempt message: empty
+  classifier::Trace trace;             // empty for an exempt message
   classifier::Verdict verdict;
   policy::Basis basis = policy::Basis::Evidence;
   policy::Decision decision;
-  std::string listener;  // the section [listener.NAME] that it was judged by; empty: [policy]
-  std::string failure;   // what an exception said while it was judged; else empty
+  std::string listener;  // it was judged by the section [listener.NAME]; empty: by [policy]
+  std::string failure;   // what() of an exception while the message was judged; else empty
   bool tls = false;
   unsigned own = 0;       // headers of our name that came with the message
-  unsigned in_front = 0;  // fields that were put above Postfix's own Received
-  // They are deleted, or are none of our business: one's own networks may have a filter of their
-  // own, from anywhere else anybody may have written them.
+  unsigned in_front = 0;  // fields above Postfix's own Received
+  // Whether headers of our name are deleted. Not for our own networks and authenticated users,
+  // which may run a segmilter themselves. From any other client such a header may be forged.
   bool delete_forged = true;
-  // More of them than Postfix can delete: no honest program sends such a message. It is refused in
-  // every mode, since what would stay could be taken for ours, and it is not judged.
+  // The message has more headers of our name than Postfix can delete. No honest program sends such
+  // a message. It is not judged but refused, in every mode, because a header that stayed could be
+  // taken for ours.
   bool flood = false;
-  unsigned deleted = 0;  // that Postfix was told to delete
-  unsigned kept = 0;     // the number of the one with a good seal, from 1; 0: none
-  seal::Result seal = seal::Result::None;  // of a relay on the list: of its first header
-  bool from_relay = false;                 // a relay on that list
-  seal::Digest identity{};                 // what a seal of ours is for
+  unsigned deleted = 0;  // headers that Postfix was asked to delete
+  unsigned kept = 0;     // number of the header with a good seal, from 1; 0: none
+  // For a relay on the list: Good, or the result of its first header.
+  seal::Result seal = seal::Result::None;
+  bool from_relay = false;  // the client is a relay on that list
+  seal::Digest identity{};  // identifies the message in a seal of ours
 
-  // How many of them go.
+  // How many headers have to be deleted.
   unsigned forged() const { return delete_forged ? own - (kept != 0 ? 1 : 0) : 0; }
 };
 
 class Connection {
  public:
-  // `now`: when Postfix turned to us for this session, by the steady clock.
+  // `now`: when Postfix contacted us for this session, by the steady clock.
   void connect(std::optional<net::Endpoint> client, std::optional<net::Endpoint> server,
                std::optional<steady_clock::time_point> now) {
     client_ = client;
     server_ = server;
     began_ = now;
   }
-  // As Postfix confirmed it; "unknown" or an address in brackets where it could not.
+  // The name as Postfix confirmed it; "unknown" or an address in brackets if it could not.
   void client_name(std::string_view name) { client_name_ = name; }
-  // Where the client connected to: Postfix's milter_macro_daemon_name, and the port; 0: not told.
+  // Where the client connected to: Postfix's milter_macro_daemon_name, and the port; 0: not known.
   void daemon(std::string_view name, std::uint16_t port) {
     daemon_name_ = name;
     daemon_port_ = port;
   }
-  // `tls`: it was said under TLS.
+  // `tls`: the command came under TLS.
   void helo(std::string_view name, bool tls = false) {
     helo_ = name;
     helo_under_tls_ = tls;
   }
-  // `path` as MAIL has it, in angle brackets. `login`: the SASL login name, empty if there is none.
+  // `path` as in MAIL, in angle brackets. `login`: the SASL login name; empty if there is none.
   void mail(std::string_view path, std::string_view login, bool tls);
   // A parameter of MAIL: "SIZE=5112", "BODY=8BITMIME". RFC 5321, 4.1.1.11.
   void mail_parameter(std::string_view parameter);
-  // A recipient, which Postfix took or refused, and each parameter of its command.
+  // A recipient, accepted or refused by Postfix, and each parameter of its command.
   void rcpt(std::string_view path) { message_.shown.rcpt(path); }
   void rcpt_parameter(std::string_view parameter) { message_.shown.rcpt_parameter(parameter); }
-  // `blank_taken`: Postfix has taken the blank behind the colon away.
+  // `blank_taken`: Postfix has removed the blank after the colon.
   void header(std::string_view name, std::string_view value = {}, bool blank_taken = true);
-  // Whether body() is to be called to the message's end: where the observer does not read the text,
-  // under TLS and on the wire, and the count is asked for. Else the first part is enough.
+  // Whether body() has to be called for the whole message. That is so if count_body is set and the
+  // observer does not read the text (under TLS and on the wire). Otherwise the first part is
+  // enough.
   bool wants_body(const config::Config& settings) const;
   void body(std::string_view bytes) { message_.shown.body(bytes); }
-  // More of it is not shown, behind a part that may not be the last.
+  // The rest of the body is not shown. The part before it may not have been the last.
   void body_unseen() { message_.shown.body_unseen(); }
   void abort() { message_ = {}; }
-  // Asks and classifies; may wait for the evidence timeout. `now`: for the age of seals.
+  // Asks for the evidence and classifies; may wait for filter.evidence_timeout. `now`: to compute
+  // the age of seals.
   Judgement end_of_message(const config::Config& settings, EvidenceSource& source,
                            seal::Seconds now);
 
   const std::optional<net::Endpoint>& client() const { return client_; }
   const std::string& helo() const { return helo_; }
-  const std::string& client_name() const { return client_name_; }  // as it was given
+  const std::string& client_name() const { return client_name_; }  // as Postfix gave it
 
  private:
-  // A relay's header is its only one; who sends more does not get more work done.
+  // A relay adds one header. A client that sends more cannot cause more work than this.
   static constexpr unsigned kMostSeals = 8;
 
   struct Message {
     bool authenticated = false;
     bool tls = false;
     OwnHeaders own;
-    std::vector<std::string> own_values;  // of the first of them, for their seals
+    std::vector<std::string> own_values;  // of the first kMostSeals of them, to check their seals
     seal::Identity identity;
     classifier::Claims claims;
     Shown shown;
-    classifier::Dialogue parameters;  // what MAIL said
+    classifier::Dialogue parameters;  // the parameters of MAIL
   };
 
   void check_seals(const Message& message, const config::Seal& settings, seal::Seconds now,
@@ -144,7 +149,7 @@ class Connection {
   static void fit_to_shown(const Shown& shown, classifier::Trace& trace);
   static void add_what_was_shown(const Message& message, classifier::Trace& trace);
   Exemption exemption(const Message& message, const config::Exempt& settings) const;
-  // The section [listener.NAME] that this connection's messages are judged by; null: [policy].
+  // The section [listener.NAME] that applies to this connection; null: [policy] applies.
   const config::Listener* listener(const config::Config& settings) const;
   const classifier::Policy& thresholds(const config::Config& settings) const;
   void judge(const Message& message, const config::Config& settings, EvidenceSource& source,
@@ -159,9 +164,9 @@ class Connection {
   std::uint16_t daemon_port_ = 0;
   std::string helo_;
   bool helo_under_tls_ = false;
-  std::uint32_t judged_ = 0;  // no message up to this number is waiting to be judged
+  std::uint32_t judged_ = 0;  // no message up to this number is still to be judged
 
-  Message message_;  // the current one
+  Message message_;  // the current message
 };
 
 }  // namespace filter

@@ -1,4 +1,4 @@
-// What the filter counts; written by libmilter's threads, read by anybody.
+// What the filter counts. libmilter's threads write, any process may read.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@ struct Counters {
   process::Count tempfail{0};
   process::Count quarantine{0};
   process::Count reject{0};
-  process::Count held_monitor{0};  // not done, or a milder action was done
+  process::Count held_monitor{0};  // not carried out, or a milder action was
   process::Count held_percent{0};
   process::Count held_breaker{0};
   process::Count breaker_open{0};  // 0 or 1
@@ -37,11 +37,13 @@ inline process::Families describe(const Counters& counts) {
   }
   return {
       family("messages_total", counts.messages, "Messages that Postfix asked about.", "messages"),
-      family("messages_exempt_total", counts.exempt, "Of these, not judged ([exempt]).", "exempt"),
-      family("messages_unobserved_total", counts.unobserved, "Of these, judged without evidence.",
-             "unobserved"),
+      family("messages_exempt_total", counts.exempt,
+             "Of these, the messages that were not judged ([exempt]).", "exempt"),
+      family("messages_unobserved_total", counts.unobserved,
+             "Of these, the messages judged without evidence.", "unobserved"),
       family("messages_failed_total", counts.failed,
-             "Of these, evidence was not got in time or judging failed.", "failed"),
+             "Of these, the messages whose evidence did not come in time, or whose judging failed.",
+             "failed"),
       patterns,
       {"actions_total",
        "What was done.",
@@ -50,23 +52,24 @@ inline process::Families describe(const Counters& counts) {
         {&counts.quarantine, "quarantine", "quarantine"},
         {&counts.reject, "reject", "reject"}}},
       {"actions_held_total",
-       "Messages whose score asked for more than was done, by what held it back.",
+       "Messages whose score asked for a stronger action than was taken, by what held it back.",
        "by",
        {{&counts.held_monitor, "monitor", "held_monitor"},
         {&counts.held_percent, "percent", "held_percent"},
         {&counts.held_breaker, "breaker", "held_breaker"}}},
       family("breaker_open", counts.breaker_open,
-             "1: rejects and deferrals are suspended, because they were suddenly many."),
+             "1: rejects and deferrals are suspended, because there were suddenly many."),
       family("breaker_trips_total", counts.breaker_trips, "How often it opened.", "breaker_trips"),
       family("headers_forged_total", counts.forged,
              "Headers of our name from outside that were deleted.", "forged"),
       family("headers_flood_refused_total", counts.flooded,
-             "Messages refused because they brought more of them than can be deleted.", "flooded"),
+             "Messages refused because they had more headers of our name than can be deleted.",
+             "flooded"),
       family("headers_sealed_total", counts.sealed,
              "Messages with a header that another host had sealed, and that was believed.",
              "sealed"),
       family("headers_seal_refused_total", counts.seal_refused,
-             "Messages of relays that are believed, without a good seal.", "seal_refused"),
+             "Messages of relays in seal.believe_from without a good seal.", "seal_refused"),
       family("callback_failures_total", counts.callback_failures,
              "Messages let through unlabelled because of an error in the filter."),
   };

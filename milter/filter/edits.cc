@@ -19,7 +19,7 @@ unsigned fields_in_front(const classifier::Landmarks& shown, const classifier::L
   if (sent.fields.empty() || sent.fields.size() > shown.fields.size()) return 0;
   const auto all = classifier::field_sizes(shown);
   const auto own = classifier::field_sizes(sent);
-  // Of a long header only the first fields are known, of both.
+  // Only the first fields of a long header are known, both of the shown and of the sent ones.
   const bool cut = shown.fields.size() == classifier::Landmarks::kMaxFields;
   const std::size_t most = cut ? all.size() - 1 : all.size() - own.size();
   for (std::size_t front = 0; front <= most; ++front) {

@@ -1,14 +1,14 @@
-// Set-up, the line to the supervisor, and the end.
+// Set-up, the control line to the supervisor, and the end.
 //
 //     run() ── main thread: control loop (drain, reload) ─┐
 //       └──── thread: smfi_main() ─ libmilter's threads ──┴─► callbacks
 //
-// smfi_main() is not in the main thread, so that libmilter cannot have the signals: it blocks HUP,
-// TERM and INT in the thread that calls it and waits for them in another, and each of them (HUP
-// too) ends it at once, with all the sessions it has. Here they are ignored, and the main thread
-// does not block them, so the kernel throws them away before libmilter's thread could take them;
-// the supervisor says what it wants on the control descriptor. Without a supervisor libmilter keeps
-// its own way.
+// smfi_main() does not run in the main thread, so that libmilter does not get the signals. It
+// blocks HUP, TERM and INT in the thread that calls it and waits for them in another thread, and
+// each of them (HUP too) ends it at once with all its sessions. Here the signals are ignored, and
+// the main thread does not block them. So the kernel discards them before libmilter's thread could
+// take them, and the supervisor uses the control line instead. Without a supervisor libmilter
+// handles the signals in its own way.
 #include "milter/filter/filter.h"
 
 #include <libmilter/mfapi.h>
@@ -38,9 +38,12 @@ namespace {
 
 using process::ControlMessage;
 
+// How often the breaker, the counters and the socket are looked at. Chosen, not measured: a lost
+// socket is noticed within a second.
 constexpr int kTickMs = 1000;
 
-// libmilter does not rest when accept() finds no descriptor free: have as many as we may.
+// When accept() finds no free descriptor, libmilter spins without a pause. So raise the limit as
+// far as possible.
 void raise_descriptor_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
@@ -48,8 +51,8 @@ void raise_descriptor_limit() {
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Starts smfi_main() in a thread of its own; the descriptor is readable once it has returned. The
-// thread is never joined: see drain().
+// Starts smfi_main() in a new thread. The returned descriptor becomes readable when it has
+// returned. The thread is never joined: see drain().
 int start_milter() {
   const int ended = net::check(eventfd(0, EFD_CLOEXEC), "eventfd");
   std::thread([ended] {
@@ -59,7 +62,7 @@ int start_milter() {
   return ended;
 }
 
-// Not more often than each tick, though it is looked for after each word of the supervisor's.
+// At most once a tick, although the socket is checked after each message of the supervisor too.
 void report_lost_socket(int control_fd) {
   static std::chrono::steady_clock::time_point again;
   const auto now = std::chrono::steady_clock::now();
@@ -68,7 +71,7 @@ void report_lost_socket(int control_fd) {
   (void)process::send_control(control_fd, {ControlMessage::Kind::SocketLost, {}});
 }
 
-// Until the supervisor wants us to drain (true) or libmilter gave up (false).
+// Returns when the supervisor wants us to drain (true) or libmilter has ended (false).
 bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfig& running,
            Listener& socket) {
   for (;;) {
@@ -76,7 +79,7 @@ bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfi
     const int ready = poll(entries, 2, kTickMs);
     service.tick(std::chrono::steady_clock::now());
     if (socket.lost()) report_lost_socket(control_fd);
-    if (ready <= 0) continue;  // time, or EINTR
+    if (ready <= 0) continue;  // timeout, or EINTR
     if (entries[1].revents != 0) return false;
     if (entries[0].revents == 0) continue;
     auto message = process::receive_control(control_fd);
@@ -90,7 +93,7 @@ bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfi
         service.log_counters();
         break;
       case ControlMessage::Kind::Handover:
-        socket.hide();  // before the next filter looks whether its place is free
+        socket.hide();  // before the next filter checks whether its place is free
         (void)process::send_control(control_fd, {ControlMessage::Kind::HandedOver, {}});
         return true;
       case ControlMessage::Kind::Drain:
@@ -111,9 +114,9 @@ bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfi
   }
 }
 
-// After it the process ends, with libmilter still waiting for work. Not by smfi_stop(): that
-// abandons the sessions there are, takes up to 5 s (its listener sleeps with the lock that it
-// needs), and then destroys mutexes that libmilter's own threads still use.
+// After this the process ends while libmilter still waits for work. smfi_stop() is not used: it
+// abandons the open sessions, takes up to 5 s (its listener sleeps while it holds the lock that is
+// needed), and then destroys mutexes that libmilter's own threads still use.
 void drain(Service& service, Listener& socket) {
   socket.hide();
   const auto timeout = service.settings()->proxy.drain_timeout;
@@ -130,7 +133,8 @@ void register_milter(Service& service, std::chrono::seconds timeout) {
   (void)smfi_settimeout(static_cast<int>(timeout.count()));
 }
 
-// Not blocked, whatever was inherited: a blocked signal is kept for libmilter's thread.
+// The signals are unblocked, whatever was inherited: a blocked signal would stay pending for
+// libmilter's thread.
 void ignore_signals() {
   sigset_t set;
   sigemptyset(&set);
@@ -156,7 +160,7 @@ int run_supervised(Service& service, Listener& socket, const process::Start& sta
   logging::info("filter ready on " + start.config.filter.socket.print());
   const bool told = serve(service, start.control_fd, ended_fd, running, socket);
   if (!told) {
-    logging::error("libmilter ended by itself (it tells syslog why)");
+    logging::error("libmilter ended by itself (syslog has its reason)");
     return EX_UNAVAILABLE;
   }
   drain(service, socket);
@@ -168,7 +172,7 @@ int run_supervised(Service& service, Listener& socket, const process::Start& sta
 int run(const process::Start& start, Counters& counters) {
   const auto& config = start.config;
   raise_descriptor_limit();
-  // Never freed: libmilter's threads use it until the process is gone.
+  // Never freed: libmilter's threads use it until the process ends.
   auto& log = *new MessageLog;
   auto& service = *new Service(std::make_shared<config::Config>(config), counters, {&log});
   register_milter(service, config.filter.timeout);

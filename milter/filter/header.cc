@@ -12,8 +12,9 @@
 namespace filter {
 namespace {
 
+// RFC 5322, 2.1.1 recommends at most 78 characters for a line.
 constexpr std::size_t kLastColumn = 77;
-constexpr std::size_t kTabColumns = 8;  // what a reader's terminal makes of the folding tab
+constexpr std::size_t kTabColumns = 8;  // how wide a terminal shows the folding tab
 constexpr std::size_t kNameColumns = sizeof kHeaderName + 1;  // "X-Protocol-Pattern: "
 constexpr std::size_t kMaxHost = 255;                         // RFC 1035, 2.3.4
 
@@ -29,7 +30,7 @@ std::string word(std::string_view text, std::size_t limit) {
   return result;
 }
 
-// "-0.0" is true and confuses.
+// "-0.0" would be correct but confusing.
 double rounded(double value, double unit) {
   const double result = std::round(value / unit) * unit;
   return result == 0 ? 0 : result;
@@ -56,11 +57,11 @@ std::vector<std::string> items(std::string_view hostname, const classifier::Trac
   add("writer", classifier::name(verdict.writer));
   add("path", classifier::name(verdict.path));
   if (verdict.block != 0) add("block", std::to_string(verdict.block));
-  const bool balanced = trace.via == classifier::Via::Balancer;  // said also of what is unobserved
+  const bool balanced = trace.via == classifier::Via::Balancer;  // also for unobserved messages
   if ((observed && trace.via != classifier::Via::Kernel) || balanced) {
     add("via", classifier::name(trace.via));
   }
-  const std::string gait = word(verdict.gait, 64);
+  const std::string gait = word(verdict.gait, 64);  // names of gaits have at most 24 characters
   add("gait", gait.empty() ? "unknown" : gait);
   if (const auto kind = verdict.unnamed_class()) add("class", classifier::name(*kind));
   if (observed) add("mss", verdict.mss != 0 ? std::to_string(verdict.mss) : "unknown");
@@ -73,7 +74,7 @@ std::vector<std::string> items(std::string_view hostname, const classifier::Trac
   return list;
 }
 
-// Puts words one behind the other and breaks the line where the next one would not fit.
+// Appends words one after the other, and breaks the line if the next one does not fit.
 class Folder {
  public:
   void put(std::string_view item) {
@@ -101,7 +102,8 @@ class Folder {
     column_ = kTabColumns;
   }
 
-  // An item longer than a line is broken behind its commas; one without (a long host name) is not.
+  // An item longer than a line is broken after its commas. An item without commas (a long host
+  // name) is not broken.
   void put_long(std::string_view item) {
     bool first = true;
     while (!item.empty()) {

@@ -1,4 +1,4 @@
-// The value of X-Protocol-Pattern, folded, and what is ours among the headers of a message.
+// The value of X-Protocol-Pattern, folded, and how to recognize headers of that name.
 //
 //     mx1.example.org; pattern=bot-template; score=8.4; confidence=0.97; action=none;
 //      writer=template; path=full; gait=unknown; mss=1440; tls=no;
@@ -6,7 +6,7 @@
 //
 // With a key, `seal=` stands before `v` (seal/seal.h).
 //
-// The header is a contract: other people's filters read it. Pure functions; safe from any thread.
+// The header is a contract: filters of other people read it. Pure functions; safe from any thread.
 #pragma once
 
 #include <cstddef>
@@ -25,14 +25,14 @@ inline constexpr char kHeaderName[] = "X-Protocol-Pattern";
 // Header names are compared without case. RFC 5322, 1.2.2.
 bool is_own_header(std::string_view name);
 
-// One word of printable ASCII without ';', as the header's first word must be; "localhost" where
-// nothing is left.
+// The hostname as one word of printable ASCII without ';', because the header begins with it.
+// "localhost" if nothing is left.
 std::string host_word(std::string_view hostname);
 
-// Lines end with "\n" and go on with "\t" (libmilter's way; Postfix makes the CRLF). They are under
-// 78 columns and break behind a ';', or behind a ',' inside a segments list that no line can hold.
-// `tls`: the message came under TLS, whatever the trace knows of it. `signing`: null for a header
-// without a seal.
+// Lines end with "\n" and continue with "\t" (libmilter wants that; Postfix makes the CRLF). They
+// are shorter than 78 columns. They break after a ';', or after a ',' in a list that fits on no
+// line. `tls`: the message came under TLS, even if the trace does not know it. `signing`: null for
+// a header without a seal.
 struct Signing {
   const seal::Key& key;
   const seal::Digest& identity;  // of the message

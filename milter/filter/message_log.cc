@@ -62,14 +62,14 @@ void add_trace(Facts& facts, const classifier::Trace& trace, std::size_t max_run
   facts.text("segments", classifier::print_sizes(trace, max_runs));
 }
 
-// Of those of our name that came with the message.
+// For headers of our name that came with the message.
 void add_headers(Facts& facts, const Record& record) {
   if (record.from_relay) facts.text("seal", seal::name(record.seal));
   if (record.forged != 0) facts.number("forged", std::to_string(record.forged));
   if (record.deleted < record.forged) facts.number("deleted", std::to_string(record.deleted));
 }
 
-// All that is needed to judge the message again, offline: milter/offline/log_line reads it.
+// All that is needed to judge the message again offline: milter/offline/log_line reads it.
 void log_trace(const Record& record) {
   if (!logging::enabled(logging::Level::Debug)) return;
   const auto& sighting = record.sighting;

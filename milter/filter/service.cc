@@ -11,7 +11,7 @@
 namespace filter {
 namespace {
 
-// One place among those that may ask; none when the limit is reached.
+// A place among those that may ask at the same time. False if the limit is reached.
 class Place {
  public:
   Place(std::atomic<unsigned>& taken, unsigned limit) : taken_(taken), ok_(++taken_ <= limit) {}
@@ -25,10 +25,11 @@ class Place {
   bool ok_;
 };
 
+// Chosen, not measured: often enough to see a change, rarely enough not to fill the log.
 constexpr std::chrono::minutes kCountersEvery{5};
 
-// What one sender has: an IPv4 address; of IPv6 a /48, in which there are 65,536 times a /64.
-// Messages without an address are one sender's.
+// The addresses that count as one sender: one IPv4 address, or an IPv6 /48, which holds 65,536
+// /64s. All messages without an address count as one sender.
 net::Endpoint sender(const std::optional<net::Endpoint>& client) {
   if (!client) return {};
   return client->is_v4() ? client->site() : client->network();
@@ -87,7 +88,7 @@ void Service::tick(std::chrono::steady_clock::time_point now) {
   next_log_ = now + kCountersEvery;
 }
 
-// Under the breaker's mutex, so that the lines stand in the order of what they tell.
+// Called under the breaker's mutex, so that the log lines are in the order of the changes.
 void Service::tell(Breaker::Change change, const config::Breaker& settings) {
   if (change == Breaker::Change::None) return;
   counters_.breaker_open = breaker_.open();
@@ -181,7 +182,7 @@ void Service::failed(std::string_view what) noexcept try {
   logging::error("milter callback failed (" + std::to_string(count) +
                  " so far), the mail goes on unlabelled: " + std::string(what));
 } catch (...) {
-  // Out of memory while telling of it: there is nothing left to do, and mail must flow.
+  // There is no memory to log it. Nothing more can be done, and mail must flow.
 }
 
 classifier::Trace BoundedEvidence::ask(const evidence::Question& question) {

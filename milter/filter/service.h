@@ -1,5 +1,5 @@
-// What all milter sessions share: the configuration of the moment, the limits, the counts. Safe
-// from any thread.
+// What all milter sessions share: the current configuration, the limits and the counters. Safe from
+// any thread.
 #pragma once
 
 #include <atomic>
@@ -23,40 +23,42 @@ namespace filter {
 
 class Service {
  public:
-  // `counters` goes on from where a filter before this one left it. It outlives the service.
-  // `sinks` are given the record of each message, in this order; they outlive it too.
+  // `counters` go on from where the previous filter process left them. They must outlive the
+  // service, and so must `sinks`, which get the record of each message in this order.
   Service(std::shared_ptr<const config::Config> settings, Counters& counters,
           std::vector<RecordSink*> sinks = {})
       : counters_(counters), sinks_(std::move(sinks)), settings_(std::move(settings)) {
     counters_.breaker_open = breaker_.open();
   }
 
-  // A message is judged by one configuration from beginning to end: take it once.
+  // A message is judged by one configuration from beginning to end, so call this once for a
+  // message.
   std::shared_ptr<const config::Config> settings() const;
   void replace(std::shared_ptr<const config::Config> settings);
 
   void session_begins();
   void session_ends();
-  // True when no session is left, false when some are at the deadline.
+  // True: no session is left. False: some are left at the deadline.
   bool wait_until_idle(std::chrono::steady_clock::time_point deadline);
 
-  // The last word on a message of `client`: the breaker counts what was decided, up to
-  // breaker.max_per_address, and suspends it while it is open. Then what was done is counted.
+  // The final decision about a message of `client`. The breaker counts it, up to
+  // breaker.max_per_address, and suspends the action while it is open. Then the action is counted.
   void settle(const config::Config& settings, const std::optional<net::Endpoint>& client,
               Judgement& judgement, std::chrono::steady_clock::time_point now);
-  // Sends the record of a message on.
+  // Passes the record of a message to all sinks.
   void send(const Record& record, const config::Config& settings) {
     for (auto* sink : sinks_) sink->take(record, settings);
   }
-  // So many headers of our name were deleted of a message.
+  // Counts headers of our name that were deleted from a message.
   void deleted(unsigned headers) { counters_.forged += headers; }
-  // Time passes: the breaker may close, and every five minutes the counters are logged.
+  // To be called about once a second: the breaker may close, and every five minutes the counters
+  // are logged.
   void tick(std::chrono::steady_clock::time_point now);
-  // One line, if anything was counted since the last one.
+  // Writes one line, if any counter has changed since the last one.
   void log_counters();
 
-  // An exception came to the C boundary: counted, and told in the log at 1, 2, 4, 8, … so that a
-  // message that always fails cannot fill the disk.
+  // An exception reached the C boundary. It is counted, and logged at the counts 1, 2, 4, 8, … so
+  // that a message that always fails cannot fill the disk.
   void failed(std::string_view what) noexcept;
 
  private:
@@ -68,21 +70,21 @@ class Service {
   mutable std::mutex mutex_;
   std::mutex breaker_mutex_;
   Breaker breaker_;
-  net::Pace counted_;  // by the breaker, of each sender
+  net::Pace counted_;  // what the breaker counted of each sender
   Counters& counters_;
   const std::vector<RecordSink*> sinks_;  // borrowed
   std::mutex log_mutex_;
-  std::vector<std::uint64_t> logged_;  // counts of the last line
+  std::vector<std::uint64_t> logged_;  // the counters in the last line
   std::chrono::steady_clock::time_point next_log_{};
   std::condition_variable idle_;
-  std::shared_ptr<const config::Config> settings_;  // not atomic<shared_ptr>: libstdc++ 12 has a
-                                                    // lock inside that ThreadSanitizer reports
+  // Not atomic<shared_ptr>: in libstdc++ 12 it contains a lock that ThreadSanitizer reports.
+  std::shared_ptr<const config::Config> settings_;
   unsigned sessions_ = 0;
   std::atomic<unsigned> in_flight_{0};
 };
 
-// The evidence socket, behind the limit of questions at a time: libmilter starts as many threads as
-// there are sessions with something to do, so the limit has to be ours.
+// The evidence socket with a limit on questions at a time. libmilter starts a thread for each
+// session that has something to do, so it sets no limit itself.
 class BoundedEvidence : public EvidenceSource {
  public:
   BoundedEvidence(Service& service, const config::Config& settings)

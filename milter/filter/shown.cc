@@ -66,7 +66,7 @@ classifier::Landmarks Shown::landmarks(classifier::Transfer transfer,
   classifier::Landmarks marks;
   marks.terminator = transfer == classifier::Transfer::Data ? kDotLine : 0;
   std::uint32_t gone = 0;   // bytes of added fields so far
-  std::uint32_t begin = 0;  // of the field, as shown
+  std::uint32_t begin = 0;  // first byte of the field, as shown
   const auto& fields = marks_.fields;
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const std::uint32_t end = fields[i].end;

@@ -23,6 +23,7 @@ namespace filter {
 namespace {
 
 std::optional<gid_t> group_named(const std::string& name) {
+  // For the names of the group's members; a group for which this is too small counts as missing.
   std::vector<char> buffer(16 * 1024);
   group entry{};
   group* found = nullptr;
@@ -30,7 +31,7 @@ std::optional<gid_t> group_named(const std::string& name) {
   return found != nullptr ? std::optional<gid_t>(found->gr_gid) : std::nullopt;
 }
 
-// Whether a listening socket has this name.
+// Whether `fd` is a listening socket with this name.
 bool is_at(int fd, const config::MilterSocket& name) {
   if (!name.is_unix()) {
     const auto address = net::bound_to(fd);
@@ -42,9 +43,9 @@ bool is_at(int fd, const config::MilterSocket& name) {
   return address.sun_family == AF_UNIX && name.path == address.sun_path;
 }
 
-// The descriptor that libmilter listens on: it does not tell which.
+// The descriptor that libmilter listens on. libmilter does not report it.
 int libmilters_listener(const config::MilterSocket& name) {
-  constexpr int kMost = 256;  // this early few are open
+  constexpr int kMost = 256;  // few descriptors are open this early
   for (int fd = 0; fd < kMost; ++fd) {
     int listening = 0;
     socklen_t size = sizeof listening;
@@ -55,18 +56,18 @@ int libmilters_listener(const config::MilterSocket& name) {
   return -1;
 }
 
-// The sockets that libmilter accepts inherit it. libmilter writes the header and the answer to a
-// message apart, and the second write would wait until the first is acknowledged, which Postfix's
-// kernel delays for 40 ms.
+// Sets TCP_NODELAY, which accepted sockets inherit. libmilter writes the header of an answer and
+// the answer itself separately. The second write would wait until the first is acknowledged, and
+// Postfix's kernel delays that by 40 ms.
 void send_at_once(int listener) {
   const int on = 1;
   if (setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0) return;
-  logging::warning(std::string("filter.socket: TCP_NODELAY is not to be had: ") +
+  logging::warning(std::string("filter.socket: TCP_NODELAY cannot be set: ") +
                    std::strerror(errno) + "; each message takes 40 ms longer");
 }
 
-// A socket that listens, at a name that the kernel chooses and nobody is told. Made early: later
-// seccomp forbids it.
+// Returns a listening socket with a name that the kernel chooses and no process knows. It must be
+// made early, because seccomp forbids it later.
 net::Fd listen_unknown() {
   constexpr const char* kAttempt = "filter.socket: a socket for after its end";
   net::Fd fd(net::check(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), kAttempt));
@@ -96,7 +97,7 @@ void give_to_group(const std::string& path, const std::string& name) {
   const auto group = group_named(name);
   if (!group) {
     logging::warning("filter.socket_group: there is no group " + name + "; " + path +
-                     " keeps the one it has");
+                     " keeps its group");
     return;
   }
   if (lchown(path.c_str(), static_cast<uid_t>(-1), *group) < 0) {
@@ -116,7 +117,7 @@ void check_place(const config::MilterSocket& socket) {
   net::check(stat(directory.c_str(), &status), "directory of filter.socket, " + directory);
   net::check(faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS),
              "write to the directory of filter.socket, " + directory);
-  // libmilter would take the path away from whoever listens there, without a word.
+  // libmilter would silently take the path away from a process that listens there.
   net::check_unclaimed(socket.path, "filter.socket: " + socket.path);
 }
 
@@ -129,7 +130,7 @@ Listener::Listener(const config::Filter& settings) : name_(settings.socket) {
   const Umask umask(~settings.socket_mode & 0777u);
   if (smfi_opensocket(true) != MI_SUCCESS) {
     throw std::runtime_error("filter.socket: libmilter cannot listen on " + spelled +
-                             " (it tells syslog why)");
+                             " (syslog has its reason)");
   }
   listener_ = libmilters_listener(name_);
   if (!name_.is_unix()) {
@@ -147,8 +148,8 @@ bool Listener::lost() const {
 
 void Listener::hide() {
   path_.remove();
-  // A port has no path that could be taken away, and as long as libmilter listens there, the next
-  // filter cannot.
+  // A TCP port has no path to remove, and the next filter cannot bind it while libmilter still
+  // listens there.
   if (unknown_ && listener_ >= 0) replace(std::move(unknown_));
 }
 
@@ -157,8 +158,9 @@ void Listener::serve_at(net::Fd listener) {
   path_ = net::BoundPath(name_.path);
 }
 
-// libmilter has no way to be given another socket, and opens none twice. Its thread waits on the
-// old one, under the same number, until that one says that it is over.
+// libmilter cannot be given another socket, and opens none twice. Its thread waits on the old one,
+// by its descriptor number. So the new socket takes that number, and the old one is shut down to
+// end the wait.
 void Listener::replace(net::Fd listener) {
   const net::Fd old(fcntl(listener_, F_DUPFD_CLOEXEC, 0));
   net::check(dup3(listener.get(), listener_, O_CLOEXEC),

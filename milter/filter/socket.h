@@ -1,5 +1,5 @@
-// The socket on which libmilter waits for Postfix: checked before libmilter opens it, because
-// libmilter tells only syslog what was wrong.
+// The socket on which libmilter waits for Postfix. It is checked before libmilter opens it, because
+// libmilter reports errors only to syslog.
 #pragma once
 
 #include <string>
@@ -10,33 +10,36 @@
 
 namespace filter {
 
-// Looks at the socket's place. Of a unix socket: its directory must be there and writable, an old
-// socket may be there if nobody answers on it. Of an inet socket: whether it can be bound. Throws
+// Checks the place of the socket. Unix socket: its directory must exist and be writable, and no
+// process may answer on an old socket there. Inet socket: it must be possible to bind it. Throws
 // std::system_error or std::runtime_error.
 void check_place(const config::MilterSocket& socket);
 
-// Without the group Postfix may not reach the socket; but whether it must be that group only the
-// administrator knows, so this warns and goes on. `name`: empty leaves the socket alone.
+// If the socket is not in the right group, Postfix may not reach it. Only the administrator knows
+// whether it has to be, so a failure is only a warning. `name`: if empty, the socket is left as it
+// is.
 void give_to_group(const std::string& path, const std::string& name);
 
-// Postfix opens one connection a client, all at once after a pause.
+// Postfix opens one connection for each client, and after a pause for many at once. 512 was chosen,
+// not measured. With a smaller backlog some of them would have to wait or fail. The kernel caps it
+// at net.core.somaxconn.
 inline constexpr int kMilterBacklog = 512;
 
 class Listener {
  public:
-  // Opens it through libmilter (smfi_register comes first), with the configured mode from its first
-  // moment and the configured group if we may give it. Throws as check_place, or when libmilter
-  // fails. Requires: one thread in the process, since the mode is set by the umask.
+  // Opens the socket through libmilter (call smfi_register first). It has the configured mode from
+  // its first moment, and the configured group if we may give it. Throws as check_place(), or if
+  // libmilter fails. Requires: the process has one thread, since the mode is set by the umask.
   explicit Listener(const config::Filter& settings);
 
-  // New clients find no socket from here on, and its place is free for the next filter; those that
-  // are connected stay. Throws std::system_error.
+  // From here on new clients find no socket, and its place is free for the next filter. Open
+  // connections stay. Throws std::system_error.
   void hide();
 
-  // Whether Postfix no longer finds the socket, because its path is gone or is another's.
+  // Whether Postfix can no longer find the socket, because its path was removed or replaced.
   bool lost() const;
-  // Goes on with this socket, which listens at the configured path. Connections that there are
-  // stay. Throws std::system_error. Requires: lost().
+  // Continues with this socket, which listens at the configured path. Open connections stay. Throws
+  // std::system_error. Requires: lost().
   void serve_at(net::Fd listener);
 
  private:
@@ -44,8 +47,8 @@ class Listener {
 
   config::MilterSocket name_;
   net::BoundPath path_;  // of a unix socket
-  int listener_ = -1;    // libmilter's
-  net::Fd unknown_;      // of an inet socket: takes its place at the end; null: it has
+  int listener_ = -1;    // libmilter's listening socket
+  net::Fd unknown_;      // inet only: replaces the listener at the end; null: it has
 };
 
 }  // namespace filter

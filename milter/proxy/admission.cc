@@ -6,7 +6,7 @@
 namespace proxy {
 namespace {
 
-// RFC 3463, 3.4: the system is full. 3.8: a policy on this client.
+// RFC 3463, 3.4: the system is full. RFC 3463, 3.8: a policy about this client.
 constexpr std::string_view kFull = "421 4.3.2 Too many connections, try again later\r\n";
 constexpr std::string_view kTooMany = "421 4.7.0 Too many connections from your address\r\n";
 constexpr std::string_view kTooManyOfNetwork =
@@ -25,7 +25,7 @@ void take_one(Tally& tally, const net::Endpoint& who) {
   if (found != tally.end() && --found->second == 0) tally.erase(found);
 }
 
-// By default no network can have all sessions, and none is refused while half of them are free.
+// By default no network can take all sessions, and none is refused while half of them are free.
 unsigned most_of_network(const config::Proxy& limits) {
   return limits.max_sessions_per_network != 0 ? limits.max_sessions_per_network
                                               : std::max(1U, limits.max_sessions / 2);
@@ -41,7 +41,7 @@ Refusal refusal(Admission::Answer answer, Counters& counters) {
       return {kTooManyOfNetwork, counters.refused_network};
     case Admission::Answer::TooFast:
       return {kTooFast, counters.refused_rate};
-    case Admission::Answer::Admitted:  // is not refused
+    case Admission::Answer::Admitted:  // not refused; the caller excludes it
     case Admission::Answer::Full:
       break;
   }

@@ -1,8 +1,9 @@
-// Which clients may come in: a limit on the sessions of all, of one client (an IPv4 address or an
-// IPv6 /64, because a host is given a /64), and of one network (an IPv4 /24 or an IPv6 /48, which
-// has 65,536 times a /64), and a limit on the new sessions of one client in a minute.
+// Decides which clients are admitted. There are limits on the sessions of all clients, of one
+// client (an IPv4 address or an IPv6 /64, because a host is given a /64), and of one network (an
+// IPv4 /24 or an IPv6 /48, which holds 65,536 /64s). A fourth limit is on the new sessions of one
+// client in a minute.
 //
-// A session that was admitted holds its place as an object, and gives it back by destroying that.
+// An admitted session holds a Place, and gives it back by destroying that object.
 #pragma once
 
 #include <atomic>
@@ -35,11 +36,11 @@ class Admission {
     Place& operator=(Place&&) = delete;
     ~Place();
 
-    // Counts the session as this client's too, if it is admitted. Requires: holds a place, and
-    // named() is false.
+    // The balancer has named the client: counts the session for this client too, if it is admitted.
+    // Requires: this object holds a place, and named() is false.
     Answer name(const net::Endpoint& client, const config::Proxy& limits,
                 steady_clock::time_point now);
-    // Whether the session is counted as a client's.
+    // Whether the session is counted for a client.
     bool named() const { return client_.has_value(); }
 
    private:
@@ -50,17 +51,17 @@ class Admission {
 
   struct Entry {
     Answer answer = Answer::Full;
-    Place place;  // holds nothing, if the answer is not Admitted
+    Place place;  // holds nothing if the answer is not Admitted
   };
   // Admits a session whose client is known. Requires: this object outlives the place.
   Entry enter(const net::Endpoint& client, const config::Proxy& limits,
               steady_clock::time_point now);
-  // Admits a session whose balancer has yet to name the client: it counts among all at once, and
-  // as the client's from Place::name() on.
+  // Admits a session whose balancer has not named the client yet. It counts among all sessions at
+  // once, and for the client from Place::name() on.
   Entry enter_unnamed(const config::Proxy& limits);
 
   std::size_t sessions() const;
-  // The number of clients whose rate is known.
+  // The number of clients whose rate is remembered.
   std::size_t rates() const;
 
  private:
@@ -77,8 +78,8 @@ class Admission {
   std::size_t sessions_ = 0;
 };
 
-// The line that a client hears that is not admitted, and the counter of such clients. Requires:
-// `answer` is not Admitted.
+// The line that a refused client is sent, and the counter of such clients. Requires: `answer` is
+// not Admitted.
 struct Refusal {
   std::string_view line;
   std::atomic<std::uint64_t>& counter;

@@ -1,4 +1,4 @@
-// What the proxy counts; written by its threads, read by anybody.
+// What the proxy counts. Its threads write, any process may read.
 #pragma once
 
 #include "milter/evidence/counters.h"
@@ -28,7 +28,8 @@ struct Counters {
   process::Count partial{0};
   process::Count lost{0};
   process::Count ring_full{0};
-  // Sessions relayed without an observer (any more), by what there was too little of.
+  // Sessions that are relayed without an observer, or lost it later, by the resource that was
+  // short.
   process::Count overload_descriptors{0};
   process::Count overload_time{0};
   process::Count overload_memory{0};
@@ -49,18 +50,18 @@ inline process::Families describe(const Counters& counts) {
       family("proxy_sessions", counts.sessions, "Sessions at the moment."),
       family("proxy_connections_total", counts.accepted, "Connections that came in."),
       {"proxy_refused_total",
-       "Clients told 421, by the limit they met.",
+       "Clients that got 421, by the limit they met.",
        "limit",
        {{&counts.refused_full, "max_sessions"},
         {&counts.refused_address, "max_sessions_per_address"},
         {&counts.refused_network, "max_sessions_per_network"},
         {&counts.refused_rate, "max_rate_per_address"}}},
       family("proxy_headers_refused_total", counts.proxy_headers_refused,
-             "Connections of balancers that were closed for want of a good PROXY header."),
+             "Connections of balancers that were closed because they sent no valid PROXY header."),
       family("proxy_upstream_failures_total", counts.upstream_failed,
-             "Clients told 421 because Postfix did not answer."),
+             "Clients that got 421 because Postfix did not answer."),
       {"proxy_transparent_failures_total",
-       "Clients told 421 because no connection to Postfix came about from their address.",
+       "Clients that got 421 because no connection to Postfix could be made from their address.",
        "what",
        {{&counts.transparent_no_socket, "no_socket"},
         {&counts.transparent_no_client, "client_address"},
@@ -75,9 +76,9 @@ inline process::Families describe(const Counters& counts) {
       family("proxy_drained_total", counts.drained,
              "Sessions ended between two transactions, for a restart."),
       family("proxy_traces_total", counts.messages,
-             "Messages seen; those under TLS are not among them."),
+             "Messages seen; messages under TLS are not counted here."),
       family("proxy_traces_partial_total", counts.partial,
-             "Of these, not seen from beginning to end."),
+             "Of these, the messages that were not seen from beginning to end."),
       family("proxy_sessions_lost_total", counts.lost,
              "Sessions that could not be followed to their end."),
       family("proxy_ring_full_total", counts.ring_full,

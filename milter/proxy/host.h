@@ -1,9 +1,9 @@
-// What a session and its watch find around them: the loop that runs them, its time, settings and
-// buffers, and what all workers of the process share. A worker is such a host (worker.h); a test is
-// another one, with a clock of its own.
+// What a session and its watch use from their surroundings: the loop that runs them, its time,
+// settings and buffers, and what all workers of the process share. A worker is such a host
+// (worker.h). Tests have another one, with a clock that they set.
 //
-// What a session asks for with every read is plain state of the host; virtual are only the few
-// things that a host does.
+// What a session needs at every read is plain state of the host. Only the few things that a host
+// does are virtual functions.
 #pragma once
 
 #include <atomic>
@@ -39,11 +39,11 @@ struct Shared {
   logging::RateLimit transparent_word{};
 };
 
-// One thread's.
+// Belongs to one thread.
 class Host {
  public:
-  // `sources`: of the transparent sockets (net/transparent_sockets.h), borrowed. Requires: `shared`
-  // outlives the host, and the host its sessions.
+  // `sources`: for the transparent sockets (net/transparent_sockets.h), borrowed. Requires: `shared`
+  // outlives the host, and the host outlives its sessions.
   Host(Shared& shared, net::EventBase base, std::span<const int> sources = {})
       : shared_(shared),
         base_(std::move(base)),
@@ -56,40 +56,40 @@ class Host {
 
   Shared& shared() { return shared_; }
   event_base* base() const { return base_.get(); }
-  // The same during one turn of the loop.
+  // Stays the same during one turn of the loop.
   const config::Config& config() const { return *config_; }
-  // When the event came that is worked on now.
+  // When the event came that is handled now.
   steady_clock::time_point now() const { return now_; }
-  // For the bytes of one read; nobody's afterwards.
+  // For the bytes of one read. The next session overwrites it.
   std::span<char> scratch() { return scratch_; }
   // For connections to Postfix from the clients' addresses.
   net::TransparentSockets& transparent_sockets() { return transparent_sockets_; }
-  // No more clients come in; those between two transactions are asked to go.
+  // No more clients are accepted; sessions between two transactions are asked to leave.
   bool draining() const { return draining_; }
-  // The time for that is over.
+  // The time for draining is over.
   bool closing() const { return closing_; }
-  // Events that found the ring full, so far; wraps.
+  // Events that found the ring full, so far; the number wraps.
   std::uint32_t losses() const { return losses_; }
 
   // The time at this moment, which is later than now().
   virtual steady_clock::time_point clock() const = 0;
   // Whether the kernel filter sees the segments of new sessions.
   virtual bool kernel_capture() const = 0;
-  // Brings what the kernel filter saw to the sessions (Session::segment). To be called before bytes
-  // are observed: the segments in which they came are in the ring by then.
+  // Delivers what the kernel filter saw to the sessions (Session::segment). To be called before
+  // bytes are observed: the segments in which they came are in the ring by then.
   virtual void drain_ring() = 0;
-  // Whether a new session, whose client has descriptor `fd`, is to be relayed without an observer,
-  // because descriptors, time or memory are short; counts it.
+  // Whether a new session, whose client has descriptor `fd`, has to be relayed without an observer
+  // because descriptors, time or memory are short. If so, counts it.
   virtual bool too_busy_to_observe(int fd) = 0;
-  // One of the session's events has come: calls `handler`. If that throws, the session is cut; one
-  // that has Ended is destroyed.
+  // One of the session's events has come: calls `handler`. If it throws, the session is cut. A
+  // session that has Ended is destroyed.
   virtual void dispatch(Session& session, void (Session::*handler)(short), short what) = 0;
 
  protected:
   Shared& shared_;
   net::EventBase base_;
   std::shared_ptr<const config::Config> config_;
-  std::vector<char> scratch_;  // of proxy.buffer_bytes
+  std::vector<char> scratch_;  // proxy.buffer_bytes long
   net::TransparentSockets transparent_sockets_;
   steady_clock::time_point now_{};
   bool draining_ = false;

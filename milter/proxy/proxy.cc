@@ -23,10 +23,14 @@
 namespace proxy {
 namespace {
 
+// How often deadlines, the table's expiry and the counters are looked at. Chosen, not measured: a
+// drain ends up to 200 ms after its last session. A shorter tick costs wake-ups on an idle machine.
 constexpr timeval kTick{0, 200'000};
-constexpr std::chrono::seconds kStuck{8};  // without a tick of a worker, which has one a second
+// A worker ticks once a second. Without a tick for this long it is stuck, and the process does not
+// answer the supervisor's pings any more, so that the supervisor kills it. Chosen, not measured.
+constexpr std::chrono::seconds kStuck{8};
 
-// `transparent`: takes connections to other addresses and ports too, as the firewall sends them.
+// `transparent`: also takes connections to other addresses and ports, which the firewall redirects.
 net::Fd open_listener(const net::Endpoint& address, bool transparent) {
   const std::string attempt = "proxy.listen: bind " + address.print();
   auto fd = net::server_socket(address, attempt);
@@ -36,7 +40,7 @@ net::Fd open_listener(const net::Endpoint& address, bool transparent) {
   };
   set(SOL_SOCKET, SO_REUSEPORT);
   set(IPPROTO_TCP, TCP_SAVE_SYN);
-  set(IPPROTO_TCP, TCP_NODELAY);  // inherited: Postfix's replies are not held back
+  set(IPPROTO_TCP, TCP_NODELAY);  // accepted sockets inherit it: Postfix's replies are not delayed
   if (transparent && address.is_v4()) set(SOL_IP, IP_TRANSPARENT);
   if (transparent && !address.is_v4()) set(SOL_IPV6, IPV6_TRANSPARENT);
   net::bind(fd, address, attempt);
@@ -44,7 +48,7 @@ net::Fd open_listener(const net::Endpoint& address, bool transparent) {
   return fd;
 }
 
-// The process's main thread: the evidence socket, the control line, the drain's clock.
+// The process's main thread: the evidence socket, the control line and the clock of a drain.
 class Process final : private process::Orders::Listener {
  public:
   Process(const process::Start& start, const std::vector<WorkerInput>& inputs, Counters& counters)
@@ -74,7 +78,7 @@ class Process final : private process::Orders::Listener {
   }
 
  private:
-  // Signals belong to the main thread; workers are started with all of them blocked.
+  // Signals are handled by the main thread, so workers are started with all signals blocked.
   void start_workers() {
     sigset_t all;
     sigset_t before;
@@ -95,22 +99,24 @@ class Process final : private process::Orders::Listener {
     shared_.config.store(std::move(config));
   }
 
-  // The supervisor's copies of the listeners are gone, ours would keep the backlog open for clients
-  // whom nobody will take: let them be refused, and a new start find the port and the path free.
+  // The supervisor is gone, and with it its copies of the listeners. Our copies would keep the
+  // backlog open for clients that no process will accept. Shut down, they refuse clients, and a new
+  // start finds the port and the path free.
   void abandoned() override {
     server_.close();
     for (const int listener : listeners_) ::shutdown(listener, SHUT_RDWR);
   }
 
-  // The next program's workers read the rings and accept from the same sockets.
+  // The next program's workers will read the rings and accept from the same sockets.
   void hand_over() override {
-    server_.close();  // before the next proxy looks whether its place is free
+    server_.close();  // before the next proxy checks whether its path is free
     for (const auto& worker : workers_) worker->hand_over();
   }
 
   void serve_at(net::Fd listener) override { server_.serve_at(std::move(listener)); }
 
-  // No more clients; those that are here may finish until the deadline. Asked twice: now.
+  // No more clients are accepted; open sessions may finish until the deadline. The second request
+  // ends the process now.
   void drain() override {
     if (draining_) {
       event_base_loopbreak(base_.get());
@@ -123,7 +129,7 @@ class Process final : private process::Orders::Listener {
     for (const auto& worker : workers_) worker->drain();
   }
 
-  // A worker that is stuck holds up its sessions and those that the kernel gives it.
+  // A stuck worker blocks its own sessions and the new ones that the kernel gives it.
   bool alive() override {
     const auto now = steady_clock::now();
     return std::all_of(workers_.begin(), workers_.end(),
@@ -141,14 +147,14 @@ class Process final : private process::Orders::Listener {
     if (draining_) drain_further(now, sessions);
   }
 
-  // A client that is cut before it has the answer to its message sends that message again, and it
-  // is delivered twice. So those sessions have a deadline of their own.
+  // A client that is cut before it gets the answer to its message sends the message again, and it
+  // is delivered twice. So those sessions have a later deadline.
   void drain_further(steady_clock::time_point now, std::size_t sessions) {
     if (sessions != 0 && now < last_deadline_) {
       if (now >= deadline_ && !std::exchange(closing_, true)) {
         logging::warning(
             fmt::format("drain_timeout: {} sessions are open; those are closed in "
-                        "which no answer to a message is owed",
+                        "which Postfix owes no answer to a message",
                         sessions));
         for (const auto& worker : workers_) worker->close_sessions();
       }
@@ -172,7 +178,7 @@ class Process final : private process::Orders::Listener {
           more, counters.overload_descriptors.load(), counters.overload_time.load(),
           counters.overload_memory.load()));
     } catch (const std::bad_alloc&) {
-      // Too short of memory to say so.
+      // There is not even memory for the log line.
     }
   }
 
@@ -184,11 +190,11 @@ class Process final : private process::Orders::Listener {
   std::vector<std::unique_ptr<Worker>> workers_;
   process::Orders orders_;
   net::Event tick_;
-  std::vector<int> listeners_;  // borrowed, of all workers
+  std::vector<int> listeners_;  // borrowed; of all workers
   logging::RateLimit overload_word_;
   bool draining_ = false;
   steady_clock::time_point deadline_;
-  bool closing_ = false;  // it has come
+  bool closing_ = false;  // the deadline has come
   steady_clock::time_point last_deadline_;
 };
 

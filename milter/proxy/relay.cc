@@ -7,7 +7,8 @@
 namespace proxy {
 namespace {
 
-// Out of kernel memory is no peer's end: the bytes are still there, a later turn moves them.
+// The kernel being short of memory is not the end of the peer: the bytes are still there, and a
+// later turn moves them.
 bool try_later(int error) {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == ENOBUFS ||
          error == ENOMEM;
@@ -52,7 +53,7 @@ void Relay::flush(int sink) {
     }
     sent_ += static_cast<std::size_t>(sent);
   }
-  std::string().swap(backlog_);  // and its room: a slow side may be quick again for long
+  std::string().swap(backlog_);  // frees the memory too: the sink may be fast again for a long time
   sent_ = 0;
   if (state_ == State::Flushing) {
     ::shutdown(sink, SHUT_WR);

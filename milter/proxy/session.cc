@@ -14,22 +14,25 @@
 namespace proxy {
 namespace {
 
-// RFC 5321, 3.8: 421 may be said at any time; 4.3.2: system not accepting network messages.
+// RFC 5321, 3.8: 421 may be sent at any time. RFC 3463, 4.3.2: system not accepting network
+// messages.
 constexpr std::string_view kDraining = "421 4.3.2 Service is being restarted, try again later\r\n";
 constexpr std::string_view kNoUpstream = "421 4.3.2 Service not available, try again later\r\n";
 
-// How long a refused client may take to go, and one whose server has closed.
+// How long a refused client may stay, and a client whose server has closed. Chosen, not measured:
+// shorter times may cut a slow client before it has read the last line, longer ones hold a session.
 constexpr std::chrono::seconds kRefusingTime{5};
 constexpr std::chrono::seconds kClosingTime{30};
 
-// Health checks that only connect have gone by then, and Postfix need not hear of them.
+// A health check that only connects has closed by then, and Postfix need not see it. Chosen, not
+// measured: a check that stays longer is relayed, and only Postfix's log shows it.
 constexpr timeval kLocalPause{0, 50'000};
-// Segments that come before a balancer's header has been read: the header's own, and those of a
-// client that speaks before it is greeted.
+// Segments that come before a balancer's header has been read: those of the header, and those of a
+// client that speaks before the greeting. Further ones are dropped, and a message may be partial.
 constexpr std::size_t kMostHeld = 64;
 
-// Reads in one turn while the scratch buffer comes back full, so that one fast client does not
-// hold up the others of its worker.
+// How many reads one event may do while the scratch buffer comes back full. A limit keeps one fast
+// client from holding up the others of its worker. Chosen, not measured.
 constexpr int kReadsInOneTurn = 4;
 
 }  // namespace
@@ -54,7 +57,7 @@ Session::Session(Host& host, net::Fd client, const net::Endpoint& address, Admis
 }
 
 Session::~Session() {
-  // Events first: they must not outlive their descriptors.
+  // The events are freed first: they must not outlive their descriptors.
   client_event_.reset();
   upstream_event_.reset();
 }
@@ -65,9 +68,9 @@ void Session::start() {
   update_interest();
 }
 
-// All that has come belongs to the header until the header is whole, so it is taken from the socket
-// at once: left there, it would keep the socket readable and this loop busy. Behind the header
-// nothing is taken: a byte of the stream that follows is the relay's.
+// All bytes belong to the header until it is complete, so they are taken from the socket at once:
+// if they were left there, the socket would stay readable and this loop would spin. Bytes after the
+// header are left: they belong to the stream, which the relay reads.
 void Session::read_proxy_header() {
   auto& bytes = expected_header_->bytes;
   const std::size_t before = bytes.size();
@@ -75,8 +78,8 @@ void Session::read_proxy_header() {
       host_.scratch().first(std::min(net::kMostProxyHeader - before, host_.scratch().size()));
   const ssize_t got = ::recv(client_.get(), room.data(), room.size(), MSG_PEEK);
   if (got < 0 && errno == EAGAIN) return;
-  // A check whether the port is open, if not a byte came; or one that said LOCAL and has seen
-  // enough.
+  // No byte came: the balancer only checked whether the port is open. Or the header said LOCAL, and
+  // the health check is done.
   if (got <= 0 && (before == 0 || expected_header_->pause)) return enter(State::Ended);
   if (got <= 0) return refuse_proxy_header("it left in the middle of its PROXY header");
   if (expected_header_->pause) return on_pause(EV_TIMEOUT);
@@ -87,7 +90,7 @@ void Session::read_proxy_header() {
   }
   const bool whole = header.outcome == net::ProxyHeader::Outcome::Complete;
   const std::size_t end = whole ? header.size : bytes.size();
-  // Peeked a moment ago, so it is there.
+  // These bytes were just peeked, so they are there.
   (void)!::recv(client_.get(), room.data(), end - before, 0);
   bytes.resize(end);
   if (!whole) return;
@@ -96,11 +99,11 @@ void Session::read_proxy_header() {
       event_new(host_.base(), -1, 0, &on_event<&Session::on_pause>, this));
   auto* pause = expected_header_->pause.get();
   if (pause == nullptr || event_add(pause, &kLocalPause) < 0) return take_client(header);
-  read_proxy_header();  // it may have gone already
+  read_proxy_header();  // the balancer may have closed already
 }
 
 void Session::on_pause(short) {
-  if (state_ != State::AwaitingHeader) return;  // over before the pause was
+  if (state_ != State::AwaitingHeader) return;  // the connection was closed before the pause ended
   take_client({.outcome = net::ProxyHeader::Outcome::Complete,
                .size = expected_header_->bytes.size(),
                .local = true});
@@ -112,8 +115,8 @@ void Session::take_client(const net::ProxyHeader& header) {
     address_ = header.client;
     local_ = header.server;
   }
-  // The segments that the header came in are in the ring by now. They belong to the stream from
-  // where it ends: one may hold the client's first bytes as well.
+  // The header's segments are in the ring by now. They count from where the header ends: one
+  // segment may hold the header and the client's first bytes.
   host_.drain_ring();
   const auto answer = place_.name(address_, host_.config().proxy, host_.now());
   if (answer != Admission::Answer::Admitted) {
@@ -138,10 +141,11 @@ void Session::refuse_proxy_header(std::string_view reason) {
   const auto count =
       shared.counters.proxy_headers_refused.fetch_add(1, std::memory_order_relaxed) + 1;
   enter(State::Ended);
-  // A balancer that is set up wrongly errs with every connection.
+  // A balancer with a wrong configuration makes this error at every connection.
   if (shared.refused_header_word.more(count, host_.now()) == 0) return;
-  logging::warning(fmt::format("proxy.balancers: {} is one of them, but {}: closed, {} so far",
-                               address_.print(), reason, count));
+  logging::warning(
+      fmt::format("proxy.balancers: {} is a balancer, but {}: connection closed, {} so far",
+                  address_.print(), reason, count));
 }
 
 void Session::connect_upstream(std::size_t header) {
@@ -151,7 +155,8 @@ void Session::connect_upstream(std::size_t header) {
   proxy_header_ = std::move(upstream.header);
   header == 0 ? watch_.begin(upstream.client, upstream.server)
               : watch_.begin_behind_balancer(upstream.client, upstream.server, header);
-  // On loopback the connection is there already, and one turn of the loop is saved.
+  // On loopback the connection is often complete already; trying at once saves one turn of the
+  // loop.
   begin_relaying();
 }
 
@@ -162,8 +167,8 @@ void Session::begin_relaying() {
     if (errno == EAGAIN) return;
     return give_up();
   }
-  // A new connection's buffer takes these few bytes as a whole; if it ever did not, Postfix would
-  // read a cut header as a broken one, so the rest must not be forgotten.
+  // The buffer of a new connection takes these few bytes in one send. If it ever did not, the rest
+  // must still be sent, because Postfix would take a cut header for a broken one.
   proxy_header_.erase(0, static_cast<std::size_t>(sent));
   if (proxy_header_.empty()) enter(State::Relaying);
 }
@@ -200,8 +205,9 @@ void Session::client_to_upstream() {
   for (int turn = 0; turn < kReadsInOneTurn && inbound_.wants_read(); ++turn) {
     std::span<const char> bytes;
     if (inbound_.read(client_.get(), host_.scratch(), bytes) != Relay::Read::Bytes) return;
-    // Observed before it is sent: when Postfix has a message's end, its evidence is in the table.
-    // This client's segments come with those of all others: each goes to its own session.
+    // The bytes are observed before they are sent: when Postfix has the end of a message, its
+    // evidence must be in the table. The ring holds the segments of all clients; each goes to its
+    // own session.
     if (watch_.wants_segments()) host_.drain_ring();
     watch_.client(bytes);
     server_spoke_last_ = false;
@@ -222,16 +228,17 @@ void Session::upstream_to_client() {
 }
 
 void Session::settle() {
-  // Both have ended: the close says it to both, and two calls of shutdown are saved.
+  // Both directions have ended: closing the sockets passes that on, and saves two calls of
+  // shutdown.
   if (inbound_.empty_at_end() && outbound_.empty_at_end() && outbound_.used()) {
     enter(State::Ended);
     return update_interest();
   }
   if (inbound_.state() == Relay::State::Flushing) inbound_.flush(upstream_.get());
   if (outbound_.state() == Relay::State::Flushing) {
-    // Postfix took the connection and closed it without a word: it is being stopped. A client that
-    // has spoken first is not waiting for one (TLS, plain text on a port of TLS): to it, as it was
-    // said.
+    // Postfix accepted the connection and closed it without a greeting: it is being stopped, so the
+    // client is sent 421. A client that has spoken first does not wait for a greeting (TLS, or
+    // plain text on a TLS port): it only sees the close, as Postfix did it.
     if (!outbound_.used() && !inbound_.used() && inbound_.state() == Relay::State::Open) {
       give_up();
       return update_interest();
@@ -278,7 +285,7 @@ void Session::update_interest() {
   apply(client_event_, client_interest_, client, client_.get(), &on_event<&Session::on_client>);
   apply(upstream_event_, upstream_interest_, upstream, upstream_.get(),
         &on_event<&Session::on_upstream>);
-  // No memory to wait with. Left alone, it would hang until it counts as idle.
+  // There is no memory to register the events. The session would hang until its idle timeout.
   if (!registered && state_ != State::Ended) cut();
 }
 
@@ -288,7 +295,8 @@ void Session::on_tick(steady_clock::time_point now) {
   const auto& limits = host_.config().proxy;
   switch (state_) {
     case State::AwaitingHeader:
-      // Since it came: a header that drips is one that does not come.
+      // Measured from the start of the connection: a header that drips byte by byte must not extend
+      // it.
       if (!expected_header_->pause && now - expected_header_->since >= limits.balancer_timeout) {
         refuse_proxy_header("its PROXY header did not come in time");
       }
@@ -307,7 +315,7 @@ void Session::on_tick(steady_clock::time_point now) {
       }
       break;
     case State::Refusing:
-      // Since the 421: a client that sends a byte now and then does not stay.
+      // Measured from the 421: a client cannot stay by sending a byte now and then.
       if (now - entered_ >= kRefusingTime) enter(State::Ended);
       break;
     case State::Ended:
@@ -316,25 +324,26 @@ void Session::on_tick(steady_clock::time_point now) {
   update_interest();
 }
 
-// A session that is cut while Postfix still works on a message makes the client send that message
-// again: it is delivered twice. So silence counts by idle_timeout only where it is certain that
-// Postfix waits for the client, and everywhere else by answer_timeout, which is longer than Postfix
-// may take (RFC 5321, 4.5.3.2.6, gives it 600 s behind the final dot, and each milter may add 300).
+// A client whose session is cut while Postfix still works on its message sends the message again,
+// and it is delivered twice. So silence counts towards idle_timeout only if it is certain that
+// Postfix waits for the client. Otherwise it counts towards answer_timeout, which is longer than
+// Postfix may take (RFC 5321, 4.5.3.2.6, allows 600 s after the final dot, and each milter may add
+// 300 s).
 //
-// Who spoke last does not make it certain. The client spoke last: Postfix owes an answer, or waits
-// for the rest of a command or message, and then its own smtpd_timeout ends the session. Postfix
-// spoke last: with PIPELINING and BDAT it may have answered only the first of several commands, and
-// be busy with the others. The dialogue tells, where it can be read. Under TLS, and where nothing
-// is observed, nobody can tell, and smtpd_timeout alone ends idle sessions: it counts only while
-// Postfix really waits for the client.
+// Knowing who spoke last is not enough. If the client spoke last, Postfix owes an answer, or waits
+// for the rest of a command or message; in that case its own smtpd_timeout ends the session. If
+// Postfix spoke last, it may (with PIPELINING and BDAT) have answered only the first of several
+// commands and still work on the others. The dialogue shows it, if it can be read. Under TLS, and
+// where nothing is observed, it cannot be known. There smtpd_timeout alone ends idle sessions,
+// since it only counts while Postfix really waits for the client.
 bool Session::clients_turn() const {
-  // Postfix has said its last word, or the client does not take what was said.
+  // Postfix has closed its direction, or the client does not take what Postfix sent.
   if (outbound_.state() != Relay::State::Open || outbound_.wants_write()) return true;
   return server_spoke_last_ && watch_.all_answered();
 }
 
-// Where the dialogue cannot be read, the client that spoke last may have sent a message's end. An
-// answer that waits for the client to take it is not the client's yet.
+// If the dialogue cannot be read and the client spoke last, its last bytes may be the end of a
+// message. An answer that still waits in the backlog has not reached the client.
 bool Session::answer_owed() const {
   if (outbound_.state() != Relay::State::Open) return outbound_.wants_write();
   return outbound_.wants_write() || watch_.owes_answer().value_or(!server_spoke_last_);
@@ -380,7 +389,7 @@ void Session::give_up() {
   refuse(kNoUpstream);
 }
 
-// Our own word to the client, and no other behind it.
+// Sends our last line to the client; nothing of Postfix follows it.
 void Session::refuse(std::string_view line) {
   if (!line.empty()) ::send(client_.get(), line.data(), line.size(), MSG_NOSIGNAL);
   ::shutdown(client_.get(), SHUT_WR);

@@ -1,6 +1,6 @@
 #include "milter/proxy/watch.h"
 
-// linux/tcp.h, not netinet/tcp.h: glibc's tcp_info ends before the fields that are read here.
+// linux/tcp.h and not netinet/tcp.h: glibc's tcp_info ends before the fields that are read here.
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -23,13 +23,14 @@ namespace {
 using classifier::Reason;
 using classifier::Via;
 
-// Further from where the stream is no segment is taken: more than the largest receive window that
-// Linux gives by default (tcp_rmem, 6 MB).
+// A segment further away from the stream's current place is ignored. The limit is above the largest
+// receive window that Linux has by default (tcp_rmem, 6 MB).
 constexpr std::int64_t kFarSegment = 16 << 20;
-// The same as long as the client has not spoken: a window that nobody has scaled yet.
+// The same while the client has not spoken: no window is larger than this before it is scaled.
 constexpr std::int64_t kFarFirstSegment = 1 << 16;
-// By so much the client may be behind with acknowledging the server's replies, or be ahead of what
-// its last segment said.
+// How far an acknowledgement may be from that of the client's last segment, in bytes of the
+// server's replies. Chosen, not measured: replies are far smaller, and a guess by a stranger hits
+// this range once in 2048 times.
 constexpr std::int32_t kFarAck = 1 << 20;
 
 std::uint64_t nanoseconds_of(steady_clock::time_point time) {
@@ -62,6 +63,7 @@ Watch::Watch(Host& host, int client)
       share_(host.shared().table.budget()) {}
 
 net::Endpoint Watch::learn_syn() {
+  // The saved headers of a SYN: IP with options or extension headers, and at most 60 bytes of TCP.
   std::array<std::uint8_t, 512> packet;
   socklen_t size = packet.size();
   if (getsockopt(client_, IPPROTO_TCP, TCP_SAVED_SYN, packet.data(), &size) == 0 && size > 0) {
@@ -80,7 +82,8 @@ net::Endpoint Watch::learn_syn() {
   return net::Endpoint::from(address).value_or(net::Endpoint{});
 }
 
-// Called when the client has answered the greeting, so that the round trip has been measured.
+// Called when the client has answered the greeting, because the round trip has been measured by
+// then.
 void Watch::learn_path() {
   path_known_ = true;
   const auto info = info_of(client_);
@@ -88,7 +91,7 @@ void Watch::learn_path() {
     path_.timestamps = info->tcpi_options & TCPI_OPT_TIMESTAMPS;
     path_.rtt_us = info->tcpi_min_rtt == ~0U ? info->tcpi_rtt : info->tcpi_min_rtt;
   }
-  // From what the client was told, Linux has taken the timestamps already.
+  // advmss is what we announced to the client. Linux has already subtracted the timestamps from it.
   const std::uint32_t told = info ? info->tcpi_advmss : 0;
   path_.mss = tcp::smaller_mss(tcp::full_payload(path_.mss, path_.timestamps), told);
   observer_->set_path(path_);
@@ -103,7 +106,7 @@ void Watch::begin_behind_balancer(const net::Endpoint& client, const net::Endpoi
                                   std::size_t header) {
   open(client, server);
   if (first_seq_) *first_seq_ += static_cast<std::uint32_t>(header);
-  segments_seen_ = 1;  // the header's
+  segments_seen_ = 1;  // the segment of the header
   behind_header_ = true;
   host_.config().proxy.balancer_transparent ? judge(Via::Balancer) : follow_only();
 }
@@ -113,13 +116,14 @@ void Watch::open(const net::Endpoint& client, const net::Endpoint& server) {
   open_ = host_.shared().table.open(session_);
 }
 
-// `via`: where the kernel filter sees the segments.
+// `via`: used if the kernel filter shows the segments.
 void Watch::judge(Via via) {
   const auto& capture = host_.config().capture;
-  if (!open_) return stop(Reason::Overload);  // the reason has no place either
+  // Without an entry in the table the reason is not stored either.
+  if (!open_) return stop(Reason::Overload);
   if (capture.method == config::Capture::Method::Off) return stop(Reason::NoCapture);
   if (host_.too_busy_to_observe(client_)) return stop(Reason::Overload);
-  // Without the sequence number of the SYN, segments have no place in the stream.
+  // Without the sequence number of the SYN, the place of a segment in the stream is unknown.
   const bool kernel = host_.kernel_capture() && first_seq_;
   observe([&] {
     observer_.emplace(static_cast<classifier::Observer::Sink&>(*this), kernel ? via : Via::Read,
@@ -128,7 +132,8 @@ void Watch::judge(Via via) {
   if (!kernel) first_seq_.reset();
 }
 
-// A balancer's segments are nobody's, but where transactions end, a drain is to know.
+// The segments are the balancer's own and show nothing about the client. The dialogue is still
+// followed, so that a drain knows where transactions end.
 void Watch::follow_only() {
   stop(Reason::Balancer);
   judged_ = false;
@@ -163,7 +168,7 @@ void Watch::server(std::span<const char> bytes) {
     tell_behind();
     if (greeted_ || !observer_->greeted()) return;
     greeted_ = true;
-    // The turn of the loop may have begun before the greeting came.
+    // The time is read here, because the turn of the loop may have begun before the greeting came.
     host_.shared().table.greeted(session_, host_.clock());
   });
 }
@@ -175,7 +180,7 @@ void Watch::tell_behind() {
 }
 
 void Watch::close() {
-  share_.set(0);  // what is left is the table's
+  share_.set(0);  // the table accounts for what is left
   if (open_) host_.shared().table.close(session_, host_.now());
 }
 
@@ -200,12 +205,12 @@ void Watch::segment(const capture::SegmentEvent& event) {
   if (!observer_ || !first_seq_) return;
   const std::int64_t place = tcp::stream_place(event.seq, *first_seq_, observer_->client_offset());
   if (!credible(event, place)) return;
-  // Urgent data has a place in the sequence and none in what recv returns, neither here nor in
-  // Postfix: from here on the two do not fit together. No mail program sends any.
+  // Urgent data has a place in the sequence numbers but not in what recv returns, here and in
+  // Postfix. From here on the two do not match. No mail program sends urgent data.
   if ((event.flags & capture::SegmentEvent::kUrg) != 0) return stop(Reason::Lost);
   if (place >= 0) first_event_ = std::min(first_event_, static_cast<std::uint64_t>(place));
   observe([&] {
-    // In front of the stream lies a balancer's header; only what is behind it is the client's.
+    // Bytes before the stream belong to a balancer's header; only what follows it is the client's.
     tcp::for_each_segment({.place = place,
                            .size = event.size,
                            .unit = event.gso_size,
@@ -215,15 +220,16 @@ void Watch::segment(const capture::SegmentEvent& event) {
   });
 }
 
-// Events were dropped while a message was under way: one of them may have been a true segment of
-// it, and another packet may stand in its place.
+// Events were dropped while a message was being received. One of them may have been a real segment
+// of the message, and a forged packet may have taken its place.
 void Watch::notice_losses() {
   if (std::exchange(losses_, host_.losses()) == host_.losses()) return;
   if (observer_->under_tls() || !observer_->idle()) observer_->missed_some();
 }
 
-// The listener's packets make no events (capture/segments.bpf.c). So what the stream begins with,
-// and no event brought, came in one segment: with the SYN, or with the handshake's last ACK.
+// Packets that reach the listener make no events (capture/segments.bpf.c). So if bytes at the start
+// of the stream came without an event, they came in one segment: with the SYN, or with the last ACK
+// of the handshake.
 void Watch::add_first_segment(std::size_t read) {
   const std::uint64_t size = std::min<std::uint64_t>(first_event_, read);
   const bool one_segment = path_.mss == 0 || size <= path_.mss;
@@ -262,17 +268,17 @@ void Watch::stop(classifier::Reason reason) {
   try {
     lost(reason);
   } catch (const std::exception&) {
-    // No memory for the reason either: the filter will say that there was no session.
+    // There is no memory for the reason either. The filter will report that there was no session.
   }
 }
 
-// A message under way is finished; under TLS nobody knows whether there is one.
+// A message that has begun is finished first. Under TLS it is not known whether one has begun.
 bool Watch::too_old() const {
   const bool old = host_.now() - began_ >= host_.config().capture.max_session_time;
   return old && judged_ && (observer_->under_tls() || observer_->between_transactions());
 }
 
-// In clear the dialogue is followed on, so that a drain knows where transactions end.
+// In clear the dialogue is still followed, so that a drain knows where transactions end.
 void Watch::expire() {
   if (observer_->under_tls()) return stop(Reason::Expired);
   observe([&] { lost(Reason::Expired); });
@@ -315,7 +321,7 @@ std::shared_ptr<classifier::TlsStream> Watch::follow_tls(classifier::TlsLog::Sta
 }
 
 void Watch::lost(classifier::Reason reason) {
-  if (!judged_) return;  // the reason is known
+  if (!judged_) return;  // the table has the reason already
   host_.shared().counters.lost.fetch_add(1, std::memory_order_relaxed);
   host_.shared().table.lost(session_, reason);
 }

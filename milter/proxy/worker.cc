@@ -18,11 +18,14 @@
 namespace proxy {
 namespace {
 
+// How many clients one event accepts, so that a burst of new clients does not hold up the open
+// sessions. Chosen, not measured.
 constexpr int kAcceptsInOneTurn = 16;
+// Timeouts are of whole seconds, so they are looked at once a second.
 constexpr itimerspec kTick{{1, 0}, {1, 0}};
 
-// The lowest free descriptor is taken, so its number tells how many are in use. Few are left when
-// an eighth is, or what 32 sessions take.
+// The kernel gives out the lowest free descriptor, so its number shows how many are in use. Few are
+// left when fewer are free than an eighth of the limit, or than 64 (32 sessions) if that is less.
 int many_descriptors() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) return INT_MAX;
@@ -32,8 +35,8 @@ int many_descriptors() {
 
 net::EventBase make_base() {
   const net::EventConfig settings(event_config_new());
-  // One thread a loop, so no locks; interest that comes and goes within a turn costs no system
-  // call.
+  // Each loop has one thread, so it needs no locks. With a change list, interest that is added and
+  // removed within one turn costs no system call.
   event_config_set_flag(settings.get(), EVENT_BASE_FLAG_NOLOCK);
   event_config_set_flag(settings.get(), EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
   net::EventBase base(event_base_new_with_config(settings.get()));
@@ -110,7 +113,7 @@ void Worker::stop() {
 template <typename Act>
 void Worker::for_each_session(Act act) {
   for (auto at = sessions_.begin(); at != sessions_.end();) {
-    Session& session = at++->second;  // it may go
+    Session& session = at++->second;  // `session` may be destroyed below
     act(session);
     reap(session);
   }
@@ -148,10 +151,10 @@ void Worker::on_tick() {
   drain_ring();
   transparent_sockets_.on_tick();
   config_ = shared_.config.load();
-  scratch_.resize(config_->proxy.buffer_bytes);  // nobody reads into it now
+  scratch_.resize(config_->proxy.buffer_bytes);  // no read is under way
   if (std::exchange(accept_paused_, false)) {
     for (const auto& listener : listeners_) {
-      // Without memory for it, the next tick has some.
+      // If there is no memory for it, the next tick tries again.
       if (event_add(listener.get(), nullptr) < 0) accept_paused_ = true;
     }
   }
@@ -166,8 +169,8 @@ void Worker::accept(int listener) {
     auto* address = reinterpret_cast<sockaddr*>(&storage);
     net::Fd client(accept4(listener, address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!client) {
-      // EAGAIN and a client that has left already are ordinary. Out of descriptors or memory is
-      // not: the listener stays readable, and without a pause this loop would spin.
+      // EAGAIN and a client that has already left are ordinary. Being out of descriptors or memory
+      // is not: the listener stays readable, and without a pause this loop would spin.
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         shared_.counters.accept_errors.fetch_add(1, std::memory_order_relaxed);
         accept_paused_ = true;
@@ -180,7 +183,7 @@ void Worker::accept(int listener) {
     try {
       admit(std::move(client), *endpoint);
     } catch (const std::exception& error) {
-      logging::error(error.what());  // out of memory: this client finds its connection closed
+      logging::error(error.what());  // out of memory: this client's connection is closed
     }
   }
 }
@@ -193,7 +196,7 @@ void Worker::admit(net::Fd client, const net::Endpoint& address) {
                              ? shared_.admission.enter_unnamed(limits)
                              : shared_.admission.enter(address, limits, now_);
   if (answer != Admission::Answer::Admitted) {
-    // Said in one go and closed; a client that is one too many is not worth a session.
+    // The line is sent once and the socket is closed. A refused client gets no session.
     const auto [line, counter] = refusal(answer, counters);
     counter.fetch_add(1, std::memory_order_relaxed);
     ::send(client.get(), line.data(), line.size(), MSG_NOSIGNAL);
@@ -203,7 +206,7 @@ void Worker::admit(net::Fd client, const net::Endpoint& address) {
   Host& self = *this;
   const auto [at, is_new] =
       sessions_.try_emplace(cookie, self, std::move(client), address, std::move(place));
-  if (!is_new) return;  // the kernel gives no two sockets one cookie
+  if (!is_new) return;  // cannot happen: the kernel gives no two sockets the same cookie
   session_count_.fetch_add(1, std::memory_order_relaxed);
   Session& session = at->second;
   session.start();
@@ -216,8 +219,8 @@ void Worker::dispatch(Session& session, void (Session::*handler)(short), short w
   try {
     (session.*handler)(what);
   } catch (const std::exception& error) {
-    // Bytes may have been read that found no memory to wait in. Cut, the client sends the message
-    // again; carried on, it would have a hole.
+    // Bytes may have been read for which there was no memory to keep them. If the session is cut,
+    // the client sends the message again. If it went on, the message would have a hole.
     logging::error(error.what());
     session.cut();
   }
@@ -246,7 +249,8 @@ void Worker::drain_ring() {
 }
 
 void Worker::segment(const capture::SegmentEvent& event) {
-  // What a program before this one had dropped is no news.
+  // The first event's count includes what was dropped under an earlier program; that is not
+  // counted.
   const std::uint32_t more =
       event.dropped - std::exchange(dropped_, event.dropped).value_or(event.dropped);
   losses_ += more;
@@ -261,7 +265,7 @@ void Worker::segment(const capture::SegmentEvent& event) {
 
 void Worker::adopt_orphans(Session& session) {
   if (orphan_next_ == 0) return;
-  // Oldest first, so that a stream's segments stay in order.
+  // Oldest first, so that the segments of a stream stay in order.
   for (std::size_t i = 0; i < kOrphans; ++i) {
     auto& event = orphans_[(orphan_next_ + i) % kOrphans];
     if (event.cookie != session.cookie()) continue;

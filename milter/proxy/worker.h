@@ -1,5 +1,5 @@
-// One thread: a loop, its listeners, its sessions, its kernel filter. Workers share nothing but the
-// evidence table, the admission counters and the configuration.
+// One thread: a loop with its listeners, sessions and kernel filter. Workers share nothing but the
+// evidence table, the admission, the counters and the configuration.
 #pragma once
 
 #include <array>
@@ -23,27 +23,32 @@ class Worker final : private Host, private capture::KernelFilter::Sink {
   Worker(Shared& shared, const WorkerInput& input);
   ~Worker() override;
 
-  // Runs the loop in a thread of its own until stop().
+  // Runs the loop in a new thread until stop().
   void start();
-  // From any thread: no more clients are accepted, sessions go on to the end of their transaction.
+  // From any thread: accepts no more clients; sessions go on to the end of their transaction.
   void drain();
-  // From any thread: as drain(), and the kernel filter is another program's; returns once this
-  // worker has let go of it. Messages of the sessions that are open are not seen from here on.
+  // From any thread: as drain(), and the kernel filter now belongs to another program. Returns when
+  // this worker no longer uses it. From here on, messages of open sessions are not observed.
   void hand_over();
-  // From any thread: as drain(), and the time for it is over: only those sessions go on in which
-  // Postfix may owe the answer to a message, until that has come.
+  // From any thread: as drain(), but the time for it is over. Only sessions in which Postfix may
+  // owe the answer to a message go on, until the answer has come.
   void close_sessions();
-  // From any thread: sessions are cut, the loop ends; joins the thread.
+  // From any thread: cuts the sessions, ends the loop and joins the thread.
   void stop();
-  // From any thread: when the loop last went round by the clock.
+  // From any thread: when the loop's clock last ticked.
   steady_clock::time_point last_tick() const { return ticked_.load(std::memory_order_relaxed); }
   // From any thread.
   std::size_t sessions() const { return session_count_.load(std::memory_order_relaxed); }
 
  private:
   enum class Order { Run, Drain, HandOver, Close, Stop };
+  // Segments of connections that are not accepted yet, for all sessions together. Chosen, not
+  // measured: if more come between two accepts, the oldest are lost, and those messages may
+  // be partial.
   static constexpr std::size_t kOrphans = 64;
-  // After a tick that came late, until all have come in time for so long.
+  // After a late tick: how long all ticks must be in time before new sessions are observed again.
+  // Chosen, not measured: a shorter time would let the load swing, a longer one leaves more mail
+  // unobserved.
   static constexpr std::chrono::seconds kCalm{10};
 
   steady_clock::time_point clock() const override { return steady_clock::now(); }
@@ -57,20 +62,21 @@ class Worker final : private Host, private capture::KernelFilter::Sink {
   void admit(net::Fd client, const net::Endpoint& address);
   void on_order();
   void on_tick();
-  // Calls `act` with each session; those that have Ended then are destroyed.
+  // Calls `act` with each session, and destroys those that have Ended after it.
   template <typename Act>
   void for_each_session(Act act);
   void reap(const Session& session);
   void adopt_orphans(Session& session);
 
   capture::KernelFilter* kernel_filter_;
-  std::optional<std::uint32_t> dropped_;  // of the last event; nothing: none was seen yet
+  std::optional<std::uint32_t> dropped_;  // of the last event; nothing: no event yet
   net::Fd wake_;                          // eventfd: an order has come
   net::Event wake_event_;
-  // A timer of the loop's own would make it set and cancel a kernel timer at every wait.
+  // A timerfd, not a timer of the loop: for that one libevent would set and cancel a kernel timer
+  // at every wait.
   net::Fd tick_;
   net::Event tick_event_;
-  net::Event ring_event_;  // the ring fills, and nothing of ours becomes readable
+  net::Event ring_event_;  // the ring fills while no socket of this worker becomes readable
   std::vector<net::Event> listeners_;
   struct ListenerContext {
     Worker* worker;
@@ -78,11 +84,11 @@ class Worker final : private Host, private capture::KernelFilter::Sink {
   };
   std::vector<std::unique_ptr<ListenerContext>> listener_contexts_;
   std::unordered_map<std::uint64_t, Session> sessions_;  // by their sockets' cookies
-  // Segments of connections that are not accepted yet: early talkers. A ring of its own.
+  // Segments of connections that are not accepted yet (early talkers). It is used as a ring.
   std::array<capture::SegmentEvent, kOrphans> orphans_{};
   std::size_t orphan_next_ = 0;
   bool accept_paused_ = false;
-  int many_descriptors_ = 0;  // a descriptor of this number tells that few are left
+  int many_descriptors_ = 0;  // a descriptor of this number or above shows that few are left
   steady_clock::time_point late_until_;
   std::atomic<Order> order_{Order::Run};
   std::atomic<bool> handed_over_{false};

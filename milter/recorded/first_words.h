@@ -33,6 +33,11 @@ inline bool is_next_command(std::string_view text) {
          starts_with_word(text, "RSET\r\n") || starts_with_word(text, "BDAT ");
 }
 
+// True if the first byte is that of a PROXY header, of either version.
+inline bool may_be_proxy_header(std::string_view text) {
+  return !text.empty() && (text.front() == 'P' || text.front() == '\r');
+}
+
 // True if the first byte is that of a TLS record of any type. RFC 8446, 5.1.
 inline bool is_tls_record(std::string_view text) {
   return !text.empty() && text.front() >= 0x14 && text.front() <= 0x18;

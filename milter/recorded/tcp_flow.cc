@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "classifier/smtp_words.h"
+#include "classifier/tls_message.h"
 #include "milter/net/proxy_protocol.h"
 #include "milter/recorded/first_words.h"
 #include "milter/tcp/flags.h"
@@ -16,31 +17,17 @@ namespace recorded {
 namespace {
 
 using classifier::Reason;
-
-// A longer gap is not filled; the session is searched for a new start instead. Chosen, not
-// measured.
+// All chosen, not measured. A longer gap is not filled; the session is searched for a new start.
 constexpr std::uint64_t kMaxFill = 1024 * 1024;
-
 // All gaps of a flow together may be as large as the payload that was seen, plus this. Otherwise a
-// few packets far apart would cost as much time as megabytes of data. Chosen, not measured.
+// few packets far apart would cost as much time as megabytes of data.
 constexpr std::uint64_t kFreeFill = 64 * 1024;
-
 // Commands such as QUIT and RSET are at most this long; a message is longer.
 constexpr std::uint64_t kShortCommand = 32;
-
-// A TLS record of a command is at most this long. tls_message.cc uses the same limit.
-constexpr std::uint64_t kLongCommand = 300;
-
-// Packets that are searched for a start on a port that is not a mail port. Chosen, not measured: a
-// greeting comes first, or after a proxy's few packets.
+// Packets that are searched for a start on a port that is not a mail port.
 constexpr std::uint32_t kMaxSearched = 64;
 
 constexpr std::uint64_t kNsPerUs = 1000;
-
-// The first byte of a PROXY header of either version.
-bool may_be_proxy(char first) {
-  return first == 'P' || first == '\r';
-}
 
 }  // namespace
 
@@ -169,7 +156,7 @@ bool TcpFlow::take_proxy_header(int side, const TcpPacket& packet) {
   Half& half = streams_[side];
   if (!half.untouched() || side == 1 - client_ || packet.has(tcp::kSyn)) return false;
   if (half.based && half.base != packet.seq) return false;
-  if (packet.payload.empty() || !may_be_proxy(packet.payload.front())) return false;
+  if (!may_be_proxy_header(packet.text())) return false;
   const net::ProxyHeader header = net::read_proxy_header(packet.text());
   if (header.outcome != net::ProxyHeader::Outcome::Complete) return false;
   if (!header.local) named_ = TcpEnd{header.client.bytes(), header.client.port()};
@@ -345,8 +332,8 @@ void TcpFlow::give_up_one() {
   Half& half = streams_[side];
   // Under TLS both a text and replies may be missing. A server speaks after a command and before a
   // text. So a long gap is taken for a text, and the missing replies come first.
-  const bool text =
-      side == client_ && session_.observer().under_tls() && wanted.gap > half.next + kLongCommand;
+  const bool text = side == client_ && session_.observer().under_tls() &&
+                    wanted.gap > half.next + classifier::kLeastMessage;
   if (wanted.gap != 0 && !(text && wanted.unsaid != 0)) {
     skip(side, wanted.gap);
   } else if (streams_.unheard(side, reading())) {

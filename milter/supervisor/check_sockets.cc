@@ -15,7 +15,7 @@
 namespace supervisor {
 namespace {
 
-// A folder that root makes by itself (rights.h) has to be there for anyone else.
+// root makes the folder itself (rights.h); for any other user it must already exist.
 void check_folder(const std::string& path, const std::string& setting, const std::string& user,
                   const std::string& group, unsigned mode) {
   const auto folder = net::folder_of(path);
@@ -35,7 +35,7 @@ void check_unix(const std::string& path, const std::string& setting) {
     throw process::SetupError(
         EX_UNAVAILABLE,
         error.what() + std::string(taken ? " (another segmilter runs: stop it with `systemctl stop "
-                                           "segmilter`, or give this one sockets of its own)"
+                                           "segmilter`, or set other sockets for this one)"
                                          : ""));
   }
 }

@@ -53,7 +53,8 @@ void Child::start(const std::vector<int>& inherited) {
   net::check(fcntl(ours.get(), F_SETFL, O_NONBLOCK), "fcntl");
   const pid_t pid = net::check(fork(), "fork the " + name_);
   if (pid == 0) {
-    // Above all the others' control lines: their end of file must come when the supervisor ends.
+    // These include the other children's control lines: their end of file must come when the
+    // supervisor ends.
     for (const int fd : inherited) ::close(fd);
     ours.reset();
     live(theirs.get());
@@ -66,11 +67,12 @@ void Child::start(const std::vector<int>& inherited) {
   ++counters_.starts;
 }
 
-// No PR_SET_PDEATHSIG: the end of file on the control line says the same, cannot be missed between
-// fork and prctl, and TERM on top of it would be the second word, which means "at once".
+// No PR_SET_PDEATHSIG: the end of file on the control line says the same, and it cannot be missed
+// between fork and prctl. A TERM in addition would count as the second request to end, which means
+// "at once".
 void Child::live(int control_fd) {
   reset_signals();
-  // Ctrl-C on a terminal goes to the supervisor alone, which drains in order.
+  // Ctrl-C on a terminal reaches the supervisor alone, which drains the children in order.
   (void)setpgid(0, 0);
   (void)prctl(PR_SET_NAME, ("segm-" + name_).c_str(), 0, 0, 0);
   int code = EX_SOFTWARE;
@@ -83,7 +85,8 @@ void Child::live(int control_fd) {
     logging::error(error.what());
   }
   std::fflush(nullptr);
-  // Not exit(): static objects are the supervisor's copies, and libmilter's threads may still run.
+  // Not exit(): the static objects are copies of the supervisor's, and libmilter's threads may
+  // still run.
   _exit(code);
 }
 
@@ -97,12 +100,15 @@ void Child::kill(int signal) {
 
 bool Child::hand_over() {
   using Kind = process::ControlMessage::Kind;
+  // A child lets go as soon as its loop reads the message. 3 s was chosen, not measured: a shorter
+  // wait would kill busy children and cut their sessions, a longer one delays the upgrade when a
+  // child is stuck.
   constexpr int kWaitMs = 3000;
   if (!send({Kind::Handover, {}})) return false;
   const auto deadline = Clock::now() + std::chrono::milliseconds(kWaitMs);
   pollfd line{control_.get(), POLLIN, 0};
   while (Clock::now() < deadline && poll(&line, 1, kWaitMs) > 0) {
-    // An answer to a ping may come first, because at most one is pending; the next one is to the
+    // The answer to a ping may come first (at most one is pending). The next message answers the
     // handover.
     const auto message = process::receive_control(line.fd);
     if (message && message->kind == Kind::HandedOver) return true;
@@ -122,7 +128,8 @@ bool Child::hear(Clock::time_point now) {
   if (!message) return false;
   heard_ = now;
   if (message->kind == process::ControlMessage::Kind::Gone)
-    control_.reset();  // SIGCHLD will tell the rest
+    // SIGCHLD reports the end of the process itself.
+    control_.reset();
   if (message->kind == process::ControlMessage::Kind::SocketLost) socket_lost_ = true;
   if (message->kind != process::ControlMessage::Kind::Ready || state_ != State::Starting)
     return false;

@@ -1,12 +1,13 @@
-// One process of the supervisor's: forked, spoken to, and started again when it dies.
+// One child process of the supervisor. It is forked, spoken to over the control line, and started
+// again when it dies.
 //
 //     Down ──start()──► Starting ──"ready"──► Ready
 //       ▲                   │                   │
 //       └──── ended() ──────┴───────────────────┘    with a time for the next start
 //
-// fork without exec: the child needs what was made with rights that are gone by now, the listening
-// sockets and the kernel filter's mapped ring, and a mapping does not survive exec. It also runs
-// the very configuration that the supervisor has checked.
+// fork without exec: the child needs what was made with rights that are dropped by now. These are
+// the listening sockets and the mapped ring of the kernel filter, and a mapping does not survive
+// exec. The child also runs with the very configuration that the supervisor has checked.
 #pragma once
 
 #include <sys/types.h>
@@ -26,8 +27,10 @@ namespace supervisor {
 
 using Clock = std::chrono::steady_clock;
 
-// How long to wait before starting again: not at all the first time, then 1 s, 2 s, 4 s … 30 s,
-// until a life of at least kLongLife begins it anew.
+// How long to wait before the next start: not at all the first time, then 1 s, 2 s, 4 s … 30 s. A
+// child that lived for at least kLongLife resets this. Chosen, not measured: shorter waits would
+// burn a processor on a child that dies at once, longer ones leave the mail unlabelled after the
+// cause is gone.
 class Backoff {
  public:
   static constexpr std::chrono::seconds kLongLife{60};
@@ -45,32 +48,35 @@ class Child {
  public:
   enum class State { Down, Starting, Ready };
 
-  // `body` is the whole life of the process; it is given its end of the control line and returns
-  // the exit code. What it throws is logged. `counters` are kept up to date, and outlives the object.
+  // `body` is the whole life of the process. It is given its end of the control line and returns
+  // the exit code. An exception that leaves it is logged. `counters` are kept up to date and must
+  // outlive the object.
   Child(std::string name, ChildCounters& counters, std::function<int(int control_fd)> body);
 
-  // Forks. `inherited`: descriptors of the supervisor's own that the child has no use for. Throws
-  // std::system_error.
+  // Forks. `inherited`: descriptors of the supervisor that the child does not use and closes.
+  // Throws std::system_error.
   void start(const std::vector<int>& inherited);
-  // False when it is not there, or does not read any more.
+  // False when the child is not running or does not read the line any more.
   bool send(const process::ControlMessage& message);
   void kill(int signal);
 
-  // The control line became readable. True when the child has just said that it serves. A request
-  // for another socket is kept for take_socket_request().
+  // To be called when the control line became readable. True when the child has just reported that
+  // it serves. A request for another socket is kept for take_socket_request().
   bool hear(Clock::time_point now);
-  // Whether it has said that its unix socket has lost its path, since the last call.
+  // Whether the child has reported, since the last call, that the path of its unix socket is gone.
   bool take_socket_request() { return std::exchange(socket_lost_, false); }
-  // Asks whether it goes on. False when it has not answered, or not become ready, for kSilence:
-  // stopped, or stuck.
+  // How long a child may be silent. Chosen, not measured: with less a busy child could be killed,
+  // with more a stuck one holds up mail for longer.
   static constexpr std::chrono::seconds kSilence{10};
+  // Sends a ping. False when the child has not answered, or has not become ready, for kSilence: it
+  // was stopped or is stuck.
   bool ping(Clock::time_point now);
-  // Tells it to let go of what it inherited, because another program takes over (upgrade.h). Waits
-  // for its answer, for 3 s at most; true: it has let go.
+  // Asks the child to let go of what it inherited, because another program takes over (upgrade.h).
+  // Waits about 3 s for its answer. True: it has let go.
   bool hand_over();
-  // Its process is gone; `wanted`: no new start.
+  // Call this when the process is gone. `wanted`: do not start it again.
   void ended(bool wanted, Clock::time_point now);
-  // start() has failed: try again later.
+  // Call this when start() has failed: it is tried again later.
   void postpone(Clock::time_point now) { ended(false, now); }
 
   const std::string& name() const { return name_; }
@@ -90,7 +96,7 @@ class Child {
   net::Fd control_;
   bool socket_lost_ = false;
   Clock::time_point started_;
-  Clock::time_point heard_;  // when it last said a word, or was started
+  Clock::time_point heard_;  // when its last message came, or when it was started
   std::optional<Clock::time_point> next_start_;
   Backoff backoff_;
 };

@@ -24,8 +24,9 @@ namespace {
 
 using std::chrono::seconds;
 
-// When the filter's turn comes, no client is left at the proxy; what Postfix still has open are
-// sessions of other services, and default_action=accept lets their mail through.
+// The filter drains after the proxy, when no client is left there. What Postfix still has open are
+// sessions of other services, and default_action=accept lets their mail through. 10 s was chosen,
+// not measured: it only delays the end of the program.
 seconds short_drain(const config::Config& config) {
   constexpr seconds kMost{10};
   return std::min(config.proxy.drain_timeout, kMost);
@@ -57,8 +58,8 @@ bool open_nothing(const config::Config&, const Handover*, Opened&) {
   return true;
 }
 
-// The page of metrics is optional: where its address cannot be bound, that is logged and the
-// program starts without.
+// The metrics page is optional: if its address cannot be bound, that is logged and the program
+// starts without the page.
 bool open_desk(const config::Config& config, const Handover* handover, Opened& opened) {
   if (handover != nullptr && !handover->desk.empty()) {
     opened.desk = adopt_listeners(handover->desk, config.desk.listen, "desk.listen");
@@ -85,7 +86,7 @@ constexpr ChildSocket kEvidenceSocket = {
     .bind =
         [](const config::Config& config) {
           return net::listen_unix(config.evidence.socket, config.evidence.socket_mode,
-                                  evidence::Server::kBacklog, "bind it anew");
+                                  evidence::Server::kBacklog, "create it again");
         },
 };
 
@@ -101,7 +102,7 @@ constexpr ChildSocket kMilterSocket = {
         [](const config::Config& config) {
           const auto path = milter_path(config);
           auto socket = net::listen_unix(path, config.filter.socket_mode, filter::kMilterBacklog,
-                                         "bind it anew");
+                                         "create it again");
           filter::give_to_group(path, config.filter.socket_group);
           return socket;
         },

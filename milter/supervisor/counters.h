@@ -1,4 +1,4 @@
-// What the supervisor counts; written by its one thread, read by anybody.
+// What the supervisor counts. Its one thread writes, any process may read.
 #pragma once
 
 #include <span>
@@ -8,7 +8,7 @@
 
 namespace supervisor {
 
-// Of one child.
+// For one child.
 struct ChildCounters {
   process::Count starts{0};
   process::Count serves{0};  // 0 or 1
@@ -25,13 +25,15 @@ struct NamedChild {
   const ChildCounters* counters;
 };
 
-// `children`: those that this configuration has.
+// `children`: those that this configuration wants.
 inline process::Families describe(const Counters& counts, std::span<const NamedChild> children) {
-  process::Family serving{"process_serving", "1: it serves; 0: it is away.", "process", {}};
-  process::Family starts{"process_starts_total",
-                         "Starts; above 1 it has died or was killed for its silence.",
-                         "process",
-                         {}};
+  process::Family serving{
+      "process_serving", "1: it serves; 0: it does not run or is not ready.", "process", {}};
+  process::Family starts{
+      "process_starts_total",
+      "Starts; above 1 the process has died or was killed because it did not answer.",
+      "process",
+      {}};
   for (const auto& [name, counters] : children) {
     serving.samples.push_back({&counters->serves, name});
     starts.samples.push_back({&counters->starts, name});

@@ -9,7 +9,7 @@
 
 namespace supervisor {
 
-// A lock of one process would mean nothing to the others.
+// A lock lives in the memory of one process and would not protect the others.
 static_assert(process::Count::is_always_lock_free);
 static_assert(std::is_trivially_destructible_v<Counts>);
 

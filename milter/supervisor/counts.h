@@ -1,6 +1,6 @@
-// The counts of all processes, in memory that they share: made by the supervisor before it forks,
-// so that they go on when a child is started again. An upgrade begins them anew; what still drains
-// of the program before counts for itself.
+// The counters of all processes, in shared memory. The supervisor makes this memory before it
+// forks, so that the counters go on when a child is started again. After an upgrade they start at
+// zero; children of the previous program that still drain count in their own memory.
 #pragma once
 
 #include <array>
@@ -13,11 +13,12 @@
 
 namespace supervisor {
 
+// Room for the rows of child_kinds(); children.cc checks that they fit.
 inline constexpr std::size_t kMostChildren = 8;
 
 struct Counts {
   Counters supervisor;
-  std::array<ChildCounters, kMostChildren> children;  // by row of child_kinds() (children.h)
+  std::array<ChildCounters, kMostChildren> children;  // index: row of child_kinds() (children.h)
   proxy::Counters proxy;
   wire::Counters wire;
   filter::Counters filter;

@@ -17,9 +17,11 @@ namespace supervisor {
 namespace {
 
 constexpr const char* kVariable = "SEGMILTER_HANDOVER";
+// A row for each worker and a socket for each address: thousands are far beyond any real machine,
+// and bound the memory that a forged environment variable can take.
 constexpr std::size_t kMostNumbers = 4096;
 
-// The part of `text` up to `mark`, which is taken off with it.
+// Returns the part of `text` before `mark`, and removes both from `text`.
 std::string_view take(std::string_view& text, char mark) {
   const auto part = text.substr(0, text.find(mark));
   text.remove_prefix(std::min(text.size(), part.size() + 1));
@@ -132,15 +134,15 @@ std::optional<Handover> take_handover() {
 std::vector<net::Fd> adopt_listeners(const std::vector<int>& fds,
                                      const std::vector<net::Endpoint>& addresses,
                                      std::string_view key) {
-  // The program before has left out the addresses whose family this machine does not have.
+  // The previous program has left out the addresses whose family this machine does not have.
   auto fd = fds.begin();
   for (const auto& address : addresses) {
     if (fd != fds.end() && listens_on(*fd, address)) ++fd;
   }
   if (fd != fds.end()) {
     throw process::SetupError(EX_UNAVAILABLE,
-                              fmt::format("{}: the sockets that the program before has left "
-                                          "are others: a restart is needed",
+                              fmt::format("{}: the previous program left other sockets than those "
+                                          "that are configured: a restart is needed",
                                           key));
   }
   std::vector<net::Fd> listeners;

@@ -14,15 +14,15 @@
 namespace supervisor {
 namespace {
 
-constexpr unsigned kListening = 10;  // TCP_LISTEN
+constexpr unsigned kListening = 10;  // TCP_LISTEN in the kernel's table of sockets
 
 bool is_any(const net::Endpoint& address) {
   const auto text = address.print_address();
   return text == "0.0.0.0" || text == "::";
 }
 
-// Whether a socket that listens at `held` keeps another one from `wanted`. One at "::" may have
-// IPv4 too.
+// Whether a socket that listens at `held` prevents another one at `wanted`. A socket at "::" may
+// also take IPv4.
 bool clashes(const net::Endpoint& held, const net::Endpoint& wanted) {
   if (held.port() != wanted.port()) return false;
   if (held == wanted || held.print_address() == "::") return true;
@@ -37,15 +37,15 @@ std::optional<net::Process> holder(const net::Endpoint& address) {
   return std::nullopt;
 }
 
-// By the program's name: Postfix's listener is its master.
+// Decides by the program's name: Postfix's listener belongs to its process `master`.
 std::string_view what_to_do(const net::Process& process) {
   if (process.is_segmilter()) {
-    return "another segmilter runs: stop it with `systemctl stop segmilter`, or";
+    return "another segmilter runs: stop it with `systemctl stop segmilter`, or set";
   }
   if (process.program == "master") {
-    return "Postfix has that port: move its smtpd as examples/postfix/listen shows, or";
+    return "Postfix has that port: move its smtpd as examples/postfix/listen shows, or set";
   }
-  return "stop it, or";
+  return "stop it, or set";
 }
 
 }  // namespace
@@ -54,12 +54,12 @@ std::string next_step_taken(const net::Endpoint& address, std::string_view setti
   const auto process = holder(address);
   if (!process) {
     return fmt::format(
-        " (as root, `ss -ltnp 'sport = :{}'` says by whom; stop that one, or name another address "
-        "in {})",
+        " (as root, `ss -ltnp 'sport = :{}'` shows the program that uses it; stop that program, or "
+        "set another address in {})",
         address.port(), setting);
   }
-  return fmt::format(" (by {}, pid {}; {} name another address in {})", process->program,
-                     process->pid, what_to_do(*process), setting);
+  return fmt::format(" (by {}, pid {}; {} another address in {})", process->program, process->pid,
+                     what_to_do(*process), setting);
 }
 
 std::string next_step_rights(std::string_view wanted) {
@@ -82,7 +82,7 @@ std::string next_step_rights(std::string_view wanted) {
 
 std::string next_step_folder(const std::string& folder, const std::string& user,
                              const std::string& group, unsigned mode) {
-  // As packaging/tmpfiles.d has them.
+  // These folders are made by packaging/tmpfiles.d.
   if (user == "segmilter" &&
       (folder == "/run/segmilter" || folder == "/var/spool/postfix/segmilter")) {
     return " (`systemd-tmpfiles --create segmilter.conf` makes it; Postfix has to be installed "

@@ -19,16 +19,16 @@ using Filters = std::vector<std::unique_ptr<capture::KernelFilter>>;
 
 constexpr std::string_view kFilterRights = "CAP_BPF CAP_NET_ADMIN";
 
-// The workers' listeners share their address (SO_REUSEPORT), and by the same rule would share it
-// with a second segmilter: each would get some of the clients and nobody would know why. A socket
-// without that option finds out whether anyone is there.
+// The workers' listeners share their address (SO_REUSEPORT). By the same option they would share it
+// with a second segmilter: each program would get some of the clients, and no error would show it.
+// A socket without that option fails to bind if any other socket is there.
 void refuse_taken(const net::Endpoint& address) {
   const auto attempt = "proxy.listen: bind " + address.print();
   net::bind(net::server_socket(address, attempt), address, attempt);
 }
 
-// The examples listen on 0.0.0.0 and on [::]. On a machine without IPv6 mail comes by IPv4 all the
-// same, so an address whose family is missing is left out as long as another one is there.
+// The examples listen on 0.0.0.0 and on [::]. On a machine without IPv6 mail still comes by IPv4,
+// so an address whose family is missing is left out as long as another address can be bound.
 std::vector<net::Endpoint> bindable(const std::vector<net::Endpoint>& wanted) {
   std::vector<net::Endpoint> found;
   std::vector<std::string> missing;
@@ -50,7 +50,7 @@ std::vector<net::Endpoint> bindable(const std::vector<net::Endpoint>& wanted) {
   return found;
 }
 
-// The one of `wanted` that somebody has; the first one where that cannot be told.
+// The address of `wanted` that another process has; the first one if that cannot be determined.
 const net::Endpoint& taken(const std::vector<net::Endpoint>& wanted) {
   for (const auto& address : wanted) {
     try {
@@ -81,7 +81,8 @@ std::vector<std::vector<net::Fd>> open_listeners(config::Proxy config) {
   }
 }
 
-// One for each worker, all or none: workers that see differently would be hard to explain.
+// A filter for each worker, or none at all: workers that see different things would be hard to
+// explain.
 Filters load_filters(const std::vector<std::vector<net::Fd>>& workers, std::size_t ring_bytes) {
   Filters filters;
   for (const auto& listeners : workers) {
@@ -91,7 +92,8 @@ Filters load_filters(const std::vector<std::vector<net::Fd>>& workers, std::size
   return filters;
 }
 
-// A filter that went to the first workers only would go on filling a ring that nobody reads.
+// If loading fails midway, some listeners already have a filter. It would go on filling a ring that
+// no process reads.
 void detach(const std::vector<std::vector<net::Fd>>& workers) {
   const int unused = 0;
   for (const auto& listeners : workers) {
@@ -191,7 +193,7 @@ void ProxyParts::pause_listening() {
   if (!std::exchange(paused_, true)) stop_listening();
 }
 
-// A listening socket that was shut down keeps its address, options and filter, and needs no rights
+// A listening socket that was shut down keeps its address, options and filter. It needs no rights
 // to listen again.
 void ProxyParts::resume_listening() {
   if (!std::exchange(paused_, false)) return;
@@ -203,8 +205,8 @@ void ProxyParts::resume_listening() {
 }
 
 void ProxyParts::stop_listening() {
-  // shutdown and not close: the proxy has the same sockets, and a close here alone would leave them
-  // listening there.
+  // shutdown and not close: the proxy has the same sockets, and after a close here they would still
+  // listen there.
   for (const auto& row : listeners_) {
     for (const auto& listener : row) (void)shutdown(listener.get(), SHUT_RDWR);
   }

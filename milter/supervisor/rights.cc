@@ -22,7 +22,7 @@
 namespace supervisor {
 namespace {
 
-// getpwnam and getgrnam without _r: called before there are threads.
+// getpwnam and getgrnam without _r: they are called before there are threads.
 gid_t find_group(const std::string& name, std::string_view key) {
   const group* found = getgrnam(name.c_str());
   if (found == nullptr) {
@@ -34,8 +34,8 @@ gid_t find_group(const std::string& name, std::string_view key) {
   return found->gr_gid;
 }
 
-// By descriptor and without following a link: between mkdir and chown the name could come to mean
-// another file.
+// Changes owner and mode by descriptor and without following a link: between mkdir and chown
+// another file could take that name.
 void make_folder(const std::string& folder, mode_t mode, uid_t uid, gid_t gid) {
   if (mkdir(folder.c_str(), 0700) < 0) {
     if (errno == EEXIST) return;
@@ -55,7 +55,7 @@ void make_folder(const std::string& folder, mode_t mode, uid_t uid, gid_t gid) {
   net::check(fchmod(fd.get(), mode), attempt);
 }
 
-// The user's own groups and that of the milter socket.
+// Sets the user's own groups and the group of the milter socket.
 void set_groups(const std::string& user, const Account& account) {
   net::check(initgroups(user.c_str(), account.gid), "set the groups of " + user);
   std::vector<gid_t> groups(net::check(getgroups(0, nullptr), "getgroups"));
@@ -64,8 +64,8 @@ void set_groups(const std::string& user, const Account& account) {
   net::check(setgroups(groups.size(), groups.data()), "set the groups of " + user);
 }
 
-// A container may have root without CAP_SETPCAP; the bounding set then stays, and "no new
-// privileges" makes it worthless.
+// In a container root may lack CAP_SETPCAP. The bounding set then stays, and "no new privileges"
+// makes it useless.
 capng_flags_t bounding_flag() {
   capng_get_caps_process();
   const bool may = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
@@ -85,9 +85,9 @@ void become(const std::string& user, const Account& account) {
   }
 }
 
-// Started with ambient capabilities, as the systemd unit does: they are in four sets, and "no new
-// privileges" alone would leave them where they are. Without CAP_SETPCAP the bounding set stays; it
-// only bounds what an exec could give, which by then is nothing.
+// The systemd unit starts the program with ambient capabilities. They are in four sets, and "no new
+// privileges" alone would leave them there. Without CAP_SETPCAP the bounding set stays. It only
+// limits what an exec could gain, and by then an exec gains nothing.
 void give_up_capabilities() {
   const bool bounds = bounding_flag() == CAPNG_CLEAR_BOUNDING;
   capng_clear(CAPNG_SELECT_ALL);
@@ -103,7 +103,7 @@ void harden() {
   net::check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "set no_new_privs");
   const rlimit none{0, 0};
   net::check(setrlimit(RLIMIT_CORE, &none), "switch core files off");
-  // A core handler in user space ignores the limit; this it does not.
+  // A core handler in user space (core_pattern with a pipe) ignores the limit, but not this flag.
   net::check(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "set undumpable");
   rlimit files{};
   net::check(getrlimit(RLIMIT_NOFILE, &files), "read the limit of open files");
@@ -137,7 +137,7 @@ void prepare_folders(const config::Config& config, const Account& account) {
     make_folder(net::folder_of(config.evidence.socket), 0755, account.uid, account.gid);
   }
   if (config.filter.socket.is_unix()) {
-    // Postfix's group may enter and nobody else; the mode of the socket itself comes on top.
+    // Only Postfix's group may enter. The mode of the socket itself restricts further.
     make_folder(net::folder_of(config.filter.socket.path), 02750, account.uid, account.socket_gid);
   }
 }

@@ -1,4 +1,4 @@
-// What a program that was started as root gives away before it reads a byte of a stranger.
+// What a program that was started as root gives up before it reads a byte from a stranger.
 #pragma once
 
 #include "milter/config/config.h"
@@ -9,21 +9,21 @@ namespace supervisor {
 struct Account {
   unsigned uid = 0;
   unsigned gid = 0;
-  unsigned socket_gid = 0;  // filter.socket_group; as gid where it is empty
+  unsigned socket_gid = 0;  // filter.socket_group; if that is empty, gid
 };
 
-// Throws SetupError (EX_CONFIG) that names the setting whose user or group does not exist.
+// Throws SetupError (EX_CONFIG) which names the setting whose user or group does not exist.
 Account find_account(const config::Config& config);
 
-// Makes the folder of each unix socket, if it is not there, for the account. What is there stays as
-// it is. Throws SetupError or std::system_error.
+// Makes the folder of each unix socket for the account, if the folder does not exist. A folder that
+// exists is left as it is. Throws SetupError or std::system_error.
 void prepare_folders(const config::Config& config, const Account& account);
 
-// As root: becomes general.user (with the group of the milter socket as a supplementary one, so
-// that it may give it to the socket), after making the sockets' folders. As anyone else it stays
-// who it is. In both cases it keeps no capability, in none of the sets. No new privileges, no core
-// files (they would hold mail), as many descriptors as allowed. Throws SetupError or
-// std::system_error.
+// As root: makes the sockets' folders and becomes general.user. The group of the milter socket
+// becomes a supplementary group, so that the process may give it to the socket. As any other user
+// it stays that user. In both cases it keeps no capability in any set. It also sets: no new
+// privileges, no core files (they would hold mail), and as many descriptors as allowed. Throws
+// SetupError or std::system_error.
 void drop(const config::Config& config);
 
 }  // namespace supervisor

@@ -5,7 +5,6 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +23,7 @@
 #include "milter/supervisor/counts.h"
 #include "milter/supervisor/proxy_parts.h"
 #include "milter/supervisor/rights.h"
+#include "milter/supervisor/systemd.h"
 #include "milter/supervisor/upgrade.h"
 
 namespace supervisor {
@@ -31,9 +31,11 @@ namespace {
 
 using std::chrono::seconds;
 
-// How often the children are asked whether they go on.
+// How often the children are pinged. 2 s gives a child several chances within Child::kSilence (10
+// s). upgrade.cc relies on this number too.
 constexpr seconds kPing{2};
-// On top of what a child is given to drain, before it is killed.
+// How much longer than its drain time a child may take before it is killed. Chosen, not measured:
+// children end within their drain time by themselves, so only a stuck child meets this limit.
 constexpr seconds kGrace{5};
 
 net::Fd open_signals() {
@@ -45,18 +47,7 @@ net::Fd open_signals() {
   return net::Fd(net::check(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));
 }
 
-void notify(const std::string& state) {
-  (void)sd_notify(0, state.c_str());
-}
-
-// systemd compares this with the time at which it asked for the reload.
-std::string monotonic_usec() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return fmt::format("MONOTONIC_USEC={}", now.tv_sec * 1'000'000LL + now.tv_nsec / 1000);
-}
-
-// `listening`: on these of proxy.listen.
+// `listening`: the addresses of proxy.listen that have a socket.
 std::string describe(const config::Config& config, const std::vector<net::Endpoint>& listening) {
   std::string text;
   if (!config.wire.ports.empty()) {
@@ -69,15 +60,9 @@ std::string describe(const config::Config& config, const std::vector<net::Endpoi
          config.filter.socket.print();
 }
 
-// systemd's watchdog (WatchdogSec) wants a word twice in its time; zero: there is none.
-std::chrono::microseconds watchdog_period() {
-  std::uint64_t usec = 0;
-  return std::chrono::microseconds(sd_watchdog_enabled(0, &usec) > 0 ? usec / 2 : 0);
-}
-
 class Supervisor {
  public:
-  // `running`: by value, so that a child that forgets its keys has no other copy of them.
+  // `running` is taken by value: a child that forgets its keys must not have another copy of them.
   Supervisor(config::Config running, std::string file)
       : config_(std::move(running), file, config::Secrets::Read),
         file_(std::move(file)),
@@ -105,14 +90,16 @@ class Supervisor {
 
  private:
   enum class State {
-    Starting,  // not all children have been ready yet: one that mail needs and that dies ends the
-               // program
+    // Not all children have been ready yet. If one that the mail needs dies now, the program ends.
+    Starting,
     Serving,
-    Draining,  // children_[draining_] is asked to end; those before it are gone
+    // children_[draining_] was asked to end; those before it in the list are gone.
+    Draining,
     Done,
   };
 
-  // A child with its row of the table, and the attempts to bind its socket anew that have failed.
+  // A child with its row of the table. `failed` counts attempts to bind its socket again that
+  // failed.
   struct KnownChild final : Child {
     KnownChild(const ChildKind& row, ChildCounters& counters, std::function<int(int)> body)
         : Child(row.name, counters, std::move(body)), kind(row) {}
@@ -121,13 +108,13 @@ class Supervisor {
     logging::RateLimit word;
   };
 
-  // What the children need is opened while there are rights to do so.
+  // What the children need is opened before the rights are dropped.
   void open(const config::Config& config, const Handover* handover) {
     std::vector<const ChildKind*> wanted;
     for (const auto& kind : child_kinds()) {
       if (kind.wanted(config)) wanted.push_back(&kind);
     }
-    // All are looked at before anything is opened: what fails here has the better message.
+    // All sockets are checked before any is opened, because the checks have the better messages.
     for (const auto* kind : wanted) {
       if (handover == nullptr && kind->socket != nullptr) kind->socket->check(config);
     }
@@ -173,7 +160,7 @@ class Supervisor {
     }
   }
 
-  // A child that was stopped or is stuck does not die by itself.
+  // Kills children that do not answer: a child that was stopped or is stuck does not die by itself.
   void look_after() {
     const auto now = Clock::now();
     if (watchdog_.count() != 0 && now >= next_word_) {
@@ -190,7 +177,7 @@ class Supervisor {
     }
   }
 
-  // The next thing that happens by the clock, for poll.
+  // Milliseconds for poll until the next thing that happens by the clock.
   int timeout() const {
     Clock::time_point next = next_ping_;
     if (state_ == State::Draining) next = std::min(next, deadline_);
@@ -214,15 +201,15 @@ class Supervisor {
     if (entries[0].revents != 0) on_signals();
   }
 
-  // A child may not bind (process/seccomp.h), so its socket is made here and sent to it.
+  // A child may not bind (process/seccomp.h), so its socket is made here and sent to the child.
   void renew_socket(KnownChild& child) {
     const auto* socket = child.kind.socket;
     if (socket == nullptr) return;
     const auto path = socket->path(*config_);
     try {
       if (!child.send({process::ControlMessage::Kind::Socket, {}, socket->bind(*config_)})) return;
-      logging::warning(
-          fmt::format("{}: {} was removed or replaced; it is bound anew", socket->setting, path));
+      logging::warning(fmt::format("{}: {} was removed or replaced; it is created again",
+                                   socket->setting, path));
     } catch (const std::system_error& error) {
       if (child.word.more(++child.failed, Clock::now()) == 0) return;
       logging::error(fmt::format("{}: {} no longer leads to this {}, and mail is not labelled: {}",
@@ -272,7 +259,7 @@ class Supervisor {
     std::erase_if(leftovers_, [](pid_t pid) {
       int status = 0;
       if (waitpid(pid, &status, WNOHANG) != pid) return false;
-      logging::info(fmt::format("pid {} of the program before {}", pid, describe_end(status)));
+      logging::info(fmt::format("pid {} of the previous program {}", pid, describe_end(status)));
       return true;
     });
   }
@@ -285,7 +272,7 @@ class Supervisor {
     child.ended(!again, Clock::now());
     if (again) {
       logging::error(end + "; it is started again");
-      // Until then Postfix's own port is to answer, where the firewall lets it.
+      // Until the next start Postfix's own port should answer, where the firewall lets it.
       const bool later = child.next_start() && *child.next_start() > Clock::now();
       if (later && child.kind.takes_clients && tproxy()) opened_.proxy->pause_listening();
       return;
@@ -294,7 +281,7 @@ class Supervisor {
       logging::info(end);
       return;
     }
-    // What fails at the first start fails for a reason that the administrator has to mend.
+    // What fails at the first start has a cause that the administrator has to fix.
     logging::error(end + (was_ready ? "" : " before it was ready"));
     const bool failed = WIFEXITED(status) && WEXITSTATUS(status) != EX_OK;
     stop(failed ? WEXITSTATUS(status) : EX_SOFTWARE);
@@ -302,7 +289,7 @@ class Supervisor {
 
   void reload() {
     if (state_ == State::Draining) return;
-    notify("RELOADING=1\n" + monotonic_usec());
+    notify_reloading();
     if (const auto text = config_.reload_file()) {
       logging::info(fmt::format("reload: {} is read and goes to the children", file_));
       hand_out(*text);
@@ -315,14 +302,15 @@ class Supervisor {
 
   void hand_out(const std::string& text) {
     for (const auto& child : children_) {
-      if (child->state() == Child::State::Down) continue;  // will start with config_
+      // It will start with config_.
+      if (child->state() == Child::State::Down) continue;
       if (!child->send({process::ControlMessage::Kind::Reload, text})) {
-        logging::error(fmt::format("reload: {} does not listen", child->name()));
+        logging::error(fmt::format("reload: {} does not read its orders", child->name()));
       }
     }
   }
 
-  // Returns only where it cannot be done; then everything stays.
+  // Returns only if the upgrade is not possible or failed. If it was refused, nothing has changed.
   void upgrade() {
     const auto program = own_program();
     std::string why;
@@ -335,7 +323,7 @@ class Supervisor {
       return;
     }
     logging::info(fmt::format("upgrade: {} takes over", program));
-    notify("RELOADING=1\n" + monotonic_usec());
+    notify_reloading();
     auto handover = opened_.proxy->hand_over();
     for (const auto& listener : opened_.desk) handover.desk.push_back(listener.get());
     handover.children = leftovers_;
@@ -350,14 +338,15 @@ class Supervisor {
       why = error.what();
     }
     take_back_handover(handover);
-    // The children have let go; new ones are started as they end.
+    // The children have already let go of their sockets. They are killed here, and on_end() starts
+    // new ones.
     logging::error(fmt::format("upgrade failed: {}", why));
     for (const auto& child : children_) child->kill(SIGKILL);
   }
 
   void stop(int code) {
     if (state_ == State::Draining) {
-      logging::warning("told twice to end: at once");
+      logging::warning("a second signal to end: stopping at once");
       for (const auto& child : children_) child->kill(SIGKILL);
       leftovers_deadline_ = Clock::now();
       return;
@@ -367,7 +356,7 @@ class Supervisor {
     leftovers_deadline_ = Clock::now() + config_->proxy.longest_drain() + kGrace;
     logging::info("draining");
     notify("STOPPING=1\nSTATUS=draining");
-    // None is started again; those that wait for it are gone.
+    // No child is started again. A child that waits for its next start is already gone.
     for (const auto& child : children_) {
       if (child->state() == Child::State::Down) child->ended(true, Clock::now());
     }
@@ -383,7 +372,8 @@ class Supervisor {
     deadline_ = Clock::now() + child.kind.drain_time(*config_) + kGrace;
   }
 
-  // What the program before has left drains to a deadline of its own, which is not later.
+  // The children of the previous program drain until leftovers_deadline_, and then the program
+  // ends.
   void finish() {
     deadline_ = leftovers_deadline_;
     if (!leftovers_.empty() && Clock::now() < deadline_) return;
@@ -406,25 +396,25 @@ class Supervisor {
     deadline_ = Clock::now() + kGrace;
   }
 
-  process::RunningConfig config_;  // what a child that is started now is given
+  process::RunningConfig config_;  // a child that is started now gets this
   const std::string file_;
   const SharedCounts counts_ = share_counts();
   net::Fd signals_;
   Opened opened_;
   std::vector<std::unique_ptr<KnownChild>> children_;
-  std::vector<pid_t> leftovers_;  // of the program before: they drain, and are waited for
+  std::vector<pid_t> leftovers_;  // children of the previous program: they drain and are waited for
   State state_ = State::Starting;
   std::size_t draining_ = 0;
   Clock::time_point deadline_;
   Clock::time_point leftovers_deadline_;
   Clock::time_point next_ping_ = Clock::now() + kPing;
-  const std::chrono::microseconds watchdog_ = watchdog_period();  // zero: systemd has none
+  const std::chrono::microseconds watchdog_ = watchdog_period();  // zero: systemd has no watchdog
   Clock::time_point next_word_ = Clock::now() + watchdog_;
   int code_ = EX_OK;
 };
 
-// One part alone may have another segmilter for the rest, so that what only holds for the whole is
-// left to run().
+// For run() and run_alone(). A process that runs alone may have another segmilter for the other
+// parts, so warnings that concern all parts together are given in run().
 void begin(const config::Config& config, std::string_view process) {
   logging::open(config.log, process);
   for (const auto& warning : config::warnings(config)) logging::warning(warning);

@@ -21,12 +21,14 @@
 namespace supervisor {
 namespace {
 
-// How long the new program may take to read the configuration. Meanwhile nobody asks the children
-// whether they go on: it must not look as if they had fallen silent.
+// How long the new program may take to read the configuration. Meanwhile the supervisor does not
+// ping the children and does not read their answers, so this must end before they look silent.
 constexpr std::chrono::milliseconds kCheck{5'000};
-static_assert(kCheck + std::chrono::seconds(4) < Child::kSilence);  // they are asked each 2 s
+// The children are pinged every 2 s, so their last answer may already be some seconds old.
+static_assert(kCheck + std::chrono::seconds(4) < Child::kSilence);
 
-// The exit code of a program that is waited for at most so long; nothing: it is killed.
+// The exit code of the program `pid`, which is waited for at most `most`. Nothing: it did not end
+// in that time and was killed, or a signal ended it.
 std::optional<int> wait_for(pid_t pid, std::chrono::milliseconds most) {
   const net::Fd end(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   pollfd entry{end.get(), POLLIN, 0};
@@ -55,7 +57,8 @@ std::string why_no_upgrade(const std::string& program, const config::Config& run
     const auto changed =
         config::needs_restart(running, config::parse(config::read_file(file), file));
     if (!changed.empty()) {
-      return fmt::format("what has changed needs a restart: {}", fmt::join(changed, ", "));
+      return fmt::format("a change of these settings needs a restart: {}",
+                         fmt::join(changed, ", "));
     }
   } catch (const config::ConfigError& error) {
     return error.what();
@@ -65,7 +68,7 @@ std::string why_no_upgrade(const std::string& program, const config::Config& run
   std::string name = program;
   std::string path = file;
   char* arguments[] = {name.data(), check.data(), flag.data(), path.data(), nullptr};
-  posix_spawn_file_actions_t quiet;  // its "ok" is not for the log
+  posix_spawn_file_actions_t quiet;  // its "ok" does not belong in the log
   posix_spawn_file_actions_init(&quiet);
   posix_spawn_file_actions_addopen(&quiet, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   pid_t pid = 0;
@@ -73,7 +76,7 @@ std::string why_no_upgrade(const std::string& program, const config::Config& run
   posix_spawn_file_actions_destroy(&quiet);
   if (error != 0) return fmt::format("start {}: {}", program, std::strerror(error));
   const auto code = wait_for(pid, kCheck);
-  if (!code) return fmt::format("{} check: did not end as it should", program);
+  if (!code) return fmt::format("{} check: did not exit normally", program);
   return *code == 0 ? "" : fmt::format("{} check: exit code {}", program, *code);
 }
 

@@ -1,4 +1,4 @@
-// What the wire observer counts; written by its one thread, read by anybody.
+// What the wire observer counts. Its one thread writes, any process may read.
 #pragma once
 
 #include "milter/evidence/counters.h"
@@ -8,7 +8,7 @@ namespace wire {
 
 struct Counters {
   process::Count connections{0};
-  // Told by the tracker; under TLS the filter's questions tell of them.
+  // Counted by the SMTP tracker. Messages under TLS are only known when the filter asks for them.
   process::Count messages{0};
   process::Count lost{0};
   process::Count evicted{0};
@@ -23,11 +23,11 @@ inline process::Families describe(const Counters& counts) {
   process::Families families = {
       family("wire_connections_total", counts.connections, "Connections seen."),
       family("wire_traces_total", counts.messages,
-             "Messages seen; those under TLS are not among them."),
+             "Messages seen; messages under TLS are not counted here."),
       family("wire_sessions_lost_total", counts.lost,
              "Connections that could not be followed to their end."),
       family("wire_evicted_total", counts.evicted,
-             "Connections no longer followed for lack of room (wire.max_sessions)."),
+             "Connections evicted because there were too many (wire.max_sessions)."),
       family("wire_overload_total", counts.overload,
              "Connections not followed for lack of memory (evidence.max_bytes)."),
       family("wire_ring_full_total", counts.ring_full,

@@ -19,14 +19,14 @@ using capture::WirePacket;
 using classifier::Reason;
 using classifier::Span;
 
-// Stands for a byte that was not passed: no line end, no dot, nothing a command has in front.
+// Replaces a byte that the tap did not pass. It is no line end, no dot, and begins no command.
 constexpr char kFiller = 'x';
 
 std::chrono::steady_clock::time_point at(std::uint64_t ns) {
   return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(ns));
 }
 
-// Whether `inner` is a run of `outer`'s segments, by its ends.
+// Whether `inner` (`begin` to `end`) can be a run of the segments of `outer`, judged by its ends.
 bool same_segments(std::uint64_t outer_begin, std::uint64_t outer_end, std::uint32_t unit,
                    std::uint64_t begin, std::uint64_t end) {
   if (begin < outer_begin || end > outer_end) return false;
@@ -69,7 +69,7 @@ Flow::~Flow() {
   close();
 }
 
-// The offset of `seq` in its stream, near to what was given last.
+// The offset of `seq` in its stream, near the bytes that were given last.
 std::optional<std::uint64_t> Flow::place(const Direction& direction, std::uint32_t seq) {
   const std::int64_t offset = tcp::stream_place(seq, *direction.first, direction.next);
   if (offset < 0) return std::nullopt;
@@ -90,7 +90,7 @@ void Flow::packet(const WirePacket& packet) {
     asked_ns_ = 0;
     if (observer_) observer_->set_path(path_);
   }
-  // What the server has acknowledged has come, whether the tap had room for it or not.
+  // Bytes that the server has acknowledged have come, even if the tap had no room for them.
   if (packet.from_server) {
     if (const auto acked = place(client_, packet.ack)) {
       missed(std::min(*acked, client_.end.value_or(*acked)));
@@ -114,13 +114,13 @@ void Flow::packet(const WirePacket& packet) {
     if (const auto offset = place(direction, packet.seq)) direction.end = *offset + packet.size;
     if (packet.from_server) close();
   }
-  // RFC 5961, 3.2: a reset counts where the stream is; others may be anybody's.
+  // RFC 5961, 3.2: a reset is valid at the stream's current place; any other may be forged.
   if ((packet.tcp_flags & tcp::kRst) != 0 && place(direction, packet.seq) == direction.next) {
     close();
   }
 }
 
-// What waits for a packet that did not come by here may have reached Postfix whole.
+// If a packet was not seen here, Postfix may still have received it and what waits for it.
 bool Flow::behind() const {
   return observer_->behind() || !client_.waiting.empty();
 }
@@ -128,7 +128,7 @@ bool Flow::behind() const {
 void Flow::handshake(const WirePacket& packet) {
   if (!packet.from_server || server_.first) return;
   const std::uint32_t taken = packet.ack - *client_.first;
-  if (taken != 0 && taken != syn_data_.size()) return;  // it answers another SYN
+  if (taken != 0 && taken != syn_data_.size()) return;  // the server answers another SYN
   server_.first = packet.seq + 1;
   asked_ns_ = packet.time_ns;
   learn_path(packet);
@@ -143,7 +143,7 @@ void Flow::learn_path(const WirePacket& syn_ack) {
   if (observer_) observer_->set_path(path_);
 }
 
-// RFC 7413: the server has taken what came with the SYN.
+// RFC 7413: the server has accepted the payload of the SYN.
 void Flow::take_syn_data(std::uint64_t time_ns) {
   const std::string data = std::exchange(syn_data_, {});
   WirePacket packet;
@@ -160,7 +160,7 @@ void Flow::note(Direction& direction, const WirePacket& packet) {
   for (Known& known : known_of(packet, *offset)) direction.notes.push_back(std::move(known));
 }
 
-// What was passed of the packet's bytes.
+// The bytes of the packet that the tap passed.
 std::vector<Flow::Known> Flow::known_of(const WirePacket& packet, std::uint64_t offset) {
   std::vector<Known> known;
   const auto add = [&known](std::uint64_t at, std::string bytes) {
@@ -212,7 +212,7 @@ void Flow::payload(Direction& direction, const WirePacket& packet) {
     give(direction, *offset, std::move(piece));
     return give_waiting(direction);
   }
-  // What our own machine sends comes in order: a gap there is one of the tap's.
+  // Our own machine sends its packets in order, so a gap there means that the tap missed one.
   if (&direction == &server_ || direction.waiting.size() >= kMostWaiting) {
     return lose(Reason::Dropped);
   }
@@ -220,15 +220,15 @@ void Flow::payload(Direction& direction, const WirePacket& packet) {
   if (!fresh && at->second.end < end) at->second = std::move(piece);
 }
 
-// What was acknowledged is beyond doubt.
+// Bytes that were acknowledged can no longer be forged, so they need no comparison.
 void Flow::forget_given(std::uint64_t taken) {
   while (!client_.given.empty() && client_.given.begin()->second.end <= taken) {
     client_.given.erase(client_.given.begin());
   }
 }
 
-// Whether other packets over the same bytes have come that are not like it, and of which none was
-// acknowledged up to `taken` when this one came.
+// Whether an earlier packet over the same bytes differs from `piece`. Only bytes that the server
+// had not acknowledged (`taken`) when this packet came are compared.
 bool Flow::contradicted(std::uint64_t begin, const Piece& piece, std::uint64_t taken) {
   forget_given(taken);
   const auto unlike = [&](std::uint64_t other_begin, const Piece& other) {
@@ -247,8 +247,9 @@ bool Flow::contradicted(std::uint64_t begin, const Piece& piece, std::uint64_t t
   return false;
 }
 
-// Whether the bytes that are known of both are the same. Of many records the first are enough:
-// those behind them are ciphertext, and say nothing that the sizes of the packets do not.
+// Whether the bytes that are known of both are the same. Of many records the first 64 are enough:
+// what follows is ciphertext, which shows no more than the sizes of the packets do. The limit
+// bounds the work, which grows with the square.
 bool Flow::read_alike(const std::vector<Known>& left, const std::vector<Known>& right) {
   constexpr std::size_t kMost = 64;
   for (std::size_t i = 0; i < std::min(left.size(), kMost); ++i) {
@@ -266,7 +267,7 @@ bool Flow::read_alike(const std::vector<Known>& left, const std::vector<Known>& 
   return true;
 }
 
-// Another packet may stand between a packet and its notes: two processors were at work on them.
+// Other packets may come between a packet and its notes, because two processors worked on them.
 void Flow::take_notes(Direction& direction, std::uint64_t begin, Piece& piece) {
   std::erase_if(direction.notes, [&](Known& known) {
     const std::uint64_t end = known.offset + known.bytes.size();
@@ -285,7 +286,7 @@ void Flow::give_waiting(Direction& direction) {
   }
 }
 
-// The stream from `direction.next` to the end of the piece, which begins at `begin`.
+// Gives the stream from `direction.next` to the end of the piece, which begins at `begin`.
 void Flow::give(Direction& direction, std::uint64_t begin, Piece&& piece) {
   const std::uint64_t here = direction.next;
   std::vector<char>& bytes = shared_.scratch;
@@ -309,7 +310,7 @@ void Flow::give(Direction& direction, std::uint64_t begin, Piece&& piece) {
   if (observer_ && observer_->lost()) forget();
 }
 
-// `bytes` of the client's stream from `begin` on, of which those of `known` were read.
+// Gives `bytes` of the client's stream, from `begin` on. Only those of `known` were really read.
 void Flow::give_client(std::uint64_t begin, std::span<const char> bytes,
                        const std::vector<Known>& known) {
   const std::uint64_t end = begin + bytes.size();
@@ -336,13 +337,16 @@ void Flow::give_client(std::uint64_t begin, std::span<const char> bytes,
   give_to(end);
 }
 
-// The client's bytes up to `end` have come, and some were not passed: the ring was full. Under TLS
-// a record's header may have been among them.
+// The client's bytes up to `end` have come, but the tap did not pass all of them, because the ring
+// was full. Under TLS the header of a record may have been among them.
 void Flow::missed(std::uint64_t end) {
   while (observer_ && client_.next < end) {
     if (observer_->under_tls()) return lose(Reason::Dropped);
     const std::uint64_t until =
         client_.waiting.empty() ? end : std::min(end, client_.waiting.begin()->first);
+    // The missing bytes are replaced by fillers, which need a buffer. 1 MB was chosen, not
+    // measured: it bounds that buffer. A message with more missing bytes would be too partial for a
+    // label.
     if (until - client_.next > (1U << 20)) return lose(Reason::Dropped);
     observer_->missed_some();
     give(client_, client_.next, {until, 1, {}});
@@ -379,11 +383,11 @@ void Flow::forget() {
   client_.given.clear();
 }
 
-// --- what the observer tells ---------------------------------------------------------------------
+// --- Observer::Sink: what the observer reports ---------------------------------------------------
 
 void Flow::message(classifier::ObservedMessage&& message) {
   ++shared_.counters.messages;
-  // Nobody has read the text.
+  // The wire observer does not read the text, so it knows no landmarks in it.
   auto& landmarks = message.trace.landmarks;
   const auto terminator = landmarks.terminator;
   landmarks = {};

@@ -1,22 +1,23 @@
-// One connection as the wire tap passes it on: puts each direction together by sequence number and
-// gives it to an Observer, as the proxy gives its bytes.
+// One connection as the wire tap passes it on. It puts each direction in order by sequence number
+// and gives it to an Observer, in the same way as the proxy gives its bytes.
 //
 //     WirePacket ─► in order ─► bytes, known and unknown ─► Observer ─► evidence table
 //
-// The tap passes commands and replies whole, of a message the ends of each packet, under TLS the
-// records' headers. What it does not pass stands in the stream as a filler that means nothing to
-// the tracker: a letter, and a line end where one was seen. So the tracker finds a message's end
-// (it ends a packet, or begins one) and never reads a word of it; its landmarks come from the
-// filter. Should an end lie where nobody looked, the server's answer to it is one that nobody asked
-// for: the session is lost, and no message is told of wrongly. Where a command is expected, a
-// filler may stand for the one that begins the next message: the session is lost there and then.
+// What the tap passes: commands and replies whole; the ends of each packet of a message; under TLS
+// the headers of the records. Each byte that it does not pass is replaced by a filler that means
+// nothing to the tracker: a letter, or a line end where the tap saw one. So the tracker finds the
+// end of a message (it ends or begins a packet) without reading a word of it. The filter adds the
+// landmarks. If an end of data lay in bytes that were not passed, the server's answer to it would
+// match no command. The session is then lost, and no wrong label is given. Where a command is
+// expected, a filler may hide the command that begins the next message: the session is lost at
+// once.
 //
-// Packets may be forged, and TCP refuses some that are not. Each packet says how far the server had
-// acknowledged the stream when it came. What was acknowledged by then is a copy. Two packets over
-// the same bytes that were not: if they end and read alike, the second is a copy; else one of them
-// was refused, nothing here tells which, and the connection is not followed any more. Urgent data
-// takes a place in the sequence and none in the stream; no mail program sends any, and the
-// connection is not followed any more either.
+// Packets may be forged, and TCP refuses some genuine ones. Each packet says how far the server had
+// acknowledged the stream when the packet came. Bytes that were acknowledged by then are a copy. If
+// two packets cover the same bytes that were not, there are two cases. If they end alike and read
+// alike, the second is a copy. Else TCP refused one of them; which one is not visible here, and the
+// connection is no longer followed. Urgent data has a place in the sequence numbers but none in the
+// stream. No mail program sends it, and a connection with urgent data is no longer followed either.
 //
 // Not thread-safe.
 #pragma once
@@ -36,12 +37,14 @@ namespace wire {
 
 class Flow final : private classifier::Observer::Sink {
  public:
-  // Packets of one direction that wait for the one in front of them.
+  // Packets of one direction that wait for an earlier one. Beyond the limit the connection is lost.
+  // Both limits were chosen, not measured: they are far above what a healthy connection needs, and
+  // bound the memory of one connection.
   static constexpr std::size_t kMostWaiting = 512;
-  // Notes on one packet.
+  // Notes about packets that have not come yet. Further ones are dropped.
   static constexpr std::size_t kMostNotes = 8192;
 
-  // What flows share. `scratch` is for one call of packet(); all outlive the flow.
+  // What all flows share. `scratch` is used during one call of packet(). All must outlive the flow.
   struct Shared {
     evidence::Table& table;
     Counters& counters;
@@ -50,41 +53,41 @@ class Flow final : private classifier::Observer::Sink {
     std::uint64_t max_session_ns;
   };
 
-  // Requires: `syn` is the client's SYN, and the next packet the server's answer to it. `session`:
-  // a number that no other flow of the table has.
+  // Requires: `syn` is the client's SYN, and the next packet is the server's answer to it.
+  // `session`: a number that no other flow of the table has.
   Flow(const capture::WirePacket& syn, std::uint64_t session, const Shared& shared);
   ~Flow() override;
   Flow(const Flow&) = delete;
   Flow& operator=(const Flow&) = delete;
 
-  // Requires: of this connection.
+  // Requires: the packet belongs to this connection.
   void packet(const capture::WirePacket& packet);
-  // The connection may go on, and is not followed any more: nothing is told of its messages.
+  // The connection may go on but is not followed any more. No evidence of its messages is given.
   void give_up(classifier::Reason reason);
-  // Says what it keeps; what is too much for the process goes.
+  // Updates its share of the budget. If that is too much for the process, stops observing.
   void account();
-  // Both ends have ended it.
+  // The server has ended the connection, or a valid reset of either end has.
   bool over() const { return over_; }
 
  private:
-  // Bytes that are known, at their place in the stream.
+  // Bytes whose values are known, at their place in the stream.
   struct Known {
     std::uint64_t offset;
     std::string bytes;
   };
   struct Piece {
     std::uint64_t end;
-    std::uint32_t unit;  // of its segments, but the last
+    std::uint32_t unit;  // size of its segments, except the last one
     std::vector<Known> known;
   };
   using Pieces = std::map<std::uint64_t, Piece>;  // by their first byte
   struct Direction {
     std::optional<std::uint32_t> first;  // sequence number of the first payload byte
     std::uint64_t next = 0;              // offset up to which bytes were given
-    Pieces waiting;                      // for what is in front of them
-    Pieces given;                        // not acknowledged yet: to compare with what follows
-    std::vector<Known> notes;            // on packets that are still to come
-    std::optional<std::uint64_t> end;    // of the stream: FIN was seen
+    Pieces waiting;                      // for the bytes before them
+    Pieces given;                        // not acknowledged yet; compared with later packets
+    std::vector<Known> notes;            // about packets that have not come yet
+    std::optional<std::uint64_t> end;    // of the stream, if a FIN was seen
   };
 
   void handshake(const capture::WirePacket& packet);
@@ -101,7 +104,7 @@ class Flow final : private classifier::Observer::Sink {
   void give_client(std::uint64_t begin, std::span<const char> bytes,
                    const std::vector<Known>& known);
   void missed(std::uint64_t end);
-  // Requires: an observer.
+  // Requires: there is an observer.
   bool behind() const;
   void close();
   void lose(classifier::Reason reason);
@@ -119,17 +122,17 @@ class Flow final : private classifier::Observer::Sink {
 
   const Shared shared_;
   const evidence::SessionKey session_;
-  std::string syn_data_;  // TCP Fast Open: what came with the SYN, until it was answered
+  std::string syn_data_;  // TCP Fast Open: the payload of the SYN, until the server has answered it
   const std::uint64_t began_ns_;
   Direction client_;
   Direction server_;
   classifier::Path path_;
   bool client_timestamps_ = false;
-  std::uint64_t asked_ns_ = 0;                    // when SYN-ACK went out; 0: answered, or not sent
-  std::optional<classifier::Observer> observer_;  // none: nothing more can be told
+  std::uint64_t asked_ns_ = 0;  // when the SYN-ACK was sent; 0: already answered, or not sent
+  std::optional<classifier::Observer> observer_;  // none: the connection is no longer observed
   evidence::Budget::Share share_;
   bool greeted_ = false;  // the table knows that Postfix has greeted
-  bool behind_ = false;   // and that the observer is behind
+  bool behind_ = false;   // the table knows that the observer is behind
   bool over_ = false;
 };
 

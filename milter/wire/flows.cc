@@ -18,7 +18,7 @@ Flows::Kept::Kept(const capture::WirePacket& passed)
   packet.records = {};
 }
 
-// Where there is no memory for a connection, it is not followed, or not any more.
+// If there is no memory for a connection, it is not followed, or no longer followed.
 void Flows::packet(const capture::WirePacket& packet) {
   const Key key{packet.client, packet.server};
   try {
@@ -40,7 +40,7 @@ void Flows::handshake(const Key& key, const capture::WirePacket& packet) {
   HalfOpen& half_open = *found->second;
   const capture::WirePacket& syn = half_open.syn->packet;
   const std::uint32_t taken = packet.ack - (syn.seq + 1);
-  if (taken != 0 && taken != syn.size) return;  // it answers another SYN
+  if (taken != 0 && taken != syn.size) return;  // the server answers another SYN
   half_open.syn_ack = std::make_unique<Kept>(packet);
   if (taken != 0) begin(key);
 }
@@ -64,12 +64,15 @@ bool Flows::completes(const Key& key, const capture::WirePacket& packet) const {
   if (packet.from_server || (packet.tcp_flags & tcp::kRst) != 0) return false;
   const auto found = waiting_index_.find(key);
   if (found == waiting_index_.end() || !found->second->syn_ack) return false;
-  // It need not be the first one: the ring may have been full.
+  // This need not be the client's first acknowledgement: the ring may have been full before. 1 MB
+  // was chosen, not measured: a server says far less before it, and a forged acknowledgement has to
+  // hit this range out of 4 GB.
   constexpr std::uint32_t kMostSaid = 1U << 20;
   return packet.ack - (found->second->syn_ack->packet.seq + 1) < kMostSaid;
 }
 
-// The connection takes the place of one between the same ends, which the server has ended.
+// The new connection replaces an older one between the same ends, which the server must have
+// closed.
 void Flows::begin(const Key& key) {
   const auto half_open = waiting_index_.find(key)->second;
   if (const auto old = index_.find(key); old != index_.end()) erase(old->second);

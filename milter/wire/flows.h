@@ -1,10 +1,11 @@
-// The connections that are followed, at most so many: beyond, the one that was silent for longest
-// goes, and its messages are unobserved. One thread.
+// The connections that are followed. Their number is limited: beyond the limit, the one that was
+// silent for longest is evicted, and its messages are unobserved. One thread.
 //
-// A SYN begins no connection and ends none: anybody can send one, with the addresses and ports of
-// another. It waits until the server has answered it, and the client has acknowledged the answer,
-// or, with TCP Fast Open, until the server has taken what came with it. Those that wait have a list
-// of their own, of as many again: a flood of them takes no room from those that are followed.
+// A SYN alone neither begins nor ends a connection, because any host can send one with forged
+// addresses and ports. It waits until the server has answered it and the client has acknowledged
+// the answer. With TCP Fast Open it waits until the server has accepted the payload of the SYN.
+// Waiting SYNs have a list of their own with the same limit, so a flood of them evicts no
+// connection that is followed.
 #pragma once
 
 #include <chrono>
@@ -25,8 +26,8 @@ class Flows final : public capture::WireTap::Sink {
   // Longer than an SMTP server waits for its client (RFC 5321, 4.5.3.2: 10 minutes at most).
   static constexpr std::chrono::minutes kMostSilence{15};
 
-  // `table` and `counters` outlive the flows. `max_session_time`: then new messages of a connection
-  // are unobserved.
+  // Requires: `table` and `counters` outlive the flows. `max_session_time`: after this time new
+  // messages of a connection are unobserved.
   Flows(evidence::Table& table, Counters& counters, std::size_t most, std::size_t max_segments,
         std::chrono::nanoseconds max_session_time = std::chrono::hours(24))
       : most_(most),
@@ -34,8 +35,8 @@ class Flows final : public capture::WireTap::Sink {
                 static_cast<std::uint64_t>(max_session_time.count())} {}
 
   void packet(const capture::WirePacket& packet) override;
-  // Forgets those that said nothing for kMostSilence, and what is kept beyond the budget. `now_ns`:
-  // CLOCK_MONOTONIC.
+  // Forgets connections that were silent for kMostSilence, and what is kept beyond the budget.
+  // `now_ns`: CLOCK_MONOTONIC.
   void expire(std::uint64_t now_ns);
 
   std::size_t size() const { return index_.size(); }
@@ -49,7 +50,7 @@ class Flows final : public capture::WireTap::Sink {
   struct Hash {
     std::size_t operator()(const Key& key) const noexcept;
   };
-  // A packet with what its head points to.
+  // A packet together with a copy of the bytes that its head points to.
   struct Kept {
     explicit Kept(const capture::WirePacket& passed);
     capture::WirePacket packet;
@@ -58,9 +59,9 @@ class Flows final : public capture::WireTap::Sink {
   struct HalfOpen {
     Key key;
     std::unique_ptr<Kept> syn;
-    std::unique_ptr<Kept> syn_ack;  // null: not answered yet
+    std::unique_ptr<Kept> syn_ack;  // null: the server has not answered yet
   };
-  using Waiting = std::list<HalfOpen>;  // the newest is in front
+  using Waiting = std::list<HalfOpen>;  // the newest is first
   struct Entry {
     Entry(const Key& k, const capture::WirePacket& syn, std::uint64_t session,
           const Flow::Shared& shared)
@@ -69,7 +70,7 @@ class Flows final : public capture::WireTap::Sink {
     Flow flow;
     std::uint64_t seen_ns;
   };
-  using Entries = std::list<Entry>;  // the one seen last is in front
+  using Entries = std::list<Entry>;  // the one with the latest packet is first
 
   void handshake(const Key& key, const capture::WirePacket& packet);
   void wait_for_answer(const Key& key, const capture::WirePacket& syn);
@@ -81,7 +82,7 @@ class Flows final : public capture::WireTap::Sink {
 
   const std::size_t most_;
   std::vector<char> scratch_;
-  std::uint64_t begun_ = 0;  // so far: numbers the sessions
+  std::uint64_t begun_ = 0;  // connections so far; numbers the sessions
   const Flow::Shared shared_;
   Entries entries_;
   std::unordered_map<Key, Entries::iterator, Hash> index_;

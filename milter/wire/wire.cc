@@ -16,9 +16,13 @@
 namespace wire {
 namespace {
 
+// How often the ring, the expiry of connections and the counters are looked at. Chosen, not
+// measured: nobody waits for it, because a question reads the ring itself. A shorter tick costs
+// wake-ups on an idle machine, a longer one delays the expiry.
 constexpr timeval kTick{0, 200'000};
-// Once an event was dropped, its client's messages are in doubt for so long at least: longer than a
-// server waits with an acknowledgement (RFC 9293, 3.8.6.3), which tells a flow what it has missed.
+// After an event was dropped, its client's messages are in doubt for at least this long. It is
+// longer than a server may delay an acknowledgement (RFC 9293, 3.8.6.3), and the acknowledgement
+// shows a flow what it has missed.
 constexpr std::chrono::seconds kDoubt{1};
 
 std::uint64_t monotonic_ns() {
@@ -68,8 +72,8 @@ class Process final : private process::Orders::Listener {
 
   void on_ring() { tap_.drain(flows_); }
 
-  // An event that is not there may be of the very message in question, and another message be taken
-  // for it.
+  // A missing event may belong to the message in question. Without it another message could be
+  // taken for this one.
   classifier::Reason look(const net::Endpoint& client) {
     if (!tap_.drain(flows_)) {
       ++counters_.late;

@@ -133,6 +133,59 @@ TEST_CASE("a header that was not wholly seen shows no writer except a template")
           "rec=8000") == Writer::Stream);
 }
 
+TEST_CASE("where PSH marks the ends of writes it tells of blocks, of lines, and of a doubt") {
+  const std::string lwip =
+      "syn=4:252:0:1460:65535,1:mss,nop,ws::0 mss=1460 line1=40 header=302 body=304 dot=3 ";
+  const std::string plain = lwip + "fields=40,77,124,302 ";
+  const Readings blocks = of(plain + "seg=1460,1460p,1460p,1460,1460p,1460p,217pn");
+  CHECK(blocks.writer.writer == Writer::Blocks);
+  CHECK(blocks.writer.block == 2048);
+  CHECK(blocks.writer.strength >= 0.95);
+  const Readings one = of(plain + "seg=1460x5,1460p,217pn");
+  CHECK(one.writer.block == 8192);
+  CHECK(one.writer.strength < 0.9);
+  CHECK(of(plain + "seg=1460x6,217pn").writer.strength > 0.9);
+  const Readings unexplained = of(plain + "seg=1460,1460p,1460,1460p,1460,1460p,217pn");
+  CHECK(unexplained.writer.writer == Writer::Stream);
+  CHECK(unexplained.writer.strength <= 0.75);
+  const std::string received = lwip + "fields=77r,124,302 ";
+  CHECK(writer_of(received + "seg=77pn,1460x6p,177pn") == Writer::Lines);
+  CHECK(writer_of(received + "seg=77pn,1460p,1460x5,177pn") == Writer::ReceivedFirst);
+}
+
+TEST_CASE(
+    "a first flight that ends below a usual buffer, or a stall in it, makes a stream doubtful") {
+  struct Row {
+    const char* why;
+    const char* segments;
+    bool sure;
+  };
+  const Row rows[] = {
+      {"the congestion window", "1331,1331p@30,1331@40000,1331p@30,1331@7,1331p@5,1331@5,305pn@9",
+       false},
+      {"a VPN's program stood still, recorded",
+       "1331,1331p@28,1331@19,1331p@6,1331@6,1331p@5,1331@10608,1331p@32,1331@21,1331p@6,305pn@"
+       "3591",
+       false},
+      {"behind the usual buffers",
+       "1331,1331p@28,1331@19,1331p@6,1331@6,1331p@5,1331@6,1331p@32,1331@10608,1331p@6,305pn@91",
+       true},
+      {"a slow link",
+       "1331,1331p@41000,1331@41000,1331p@41000,1331@41000,1331p@41000,1331@41000,305pn@9600",
+       true},
+      {"a pause as wide as others",
+       "1331,1331p@900,1331@1200,1331p@900,1331@1300,1331p@900,1331@900,305pn@900", true},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    const Readings found =
+        of("rtt=40500 mss=1331 line1=40 header=302 body=304 dot=3 fields=40,77,124,302 seg=" +
+           std::string(row.segments));
+    CHECK(found.writer.writer == Writer::Stream);
+    CHECK((found.writer.strength > 0.9) == row.sure);
+  }
+}
+
 TEST_CASE("more cuts of the same kind make the writer more certain") {
   const auto strength = [](const char* segments) {
     return of(std::string(kHeader) + segments).writer.strength;

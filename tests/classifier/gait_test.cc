@@ -245,6 +245,19 @@ TEST_CASE("a relay's buffer with words that many programs say speaks for no prog
         "go-net-smtp");
 }
 
+TEST_CASE("what a library says and scripts say too needs the library's writes") {
+  const std::string start =
+      "mss=1448 rtt=40451 ts=yes line1=38 header=257 body=259 dot=3 "
+      "fields=38,69,107,146,183,202,257 "
+      "talk=ehlo,lower,mixed-case ";
+  CHECK(gait_of(start + "seg=1448,1448p@31,1448@21,1448p@6,1448@9,1448p@5,1448@6,1448p@5,1161pn@6,"
+                        "1448@5,1448@40663,347pn@31") == "emailjs");
+  // A script behind HAProxy and behind tinyproxy, recorded.
+  CHECK(gait_of(start + "seg=1448,1448p@31,1448c@21,1448p@6,1448@9,1448p@5,1448@6,1448p@5,1448@6,"
+                        "1448p@5,1448@40663,347pn@31") == "unknown");
+  CHECK(gait_of(start + "seg=1448,600p@64,1448@35,1448@12,60pn@40453") == "unknown");
+}
+
 TEST_CASE(
     "a first line with the rest in bulk may come from a relay or from a writer of header lines") {
   const std::string whole = kMessage + kFields + "talk=ehlo seg=40pn," + kBulk;

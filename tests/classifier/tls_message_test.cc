@@ -1,5 +1,4 @@
-// Dialogues as records: what the client sends in a turn, by plaintext sizes, and the server's
-// answer.
+// The records of a session, by plaintext sizes, and what a milter was shown of its message.
 #include "classifier/tls_message.h"
 
 #include <catch2/catch.hpp>
@@ -9,71 +8,15 @@
 #include <variant>
 #include <vector>
 
-#include "tests/support/tls_stream.h"
-
 using classifier::place_message;
 using classifier::Reason;
 using classifier::Record;
 using classifier::ShownSizes;
 using classifier::TlsMessage;
-using classifier::TlsSession;
 using classifier::Turn;
-using classifier::TurnJudge;
 using classifier::Window;
-using support::Tls13;
 
 namespace {
-
-class Talk final : private TlsSession::Listener {
- public:
-  explicit Talk(Tls13 tls = {}, std::size_t cut = 100'000)
-      : tls_(tls), cut_(cut), session_(static_cast<TlsSession::Listener&>(*this), {}) {
-    client(tls_.client_hello());
-    server(tls_.server_flight());
-    client(tls_.client_finished());
-  }
-
-  void client(std::string_view bytes) {
-    for (std::size_t at = 0; at < bytes.size(); at += cut_) session_.client(bytes.substr(at, cut_));
-  }
-  void server(std::string_view bytes) {
-    for (std::size_t at = 0; at < bytes.size(); at += cut_) session_.server(bytes.substr(at, cut_));
-  }
-  // A turn, and an answer of `answers` records.
-  void turn(std::initializer_list<std::size_t> sizes, int answers = 1) {
-    client(tls_.plain(sizes));
-    for (int i = 0; i < answers; ++i) server(tls_.plain(20));
-  }
-  void lock_step() {
-    turn({23});  // EHLO
-    turn({31});  // MAIL
-    turn({28});  // RCPT
-    turn({6});   // DATA
-  }
-  void finish() {
-    if (lost()) return;
-    take(judge_.finish(session_.closing() ? Turn{} : Turn(session_.turn()), true));
-  }
-  bool lost() const { return session_.lost(); }
-  std::uint64_t needed_from() const {
-    return std::min(session_.needed_from(), judge_.pending_from().value_or(UINT64_MAX));
-  }
-
-  std::vector<TlsMessage> messages;
-
- private:
-  void on_turn(Turn&& turn) override { judge_.turn(std::move(turn), 0); }
-  void on_more_answers() override { judge_.more_answers(); }
-  void on_next_turn() override { take(judge_.next_turn()); }
-  void take(std::optional<TlsMessage>&& message) {
-    if (message) messages.push_back(std::move(*message));
-  }
-
-  Tls13 tls_;
-  std::size_t cut_;
-  TlsSession session_;
-  TurnJudge judge_;
-};
 
 std::vector<std::uint32_t> sizes(const TlsMessage& message) {
   std::vector<std::uint32_t> found;
@@ -82,159 +25,6 @@ std::vector<std::uint32_t> sizes(const TlsMessage& message) {
 }
 
 using Sizes = std::vector<std::uint32_t>;
-
-}  // namespace
-
-TEST_CASE("the turn after DATA is the message") {
-  for (const std::size_t cut : {1, 7, 1448, 100'000}) {
-    Talk talk({}, cut);
-    talk.lock_step();
-    talk.turn({4096, 1019});
-    talk.turn({6});
-    talk.turn({2});  // close_notify
-    talk.finish();
-    REQUIRE(talk.messages.size() == 1);
-    CHECK(sizes(talk.messages[0]) == Sizes{4096, 1019});
-    CHECK_FALSE(talk.messages[0].data_ahead);
-    CHECK_FALSE(talk.messages[0].rcpt_ahead);
-    CHECK_FALSE(talk.messages[0].quit_with_dot);
-    REQUIRE(talk.messages[0].spans.size() == 1);
-    CHECK(talk.messages[0].spans[0].end - talk.messages[0].spans[0].begin == 4096 + 1019 + 2 * 22);
-  }
-}
-
-TEST_CASE("a message after pipelined commands is known by its size") {
-  Talk talk;
-  talk.turn({23});
-  talk.turn({92}, 3);
-  talk.turn({5792, 5792, 1200}, 1);
-  talk.turn({6});
-  talk.finish();
-  REQUIRE(talk.messages.size() == 1);
-  CHECK(sizes(talk.messages[0]) == Sizes{5792, 5792, 1200});
-  CHECK(talk.messages[0].data_ahead);
-  CHECK(talk.messages[0].rcpt_ahead);
-}
-
-TEST_CASE("QUIT that came with the dot does not belong to the message") {
-  Talk talk;
-  talk.turn({23});
-  talk.turn({92}, 3);
-  talk.turn({5303}, 2);
-  talk.client(Tls13{}.plain(2));
-  talk.finish();
-  REQUIRE(talk.messages.size() == 1);
-  CHECK(sizes(talk.messages[0]) == Sizes{5297});
-  CHECK(talk.messages[0].records[0].after == 6);
-  CHECK(talk.messages[0].quit_with_dot);
-}
-
-TEST_CASE("a client that leaves without QUIT sent none with the dot") {
-  Talk talk;
-  talk.lock_step();
-  talk.turn({279, 2589});
-  talk.client(Tls13{}.plain(2));
-  talk.finish();
-  REQUIRE(talk.messages.size() == 1);
-  CHECK(sizes(talk.messages[0]) == Sizes{279, 2589});
-  CHECK_FALSE(talk.messages[0].quit_with_dot);
-}
-
-TEST_CASE("several messages a session, with RSET between them") {
-  Talk talk;
-  talk.lock_step();
-  talk.turn({900});
-  talk.turn({6});  // RSET: nothing was said since the message
-  talk.turn({31});
-  talk.turn({28});
-  talk.turn({6});
-  talk.turn({700});
-  talk.turn({31, 28, 6}, 3);
-  talk.turn({800});
-  talk.turn({6});
-  talk.finish();
-  REQUIRE(talk.messages.size() == 3);
-  CHECK(sizes(talk.messages[1]) == Sizes{700});
-  CHECK(sizes(talk.messages[2]) == Sizes{800});
-}
-
-TEST_CASE("commands are not messages") {
-  Talk talk;
-  talk.turn({23});
-  talk.turn({2000});  // AUTH with a ticket
-  talk.turn({31});
-  talk.turn({28});
-  SECTION("a recipient was refused, and RSET follows") {
-    talk.turn({6});
-    talk.turn({31});
-    talk.turn({28});
-    talk.turn({6});
-  }
-  SECTION("QUIT") {
-    talk.turn({6});
-  }
-  talk.finish();
-  CHECK(talk.messages.empty());
-}
-
-TEST_CASE("a command and its CRLF in two records are noticed") {
-  Talk talk;
-  talk.turn({16, 2});
-  talk.turn({29, 2});
-  talk.turn({26, 2});
-  talk.turn({4, 2});
-  talk.turn({500});
-  talk.finish();
-  REQUIRE(talk.messages.size() == 1);
-  CHECK(talk.messages[0].split_command);
-}
-
-TEST_CASE("Java's padding is not counted in the sizes") {
-  Talk talk({.padding = 16});
-  talk.lock_step();
-  talk.turn({8135, 8192, 2285});
-  talk.finish();
-  REQUIRE(talk.messages.size() == 1);
-  CHECK(sizes(talk.messages[0]) == Sizes{8135, 8192, 2285});
-}
-
-TEST_CASE("a message that the session's end cut is reported as cut") {
-  Talk talk;
-  talk.lock_step();
-  talk.client(Tls13{}.plain({4096, 4096}));
-  talk.finish();
-  REQUIRE(talk.messages.size() == 1);
-  CHECK(talk.messages[0].cut);
-}
-
-TEST_CASE("the bytes that are needed begin with the turn that may be a message") {
-  Talk talk;
-  talk.lock_step();
-  const std::uint64_t before = talk.needed_from();
-  talk.client(Tls13{}.plain({4096, 1000}));
-  CHECK(talk.needed_from() == before);
-  talk.server(Tls13{}.plain(20));
-  CHECK(talk.needed_from() == before);
-  talk.turn({6});
-  CHECK(talk.needed_from() > before + 5000);
-}
-
-TEST_CASE("a stream that is not TLS is lost, and nothing is reported") {
-  Talk talk;
-  talk.lock_step();
-  SECTION("from the client") {
-    talk.client("MAIL FROM:<a@example.net>\r\n");
-  }
-  SECTION("from the server") {
-    talk.server("250 ok\r\n");
-  }
-  CHECK(talk.lost());
-  talk.client(Tls13{}.plain(900));
-  talk.finish();
-  CHECK(talk.messages.empty());
-}
-
-namespace {
 
 // The turns of a session; the last one is the current one.
 struct Said {
@@ -364,6 +154,49 @@ TEST_CASE("a chunk whose commands may have come earlier cannot be separated from
   CHECK(Said({{64 + 16}, {5112, 64 + 16}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
+TEST_CASE("a chunk whose envelope may have been said in front is not told from what follows it") {
+  const ShownSizes sizes = shown(304, 4808);
+  // MAIL and RCPT, then BDAT, the text, MAIL and RCPT; or a refused transaction, and then this one.
+  CHECK(Said({{64}, {64 + 16 + 5112}}).reason(sizes) == Reason::Ambiguous);
+  CHECK(Said({{22}, {42}, {64 + 16, 5112}}).reason(sizes) == Reason::Ambiguous);
+  CHECK(Said({{64}, {64 + 16 + 4096}, {1016}}).reason(sizes) == Reason::Ambiguous);
+  Said greeted({{64 + 16 + 5112}});
+  CHECK(greeted.place(sizes).window == Window::Exact);
+  greeted.greeting = 64;
+  CHECK(greeted.reason(sizes) == Reason::Ambiguous);
+  // What is shorter than MAIL is no part of the envelope: AUTH, NOOP.
+  CHECK(Said({{33}, {64 + 16 + 5112}}).place(sizes).window == Window::Exact);
+  // What may be MAIL makes the place uncertain by as much, and no more than that.
+  const TlsMessage near = Said({{40}, {64 + 16 + 5112}}).place(sizes);
+  CHECK(near.window == Window::Near);
+  CHECK(near.miss == 40);
+  CHECK(::sizes(near) == Sizes{5112});
+}
+
+TEST_CASE("among many recipients a message is not told from what follows it") {
+  ShownSizes many = shown(100, 1000);
+  for (int i = 0; i < 10; ++i) many.envelope.add_rcpt(20);
+  REQUIRE(many.envelope.total == 64 + 300);
+  CHECK(Said({{364 + 16, 1100}}).place(many).window == Window::Exact);
+  CHECK(Said({{64 + 150}, {150 + 16, 1100}}).place(many).window == Window::Exact);
+  CHECK(Said({{64 + 150}, {364 + 16, 1100}}).reason(many) == Reason::Ambiguous);
+  // The commands may have come with EHLO. Then what was said in front is text, and the last turn
+  // ends with the next message's commands.
+  Said data({{364 + 6}, {1103}});
+  CHECK(data.place(many).window == Window::Exact);
+  data.greeting = 364 + 6;
+  CHECK(data.reason(many) == Reason::Ambiguous);
+  Said spread({{364 + 6 + 100}, {1003}});
+  CHECK(spread.place(many).window == Window::Exact);
+  spread.greeting = 64 + 150;
+  CHECK(spread.reason(many) == Reason::Ambiguous);
+  // The same where the sizes fit nearly.
+  Said near({{364 + 6}, {1080}});
+  CHECK(near.place(many).window == Window::Near);
+  near.greeting = 364 + 6;
+  CHECK(near.reason(many) == Reason::Ambiguous);
+}
+
 TEST_CASE("text that came with DATA and QUIT is not told from a chunk of the same length") {
   // `DATA`, 900 bytes, the dot line and QUIT are as long as `BDAT 900 LAST` and 900 bytes. EHLO is
   // so long that BDAT may have been said with it.
@@ -467,6 +300,24 @@ TEST_CASE("fields that were added do not belong to a chunk either") {
   CHECK(one.transfer == classifier::Transfer::Bdat);
   CHECK(one.window == Window::Exact);
   CHECK(sizes(one) == Sizes{5112});
+  // A field that is as long as the commands does not hide them.
+  const ShownSizes more = shown(304 + 64, 4808, 0, {64, 100, 202});
+  const TlsMessage behind = Said({{64 + 16 + 5112}}).place(more);
+  CHECK(behind.window == Window::Exact);
+  CHECK(sizes(behind) == Sizes{5112});
+  CHECK(behind.records[0].before == 80);
+}
+
+TEST_CASE("a chunk is not taken for a shorter one where its envelope may have come with EHLO") {
+  // 320 bytes of envelope and a chunk to which 300 were added; or the envelope came with EHLO, and
+  // it is 20 bytes of a MAIL that was refused and all of the chunk.
+  ShownSizes sizes = shown(304, 546, 0, {200, 100, 2});
+  for (int i = 0; i < 8; ++i) sizes.envelope.add_rcpt(22);
+  REQUIRE(sizes.envelope.total == 320);
+  Said said({{20 + 15 + 850}});
+  CHECK(said.place(sizes).records[0].size == 850 - 300);
+  said.greeting = 320;
+  CHECK(said.reason(sizes) == Reason::Ambiguous);
 }
 
 TEST_CASE("the envelope's length shows whether QUIT follows a chunk") {

@@ -332,7 +332,7 @@ def faults_of_sockets(ward: Ward) -> None:
         bed.segmilter.process.send_signal(signal.SIGCONT)
     found = seen.find("evidence-socket", "FAIL", "unobserved")
     ward.checks.that(found and seen.code == 1, f"evidence socket is gone: {found and found['found']}")
-    wait_until(lambda: "bound anew" in bed.segmilter.log(), 10, "the supervisor to bind another socket")
+    wait_until(lambda: "created again" in bed.segmilter.log(), 10, "the supervisor to bind another socket")
     content(ward, "evidence socket is there again")
     fault(ward, "evidence socket mode 0000", lambda: ward.evidence.chmod(0), [("evidence-socket", "FAIL", "0000")])
 

@@ -164,7 +164,7 @@ def fallbacks(checks: report.Checks, bed: Bed) -> None:
     checks.that(text.startswith("451 4.7.1"), f"on_unobserved: mail around the proxy is deferred ({text})")
     checks.that(bot(bed, "seen") == "250", "and mail through it is not")
     socket = bed.root / "segmilter/evidence.sock"
-    socket.chmod(0)  # taken away it would be bound anew
+    socket.chmod(0)  # if it were removed, it would be created again
     checks.that(bot(bed, "gone") == "250" and fields(bed, "gone").get("reason") == "error",
                 "the evidence socket cannot be reached: without on_error the mail is accepted, reason=error")
     reload(bed, config({"reject": "off", "on_error": "tempfail"}))

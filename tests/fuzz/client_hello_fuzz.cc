@@ -1,5 +1,5 @@
-// A ClientHello from a stranger. What must hold: it is read or it is not; a print has its 36
-// characters and can stand in a trace; a hello that is cut by a byte has none.
+// A ClientHello from a stranger. What must hold: it is read or refused; a fingerprint has its 36
+// characters and can be part of a trace; a hello that is cut by one byte has none.
 #include <cstdint>
 #include <cstdlib>
 #include <span>

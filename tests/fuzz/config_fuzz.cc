@@ -1,7 +1,8 @@
-// A configuration from an administrator, parsed like a stranger's: TOML text → Config or one line.
+// A configuration from an administrator, parsed as carefully as a stranger's: TOML text → Config or
+// one error line.
 //
-// What must hold: nothing but ConfigError comes out, and its text names the file; what was taken
-// prints as TOML that is taken again and means the same.
+// What must hold: no exception but ConfigError is thrown, and its text names the file; a
+// configuration that is accepted is printed as TOML that is accepted again and means the same.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

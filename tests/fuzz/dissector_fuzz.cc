@@ -1,7 +1,8 @@
 // Frames of any link type from a stranger: link layers, tags, tunnels, IP and its fragments.
 //
-// The input: frames, each a link type (2 bytes), a size (2 bytes), and so many bytes. What must
-// hold: it comes to an end; a packet lies within what was captured, and is no larger than the wire.
+// Input: frames, each with a link type (2 bytes), a size (2 bytes) and that many bytes. What must
+// hold: the reader comes to an end; a packet lies inside the captured bytes and is no larger than
+// on the wire.
 #include <algorithm>
 #include <cstdlib>
 

@@ -1,8 +1,8 @@
-// What `segmilter doctor` is told by others: postconf's output, smtpd_milters, /proc, SMTP replies,
-// Postfix's log. The first byte chooses the reader.
+// What `segmilter doctor` reads from other programs: postconf's output, smtpd_milters, /proc, SMTP
+// replies, Postfix's log. The first byte of the input chooses the reader.
 //
-// What must hold: no reader fails; each item is a part of what was read; taking replies comes to an
-// end; nothing that a report quotes reaches a terminal as a control character.
+// What must hold: no reader fails; each item is a part of the text that was read; reading replies
+// comes to an end; no control character that a report quotes reaches a terminal.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

@@ -1,6 +1,6 @@
-// The evidence socket's two texts. A question that is read prints as it was, and any text gets an
-// answer of one line; whatever an observer says, the filter takes a trace with a higher number than
-// the last one, or a reason.
+// The two texts of the evidence socket. A question that is parsed prints as it was, and any text
+// gets an answer of one line. Whatever an observer answers, the filter gets a trace with a higher
+// number than the last one, or a reason.
 #include <cstdint>
 #include <string_view>
 #include <variant>

@@ -1,9 +1,9 @@
-// The milter dialogue: Postfix shows whatever strangers sent, in any order, and an observer answers
-// with anything that is a trace. Input: steps, each a byte for its kind and what belongs to it.
+// The milter dialogue: Postfix shows what strangers sent, in any order, and an observer answers
+// with any trace. Input: steps, each with one byte for its kind and the bytes that belong to it.
 //
-// What must hold: headers of our name are counted, and only one that our own key has sealed for
-// this very message stays; nothing is done in monitor mode but to refuse a flood of such headers;
-// what we seal is good; the header is printable.
+// What must hold: headers of our name are counted, and only one stays that our own key has sealed
+// for this very message; in monitor mode nothing is done except to refuse a flood of such headers;
+// our own seals are valid; the header is printable.
 #include <string>
 #include <variant>
 #include <vector>
@@ -20,7 +20,7 @@ using fuzz::require;
 const seal::Key kKey{"k", std::string(32, '\x5a')};
 constexpr seal::Seconds kNow{1764108000};
 
-// Says what the input says, if that is a trace.
+// Answers with the input, if that is a trace.
 class Anything final : public filter::EvidenceSource {
  public:
   classifier::Trace ask(const evidence::Question& question) override {
@@ -40,11 +40,11 @@ class Anything final : public filter::EvidenceSource {
   std::uint32_t after_ = 0;
 };
 
-// What the message in hand has shown so far, as far as this target needs it.
+// What the current message has shown so far, as far as this target needs it.
 struct Shown {
   seal::Identity identity;
   unsigned own = 0;
-  bool sealed = false;  // one of its headers was made with our key, at some moment of it
+  bool sealed = false;  // one of its headers was made with our key, at some point of the message
 };
 
 config::Config settings(std::uint8_t options) {
@@ -76,7 +76,7 @@ void check(const filter::Judgement& judgement, const Shown& shown) {
   if (!judgement.delete_forged)
     require(judgement.exempt != Exemption::None && judgement.forged() == 0);
   if (judgement.flood) require(judgement.delete_forged && judgement.own > 0);
-  require(judgement.decision.action == classifier::Action::None);  // the default is to monitor
+  require(judgement.decision.action == classifier::Action::None);  // the default mode is monitor
   if (judgement.exempt == Exemption::None && !judgement.flood) check_header(judgement);
 }
 

@@ -1,5 +1,5 @@
 // What every fuzz target needs: a check that no build switches off, and bytes taken from the input
-// one after the other; behind its end there are zeros.
+// one after the other. After the input's end the bytes are zeros.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,7 @@ class Input {
     text_.remove_prefix(some.size());
     return some;
   }
-  // A length in one byte, then so many bytes.
+  // A length in one byte, then that many bytes.
   std::string_view text() { return take(byte()); }
 
  private:

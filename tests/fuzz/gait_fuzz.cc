@@ -1,5 +1,5 @@
-// Files of gaits and claims come from administrators, and examples of them from strangers: any
-// bytes are entries that print and parse to themselves, or an error on a line of the input.
+// Files of gaits and claims come from administrators, and examples of them from strangers. Any
+// bytes must be entries that print and parse to themselves, or an error on a line of the input.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// What one program hands to the next comes from the environment, which anybody may have set: it is
-// read as it was printed, or not at all.
+// What one program hands to the next comes from the environment, which any user may set: it is
+// parsed as it was printed, or not at all.
 #include "milter/supervisor/handover.h"
 #include "tests/fuzz/fuzz_input.h"
 

@@ -1,6 +1,6 @@
-// Requests as they come to the desk: any bytes, in any pieces, over a unix socket instead of TCP.
-// Input: how large the pieces are, then the bytes. What must hold: what is answered is HTTP with a
-// status that is meant, and a page is given only to who asked for it.
+// Requests as they come to the desk: any bytes in any pieces, over a unix socket instead of TCP.
+// Input: the size of the pieces, then the bytes. What must hold: each answer is HTTP with one of
+// the expected statuses, and the page is sent only if it was requested.
 #include <event2/event.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -21,7 +21,7 @@ class Bed {
  public:
   Bed() {
     require(listener_ && base_);
-    const sockaddr_un any{.sun_family = AF_UNIX, .sun_path = {}};  // the kernel gives it a name
+    const sockaddr_un any{.sun_family = AF_UNIX, .sun_path = {}};  // the kernel chooses a name
     const auto* address = reinterpret_cast<const sockaddr*>(&any);
     require(bind(listener_.get(), address, sizeof any.sun_family) == 0);
     require(listen(listener_.get(), 16) == 0);
@@ -72,7 +72,8 @@ class Bed {
   unsigned made_ = 0;
 };
 
-// "HTTP/1.1 200 OK": libevent repeats whatever version it was asked in.
+// Whether this is an expected answer, such as "HTTP/1.1 200 OK". libevent repeats the version of
+// the request.
 bool meant(std::string_view answer) {
   if (!answer.starts_with("HTTP/")) return false;
   const auto status = answer.substr(answer.find(' ') + 1, 3);

@@ -1,12 +1,12 @@
-// Plays clients and Postfix (smtp_play.h) against observer, evidence table and the text of
-// questions: whose bytes is a label of?
+// Plays clients and Postfix (smtp_play.h) against the observer, the evidence table and the text of
+// questions. It checks of whose bytes a label is made.
 //
-// The input says what some sessions of one client port send, and in which segments; how much of it
-// Postfix reads before it says something; when what it said passes by; what it shows otherwise than
-// it came; and when a client leaves and comes again from the same port. Postfix asks about messages
-// that it has accepted, in their order, and before it answers them; what it said of earlier ones
-// may still be on its way. What must hold: the trace that a question gets has the segments of the
-// very message in question, or there is none.
+// The input decides what some sessions of one client port send, and in which segments; how much of
+// it Postfix reads before it answers; when the answer passes the observer; where Postfix shows
+// something other than what came; and when a client leaves and comes again from the same port.
+// Postfix asks about the messages that it has accepted, in their order, before it answers them. Its
+// answers to earlier ones may still be on their way. What must hold: a question gets a trace with
+// the segments of the very message in question, or none.
 #include <cstdint>
 #include <deque>
 #include <list>
@@ -39,7 +39,7 @@ class Session final : private classifier::Observer::Sink {
   }
 
   void say(fuzz::Input& input) { client_.say(input); }
-  // One segment of it reaches the observer, and Postfix can read it.
+  // One segment of the stream reaches the observer, and Postfix can read it.
   void send(std::size_t size) {
     if (gone_) return;
     size = std::min(size, client_.said().size() - sent_);
@@ -59,12 +59,12 @@ class Session final : private classifier::Observer::Sink {
     if (began_ == steady_clock::time_point{}) return;
     server_.read(client_.said().substr(0, sent_), client_.texts(), most,
                  [&](Server::Message&& message) {
-                   if ((mood & 3) == 3) return false;  // refused for its content: nobody is asked
+                   if ((mood & 3) == 3) return false;  // refused for its content: not asked about
                    ask(std::move(message), mood);
                    return true;
                  });
   }
-  // What the server has said passes by.
+  // The server's answers pass the observer.
   void pass(steady_clock::time_point now) {
     const std::string output = server_.take_output();
     if (gone_ || output.empty()) return;
@@ -83,7 +83,7 @@ class Session final : private classifier::Observer::Sink {
         .client = key_.client, .server = key_.server, .began = began_, .after = judged_++};
     question.shown = std::move(message.shown);
     auto& shown = question.shown;
-    if ((mood & 4) != 0) {  // a policy service puts a field in front
+    if ((mood & 4) != 0) {  // a policy service adds a field at the top
       shown.fields.insert(shown.fields.begin(), 30);
       shown.header += 30;
     }
@@ -162,7 +162,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       case Leave:
         current->leave(now);
         break;
-      case Come:  // only one at a time has the port
+      case Come:  // only one session at a time has the port
         if (sessions.size() == kMostSessions) break;
         for (Session& session : sessions) session.leave(now);
         current = sessions.emplace(sessions.end(), table, sessions.size() + 1, now);

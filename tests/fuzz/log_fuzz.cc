@@ -1,6 +1,6 @@
-// A line of the log quotes what strangers said: it stays one line of printable ASCII, and each
-// value can be read back from it, in both formats, by classify too where it is a trace. Input:
-// three texts, each with its length in front: queue id, and the values of two facts.
+// A line of the log quotes text from strangers. It must stay one line of printable ASCII, and each
+// value must be readable from it again, in both formats; a trace also by classify. Input: three
+// texts, each after its length: the queue id, and the values of two facts.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -16,7 +16,7 @@ namespace {
 
 using fuzz::require;
 
-// What is written to stderr while `write` runs. The fuzzer itself writes there too.
+// Returns what is written to stderr while `write` runs. The fuzzer itself writes there too.
 template <typename Write>
 std::string captured(Write write) {
   static const net::Fd file(memfd_create("log", MFD_CLOEXEC));
@@ -43,7 +43,7 @@ std::string line_of(config::Log::Format format, std::string_view id, std::string
   return line;
 }
 
-// Takes a value as the text format has it from the front of `text`.
+// Takes a value in the text format from the front of `text`.
 std::string value_from(std::string_view& text) {
   std::string value;
   if (!text.starts_with('"')) {
@@ -74,7 +74,8 @@ void expect(std::string_view& text, std::string_view word) {
   text.remove_prefix(word.size());
 }
 
-// A trace is read back with the name beside it, whatever both are; that of a message's line is not.
+// A trace is read back with the name next to it, whatever both are. That of a message's line is
+// not.
 void read_by_classify(std::string_view helo, std::string_view trace) {
   const std::vector<logging::Fact> facts = {{"helo", std::string(helo)},
                                             {"trace", std::string(trace)}};
@@ -99,8 +100,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string_view rest(text);
   const auto at = rest.rfind("message helo=");
   require(at != rest.npos);
-  // The value may have these words in it: the first ones behind the level are the line's own, but
-  // for a queue id that has them.
+  // The value may contain these words. The first ones after the level belong to the line, unless
+  // the queue id contains them.
   if (id.find("message") == id.npos) rest.remove_prefix(rest.find("message helo="));
   if (id.find("message") == id.npos) {
     expect(rest, "message helo=");

@@ -1,7 +1,7 @@
 // A whole capture from a stranger: file format, link layers, IP, TCP assembly, SMTP, classifier.
 //
-// What must hold: it comes to an end; no more waits than the limit; every trace is one that the
-// notation carries, and fits itself (the sizes of a complete one add up).
+// What must hold: the reader comes to an end; no more bytes wait than the limit allows; every trace
+// can be printed in the notation and is consistent (the sizes of a complete one add up).
 #include <cstdint>
 #include <cstdlib>
 #include <stdexcept>
@@ -55,13 +55,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     while (reader.next(packet) == recorded::PcapReader::Got::Packet) {
       assembly.packet(packet);
       require(assembly.flows() <= limits.flows);
-      // What a packet brings may wait until the next one comes.
+      // The bytes of one packet may wait until the next packet comes.
       require(assembly.waiting_bytes() <= limits.waiting_bytes + size + 1024);
     }
     assembly.finish();
     require(assembly.waiting_bytes() == 0);
   } catch (const std::runtime_error&) {
-    // No capture: refused.
+    // Not a capture: refused.
   }
   return 0;
 }

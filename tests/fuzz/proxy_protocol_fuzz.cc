@@ -1,5 +1,5 @@
-// The reader of PROXY headers on any bytes: its answer is bounded, does not change when more bytes
-// come, and asks for more only where more could help.
+// The reader of PROXY headers on any bytes. Its answer is bounded, does not change when more bytes
+// come, and asks for more only if more bytes could help.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
           (whole.size > 0 && whole.size <= size && whole.size <= net::kMostProxyHeader));
   require((whole.outcome == Outcome::Refused) == !whole.reason.empty());
   require(whole.outcome != Outcome::More || size < net::kMostProxyHeader);
-  // Byte by byte, as it may come: more, more, and then one answer that stays.
+  // Byte by byte, as a header may come: first "more", then one answer that does not change.
   Outcome before = Outcome::More;
   for (std::size_t end = 0; end <= size && end <= net::kMostProxyHeader; ++end) {
     const auto part = net::read_proxy_header(bytes.substr(0, end));

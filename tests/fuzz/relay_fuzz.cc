@@ -1,5 +1,5 @@
-// One direction of the proxy between two sockets whose buffers are small: bytes out are bytes in,
-// however they are cut, whoever is slow, and the end is passed on behind the last of them.
+// One direction of the proxy between two sockets with small buffers. Bytes out are bytes in,
+// wherever they are cut and whichever side is slow, and the end is passed on after the last byte.
 //
 // Input: steps, each a byte: what happens, and how much of it.
 #include <fcntl.h>
@@ -44,7 +44,7 @@ class Bed {
     if (!at_once) shutdown(source_.far.get(), SHUT_WR);
     if (at_once) source_.far = net::Fd();
   }
-  // As a session does: reads only where the relay wants to.
+  // Reads only when the relay wants to, as a session does.
   void relay_reads(std::size_t most) {
     if (!relay_.wants_read()) return;
     std::array<char, 8192> scratch;
@@ -65,7 +65,7 @@ class Bed {
   }
   void server_goes() { sink_.far = net::Fd(); }
 
-  // All that is under way arrives, where the server is still there.
+  // Everything that is on its way arrives, if the server is still there.
   void finish() {
     client_ends(false);
     for (int i = 0; i < 100'000 && !relay_.over() && sink_.far; ++i) {

@@ -1,4 +1,4 @@
-// Feeds every file of the named folders to the fuzz target, so that the corpus is an ordinary test
+// Runs the fuzz target on every file of the named folders, so that the corpus is an ordinary test
 // with any compiler. A folder without a file is an error: a replay of nothing proves nothing.
 #include <cstdint>
 #include <cstdio>

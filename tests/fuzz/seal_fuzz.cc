@@ -1,6 +1,6 @@
-// Seals in headers that anybody may have sent: none that we did not make is believed, and what we
-// make of the same header is. The first byte says how many bytes of the rest are the value; the
-// others are a field of the message.
+// Seals in headers from any sender: a seal that we did not make is not believed, and our own seal
+// of the same header is. The first byte says how many bytes of the rest are the value; the others
+// are a field of the message.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(reason == seal::Result::Unsigned || reason == seal::Result::Malformed);
     return 0;
   }
-  // Sealed anew, it is good; and not for another message.
+  // A new seal is good for this message, and not for another one.
   const auto item = seal::make(sealed->header, identity.digest(), kKey, kNow);
   const auto good = sealed->header + "; " + item;
   if (good.size() > seal::kMostValue) return 0;

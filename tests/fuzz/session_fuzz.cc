@@ -1,13 +1,13 @@
 // A whole session as the observing process sees it, in clear and under TLS: two hostile streams,
-// arrivals that lie, and a milter that asks in the middle of it; then what the filter makes of the
+// arrivals that are false, and a milter that asks in the middle; then what the filter makes of the
 // answer.
 //
-// Input: steps, each a byte for its kind and what belongs to it. A client's piece comes with a true
-// arrival, unless its kind says that nobody saw it.
+// Input: steps, each with one byte for its kind and the bytes that belong to it. A client's piece
+// comes with a true arrival, unless its kind says that the arrival was not seen.
 //
-// What must hold: a trace's segments fit its size, a complete one has all of it; what is printed is
-// read alike; verdict and header are what they promise; and when the session is over and forgotten,
-// nothing of it takes memory.
+// What must hold: the segments of a trace fit its size, and those of a complete one cover it; a
+// trace that is printed is parsed to the same; verdict and header are inside their bounds; after
+// the session was closed and forgotten, nothing of it takes memory.
 #include <cmath>
 #include <string>
 #include <utility>
@@ -72,7 +72,7 @@ void check(const classifier::Trace& trace) {
   check_header(trace, verdict);
 }
 
-// The evidence of one session, from both sides: all that this target knows of the table.
+// The evidence of one session, from both sides. It is this target's table.
 class Evidence final : public classifier::Observer::Sink {
  public:
   Evidence() { table_.open(session_); }
@@ -130,7 +130,7 @@ void take_step(fuzz::Input& input, classifier::Observer& observer, Evidence& evi
     case LongServer:
       return observer.server(input.take(input.word()));
     case Arrival: {
-      // Up to 32 KB in front of the stream or behind it; sometimes much further.
+      // Up to 32 KB before or after the stream's place; sometimes much further away.
       const auto place = static_cast<std::int16_t>(input.word());
       const std::uint32_t size = input.word();
       const auto count = static_cast<std::uint32_t>(1 + input.byte() % 4);

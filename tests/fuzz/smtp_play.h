@@ -1,6 +1,5 @@
-// Both ends of an SMTP session for the targets that join labels and messages: a client that says
-// what the input tells it to, and Postfix's smtpd and cleanup as far as its questions depend on
-// them.
+// Both ends of an SMTP session, for the targets that join labels and messages: a client that sends
+// what the input decides, and Postfix's smtpd and cleanup as far as its questions depend on them.
 #pragma once
 
 #include <algorithm>
@@ -18,10 +17,10 @@ namespace fuzz {
 
 using classifier::Span;
 
-// What a client sends as one message: so many fields and bytes of body.
+// What a client sends as one message: header fields and a body, with sizes from the input.
 struct Text {
   std::vector<std::uint32_t> fields;
-  std::string bytes;  // without the dot line
+  std::string bytes;  // without the line of the dot
   std::uint64_t body = 0;
 };
 
@@ -39,13 +38,13 @@ inline Text make_text(Input& input) {
   return text;
 }
 
-// Messages by their first byte in the client's stream.
+// Messages, by the place of their first byte in the client's stream.
 using Texts = std::deque<std::pair<std::uint64_t, Text>>;
 
-// The client's stream, which grows by what it says.
+// The client's stream, which grows with each command or message.
 class Client {
  public:
-  // Says one command or message more.
+  // Adds one more command or message.
   void say(Input& input) {
     static constexpr const char* kCommands[] = {"EHLO a\r\n",
                                                 "MAIL FROM:<a@b>\r\n",
@@ -95,7 +94,7 @@ class Server {
     classifier::ShownSizes shown;
   };
 
-  // Reads up to `most` bytes of the client's stream; what was accepted goes to `ask`.
+  // Reads up to `most` bytes of the client's stream. Calls `ask` for each message that is accepted.
   template <typename Ask>
   void read(const std::string& stream, const Texts& texts, std::size_t most, Ask ask) {
     for (std::size_t end = at_ + most; !closed_ && at_ < stream.size() && at_ < end;) {
@@ -108,7 +107,7 @@ class Server {
       }
       if (data_) {
         const auto dot = stream.find("\r\n.\r\n", at_ == begin_ ? at_ : at_ - 4);
-        if (dot == stream.npos) return;  // all of it is read, and it is no end
+        if (dot == stream.npos) return;  // everything is read, and the end has not come yet
         at_ = dot + 5;
         data_ = false;
         end_message({{begin_, at_}}, texts, ask);
@@ -139,7 +138,7 @@ class Server {
       out_ += bad ? "501 no\r\n" : "250 ok\r\n";
     } else if (verb == "RCPT") {
       const bool good = mail_ != 0 && line.find("foreign") == line.npos;
-      if (mail_ != 0) told_rcpt_.push_back(argument - 8);  // of refused ones too
+      if (mail_ != 0) told_rcpt_.push_back(argument - 8);  // refused ones are counted too
       taken_ = taken_ || good;
       out_ += good ? "250 ok\r\n" : "554 no\r\n";
     } else if (verb == "DATA") {
@@ -181,8 +180,8 @@ class Server {
     for (const auto& [offset, sent] : texts) {
       if (offset == begin) text = &sent;
     }
-    // Only what is known to the byte is asked about: text that the client sent as commands, and
-    // commands that it sent as text, are what they are.
+    // Questions are asked only about messages that are known to the byte. Text that the client sent
+    // as commands, and commands that it sent as text, are treated as what they are.
     const bool whole = text != nullptr && size_of(spans) >= text->bytes.size() &&
                        size_of(spans) <= text->bytes.size() + 3;
     bool taken = true;
@@ -213,11 +212,11 @@ class Server {
 
   std::size_t at_ = 0;
   std::string out_;
-  std::uint64_t mail_ = 0;  // size of its argument; 0: none
+  std::uint64_t mail_ = 0;  // size of its argument; 0: no MAIL
   std::vector<std::uint64_t> told_rcpt_;
-  bool taken_ = false;  // one of them was
+  bool taken_ = false;  // a recipient was accepted
   std::uint64_t greeting_ = 0;
-  std::uint64_t begin_ = 0;  // of the text or the chunk
+  std::uint64_t begin_ = 0;  // where the text or the chunk begins
   std::uint64_t left_ = 0;
   std::vector<Span> spans_;
   bool data_ = false;

@@ -1,9 +1,9 @@
-// Two hostile streams against the tracker and the observer. The input is text: what follows \x01 is
-// the client's, what follows \x02 the server's, \x03 cuts; the rest are the bytes themselves.
+// Two hostile streams against the tracker and the observer. The input is text: \x01 begins the
+// client's bytes, \x02 the server's, and \x03 is a cut; all other bytes stand for themselves.
 //
-// What must hold: the same events however the bytes are cut; windows in order, inside the stream,
-// as large as they say, ended by what they say; nothing after the loss; segments that fit the
-// window exactly.
+// What must hold: the events are the same wherever the bytes are cut; message windows are in order,
+// inside the stream, as large as they say, and end as they say; no event follows the loss; segments
+// fit the window exactly.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -78,7 +78,7 @@ class Checker final : public SmtpTracker::Listener {
  public:
   explicit Checker(std::string_view stream) : stream_(stream) {}
 
-  // `queued`: what the tracker keeps of bytes that wait for a reply.
+  // `queued`: the limit on bytes that the tracker keeps while they wait for a reply.
   void run(const std::vector<Piece>& pieces, std::size_t queued) {
     SmtpTracker tracker(*this, {.queued = queued});
     for (const Piece& piece : pieces) {
@@ -122,7 +122,7 @@ class Checker final : public SmtpTracker::Listener {
 
   void check_data(const Message& m) {
     require(m.spans.size() == 1);
-    // The first line that is a dot and, perhaps, CRs is the last one.
+    // The first line that has only a dot and, perhaps, CRs is the last line.
     const std::string_view text = stream_.substr(m.spans[0].begin, m.size);
     std::size_t begin = 0;
     std::string_view line;
@@ -167,7 +167,7 @@ class Checker final : public SmtpTracker::Listener {
   bool lost_ = false;
 };
 
-// Every piece of the client's arrives as one segment, and some arrive twice.
+// Each piece of the client arrives as one segment, and some arrive twice.
 class SegmentChecker final : public Observer::Sink {
  public:
   void run(const std::vector<Piece>& pieces, std::size_t limit, bool repeat) {
@@ -184,7 +184,7 @@ class SegmentChecker final : public Observer::Sink {
           .offset = observer.client_offset(), .size = size, .time_ns = time += 1000};
       observer.segment(arrival);
       observer.client(piece.bytes);
-      // Behind its bytes: one that comes in front of them contradicts the first.
+      // After its bytes: before them it would contradict the first.
       if (repeat && arrival.offset > 3) {
         observer.segment({.offset = arrival.offset - 3, .size = size + 1, .time_ns = time});
       }
@@ -194,7 +194,8 @@ class SegmentChecker final : public Observer::Sink {
  private:
   void message(classifier::ObservedMessage&& message) override {
     const Trace& trace = message.trace;
-    // Beyond the limit a copy may stand for a first arrival that was not kept, and is late.
+    // If the limit was exceeded, a copy may stand for a first arrival that was not kept, and is
+    // late.
     const bool full = trace.state == State::Partial && trace.reason == Reason::Full;
     std::uint64_t size = 0;
     for (const Segment& segment : trace.segments) {

@@ -1,11 +1,11 @@
-// Plays a client under TLS and Postfix (smtp_play.h) against the log of its records: whose bytes is
-// a label of?
+// Plays a client under TLS and Postfix (smtp_play.h) against the log of its records. It checks of
+// whose bytes a label is made.
 //
-// The input says what the client says, how it lays that into records, how much of it Postfix reads
-// before it says something, and when what it said passes by: that ends a turn. Postfix asks about
-// messages that it has accepted, in their order, and before it answers them. What must hold: the
-// records of a trace are those of the very message in question, give or take a few bytes of
-// commands; or there is no trace.
+// The input decides what the client sends, in which records; how much of it Postfix reads before it
+// answers; and when the answer passes, which ends a turn. Postfix asks about the messages that it
+// has accepted, in their order, before it answers them. What must hold: the records of a trace are
+// those of the very message in question, give or take a few bytes of commands; or there is no
+// trace.
 #include <algorithm>
 #include <cstdint>
 #include <optional>
@@ -36,7 +36,7 @@ class Session {
   }
 
   void say(fuzz::Input& input) { client_.say(input); }
-  // One record of it, which Postfix can read.
+  // One record of the stream, which Postfix can read.
   void send(std::size_t size) {
     size = std::min(size, client_.said().size() - sent_);
     if (size == 0) return;
@@ -47,12 +47,12 @@ class Session {
   void read(std::size_t most, std::uint8_t mood) {
     server_.read(client_.said().substr(0, sent_), client_.texts(), most,
                  [&](Server::Message&& message) {
-                   if ((mood & 3) == 3) return false;  // refused for its content: nobody is asked
+                   if ((mood & 3) == 3) return false;  // refused for its content: not asked about
                    ask(std::move(message));
                    return true;
                  });
   }
-  // What the server has said passes by.
+  // The server's answers pass the observer.
   void pass() {
     const std::string output = server_.take_output();
     if (!output.empty()) log_.server(tls_.plain(output.size()));
@@ -69,14 +69,14 @@ class Session {
     const auto found = log_.trace(message.shown, ++asked_);
     const auto* trace = std::get_if<Trace>(&found);
     if (trace == nullptr) return;
-    // A few bytes of commands that share the message's turn may be taken for others of their size
-    // (NOOP in front for QUIT behind it, EHLO for a second BDAT).
+    // A few bytes of commands in the message's turn may be taken for other commands of the same
+    // size (NOOP before the message for QUIT after it, EHLO for a second BDAT).
     const std::uint64_t size = message.shown.header + *message.shown.body;
     require(near(*trace, message.spans, 2 * classifier::most_miss(size)));
   }
 
-  // Whether these are records in the order of the stream, and no more than `most` bytes of them lie
-  // beside the message, or of the message beside them.
+  // Whether these are records in the order of the stream, and at most `most` bytes of them lie
+  // outside the message, or at most `most` bytes of the message outside them.
   bool near(const Trace& trace, const std::vector<Span>& spans, std::uint64_t most) const {
     std::uint64_t size = 0;
     for (const Span& span : spans) size += span.end - span.begin;
@@ -86,8 +86,8 @@ class Session {
     }
     return false;
   }
-  // Bytes of the message in the trace's records, the first of which is looked for from number
-  // `first` on. Nothing: they are not there.
+  // How many bytes of the message are in the trace's records, if the first of them is searched from
+  // number `first` on. Nothing: these records do not exist.
   std::optional<std::uint64_t> shared_from(std::size_t first, const Trace& trace,
                                            const std::vector<Span>& spans) const {
     std::uint64_t shared = 0;
@@ -113,7 +113,7 @@ class Session {
   fuzz::Client client_;
   Server server_;
   std::size_t sent_ = 0;
-  std::vector<Span> records_;  // of the plaintext
+  std::vector<Span> records_;  // places in the plaintext
   std::uint32_t asked_ = 0;
 };
 

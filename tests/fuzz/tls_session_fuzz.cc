@@ -1,8 +1,8 @@
 // Two TLS streams from strangers: record headers, hellos, turns.
 //
-// Input: pieces, each one byte for the side, the cut and whether a capture lost it (0x80), one for
-// the size, then the bytes. What must hold: any cut gives the same messages; they lie behind one
-// another within what was given; sizes are those of records.
+// Input: pieces. Each has one byte for the side, the cut and whether a capture lost it (0x80), one
+// byte for the size, then the bytes. What must hold: any cut gives the same messages; they lie one
+// after another inside what was given; sizes are those of records.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -21,7 +21,7 @@ void require(bool holds) {
 
 struct Piece {
   bool client = false;
-  bool lost = false;  // a capture did not see it
+  bool lost = false;  // the capture does not have it
   std::string bytes;
 };
 
@@ -59,9 +59,9 @@ void check(const classifier::Trace& trace) {
   require(verdict.confidence >= 0 && verdict.confidence <= 1);
 }
 
-// `ask`: as a milter would, after each piece; else messages are inferred.
+// `ask`: asks after each piece, as a milter would; else messages are inferred.
 std::vector<classifier::Trace> follow(const std::vector<Piece>& pieces, std::size_t cut, bool ask) {
-  // Of arrivals too: where a limit is met depends on the cut.
+  // The limit holds for arrivals too: where it is reached depends on the cut.
   constexpr std::size_t kRecords = 16384;
   Told told;
   classifier::TlsLog log({.segments = kRecords}, classifier::ArrivalLog(kRecords),

@@ -1,5 +1,5 @@
-// The trace notation comes over the evidence socket and from files: any bytes must be a trace that
-// prints and parses to itself, and that can be classified, or an error inside the input.
+// The trace notation comes over the evidence socket and from files. Any bytes must be a trace that
+// prints and parses to itself and can be classified, or an error at a place inside the input.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// A table of the truth about recordings, which others may have written: rows that are whole and
-// stay inside the folder of the recordings, or an error that names a line.
+// A table of the truth about recordings, which other people may have written. Rows must be complete
+// and stay inside the folder of the recordings, or there is an error that names a line.
 #include <set>
 #include <sstream>
 

@@ -1,6 +1,6 @@
-// A compressed file from a stranger, with a capture in it or not.
+// A compressed file from a stranger, which may hold a capture.
 //
-// What must hold: it comes to an end, in bounded memory, whatever the libraries are told.
+// What must hold: reading comes to an end, in bounded memory, whatever the libraries decompress.
 #include <array>
 #include <cstdlib>
 #include <stdexcept>
@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (packing == offline::Packing::None) return 0;
   const auto read = offline::unpack(packing, support::read_from(packed, 61));
   std::array<char, 4096> buffer;
-  constexpr std::size_t kMost = 4 * 1024 * 1024;  // a few bytes can be gigabytes
+  constexpr std::size_t kMost = 4 * 1024 * 1024;  // a few compressed bytes can become gigabytes
   std::size_t all = 0;
   try {
     while (const std::size_t got = read(buffer)) {
@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (all > kMost) break;
     }
   } catch (const std::runtime_error&) {
-    // Damaged or truncated: refused.
+    // Damaged or cut: refused.
   }
   return 0;
 }

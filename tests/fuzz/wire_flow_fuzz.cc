@@ -1,9 +1,9 @@
 // Packets from strangers as the wire tap passes them on, in any order, with any holes, notes and
 // flags.
 //
-// Input: packets, each one byte for what it is, three for where it lies, one for its size, then its
-// bytes. What must hold: what the table answers is a trace that can be printed, read and judged;
-// no more is kept than the limits allow.
+// Input: packets. Each has one byte for its kind, three for its place, one for its size, then its
+// bytes. What must hold: a trace that the table gives can be printed, parsed and judged; no more is
+// kept than the limits allow.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -38,7 +38,8 @@ class Packets {
     at_ += 5 + some;
 
     packet = {};
-    const auto port = static_cast<std::uint16_t>(1000 + (what >> 6));  // more than kFlows
+    // more ports than kFlows
+    const auto port = static_cast<std::uint16_t>(1000 + (what >> 6));
     packet.client = net::Endpoint::from_bytes(kAddress, port);
     packet.server = net::Endpoint::from_bytes(kAddress, 25);
     packet.from_server = (what & 1) != 0;
@@ -46,7 +47,7 @@ class Packets {
     if ((what & 4) != 0) packet.tcp_flags |= tcp::kSyn;
     if ((what & 8) != 0) packet.tcp_flags |= tcp::kFin;
     if ((what & 48) == 48) packet.tcp_flags |= tcp::kRst;
-    // Most packets follow one another, so that a session comes about; others lie anywhere.
+    // Most packets follow one another, so that sessions develop; others lie anywhere.
     std::uint32_t& sent = sent_[packet.from_server ? 1 : 0];
     packet.size = static_cast<std::uint32_t>(some) * ((shape & 1) != 0 ? 40U : 1U);
     packet.seq = (what & 16) != 0 ? sent + static_cast<std::uint32_t>(place) : sent;

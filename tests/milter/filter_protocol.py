@@ -3,8 +3,8 @@
 
     filter_protocol.py PATH/filter_protocol_server [unittest arguments]
 
-The evidence socket is a small server in this file, so that each test says what the observer saw (or
-that it hangs, or is not there). Only the standard library is used. Wire format, all integers
+The evidence socket is a small server in this file, so that each test decides what the observer saw
+(or that it hangs, or does not exist). Only the standard library is used. Wire format, all integers
 big-endian:
 
     length:32 command:8 data        in both directions
@@ -133,7 +133,7 @@ class Milter:
             values["{tls_version}"] = tls
         self.macros(b"M", values)
         answer = self.step(b"M", b"<a@example.org>\0", NR_MAIL)
-        self.step(b"R", b"<alice@example.net>\0", NR_RCPT)  # libmilter takes no message without one
+        self.step(b"R", b"<alice@example.net>\0", NR_RCPT)  # libmilter accepts no message without a recipient
         return answer
 
     def header(self, name=b"Subject", value=b"hello"):
@@ -170,7 +170,7 @@ def inserted(edits):
     assert len(found) == 1, edits
     name, value, _ = found[0][4:].split(b"\0")
     assert name == NAME, name
-    assert value.startswith(b" ") and value[1:2] != b" ", value  # nobody else writes the blank
+    assert value.startswith(b" ") and value[1:2] != b" ", value  # the filter has to write the blank
     return struct.unpack(">I", found[0][:4])[0], value.decode("ascii")[1:]
 
 
@@ -191,7 +191,7 @@ def deleted(edits):
 
 
 class Observer:
-    """The evidence socket. `answer(question)` gives a line, or None to say nothing and hold."""
+    """The evidence socket. `answer(question)` gives a line, or None to stay silent with the connection open."""
 
     traces = {}
 
@@ -210,7 +210,7 @@ class Observer:
                 peer, _ = self.listener.accept()
             except OSError:
                 return
-            # Here and not in a thread each: on a busy machine these would write them down in another order.
+            # Without a thread for each connection: on a busy machine threads would change the order of the questions.
             question = peer.makefile().readline().strip()
             self.questions.append(question)
             threading.Thread(target=self.one, args=(peer, question), daemon=True).start()
@@ -249,13 +249,13 @@ class Filter:
 
     def __init__(self, policy="", extra="", filter_lines="", observer=True, supervised=True, evidence_timeout="10s",
                  port=0):
-        """`port`: of 127.0.0.1, where the filter is awaited and not at a unix socket."""
+        """`port`: of 127.0.0.1; the filter then serves it instead of a unix socket."""
         self.directory = tempfile.mkdtemp(prefix="segmilter-")
         self.socket = port or self.directory + "/milter.sock"
         self.policy = policy
         self.extra = extra
         self.filter_lines = filter_lines
-        self.evidence_timeout = evidence_timeout  # short only where the observer is to be too late
+        self.evidence_timeout = evidence_timeout  # short only in tests whose observer has to be too late
         self.observer = Observer(self.directory + "/evidence.sock") if observer else None
         self.log_path = self.directory + "/log"
         self.control, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -267,7 +267,7 @@ class Filter:
             command.append(str(child.fileno()))
         environment = dict(os.environ)
         if not supervised:
-            # libmilter's own end destroys mutexes that its threads still use.
+            # When libmilter ends, it destroys mutexes that its threads still use.
             environment["TSAN_OPTIONS"] = "report_bugs=0"
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
@@ -277,7 +277,7 @@ class Filter:
             ready = self.control.recv(1000)
             assert ready == b"ready", (ready, self.log_text())
         else:
-            # Not only the socket's file: before smfi_main() a SIGTERM would simply kill it.
+            # The socket's file is not enough: before smfi_main() a SIGTERM would kill the process.
             wait_for(lambda: can_negotiate(self.socket))
 
     def config(self, policy=None, filter_lines=None):
@@ -356,7 +356,7 @@ TEMPFAIL = ENFORCE + 'tempfail = -1000\nquarantine = "off"\nreject = "off"\n'
 
 
 class WithOneFilter(unittest.TestCase):
-    """Tests that share a filter in monitor mode; each is a client of its own port."""
+    """Tests that share a filter in monitor mode. Each test is a client with another port."""
 
     policy = "min_confidence = 0\ntempfail = -1000\nquarantine = -1000\nreject = -1000\n"
     extra = '[exempt]\nnetworks = ["198.51.100.0/24", "2001:db8:1::/48"]\n'
@@ -375,8 +375,8 @@ class WithOneFilter(unittest.TestCase):
         del self.observer.questions[:]
 
     def numbers_asked(self, count):
-        """Of `count` questions, how many messages the filter had before each. It goes on without an answer that is late,
-        so that on a busy machine a question may be read when its message is over."""
+        """For each of `count` questions, how many messages the filter had before it. The filter does not wait for a
+        late answer, so on a busy machine a question may be read after the end of its message."""
         wait_for(lambda: len(self.observer.questions) >= count)
         return [asked(question)["after"] for question in self.observer.questions]
 
@@ -404,7 +404,7 @@ class Negotiation(WithOneFilter):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
         with Filter(policy=self.policy, port=port) as over_tcp:
-            # A reload says nothing of the socket that is served.
+            # A reload does not change the socket that is served.
             other = over_tcp.config().replace(f"inet:{port}@127.0.0.1", f"unix:{over_tcp.directory}/other")
             over_tcp.control.send(b"reload\n" + other.encode())
             wait_for(lambda: over_tcp.logged("configuration reloaded"))
@@ -442,7 +442,7 @@ class Negotiation(WithOneFilter):
             self.assertEqual(milter.header(), (b"c", b""))
             edits, answer, _ = milter.end()
             self.assertEqual(answer, b"c")
-            self.assertIn(NAME + b"\0mx.example.net; ", edits[0][1])  # which writes the blank
+            self.assertIn(NAME + b"\0mx.example.net; ", edits[0][1])  # an old MTA writes the blank itself
 
     def test_a_second_connection_on_the_same_socket_works(self):
         with self.filter.milter() as milter:
@@ -454,7 +454,7 @@ class Negotiation(WithOneFilter):
             self.assertEqual(answer, b"c")
             self.assertEqual(asked(self.observer.questions[-1])["client"], "192.0.2.7:2222")
             self.assertEqual(asked(self.observer.questions[-1])["after"], "0")
-            self.assertNotIn("began", asked(self.observer.questions[-1]), "nobody waited for us")
+            self.assertNotIn("began", asked(self.observer.questions[-1]), "the time is not known")
 
 
 def asked(question: str) -> dict[str, str]:
@@ -503,7 +503,7 @@ class Header(WithOneFilter):
             self.assertEqual((question["header"], question["fields"], question["body"], question["dots"]),
                              ("26", "24", "19", "2"))
             self.assertEqual(question["envelope"], "56")
-            for size, answer, count in ((6, b"c", "6"), (65535, b"s", None)):  # the first part is the last, or not
+            for size, answer, count in ((6, b"c", "6"), (65535, b"s", None)):  # the last part, or not
                 milter.mail()
                 milter.header()
                 self.assertEqual(milter.body(b"x" * (size - 2) + b"\r\n"), (answer, b""))
@@ -543,7 +543,7 @@ class Header(WithOneFilter):
             self.assertEqual(self.numbers_asked(1), ["1"])
 
     def test_the_header_goes_below_postfixs_own_received_also_where_fields_were_put_in_front(self):
-        # What was sent has fields that end at 60, 600 and 800.
+        # The fields that were sent end at 60, 600 and 800.
         sent = [(b"Received", b"x" * 48), (b"X-Long", b"x" * 530), (b"X-Other", b"x" * 189)]
         for front in (0, 1, 3):
             with self.subTest(front=front), self.filter.milter() as milter:
@@ -585,7 +585,7 @@ class Clients(WithOneFilter):
         questions = self.asked(address="IPv6:2001:db8:9::8", port=9, family=b"6", macros=False)
         self.assertEqual([asked(question)["client"] for question in questions], ["[2001:db8:9::8]:9"])
 
-    def test_a_port_macro_that_is_none_is_passed_over(self):
+    def test_a_port_macro_that_is_no_port_is_ignored(self):
         with self.filter.milter() as milter:
             milter.macros(b"C", {"{client_addr}": "192.0.2.7", "{client_port}": "unknown"})
             milter.step(b"C", b"x\0" + b"4" + struct.pack(">H", 55) + b"192.0.2.8\0", NR_CONNECT)
@@ -626,7 +626,7 @@ class Exempt(WithOneFilter):
         self.untouched("own-network", "4OWN4", address="198.51.100.200")
         self.untouched("own-network", "4OWN6", address="2001:db8:1::5", family=b"6")
 
-    def test_a_network_beside_it_is_judged(self):
+    def test_a_neighbouring_network_is_judged(self):
         with self.filter.milter() as milter:
             milter.connect(address="198.51.101.1")
             edits, _, _ = milter.message()
@@ -669,7 +669,7 @@ class Sessions(WithOneFilter):
                 self.assertRaises(EOFError, milter.receive)
         self.still_serves()
 
-    def test_the_log_has_one_line_a_message_with_its_facts(self):
+    def test_the_log_has_one_line_for_each_message_with_its_facts(self):
         with self.filter.milter() as milter:
             milter.connect()
             milter.helo(b"ev\x01il\xff.example")
@@ -770,7 +770,7 @@ class Evidence(unittest.TestCase):
             running.observer.answer = lambda question: "none encrypted"
             self.assertEqual(self.reason(running), "encrypted")
 
-    def test_beyond_the_limit_messages_are_not_asked_for(self):
+    def test_beyond_the_limit_no_question_is_asked(self):
         with Filter(filter_lines="max_in_flight = 1", evidence_timeout="5s") as running:
             running.observer.answer = lambda question: None
             with running.milter() as first, running.milter() as second:
@@ -823,7 +823,7 @@ class Actions(unittest.TestCase):
         (_, _, data), _ = self.outcome(REJECT, extra)
         self.assertEqual(data, b"550 5.7.99 100%% no %%s\0")
 
-    def test_the_longest_reply_that_is_allowed_is_said_whole(self):
+    def test_the_longest_allowed_reply_is_sent_whole(self):
         reply = "5.7.99 " + "x" * 473
         (_, _, data), _ = self.outcome(REJECT, f'[reply]\nreject = "{reply}"\n')
         self.assertEqual(data, f"550 {reply}\0".encode())
@@ -844,7 +844,7 @@ class Actions(unittest.TestCase):
 
 class Policy(unittest.TestCase):
     def test_the_breaker_suspends_rejects_and_closes_by_itself(self):
-        # It holds for longer than the window: on a slow machine too, the window is empty when it closes.
+        # The hold is longer than the window: even on a slow machine the window is empty when the breaker closes.
         breaker = '[breaker]\nwindow = "5s"\nmin_messages = 3\nhold = "12s"\n'
         with Filter(policy=REJECT, extra=breaker) as filter_:
             answers = []
@@ -865,7 +865,7 @@ class Policy(unittest.TestCase):
             self.assertEqual((counters[-1]["messages"], counters[-1]["reject"]), (6, 3))
             self.assertEqual((counters[-1]["held_breaker"], counters[-1]["breaker_trips"]), (3, 1))
 
-    def test_an_evidence_socket_that_is_gone_defers_where_it_is_told_to(self):
+    def test_without_an_evidence_socket_mail_is_deferred_if_on_error_says_so(self):
         policy = ENFORCE + 'on_error = "tempfail"\n'
         with Filter(policy=policy, observer=False) as filter_, filter_.milter() as milter:
             milter.connect()
@@ -884,7 +884,7 @@ SECRET = bytes(range(32))
 
 
 def identity(headers):
-    """What a message is known by: a chain of HMACs over the relaxed fields."""
+    """Identifies a message in a seal: a chain of HMACs over the relaxed fields."""
     chain = bytes(32)
     for name, value in headers:
         if name.lower() in (b"message-id", b"from", b"date", b"subject"):
@@ -899,7 +899,7 @@ def seal_item(header, headers, time_, key="k1"):
 
 
 class Seals(unittest.TestCase):
-    """What is sealed and what is believed, against a second reckoning of it in this file."""
+    """What is sealed and what is believed, compared with a second implementation in this file."""
 
     headers = [(b"Subject", b" hello\n\tworld "), (b"From", b" <a@example.org>"), (b"X-Other", b" x")]
 
@@ -917,7 +917,7 @@ class Seals(unittest.TestCase):
         os.unlink(cls.keys)
 
     def message(self, address, own, queue_id):
-        """`own`: values of headers of our name, above the others."""
+        """`own`: values of headers of our name; they come before the other headers."""
         with self.filter.milter() as milter:
             milter.connect(address=address)
             milter.mail()
@@ -941,19 +941,19 @@ class Seals(unittest.TestCase):
         self.assertEqual(items[-2], seal_item(header, self.headers, time_))
         self.assertLess(abs(time.time() - int(time_)), 60)
 
-    def test_a_good_seal_stays_and_those_around_it_go(self):
+    def test_a_header_with_a_good_seal_stays_and_those_around_it_are_deleted(self):
         edits, line = self.message("192.0.2.25", [" x", self.good(), " y"], "4GOOD")
         self.assertEqual(deleted(edits), [3, 1])
         self.assertEqual(len(edits), 2)
         self.assertEqual((line["exempt"], line["seal"], line["forged"]), ("sealed", "good", 2))
 
-    def test_without_a_good_seal_all_go_and_none_is_added(self):
+    def test_without_a_good_seal_all_are_deleted_and_none_is_added(self):
         edits, line = self.message("192.0.2.25", [" mx2; v=1", self.good()[:-1] + "x"], "4BAD")
         self.assertEqual(deleted(edits), [2, 1])
         self.assertEqual(len(edits), 2)
         self.assertEqual((line["exempt"], line["seal"], line["forged"]), ("relay", "unsigned", 2))
 
-    def test_of_anybody_else_a_good_one_goes_too(self):
+    def test_from_any_other_client_a_header_with_a_good_seal_is_deleted_too(self):
         edits, line = self.message("192.0.2.26", [self.good()], "4OTHER")
         self.assertEqual(deleted(edits), [1])
         inserted(edits)
@@ -973,7 +973,7 @@ class Process(unittest.TestCase):
             self.assertIn("another process listens there", second.stderr)
             running.milter().close()
 
-    def test_an_old_socket_that_nobody_serves_is_replaced(self):
+    def test_an_old_socket_that_no_process_serves_is_replaced(self):
         with Filter() as running:
             running.process.kill()
             running.process.wait()
@@ -998,7 +998,7 @@ class Process(unittest.TestCase):
                 socket.send_fds(running.control, [b"socket"], [fresh.fileno()])
             begin = time.monotonic()
             running.milter().close()
-            self.assertLess(time.monotonic() - begin, 30)  # it does not wait for libmilter's next look
+            self.assertLess(time.monotonic() - begin, 30)  # it does not wait until libmilter looks again
             self.assertEqual(milter.message()[1], b"c")
             running.milter().close()
 

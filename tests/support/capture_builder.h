@@ -27,7 +27,7 @@ inline void put32(std::string& out, std::uint32_t value) {
   put16(out, value & 0xffff);
 }
 
-// A TCP packet with its bytes.
+// A TCP packet with its payload.
 struct Packet {
   bool from_client = true;
   std::uint32_t seq = 0;
@@ -35,14 +35,14 @@ struct Packet {
   std::uint8_t flags = 0;
   std::string options;
   std::string payload;
-  std::uint32_t wire_size = 0;  // of the payload, when that was cut; 0: as it is
+  std::uint32_t wire_size = 0;  // size of the payload before the capture cut it; 0: it was not cut
   std::uint16_t client_port = 40000;
   std::uint16_t server_port = 25;
   std::uint64_t time_ns = 0;
   std::uint16_t window = 64240;
   std::uint16_t ip_id = 7;
   std::uint8_t hops = 64;
-  std::uint64_t network = 0;  // as parsed() gives it
+  std::uint64_t network = 0;  // as parsed() sets it
   std::string bytes;          // see ip()
 
   std::string tcp() const {
@@ -60,7 +60,7 @@ struct Packet {
   std::uint32_t size() const {
     return wire_size != 0 ? wire_size : static_cast<std::uint32_t>(payload.size());
   }
-  // An IPv4 packet. `ip_length`: what its header says; -1: the truth.
+  // An IPv4 packet. `ip_length`: the length in its header; -1: the real one.
   std::string ip(int ip_length = -1, unsigned fragment = 0x4000) const {
     const std::string segment = tcp();
     std::string out("\x45\0", 2);
@@ -75,7 +75,7 @@ struct Packet {
     put32(out, from_client ? 0xc6336401 : 0xc0000201);
     return out + segment + payload;
   }
-  // As the reader would give it. The packet holds the bytes: it must stay where it is.
+  // The packet as the reader would give it. It points into this object, which must not be moved.
   recorded::TcpPacket parsed() {
     bytes = ip();
     recorded::TcpPacket packet;
@@ -97,7 +97,8 @@ inline std::string mss_option(std::uint16_t mss) {
   return out;
 }
 
-// Both ends of a session: sequence numbers and acknowledgements as they would be without loss.
+// Both ends of a session. Sequence numbers and acknowledgements are those of a session without
+// loss.
 class Conversation {
  public:
   explicit Conversation(std::uint32_t client_isn = 1000, std::uint32_t server_isn = 5000)
@@ -118,7 +119,7 @@ class Conversation {
   Packet& server(std::string_view text, std::uint8_t flags = 0x18) {
     return add(false, text, flags);
   }
-  // Up to the 354.
+  // Plays the session up to the 354.
   void greet() {
     server("220 mx.example.org\r\n");
     client("EHLO client.example.net\r\n");
@@ -133,7 +134,7 @@ class Conversation {
     client("DATA\r\n");
     server("354 go\r\n");
   }
-  // The message cut into segments of `size`.
+  // Sends the message in segments of `size` bytes.
   void send(std::string_view text, std::size_t size) {
     for (; text.size() > size; text.remove_prefix(size)) client(text.substr(0, size), 0x10);
     client(text);
@@ -182,7 +183,7 @@ class PcapFile {
     little(262144);
     little(link_type);
   }
-  // Of a frame of `wire` bytes (0: all) the first ones.
+  // Adds the first bytes of a frame that had `wire` bytes (0: all of it).
   void frame(std::string_view bytes, std::size_t wire = 0) {
     little(static_cast<std::uint32_t>(++time_));
     little(0);
@@ -257,7 +258,7 @@ class PcapNgFile {
   std::string bytes_;
 };
 
-// Reads bytes as a file, not more than `at_once` at a time.
+// Reads `bytes` like a file, at most `at_once` bytes at a time.
 inline recorded::ReadBytes read_from(std::string bytes, std::size_t at_once = 1 << 20) {
   return [bytes = std::move(bytes), at = std::size_t{0}, at_once](std::span<char> out) mutable {
     const std::size_t some = std::min({out.size(), at_once, bytes.size() - at});

@@ -1,4 +1,4 @@
-// Everything that is written to stderr while it lives: for tests of what is logged.
+// Captures everything that is written to stderr during its lifetime, for tests of log lines.
 #pragma once
 
 #include <unistd.h>

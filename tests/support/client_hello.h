@@ -1,4 +1,4 @@
-// A ClientHello from lists of numbers, as RFC 8446, 4.1.2 writes it.
+// Makes a ClientHello from lists of numbers, as RFC 8446, 4.1.2 defines it.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ inline std::string client_hello(const std::vector<std::uint16_t>& ciphers,
   return "\x01" + vector_of(body, 3);
 }
 
-// The browser's hello that JA4's description takes for its example; its print is
+// The browser's hello that JA4's description uses as its example. Its fingerprint is
 // t13d1516h2_8daaf6152771_e5627efa2ab1.
 inline std::string published_hello() {
   const std::vector<std::uint16_t> ciphers = {0x2a2a, 0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f,

@@ -1,4 +1,4 @@
-// Configurations of tests, as text.
+// Configurations for tests, as text.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ inline config::Config parse(std::string_view text) {
   return config::parse(text, "test.toml");
 }
 
-// The line by which it is refused; "taken" if it is not.
+// The error line with which the text is refused; "taken" if it is accepted.
 inline std::string refusal(std::string_view text) {
   try {
     config::parse(text, "test.toml", config::Secrets::Read);

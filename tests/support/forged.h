@@ -1,6 +1,6 @@
-// Packets of a connection on 127.0.0.1 that its client did not send. TCP refuses them: they have no
-// checksum. The kernel looks at that of a short packet at once, and at that of a longer one behind
-// the socket's filter; these are longer. Needs root.
+// Packets of a connection on 127.0.0.1 that its client did not send. TCP refuses them, because they
+// have no checksum. The kernel verifies the checksum of a short packet at once, but that of a
+// longer packet only after the socket's filter. These packets are long enough. Needs root.
 #pragma once
 
 #include <netinet/in.h>
@@ -18,7 +18,7 @@ namespace support {
 struct Forged {
   std::uint32_t seq = 0;
   std::uint32_t ack = 0;
-  bool syn = false;  // and no ACK
+  bool syn = false;  // without ACK
   bool urgent = false;
 };
 inline constexpr std::size_t kForgedPayload = 100;
@@ -43,7 +43,7 @@ inline void forge(const net::Endpoint& from, const net::Endpoint& to, const Forg
              "send a forged packet");
 }
 
-// Of a connected socket: the sequence numbers of the next byte that it sends, and that it takes.
+// The sequence numbers of a connected socket: of the next byte that it sends, and that it expects.
 struct Numbers {
   std::uint32_t sends = 0;
   std::uint32_t takes = 0;
@@ -60,7 +60,8 @@ inline Numbers numbers_of(int fd) {
     net::check(getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq, &size), "look at a connection");
     return seq;
   };
-  constexpr int kReceiveQueue = 1;  // enum of linux/tcp.h, which netinet/tcp.h shuts out
+  // From an enum in linux/tcp.h, which cannot be included together with netinet/tcp.h.
+  constexpr int kReceiveQueue = 1;
   constexpr int kSendQueue = 2;
   constexpr int kOffWithoutProbe = -1;
   set(TCP_REPAIR, 1);

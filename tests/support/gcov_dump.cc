@@ -1,8 +1,9 @@
-// Linked into every program of the coverage build. gcc's counts are written when a process ends by
-// exit(), and ours do not: children of the supervisor end by _exit, tests kill them. So _exit
-// writes them too (-Wl,--wrap=_exit), and a thread of each process writes those of the moment every
-// few seconds; what is lost is what a killed process did since then. Not more often: a process that
-// is killed while it writes leaves half a file, and what comes later cannot be added to that.
+// Linked into every program of the coverage build. gcc writes its counts when a process ends by
+// exit(), but ours do not end so: children of the supervisor end by _exit, and tests kill
+// processes. So _exit writes the counts too (-Wl,--wrap=_exit), and a thread of each process writes
+// the current counts every few seconds. Only what a killed process did after the last time is lost.
+// It is not done more often, because a process that is killed while it writes leaves half a file,
+// and later counts cannot be added to that.
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -30,8 +31,8 @@ void* dump_for_ever(void*) {
   }
 }
 
-// A child has no thread but the one that forked. The thread takes no signal: they are the
-// program's.
+// After a fork the child has only the thread that forked, so it starts this thread again. The
+// thread takes no signals: they belong to the program.
 void start() {
   sigset_t all;
   sigset_t before;
@@ -52,7 +53,8 @@ void start() {
   return true;
 }();
 
-// In front of gcc's own destructor, which writes the counts at exit: from here on it is alone.
+// Runs before gcc's own destructor, which writes the counts at exit: from here on no other thread
+// writes them.
 [[gnu::destructor(65535)]] void stop() {
   dumping.lock();
 }

@@ -1,5 +1,6 @@
 // Plain blocking sockets on loopback for tests: a listener, a client, send all, read until. Every
-// wait has a limit of a minute, so that a hung peer fails a test instead of stopping the suite.
+// wait is limited to a minute, so that a peer that hangs fails the test instead of stopping the
+// suite.
 #pragma once
 
 #include <poll.h>
@@ -62,12 +63,12 @@ inline net::Fd accept_one(const Listener& listener) {
 inline void send_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent <= 0) return;  // the reader misses it; Catch's own assertions are not for threads
+    if (sent <= 0) return;  // the reader notices it; Catch's assertions must not be used in threads
     bytes.remove_prefix(static_cast<std::size_t>(sent));
   }
 }
 
-// Reads exactly `size` bytes, or fewer where the peer ends first.
+// Reads exactly `size` bytes, or fewer if the peer ends first.
 inline std::string read_exactly(int fd, std::size_t size) {
   std::string out(size, '\0');
   std::size_t at = 0;
@@ -81,7 +82,7 @@ inline std::string read_exactly(int fd, std::size_t size) {
   return out;
 }
 
-// Reads to the peer's end (or reset).
+// Reads until the peer ends (or resets).
 inline std::string read_to_end(int fd) {
   std::string out;
   char buffer[65536];

@@ -1,12 +1,15 @@
-// Loses packets of a capture and holds what is told of it then against what was told before.
+// Removes packets from a capture, and compares the traces with those of the whole capture.
 //
-// The truth does not come from the code under test: a reader of twenty lines finds the messages in
-// the whole stream of the client, and under TLS one that only looks for records of the sizes that
-// the test knows. A message is whole when none of the packets between its first byte (in clear: the
-// D of DATA, or the first B of BDAT) and its last one is missing; such a message must be told with
-// its size, its segments and its records, all of it, whatever else is missing. A trace that fits no
-// whole message must be one of a message that lost something; it may be complete where all of the
-// message's bytes came again in other packets, and then ends of its segments are ends of those.
+// The truth does not come from the code under test. A reader of twenty lines finds the messages in
+// the client's whole stream; under TLS it only looks for records of the sizes that the test knows.
+// A message is whole if none of the packets from its first byte (in clear: the D of DATA, or the
+// first B of BDAT) to its last byte is missing. Such a message must be reported with its size, all
+// its segments and all its records, whatever else is missing. Any other trace must be of a message
+// that lost something. It may be complete only if all bytes of the message came again in other
+// packets; then the ends of its segments are ends of those.
+//
+// This file has more than 450 lines, because reader, losses and comparison belong together: what
+// counts as whole is said once, for all of them.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -41,7 +44,7 @@ class Collector final : public recorded::MessageSink {
   std::vector<recorded::TcpEnd> clients;
 };
 
-// A packet of a capture with bytes of its own.
+// A packet of a capture together with its own copy of the bytes.
 struct Kept {
   recorded::TcpPacket packet;
   std::string payload;
@@ -77,7 +80,7 @@ inline Collector assemble(const Capture& capture, const std::vector<bool>& lost)
   return out;
 }
 
-// Of one client's stream, by sequence number.
+// A message in one client's stream, by sequence numbers.
 struct Message {
   std::uint64_t command = 0;  // where DATA or the first BDAT begins
   std::uint64_t end = 0;
@@ -122,10 +125,10 @@ struct Connection {
   std::string bytes;
   std::map<std::size_t, std::pair<std::uint64_t, std::uint64_t>>
       packets;  // of the client, by index
-  // Under TLS: without one of these the lengths of records cannot be read, and the session has a
-  // row.
+  // Under TLS: without one of these packets the lengths of records cannot be read, and the session
+  // gets a row of its own.
   std::set<std::size_t> hellos;
-  std::size_t client_hello = 0;  // a session that was captured from behind it on has a row, too
+  std::size_t client_hello = 0;  // a session that was captured only after this packet has a row too
 
   bool unreadable(const std::vector<bool>& lost) const {
     const auto first = std::find(lost.begin(), lost.end(), false) - lost.begin();
@@ -179,7 +182,8 @@ inline std::vector<std::uint32_t> sizes(const Trace& trace) {
   return out;
 }
 
-// Under TLS the messages of `traces` are where records lie of just their sizes, in this order.
+// Under TLS: finds the messages of `traces`, in this order, where records of exactly their sizes
+// lie.
 inline void find_under_tls(const std::vector<Trace>& traces, Connection& connection) {
   constexpr std::size_t kHeader = 5;
   constexpr char kApplicationData = 0x17;
@@ -198,7 +202,7 @@ inline void find_under_tls(const std::vector<Trace>& traces, Connection& connect
   std::size_t next = 0;
   for (const Trace& trace : traces) {
     const bool tls13 = trace.hello.version == 0x0304;
-    // The client's Finished: a hash, 4 bytes in front of it, and what is added to each record.
+    // The client's Finished: a hash with 4 bytes before it, and the overhead of each record.
     if (records.empty()) return;
     const std::size_t hash = trace.hello.cipher == 0x1302 ? 48 : 32;
     const std::size_t finished = records.front().end - records.front().begin;
@@ -217,7 +221,7 @@ inline void find_under_tls(const std::vector<Trace>& traces, Connection& connect
     connection.messages.push_back(
         {records[next].begin, records[next + count - 1].end, trace.size, false});
     next += count;
-    // The client's Finished, and what comes in front of it.
+    // The client's Finished, and the records before it.
     const std::uint64_t sealed = tls13 ? records.front().end : records.front().begin;
     for (const auto& [index, range] : connection.packets) {
       if (range.first == hello) connection.client_hello = index;
@@ -230,8 +234,8 @@ inline bool alike(const Trace& one, const Trace& other) {
   return one.size == other.size && sizes(one) == sizes(other) && one.records == other.records;
 }
 
-// Under TLS QUIT in the message's last record is told by the server's second answer: where that is
-// not seen, the message is partial.
+// Under TLS the server's second answer shows that QUIT is in the message's last record. If that
+// answer was not captured, the message is partial.
 inline bool alike_but_quit(const Trace& sound, Trace told) {
   if (told.state != State::Partial || told.records.empty()) return false;
   if (sound.records.empty() || sound.records.back().after == 0) return false;
@@ -243,18 +247,18 @@ inline bool alike_but_quit(const Trace& sound, Trace told) {
 }
 
 struct Tally {
-  std::uint64_t whole = 0;     // messages whose own bytes are all there
-  std::uint64_t found = 0;     // of them, told with their size and segments
-  std::uint64_t silent = 0;    // messages that lost something, and nothing was told of
-  std::uint64_t wrong = 0;     // complete traces that are of no message
-  std::uint64_t broken = 0;    // messages that lost something of their own
-  std::uint64_t rows = 0;      // traces that are not of a whole message
-  std::uint64_t invented = 0;  // of them, more than there are broken ones, or complete
+  std::uint64_t whole = 0;     // messages all of whose bytes are there
+  std::uint64_t found = 0;     // of these: reported with their size and segments
+  std::uint64_t silent = 0;    // messages that lost something and were not reported
+  std::uint64_t wrong = 0;     // complete traces that belong to no message
+  std::uint64_t broken = 0;    // messages that lost some of their own bytes
+  std::uint64_t rows = 0;      // traces that do not belong to a whole message
+  std::uint64_t invented = 0;  // of these: complete ones, or more than there are broken messages
   bool operator==(const Tally&) const = default;
 };
 
-// The ends and beginnings of the packets that are left, if they hold each byte of the message; else
-// none. A packet of several segments (GRO) may be cut anywhere.
+// The ends and beginnings of the packets that are left, if they hold every byte of the message;
+// else none. A packet of several segments (GRO) may be cut anywhere.
 struct Left {
   bool whole = false;
   std::set<std::uint64_t> edges;
@@ -287,7 +291,8 @@ inline Left left_of(const Connection& truth, const Message& message,
   return left;
 }
 
-// A complete trace of a message whose bytes are all left, though not all packets.
+// Whether this is a complete trace of a message all of whose bytes are left, though not all
+// packets.
 inline bool is_of(const Trace& trace, const Connection& truth, const std::vector<bool>& lost) {
   return std::any_of(truth.messages.begin(), truth.messages.end(), [&](const Message& message) {
     if (trace.size != message.size || trace.transfer != classifier::Transfer::Data) return false;
@@ -302,7 +307,7 @@ inline bool is_of(const Trace& trace, const Connection& truth, const std::vector
   });
 }
 
-// Of whose text the capture has a part, from its first packet to its last one.
+// How many messages have part of their text in the capture, from its first packet to its last.
 inline std::size_t messages_within(const Connection& truth, const std::vector<bool>& lost) {
   const auto first = std::find(lost.begin(), lost.end(), false) - lost.begin();
   const auto last = lost.rend() - std::find(lost.rbegin(), lost.rend(), false);
@@ -316,7 +321,7 @@ inline std::size_t messages_within(const Connection& truth, const std::vector<bo
       }));
 }
 
-// Holds what was told of one client against the truth; `before` is what was told without loss.
+// Compares the traces of one client with the truth. `before` are the traces without loss.
 inline void compare(const Connection& truth, const std::vector<bool>& lost,
                     const std::vector<Trace>& before, const std::vector<Trace>& after,
                     Tally& tally) {
@@ -327,7 +332,7 @@ inline void compare(const Connection& truth, const std::vector<bool>& lost,
   const auto pass = [&](const Trace& trace) {
     if (observed(trace)) ++other;
     if (trace.state != State::Complete) return;
-    // DATA may be lost, and the text be there.
+    // DATA may be lost while the text is there.
     const bool sound = std::any_of(before.begin(), before.end(),
                                    [&](const Trace& one) { return alike(one, trace); });
     if (!sound && !is_of(trace, truth, lost)) ++tally.wrong;
@@ -381,7 +386,7 @@ class Bench {
     }
   }
 
-  // The capture as it is tells each message: else there is nothing to compare with.
+  // Whether the whole capture reports each message. Otherwise there is nothing to compare with.
   bool sound() const {
     return std::all_of(truth_.begin(), truth_.end(), [&](const auto& entry) {
       const auto found = before_.find(entry.first);
@@ -417,14 +422,14 @@ class Bench {
       expect(what, "packet " + std::to_string(i), lost);
     }
   }
-  // As a ring buffer's files begin and end.
+  // Lets the capture begin and end at any packet, like the files of a ring buffer.
   void begin_and_end_anywhere(const std::string& what) const {
     for (std::size_t i = 1; i < packets(); ++i) {
       std::vector<bool> lost(packets());
       std::fill_n(lost.begin(), i, true);
       expect(what, std::to_string(i) + " packets in front", lost);
       lost.flip();
-      expect(what, "packet " + std::to_string(i) + " and those behind it", lost);
+      expect(what, "packet " + std::to_string(i) + " and those after it", lost);
     }
   }
   void lose_at_random(const std::string& what, unsigned percent, unsigned seeds) const {

@@ -1,6 +1,6 @@
-// Plays the worker for tests of milter/proxy/{session,watch}: one thread, real loopback connections
-// between a client, the session and a server that plays Postfix, and a clock that only the test
-// moves. The kernel filter is in the path where a test asks for it.
+// Plays the worker for the tests of milter/proxy/{session,watch}. It has one thread, real loopback
+// connections between a client, the session and a server that plays Postfix, and a clock that only
+// the test moves. The kernel filter takes part if a test asks for it.
 #pragma once
 
 #include <netinet/in.h>
@@ -33,7 +33,7 @@ inline void no_delay(const net::Fd& fd) {
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-// A close of it is a reset.
+// Makes close() send a reset.
 inline void reset_at_close(const net::Fd& fd) {
   const linger now{1, 0};
   setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
@@ -60,13 +60,13 @@ inline const std::string kDraining = "421 4.3.2 Service is being restarted, try 
 struct BedOptions {
   std::function<void(config::Config&)> change = nullptr;
   bool kernel = false;
-  std::size_t max_bytes = SIZE_MAX;  // of all evidence
+  std::size_t max_bytes = SIZE_MAX;  // for all evidence
   std::size_t ring_bytes = 1 << 16;
-  std::string host = "127.0.0.1";  // of proxy and server
-  std::vector<int> sources = {};   // of transparent sockets
+  std::string host = "127.0.0.1";  // of the proxy and the server
+  std::vector<int> sources = {};   // for transparent sockets
 };
 
-// What there is around the sessions, but for who runs them.
+// Everything around the sessions, except the loop that runs them.
 struct BedParts {
   Listener server;  // plays Postfix
   config::Config settings;
@@ -90,7 +90,7 @@ struct BedParts {
   }
 
   int listener() const { return listeners[0][0].get(); }
-  // Where the proxy listens.
+  // The address on which the proxy listens.
   net::Endpoint address() const { return local_address(listener()); }
 
   static config::Config settings_of(const BedOptions& options, const net::Endpoint& upstream) {
@@ -110,14 +110,14 @@ class ProxyBed final : public BedParts, public proxy::Host, private capture::Ker
     now_ = proxy::steady_clock::now();
   }
 
-  // A client of the proxy; its session has begun.
+  // A client that has connected to the proxy; its session has begun.
   net::Fd connect() {
     auto client = connect_to(address());
     no_delay(client);
     accept();
     return client;
   }
-  // The session of a client that has connected to address() by itself, or to another listener.
+  // Begins the session of a client that has itself connected to address(), or to `listener`.
   void accept() { accept_at(listener()); }
   void accept_at(int listener) {
     REQUIRE(readable(listener));
@@ -141,7 +141,7 @@ class ProxyBed final : public BedParts, public proxy::Host, private capture::Ker
     reap(session);
     run();
   }
-  // The server's end of a session, whose PROXY header names `client`.
+  // The server's end of a session. Checks that its PROXY header names `client` and `called`.
   net::Fd serve(const net::Endpoint& client, const net::Endpoint& called) {
     while (!readable(server.fd.get(), 1)) run();
     auto peer = accept_one(server);
@@ -152,7 +152,7 @@ class ProxyBed final : public BedParts, public proxy::Host, private capture::Ker
   }
   net::Fd serve(const net::Fd& client) { return serve(local_address(client.get()), address()); }
 
-  // Reads so many bytes, or fewer where the peer ends first.
+  // Reads `size` bytes, or fewer if the peer ends first.
   std::string read(const net::Fd& from, std::size_t size) {
     std::string out(size, '\0');
     std::size_t at = 0;
@@ -175,7 +175,7 @@ class ProxyBed final : public BedParts, public proxy::Host, private capture::Ker
     FAIL("the peer did not end");
     return out;
   }
-  // Whether all that was to come has come, and nothing is there to be read, nor an end.
+  // Whether all bytes have arrived, and neither data nor an end can be read at `at`.
   bool silent(const net::Fd& at) {
     run();
     return !readable(at.get(), 0);
@@ -190,13 +190,13 @@ class ProxyBed final : public BedParts, public proxy::Host, private capture::Ker
       turn.client ? say(client, server_end, turn.bytes) : say(server_end, client, turn.bytes);
     }
   }
-  // A message up to its final dot; what the filter would be told of it.
+  // Sends a message up to its final dot. Returns what the filter would get for it.
   Found message(const net::Fd& client, const net::Fd& server_end, std::uint32_t after = 0) {
     say(client, server_end, kMessage);
     return table.find({.client = local_address(client.get()), .after = after});
   }
 
-  // Serves what has come, and what comes of that, until nothing is left to do.
+  // Serves the events that are pending, and those that follow, until nothing is left to do.
   void run() {
     constexpr unsigned long kEndless = 100'000;
     const unsigned long began = dispatched_;
@@ -207,7 +207,7 @@ class ProxyBed final : public BedParts, public proxy::Host, private capture::Ker
       event_base_loop(base(), EVLOOP_ONCE | EVLOOP_NONBLOCK);
     } while (dispatched_ != before);
   }
-  // Time passes, with a tick a second.
+  // Lets time pass, with a tick each second.
   void pass(std::chrono::milliseconds time) {
     while (time.count() > 0) {
       const auto step = std::min<std::chrono::milliseconds>(time, std::chrono::seconds(1));
@@ -229,9 +229,9 @@ class ProxyBed final : public BedParts, public proxy::Host, private capture::Ker
   }
 
   std::size_t sessions() const { return sessions_.size(); }
-  // Events served so far.
+  // The number of events served so far.
   unsigned long dispatched() const { return dispatched_; }
-  // The next new session finds the process too busy.
+  // The next new session finds that the process is too busy.
   void set_busy(bool busy) { busy_ = busy; }
 
  private:
@@ -263,11 +263,11 @@ class ProxyBed final : public BedParts, public proxy::Host, private capture::Ker
   void reap(const proxy::Session& session) {
     if (session.state() == proxy::Session::State::Ended) sessions_.erase(session.cookie());
   }
-  // Serves until there is something to read, or an end.
+  // Serves events until data or an end can be read.
   bool await(const net::Fd& from) {
     for (int left = kPatienceMs; left > 0; --left) {
       run();
-      // The kernel delivers on loopback at once, unless it is very busy.
+      // On loopback the kernel delivers at once, unless it is very busy.
       if (readable(from.get(), 0) || readable(from.get(), 1)) return true;
     }
     return false;

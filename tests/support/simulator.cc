@@ -1,12 +1,15 @@
-// The model. What it takes from Linux (net/ipv4/tcp_output.c, checked against the recordings):
-//  * A write is appended to the last send unit while there is room; its end marks the unit PSH, and
-//    appending more takes the mark away again.
-//  * A unit is sent when it is full, or as far as it is made of full segments; the rest waits for
-//    Nagle: Minshall's form holds a short segment only while an earlier short one is
-//    unacknowledged, the classic form while anything is.
+// The model. What it takes from Linux (net/ipv4/tcp_output.c, compared with recordings):
+//  * A write is appended to the last send unit while there is room. Its end marks the unit with
+//    PSH; appending more bytes removes the mark.
+//  * A unit is sent when it is full, or as far as it consists of full segments. The rest waits for
+//    Nagle: Minshall's form holds a short segment only while an earlier short one is not
+//    acknowledged, the classic form while anything is not acknowledged.
 //  * A unit of two segments or more always ends with PSH (since 5.4).
-//  * A lost unit is sent again as it was; where the path has become smaller it is cut again, which
+//  * A lost unit is sent again as it was. If the path has become smaller it is cut again, which
 //    leaves a remnant: 2 x 1448 = 948 948 948 52.
+//
+// This file has more than 450 lines, because sender, path and receiver act on each other: none of
+// them can be understood without the other two.
 #include "tests/support/simulator.h"
 
 #include <algorithm>
@@ -25,21 +28,21 @@ using classifier::Arrival;
 using classifier::Segment;
 
 constexpr std::uint64_t kDelayedAckUs = 40'000;
-constexpr std::uint64_t kLeastTimeoutUs = 200'000;  // Linux's least retransmission time-out
+constexpr std::uint64_t kLeastTimeoutUs = 200'000;  // Linux's shortest retransmission timeout
 constexpr std::uint32_t kFirstWindow = 10;          // segments, RFC 6928
 constexpr std::uint32_t kDuplicates = 3;            // RFC 5681
-constexpr std::uint64_t kMostEvents = 200'000;      // a message that does not end is a fault here
+constexpr std::uint64_t kMostEvents = 200'000;      // more: the message never ends, a bug here
 constexpr std::uint32_t kQuit = 6;
 
 struct Unit {
   std::uint32_t begin = 0;
   std::uint32_t end = 0;
   bool push = false;
-  bool lost = false;    // believed to be lost: to be sent again
-  bool sacked = false;  // the receiver has it, and has said so
+  bool lost = false;    // assumed to be lost, and will be sent again
+  bool sacked = false;  // the receiver has reported it
   std::uint32_t sacked_above = 0;
   std::uint64_t sent_us = 0;
-  std::uint32_t cut_for = 0;  // the segment size it was last sent with
+  std::uint32_t cut_for = 0;  // the segment size with which it was last sent
 };
 
 enum class Kind : std::uint8_t { Write, Arrival, Ack, DelayedAck, Timeout, TooBig };
@@ -130,7 +133,7 @@ class Sender {
         unit.push = true;
         pushed_to_ = written_;
       }
-      // A full unit at the head leaves while the write is still being copied.
+      // A full unit at the head is sent while the write is still being copied.
       transmit();
     }
     if (!unsent_.empty()) unsent_.back().push = !more;
@@ -173,7 +176,7 @@ class Sender {
       std::uint32_t size = std::min({length, stack_.unit * mss_, room - flying});
       const bool all = size == length;
       const bool tail = unsent_.size() == 1;
-      // The classic rule counts the full segments that go out in front of the short one.
+      // The classic rule counts the full segments that are sent before the short one.
       const bool behind_full = stack_.nagle == Nagle::Classic && size > mss_;
       const bool holds = tail && size % mss_ != 0 && (behind_full || held_by_nagle());
       if (!all || holds) size -= size % mss_;
@@ -198,7 +201,7 @@ class Sender {
     }
   }
 
-  // Puts a unit on the wire, cut to today's size.
+  // Puts a unit on the wire, cut to the current segment size.
   void launch(Unit& unit) {
     unit.sent_us = now_;
     unit.cut_for = mss_;
@@ -272,7 +275,7 @@ class Sender {
     const bool progress = to > acknowledged_;
     acknowledged_ = std::max(acknowledged_, to);
     while (!sent_.empty() && sent_.front().end <= acknowledged_) sent_.pop_front();
-    // What was acknowledged of a unit in part is not sent again: partial retransmission.
+    // The acknowledged part of a unit is not sent again: partial retransmission.
     if (!sent_.empty() && sent_.front().begin < acknowledged_) {
       sent_.front().begin = acknowledged_;
       at(now_ + timeout_us(), Kind::Timeout, acknowledged_);
@@ -291,7 +294,7 @@ class Sender {
     transmit();
   }
 
-  // SACK, read from the receiver's hands: half a round trip early at most.
+  // SACK, read directly from the receiver's state: at most half a round trip too early.
   bool has(const Unit& unit) const {
     auto above = held_.upper_bound(unit.begin);
     return above != held_.begin() && std::prev(above)->second >= unit.end;
@@ -314,7 +317,8 @@ class Sender {
   void too_big(std::uint32_t begin, std::uint32_t limit) {
     mss_ = std::min(mss_, limit);
     for (Unit& unit : sent_) {
-      // Each of a unit's segments brings its own report; the first has had it cut again.
+      // Each segment of a unit causes its own report; the first one has already made the unit be
+      // cut again.
       if (unit.begin <= begin && begin < unit.end && unit.cut_for > limit) unit.lost = true;
     }
     transmit();
@@ -339,7 +343,7 @@ class Sender {
   std::deque<Unit> unsent_;
   std::deque<Unit> sent_;
   std::uint32_t sent_to_ = 0;
-  std::uint32_t short_end_ = 0;  // behind the last short segment sent
+  std::uint32_t short_end_ = 0;  // after the last short segment that was sent
   std::uint32_t acknowledged_ = 0;
   std::uint32_t window_ = 0;  // congestion window, bytes
   std::uint32_t backoff_ = 0;
@@ -377,7 +381,7 @@ Letter write_letter(Random& random, std::uint32_t fields, std::uint32_t body, bo
   for (std::uint32_t i = 0; i < fields; ++i) {
     line(between(random, 19, 78));
     const bool trace_field = received && i == 0;
-    // A Received is folded into two or three lines; one in six of the others is folded.
+    // A Received is folded into two or three lines; of the other fields one in six is folded.
     const std::uint32_t folds = trace_field ? between(random, 1, 2) : (between(random, 0, 5) == 0);
     for (std::uint32_t fold = 0; fold < folds; ++fold) line(between(random, 24, 90));
     if (letter.marks.fields.size() < classifier::Landmarks::kMaxFields) {
@@ -456,7 +460,7 @@ classifier::Trace trace_of(const std::vector<Arrival>& arrivals, const Letter& l
     const Arrival* arrival;
     bool resent, late;
   };
-  std::vector<Piece> pieces;  // by begin
+  std::vector<Piece> pieces;  // sorted by begin
   for (const Arrival& arrival : arrivals) {
     auto begin = static_cast<std::uint32_t>(arrival.offset);
     const std::uint32_t end = begin + arrival.size;
@@ -515,7 +519,7 @@ Program mta_program(Mta mta, const Letter& letter, std::uint32_t mss, Stack& sta
   Program program;
   switch (mta) {
     case Mta::Postfix: {
-      // Its buffer follows the MSS, but is never less than 4096.
+      // Its buffer follows the MSS but is never smaller than 4096.
       constexpr std::uint32_t kLeast = 4096;
       program = in_blocks(letter, mss * 4 < kLeast ? kLeast : mss * 4);
       program.quit = chance(random, 0.8);  // with a server that offers PIPELINING
@@ -535,7 +539,7 @@ Program mta_program(Mta mta, const Letter& letter, std::uint32_t mss, Stack& sta
       program = in_blocks(letter, 8192);
       break;
     case Mta::OpenSmtpd: {
-      // Whole lines up to 4096 at a time, or, where its loop was behind, all at once.
+      // Whole lines up to 4096 bytes at a time, or, if its loop was late, all of them at once.
       std::vector<std::uint32_t> offsets;
       if (chance(random, 0.5)) {
         std::uint32_t begin = 0;
@@ -576,7 +580,7 @@ Link random_link(Random& random) {
   if (chance(random, 0.2)) link.jitter_us = link.rtt_us / 4;
   link.window = one_of(random, kWindows);
   if (chance(random, 0.1)) {
-    // A tunnel, or a radio that changes its cell, somewhere in the message.
+    // A tunnel, or a radio that changes its cell, at some place in the message.
     const std::uint32_t small = one_of(random, std::array<std::uint32_t, 4>{536, 948, 1220, 1368});
     if (small < link.mss) {
       const std::uint64_t first =

@@ -1,5 +1,5 @@
-// A recorded SMTP dialogue as a value, and a listener that writes down what the tracker says of it,
-// one readable line an event. Used by the tracker's and the observer's tests.
+// A recorded SMTP dialogue as a value, and a listener that writes down what the tracker reports,
+// one readable line for each event. Used by the tests of the tracker and the observer.
 #pragma once
 
 #include <algorithm>
@@ -21,14 +21,14 @@ struct Turn {
 };
 using Script = std::vector<Turn>;
 
-// A line of the client or the server; CRLF is added.
+// A line of the client or of the server; CRLF is added.
 inline Turn C(std::string_view line) {
   return {true, std::string(line) + "\r\n"};
 }
 inline Turn S(std::string_view line) {
   return {false, std::string(line) + "\r\n"};
 }
-// Bytes as they are.
+// Bytes without CRLF added.
 inline Turn raw(std::string_view bytes) {
   return {true, std::string(bytes)};
 }
@@ -111,7 +111,7 @@ struct Recorder final : classifier::SmtpTracker::Listener {
   static std::string text(classifier::Span span) {
     return std::to_string(span.begin) + "-" + std::to_string(span.end);
   }
-  // The last loss, or nothing.
+  // The last loss, or empty.
   std::string lost() const {
     return !events.empty() && events.back().starts_with("lost: ") ? events.back().substr(6) : "";
   }
@@ -120,8 +120,8 @@ struct Recorder final : classifier::SmtpTracker::Listener {
   }
 };
 
-// Gives each turn to the tracker in pieces; `next` names the size of the next piece, given what is
-// left of the turn. The order of the two streams' bytes stays as recorded.
+// Gives each turn to the tracker in pieces. `next` returns the size of the next piece, given what
+// is left of the turn. The bytes of both streams stay in the recorded order.
 template <typename Tracker>
 void play(const Script& script, Tracker& tracker,
           const std::function<std::size_t(std::size_t)>& next) {
@@ -129,7 +129,7 @@ void play(const Script& script, Tracker& tracker,
     std::span<const char> left(turn.bytes);
     while (!left.empty()) {
       const std::size_t size = std::min(next(left.size()), left.size());
-      // A copy of its own, so that a sanitizer sees a read beyond the piece.
+      // Each piece is a separate copy, so that a sanitizer sees a read beyond it.
       const std::vector<char> piece(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(size));
       turn.client ? tracker.client(piece) : tracker.server(piece);
       left = left.subspan(size);

@@ -1,4 +1,4 @@
-// Terms of a score, by the keys of [weights].
+// The terms of a score, by the keys of [weights].
 #pragma once
 
 #include <algorithm>

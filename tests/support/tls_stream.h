@@ -1,5 +1,5 @@
-// Both directions of a TLS session as somebody without a key sees them: record headers are true,
-// what they carry is filler. For tests of the record reader, the session and the assembly.
+// Both directions of a TLS session as an observer without the key sees them: the record headers are
+// real, their content is filler. For the tests of the record reader, the session and the assembly.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ inline std::string tls_record(std::uint8_t type, std::string_view fragment) {
   return record;
 }
 inline std::string tls_record(std::uint8_t type, std::size_t length) {
-  // As what is encrypted, it has bytes of all values.
+  // Like encrypted data, it has bytes of all values.
   std::string fragment;
   for (std::size_t i = 0; i < length; ++i) fragment += static_cast<char>(0xa5 + 37 * i);
   return tls_record(type, fragment);
@@ -30,11 +30,11 @@ inline constexpr std::uint8_t kAlert = 21;
 inline constexpr std::uint8_t kHandshake = 22;
 inline constexpr std::uint8_t kData = 23;
 
-// A ServerHello, RFC 8446, 4.1.3; `tls13`: with the extension that says so.
+// A ServerHello, RFC 8446, 4.1.3. `tls13`: with the extension that selects TLS 1.3.
 inline std::string server_hello(std::uint16_t cipher, bool tls13) {
   std::string body = "\x03\x03";
   body += std::string(32, 'r');
-  body += '\0';  // no session id
+  body += '\0';  // empty session id
   body += static_cast<char>(cipher >> 8);
   body += static_cast<char>(cipher & 0xff);
   body += '\0';
@@ -51,7 +51,8 @@ inline std::string server_hello(std::uint16_t cipher, bool tls13) {
   return message + body;
 }
 
-// TLS 1.3 with AES-256-GCM: a record has 17 bytes more than its plaintext, `padding` aside.
+// TLS 1.3 with AES-256-GCM: a record has 17 bytes more than its plaintext, in addition to
+// `padding`.
 struct Tls13 {
   std::size_t padding = 0;
 
@@ -73,7 +74,7 @@ struct Tls13 {
   }
 };
 
-// TLS 1.2; `finished` and `overhead` as its cipher has them: 40 and 24 with GCM.
+// TLS 1.2. `finished` and `overhead` depend on the cipher: 40 and 24 with GCM.
 struct Tls12 {
   std::size_t finished = 40;
 

@@ -1,4 +1,4 @@
-// What is seen of a message whose trace is given in the notation.
+// The traits of a message whose trace is given in the notation.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -12,7 +12,7 @@
 
 namespace classifier {
 
-// `fields`: behind "segmilter/1 ".
+// `fields`: the text after "segmilter/1 ".
 inline Traits traits_of(const std::string& fields) {
   const auto result = parse_trace("segmilter/1 " + fields);
   REQUIRE(std::holds_alternative<Trace>(result));

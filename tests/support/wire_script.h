@@ -1,5 +1,6 @@
-// One SMTP connection as the wire tap passes it on, packet by packet: of a message the ends of each
-// packet, under TLS the ends and the records' headers, else all.
+// One SMTP connection as the wire tap passes it on, packet by packet. Of a message it passes the
+// ends of each packet, under TLS the ends and the headers of the records, and everything else
+// whole.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +18,7 @@ class WireScript {
  public:
   enum class Passed { Whole, Ends, Records };
 
-  static constexpr std::uint32_t kClientFirst = 0xfffffff0;  // wraps early in the session
+  static constexpr std::uint32_t kClientFirst = 0xfffffff0;  // wraps around early in the session
   static constexpr std::uint32_t kServerFirst = 77;
 
   explicit WireScript(capture::WireTap::Sink& sink, std::string_view client = "192.0.2.7:40112")
@@ -27,7 +28,8 @@ class WireScript {
     client_first_ = first;
     give(false, first - 1, {}, Passed::Whole, tcp::kSyn);
   }
-  // With bytes of the stream: TCP Fast Open. What the tap passes of a SYN begins with its headers.
+  // A SYN with payload: TCP Fast Open. What the tap passes of a SYN begins with the packet's
+  // headers.
   void syn_with(std::string_view bytes) {
     const std::string head = std::string(40, '\0') + std::string(bytes);
     capture::WirePacket packet = packet_of(false, 0, bytes.size());
@@ -45,7 +47,7 @@ class WireScript {
     ack();
   }
 
-  // The next bytes of each side, one packet.
+  // The next bytes of each side in one packet.
   void client(std::string_view bytes, Passed passed = Passed::Whole) {
     client_at(client_sent_, bytes, passed);
     client_sent_ += bytes.size();
@@ -54,19 +56,19 @@ class WireScript {
     give(true, kServerFirst + static_cast<std::uint32_t>(server_sent_), bytes, passed, 0);
     server_sent_ += bytes.size();
   }
-  // The next bytes in one super-packet, of segments of `unit` bytes.
+  // The next bytes in one super-packet, with segments of `unit` bytes.
   void client_super(std::string_view bytes, std::uint16_t unit) {
     unit_ = unit;
     client(bytes, Passed::Ends);
     unit_ = 0;
   }
-  // At another place of the stream: late, or again.
+  // Bytes at another place of the stream: late, or sent again.
   void client_at(std::uint64_t offset, std::string_view bytes, Passed passed = Passed::Whole) {
     give(false, client_first_ + static_cast<std::uint32_t>(offset), bytes, passed, 0);
   }
-  // The server has taken what was sent so far, and says nothing.
+  // The server acknowledges what was sent so far, without sending anything itself.
   void acknowledge() { acknowledged_ = client_sent_; }
-  // Bytes that the tap had no room for.
+  // Bytes for which the tap had no room.
   void client_unseen(std::size_t size) { client_sent_ += size; }
   void client_flags(std::uint8_t flags, std::uint64_t offset) {
     give(false, client_first_ + static_cast<std::uint32_t>(offset), {}, Passed::Whole, flags);
@@ -75,7 +77,8 @@ class WireScript {
     give(true, kServerFirst + static_cast<std::uint32_t>(server_sent_), {}, Passed::Whole,
          tcp::kFin);
   }
-  // The headers of the records that begin in `bytes`, as a note in front of the packet at `offset`.
+  // The headers of the records that begin in `bytes`, as a note that comes before the packet at
+  // `offset`.
   void note_client(std::uint64_t offset, std::string_view bytes) {
     const auto records = records_of(bytes);
     capture::WirePacket packet = packet_of(false, offset, bytes.size());
@@ -86,7 +89,7 @@ class WireScript {
 
   std::uint64_t client_sent() const { return client_sent_; }
   const net::Endpoint& client_address() const { return client_; }
-  std::uint64_t now_ns = 1'000'000;  // of the next packet; each takes a millisecond
+  std::uint64_t now_ns = 1'000'000;  // time of the next packet; each takes a millisecond
 
  private:
   capture::WirePacket packet_of(bool from_server, std::uint64_t offset, std::size_t size) {
@@ -104,7 +107,7 @@ class WireScript {
     return packet;
   }
 
-  // Of whole records.
+  // The records in `bytes`. Requires: they are complete.
   static std::vector<capture::WireRecord> records_of(std::string_view bytes) {
     std::vector<capture::WireRecord> records;
     for (std::size_t at = 0; at + 5 <= bytes.size();) {

@@ -37,6 +37,8 @@ def _npm(name: str, versions: str, send: str, **more) -> list[Program]:
 PLAIN, BDAT, TLS = ("base", "lan"), ("base-bdat",), ("base-tls",)
 BARE = ("base-bare",)  # for programs that say more to a server that offers more
 PATHS = ("initcwnd1", "jumbo", "tunnel")  # ways on which boundaries move
+VPNS = ("openvpn", "openvpn-tcp", "wireguard-go")
+STACKS = (*VPNS, "gvisor", "lwip")  # and TCP stacks of a program
 
 FEED = "python3 $S/feed.py"  # gives the message to a server on this machine: PORT [USER PASSWORD]
 MUTT = ('-n -F /dev/null -e "set smtp_url=smtp://$SERVER:25/ from=$FROM ssl_starttls=no ssl_force_tls=no '
@@ -64,10 +66,11 @@ _TABLE = [
     # Above some 16 KB (memorymailsize) it reads the message line by line.
     Program("mlmmj-large", "list-manager", "bash $S/mlmmj.sh", ("mlmmj",), writer="*", sizes=("k100",)),
     Program("exim", "official-mta", f"{EXIM} $M.lf plain", ("exim4-daemon-heavy",), tree="exim", writer="blocks", block=8189,
-            links=(*PLAIN, *BARE, *BDAT, *TLS, *PATHS)),
+            links=(*PLAIN, *BARE, *BDAT, *TLS, *PATHS, *VPNS, "gvisor")),
     Program("exim-dkim", "official-mta", f"{EXIM} $M.lf dkim", ("exim4-daemon-heavy",), tree="exim", writer="blocks", block=8189,
             links=(*PLAIN, *BDAT, *TLS)),
-    Program("postfix", "official-mta", POSTFIX, ("postfix",), tree="relays", writer="stream", links=(*PLAIN, *BARE, *TLS, *PATHS)),
+    Program("postfix", "official-mta", POSTFIX, ("postfix",), tree="relays", writer="stream",
+            links=(*PLAIN, *BARE, *TLS, *PATHS, *VPNS)),
     Program("sendmail", "official-mta", "bash $S/sendmail.sh", ("sendmail-bin", "sendmail-cf", "m4"), tree="sendmail",
             writer="blocks", block=4096, links=(*PLAIN, *BARE)),
     Program("opensmtpd", "official-mta", f"{FEED} 2525", ("opensmtpd",), start="bash $S/opensmtpd.sh", tree="opensmtpd",
@@ -116,7 +119,7 @@ _TABLE = [
     Program("perl-netsmtp-whole", "library", "perl $S/net_smtp.pl whole", ("libio-socket-ssl-perl",), writer="stream"),
     Program("py-aiosmtplib", "library", "python3 $S/python_ways.py aiosmtplib", ("python3-aiosmtplib",), writer="stream",
             links=(*PLAIN, *TLS)),
-    Program("py-smtplib", "library", "python3 $S/python_ways.py smtplib", writer="stream", links=(*PLAIN, *TLS, *PATHS)),
+    Program("py-smtplib", "library", "python3 $S/python_ways.py smtplib", writer="stream", links=(*PLAIN, *TLS, *PATHS, *STACKS)),
     Program("py-django", "library", "python3 $S/python_ways.py django", ("python3-django",), writer="stream"),
     Program("py-twisted", "library", "python3 $S/python_ways.py twisted", ("python3-twisted",), writer="stream"),
     Program("ruby-mail", "library", "ruby $S/ruby_mail.rb mail", ("ruby-mail", "ruby"), writer="lines"),
@@ -138,16 +141,16 @@ _TABLE = [
     Program("mailutils", "mua", 'mail.mailutils -E "set nosave" -E "set sendmail=smtp://$SERVER:25" -a "From: $FROM" '
             '-s "$(cat $M.subject)" $([ -s $M.bin ] && echo -A $M.bin) $TO <$M.text', ("mailutils",), writer="blocks", block=8192),
     Program("curl", "cli", f"{CURL} $([ $TLS = no ] || echo --ssl-reqd -k) -T $M.crlf", ("curl",), writer="blocks", block=65536,
-            links=(*PLAIN, *TLS)),
+            links=(*PLAIN, *TLS, *STACKS)),
     Program("curl-lf", "cli", f"{CURL} -T $M.lf", ("curl",), writer="blocks", block=65536),
     Program("curl-crlf", "cli", f"{CURL} --crlf -T $M.lf", ("curl",), writer="blocks", block=65536),
     Program("sendemail", "cli", 'sendemail -q -f $FROM -t $TO -s $SERVER:25 -o tls=no -u "$(cat $M.subject)" '
             "-o message-file=$M.text $([ -s $M.bin ] && echo -a $M.bin)", ("sendemail",), writer="headers-apart"),
     # Under TLS it writes through Net::SSLeay, the whole message at once.
     Program("swaks", "test-tool", "swaks --silent 2 --server $SERVER --from $FROM --to $TO --data @$M.lf --helo mail.sender.example",
-            ("swaks",), writer="blocks", block=8192),
+            ("swaks",), writer="blocks", block=8192, links=(*PLAIN, *STACKS)),
     Program("msmtp", "null-client", f"msmtp --host=$SERVER --port=25 --domain=mail.sender.example {MSMTP_TLS} -f $FROM $TO <$M.lf",
-            ("msmtp",), writer="lines", links=(*PLAIN, *BARE, *TLS)),
+            ("msmtp",), writer="lines", links=(*PLAIN, *BARE, *TLS, *STACKS)),
     Program("smtpping", "load-tool", "smtpping -c 1 -s $(($(stat -c %s $M.lf) / 1024 + 1)) -S $FROM $TO @$SERVER", ("smtpping",),
             writer="stream"),
 ]
@@ -160,7 +163,8 @@ def _relayed() -> list[Program]:
                "script-2048": ("python3 $S/script_2048.py", "relays", ())}
     forwards = {"socat": ("socat",), "haproxy": ("haproxy",), "stunnel": ("stunnel4", "openssl"), "ssh-local": ("openssh-server", "openssh-client"),
                 "tinyproxy": ("tinyproxy", "socat"), "redir": ("redir",), "rinetd": ("rinetd",),
-                "simpleproxy": ("simpleproxy",), "ncat": ("ncat",), "nginx": ("libnginx-mod-stream", "nginx-core")}
+                "simpleproxy": ("simpleproxy",), "ncat": ("ncat",), "nginx": ("libnginx-mod-stream", "nginx-core"),
+                "shadowsocks": ("shadowsocks-libev",)}
     proxies = {"microsocks": ("microsocks",), "dante": ("dante-server",), "ssh-socks": ("openssh-server", "openssh-client")}
     stacks = {"slirp": ("slirp4netns",), "pasta": ("passt",)}
     made = []
@@ -180,14 +184,17 @@ def _relayed() -> list[Program]:
         for stack, needs in stacks.items():
             add(stack, needs, send=f"bash $S/stack.sh {stack} {send}")
     # Programs of other ways to write, of which a relay makes one of its own.
-    for sender in ("mutt", "msmtp", "phpmailer", "nodemailer-raw", "ruby-netsmtp", "swaks", "esmtp"):
+    for sender in ("mutt", "msmtp", "phpmailer", "nodemailer-raw", "ruby-netsmtp", "swaks", "esmtp", "curl", "script-template"):
         alone = next(program for program in _TABLE if program.name == sender)
-        for relay in ("haproxy", "socat", "redir", "tinyproxy"):
+        for relay in ("haproxy", "socat", "redir", "tinyproxy", *(("shadowsocks",) if sender in ("curl", "msmtp", "script-template") else ())):
             made.append(replace(alone, name=f"{sender}+{relay}", kind="relayed", packages=(*forwards[relay], *alone.packages), writer="*", block=0,
                                 links=("base",), sizes=("k5", "k20", "k100"), start=f"bash $S/relay.sh {relay} 25",
                                 send=f"export SERVER=127.0.0.1; {alone.send}"))
     return made
 
 
-_TABLE.append(Program("script-2048", "script", "python3 $S/script_2048.py", writer="blocks", block=2048, links=(*PLAIN, *PATHS)))
+_TABLE += [
+    Program("script-2048", "script", "python3 $S/script_2048.py", writer="blocks", block=2048, links=(*PLAIN, *PATHS, *STACKS)),
+    Program("script-template", "script", "python3 $S/script_template.py", writer="template", links=(*PLAIN, *STACKS)),
+]
 PROGRAMS = {program.name: program for program in [*_TABLE, *_relayed()]}

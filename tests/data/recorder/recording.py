@@ -34,12 +34,18 @@ class LinkKind:
     hidden: str = "chunking"  # what Postfix's answer to EHLO leaves out
     route: tuple = ()        # more words for the client's route
     mtu: int = 1500          # of every interface
+    stack: str = ""          # the program sends through this one: senders/stack.sh
+    packages: tuple = ()     # Debian's, that the stack needs
 
 
 LINKS = {"base": LinkKind(20), "lan": LinkKind(0), "base-bare": LinkKind(20, hidden="chunking, pipelining, dsn, 8bitmime, size"),
          "base-bdat": LinkKind(20, hidden=""), "base-tls": LinkKind(20, tls=True),
          "initcwnd1": LinkKind(20, route=("initcwnd", "1")), "jumbo": LinkKind(20, mtu=9000),
-         "tunnel": LinkKind(20, route=("mtu", "1420"))}
+         "tunnel": LinkKind(20, route=("mtu", "1420")),
+         **{name: LinkKind(20, stack=name, packages=packages) for name, packages in {
+             "openvpn": ("openvpn", "iputils-ping"), "openvpn-tcp": ("openvpn", "iputils-ping"),
+             "wireguard-go": ("wireguard-go", "wireguard-tools", "iputils-ping"), "gvisor": ("runsc", "iptables"),
+             "lwip": ("liblwip-dev", "gcc", "libc6-dev")}.items()}}
 
 
 class Failed(Exception):
@@ -104,7 +110,8 @@ class Running:
                                     "-w", capture, "tcp port 25"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             wait_until(lambda: capture.exists() and capture.stat().st_size >= 24, 10, "tcpdump to start")
-            self._run(kind, self._program.send, "it")
+            stack = LINKS[self._link].stack
+            self._run(kind, f"bash $S/stack.sh {stack} bash -c {shlex.quote(self._program.send)}" if stack else self._program.send, "it")
             try:
                 wait_until(lambda: bed.postfix.log().count("status=sent") > before, 3, "the message to arrive")
                 # Some keep it for the next message, which would then be captured without its beginning.
@@ -154,8 +161,8 @@ def truth(program: Program, row: dict) -> dict:
 
 
 def prepare(tree: Tree, program: Program) -> str:
-    """Installs it; returns its version."""
-    tree.install(list(program.packages))
+    """Installs it and what its links need; returns its version."""
+    tree.install([*program.packages, *(package for name in program.links for package in LINKS[name].packages)])
     for package in program.npm:
         npm_install(package)
     if program.npm:

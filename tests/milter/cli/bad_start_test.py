@@ -107,10 +107,10 @@ class BadStart(unittest.TestCase):
             port = other.getsockname()[1]
             here = f"by {Path(os.readlink('/proc/self/exe')).name}, pid {os.getpid()}"
             self.says(start(config("taken", f"127.0.0.1:{port}")), 69, f"proxy.listen: bind 127.0.0.1:{port}: Address already in use",
-                      here, "name another address in proxy.listen")
+                      here, "set another address in proxy.listen")
             self.says(start(config("taken", f"0.0.0.0:{port}")), 69, here)
             self.says(start(config("taken", milter=f"inet:{port}@127.0.0.1")), 69, f"filter.socket: bind 127.0.0.1:{port}: Address already",
-                      here, "name another address in filter.socket")
+                      here, "set another address in filter.socket")
             self.says(start(config("taken", milter=f"inet:{port}@127.0.0.1"), "filter"), 69, here)
             if ROOT:  # who it is, nobody may not see
                 self.says(start(config("taken", f"127.0.0.1:{port}"), prefix=AS_NOBODY), 69, f"`ss -ltnp 'sport = :{port}'`")

@@ -516,7 +516,7 @@ socket_group = ""
             self.assertIn(f"{setting}: {self.folder}/{path}: another process listens there", err)
             self.assertIn("another segmilter runs", err)
         self.assertTrue(self.talks("proxy") and self.talks("filter"))
-        self.assertNotIn("bound anew", self.log.read_text())
+        self.assertNotIn("created again", self.log.read_text())
 
     def test_a_socket_whose_path_is_gone_is_bound_anew(self):
         self.start()
@@ -524,7 +524,7 @@ socket_group = ""
         for name, path, setting in (("proxy", "run/evidence.sock", "evidence.socket"),
                                     ("filter", "milter/milter.sock", "filter.socket")):
             (self.folder / path).unlink()
-            self.wait_for(f"{setting}: {self.folder}/{path} was removed or replaced; it is bound anew")
+            self.wait_for(f"{setting}: {self.folder}/{path} was removed or replaced; it is created again")
             self.assertTrue(self.talks(name))
         self.assertEqual(self.children(), before)
 
@@ -544,7 +544,7 @@ socket_group = ""
                 self.assertEqual(os.stat(self.folder / path).st_uid, os.geteuid())
             if mode == 0o600:
                 (self.folder / path).unlink()
-            self.wait_for(f"{path} was removed or replaced; it is bound anew")
+            self.wait_for(f"{path} was removed or replaced; it is created again")
             self.assertTrue(self.talks(name))
 
     def without_ipv6(self, listen, desk=""):

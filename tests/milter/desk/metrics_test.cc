@@ -1,5 +1,4 @@
-// The format of the page of metrics. Which counters are on it is tested with those who count
-// (supervisor/counts_test).
+// Tests the format of the metrics page. supervisor/counts_test tests which counters are on it.
 #include "milter/desk/metrics.h"
 
 #include <catch2/catch.hpp>
@@ -9,7 +8,7 @@ using process::Count;
 
 namespace {
 
-// The page without the version, which stands in front.
+// The page without its first family, the version.
 std::string page(const process::Families& families) {
   const std::string nothing = desk::metrics({});
   const std::string all = desk::metrics(families);
@@ -39,7 +38,7 @@ TEST_CASE("a number that only grows is a counter, any other a gauge") {
         "segmilter_clients 3\n");
 }
 
-TEST_CASE("samples of a family are told apart by its label") {
+TEST_CASE("samples of a family are distinguished by its label") {
   const Count done{1};
   const Count refused{~std::uint64_t{0}};
   CHECK(page({{"reloads_total", "Reloads.", "result", {{&done, "done"}, {&refused, "refused"}}}}) ==
@@ -49,7 +48,7 @@ TEST_CASE("samples of a family are told apart by its label") {
         "segmilter_reloads_total{result=\"refused\"} 18446744073709551615\n");
 }
 
-TEST_CASE("the page has the numbers of the moment in which it is asked for") {
+TEST_CASE("the page has the numbers at the time of the request") {
   Count count{1};
   const process::Families families{process::family("clients_total", count, "Clients.")};
   CHECK(page(families).ends_with("segmilter_clients_total 1\n"));

@@ -1,4 +1,4 @@
-// Real requests over real connections, and what is nearly one.
+// Tests the desk's server with real requests over real connections, and with near misses.
 #include "milter/desk/server.h"
 
 #include <sys/wait.h>
@@ -16,7 +16,7 @@
 
 namespace {
 
-// A server in a thread of its own.
+// A server in its own thread.
 struct Bed {
   support::Listener listener = support::listen_on();
   net::EventBase base{event_base_new()};
@@ -28,7 +28,7 @@ struct Bed {
     evutil_make_socket_nonblocking(listener.fd.get());
     server.serve("/page", "text/plain", [] { return std::string("what is asked for\n"); });
     server.serve("/broken", "text/plain", []() -> std::string { throw std::bad_alloc(); });
-    // No thread of libevent's is needed: the loop itself looks whether it is to end.
+    // libevent's locks are not needed: the loop itself checks whether it has to end.
     stop.reset(event_new(
         base.get(), -1, EV_PERSIST,
         [](evutil_socket_t, short, void* self) {
@@ -46,7 +46,7 @@ struct Bed {
   }
 
   net::Fd connect() const { return support::connect_to(listener.address); }
-  // The answer to `request`, to the end of the connection.
+  // The answer to `request`, read to the end of the connection.
   std::string ask(std::string_view request) const {
     const auto client = connect();
     support::send_all(client.get(), request);
@@ -79,7 +79,7 @@ TEST_CASE("HEAD has the same answer without the page") {
   CHECK(answer.ends_with("\r\n\r\n"));
 }
 
-TEST_CASE("several requests pass over one connection") {
+TEST_CASE("one connection can carry several requests") {
   const Bed bed;
   const auto client = bed.connect();
   for (int i = 0; i < 3; ++i) {
@@ -94,7 +94,7 @@ TEST_CASE("several requests pass over one connection") {
   }
 }
 
-TEST_CASE("what is not served is refused, and the next request is answered") {
+TEST_CASE("a request for something else is refused, and the next request is answered") {
   const Bed bed;
   const std::string huge(2 * desk::Server::kMostHeader, 'x');
   const std::pair<std::string, std::string> rows[] = {
@@ -120,14 +120,15 @@ TEST_CASE("what is not served is refused, and the next request is answered") {
   }
 }
 
-TEST_CASE("clients that drip, more than there are places, keep nobody out, and go in time") {
+TEST_CASE(
+    "more slow clients than there are places keep no other client out, and are closed in time") {
   const Bed bed;
   std::vector<net::Fd> slow;
   for (std::size_t i = 0; i < desk::Server::kMostConnections; ++i) slow.push_back(bed.connect());
   const auto drip = [&slow] {
     for (const auto& client : slow) support::send_all(client.get(), "G");
   };
-  // Whether so many of them have been closed.
+  // Whether this many of them have been closed.
   const auto closed = [&slow] {
     return static_cast<std::size_t>(std::count_if(slow.begin(), slow.end(), [](const auto& client) {
       return support::readable(client.get(), 0);
@@ -150,20 +151,20 @@ TEST_CASE("clients that drip, more than there are places, keep nobody out, and g
   CHECK(lasted() > desk::Connections::kPatience - std::chrono::seconds(1));
 }
 
-TEST_CASE("with all descriptors taken clients wait, and nothing spins") {
-  const pid_t pid = fork();  // the limit is of the process
+TEST_CASE("when all descriptors are taken, clients wait and the loop does not spin") {
+  const pid_t pid = fork();  // the limit holds for the whole process
   REQUIRE(pid >= 0);
   if (pid == 0) {
     int code = 1;
     {
       const Bed bed;
-      // The clients' ends are of this process too, so the limit is met at half of the number.
+      // The clients' ends belong to this process too, so half of the limit is reached.
       desk::limit_connections(40);
       std::vector<net::Fd> clients;
       try {
         for (int i = 0; i < 40; ++i) clients.push_back(bed.connect());
       } catch (const std::system_error&) {
-        // None is left for a client either.
+        // No descriptor is left for a client either.
       }
       usleep(300'000);
       timespec before{};

@@ -1,4 +1,5 @@
-// The circuit breaker by the clock: each row of a script is a moment, what came, and what it said.
+// Tests the circuit breaker over time. Each row of a script is a moment, the mail that came, and
+// the change that it caused.
 #include "milter/filter/breaker.h"
 
 #include <catch2/catch.hpp>
@@ -15,7 +16,7 @@ const config::Breaker kSettings{
     .window = 300s, .min_messages = 100, .max_share = 0.5, .jump = 5, .hold = 600s};
 const Breaker::Clock::time_point kStart{1'000'000s};
 
-// `messages` at one moment, `refused` of them; the last change that they brought.
+// `messages` at one moment, `refused` of them, and the last change that they caused.
 struct Step {
   std::chrono::seconds at;
   unsigned messages, refused;
@@ -49,13 +50,13 @@ TEST_CASE("a share above the limit trips, and closes after the hold when it is o
       {0s, 100, 20, Change::None, false},
       {10s, 100, 90, Change::Tripped, true},  // 110 of 200
       {309s, 10, 0, Change::None, true},
-      {605s, 10, 0, Change::None, true},  // the share is long below; the hold is not over
+      {605s, 10, 0, Change::None, true},  // the share has long been low; the hold is not over
       {611s, 0, 0, Change::ClosedAgain, false},
       {612s, 100, 0, Change::None, false},
   });
 }
 
-TEST_CASE("while it goes on, the breaker stays open, hold by hold") {
+TEST_CASE("while the share stays high, the breaker stays open for one hold after another") {
   play({
       {0s, 200, 150, Change::Tripped, true},
       {590s, 200, 150, Change::None, true},
@@ -66,10 +67,10 @@ TEST_CASE("while it goes on, the breaker stays open, hold by hold") {
   });
 }
 
-TEST_CASE("few messages make no share") {
+TEST_CASE("a few messages do not make a share") {
   play({
       {0s, 99, 99, Change::None, false},
-      {400s, 99, 99, Change::None, false},  // the first ones have left the window
+      {400s, 99, 99, Change::None, false},  // the first messages have left the window
       {401s, 1, 1, Change::Tripped, true},
   });
 }
@@ -80,10 +81,10 @@ TEST_CASE("a share of exactly the limit does not trip") {
 
 TEST_CASE("a jump above the long-term share trips below the limit") {
   std::vector<Step> steps;
-  // An hour and a half with 2 % refused: 1000 messages are known behind the window.
+  // An hour and a half with 2 % refused: 1000 messages outside the window are known.
   for (int i = 0; i < 18; ++i) steps.push_back({i * 300s, 100, 2, Change::None, false});
   steps.push_back({5700s, 100, 9, Change::None, false});
-  steps.push_back({6100s, 100, 13, Change::Tripped, true});  // the 9 % have made 2.4 of the 2
+  steps.push_back({6100s, 100, 13, Change::Tripped, true});  // the long-term share is 2.4 %
   play(steps);
 }
 
@@ -108,7 +109,7 @@ TEST_CASE("a jump that is off does not trip") {
   play(steps, settings);
 }
 
-TEST_CASE("a new level becomes the ordinary one within days") {
+TEST_CASE("a new level becomes the ordinary one after some days") {
   Breaker breaker;
   auto settings = kSettings;
   std::chrono::seconds at{0};
@@ -121,10 +122,10 @@ TEST_CASE("a new level becomes the ordinary one within days") {
     feed(breaker, settings, {at, 100, 15, {}, {}});
   }
   CHECK_FALSE(breaker.open());
-  CHECK(windows > 12);  // not while it is a burst
+  CHECK(windows > 12);  // not as fast as a burst
 }
 
-TEST_CASE("a breaker that is switched off closes, and one of another window begins anew") {
+TEST_CASE("a breaker that is switched off closes, and one with another window begins again") {
   Breaker breaker;
   auto settings = kSettings;
   feed(breaker, settings, {0s, 200, 150, {}, {}});
@@ -137,7 +138,7 @@ TEST_CASE("a breaker that is switched off closes, and one of another window begi
   CHECK(breaker.shares(settings).messages == 0);
 }
 
-TEST_CASE("a clock that other threads have read earlier does no harm") {
+TEST_CASE("times that other threads read earlier do no harm") {
   Breaker breaker;
   feed(breaker, kSettings, {100s, 10, 1, {}, {}});
   feed(breaker, kSettings, {50s, 10, 1, {}, {}});

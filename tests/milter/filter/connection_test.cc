@@ -1,4 +1,4 @@
-// One milter dialogue, played without libmilter: what is asked, of whom, and what is not.
+// Plays one milter dialogue without libmilter: which questions are asked, and which are not.
 #include "milter/filter/connection.h"
 
 #include <catch2/catch.hpp>
@@ -17,7 +17,7 @@ struct Question {
   bool operator==(const Question&) const = default;
 };
 
-// Answers as told, else with message `after` + 1; remembers the questions.
+// Gives the prepared answers, else a message with the number `after` + 1. Remembers the question.
 class Script : public filter::EvidenceSource {
  public:
   classifier::Trace ask(const evidence::Question& question) override {
@@ -30,7 +30,7 @@ class Script : public filter::EvidenceSource {
   }
   std::vector<Question> questions;
   std::vector<classifier::Trace> answers;
-  evidence::Question asked;  // the last one
+  evidence::Question asked;  // the last question
 };
 
 classifier::Trace numbered(std::uint32_t message) {
@@ -62,7 +62,7 @@ constexpr seal::Seconds kNow{1764108000};
 
 }  // namespace
 
-TEST_CASE("a message of a client from outside is asked for and judged") {
+TEST_CASE("a message from outside is asked about and judged") {
   Script script;
   auto connection = from("192.0.2.7:40112");
   connection.mail("<a@sender.example>", "", false);
@@ -71,7 +71,7 @@ TEST_CASE("a message of a client from outside is asked for and judged") {
   CHECK(script.questions == std::vector<Question>{{"192.0.2.7:40112", 0}});
 }
 
-TEST_CASE("each message of a session asks above the last one that was judged") {
+TEST_CASE("the question for a message names the number of the last judged message") {
   Script script;
   script.answers = {numbered(1), numbered(3), numbered(4)};  // number 2 was refused by Postfix
   auto connection = from("192.0.2.7:40112");
@@ -83,7 +83,7 @@ TEST_CASE("each message of a session asks above the last one that was judged") {
   CHECK(script.questions[2].after == 3);
 }
 
-TEST_CASE("a message whose evidence did not come is not answered for by the next one") {
+TEST_CASE("a message without evidence does not get the evidence of the next one") {
   Script script;
   script.answers = {without(Reason::Timeout, 1), numbered(2)};
   auto connection = from("192.0.2.7:40112");
@@ -92,7 +92,7 @@ TEST_CASE("a message whose evidence did not come is not answered for by the next
   CHECK(script.questions[1].after == 1);
 }
 
-TEST_CASE("an aborted message is not counted and leaves nothing behind") {
+TEST_CASE("an aborted message is not counted, and nothing of it remains") {
   Script script;
   auto connection = from("192.0.2.7:40112");
   connection.mail("<a@sender.example>", "somebody", true);
@@ -105,7 +105,7 @@ TEST_CASE("an aborted message is not counted and leaves nothing behind") {
   CHECK(script.questions[0].after == 0);
 }
 
-TEST_CASE("exempt clients are not asked about") {
+TEST_CASE("no question is asked about exempt clients") {
   config::Config settings;
   settings.exempt.networks = {*net::Network::parse("198.51.100.0/24"),
                               *net::Network::parse("2001:db8::/32")};
@@ -133,11 +133,11 @@ TEST_CASE("exempt clients are not asked about") {
   const auto judgement = connection.end_of_message(settings, script, kNow);
   CHECK(judgement.exempt == row.expected);
   CHECK(judgement.delete_forged ==
-        (row.expected == Exemption::None));  // one's own headers are left alone
+        (row.expected == Exemption::None));  // headers from our own networks are left alone
   CHECK(script.questions.empty() == (row.expected != Exemption::None));
 }
 
-TEST_CASE("a client is not judged for a name that is on the list and was confirmed") {
+TEST_CASE("a client with a confirmed name from the list is not judged") {
   config::Config settings;
   settings.exempt.ptr_suffixes = {".provider.example"};
   settings.exempt.helo_suffixes = {"out.cloud.example"};
@@ -149,7 +149,7 @@ TEST_CASE("a client is not judged for a name that is on the list and was confirm
   const auto row = GENERATE(values<Row>({
       {"by its name", "mx7.provider.example", "anything", Exemption::ClientName},
       {"not confirmed", "unknown", "mx7.provider.example", Exemption::None},
-      {"not confirmed, as libmilter tells it", "[192.0.2.7]", "x.out.cloud.example",
+      {"not confirmed, as libmilter gives it", "[192.0.2.7]", "x.out.cloud.example",
        Exemption::None},
       {"another's end", "mx7.badprovider.example", "x", Exemption::None},
       {"said and confirmed", "vm1.out.cloud.example", "A.OUT.cloud.example", Exemption::HeloName},
@@ -168,7 +168,7 @@ TEST_CASE("a client is not judged for a name that is on the list and was confirm
   const auto judgement = connection.end_of_message(settings, script, kNow);
   CHECK(judgement.exempt == row.expected);
   CHECK(judgement.forged() == 1);
-  CHECK(judgement.delete_forged);  // anybody's mail may come from there
+  CHECK(judgement.delete_forged);  // mail of other senders may come from there too
   CHECK(script.questions.empty() == (row.expected != Exemption::None));
 }
 
@@ -191,7 +191,7 @@ classifier::Trace bot() {
 
 }  // namespace
 
-TEST_CASE("a listener's policy counts for the mail that came in by it, by name or by port") {
+TEST_CASE("a listener's policy applies to the mail that came in by it, by name or by port") {
   config::Config settings;
   settings.enforcement.mode = config::Enforcement::Mode::Monitor;
   settings.policy.reject = -1000;
@@ -212,7 +212,7 @@ TEST_CASE("a listener's policy counts for the mail that came in by it, by name o
       {"strict", 25, classifier::Action::Reject},
       {"mx1.example.org", 25, classifier::Action::None},
       {"mx1.example.org", 2525, classifier::Action::Reject},
-      {"other", 25, classifier::Action::None},  // it has a port, so its name tells nothing
+      {"other", 25, classifier::Action::None},  // it has a port, so its name is not compared
       {"", 0, classifier::Action::None},
   }));
   CAPTURE(row.name, row.port);
@@ -232,7 +232,7 @@ namespace {
 
 const seal::Key kKey{"k", std::string(32, 'k')};
 
-// What a relay adds to the message that relayed() shows.
+// The header that a relay adds to the message that relayed() shows.
 std::string sealed(seal::Seconds time) {
   seal::Identity identity;
   identity.field("Subject", "hello");
@@ -254,7 +254,9 @@ filter::Judgement relayed(const std::string& client, const std::vector<std::stri
 
 }  // namespace
 
-TEST_CASE("a header that a listed relay has sealed stays, all others go, and nothing is judged") {
+TEST_CASE(
+    "a header sealed by a listed relay stays, all others are deleted, and the message is not "
+    "judged") {
   const auto good = sealed(kNow);
   struct Row {
     const char* label;
@@ -320,7 +322,8 @@ class Broken : public filter::EvidenceSource {
 
 }  // namespace
 
-TEST_CASE("a failure while a message is judged is an error, and its forged headers still go") {
+TEST_CASE(
+    "a failure while a message is judged is an error, and its forged headers are still deleted") {
   config::Config settings;
   settings.enforcement.mode = config::Enforcement::Mode::Enforce;
   settings.enforcement.on_error = config::Enforcement::Fallback::Tempfail;
@@ -335,7 +338,7 @@ TEST_CASE("a failure while a message is judged is an error, and its forged heade
   CHECK(judgement.forged() == 1);
 }
 
-TEST_CASE("evidence that is partial and empty does not escape what is done with unobserved mail") {
+TEST_CASE("partial evidence without segments is treated like unobserved mail") {
   config::Config settings;
   settings.enforcement.mode = config::Enforcement::Mode::Enforce;
   settings.enforcement.on_unobserved = config::Enforcement::Fallback::Tempfail;
@@ -363,7 +366,7 @@ TEST_CASE("exemptions can be switched off") {
   CHECK(script.questions.size() == 1);
 }
 
-TEST_CASE("mail over loopback that no observer saw is exempt even where loopback is judged") {
+TEST_CASE("unobserved mail over loopback is exempt even if loopback is judged") {
   config::Config settings;
   settings.exempt.loopback = false;
   for (const std::string client : {"127.0.0.1:1", "[::1]:1", "192.0.2.7:1"}) {
@@ -372,7 +375,7 @@ TEST_CASE("mail over loopback that no observer saw is exempt even where loopback
     script.answers = {without(Reason::NoSession, 1)};
     auto connection = from(client);
     connection.mail("<a@sender.example>", "", false);
-    connection.header("X-Protocol-Pattern");  // of its first way through Postfix
+    connection.header("X-Protocol-Pattern");  // from its first way through Postfix
     const auto judgement = connection.end_of_message(settings, script, kNow);
     const bool outside = client == "192.0.2.7:1";
     CHECK(judgement.exempt == (outside ? Exemption::None : Exemption::Loopback));
@@ -392,7 +395,7 @@ TEST_CASE("a message with more headers of our name than can be deleted is not ju
   CHECK(script.questions == std::vector<Question>{{"192.0.2.7:1", 1}});
 }
 
-TEST_CASE("one's own clients may bring as many headers of our name as they like") {
+TEST_CASE("clients of our own networks may send as many headers of our name as they like") {
   Script script;
   auto connection = from("127.0.0.1:1");
   connection.mail("<a@sender.example>", "", false);
@@ -400,7 +403,7 @@ TEST_CASE("one's own clients may bring as many headers of our name as they like"
   CHECK_FALSE(connection.end_of_message(kDefaults, script, kNow).flood);
 }
 
-TEST_CASE("a login holds for the message it was given with") {
+TEST_CASE("a login applies only to the message that it was given with") {
   Script script;
   auto connection = from("192.0.2.7:1");
   connection.mail("<a@sender.example>", "alice", false);
@@ -410,7 +413,7 @@ TEST_CASE("a login holds for the message it was given with") {
   CHECK(script.questions == std::vector<Question>{{"192.0.2.7:1", 1}});
 }
 
-TEST_CASE("a client whose address nobody knows is unobserved and not asked about") {
+TEST_CASE("a client with an unknown address is unobserved, and no question is asked") {
   Script script;
   Connection connection;
   connection.connect(std::nullopt, std::nullopt, kBegan);
@@ -444,7 +447,7 @@ TEST_CASE("headers of our name are counted per message, in any case") {
   CHECK_FALSE(judgement.tls);
 }
 
-TEST_CASE("under TLS what Postfix shows goes with the question and into the trace") {
+TEST_CASE("under TLS what Postfix shows is part of the question and of the trace") {
   Script script;
   classifier::Trace sealed = numbered(1);
   sealed.tls = true;
@@ -469,7 +472,7 @@ TEST_CASE("under TLS what Postfix shows goes with the question and into the trac
   CHECK(result.trace.dialogue.declared == 1234);
   CHECK(result.trace.dialogue.body_first);
 
-  // The next message begins anew.
+  // The next message starts from nothing.
   connection.mail("<a@sender.example>", "", false);
   CHECK_FALSE(connection.wants_body(kDefaults));
   connection.body_unseen();
@@ -479,7 +482,7 @@ TEST_CASE("under TLS what Postfix shows goes with the question and into the trac
   CHECK_FALSE(script.asked.shown.body);
 }
 
-TEST_CASE("a question says which session and which message is meant") {
+TEST_CASE("a question identifies the session and the message") {
   Script script;
   Connection connection = from("192.0.2.7:40112");
   connection.mail("<a@sender.example>", "", false);
@@ -502,7 +505,7 @@ TEST_CASE("a question says which session and which message is meant") {
 
 namespace {
 
-// As the wire observer tells of a message in clear: nobody has read its text.
+// A trace as the wire observer makes it of a message in clear, without having read its text.
 classifier::Trace from_the_wire(std::uint64_t size) {
   classifier::Trace trace = numbered(1);
   trace.via = classifier::Via::Wire;
@@ -511,7 +514,7 @@ classifier::Trace from_the_wire(std::uint64_t size) {
   return trace;
 }
 
-// 18 bytes of header with the blank line, 7 of body, 1 dot, the terminator.
+// 18 bytes of header with the blank line, 7 of body, 1 doubled dot, and the terminator.
 filter::Judgement judge_from_the_wire(std::uint64_t size) {
   Script script;
   script.answers = {from_the_wire(size)};
@@ -543,14 +546,15 @@ TEST_CASE(
   CHECK(judgement.trace.landmarks.terminator == 3);
 }
 
-TEST_CASE("where the size misses by a little the landmarks are known about, and by how much") {
+TEST_CASE(
+    "if the size differs a little, the landmarks are approximate, and the trace says by how much") {
   const auto judgement = judge_from_the_wire(18 + 7 + 1 + 3 - 2);
   CHECK(judgement.trace.window == classifier::Window::Near);
   CHECK(judgement.trace.miss == 2);
   CHECK(judgement.trace.landmarks.header_end == 16);
 }
 
-TEST_CASE("a field that was added on the way is no part of the message seen on the wire") {
+TEST_CASE("a field that was added on the way does not belong to the message seen on the wire") {
   Script script;
   script.answers = {from_the_wire(16 + 2 + 6 + 3)};
   Connection connection = from("192.0.2.7:40112");
@@ -565,7 +569,7 @@ TEST_CASE("a field that was added on the way is no part of the message seen on t
   CHECK(judgement.trace.landmarks.body_begin == 18);
 }
 
-TEST_CASE("a message seen on the wire of quite another size is not this one") {
+TEST_CASE("a message seen on the wire with a very different size is not this one") {
   const auto judgement = judge_from_the_wire(5000);
   CHECK(judgement.trace.state == State::Unobserved);
   CHECK(judgement.trace.reason == Reason::Lost);

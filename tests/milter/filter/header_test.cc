@@ -45,7 +45,7 @@ std::string value_of(const classifier::Trace& trace, const classifier::Verdict& 
   return header_value("mx1.example.org", trace, verdict, {}, tls, max_runs);
 }
 
-// The widest line, as a reader sees it below "X-Protocol-Pattern: ".
+// The width of the widest line, as a reader sees it below "X-Protocol-Pattern: ".
 std::size_t widest(const std::string& value) {
   std::istringstream lines("X-Protocol-Pattern: " + value);
   std::size_t result = 0;
@@ -65,7 +65,7 @@ TEST_CASE("the header of the documentation comes out as documented") {
         "\tgait=unknown; mss=1440; tls=no; segments=399,29,184,1440,1377; v=1");
 }
 
-TEST_CASE("what would have been done stands behind the action, in monitor mode only") {
+TEST_CASE("the action that was held back follows the action, in monitor mode only") {
   const auto value = [](const policy::Decision& decision) {
     return unfolded(
         header_value("mx1.example.org", trace_of({1}), template_verdict(), decision, false, 40));
@@ -76,7 +76,7 @@ TEST_CASE("what would have been done stands behind the action, in monitor mode o
              Catch::Contains("; action=quarantine; writer="));
 }
 
-TEST_CASE("block stands behind the path, and via only where it was not the kernel") {
+TEST_CASE("block follows the path, and via is given only if it was not the kernel") {
   auto verdict = template_verdict();
   verdict.block = 4096;
   auto trace = trace_of({1448, 1448, 1200});
@@ -85,14 +85,14 @@ TEST_CASE("block stands behind the path, and via only where it was not the kerne
   CHECK(value.find("; path=full; block=4096; via=read; gait=") != value.npos);
 }
 
-TEST_CASE("a class stands behind the gait, where there is one") {
+TEST_CASE("a class follows the gait, if there is one") {
   auto verdict = template_verdict();
   verdict.gait_class = classifier::GaitClass::OfficialMta;
   const auto value = unfolded(value_of(trace_of({1448, 1448, 1200}), verdict));
   CHECK(value.find("; gait=unknown; class=official-mta; mss=") != value.npos);
 }
 
-TEST_CASE("an unobserved message has a reason and neither segments nor mss") {
+TEST_CASE("an unobserved message has a reason, but no segments and no mss") {
   classifier::Trace trace;
   trace.state = classifier::State::Unobserved;
   trace.reason = classifier::Reason::Timeout;
@@ -101,7 +101,7 @@ TEST_CASE("an unobserved message has a reason and neither segments nor mss") {
         "writer=unknown; path=unknown; gait=unknown; tls=yes; reason=timeout; v=1");
 }
 
-TEST_CASE("a balancer's connection is said to be one, observed or not") {
+TEST_CASE("a balancer's connection is marked as one, observed or not") {
   auto trace = trace_of({1448});
   trace.via = classifier::Via::Balancer;
   CHECK(unfolded(value_of(trace, template_verdict())).find("; via=balancer; gait=") !=
@@ -119,7 +119,7 @@ TEST_CASE("a partial trace has its segments and its reason") {
   CHECK(value.find("; segments=1448; reason=full; v=1") != value.npos);
 }
 
-TEST_CASE("the reasons stand in front of the version, folded behind their commas") {
+TEST_CASE("the reasons come before the version, folded after their commas") {
   auto verdict = template_verdict();
   verdict.reasons.add(classifier::Because::InsideHeader, 2);
   verdict.reasons.add_term(classifier::term("bot-template", 3.9));
@@ -130,7 +130,7 @@ TEST_CASE("the reasons stand in front of the version, folded behind their commas
   CHECK(widest(value_of(trace_of({399}), verdict)) < 78);
 }
 
-TEST_CASE("a score of minus nothing is nothing") {
+TEST_CASE("a score of minus zero is printed as zero") {
   auto verdict = template_verdict();
   verdict.score = -0.04;
   CHECK(value_of(trace_of({1}), verdict).find("score=0.0;") != std::string::npos);
@@ -147,7 +147,7 @@ TEST_CASE("lines are under 78 columns however long the segments list is") {
   const auto value = value_of(trace, template_verdict(), false, runs);
   CHECK(widest(value) < 78);
   CHECK(value.find('\r') == value.npos);
-  // Every break is behind a separator, so no word is cut.
+  // Every break follows a separator, so no word is cut.
   for (auto at = value.find("\n\t"); at != value.npos; at = value.find("\n\t", at + 1)) {
     CHECK((value[at - 1] == ';' || value[at - 1] == ','));
   }
@@ -167,7 +167,7 @@ TEST_CASE("the value cannot carry anything but printable ASCII and folding") {
   }
 }
 
-TEST_CASE("a header with a seal is one that its reader believes, folded and narrow") {
+TEST_CASE("a header with a seal is believed by its reader, and is folded and narrow") {
   const seal::Key key{std::string(32, 'i'), std::string(32, 'k')};
   const seal::Digest identity{1, 2, 3};
   const filter::Signing signing{key, identity, seal::Seconds(1764108000)};
@@ -197,7 +197,7 @@ TEST_CASE("a host name without a usable character becomes localhost") {
   CHECK(filter::host_word(std::string(5000, 'a')).size() == 255);
 }
 
-TEST_CASE("only the very name is ours, in any case") {
+TEST_CASE("only exactly this name is ours, in upper or lower case") {
   CHECK(filter::is_own_header("X-Protocol-Pattern"));
   CHECK(filter::is_own_header("x-protocol-PATTERN"));
   CHECK_FALSE(filter::is_own_header("X-Protocol-Patterns"));

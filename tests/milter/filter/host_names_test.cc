@@ -1,9 +1,9 @@
-// Names that Postfix confirmed, and ends of names at their dots.
+// Tests names that Postfix confirmed, and suffixes of names that begin at a dot.
 #include "milter/filter/host_names.h"
 
 #include <catch2/catch.hpp>
 
-TEST_CASE("a name is confirmed where Postfix gives one") {
+TEST_CASE("a name is confirmed if Postfix gives one") {
   CHECK(filter::is_confirmed("mail.example.org"));
   for (const auto* name : {"", "unknown", "UNKNOWN", "[192.0.2.7]", "[IPv6:2001:db8::7]"}) {
     INFO(name);
@@ -11,7 +11,7 @@ TEST_CASE("a name is confirmed where Postfix gives one") {
   }
 }
 
-TEST_CASE("a suffix is met at a dot, without case") {
+TEST_CASE("a suffix matches at a dot, ignoring case") {
   struct Row {
     const char* name;
     const char* suffix;

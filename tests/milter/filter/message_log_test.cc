@@ -1,4 +1,4 @@
-// The line a message leaves in the log, in JSON: which facts it has, and which it has not.
+// Tests the log line of a message, in JSON: which facts it has, and which it has not.
 #include "milter/filter/message_log.h"
 
 #include <catch2/catch.hpp>
@@ -58,7 +58,7 @@ Judgement judged() {
 
 }  // namespace
 
-TEST_CASE("a judged message: who, what was found, by what, and what was done") {
+TEST_CASE("a judged message has its client, the result, the evidence and the action") {
   const json expected = {{"event", "message"},
                          {"queue_id", "4QUEUE1"},
                          {"client", "192.0.2.7:40112"},
@@ -80,7 +80,7 @@ TEST_CASE("a judged message: who, what was found, by what, and what was done") {
   CHECK(line_of(judged()) == expected);
 }
 
-TEST_CASE("a class is said where several programs of one class fit, and no name is") {
+TEST_CASE("a class is given if several programs of one class fit and no name is known") {
   auto judgement = judged();
   CHECK_FALSE(line_of(judgement).contains("class"));
   judgement.verdict.gait = "unknown";
@@ -88,7 +88,7 @@ TEST_CASE("a class is said where several programs of one class fit, and no name 
   CHECK(line_of(judgement)["class"] == "library");
 }
 
-TEST_CASE("what was asked for and not done, and what held it") {
+TEST_CASE("an action that was held back, and what held it back") {
   auto judgement = judged();
   judgement.decision = {Action::None, Action::Reject, policy::HeldBackBy::Breaker};
   const auto line = line_of(judgement);
@@ -97,7 +97,7 @@ TEST_CASE("what was asked for and not done, and what held it") {
   CHECK(line["held"] == "breaker");
 }
 
-TEST_CASE("a message that nobody saw has a reason, and nothing of what was not seen") {
+TEST_CASE("an unobserved message has a reason, and no facts that need evidence") {
   Judgement judgement;
   judgement.tls = true;
   judgement.trace = classifier::unobserved(classifier::Reason::NoSession, 1);
@@ -110,7 +110,8 @@ TEST_CASE("a message that nobody saw has a reason, and nothing of what was not s
   }
 }
 
-TEST_CASE("under TLS it says how the message was placed, and by how much it missed") {
+TEST_CASE(
+    "under TLS the line says how the message was placed, and by how many bytes it did not fit") {
   auto judgement = judged();
   judgement.trace.tls = true;
   judgement.trace.window = classifier::Window::Near;
@@ -120,7 +121,7 @@ TEST_CASE("under TLS it says how the message was placed, and by how much it miss
   CHECK(line["miss"] == 3);
 }
 
-TEST_CASE("headers of our name: how many came, and how many of them stayed") {
+TEST_CASE("headers of our name: how many were forged, and how many of them were deleted") {
   auto judgement = judged();
   judgement.own = 3;
   judgement.deleted = 3;
@@ -133,7 +134,7 @@ TEST_CASE("headers of our name: how many came, and how many of them stayed") {
   CHECK_FALSE(line_of(judgement).contains("forged"));
 }
 
-TEST_CASE("an exempt message says why, and nothing of a verdict") {
+TEST_CASE("an exempt message has its reason and no verdict") {
   Judgement judgement;
   judgement.exempt = Exemption::Sealed;
   judgement.from_relay = true;
@@ -162,7 +163,7 @@ TEST_CASE("a message that is refused for its forged headers was not judged") {
   CHECK_FALSE(line.contains("pattern"));
 }
 
-TEST_CASE("at level debug a second line has all that is needed to judge it again") {
+TEST_CASE("at level debug a second line has everything to judge the message again") {
   auto judgement = judged();
   judgement.verdict.reasons.add_text(classifier::Because::Text, "one");
   judgement.verdict.reasons.add_text(classifier::Because::Text, "two");

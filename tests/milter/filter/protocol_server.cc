@@ -1,5 +1,5 @@
-// The filter process for filter_protocol.py: filter::run with a configuration file, without the
-// rest of the program.
+// The filter process for filter_protocol.py: runs filter::run with a configuration file, without
+// the rest of the program.
 //
 //     filter_protocol_server CONFIG [CONTROL_FD]   runs the filter
 //     filter_protocol_server --trace NUMBER TLS    prints one line of evidence, as the proxy would
@@ -16,7 +16,7 @@
 
 namespace {
 
-// The talk's spam bots #2. The test decides by weights what score that gets.
+// The talk's spam bots #2. The test's weights decide which score they get.
 classifier::Trace sample(unsigned message, bool tls) {
   classifier::Trace trace;
   trace.message = message;
@@ -41,8 +41,8 @@ classifier::Trace sample(unsigned message, bool tls) {
 
 }  // namespace
 
-// At exit libmilter destroys, in one thread, a mutex that it made in another. Named by a function
-// that is below none of our callbacks.
+// At exit libmilter destroys a mutex in another thread than the one that made it. The suppression
+// names a function of libmilter that is not below any of our callbacks.
 extern "C" const char* __tsan_default_suppressions() {
   return "race:mi_control_startup\n";
 }

@@ -1,4 +1,4 @@
-// The record of a message: what is in it, and who is given it.
+// Tests the record of a message: what is in it, and which sinks get it.
 #include "milter/filter/record.h"
 
 #include <catch2/catch.hpp>
@@ -87,7 +87,7 @@ TEST_CASE(
         policy::Decision{Action::Reject, Action::Reject, policy::HeldBackBy::None});
 }
 
-TEST_CASE("a client without a confirmed name has none that its EHLO could be") {
+TEST_CASE("without a confirmed name, a client's EHLO name cannot be the same as it") {
   Answer source;
   auto connection = client();
   connection.client_name("unknown");
@@ -117,7 +117,7 @@ TEST_CASE("a message that is exempt or refused for its headers has a record, and
   CHECK(flood.deleted == 20);
 }
 
-TEST_CASE("each sink is given each record") {
+TEST_CASE("each sink gets each record") {
   Kept first;
   Kept second;
   filter::Counters counters;

@@ -1,4 +1,4 @@
-// What all milter sessions share, from many threads at once.
+// Tests what all milter sessions share, used by many threads at once.
 #include "milter/filter/service.h"
 
 #include <fmt/format.h>
@@ -32,7 +32,7 @@ net::Endpoint sender(int number) {
 
 }  // namespace
 
-TEST_CASE("each message is counted once, and once is enough for the breaker to trip") {
+TEST_CASE("each message is counted once, and the breaker trips once") {
   auto settings = std::make_shared<config::Config>();
   settings->breaker.min_messages = 50;
   filter::Counters counts;
@@ -54,12 +54,13 @@ TEST_CASE("each message is counted once, and once is enough for the breaker to t
   for (auto& thread : threads) thread.join();
   CHECK(counts.messages == 2000);
   CHECK(counts.forged == 4000);
-  CHECK(counts.reject == 49);  // the 50th trips it, and is suspended
+  CHECK(counts.reject == 49);  // the 50th message trips the breaker and is suspended itself
   CHECK(counts.held_breaker == 1951);
   CHECK(counts.breaker_trips == 1);
 }
 
-TEST_CASE("a message that is refused for its forged headers is no part of any share") {
+TEST_CASE(
+    "a message that is refused for its forged headers does not count in the breaker's shares") {
   auto settings = std::make_shared<config::Config>();
   settings->breaker.min_messages = 2;
   filter::Counters counts;
@@ -76,7 +77,7 @@ TEST_CASE("a message that is refused for its forged headers is no part of any sh
   CHECK(counts.breaker_trips == 0);
 }
 
-TEST_CASE("an exempt message is no part of any share") {
+TEST_CASE("an exempt message does not count in the breaker's shares") {
   auto settings = std::make_shared<config::Config>();
   settings->breaker.min_messages = 2;
   filter::Counters counts;
@@ -91,12 +92,12 @@ TEST_CASE("an exempt message is no part of any share") {
   service.settle(*settings, sender(1), first, now);
   CHECK(first.decision.action == Action::Reject);
   Judgement second = asked_to(Action::Reject);
-  service.settle(*settings, sender(2), second, now);  // two of two
+  service.settle(*settings, sender(2), second, now);  // two refused of two
   CHECK(second.decision.action == Action::None);
   CHECK(counts.exempt == 100);
 }
 
-TEST_CASE("mail on hold neither trips the breaker nor is let go by it") {
+TEST_CASE("mail on hold does not trip the breaker, and an open breaker does not release it") {
   auto settings = std::make_shared<config::Config>();
   settings->breaker.min_messages = 2;
   filter::Counters counts;
@@ -113,7 +114,7 @@ TEST_CASE("mail on hold neither trips the breaker nor is let go by it") {
 
 namespace {
 
-// What a filter's log has of this, without times.
+// What the filter logs while `act` runs, without times.
 template <typename Do>
 std::vector<nlohmann::json> logged(Do act) {
   const support::CapturedStderr captured;
@@ -127,7 +128,7 @@ std::vector<nlohmann::json> logged(Do act) {
 
 }  // namespace
 
-TEST_CASE("what was done, what held it, and on which basis is counted each in its place") {
+TEST_CASE("the action, what held it back and its basis have a counter each") {
   auto settings = std::make_shared<config::Config>();
   filter::Counters counts;
   Service service(settings, counts);
@@ -167,7 +168,7 @@ TEST_CASE("what was done, what held it, and on which basis is counted each in it
   CHECK(counts.failed == 1);
   CHECK(counts.sealed == 1);
   CHECK(counts.seal_refused == 1);
-  CHECK(counts.pattern[0] == 8);  // unobserved: the verdict of an empty judgement
+  CHECK(counts.pattern[0] == 8);  // unobserved, because the judgement has an empty verdict
 }
 
 TEST_CASE("counters are logged when they have changed, and every five minutes") {
@@ -175,7 +176,7 @@ TEST_CASE("counters are logged when they have changed, and every five minutes") 
   filter::Counters counts;
   Service service(settings, counts);
   const std::chrono::steady_clock::time_point start{1h};
-  CHECK(logged([&] { service.log_counters(); }).empty());  // nothing has come
+  CHECK(logged([&] { service.log_counters(); }).empty());  // no message has come
   Judgement judgement;
   service.settle(*settings, sender(1), judgement, start);
   auto lines = logged([&] { service.log_counters(); });
@@ -223,18 +224,18 @@ TEST_CASE("the breaker says when it opens, that it stays open, and when it close
   CHECK_FALSE(counts.breaker_open);
 }
 
-TEST_CASE("failures at the C boundary are all counted, and fewer and fewer are told") {
+TEST_CASE("failures at the C boundary are all counted, and logged less and less often") {
   filter::Counters counts;
   Service service(std::make_shared<config::Config>(), counts);
   const auto lines = logged([&] {
     for (int i = 0; i < 9; ++i) service.failed("no memory");
   });
   CHECK(counts.callback_failures == 9);
-  REQUIRE(lines.size() == 4);  // 1, 2, 4, 8
+  REQUIRE(lines.size() == 4);  // at 1, 2, 4, 8
   CHECK(lines[3]["text"].get<std::string>().find("8 so far") != std::string::npos);
 }
 
-TEST_CASE("a drain waits for the sessions there are, and not longer than it is told") {
+TEST_CASE("a drain waits for the open sessions, but not longer than its deadline") {
   filter::Counters counts;
   Service service(std::make_shared<config::Config>(), counts);
   const auto soon = [] { return std::chrono::steady_clock::now() + 10ms; };
@@ -246,7 +247,7 @@ TEST_CASE("a drain waits for the sessions there are, and not longer than it is t
   ends.join();
 }
 
-TEST_CASE("a message is judged by one configuration, also when another one has come") {
+TEST_CASE("a message is judged by one configuration, even if another one comes meanwhile") {
   filter::Counters counts;
   auto first = std::make_shared<config::Config>();
   Service service(first, counts);
@@ -257,7 +258,7 @@ TEST_CASE("a message is judged by one configuration, also when another one has c
   CHECK(service.settings() == second);
 }
 
-TEST_CASE("beyond the limit of messages at a time nobody is asked") {
+TEST_CASE("beyond the limit of questions at a time no question is asked") {
   filter::Counters counts;
   auto settings = std::make_shared<config::Config>();
   settings->evidence.socket = "/nowhere/evidence.sock";
@@ -265,7 +266,7 @@ TEST_CASE("beyond the limit of messages at a time nobody is asked") {
   const auto client = *net::Endpoint::parse("192.0.2.7:1");
   filter::BoundedEvidence source(service, *settings);
   CHECK(source.ask({.client = client}).reason ==
-        classifier::Reason::Error);  // asked, and nobody there
+        classifier::Reason::Error);  // a question was asked, and nothing answers on the socket
   settings->filter.max_in_flight = 0;
   const auto trace = source.ask({.client = client, .after = 4});
   CHECK(trace.reason == classifier::Reason::Busy);
@@ -288,7 +289,7 @@ TEST_CASE("one sender alone does not open the breaker, whatever it sends") {
     return counts.breaker_trips.load();
   };
   CHECK(sends("192.0.2.7:{}") == 0);
-  CHECK(sends("[2001:db8:7:{:x}::1]:25") == 0);  // a /48 has many a /64
+  CHECK(sends("[2001:db8:7:{:x}::1]:25") == 0);  // a /48 holds many /64s
   CHECK(sends("no address {}") == 0);
   CHECK(sends("192.0.2.{}:25") == 1);
   settings->breaker.max_per_address = 50;

@@ -17,7 +17,7 @@ TEST_CASE("fields are measured as they were on the wire") {
       {"a blank that is shown", "Subject", " hello", false, 16},
       {"no blank on the wire", "Subject", "hello", false, 15},
       {"a blank that Postfix took", "Subject", "hello", true, 16},
-      {"nothing behind the colon", "Subject", "", false, 10},
+      {"nothing after the colon", "Subject", "", false, 10},
       {"two folds", "Received", " from a\n\tby b\n\tfor c", false, 33},
   };
   for (const Row& row : rows) {
@@ -52,13 +52,13 @@ TEST_CASE("dots at line starts are counted, wherever the body is cut") {
   }
 }
 
-TEST_CASE("a text that ends with an empty line is told, however it is shown") {
+TEST_CASE("a text that ends with an empty line is recognized, in whatever parts it is shown") {
   const auto ends_blank = [](std::initializer_list<std::string_view> parts) {
     Shown shown;
     for (const std::string_view part : parts) shown.body(part);
     return shown.blank_end();
   };
-  CHECK(ends_blank({}));  // the blank line behind the header
+  CHECK(ends_blank({}));  // the blank line after the header
   CHECK(ends_blank({"hello\r\n\r\n"}));
   CHECK(ends_blank({"hello\r\n\r", "\n"}));
   CHECK(ends_blank({"hello\r\n", "\r\n"}));
@@ -71,7 +71,7 @@ TEST_CASE("a text that ends with an empty line is told, however it is shown") {
   CHECK_FALSE(unseen.blank_end());
 }
 
-TEST_CASE("a body that was not shown to its end has no size") {
+TEST_CASE("a body that was not shown to the end has no size") {
   Shown shown;
   shown.body("some");
   shown.body_unseen();

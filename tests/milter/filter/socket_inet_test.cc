@@ -1,4 +1,5 @@
-// The same socket over TCP. A program of its own, because libmilter opens one socket a process.
+// Tests the same socket over TCP. It is a program of its own, because libmilter opens one socket in
+// a process.
 #include <libmilter/mfapi.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -25,7 +26,7 @@ int option(int fd, int level, int name) {
   return getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
 }
 
-// The descriptor that listens there; -1: none.
+// The descriptor that listens at `address`; -1: none.
 int listener_at(const net::Endpoint& address) {
   for (int fd = 0; fd < 256; ++fd) {
     if (option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 && net::bound_to(fd) == address) return fd;
@@ -48,14 +49,14 @@ TEST_CASE("over TCP small answers are sent at once, and a hidden socket's port i
   const int listener = listener_at(address);
   REQUIRE(listener >= 0);
   CHECK(option(listener, IPPROTO_TCP, TCP_NODELAY) == 1);
-  // And another one is told before libmilter would only tell syslog.
+  // A second listener there is refused before libmilter, which would report it only to syslog.
   CHECK_THROWS_WITH(filter::check_place(settings.socket),
                     Catch::Contains("filter.socket: bind " + address.print()));
 
   socket.hide();
   CHECK_NOTHROW(filter::check_place(settings.socket));
   CHECK(listener_at(address) == -1);
-  CHECK(option(listener, SOL_SOCKET, SO_ACCEPTCONN) == 1);  // libmilter waits on, and for nobody
+  CHECK(option(listener, SOL_SOCKET, SO_ACCEPTCONN) == 1);  // libmilter waits, and no client comes
   CHECK_FALSE(socket.lost());
   CHECK_NOTHROW(socket.hide());
 }

@@ -1,5 +1,5 @@
-// The socket on which Postfix is awaited: what may lie at its place, its rights,
-// and how it is taken away.
+// Tests the socket on which the filter waits for Postfix: what may lie at its place, its mode and
+// group, and how it is removed.
 #include "milter/filter/socket.h"
 
 #include <libmilter/mfapi.h>
@@ -20,7 +20,7 @@ using config::MilterSocket;
 
 namespace {
 
-// A folder of its own, and the path of a socket in it.
+// A new folder, and the path of a socket in it.
 class Place {
  public:
   Place() { REQUIRE(mkdtemp(folder_.data()) != nullptr); }
@@ -49,7 +49,7 @@ mode_t mode_of(const std::string& path) {
   return status.st_mode & 07777;
 }
 
-// libmilter wants to know the filter before it opens a socket.
+// libmilter needs the filter's description before it opens a socket.
 void register_filter() {
   static filter::Counters counters;
   static filter::Service service(std::make_shared<config::Config>(), counters);
@@ -66,7 +66,7 @@ config::Filter at(const Place& place) {
 
 }  // namespace
 
-TEST_CASE("a place is good where nothing is, or a socket that nobody serves") {
+TEST_CASE("a place is good if it is empty or has a socket that no process serves") {
   const Place place;
   CHECK_NOTHROW(filter::check_place(place.name()));
   (void)bound_at(place.path(), false);
@@ -81,7 +81,7 @@ TEST_CASE("a place that cannot be taken is an error that says why") {
     std::ofstream(place.path()) << "x";
     CHECK_THROWS_WITH(filter::check_place(place.name()), Catch::Contains("is not a socket"));
   }
-  SECTION("somebody listens there") {
+  SECTION("another process listens there") {
     const auto listener = bound_at(place.path(), true);
     CHECK_THROWS_WITH(filter::check_place(place.name()), Catch::Contains("another process"));
   }
@@ -95,14 +95,16 @@ TEST_CASE("a place that cannot be taken is an error that says why") {
   }
 }
 
-// One test, because libmilter opens one socket a process.
-TEST_CASE("the socket has its mode from the beginning, and goes when it is hidden, if it is ours") {
+// One test for all, because libmilter opens only one socket in a process.
+TEST_CASE(
+    "the socket has its mode from the beginning, and hiding it removes its path, if that is still "
+    "ours") {
   const Place place;
   register_filter();
   const support::CapturedStderr captured;
   filter::Listener socket(at(place));
   CHECK(mode_of(place.path()) == 0640);
-  // A group that is not there costs a warning, and not the start.
+  // A group that does not exist causes a warning, but the filter starts.
   CHECK(captured.text().find("there is no group no-such-group-here") != std::string::npos);
 
   const auto aside = place.path() + ".aside";

@@ -31,7 +31,7 @@ TEST_CASE("a session's place is free again when the session is over") {
     CHECK(first.answer == Answer::Admitted);
     CHECK(admission.sessions() == 1);
     CHECK(admission.enter(client, limits, kNow).answer == Answer::Full);
-    CHECK(admission.sessions() == 1);  // who was refused holds no place
+    CHECK(admission.sessions() == 1);  // the refused client holds no place
   }
   CHECK(admission.sessions() == 0);
   auto entry = admission.enter(client, limits, kNow);
@@ -44,7 +44,9 @@ TEST_CASE("a session's place is free again when the session is over") {
   CHECK(admission.sessions() == 0);
 }
 
-TEST_CASE("a session of a balancer counts among all at once, and as its client's once named") {
+TEST_CASE(
+    "a balancer's session counts among all sessions at once, and for its client once that is "
+    "named") {
   Admission admission;
   config::Proxy limits;
   limits.max_sessions = 3;
@@ -65,7 +67,7 @@ TEST_CASE("a session of a balancer counts among all at once, and as its client's
   CHECK(admission.enter_unnamed(limits).answer == Answer::Full);
 }
 
-TEST_CASE("a client's new sessions are let in at a rate, a burst of a minute's at once") {
+TEST_CASE("a client's new sessions are limited by rate, and a minute's worth may come at once") {
   Admission admission;
   config::Proxy limits;
   limits.max_rate_per_address = 30;
@@ -122,8 +124,8 @@ TEST_CASE("one network cannot have all sessions, however many addresses it has")
   for (int i = 0; i < half; ++i) CHECK(enter(client(i)) == Answer::Admitted);
   CHECK(enter(client(half)) == Answer::TooManyOfNetwork);
   CHECK(enter(stranger) == Answer::Admitted);
-  places.pop_back();  // the stranger's
-  places.pop_back();  // one of the network's
+  places.pop_back();  // the stranger's place
+  places.pop_back();  // one of the network's places
   CHECK(enter(stranger) == Answer::Admitted);
   CHECK(enter(client(half)) == Answer::Admitted);
   CHECK(enter(client(half + 1)) == Answer::TooManyOfNetwork);
@@ -132,7 +134,7 @@ TEST_CASE("one network cannot have all sessions, however many addresses it has")
   CHECK(enter(stranger) == Answer::TooManyOfNetwork);
 }
 
-TEST_CASE("so many clients' rates are known; beyond, clients are let in") {
+TEST_CASE("the rates of a limited number of clients are remembered; other clients are admitted") {
   Admission admission;
   config::Proxy limits;
   limits.max_rate_per_address = 1;
@@ -144,12 +146,12 @@ TEST_CASE("so many clients' rates are known; beyond, clients are let in") {
   for (std::size_t i = 0; i < net::Pace::kMost + 100; ++i) REQUIRE(enter(i) == Answer::Admitted);
   CHECK(admission.rates() == net::Pace::kMost);
   CHECK(enter(0) == Answer::TooFast);
-  now += 61s;  // all of them are behind: they go
+  now += 61s;  // all rates are old by now and are forgotten
   CHECK(enter(1'000'000) == Answer::Admitted);
   CHECK(admission.rates() == 1);
 }
 
-TEST_CASE("who is refused hears 421 and is counted by the limit") {
+TEST_CASE("a refused client gets 421 and is counted for its limit") {
   proxy::Counters counters;
   const struct {
     Answer answer;

@@ -1,5 +1,5 @@
-// Tests milter/proxy/relay: one direction over real socket pairs. The property above all others:
-// bytes out equal bytes in, however they are cut.
+// Tests milter/proxy/relay: one direction over real socket pairs. The most important property:
+// bytes out equal bytes in, wherever they are cut.
 #include "milter/proxy/relay.h"
 
 #include <fcntl.h>
@@ -39,7 +39,7 @@ struct Line {
     other = net::Fd(fds[1]);
   }
 
-  // One turn of the loop: what a session does when its sockets are ready.
+  // One turn of the loop: does what a session does when its sockets are ready.
   void turn(std::size_t scratch_size = 512) {
     if (relay.wants_write() || relay.state() == proxy::Relay::State::Flushing) {
       relay.flush(sink.get());
@@ -52,7 +52,7 @@ struct Line {
     }
   }
 
-  // The reader takes at most `most` bytes.
+  // The reader receives at most `most` bytes.
   void take(std::size_t most) {
     std::string buffer(most, '\0');
     const ssize_t got = recv(reader.get(), buffer.data(), most, 0);
@@ -70,13 +70,14 @@ std::string noise(std::size_t size, unsigned seed) {
 
 }  // namespace
 
-TEST_CASE("bytes out equal bytes in, however they are cut and however slow the reader is") {
+TEST_CASE("bytes out equal bytes in, wherever they are cut and however slow the reader is") {
   REQUIRE(rc::check([] {
     Line line;
     const std::string all = noise(*rc::gen::inRange<std::size_t>(0, 60'000), 7);
     std::size_t sent = 0;
     bool closed = false;
-    // The generator chooses who moves next, and by how much; a bound keeps a bug from hanging it.
+    // The generator chooses who acts next, and with how many bytes. A limit keeps a bug from making
+    // it hang.
     for (int step = 0; step < 200'000 && !line.ended; ++step) {
       const int who = step < 3000 ? *rc::gen::inRange(0, 3) : step % 3;
       const auto size = step < 3000 ? *rc::gen::inRange<std::size_t>(1, 2000) : 2000;
@@ -114,7 +115,7 @@ TEST_CASE("a slow reader stops the reading, and no more than one read is kept") 
   CHECK(sent < all.size());
 }
 
-TEST_CASE("the source's end goes on behind the last byte") {
+TEST_CASE("the source's end is passed on after the last byte") {
   Line line;
   REQUIRE(send(line.writer.get(), "221 bye\r\n", 9, 0) == 9);
   shutdown(line.writer.get(), SHUT_WR);

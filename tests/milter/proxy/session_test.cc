@@ -1,5 +1,5 @@
-// Tests milter/proxy/session by a client and a server in one thread, with a clock of the test's
-// own.
+// Tests milter/proxy/session with a client and a server in one thread, and a clock that the test
+// sets.
 #include "milter/proxy/session.h"
 
 #include <catch2/catch.hpp>
@@ -29,7 +29,7 @@ void without_capture(config::Config& settings) {
   settings.capture.method = config::Capture::Method::Off;
 }
 
-// Every loopback address is a balancer's.
+// Makes every loopback address a balancer.
 void behind_balancers(config::Config& settings) {
   settings.proxy.balancers = {*net::Network::parse("127.0.0.0/8")};
 }
@@ -75,7 +75,7 @@ TEST_CASE("each side may end while the other goes on") {
   CHECK(bed.sessions() == 0);
 }
 
-TEST_CASE("a client whose server ends, and that stays, is closed half a minute later") {
+TEST_CASE("a client that stays after its server has ended is closed half a minute later") {
   ProxyBed bed;
   const auto client = bed.connect();
   auto server = bed.serve(client);
@@ -88,13 +88,13 @@ TEST_CASE("a client whose server ends, and that stays, is closed half a minute l
   CHECK(bed.sessions() == 0);
 }
 
-TEST_CASE("without a server the client hears 421 and an orderly close") {
+TEST_CASE("without a server the client gets 421 and an orderly close") {
   ProxyBed bed;
   bed.server.fd.reset();
   auto client = bed.connect();
   CHECK(bed.read_to_end(client) == kNoUpstream);
   CHECK(bed.counters.upstream_failed == 1);
-  SECTION("and goes") {
+  SECTION("and leaves") {
     client.reset();
     bed.run();
     CHECK(bed.sessions() == 0);
@@ -103,7 +103,7 @@ TEST_CASE("without a server the client hears 421 and an orderly close") {
     for (int second = 0; second < 4; ++second) {
       support::send_all(client.get(), "N");
       bed.pass(1s);
-      CHECK(bed.sessions() == 1);  // it has time to read the 421
+      CHECK(bed.sessions() == 1);  // the client has time to read the 421
     }
     support::send_all(client.get(), "N");
     bed.pass(1s);
@@ -111,14 +111,14 @@ TEST_CASE("without a server the client hears 421 and an orderly close") {
   }
 }
 
-TEST_CASE("a server that closes without a word is no server") {
+TEST_CASE("a server that closes without a greeting counts as no server") {
   ProxyBed bed;
   const auto client = bed.connect();
   bed.serve(client).reset();
   CHECK(bed.read_to_end(client) == kNoUpstream);
 }
 
-TEST_CASE("a client that spoke first is told nothing that the server did not say") {
+TEST_CASE("a client that spoke first gets nothing that the server did not send") {
   ProxyBed bed;
   const auto client = bed.connect();
   auto server = bed.serve(client);
@@ -167,7 +167,7 @@ TEST_CASE("a session in which the server may owe an answer is not idle") {
         S("250 ok"), S("250 ok")}},
       {"that to what was asked under TLS, perhaps",
        kStartTls + Script{raw(kTls), raw_server(kTls)}},
-      {"where it cannot be told", {S("220 mx"), C("NOOP"), S("250 ok"), S("250 ok")}},
+      {"where it cannot be known", {S("220 mx"), C("NOOP"), S("250 ok"), S("250 ok")}},
   };
   for (const auto& row : rows) {
     INFO(row.owed);
@@ -180,7 +180,7 @@ TEST_CASE("a session in which the server may owe an answer is not idle") {
   }
 }
 
-TEST_CASE("an answer is waited for without an observer too, and not for ever") {
+TEST_CASE("without an observer an answer is waited for as well, but not without limit") {
   CHECK(config::Proxy{}.answer_timeout > config::Proxy{}.idle_timeout);
   ProxyBed bed({.change = without_capture});
   const auto client = bed.connect();
@@ -188,7 +188,7 @@ TEST_CASE("an answer is waited for without an observer too, and not for ever") {
   bed.play(kToData + Script{raw("text\r\n.\r\n")}, client, server);
   bed.pass(bed.config().proxy.answer_timeout - 1s);
   bed.say(server, client, "250 queued\r\n");
-  // Nobody can tell that this was all: the session ends by the longer limit.
+  // It cannot be known that this was all, so the longer limit ends the session.
   bed.pass(bed.config().proxy.answer_timeout - 1s);
   CHECK(bed.silent(client));
   bed.pass(1s);
@@ -196,7 +196,7 @@ TEST_CASE("an answer is waited for without an observer too, and not for ever") {
   CHECK(bed.counters.unanswered == 1);
 }
 
-TEST_CASE("a byte now and then is not silence") {
+TEST_CASE("a session with a byte now and then is not idle") {
   CHECK(config::Proxy{}.idle_timeout > 300s);  // Postfix's smtpd_timeout
   ProxyBed bed;
   const auto client = bed.connect();
@@ -211,7 +211,7 @@ TEST_CASE("a byte now and then is not silence") {
   CHECK(bed.read_to_end(server).empty());
 }
 
-TEST_CASE("a draining session lets an open transaction come to its end") {
+TEST_CASE("a draining session lets an open transaction finish") {
   ProxyBed bed;
   const auto client = bed.connect();
   const auto server = bed.serve(client);
@@ -224,7 +224,7 @@ TEST_CASE("a draining session lets an open transaction come to its end") {
   CHECK(bed.counters.drained == 1);
 }
 
-TEST_CASE("a draining session asks its client to go between two transactions") {
+TEST_CASE("a draining session asks its client to leave between two transactions") {
   ProxyBed bed;
   const auto client = bed.connect();
   const auto server = bed.serve(client);
@@ -233,7 +233,7 @@ TEST_CASE("a draining session asks its client to go between two transactions") {
     bed.drain();
     CHECK(bed.read_to_end(client) == kDraining);
   }
-  SECTION("once what was asked is answered") {
+  SECTION("once its commands are answered") {
     bed.play({C("EHLO client.example")}, client, server);
     bed.drain();
     CHECK(bed.silent(client));
@@ -243,7 +243,7 @@ TEST_CASE("a draining session asks its client to go between two transactions") {
   CHECK(bed.read_to_end(server).empty());
 }
 
-TEST_CASE("a draining session is left alone where nobody can tell: TLS") {
+TEST_CASE("a draining session under TLS is left alone, because transactions are not visible") {
   ProxyBed bed;
   const auto client = bed.connect();
   const auto server = bed.serve(client);
@@ -254,7 +254,8 @@ TEST_CASE("a draining session is left alone where nobody can tell: TLS") {
   bed.say(client, server, kTls);
 }
 
-TEST_CASE("when the time to drain is over, an answer that is owed to a message is waited for") {
+TEST_CASE(
+    "when the time to drain is over, a session that is owed the answer to a message goes on") {
   const Script mail = {S("220 mx"), raw("MAIL FROM:<a@example>\r\nRCPT TO:<b@example>\r\n"),
                        S("250 ok"), S("250 ok")};
   const auto pipelined = [](const std::string& rest) {
@@ -268,7 +269,7 @@ TEST_CASE("when the time to drain is over, an answer that is owed to a message i
   } rows[] = {
       {"a message", kToData + Script{raw("x\r\n.\r\n")}, true},
       {"a chunk in a row", pipelined("BDAT 3 LAST\r\nx\r\n"), true},
-      {"text in front of 354", pipelined("DATA\r\nx\r\n.\r\n"), true},
+      {"text before 354", pipelined("DATA\r\nx\r\n.\r\n"), true},
       {"perhaps, under TLS", kStartTls + Script{raw(kTls), raw_server(kTls), raw(kTls)}, true},
       {"part of a message", kToData + Script{raw("x\r\n")}, false},
       {"part of a chunk", pipelined("BDAT 9 LAST\r\nx\r\n"), false},
@@ -297,7 +298,7 @@ TEST_CASE("when the time to drain is over, an answer that is owed to a message i
   }
 }
 
-TEST_CASE("without an observer, who spoke last tells whether an answer is owed") {
+TEST_CASE("without an observer, an answer counts as owed if the client spoke last") {
   ProxyBed bed({.change = without_capture});
   const auto owed = bed.connect();
   const auto owing = bed.serve(owed);
@@ -316,7 +317,7 @@ TEST_CASE("while a server takes nothing, the session does not spin, and then the
   ProxyBed bed;
   const auto client = bed.connect();
   const auto server = bed.serve(client);
-  const auto sent = noise(20'000'000);  // more than buffers hold
+  const auto sent = noise(20'000'000);  // more than the buffers hold
   std::size_t at = 0;
   const auto send_more = [&] {
     const ssize_t took = send(client.get(), sent.data() + at, sent.size() - at, MSG_DONTWAIT);
@@ -331,7 +332,8 @@ TEST_CASE("while a server takes nothing, the session does not spin, and then the
   constexpr int kTurns = 1000;
   for (int turn = 0; turn < kTurns; ++turn) bed.run();
   bed.pass(2s);
-  // One that spins is served in each turn. The kernel may deliver late, and find a little room yet.
+  // A session that spins is served in every turn. The kernel may deliver late, or still find a
+  // little room.
   CHECK(bed.dispatched() - before < kTurns / 10);
   std::string got;
   while (got.size() < sent.size()) {
@@ -342,10 +344,10 @@ TEST_CASE("while a server takes nothing, the session does not spin, and then the
   CHECK(got == sent);
 }
 
-TEST_CASE("whom a balancer's header names is the client, in whatever pieces it comes") {
+TEST_CASE("the client is the one that a balancer's header names, in whatever pieces it comes") {
   const bool v1 = GENERATE(true, false);
   const std::size_t piece = GENERATE(1, 7, 1000);
-  const bool early = GENERATE(true, false);  // the client's first bytes come together with it
+  const bool early = GENERATE(true, false);  // the first bytes come with the header
   INFO(v1 << ' ' << piece << ' ' << early);
   ProxyBed bed({.change = behind_balancers});
   const auto balancer = bed.connect();
@@ -359,18 +361,18 @@ TEST_CASE("whom a balancer's header names is the client, in whatever pieces it c
   const auto server = bed.serve(kClient, kCalled);
   CHECK(bed.read(server, greeting.size()) == greeting);
   bed.play({S("220 mx ESMTP"), C("QUIT")}, balancer, server);
-  // Not the client's segments, and nobody has said that they are.
+  // These are not the client's own segments, and the settings do not say that they are.
   CHECK(support::reason(bed.table.find({.client = kClient})) == classifier::Reason::Balancer);
 }
 
-TEST_CASE("a balancer without a good header is closed, and Postfix does not hear of it") {
+TEST_CASE("a balancer without a valid header is closed, and Postfix does not see it") {
   const auto v2 = net::proxy_v2(kClient, kCalled);
   const std::string longest = v2.substr(0, 14) + "\xff\xff" + std::string(60000, 'x');
   const struct {
     const char* what;
     std::string bytes;
-    bool ends = false;   // it closes its side, and is not waited for
-    bool stays = false;  // it is waited for
+    bool ends = false;   // it closes its side and does not wait
+    bool stays = false;  // it stays until the timeout
   } rows[] = {
       {"SMTP", "EHLO client.example\r\n"},
       {"a line without end", "PROXY " + std::string(200, 'x')},
@@ -383,7 +385,7 @@ TEST_CASE("a balancer without a good header is closed, and Postfix does not hear
     INFO(row.what);
     ProxyBed bed({.change = behind_balancers});
     const auto balancer = bed.connect();
-    // The proxy may close before it has all: that is no error of this test's.
+    // The proxy may close before it has read everything. That is no error of this test.
     (void)::send(balancer.get(), row.bytes.data(), row.bytes.size(), MSG_NOSIGNAL);
     if (row.ends) shutdown(balancer.get(), SHUT_WR);
     bed.run();
@@ -392,7 +394,7 @@ TEST_CASE("a balancer without a good header is closed, and Postfix does not hear
       CHECK(bed.silent(balancer));
       bed.pass(1s);
     }
-    CHECK(bed.read(balancer, 1).empty());  // the end, or a reset, but not a word
+    CHECK(bed.read(balancer, 1).empty());  // an end or a reset, but no reply
     CHECK(bed.counters.proxy_headers_refused == 1);
     CHECK_FALSE(support::readable(bed.server.fd.get(), 0));
     CHECK(bed.sessions() == 0);
@@ -400,15 +402,15 @@ TEST_CASE("a balancer without a good header is closed, and Postfix does not hear
   }
 }
 
-TEST_CASE("health checks of a balancer: Postfix hears only of those that wait for it") {
+TEST_CASE("of a balancer's health checks Postfix sees only those that wait for it") {
   ProxyBed bed({.change = behind_balancers});
-  SECTION("one that connects and goes") {
+  SECTION("one that connects and closes") {
     bed.connect().reset();
     bed.run();
     CHECK_FALSE(support::readable(bed.server.fd.get(), 0));
     CHECK(bed.sessions() == 0);
   }
-  SECTION("one that says LOCAL and goes") {
+  SECTION("one that says LOCAL and closes") {
     const bool reset = GENERATE(true, false);
     auto check = bed.connect();
     support::send_all(check.get(), kLocal);
@@ -418,7 +420,7 @@ TEST_CASE("health checks of a balancer: Postfix hears only of those that wait fo
     CHECK_FALSE(support::readable(bed.server.fd.get(), 0));
     CHECK(bed.sessions() == 0);
   }
-  SECTION("one that says LOCAL and waits for the greeting is a client of its own address") {
+  SECTION("one that says LOCAL and waits for the greeting is a client with its own address") {
     const bool early = GENERATE(true, false);
     auto check = bed.connect();
     support::send_all(check.get(), early ? kLocal + "EHLO x\r\n" : kLocal);
@@ -439,7 +441,7 @@ TEST_CASE("health checks of a balancer: Postfix hears only of those that wait fo
   CHECK(bed.counters.proxy_headers_refused == 0);
 }
 
-TEST_CASE("from others than balancers a PROXY header is bytes like any others") {
+TEST_CASE("a PROXY header from a client that is no balancer is relayed like other bytes") {
   ProxyBed bed({.change = [](config::Config& c) {
     c.proxy.balancers = {*net::Network::parse("127.0.0.2"), *net::Network::parse("10.0.0.0/8")};
   }});

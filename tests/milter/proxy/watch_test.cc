@@ -1,4 +1,4 @@
-// Tests milter/proxy/watch: what a session's evidence is, by the real kernel filter and by reads.
+// Tests milter/proxy/watch: the evidence of a session, by the real kernel filter and by reads.
 #include "milter/proxy/watch.h"
 
 #include <netinet/tcp.h>
@@ -76,7 +76,7 @@ TEST_CASE("the kernel filter sees the segments that one read has joined") {
   std::vector<std::uint32_t> sizes;
   std::string all;
   for (const char* write : {"Subject: ", "one", "\r\n", "From: a\r\n\r\n", "x\r\n.\r\n"}) {
-    support::send_all(client.get(), write);  // nobody reads in between
+    support::send_all(client.get(), write);  // nothing is read in between
     sizes.push_back(static_cast<std::uint32_t>(std::string_view(write).size()));
     all += write;
   }
@@ -87,7 +87,7 @@ TEST_CASE("the kernel filter sees the segments that one read has joined") {
   CHECK(seen == sizes);
 }
 
-TEST_CASE("the segments of several clients come with the bytes of any of them") {
+TEST_CASE("the segments of all clients are read with the bytes of any of them") {
   ProxyBed bed({.kernel = true});
   const auto first = bed.connect();
   const auto first_server = bed.serve(first);
@@ -95,7 +95,7 @@ TEST_CASE("the segments of several clients come with the bytes of any of them") 
   const auto second_server = bed.serve(second);
   bed.play(kToData, first, first_server);
   bed.play(kToData, second, second_server);
-  // Both have sent before either is read, so one drain of the ring has the segments of both.
+  // Both have sent before either is read, so draining the ring once brings the segments of both.
   support::send_all(first.get(), "Subject: a\r\n");
   support::send_all(second.get(), "Subject: second\r\n\r\n");
   support::send_all(first.get(), "\r\n.\r\n");
@@ -112,10 +112,10 @@ TEST_CASE("the segments of several clients come with the bytes of any of them") 
   CHECK(sizes(second) == std::vector<std::uint32_t>{19, 3});
 }
 
-TEST_CASE("what comes with the handshake's last ACK is the stream's first segment") {
+TEST_CASE("data with the handshake's last ACK is the stream's first segment") {
   ProxyBed bed({.kernel = true});
   const net::Fd client(socket(AF_INET, SOCK_STREAM, 0));
-  const int seconds = 1;  // of a client: its ACK waits for data
+  const int seconds = 1;  // client option: its ACK waits for data
   REQUIRE(setsockopt(client.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds) == 0);
   sockaddr_storage to{};
   const socklen_t size = bed.address().fill(to);
@@ -137,7 +137,7 @@ TEST_CASE("what comes with the handshake's last ACK is the stream's first segmen
   CHECK(trace.segments[0].size == 11);
 }
 
-TEST_CASE("urgent data ends the observing, and the stream is as it is without us") {
+TEST_CASE("urgent data ends the observing, and the stream stays as it is without a proxy") {
   for (const bool in_text : {true, false}) {
     ProxyBed bed({.kernel = true});
     const auto client = bed.connect();
@@ -149,10 +149,12 @@ TEST_CASE("urgent data ends the observing, and the stream is as it is without us
   }
 }
 
-TEST_CASE("packets that TCP refuses do no harm by strangers, and hide what they lie over") {
+TEST_CASE(
+    "packets that TCP refuses do no harm if they are far away, and hide the message if they "
+    "overlap it") {
   struct Row {
     const char* label;
-    bool greeted;  // the client has spoken
+    bool greeted;  // the client has already spoken
     std::uint32_t ahead, acknowledges_more;
     bool urgent;
     bool harmless;
@@ -165,7 +167,7 @@ TEST_CASE("packets that TCP refuses do no harm by strangers, and hide what they 
       {"urgent, before the client speaks", false, 1U << 20, 1U << 30, true, true},
       {"over the message", true, 0, 0, false, false},
       {"over a part of it", true, 10, 0, false, false},
-      {"behind it", true, 1000, 0, false, true},
+      {"after it", true, 1000, 0, false, true},
   };
   for (const Row& row : rows) {
     INFO(row.label);
@@ -199,7 +201,7 @@ TEST_CASE("a session that begins while the process is too busy is relayed, unobs
   CHECK(reason(bed.message(client, server)) == classifier::Reason::Overload);
 }
 
-TEST_CASE("a session whose evidence outgrows the memory for it is relayed on") {
+TEST_CASE("a session whose evidence needs too much memory is still relayed") {
   ProxyBed bed({.max_bytes = 20'000});
   const auto client = bed.connect();
   const auto server = bed.serve(client);
@@ -211,7 +213,7 @@ TEST_CASE("a session whose evidence outgrows the memory for it is relayed on") {
   bed.say(server, client, "250 queued\r\n");
 }
 
-TEST_CASE("a session's evidence is gathered for a time; a message under way is finished") {
+TEST_CASE("a session is observed for a limited time; a message that has begun is finished") {
   const bool kernel = GENERATE(true, false);
   INFO((kernel ? "kernel filter" : "reads"));
   ProxyBed bed(
@@ -225,13 +227,13 @@ TEST_CASE("a session's evidence is gathered for a time; a message under way is f
   bed.play({S("250 queued"), C("MAIL FROM:<a@example>"), S("250 ok"), C("DATA"), S("354 go on")},
            client, server);
   CHECK(reason(bed.message(client, server, 1)) == classifier::Reason::Expired);
-  // Where its transactions end is still known.
+  // The ends of its transactions are still known.
   bed.drain();
   support::send_all(server.get(), "250 queued\r\n");
   CHECK(bed.read_to_end(client) == "250 queued\r\n" + kDraining);
 }
 
-TEST_CASE("a draining session knows where a transaction ends behind a balancer too") {
+TEST_CASE("a draining session behind a balancer knows where a transaction ends, too") {
   ProxyBed bed({.change = behind_balancers, .kernel = true});
   const auto client = bed.connect();
   support::send_all(client.get(), net::proxy_v2(kClient, kCalled));
@@ -244,13 +246,13 @@ TEST_CASE("a draining session knows where a transaction ends behind a balancer t
   CHECK(bed.read_to_end(client) == "250 queued\r\n" + kDraining);
 }
 
-TEST_CASE("a transparent balancer's segments are the client's, and its header is none of them") {
+TEST_CASE("a transparent balancer's segments count as the client's, but its header does not") {
   const bool kernel = GENERATE(true, false);
   const bool early = GENERATE(true, false);
   INFO((kernel ? "kernel filter" : "reads") << (early ? ", early" : ""));
   ProxyBed bed({.change = behind_transparent_balancers, .kernel = kernel});
   const auto client = bed.connect();
-  // One segment, with the first command behind the header.
+  // One segment: the header followed by the first command.
   const std::string ehlo = "EHLO client.example\r\n";
   support::send_all(client.get(), net::proxy_v2(kClient, kCalled) + (early ? ehlo : ""));
   const auto server = bed.serve(kClient, kCalled);

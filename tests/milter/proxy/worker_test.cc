@@ -1,5 +1,5 @@
-// Tests milter/proxy/worker: its thread, its loop and its real clock. Sessions are session_test's,
-// their evidence is watch_test's.
+// Tests milter/proxy/worker: its thread, its loop and its real clock. session_test tests the
+// sessions, watch_test their evidence.
 #include "milter/proxy/worker.h"
 
 #include <fcntl.h>
@@ -27,14 +27,14 @@ using support::reason;
 
 namespace {
 
-// A proxy with one worker in front of a listener that the test serves.
+// A proxy with one worker, in front of a listener that the test serves.
 struct StoppedBed : support::BedParts {
   proxy::Worker worker;
 
   explicit StoppedBed(const support::BedOptions& options = {})
       : BedParts(options), worker(process, {{listener()}, filter.get()}) {}
 
-  // The server's end of a new session, its PROXY header read and checked.
+  // The server's end of a new session. Its PROXY header is read and checked.
   net::Fd accept_for(const net::Endpoint& client, const net::Endpoint& called) {
     auto peer = support::accept_one(server);
     const auto header = net::proxy_v2(client, called);
@@ -56,7 +56,7 @@ std::string noise(std::size_t size) {
   return out;
 }
 
-// A session in words: the client says a line, the server answers it.
+// One step of a session: `from` sends a line, `to` receives it.
 void say(const net::Fd& from, const net::Fd& to, std::string_view line) {
   support::send_all(from.get(), line);
   REQUIRE(support::read_exactly(to.get(), line.size()) == line);
@@ -68,14 +68,14 @@ void talk_to_data(const net::Fd& client, const net::Fd& server) {
   }
 }
 
-// A message up to its final dot; what the filter would be told of it.
+// Sends a message up to its final dot. Returns what the filter would get for it.
 support::Found message(StoppedBed& bed, const net::Fd& client, const net::Fd& server,
                        std::uint32_t after = 0) {
   say(client, server, support::kMessage);
   return bed.table.find({.client = support::local_address(client.get()), .after = after});
 }
 
-// A session with one message; whether it was observed, or why not.
+// Plays a session with one message. Returns why it was not observed; None: it was.
 classifier::Reason one_session(Bed& bed) {
   auto client = support::connect_to(bed.address());
   auto server = bed.accept_session(client);
@@ -91,7 +91,7 @@ std::set<int> threads() {
   return ids;
 }
 
-// While it is there, the process may have this many descriptors.
+// Limits the descriptors of this process during its lifetime.
 class DescriptorLimit {
  public:
   explicit DescriptorLimit(rlim_t limit) {
@@ -105,7 +105,7 @@ class DescriptorLimit {
   rlimit before_{};
 };
 
-// Every loopback address is a balancer's.
+// Makes every loopback address a balancer.
 void behind_balancers(config::Config& settings) {
   settings.proxy.balancers = {*net::Network::parse("127.0.0.0/8")};
 }
@@ -113,7 +113,7 @@ void behind_balancers(config::Config& settings) {
 const net::Endpoint kClient = *net::Endpoint::parse("192.0.2.7:40112");
 const net::Endpoint kCalled = *net::Endpoint::parse("198.51.100.1:25");
 
-// What another thread does has no event that could be waited for.
+// Waits by looking again: another thread's progress gives no event to wait for.
 template <typename Condition>
 bool eventually(Condition condition) {
   for (int i = 0; i < support::kPatienceMs; ++i) {
@@ -125,7 +125,7 @@ bool eventually(Condition condition) {
 
 }  // namespace
 
-TEST_CASE("bytes pass both ways at once, unchanged, and ends pass on their own") {
+TEST_CASE("bytes pass both ways at once, unchanged, and each end is passed on") {
   for (const char* host : {"127.0.0.1", "[::1]"}) {
     INFO(host);
     Bed bed({.host = host});
@@ -146,7 +146,7 @@ TEST_CASE("bytes pass both ways at once, unchanged, and ends pass on their own")
     reads_down.join();
     CHECK(got_up == up);
     CHECK(got_down == down);
-    // The client has ended; the server may still speak.
+    // The client has ended, and the server may still send.
     support::send_all(server.get(), "221 bye\r\n");
     server.reset();
     CHECK(support::read_to_end(client.get()) == "221 bye\r\n");
@@ -155,7 +155,7 @@ TEST_CASE("bytes pass both ways at once, unchanged, and ends pass on their own")
   }
 }
 
-TEST_CASE("limits answer 421 and let the sessions that are there go on") {
+TEST_CASE("clients beyond a limit get 421, and open sessions go on") {
   SECTION("of one address") {
     Bed bed({.change = [](config::Config& c) { c.proxy.max_sessions_per_address = 1; }});
     auto first = support::connect_to(bed.address());
@@ -181,7 +181,7 @@ TEST_CASE("limits answer 421 and let the sessions that are there go on") {
   }
 }
 
-TEST_CASE("a draining worker takes nobody new, and its sessions go on to their end") {
+TEST_CASE("a draining worker accepts no new client, and its sessions go on to their end") {
   Bed bed;
   const auto client = support::connect_to(bed.address());
   const auto server = bed.accept_session(client);
@@ -190,7 +190,7 @@ TEST_CASE("a draining worker takes nobody new, and its sessions go on to their e
   const auto greeter = bed.accept_session(idle);
   say(greeter, idle, "220 mx\r\n");
   bed.worker.drain();
-  CHECK(support::read_to_end(idle.get()) == kDraining);     // so the worker has the order
+  CHECK(support::read_to_end(idle.get()) == kDraining);     // so the worker has received the order
   const auto waiting = support::connect_to(bed.address());  // in the backlog, for the next process
   say(client, server, support::kMessage);
   support::send_all(server.get(), "250 queued\r\n");
@@ -209,7 +209,8 @@ TEST_CASE("a worker whose time to drain is over closes its sessions") {
   CHECK(support::read_to_end(server.get()).empty());
 }
 
-TEST_CASE("a worker whose kernel filter is another's carries its sessions to their end, unseen") {
+TEST_CASE(
+    "a worker that handed over its kernel filter relays its sessions to their end, unobserved") {
   Bed bed({.kernel = true});
   auto client = support::connect_to(bed.address());
   no_delay(client);
@@ -225,9 +226,10 @@ TEST_CASE("a worker whose kernel filter is another's carries its sessions to the
   CHECK(support::read_to_end(client.get()) == "250 queued\r\n" + kDraining);
 }
 
-TEST_CASE("events that found the ring full are counted, and make a message under way partial") {
+TEST_CASE(
+    "events that found the ring full are counted, and make a message that has begun partial") {
   StoppedBed bed({.kernel = true, .ring_bytes = 4096});
-  // Nobody reads the ring yet, and it has room for some eighty events.
+  // The ring is not read yet, and it has room for some eighty events.
   std::vector<net::Fd> others;
   for (int i = 0; i < 20; ++i) {
     others.push_back(support::connect_to(bed.address()));
@@ -238,7 +240,7 @@ TEST_CASE("events that found the ring full are counted, and make a message under
   bed.worker.start();
   for (const net::Fd& other : others) bed.accept_session(other);
   const auto server = bed.accept_session(client);
-  CHECK(bed.counters.ring_full == 0);  // the next event says it
+  CHECK(bed.counters.ring_full == 0);  // the next event reports them
   talk_to_data(client, server);
   const auto found = message(bed, client, server);
   CHECK(bed.counters.ring_full > 0);
@@ -257,7 +259,7 @@ TEST_CASE("events that found the ring full are counted, and make a message under
   CHECK(std::get<classifier::Trace>(next).state == classifier::State::Complete);
 }
 
-TEST_CASE("a client that comes too often is told 421") {
+TEST_CASE("a client that connects too often gets 421") {
   Bed bed({.change = [](config::Config& c) { c.proxy.max_rate_per_address = 1; }});
   auto first = support::connect_to(bed.address());
   auto server = bed.accept_session(first);
@@ -268,7 +270,9 @@ TEST_CASE("a client that comes too often is told 421") {
   CHECK(bed.counters.refused_rate == 1);
 }
 
-TEST_CASE("when evidence takes its memory, new sessions are relayed unobserved, until it is free") {
+TEST_CASE(
+    "when the memory for evidence is used up, new sessions are relayed unobserved until it is "
+    "free") {
   Bed bed({.max_bytes = 1'000'000});
   evidence::Budget::Share others(bed.table.budget());
   CHECK(one_session(bed) == classifier::Reason::None);
@@ -280,7 +284,7 @@ TEST_CASE("when evidence takes its memory, new sessions are relayed unobserved, 
   CHECK(bed.counters.overload() == 1);
 }
 
-TEST_CASE("near the end of descriptors, new sessions are relayed unobserved") {
+TEST_CASE("when few descriptors are left, new sessions are relayed unobserved") {
   const DescriptorLimit limit(100);  // few are left from 88 on
   Bed bed;
   CHECK(one_session(bed) == classifier::Reason::None);
@@ -296,7 +300,7 @@ TEST_CASE("near the end of descriptors, new sessions are relayed unobserved") {
   CHECK(one_session(bed) == classifier::Reason::None);
 }
 
-TEST_CASE("without a descriptor to accept with, clients wait and sessions go on") {
+TEST_CASE("without a free descriptor, new clients wait and open sessions go on") {
   const DescriptorLimit limit(100);
   Bed bed;
   auto client = support::connect_to(bed.address());
@@ -312,13 +316,13 @@ TEST_CASE("without a descriptor to accept with, clients wait and sessions go on"
   REQUIRE(eventually([&] { return bed.counters.accept_errors > 0; }));
   say(server, client, "220 mx\r\n");
   say(client, server, "NOOP\r\n");
-  CHECK(bed.counters.accept_errors < 10);  // it does not try without rest
+  CHECK(bed.counters.accept_errors < 10);  // it pauses between its attempts
   others.clear();
   auto peer = bed.accept_session(waiting);
   say(peer, waiting, "220 mx\r\n");
 }
 
-TEST_CASE("after a tick that came late, new sessions are relayed unobserved") {
+TEST_CASE("after a late tick, new sessions are relayed unobserved") {
   const auto before = threads();
   Bed bed;
   int worker = 0;
@@ -328,18 +332,18 @@ TEST_CASE("after a tick that came late, new sessions are relayed unobserved") {
   static std::atomic<bool> stuck{false};
   std::signal(SIGUSR1, [](int) {
     stuck = true;
-    // Two of the ticks, which come once a second, fall into this time.
+    // Two of the ticks, which come once a second, fall into this sleep.
     for (timespec left{2, 100'000'000}; nanosleep(&left, &left) < 0;) continue;
   });
   REQUIRE(syscall(SYS_tgkill, getpid(), worker, SIGUSR1) == 0);
   REQUIRE(eventually([] { return stuck.load(); }));
-  // The tick is served in the same turn as the first client, in front of it or behind.
+  // The tick is served in the same turn as the first client, before it or after it.
   one_session(bed);
   CHECK(one_session(bed) == classifier::Reason::Overload);
   CHECK(bed.counters.overload_time >= 1);
 }
 
-TEST_CASE("limits per address count the client that a balancer names, not the balancer") {
+TEST_CASE("limits per address count the client that a balancer names and not the balancer") {
   Bed bed({.change = [](config::Config& c) {
     behind_balancers(c);
     c.proxy.max_sessions_per_address = 1;

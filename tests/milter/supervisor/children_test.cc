@@ -1,5 +1,5 @@
-// The table of the processes. That they are started, keep to their sockets and come again is tested
-// with the real program by tests/milter/cli/run_test.py.
+// Tests the table of the processes. tests/milter/cli/run_test.py tests with the real program that
+// they are started, keep only their own sockets and are started again.
 #include "milter/supervisor/children.h"
 
 #include <fcntl.h>
@@ -42,7 +42,7 @@ config::Config with_proxy_and_desk() {
 
 }  // namespace
 
-TEST_CASE("which processes there are follows from the configuration") {
+TEST_CASE("the configuration decides which processes are started") {
   config::Config config;
   CHECK(wanted(config) == std::vector<std::string>{"filter"});
   config.wire.ports = {25};
@@ -50,7 +50,7 @@ TEST_CASE("which processes there are follows from the configuration") {
   CHECK(wanted(with_proxy_and_desk()) == std::vector<std::string>{"proxy", "filter", "desk"});
 }
 
-TEST_CASE("each process has a row of its own") {
+TEST_CASE("each process has its own row") {
   std::set<std::string> names;
   std::set<process::Part> parts;
   std::set<const supervisor::ChildCounters*> children;
@@ -65,7 +65,7 @@ TEST_CASE("each process has a row of its own") {
   }
 }
 
-TEST_CASE("a process closes what was opened for the others") {
+TEST_CASE("a process closes what was opened for other processes") {
   const auto config = with_proxy_and_desk();
   const std::map<std::string, std::pair<bool, bool>> expected = {
       {"proxy", {true, false}}, {"filter", {false, false}}, {"desk", {false, true}}};
@@ -87,7 +87,7 @@ TEST_CASE("a process closes what was opened for the others") {
   }
 }
 
-TEST_CASE("a page of metrics whose address is taken is done without") {
+TEST_CASE("if the address of the metrics page is taken, the program starts without the page") {
   auto config = with_proxy_and_desk();
   Opened first;
   REQUIRE(child_kind("desk").open(config, nullptr, first));

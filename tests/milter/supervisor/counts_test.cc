@@ -1,5 +1,5 @@
-// What the processes count: each counter is described, and the page of metrics has all of them
-// under their names.
+// Tests the counters of all processes: each counter is described, and the metrics page has all of
+// them under their names.
 #include "milter/supervisor/counts.h"
 
 #include <sys/wait.h>
@@ -43,13 +43,14 @@ std::map<std::string, std::string> samples(const Counts& counts, const config::C
     if (line.starts_with('#')) continue;
     const auto blank = line.rfind(' ');
     INFO(line);
-    CHECK(found.emplace(line.substr(0, blank), line.substr(blank + 1)).second);  // told once
+    // each name occurs once
+    CHECK(found.emplace(line.substr(0, blank), line.substr(blank + 1)).second);
   }
   return found;
 }
 
-// Whether each counter in `counts` is in `families` once. A struct of counters has nothing else in
-// it, so their number follows from its size.
+// Whether each counter in `counts` is in `families` exactly once. A struct of counters has no other
+// members, so their number follows from its size.
 template <typename Counters>
 void check_all_described(const Counters& counts, const process::Families& families) {
   const auto* begin = reinterpret_cast<const process::Count*>(&counts);
@@ -74,7 +75,7 @@ TEST_CASE("each counter is described once") {
   check_all_described(counts.filter, describe(counts.filter));
 }
 
-TEST_CASE("each family has its help and its type in front, once, and its samples follow") {
+TEST_CASE("each family begins with its help and its type, once, and its samples follow") {
   const Counts counts{};
   const std::string text = page(counts, with_proxy());
   REQUIRE(text.ends_with('\n'));
@@ -86,7 +87,7 @@ TEST_CASE("each family has its help and its type in front, once, and its samples
     INFO(line);
     std::istringstream stream(line);
     if (line.starts_with("# HELP ")) {
-      CHECK((typed && samples > 0));  // the one before
+      CHECK((typed && samples > 0));  // the previous family
       stream.ignore(7) >> family;
       CHECK(family.starts_with("segmilter_"));
       CHECK(family.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == family.npos);
@@ -116,7 +117,7 @@ TEST_CASE("each family has its help and its type in front, once, and its samples
   CHECK(families.size() > 25);
 }
 
-TEST_CASE("what was counted is told under its name") {
+TEST_CASE("each count is shown under its name") {
   Counts counts;
   supervisor::counters_of(supervisor::child_kind("filter"), counts).serves = true;
   supervisor::counters_of(supervisor::child_kind("filter"), counts).starts = 3;
@@ -155,7 +156,7 @@ TEST_CASE("what was counted is told under its name") {
   }
 }
 
-TEST_CASE("a process that is not started is not told of") {
+TEST_CASE("a process that is not started is not on the page") {
   config::Config wire;
   wire.wire.ports = {25};
   const auto of_wire = samples({}, wire);
@@ -168,7 +169,7 @@ TEST_CASE("a process that is not started is not told of") {
   CHECK_FALSE(of_proxy.contains("segmilter_wire_ring_full_total"));
 }
 
-TEST_CASE("what a child counts is seen by its parent, and stays when the child is gone") {
+TEST_CASE("the parent sees what a child counts, also after the child's end") {
   const auto counts = supervisor::share_counts();
   CHECK(counts->filter.messages == 0);
   for (int life = 1; life <= 2; ++life) {

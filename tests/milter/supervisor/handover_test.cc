@@ -13,7 +13,7 @@
 using supervisor::Handover;
 using supervisor::parse_handover;
 
-TEST_CASE("what is handed over is read as it is written") {
+TEST_CASE("a handover that was printed is parsed to the same value") {
   const Handover rows[] = {
       {{{7}}, {}, {}, {}},
       {{{7, 8}, {9, 10}}, {11, 12}, {13}, {4711, 4712}},
@@ -28,17 +28,17 @@ TEST_CASE("what is handed over is read as it is written") {
   CHECK(print(rows[3]) == "2 listeners=7,8/9,10 rings=11,12 desk= children= sources=13,14/15,16");
 }
 
-TEST_CASE("what is nearly a handover is none") {
+TEST_CASE("a text that is nearly a handover is refused") {
   const char* rows[] = {
       "",
       "1",
-      "9 listeners=7 rings= desk= children=",              // of another version
+      "9 listeners=7 rings= desk= children=",              // another version
       "2 listeners= rings= desk= children=",               // nothing to listen on
       "2 listeners=7 rings= desk=",                        // cut off
       "2 listeners=7 rings= children=",                    // without a desk
       "2 listeners=7 children= rings= desk=",              // another order
-      "2 listeners=7 rings= desk= children= more",         // and more
-      "2 listeners=7/ rings= desk= children=,",            // no number
+      "2 listeners=7 rings= desk= children= more",         // more text
+      "2 listeners=7/ rings= desk= children=,",            // a number is missing
       "2 listeners=7//8 rings= desk= children=",           // a worker without a socket
       "2 listeners=7,x rings= desk= children=",            //
       "2 listeners=-7 rings= desk= children=",             //
@@ -48,7 +48,7 @@ TEST_CASE("what is nearly a handover is none") {
       "2 listeners=7 rings= desk=0 children=",             // standard input
       "2 listeners=7 rings= desk= children= sources=8/9",  // more sources than workers
       "2 listeners=7 rings= desk= children= sources=0",    // standard input
-      "2 listeners=7 rings= desk= children= sources=8 9",  // and more
+      "2 listeners=7 rings= desk= children= sources=8 9",  // more text
       "2  listeners=7 rings= desk= children=",             //
   };
   for (const char* row : rows) {
@@ -57,7 +57,7 @@ TEST_CASE("what is nearly a handover is none") {
   }
 }
 
-TEST_CASE("sockets are adopted in the order of their addresses, of which some may be missing") {
+TEST_CASE("sockets are adopted in the order of their addresses, and some addresses may have none") {
   const auto first = support::listen_on();
   const auto second = support::listen_on();
   const auto none = *net::Endpoint::parse("[::1]:25");
@@ -76,7 +76,7 @@ TEST_CASE("sockets are adopted in the order of their addresses, of which some ma
   CHECK_THROWS_AS(supervisor::adopt_listeners({one}, {none}, "proxy.listen"), process::SetupError);
 }
 
-TEST_CASE("it passes by the environment, once, and with its descriptors") {
+TEST_CASE("a handover passes through the environment, once, and with its descriptors") {
   const net::Fd socket(open("/dev/null", O_RDONLY | O_CLOEXEC));
   const net::Fd ring(open("/dev/null", O_RDONLY | O_CLOEXEC));
   const net::Fd desk(open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -89,7 +89,7 @@ TEST_CASE("it passes by the environment, once, and with its descriptors") {
   CHECK_FALSE(supervisor::take_handover());
 }
 
-TEST_CASE("where there is no next program it is taken back") {
+TEST_CASE("if there is no next program, the handover is taken back") {
   const net::Fd socket(open("/dev/null", O_RDONLY | O_CLOEXEC));
   const net::Fd ring(open("/dev/null", O_RDONLY | O_CLOEXEC));
   const net::Fd desk(open("/dev/null", O_RDONLY | O_CLOEXEC));

@@ -1,5 +1,5 @@
-// The supervisor's parts. The whole of it, with real children and signals, is tested from outside
-// by tests/milter/cli/run_test.py.
+// Tests the supervisor's parts. tests/milter/cli/run_test.py tests the whole supervisor from
+// outside, with real children and signals.
 #include "milter/supervisor/supervisor.h"
 
 #include <poll.h>
@@ -23,7 +23,7 @@ using Kind = ControlMessage::Kind;
 
 namespace {
 
-// Waits for the child's end and tells it.
+// Waits for the child's end and describes it.
 std::string end_of(Child& child) {
   int status = 0;
   REQUIRE(waitpid(child.pid(), &status, 0) == child.pid());
@@ -31,7 +31,7 @@ std::string end_of(Child& child) {
   return supervisor::describe_end(status);
 }
 
-// The supervisor's end does not block, so wait for the word.
+// The supervisor's end of the line does not block, so wait until the message is there.
 void hear_ready(Child& child) {
   for (int tries = 0; tries < 60'000 && !child.hear(supervisor::Clock::now()); ++tries)
     usleep(1000);
@@ -39,22 +39,22 @@ void hear_ready(Child& child) {
 
 }  // namespace
 
-TEST_CASE("a child that dies is started at once, then later and later") {
+TEST_CASE("a child that dies is started again at once, then after longer and longer waits") {
   Backoff backoff;
   for (const auto expected : {0s, 1s, 2s, 4s, 8s, 16s, 30s, 30s}) {
     CHECK(backoff.after(1s) == expected);
   }
-  SECTION("for ever") {
+  SECTION("without end") {
     for (int i = 0; i < 100; ++i) backoff.after(0s);
     CHECK(backoff.after(0s) == Backoff::kMost);
   }
-  SECTION("until it has lived for long: then it begins anew") {
+  SECTION("until it has lived for a long time: then the waits begin again") {
     CHECK(backoff.after(Backoff::kLongLife) == 0s);
     CHECK(backoff.after(1s) == 1s);
   }
 }
 
-TEST_CASE("a child says that it is ready, hears what it is told, and returns its code") {
+TEST_CASE("a child reports that it is ready, receives messages, and returns its exit code") {
   supervisor::ChildCounters child_counters;
   Child child("echo", child_counters, [](int control_fd) {
     process::send_control(control_fd, {Kind::Ready, {}});
@@ -81,7 +81,7 @@ TEST_CASE("a child says that it is ready, hears what it is told, and returns its
   CHECK_FALSE(child.next_start());
 }
 
-TEST_CASE("a child that does not answer for long is noticed, one that answers is not") {
+TEST_CASE("a child that does not answer for a long time is reported, one that answers is not") {
   supervisor::ChildCounters child_counters;
   Child child("silent", child_counters, [](int control_fd) {
     process::send_control(control_fd, {Kind::Ready, {}});
@@ -93,20 +93,20 @@ TEST_CASE("a child that does not answer for long is noticed, one that answers is
   });
   child.start({});
   const auto now = supervisor::Clock::now();
-  CHECK(child.ping(now + 9s));  // not yet ready: nothing is asked
+  CHECK(child.ping(now + 9s));  // not ready yet, so no ping is sent
   CHECK_FALSE(child.ping(now + 10s));
   hear_ready(child);
   CHECK(child.ping(now + 1s));
   pollfd word{child.control_fd(), POLLIN, 0};
   REQUIRE(poll(&word, 1, 60'000) == 1);
-  CHECK_FALSE(child.hear(now + 9s));  // a word, and not that it is ready
+  CHECK_FALSE(child.hear(now + 9s));  // a message, but not "ready"
   CHECK(child.ping(now + 18s));
   CHECK_FALSE(child.ping(now + 19s));
   child.kill(SIGKILL);
   CHECK(end_of(child) == "was killed by SIGKILL");
 }
 
-TEST_CASE("a child whose body throws ends with a code that says so") {
+TEST_CASE("a child whose body throws ends with an exit code for that error") {
   supervisor::ChildCounters child_counters;
   Child child("thrower", child_counters,
               [](int) -> int { throw std::system_error(ENOENT, std::generic_category(), "x"); });
@@ -114,7 +114,7 @@ TEST_CASE("a child whose body throws ends with a code that says so") {
   CHECK(end_of(child) == "ended with status 71");
 }
 
-TEST_CASE("what killed a child is named") {
+TEST_CASE("the signal that killed a child is named") {
   supervisor::ChildCounters child_counters;
   Child child("sleeper", child_counters, [](int) -> int {
     for (;;) pause();
@@ -124,7 +124,7 @@ TEST_CASE("what killed a child is named") {
   CHECK(end_of(child) == "was killed by SIGKILL");
 }
 
-TEST_CASE("a child sees the end of its supervisor, whatever other children are there") {
+TEST_CASE("a child sees the end of its supervisor, whichever other children exist") {
   supervisor::ChildCounters first_counters;
   Child first("first", first_counters, [](int control_fd) {
     const auto message = process::receive_control(control_fd);
@@ -137,7 +137,8 @@ TEST_CASE("a child sees the end of its supervisor, whatever other children are t
   first.start({});
   second.start({first.control_fd()});
   const auto pid = first.pid();
-  first.ended(true, supervisor::Clock::now());  // closes our end; `second` has no copy of it
+  // Closes our end of the line of `first`; `second` must not have a copy of it.
+  first.ended(true, supervisor::Clock::now());
   int status = -1;
   REQUIRE(waitpid(pid, &status, 0) == pid);
   CHECK(status == 0);
@@ -145,7 +146,7 @@ TEST_CASE("a child sees the end of its supervisor, whatever other children are t
   end_of(second);
 }
 
-TEST_CASE("a child that does not read does not hold up its supervisor") {
+TEST_CASE("a child that does not read does not block its supervisor") {
   supervisor::ChildCounters child_counters;
   Child child("deaf", child_counters, [](int) -> int {
     for (;;) pause();
@@ -160,7 +161,7 @@ TEST_CASE("a child that does not read does not hold up its supervisor") {
   end_of(child);
 }
 
-TEST_CASE("an account that is not there is an error of the configuration") {
+TEST_CASE("an account that does not exist is an error of the configuration") {
   config::Config config;
   config.general.user = "no-such-user-here";
   CHECK_THROWS_WITH(supervisor::find_account(config),
@@ -179,7 +180,7 @@ TEST_CASE("an address that another program listens on is refused, though listene
   config.capture.method = config::Capture::Method::Read;
   config.proxy.workers = 2;
   config.proxy.listen = {*net::Endpoint::parse("127.0.0.1:0")};
-  // Any free port, taken by what a first segmilter would open.
+  // Any free port; taken by the listeners that a first segmilter would open.
   auto listeners = proxy::open_listeners(config.proxy);
   sockaddr_storage address{};
   socklen_t length = sizeof address;
@@ -193,13 +194,13 @@ TEST_CASE("an address that another program listens on is refused, though listene
     CHECK(std::string(error.what()) ==
           "proxy.listen: bind " + config.proxy.listen[0].print() +
               ": Address already in use (by supervisor_supervisor_test, pid " +
-              std::to_string(getpid()) + "; stop it, or name another address in proxy.listen)");
+              std::to_string(getpid()) + "; stop it, or set another address in proxy.listen)");
   }
   listeners.clear();
   supervisor::ProxyParts parts(config);
   CHECK(parts.inputs().size() == 2);
   CHECK(parts.inputs()[0].kernel_filter == nullptr);
-  SECTION("and is free for the next one as soon as it stops listening") {
+  SECTION("and is free again as soon as that program stops listening") {
     parts.stop_listening();
     CHECK_NOTHROW(supervisor::ProxyParts(config));
   }

@@ -1,4 +1,4 @@
-// Tests milter/wire: connections as the tap passes them on, and what the evidence table has then.
+// Tests milter/wire: connections as the tap passes them on, and what is in the evidence table then.
 #include "milter/wire/flows.h"
 
 #include <catch2/catch.hpp>
@@ -21,7 +21,7 @@ struct Bed {
   wire::Flows flows{table, counters, 100, 4096};
   support::WireScript script{flows};
 
-  // Up to the server's 354.
+  // Plays the session up to the server's 354.
   void ask_for_text() {
     script.handshake();
     script.server("220 mx\r\n");
@@ -29,7 +29,7 @@ struct Bed {
     script.server("250-mx\r\n250 STARTTLS\r\n");
     envelope();
   }
-  // Up to the server's answer to EHLO.
+  // Plays the session up to the server's answer to EHLO.
   void offer_chunking() {
     script.handshake();
     script.server("220 mx\r\n");
@@ -44,7 +44,7 @@ struct Bed {
     script.client("DATA\r\n");
     script.server("354 Go ahead\r\n");
   }
-  // Under TLS 1.3 up to the server's answer to DATA.
+  // Plays a session under TLS 1.3 up to the server's answer to DATA.
   void ask_for_text_under_tls() {
     const support::Tls13 tls;
     script.handshake();
@@ -89,7 +89,7 @@ std::string text(std::size_t size) {
 
 }  // namespace
 
-TEST_CASE("a message is told of when its end was passed, though its text was not") {
+TEST_CASE("a message is reported when its end was passed, even if its text was not") {
   Bed bed;
   bed.ask_for_text();
   const std::string body = text(3000);
@@ -106,14 +106,14 @@ TEST_CASE("a message is told of when its end was passed, though its text was not
   CHECK(sizes_of(*trace) == std::vector<std::uint32_t>{1448, 1448, 109});
   CHECK(trace->dialogue.quit_with_dot);
   CHECK(trace->path.rtt_us == 1000);
-  CHECK(trace->landmarks.header_end == 0);  // nobody has read the text
+  CHECK(trace->landmarks.header_end == 0);  // the wire observer does not read the text
   CHECK(trace->landmarks.terminator == 3);
 
   bed.script.server("250 Ok\r\n");
   CHECK_FALSE(bed.trace());
 }
 
-TEST_CASE("segments that come out of order, twice or in one packet are told as they came") {
+TEST_CASE("segments that come out of order, twice or in one packet are reported as they came") {
   Bed bed;
   bed.ask_for_text();
   const std::string body = text(3000) + "\r\n.\r\n";
@@ -130,7 +130,7 @@ TEST_CASE("segments that come out of order, twice or in one packet are told as t
   CHECK(trace->segments[0].resent);
 }
 
-TEST_CASE("the end of data is found however packets cut it") {
+TEST_CASE("the end of data is found wherever packets cut it") {
   const auto cut = GENERATE(range(1, 5));
   Bed bed;
   bed.ask_for_text();
@@ -142,7 +142,7 @@ TEST_CASE("the end of data is found however packets cut it") {
   CHECK(trace->size == 2005);
 }
 
-TEST_CASE("an end of data that no packet ends with loses the session, and nothing is told") {
+TEST_CASE("an end of data inside a packet loses the session, and no message is reported") {
   Bed bed;
   bed.ask_for_text();
   bed.script.client(text(1000) + "\r\n.\r\nMAIL FROM:<e@f>\r\nRCPT TO:<g@h>\r\n", Passed::Ends);
@@ -164,9 +164,9 @@ TEST_CASE("BDAT chunks are counted by their commands") {
   CHECK(trace->chunk_begins == std::vector<std::uint32_t>{1000});
 }
 
-TEST_CASE("commands that were not read may begin another message: the session is lost at once") {
-  // The first message is refused for its sender. When Postfix asks about the second one, it has
-  // answered nothing of all this yet.
+TEST_CASE("unread commands may begin another message, so the session is lost at once") {
+  // The first message is refused for its sender. When Postfix asks about the second one, it has not
+  // answered any of these commands yet.
   Bed bed;
   bed.offer_chunking();
   bed.script.client("MAIL FROM:<a@b\r\nRCPT TO:<c@d>\r\nBDAT 828 LAST\r\n");
@@ -186,14 +186,14 @@ TEST_CASE("the text of a chunk need not be read") {
   CHECK(trace->size == 828);
 }
 
-TEST_CASE("what the server acknowledged and the tap did not pass costs that message alone") {
+TEST_CASE("bytes that were acknowledged but not passed make only that one message unobserved") {
   Bed bed;
   bed.ask_for_text();
   bed.script.client(text(1448), Passed::Ends);
   bed.script.client_unseen(1448);
   bed.script.client("It is.\r\n.\r\n", Passed::Ends);
   bed.script.server("250 Ok\r\n");
-  // The end waited for what is missing, so the answer has taken the message with it.
+  // The end of the message waited for the missing bytes, so the answer has taken the message away.
   CHECK(bed.reason() == Reason::Lost);
   bed.envelope();
   bed.script.client(text(100) + "\r\n.\r\n", Passed::Ends);
@@ -203,7 +203,7 @@ TEST_CASE("what the server acknowledged and the tap did not pass costs that mess
   CHECK(trace->size == 105);
 }
 
-TEST_CASE("under TLS a message is placed by the records' headers alone") {
+TEST_CASE("under TLS the headers of the records are enough to place a message") {
   const support::Tls13 tls;
   Bed bed;
   bed.ask_for_text_under_tls();
@@ -217,7 +217,7 @@ TEST_CASE("under TLS a message is placed by the records' headers alone") {
   CHECK(trace->records == std::vector<classifier::Record>{{.size = 300}, {.size = 1703}});
 }
 
-TEST_CASE("notes on a packet wait for it, whatever comes between") {
+TEST_CASE("notes about a packet wait for it, whatever comes in between") {
   const support::Tls13 tls;
   Bed bed;
   bed.ask_for_text_under_tls();
@@ -233,7 +233,7 @@ TEST_CASE("notes on a packet wait for it, whatever comes between") {
   CHECK(trace->records.size() == 4);
 }
 
-TEST_CASE("under TLS a gap of the tap's loses the session") {
+TEST_CASE("under TLS bytes that the tap missed lose the session") {
   const support::Tls13 tls;
   Bed bed;
   bed.ask_for_text_under_tls();
@@ -251,7 +251,7 @@ TEST_CASE("a session whose beginning was not seen is not followed") {
   CHECK(bed.reason() == Reason::NoSession);
 }
 
-TEST_CASE("the server's FIN ends a connection, a reset out of place does not") {
+TEST_CASE("the server's FIN ends a connection, a reset at a wrong place does not") {
   Bed bed;
   bed.ask_for_text();
   bed.script.client_flags(tcp::kRst, bed.script.client_sent() + 5000);
@@ -259,10 +259,10 @@ TEST_CASE("the server's FIN ends a connection, a reset out of place does not") {
   bed.script.client(text(100) + "\r\n.\r\n", Passed::Ends);
   bed.script.server_fin();
   CHECK(bed.flows.size() == 0);
-  CHECK(bed.trace());  // it lingers: Postfix may still ask
+  CHECK(bed.trace());  // the session lingers, because Postfix may still ask
 }
 
-TEST_CASE("a reset where the stream is ends a connection") {
+TEST_CASE("a reset at the stream's current place ends a connection") {
   Bed bed;
   bed.ask_for_text();
   bed.script.client_flags(tcp::kRst, bed.script.client_sent());
@@ -275,7 +275,7 @@ TEST_CASE("a SYN begins another session when the client has acknowledged the ser
   bed.script.client(text(100) + "\r\n.\r\n", Passed::Ends);
   REQUIRE(bed.trace());
   support::WireScript next(bed.flows);
-  next.syn(1);  // a stranger's
+  next.syn(1);  // from a stranger
   next.syn(4711);
   CHECK(bed.counters.connections == 1);
   next.syn_ack();
@@ -299,7 +299,7 @@ TEST_CASE("a SYN that the server does not answer changes nothing") {
   const auto trace = bed.trace();
   REQUIRE(trace);
   CHECK(sizes_of(*trace) == std::vector<std::uint32_t>{50, 55});
-  // Nor does an answer to yet another one.
+  // An answer to a third SYN changes nothing either.
   stranger.syn(4712);
   bed.script.syn_ack();
   bed.script.ack();
@@ -323,7 +323,7 @@ TEST_CASE(
   CHECK(bed.trace());
 }
 
-TEST_CASE("of a connection that had to go nothing is told, though Postfix may still ask") {
+TEST_CASE("an evicted connection gives no evidence, even if Postfix still asks") {
   evidence::Table table(100, std::chrono::seconds(60));
   wire::Counters counters;
   wire::Flows flows(table, counters, 1, 4096);
@@ -342,7 +342,7 @@ TEST_CASE("of a connection that had to go nothing is told, though Postfix may st
   CHECK(std::get<Reason>(found) == Reason::Overload);
 }
 
-TEST_CASE("what came with the SYN belongs to the stream if the server took it") {
+TEST_CASE("the payload of a SYN belongs to the stream if the server accepted it") {
   for (const bool taken : {true, false}) {
     CAPTURE(taken);
     Bed bed;
@@ -364,10 +364,10 @@ TEST_CASE("what came with the SYN belongs to the stream if the server took it") 
   }
 }
 
-TEST_CASE("packets that contradict each other lose the session, and the message they made") {
+TEST_CASE("packets that contradict each other lose the session and its message") {
   struct Row {
     std::string_view label;
-    std::uint64_t offset;  // from where the message begins
+    std::uint64_t offset;  // from the beginning of the message
     std::size_t size;
     char text;
     bool acknowledged;
@@ -406,12 +406,12 @@ TEST_CASE("packets that contradict each other lose the session, and the message 
   }
 }
 
-TEST_CASE("a forged message in front of the true one is not told of") {
+TEST_CASE("a forged message before the real one is not reported") {
   Bed bed;
   bed.ask_for_text();
   const std::string body = text(2000) + "\r\n.\r\n";
   bed.script.client_at(bed.script.client_sent(), body, Passed::Ends);
-  REQUIRE(bed.trace());  // so far nothing speaks against it
+  REQUIRE(bed.trace());  // so far nothing contradicts it
   bed.script.client(body.substr(0, 399), Passed::Ends);
   bed.script.client(body.substr(399), Passed::Ends);
   CHECK(bed.reason() == Reason::Ambiguous);
@@ -440,7 +440,7 @@ TEST_CASE("urgent data loses the session") {
   CHECK(bed.counters.lost == 1);
 }
 
-TEST_CASE("the connection that was silent for longest goes when there is no room") {
+TEST_CASE("when there is no room, the connection that was silent for longest is evicted") {
   evidence::Table table(100, std::chrono::seconds(60));
   wire::Counters counters;
   wire::Flows flows(table, counters, 2, 4096);
@@ -453,11 +453,11 @@ TEST_CASE("the connection that was silent for longest goes when there is no room
   third.handshake();
   CHECK(flows.size() == 2);
   CHECK(counters.evicted == 1);
-  second.handshake();  // the one that went: it is begun anew
+  second.handshake();  // this one was evicted, so it begins again
   CHECK(counters.connections == 4);
 }
 
-TEST_CASE("connections that say nothing for long are forgotten") {
+TEST_CASE("connections that are silent for a long time are forgotten") {
   Bed bed;
   bed.ask_for_text();
   constexpr std::uint64_t kMinute = 60'000'000'000;
@@ -467,7 +467,7 @@ TEST_CASE("connections that say nothing for long are forgotten") {
   CHECK(bed.flows.size() == 0);
 }
 
-TEST_CASE("more packets out of order than are kept lose the session") {
+TEST_CASE("too many packets out of order lose the session") {
   Bed bed;
   bed.ask_for_text();
   const std::uint64_t at = bed.script.client_sent();
@@ -477,7 +477,8 @@ TEST_CASE("more packets out of order than are kept lose the session") {
   CHECK(bed.reason() == Reason::Dropped);
 }
 
-TEST_CASE("when evidence takes its memory, connections are not followed, until it is free") {
+TEST_CASE(
+    "when the memory for evidence is used up, new connections are not followed until it is free") {
   evidence::Table table(100, std::chrono::seconds(60), 20'000);
   wire::Counters counters;
   wire::Flows flows(table, counters, 100, 4096);
@@ -507,7 +508,7 @@ TEST_CASE("when evidence takes its memory, connections are not followed, until i
   CHECK(table.budget().used() == 0);
 }
 
-TEST_CASE("a connection is followed for a time; a message under way is finished") {
+TEST_CASE("a connection is followed for a limited time; a message that has begun is finished") {
   evidence::Table table(100, std::chrono::seconds(60));
   wire::Counters counters;
   wire::Flows flows(table, counters, 100, 4096, std::chrono::hours(1));

@@ -47,6 +47,9 @@ case $1 in
   rinetd)
     printf '127.0.0.1 %s %s 25\n' "$near" "$SERVER" >"$at/conf"
     background rinetd -f -c "$at/conf" ;;
+  shadowsocks)
+    background ss-server -s 127.0.0.1 -p 8388 -k word -m aes-256-gcm
+    background ss-tunnel -s 127.0.0.1 -p 8388 -k word -m aes-256-gcm -b 127.0.0.1 -l "$near" -L "$SERVER:25" ;;
   simpleproxy) background simpleproxy -L "127.0.0.1:$near" -R "$SERVER:25" ;;
   ncat) background ncat -k -l 127.0.0.1 "$near" --sh-exec "ncat $SERVER 25" ;;
   nginx)
