@@ -10,9 +10,11 @@
 namespace cli {
 namespace {
 
-// Above Linux's own tables and those that people number by hand.
+// Chosen so that it collides with no other table: Linux uses 253 to 255, and administrators usually
+// choose small numbers. 29549 is 0x736d, "sm", like the default of proxy.tproxy_mark.
 constexpr unsigned kRoutingTable = 29549;
-// In front of the main table (32766), behind what an administrator has put first.
+// The rule is looked up before the main table (32766) and after rules that an administrator gave a
+// small number.
 constexpr unsigned kRulePriority = 29549;
 
 std::string rule(const net::Endpoint& listen, const config::Proxy& proxy) {
@@ -26,7 +28,7 @@ std::string rule(const net::Endpoint& listen, const config::Proxy& proxy) {
 }  // namespace
 
 std::string nft_rules(const config::Proxy& proxy, bool remove) {
-  // Naming the table first makes deleting it right in both cases.
+  // The first line creates the table if it does not exist, so that deleting it never fails.
   std::string text = "table inet segmilter\ndelete table inet segmilter\n";
   if (remove) return text;
   text +=
@@ -72,7 +74,9 @@ int nft(const config::Config& config, const NftOptions& options) {
   const bool routing_only = options.routing && config.proxy.is_transparent();
   if (config.proxy.tproxy_ports.empty() && !routing_only) {
     throw process::SetupError(
-        EX_CONFIG, "proxy.tproxy_ports: names no port, so there is nothing for the firewall to do");
+        EX_CONFIG,
+        "proxy.tproxy_ports: the list is empty, so the firewall has no port to send to the proxy; "
+        "set it, for example to [25]");
   }
   fmt::print("{}", options.routing ? nft_routing(config.proxy, options.remove)
                                    : nft_rules(config.proxy, options.remove));

@@ -25,12 +25,13 @@ bool wait_for(int fd, short events, Clock::time_point deadline) {
   }
 }
 
-// The effective user is that of the sockets made meanwhile. Requires: one thread.
+// Changes the effective user while it lives: sockets that are made meanwhile belong to that user.
+// Requires: the process has one thread.
 class AsUser {
  public:
   explicit AsUser(unsigned user) : changed_(user != 0 && geteuid() == 0 && seteuid(user) == 0) {}
   ~AsUser() {
-    if (changed_ && seteuid(0) < 0) _exit(71);  // EX_OSERR: cannot happen, our real user is root
+    if (changed_ && seteuid(0) < 0) _exit(71);  // EX_OSERR; cannot happen, the real user is root
   }
   AsUser(const AsUser&) = delete;
   AsUser& operator=(const AsUser&) = delete;
@@ -46,7 +47,7 @@ net::Endpoint local_of(int fd) {
   return net::Endpoint::from(reinterpret_cast<sockaddr*>(&storage)).value_or(net::Endpoint{});
 }
 
-// 0, or errno. The socket may come from the address of a proxy's connection, so that both can be.
+// Returns 0 or an errno. The address may be in use by the proxy's connection to Postfix as well.
 int begin_to_connect(int fd, const net::Endpoint& server,
                      const std::optional<net::Endpoint>& from) {
   sockaddr_storage storage;
@@ -83,9 +84,9 @@ std::string Reply::print() const {
     case End::Closed:
       return "the connection was closed" + (text.empty() ? "" : " after: " + text);
     case End::TimedOut:
-      return fmt::format("no answer in {} s", Dialogue::kPatience.count());
+      return fmt::format("no reply within {} s", Dialogue::kPatience.count());
     case End::Malformed:
-      return "not SMTP: " + text;
+      return "this is not an SMTP reply: " + text;
   }
   return {};
 }
@@ -151,8 +152,8 @@ void Dialogue::take(net::Fd socket, int begun) {
   socket_ = std::move(socket);
 }
 
-// The few bytes that are ever sent find room in the socket's buffer; if not, the reply's absence
-// tells.
+// Errors are not reported here. The doctor sends few bytes, which fit into the socket's buffer; if
+// they cannot be sent, no reply comes, and reply() reports that.
 void Dialogue::send(std::string_view bytes) {
   const auto deadline = Clock::now() + kPatience;
   while (!bytes.empty() && socket_) {
@@ -176,7 +177,7 @@ Reply Dialogue::reply() {
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (got <= 0) return {Reply::End::Closed, 0, input_};
     input_.append(buffer, static_cast<std::size_t>(got));
-    // A trickle of bytes must not outlast the deadline.
+    // A server that sends single bytes must not extend the deadline.
     if (Clock::now() >= deadline) return {Reply::End::TimedOut, 0, input_};
   }
 }

@@ -1,4 +1,4 @@
-// What several checks need.
+// Functions that several checks need.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -22,7 +22,8 @@ net::Endpoint at(const net::Endpoint& address, std::uint16_t port) {
   return net::Endpoint::from_bytes(address.bytes(), port);
 }
 
-// A wildcard stands for each of the machine's addresses of its family.
+// Replaces a wildcard with one of this machine's addresses of its family: preferably one that is
+// not in mynetworks, else any of them, else loopback. Other addresses are returned unchanged.
 net::Endpoint choose(const Patient& patient, const net::Endpoint& listen) {
   if (!is_any(listen)) return listen;
   const auto own = parse_networks(patient.postfix ? patient.postfix->value("mynetworks") : "");
@@ -123,7 +124,7 @@ bool same_socket(const std::string& address, const config::MilterSocket& socket,
   const auto kind = address.substr(0, colon);
   const auto rest = address.substr(colon + 1);
   if (kind == "inet") {
-    // Names of hosts are many; the port is one.
+    // One host can have many names, so only the ports are compared.
     const auto port = rest.rfind(':');
     return !socket.is_unix() && port != rest.npos &&
            text::number<std::uint16_t>(rest.substr(port + 1)) == socket.port;

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""The unit, its drop-in and what is installed, under a real systemd: as a postmaster does it, step by step.
+"""The unit, its drop-in and the installed files under a real systemd, in the steps that a postmaster takes.
 
     systemd_unit.py PROGRAM      in its build folder, which is installed from there
 
-A machine with systemd as process 1 and Debian's own Postfix units, in a network namespace; the files of
-examples/postfix/tproxy, transparent and wire as they are. What the unit's sandbox forbids is tried from within.
+A machine with systemd as process 1 and Debian's own Postfix units, in a network namespace, with the unchanged files of
+examples/postfix/tproxy, transparent and wire. The test also tries, from within, what the unit's sandbox forbids.
 """
 import json
 import re
@@ -28,7 +28,7 @@ from bed.smtp import Client, stuffed
 from bed.testbed import CLIENT4, check_machine, connect, need, stop_on_signals, talk
 
 UNIT = "segmilter.service"
-# The unit's CapabilityBoundingSet, which only CAP_SETPCAP could empty.
+# The unit's CapabilityBoundingSet; only a process with CAP_SETPCAP could empty it.
 BOUNDS = 1 << 10 | 1 << 12 | 1 << 13 | 1 << 38 | 1 << 39  # NET_BIND_SERVICE, NET_ADMIN, NET_RAW, PERFMON, BPF
 FROM, TO = "sender@sender.example", "alice@example.org"
 
@@ -78,7 +78,7 @@ class House:
         return self.machine.systemctl("is-active", UNIT, check=False) == "active"
 
     def label(self, tag: str) -> dict:
-        """Of a message that a bot sends now; {} where it has none, or was not taken."""
+        """The label of a message that a bot sends now; {}: it has none, or was not accepted."""
         before = self.box.count()
         if not talk(self.link, "bot2", tag).startswith("250"):
             return {}

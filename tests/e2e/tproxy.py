@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Way `tproxy`: Postfix keeps port 25, the firewall sends clients to the proxy, and without a proxy Postfix answers.
+"""The deployment `tproxy`: Postfix keeps port 25, the firewall sends clients to the proxy, and without a proxy Postfix answers.
 
     tproxy.py PROGRAM
 
-The rules are set and removed by the very commands of the example's drop-in. Over IPv4 and IPv6: labelled through the
-proxy with the client's own address in Postfix; unlabelled, and not refused, while there is none; a session that Postfix
-took meanwhile goes on when the proxy is back. Mail that the machine sends to itself is left alone.
+The commands of the example's drop-in set and remove the rules. Over IPv4 and IPv6: with a proxy, mail is labelled and Postfix sees the
+client's own address. Without a proxy, mail is unlabelled and not refused. A session that Postfix accepted meanwhile continues when
+the proxy is back. Mail that the machine sends to itself is left alone.
 """
 import json
 import os
@@ -61,7 +61,7 @@ def unlabelled(checks: report.Checks, bed: Bed, when: str) -> None:
         send(bed, tag, v6)
         message = arrived(bed, tag)
         said = [f"{label.pattern} {label.fields.get('reason')}" for label in message.labels()]
-        # The filter asks the proxy about it, which has not seen it or is not there.
+        # The filter asks the proxy, which has not seen this message or does not run.
         right = said in (["unobserved no-session"], ["unobserved error"]) if bed.segmilter.running() else not said
         checks.that(right, f"{when}, {'IPv6' if v6 else 'IPv4'}: taken by Postfix's own port ({', '.join(said) or 'no label'})")
 
@@ -80,7 +80,7 @@ def doctor(bed: Bed) -> dict:
 
 
 def examined(checks: report.Checks, bed: Bed) -> None:
-    """Without the rules the doctor says so, and its line brings them back."""
+    """Without the rules the doctor reports it, and its line loads them again."""
     bed.drop_in("ExecStopPost")
     found = doctor(bed)
     checks.that(found["state"] == "FAIL" and "no rule sends port 25" in found["found"], f"doctor: {found['found']}")
@@ -91,7 +91,7 @@ def examined(checks: report.Checks, bed: Bed) -> None:
 
 
 def proxy_fails_again_and_again(checks: report.Checks, bed: Bed) -> None:
-    """While the supervisor waits before the next start, clients fall through instead of waiting."""
+    """While the supervisor waits before the next start, clients reach Postfix directly instead of waiting."""
     def fell_through() -> bool:
         listing = bed.link.server.run("ss", "-Hltn", "sport = :10024", capture_output=True, text=True)
         return not listing.stdout.strip()
@@ -116,7 +116,7 @@ def main() -> int:
     with Bed(Path(sys.argv[1]), tag="tprx", way="tproxy") as bed:
         unlabelled(checks, bed, "before the rules")
         bed.drop_in("ExecStartPre")
-        bed.drop_in("ExecStartPre")  # twice is as once
+        bed.drop_in("ExecStartPre")  # loading them twice is harmless
         rules = bed.link.server.run("nft", "list", "table", "inet", "segmilter", capture_output=True, text=True).stdout
         checks.that(rules.count("tproxy ip") == 2, "the rules, set twice, are there once")
         labelled(checks, bed, "with the rules")
