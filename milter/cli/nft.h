@@ -22,10 +22,12 @@ struct NftOptions {
 std::string nft_rules(const config::Proxy& proxy, bool remove);
 
 // The lines for `sh -e`. They deliver packets with proxy.tproxy_mark on this machine, whatever
-// other routing rules say about their addresses. Requires: proxy.tproxy_ports is set.
+// other routing rules say about their addresses. With upstream_protocol "transparent" they do the
+// same for packets from a loopback address to a client. Empty if neither is used.
 std::string nft_routing(const config::Proxy& proxy, bool remove);
 
-// Prints the rules or the lines. Throws SetupError (EX_CONFIG) if proxy.tproxy_ports is not set.
+// Prints the rules or the lines. Throws SetupError (EX_CONFIG) if there is nothing to print, because
+// proxy.tproxy_ports is not set.
 int nft(const config::Config& config, const NftOptions& options);
 
 }  // namespace cli

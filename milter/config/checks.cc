@@ -7,6 +7,7 @@
 
 #include "milter/config/load.h"
 #include "milter/config/settings.h"
+#include "milter/net/connect_as.h"
 
 namespace config {
 namespace {
@@ -43,12 +44,25 @@ void check_proxy(const Source& source, const Proxy& proxy) {
          "upstream = \"127.0.0.1:10025\"");
   }
   for (const auto& listen : proxy.listen) {
-    if (!is_loop(listen, *proxy.upstream)) continue;
+    const auto upstream = proxy.is_transparent() ? net::loopback_of(*proxy.upstream, listen.is_v4())
+                                                 : *proxy.upstream;
+    if (!is_loop(listen, upstream)) continue;
     fail(
         source, "proxy.upstream",
         fmt::format("\"{}\" is what proxy.listen \"{}\" listens on: the proxy would talk to itself",
-                    proxy.upstream->print(), listen.print()));
+                    upstream.print(), listen.print()));
   }
+}
+
+// Only over loopback does Postfix's answer, which goes to the client's address, come back here: by a
+// routing rule for what leaves a loopback address.
+void check_transparent(const Source& source, const Proxy& proxy) {
+  if (!proxy.is_transparent() || !proxy.upstream || proxy.upstream->is_loopback()) return;
+  fail(source, "proxy.upstream",
+       fmt::format("\"{}\" is not on loopback, which proxy.upstream_protocol = \"transparent\" "
+                   "takes: Postfix would answer to the client and not to the proxy; use upstream = "
+                   "\"127.0.0.1:{}\"",
+                   proxy.upstream->print(), proxy.upstream->port()));
 }
 
 // The firewall needs one destination for each address family, and Postfix keeps the ports
@@ -138,6 +152,7 @@ void check_seal(const Source& source, const Seal& seal) {
 
 void check_between(const Source& source, const Config& config) {
   check_proxy(source, config.proxy);
+  check_transparent(source, config.proxy);
   check_tproxy(source, config.proxy);
   check_wire(source, config);
   check_thresholds(source, "policy", config.policy);

@@ -75,7 +75,8 @@ std::string why_not_none(const toml::node& node) {
   const auto* text = node.as_string();
   if (text == nullptr || text->get() != "none") return "";
   return "\"none\" is refused: every client would look like 127.0.0.1 to Postfix, which mynetworks "
-         "permits: an open relay. Use \"proxy-v2\" and smtpd_upstream_proxy_protocol=haproxy";
+         "permits: an open relay. Use \"proxy-v2\" and smtpd_upstream_proxy_protocol=haproxy, or "
+         "\"transparent\", which needs neither";
 }
 
 template <typename Target>

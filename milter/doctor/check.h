@@ -64,7 +64,8 @@ Findings check_upstream_scope(const Patient&);  // from where can the upstream p
 Findings check_capture(const Patient&);         // tries to load the kernel filter
 Findings check_boot(const Patient&);            // asks systemd whether a boot starts segmilter
 
-Findings check_tproxy(const Patient&);  // asks nft for the rules
+Findings check_tproxy(const Patient&);       // asks nft for the rules
+Findings check_transparent(const Patient&);  // asks ip for them, and greets the server on loopback
 
 // --- These checks connect to milters as Postfix's user, and to the evidence socket as segmilter's.
 Findings check_milter_socket(const Patient&);
@@ -80,6 +81,16 @@ Findings check_open_relay(const Patient&);  // RCPT to a foreign domain; no DATA
 // there is no such table). check_own_port finds ports that no service of Postfix has.
 Finding judge_rules(const Patient& patient, std::string_view rules);
 Findings check_own_port(const Patient& patient);
+
+// Part of check_transparent. `why_not`: why connections from clients' addresses do not come back;
+// empty: they do. `rules`, `routes`: the output of `ip rule show` and `ip route show table 29549`.
+struct Routing {
+  bool v4 = true;
+  std::string why_not;
+  std::string rules;
+  std::string routes;
+};
+Finding judge_routing(const Patient& patient, const Routing& routing);
 
 // Part of check_boot: takes the output of `systemctl is-enabled segmilter`.
 Finding judge_enabled(const Patient& patient, std::string_view state);
@@ -105,9 +116,8 @@ Finding fail(std::string looked_at, std::string found, std::vector<std::string> 
 
 // True when the configuration has a proxy: proxy.listen and proxy.upstream are set.
 bool has_proxy(const Patient& patient);
-// True when the proxy sends Postfix a PROXY header that names the client. Every proxy does so
-// today, thus the answer is has_proxy()'s. Checks that are about the header ask this question, so
-// that a way of deployment without the header would be excluded in this one place.
+// True when the proxy sends Postfix a PROXY header that names the client. With upstream_protocol
+// "transparent" it sends none. Checks that are about the header ask this question.
 bool uses_proxy_header(const Patient& patient);
 
 // The services of master.cf whose mail segmilter observes: with a proxy, the one service at
@@ -129,5 +139,10 @@ bool same_socket(const std::string& address, const config::MilterSocket& socket,
 // port of wire.ports. A wildcard is replaced by one of this machine's addresses. An address that is
 // not in mynetworks is preferred: what Postfix permits it, Postfix permits strangers.
 std::vector<net::Endpoint> front_doors(const Patient& patient);
+
+// From where a client of the doctor connects to `door`. Nothing: the kernel may choose. Where the
+// proxy connects to Postfix from its clients' addresses, none may be on loopback: then it is one of
+// the machine's other addresses, chosen as above, or, if there is none, an address that is no use.
+std::optional<net::Endpoint> front_address(const Patient& patient, const net::Endpoint& door);
 
 }  // namespace doctor

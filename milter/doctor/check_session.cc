@@ -312,7 +312,7 @@ std::optional<Reply> ask_to_relay(Dialogue& session, Reply& last) {
 }
 
 Finding relay_from_here(const Patient& patient, const net::Endpoint& door) {
-  Dialogue session(door);
+  Dialogue session(door, 0, front_address(patient, door));
   auto looked = fmt::format("{} over {}", kForeign, door.print());
   if (!session.connected()) return skip(looked, session.error());
   const auto client = session.local();
@@ -323,15 +323,19 @@ Finding relay_from_here(const Patient& patient, const net::Endpoint& door) {
   return judge_relay(patient, looked, *reply, client, false);
 }
 
-// The upstream port believes every PROXY header, so the doctor can pretend to be a stranger there.
+// A session with Postfix in which the doctor pretends to be a stranger, as the proxy would announce
+// one: by a PROXY header, or by connecting from the stranger's address.
 Finding relay_as_stranger(const Patient& patient) {
+  const bool header = uses_proxy_header(patient);
   const auto& upstream = *patient.config.proxy.upstream;
   const auto stranger = *net::Endpoint::parse(upstream.is_v4() ? kStranger4 : kStranger6);
-  const auto looked = fmt::format("{} over {}, with a PROXY header that names {}", kForeign,
-                                  upstream.print(), stranger.print_address());
-  Dialogue session(upstream, segmilter_uid(patient));
+  const auto looked =
+      fmt::format("{} over {}, {} {}", kForeign, upstream.print(),
+                  header ? "with a PROXY header that names" : "from", stranger.print_address());
+  auto session =
+      header ? Dialogue(upstream, segmilter_uid(patient)) : Dialogue::as_client(stranger, upstream);
   if (!session.connected()) return skip(looked, session.error());
-  session.send(announce(patient, stranger, upstream));
+  if (header) session.send(announce(patient, stranger, upstream));
   Reply last;
   const auto reply = ask_to_relay(session, last);
   if (!reply) return skip(looked, fmt::format("the session ended before RCPT: {}", last.print()));
@@ -356,7 +360,7 @@ Findings check_same_port(const Patient& patient) {
   for (const auto& door : front_doors(patient)) {
     const bool first = findings.empty();
     const auto looked = fmt::format("a session with {}", door.print());
-    Dialogue session(door);
+    Dialogue session(door, 0, front_address(patient, door));
     if (auto refused = begin_session(session, looked)) {
       findings.push_back(std::move(*refused));
       continue;
@@ -375,7 +379,9 @@ Findings check_open_relay(const Patient& patient) {
   Findings findings;
   const auto doors = front_doors(patient);
   if (!doors.empty()) findings.push_back(relay_from_here(patient, doors.front()));
-  if (uses_proxy_header(patient)) findings.push_back(relay_as_stranger(patient));
+  // To connect from a stranger's address takes root.
+  const bool can_be_stranger = uses_proxy_header(patient) || patient.root;
+  if (has_proxy(patient) && can_be_stranger) findings.push_back(relay_as_stranger(patient));
   return findings;
 }
 

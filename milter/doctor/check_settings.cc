@@ -69,7 +69,12 @@ void judge_others(const Patient& patient, const Service& entry, Findings& findin
   }
 }
 
-std::string new_service(const net::Endpoint& upstream) {
+std::string new_service(const config::Proxy& proxy) {
+  const auto& upstream = *proxy.upstream;
+  if (proxy.is_transparent()) {
+    const auto name = upstream.port() == 25 ? "smtp" : std::to_string(upstream.port());
+    return fmt::format("-M '{0}/inet={0} inet n - n - - smtpd'", name);
+  }
   return fmt::format("-M '{0}/inet={0} inet n - n - - smtpd -o {1}=haproxy'", upstream.print(),
                      kHeader);
 }
@@ -174,10 +179,11 @@ Findings check_postconf(const Patient& patient) {
   }
   if (has_proxy(patient)) {
     const auto& upstream = *patient.config.proxy.upstream;
-    return {fail(fmt::format("the services of master.cf, for proxy.upstream {}", upstream.print()),
-                 fmt::format("master.cf has no smtpd on {}, to which the proxy connects clients",
-                             upstream.print()),
-                 {patient.postconf(new_service(upstream)), patient.postfix_command("reload")})};
+    return {fail(
+        fmt::format("the services of master.cf, for proxy.upstream {}", upstream.print()),
+        fmt::format("master.cf has no smtpd on {}, to which the proxy connects clients",
+                    upstream.print()),
+        {patient.postconf(new_service(patient.config.proxy)), patient.postfix_command("reload")})};
   }
   return {};  // check_ports reports it
 }
@@ -218,8 +224,11 @@ Findings check_ports(const Patient& patient) {
     for (const auto& service : patient.postfix->services()) {
       const auto address = parse_service_name(service.name);
       if (service.type != "inet" || !address || address->port != listen.port()) continue;
-      const bool everywhere =
-          address->host.empty() || !net::Endpoint::parse_address(listen.print_address(), 1);
+      // Postfix may be on loopback only, and the proxy on the outside address.
+      const auto interfaces = patient.postfix->value(service, "inet_interfaces");
+      const bool apart = interfaces == "loopback-only" && !listen.is_loopback();
+      const bool everywhere = (address->host.empty() && !apart) ||
+                              !net::Endpoint::parse_address(listen.print_address(), 1);
       const auto any = listen.print_address();
       const bool clash = everywhere || any == "0.0.0.0" || any == "::" ||
                          patient.postfix->service_at(listen) == &service;

@@ -40,7 +40,12 @@ class Dialogue {
   // Connects. If that fails, connected() is false and error() says why. `as_user` is the user that
   // owns the socket (0: the current user); only root can set it. It is needed because a firewall
   // may allow only segmilter's user to connect to Postfix's upstream port.
-  explicit Dialogue(const net::Endpoint& server, unsigned as_user = 0);
+  // `from`: an address of this machine to connect from; nothing: the kernel chooses.
+  explicit Dialogue(const net::Endpoint& server, unsigned as_user = 0,
+                    const std::optional<net::Endpoint>& from = std::nullopt);
+  // Connects as a client of another machine, which needs root (net/connect_as.h). `server` is on
+  // loopback.
+  static Dialogue as_client(const net::Endpoint& client, const net::Endpoint& server);
 
   bool connected() const { return static_cast<bool>(socket_); }
   const std::string& error() const { return error_; }
@@ -53,6 +58,10 @@ class Dialogue {
   void quit();
 
  private:
+  Dialogue() = default;
+  // The connection is begun: waits for it.
+  void take(net::Fd socket, int begun);
+
   net::Endpoint server_;
   net::Endpoint local_;
   net::Fd socket_;

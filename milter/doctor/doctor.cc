@@ -23,6 +23,8 @@ constexpr Check kChecks[] = {
     {"tproxy", "the firewall has to send clients to the proxy, Postfix has to keep its port",
      check_tproxy},
     {"ports", "exactly one program can have port 25", check_ports},
+    {"transparent", "connections from the clients' addresses have to reach Postfix and come back",
+     check_transparent},
     {"upstream", "Postfix has to learn the client's address from the PROXY header", check_upstream},
     {"upstream-scope", "a host that reaches the upstream port can pretend to be any client",
      check_upstream_scope},

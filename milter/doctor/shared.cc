@@ -85,7 +85,7 @@ bool has_proxy(const Patient& patient) {
 }
 
 bool uses_proxy_header(const Patient& patient) {
-  return has_proxy(patient);
+  return has_proxy(patient) && !patient.config.proxy.is_transparent();
 }
 
 std::vector<const Service*> mail_services(const Patient& patient) {
@@ -149,6 +149,12 @@ std::vector<net::Endpoint> front_doors(const Patient& patient) {
     add(choose(patient, *net::Endpoint::parse_address("0.0.0.0", port)));
   }
   return doors;
+}
+
+std::optional<net::Endpoint> front_address(const Patient& patient, const net::Endpoint& door) {
+  if (!patient.config.proxy.is_transparent() || !door.is_loopback()) return std::nullopt;
+  const auto any = *net::Endpoint::parse_address(door.is_v4() ? "0.0.0.0" : "::", 0);
+  return choose(patient, any);
 }
 
 }  // namespace doctor

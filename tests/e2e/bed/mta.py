@@ -74,12 +74,12 @@ exim_path = {program}
 spool_directory = {spool}
 log_file_path = {spool}/%slog
 keep_environment =
-disable_ipv6
+{families}
 begin routers
 relay:
   driver = manualroute
   transport = relay
-  route_list = * {relay}
+  route_list = * "<+ {relay}"
 begin transports
 relay:
   driver = smtp
@@ -102,6 +102,7 @@ class Exim:
         for way, tls in EXIM_TLS.items():
             self._file(way).write_text(EXIM.format(
                 host=HOST, program=self._program, spool=self._spool, relay=house.relay, tls=tls,
+                families="" if ":" in house.relay else "disable_ipv6",
                 chunking="" if chunking else "hosts_try_chunking ="))
 
     def _file(self, way: str) -> Path:

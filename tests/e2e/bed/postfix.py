@@ -15,6 +15,7 @@ from .process import PATIENCE, alive, check_needed, children, end_pids, need_ali
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples/postfix"
 EXAMPLE = EXAMPLES / "listen"
+STOCK_MASTER = Path("/usr/share/postfix/master.cf.dist")
 
 # No name service, no waiting, a log file, and room for 5 MB messages and many sessions.
 BED_LINES = """
@@ -99,6 +100,10 @@ class Postfix:
                 for file in left:
                     file.unlink(missing_ok=True)
         wait_until(lambda: "daemon started" in self.log(), 20, "Postfix to start")
+        self.watch()
+
+    def watch(self) -> None:
+        """From here on the process that is there now has to stay; also where somebody else has started it."""
         pid = self.master_pid()
         need_alive(self._name, lambda: "" if alive(pid) else "has ended")
 
@@ -194,7 +199,9 @@ def server(space: Namespace, root: Path, extra_services: str = "", tls: bool = F
         if path not in main and (ours != root / "mail" or "virtual_mailbox_base" in main):
             raise RuntimeError(f"examples/postfix/{way}/main.cf no longer names {path}")
         main = main.replace(path, str(ours))
-    master = (EXAMPLES / way / "master.cf").read_text()
+    # Where the example has none, Debian's own is meant, as it is.
+    own = EXAMPLES / way / "master.cf"
+    master = (own if own.exists() else STOCK_MASTER).read_text()
     if tls:
         root.mkdir(parents=True)
         make_keys(root)

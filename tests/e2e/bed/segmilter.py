@@ -21,7 +21,7 @@ class Segmilter:
                  files: dict[str, str] | None = None):
         self.observer = "wire" if way == "wire" else "proxy"
         self._example = EXAMPLES / way / "segmilter.toml"
-        self._port = 10024 if way == "tproxy" else 25  # the port at which the observer or Postfix listens
+        self._port = 10024 if way in ("tproxy", "transparent") else 25  # the port at which the observer or Postfix listens
         self.space, self.program, self.root, self.queue = space, program, root, queue
         self.config, self.log_file = root / "segmilter.toml", root / "segmilter.log"
         self.process: subprocess.Popen | None = None

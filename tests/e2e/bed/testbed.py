@@ -127,6 +127,9 @@ class Bed:
             self.postfix.start()
             if self.segmilter:
                 stack.callback(self.segmilter.stop)
+                # Without the routing rules it does not start.
+                if self._way == "transparent":
+                    self.drop_in("ExecStartPre")
                 self.segmilter.start()
             self._stack = stack.pop_all()
         return self
@@ -143,6 +146,15 @@ class Bed:
             self.show_logs()
         with uninterrupted():
             self._stack.close()
+
+    def drop_in(self, key: str) -> None:
+        """Runs the lines `key` of the example's drop-in as systemd would, in the server's namespace."""
+        for line in (postfix.EXAMPLES / f"{self._way}/segmilter-{self._way}.conf").read_text().splitlines():
+            match = re.fullmatch(rf"{key}=([-+]*)/bin/sh -c '(.*)'", line)
+            if not match:
+                continue
+            script = match[2].replace("segmilter nft", f"{self.program} nft -c {self.segmilter.config}")
+            self.link.server.run("/bin/sh", "-c", script, check="-" not in match[1], stderr=subprocess.DEVNULL)
 
     def _end_strays(self) -> None:
         """Ends the processes in the bed's namespaces; all of them were started by the bed."""

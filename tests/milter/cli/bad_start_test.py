@@ -65,6 +65,15 @@ class BadStart(unittest.TestCase):
         for word in words:
             self.assertIn(word, errors[0])
 
+    def test_no_way_back_from_postfix(self):
+        """Way `transparent` without its routing rules, and without the right to open its sockets."""
+        text = config("transparent").replace("[proxy]\n", '[proxy]\nupstream_protocol = "transparent"\n')
+        if ROOT:  # in a network of its own, which has no such rule
+            done = start(text, prefix=["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"])
+            self.says(done, 69, 'proxy.upstream_protocol "transparent"', "does not come back to this machine",
+                      "segmilter nft --routing | sh -e")
+        self.says(start(text, prefix=AS_NOBODY), 77, 'proxy.upstream_protocol "transparent"', "CAP_NET_ADMIN")
+
     def test_text_without_quotes(self):
         rows = (
             ("[general]\nuser = nobody\n", 2, 'user = "nobody"'),

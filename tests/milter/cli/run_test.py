@@ -176,6 +176,12 @@ class Check(Folder):
 
 
 class Nft(Folder):
+    @staticmethod
+    def removal_of(routing):
+        """What takes away what the lines `routing` set."""
+        lines = [line for line in routing.splitlines(True) if " del " not in line]
+        return "".join(lines).replace(" add ", " del ").replace(" replace ", " del ")
+
     def test_the_rules_are_those_of_the_configuration(self):
         self.file.write_text('[proxy]\nlisten = ["127.0.0.1:10024", "[::1]:10024"]\nupstream = "127.0.0.1:10025"\n'
                              "tproxy_ports = [25, 2525]\ntproxy_mark = 255\n")
@@ -186,9 +192,27 @@ class Nft(Folder):
         code, out, err = run("nft", "--routing", "-c", self.file)
         self.assertIn("ip -6 rule add fwmark 0xff lookup ", out)
         code, removal, err = run("nft", "--routing", "--remove", "-c", self.file)
-        self.assertEqual(removal, out.replace(" add ", " del ").replace(" replace ", " del "))
+        self.assertEqual(removal, self.removal_of(out))
         code, out, err = run("nft", "--remove", "-c", self.file)
         self.assertEqual(out, "table inet segmilter\ndelete table inet segmilter\n")
+
+    def test_answers_to_a_connection_from_the_clients_address_come_back(self):
+        transparent = ('[proxy]\nlisten = ["127.0.0.1:10024", "[::1]:10024"]\nupstream = "127.0.0.1:25"\n'
+                       'upstream_protocol = "transparent"\n')
+        def rule(selects):
+            line = f"{selects} lookup 29549 priority 29549"
+            return f"ip -4 rule del {line} 2>/dev/null || true\nip -4 rule add {line}\n"
+        def both(v4):
+            return v4 + v4.replace("-4", "-6").replace("127.0.0.0/8", "::1/128").replace("0.0.0.0/0", "::/0")
+        back = rule("from 127.0.0.0/8 iif lo")
+        route = "ip -4 route replace local 0.0.0.0/0 dev lo table 29549\n"
+        self.file.write_text(transparent)
+        self.assertEqual(run("nft", "--routing", "-c", self.file), (0, both(back + route), ""))
+        self.assertEqual(run("nft", "-c", self.file)[0], 78)  # no port is sent there
+        self.file.write_text(transparent + "tproxy_ports = [25]\n")
+        out = both(rule("fwmark 0x736d") + back + route)
+        self.assertEqual(run("nft", "--routing", "-c", self.file), (0, out, ""))
+        self.assertEqual(run("nft", "--routing", "--remove", "-c", self.file), (0, self.removal_of(out), ""))
 
     def test_where_there_is_nothing_to_do_it_says_so(self):
         self.file.write_text("")

@@ -32,7 +32,19 @@ TEST_CASE("combinations that would be unsafe are refused") {
        proxy + "upstream = \"127.0.0.1:10025\"\nupstream_protocol = \"none\"\n",
        "test.toml:4: proxy.upstream_protocol: \"none\" is refused: every client would look like "
        "127.0.0.1 to Postfix, which mynetworks permits: an open relay. Use \"proxy-v2\" and "
-       "smtpd_upstream_proxy_protocol=haproxy"},
+       "smtpd_upstream_proxy_protocol=haproxy, or \"transparent\", which needs neither"},
+      {"transparent to another machine",
+       "[proxy]\nlisten = [\"127.0.0.1:10024\"]\nupstream = \"192.0.2.9:25\"\n"
+       "upstream_protocol = \"transparent\"\n",
+       "test.toml:3: proxy.upstream: \"192.0.2.9:25\" is not on loopback, which "
+       "proxy.upstream_protocol = \"transparent\" takes: Postfix would answer to the client and "
+       "not "
+       "to the proxy; use upstream = \"127.0.0.1:25\""},
+      {"transparent to itself, by the other family",
+       "[proxy]\nlisten = [\"192.0.2.1:25\", \"[::]:25\"]\nupstream = \"127.0.0.1:25\"\n"
+       "upstream_protocol = \"transparent\"\n",
+       "test.toml:3: proxy.upstream: \"[::1]:25\" is what proxy.listen \"[::]:25\" listens on: the "
+       "proxy would talk to itself"},
       {"wire beside a proxy", proxy + "upstream = \"127.0.0.1:10025\"\n[wire]\nports = [25]\n",
        "test.toml:5: wire.ports: proxy.listen is set too, but only one of the two can answer on "
        "evidence.socket; the proxy already observes the mail, so remove wire.ports"},
@@ -97,6 +109,12 @@ TEST_CASE("similar combinations that are safe are accepted") {
   const std::pair<const char*, std::string> rows[] = {
       {"another port", proxy + "upstream = \"127.0.0.1:10025\"\n"},
       {"the same port of another machine", proxy + "upstream = \"192.0.2.9:25\"\n"},
+      {"transparent from an address of its own",
+       "[proxy]\nlisten = [\"192.0.2.1:25\"]\nupstream = \"127.0.0.1:25\"\n"
+       "upstream_protocol = \"transparent\"\n"},
+      {"transparent to another loopback address",
+       "[proxy]\nlisten = [\"127.0.0.1:10024\", \"[::1]:10024\"]\nupstream = \"127.0.0.2:25\"\n"
+       "upstream_protocol = \"transparent\"\n"},
       {"an upstream that waits for a listener", "[proxy]\nupstream = \"127.0.0.1:10025\"\n"},
       {"equal thresholds", "[policy]\ntempfail = 8\nquarantine = 8\nreject = 8\n"},
       {"balancers of a large network", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"fd00::/8\"]\n"},

@@ -614,6 +614,64 @@ TEST_CASE("the firewall's rules have to send each port to each listener") {
   }
 }
 
+TEST_CASE("connections from the clients' addresses have to come back") {
+  const auto one = patient({});
+  // As ip 6.1 prints them.
+  const std::string rules4 =
+      "0:\tfrom all lookup local\n29549:\tfrom 127.0.0.0/8 iif lo lookup 29549\n";
+  const std::string rules6 = "0:\tfrom all lookup local\n29549:\tfrom ::1 iif lo lookup 29549\n";
+  const std::string route = "local default dev lo scope host \n";
+  const struct {
+    const char* what;
+    Routing routing;
+    const char* found;
+  } rows[] = {
+      {"they do", {true, "", "", ""}, "come back (IPv4)"},
+      {"no rule", {true, "it failed", "0:\tfrom all lookup local\n", route}, "no rule"},
+      {"the other family's", {false, "it failed", rules4, route}, "no rule \"from ::1"},
+      {"to another table",
+       {true, "it failed", "9:\tfrom 127.0.0.0/8 iif lo lookup 100\n", route},
+       "no rule"},
+      {"no route", {true, "it failed", rules4, ""}, "no route"},
+      {"a route elsewhere", {true, "it failed", rules4, "default via 192.0.2.1\n"}, "no route"},
+      {"both are there", {true, "it failed", rules4, route}, "it failed; the routing rule"},
+      {"both are there, IPv6", {false, "it failed", rules6, route}, "it failed; the routing rule"},
+  };
+  for (const auto& row : rows) {
+    INFO(row.what);
+    const auto finding = judge_routing(one, row.routing);
+    CHECK((finding.state == State::Ok) == row.routing.why_not.empty());
+    CHECK_THAT(finding.found, Catch::Contains(row.found));
+    const bool by_rules = finding.found.starts_with("no ");
+    CHECK((finding.mend ==
+           std::vector<std::string>{
+               "segmilter nft -c /etc/segmilter/segmilter.toml --routing | sh -e"}) == by_rules);
+  }
+}
+
+TEST_CASE("a way that needs no PROXY header is not asked for one") {
+  const std::string toml =
+      "[proxy]\nlisten = [\"127.0.0.1:10024\"]\ntproxy_ports = [25]\nupstream = "
+      "\"127.0.0.1:25\"\nupstream_protocol = \"transparent\"\n";
+  auto one = patient({.toml = toml, .services = "smtp inet n - n - - smtpd\n"});
+  CHECK(has_proxy(one));
+  CHECK_FALSE(uses_proxy_header(one));
+  CHECK(check_proxy_protocol(one).empty());
+  CHECK(check_upstream_scope(one).empty());
+  CHECK(check_upstream(one).empty());
+  // The service is there, and where it is not, it is Debian's own that is missing.
+  CHECK(check_postconf(one).front().state == State::Ok);
+  auto none = patient({.toml = toml, .services = "pickup unix n - n 60 1 pickup\n"});
+  CHECK(check_postconf(none).front().mend.front() ==
+        "postconf -M 'smtp/inet=smtp inet n - n - - smtpd'");
+  // A client of the doctor is not on loopback.
+  const auto door = *net::Endpoint::parse("127.0.0.1:10024");
+  one.addresses = {*net::Endpoint::parse("192.0.2.25:0"),
+                   *net::Endpoint::parse("[2001:db8::25]:0")};
+  CHECK(front_address(one, door) == *net::Endpoint::parse("192.0.2.25:0"));
+  CHECK_FALSE(front_address(patient({}), door));
+}
+
 TEST_CASE("Postfix has to keep the port that the firewall sends to the proxy") {
   const std::string toml =
       "[proxy]\nlisten = [\"127.0.0.1:10024\"]\ntproxy_ports = [25]\nupstream = "
