@@ -98,7 +98,8 @@ def addresses(checks: report.Checks, bed: Bed) -> None:
         port = connection.getsockname()[1]
         label, head = sent(bed, f"from-{port}", connection)
         checks.that(label == "official-mta" and f"[{named}]" in head, f"{client}: {label}, and Postfix names it")
-        checks.that(f"connect from unknown[{client}]:{port}" in bed.postfix.log(), f"{client}: Postfix has its port, {port}, too")
+        line = f"connect from unknown[{client}]:{port}"
+        wait_until(lambda line=line: line in bed.postfix.log(), 10, f"Postfix's log to have the client's port: {line}")
         relaying = Client(connect(bed, to, client))
         relaying.expect("MAIL FROM:<>", 250)
         code, text = relaying.command("RCPT TO:<somebody@example.net>")
