@@ -33,26 +33,28 @@ offline::SortBy sort_named(const std::string& name) {
 }  // namespace
 
 void define_classify(CLI::App& command, ClassifyArguments& arguments) {
-  command.add_option("--format", arguments.format, "how to print")
+  command.add_option("--format", arguments.format, "form of the output")
       ->default_str("text")
       ->check(CLI::IsMember({"text", "jsonl", "html"}).description(""))
       ->type_name("text|jsonl|html");
   command
       .add_option("--sort", arguments.sort,
-                  "order of the page's overview: as captured unless it is given")
+                  "order of the HTML page's overview; default: the order of the capture")
       ->check(CLI::IsMember({"time", "score", "pattern", "client"}).description(""))
       ->type_name("time|score|pattern|client");
   command
       .add_option(
           "--jobs", arguments.jobs,
-          "files read at a time, 1 to 256; as many as there are processors unless it is given")
+          "number of files to read at the same time, 1 to 256; default: the number of processors")
       ->check(CLI::Range(1, 256).description(""))
       ->type_name("NUMBER");
   command
       .add_option("-c,--config", arguments.config,
-                  "thresholds and weights; the built-in ones unless it is given")
+                  "configuration with thresholds and weights; default: the built-in values")
       ->type_name("FILE");
-  command.add_option("files", arguments.files, "pcap, pcapng, traces or logs; - is standard input")
+  command
+      .add_option("files", arguments.files,
+                  "captures (pcap, pcapng), lists of traces or logs; - is standard input")
       ->type_name("FILE")
       ->required();
 }
@@ -60,7 +62,7 @@ void define_classify(CLI::App& command, ClassifyArguments& arguments) {
 int classify(const ClassifyArguments& arguments) {
   if (!arguments.sort.empty() && arguments.format != "html") {
     fmt::print(stderr,
-               "segmilter: --sort: only the page has an overview to sort; add --format html\n");
+               "segmilter: --sort: only the HTML page has an overview; add --format html\n");
     return EX_USAGE;
   }
   offline::ClassifyOptions options{.format = format_named(arguments.format),

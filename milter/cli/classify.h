@@ -11,12 +11,12 @@ namespace cli {
 struct ClassifyArguments {
   std::vector<std::string> files;
   std::string format = "text";
-  std::string sort;    // empty: as captured
-  unsigned jobs = 0;   // 0: as many as there are processors
+  std::string sort;    // empty: the order of the capture
+  unsigned jobs = 0;   // 0: the number of processors
   std::string config;  // empty: the built-in thresholds and weights
 };
 
-// `arguments` must outlive the parsing.
+// Requires: `arguments` lives until the arguments are parsed.
 void define_classify(CLI::App& command, ClassifyArguments& arguments);
 
 // Returns the exit code. Throws config::ConfigError.

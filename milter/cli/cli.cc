@@ -29,27 +29,28 @@ namespace {
 constexpr const char* kDefaultFile = "/etc/segmilter/segmilter.toml";
 
 constexpr const char* kDescription =
-    "Tells Postfix how a message was sent: an SMTP proxy sees where the sender's TCP segments end, "
-    "a milter puts the pattern's name on the message (X-Protocol-Pattern).";
+    "Labels mail for Postfix by how it was sent: an SMTP proxy observes where the sender's TCP "
+    "segments end, and a milter adds a header with the name of the pattern (X-Protocol-Pattern).";
 
 struct Options;
 using Command = int (*)(const Options& options);
 
 struct Options {
-  Command command = nullptr;  // the one that was given; null: none
+  Command command = nullptr;  // the command that was given; null: none
   std::string file = kDefaultFile;
   bool print = false;
   bool version = false;
   NftOptions nft;
   GaitOptions gait;
-  std::string gait_config;  // empty: the entries that are compiled in
+  std::string gait_config;  // empty: the built-in book of gaits
   ClassifyArguments classify;
   EvaluateArguments evaluate;
   DoctorArguments doctor;
   std::string forget;  // an address or a network
 };
 
-// The account is missed at the start by root alone: anyone else stays who they are.
+// A missing account is an error only for root. Other users do not change their account at the
+// start, so for them it is a warning.
 void check_account(const config::Config& config, const Options& options,
                    std::vector<std::string>& warnings) {
   try {
@@ -143,18 +144,25 @@ int print_versions(const Options&) {
 }
 
 void define_gait(CLI::App& command, GaitOptions& options, std::string& config) {
-  command.add_option("-c,--config", config, "configuration, for its [gaits] files")
+  command
+      .add_option("-c,--config", config,
+                  "configuration that names [gaits] files; default: the built-in book")
       ->type_name("FILE");
-  auto* list = command.add_flag("--list", options.list, "print name, class and programs");
-  auto* learn = command.add_option("--learn", options.learn, "print an entry for a program, from")
+  auto* list =
+      command.add_flag("--list", options.list, "print name, class and programs of each gait");
+  auto* learn = command
+                    .add_option("--learn", options.learn,
+                                "print an entry NAME that is learned from the files")
                     ->type_name("NAME");
-  auto* files = command.add_option("files", options.files, "captures or traces of it alone")
-                    ->type_name("PCAP|TRACE");
+  auto* files =
+      command.add_option("files", options.files, "captures or traces of only that program")
+          ->type_name("PCAP|TRACE");
   learn->excludes(list)->needs(files);
   files->needs(learn);
 }
 
-// What a command does is chosen while the arguments are parsed, and done when all of them are.
+// Defines a command. The parser only notes which command was given; run() calls it after all
+// arguments are parsed.
 CLI::App& add(CLI::App& app, Options& options, const char* name, const char* description,
               Command command) {
   auto* added = app.add_subcommand(name, description);
@@ -162,7 +170,7 @@ CLI::App& add(CLI::App& app, Options& options, const char* name, const char* des
   return *added;
 }
 
-// One that has the service's configuration.
+// Defines a command that reads the service's configuration.
 CLI::App& add_configured(CLI::App& app, Options& options, const char* name, const char* description,
                          Command command) {
   auto& added = add(app, options, name, description, command);
@@ -177,34 +185,38 @@ void define(CLI::App& app, Options& options) {
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return fmt::format("segmilter: {} (see segmilter --help)\n", error.what());
   });
-  app.add_flag("-V,--version", options.version, "print the version and those of the libraries");
+  app.add_flag("-V,--version", options.version,
+               "print the versions of the program and of its libraries");
   add_configured(app, options, "run",
                  "start the proxy (or the wire observer) and the filter, and keep them running",
                  run_service);
-  add_configured(app, options, "proxy", "the proxy alone, in the foreground, without a supervisor",
-                 run_proxy);
-  add_configured(app, options, "wire",
-                 "the wire observer alone: watches Postfix's own port, with nothing in the mail's "
-                 "path",
-                 run_wire);
+  add_configured(app, options, "proxy",
+                 "start only the proxy, in the foreground, without a supervisor", run_proxy);
+  add_configured(
+      app, options, "wire",
+      "start only the wire observer, which watches the packets of Postfix's own port and "
+      "is not in the mail's path",
+      run_wire);
   add_configured(app, options, "filter",
-                 "the filter alone, in the foreground, without a supervisor", run_filter);
+                 "start only the filter, in the foreground, without a supervisor", run_filter);
   add_configured(app, options, "memory",
-                 "the memory alone, without a supervisor: it hears of no message, and keeps the "
-                 "store within its limits",
+                 "start only the memory, without a supervisor: it receives no message, and keeps "
+                 "the store within its limits",
                  run_memory);
   add_configured(app, options, "check",
-                 "look at the configuration: exit 0, or 78 with FILE:LINE: KEY: REASON", run_check)
+                 "check the configuration: exit 0, or exit 78 with FILE:LINE: KEY: REASON",
+                 run_check)
       .add_flag("--print", options.print, "print every setting, as TOML");
   auto& rules = add_configured(
       app, options, "nft",
       "print the firewall's rules for proxy.tproxy_ports: segmilter nft | nft -f -", run_nft);
-  rules.add_flag("--routing", options.nft.routing, "the routing rule instead, as lines for sh -e");
-  rules.add_flag("--remove", options.nft.remove, "what takes them away again");
+  rules.add_flag("--routing", options.nft.routing,
+                 "print the routing rule instead, as lines for sh -e");
+  rules.add_flag("--remove", options.nft.remove, "print what removes the rules");
   define_doctor(
       add_configured(
           app, options, "doctor",
-          "look at the running system, Postfix included: what is wrong, and what mends it",
+          "examine the running system, Postfix included, and print what is wrong and how to fix it",
           run_doctor),
       options.doctor);
   add_configured(app, options, "forget", "delete what is remembered of an address or a network",
@@ -212,17 +224,18 @@ void define(CLI::App& app, Options& options) {
       .add_option("who", options.forget, "192.0.2.7, 2001:db8::7, 192.0.2.0/24")
       ->type_name("ADDRESS|NET")
       ->required();
-  define_classify(
-      add(app, options, "classify",
-          "how were the messages in a capture, a list of traces or a log sent", run_classify),
-      options.classify);
-  define_evaluate(
-      add(app, options, "evaluate",
-          "how right is the classifier, on recordings whose truth is known", run_evaluate),
-      options.evaluate);
-  define_gait(add(app, options, "gait", "the programs that are known by how they write", run_gait),
+  define_classify(add(app, options, "classify",
+                      "label the messages in a capture, a list of traces or a log", run_classify),
+                  options.classify);
+  define_evaluate(add(app, options, "evaluate",
+                      "measure how often the classifier is right, on recordings with known senders",
+                      run_evaluate),
+                  options.evaluate);
+  define_gait(add(app, options, "gait",
+                  "list the programs that are known by how they write, or learn one", run_gait),
               options.gait, options.gait_config);
-  add(app, options, "version", "print the version and those of the libraries", print_versions);
+  add(app, options, "version", "print the versions of the program and of its libraries",
+      print_versions);
   define_help(app);
 }
 
@@ -231,7 +244,7 @@ int complain(int code, const std::string& what) {
   return code;
 }
 
-// Runs the command; what it throws becomes a line and a code.
+// Runs the command. An exception becomes one line on standard error and an exit code.
 int guarded(const Options& options) {
   try {
     return options.command(options);
@@ -264,7 +277,7 @@ int run(int argc, char** argv) {
   }
   if (options.version) return print_versions(options);
   if (options.command == nullptr) {
-    return complain(EX_USAGE, "a command is needed (see segmilter --help)");
+    return complain(EX_USAGE, "no command was given (see segmilter --help)");
   }
   return guarded(options);
 }

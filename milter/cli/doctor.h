@@ -10,11 +10,11 @@
 namespace cli {
 
 struct DoctorArguments {
-  std::string postfix_config;  // empty: postconf's own
+  std::string postfix_config;  // empty: postconf's default
   std::string format = "text";
 };
 
-// `arguments` must outlive the parsing.
+// Requires: `arguments` lives until the arguments are parsed.
 void define_doctor(CLI::App& command, DoctorArguments& arguments);
 
 // Returns the exit code.

@@ -18,18 +18,18 @@ Format format_named(const std::string& name) {
 }  // namespace
 
 void define_evaluate(CLI::App& command, EvaluateArguments& arguments) {
-  command.add_option("--truth", arguments.truth, "table of what is true (tab-separated)")
+  command.add_option("--truth", arguments.truth, "table of the right answers, tab-separated")
       ->type_name("TRUTH.tsv")
       ->required();
-  command.add_option("--format", arguments.format, "how to print")
+  command.add_option("--format", arguments.format, "form of the output")
       ->default_str("text")
       ->check(CLI::IsMember({"text", "json", "html"}).description(""))
       ->type_name("text|json|html");
   command
       .add_option("-c,--config", arguments.config,
-                  "thresholds and weights; the built-in ones unless it is given")
+                  "configuration with thresholds and weights; default: the built-in values")
       ->type_name("FILE");
-  command.add_option("folder", arguments.folder, "where the table's files are")
+  command.add_option("folder", arguments.folder, "folder with the files that the table lists")
       ->type_name("FOLDER")
       ->required();
 }

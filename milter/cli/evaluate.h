@@ -14,7 +14,7 @@ struct EvaluateArguments {
   std::string config;  // empty: the built-in thresholds and weights
 };
 
-// `arguments` must outlive the parsing.
+// Requires: `arguments` lives until the arguments are parsed.
 void define_evaluate(CLI::App& command, EvaluateArguments& arguments);
 
 // Returns the exit code. Throws config::ConfigError.

@@ -23,7 +23,8 @@ void warn(const std::string& what) {
   fmt::print(stderr, "segmilter: warning: {}\n", what);
 }
 
-// What the book says of the messages already: an entry for a known program is rarely wanted.
+// Warns if the book already recognizes the messages, because an entry for a known program is rarely
+// useful.
 void mention_known(const std::vector<classifier::Traits>& messages,
                    const classifier::GaitBook& book) {
   std::string last;
@@ -31,13 +32,14 @@ void mention_known(const std::vector<classifier::Traits>& messages,
     const auto* known = book.match(traits).gait;
     if (known == nullptr || known->name == last) continue;
     last = known->name;
-    warn(fmt::format("the book knows such messages already, as {}", last));
+    warn(fmt::format("the book already recognizes such messages, as {}", last));
   }
 }
 
 int learn(const GaitOptions& options, const classifier::GaitBook& book) {
   if (!classifier::is_gait_name(options.learn)) {
-    fmt::print(stderr, "segmilter: gait --learn {}: a name is 1 to 24 of a-z, 0-9 and -\n",
+    fmt::print(stderr,
+               "segmilter: gait --learn {}: a name has 1 to 24 characters of a-z, 0-9 and -\n",
                options.learn);
     return EX_USAGE;
   }
@@ -57,14 +59,16 @@ int learn(const GaitOptions& options, const classifier::GaitBook& book) {
     warn(outcome.warning);
   }
   if (messages.empty()) {
-    fmt::print(stderr, "segmilter: gait --learn {}: no message in the files\n", options.learn);
+    fmt::print(stderr, "segmilter: gait --learn {}: the files have no observed message\n",
+               options.learn);
     return EX_NOINPUT;
   }
   const std::string entry = classifier::learn(options.learn, messages);
   if (entry.empty()) {
     fmt::print(
         stderr,
-        "segmilter: gait --learn {}: no message of three segments or more, nothing to learn\n",
+        "segmilter: gait --learn {}: nothing can be learned, because no message has three or more "
+        "segments\n",
         options.learn);
     return EX_DATAERR;
   }

@@ -1,4 +1,4 @@
-// `segmilter gait`: what the book of gaits holds, and an entry for a program that is not in it.
+// `segmilter gait`: lists the book of gaits, or makes an entry for a program that is not in it.
 #pragma once
 
 #include <string>
@@ -11,12 +11,12 @@ namespace cli {
 struct GaitOptions {
   bool list = false;
   std::string learn;               // the new entry's name
-  std::vector<std::string> files;  // captures or traces of that program alone
+  std::vector<std::string> files;  // captures or traces of only that program
 };
 
-// Returns the exit code: 0; 64 for a name that may not stand in the book; 66 where nothing could be
-// read; 65 where what was read has too little in common for an entry; 1 where a file was damaged
-// but gave enough.
+// Returns the exit code: 0; 64 the name is not permitted in the book; 66 no message could be read;
+// 65 the messages have too little in common for an entry; 1 a file was damaged, but an entry was
+// made.
 int gait(const GaitOptions& options, const classifier::GaitBook& book);
 
 }  // namespace cli

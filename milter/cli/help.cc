@@ -8,23 +8,24 @@
 namespace cli {
 namespace {
 
-// Every line is a command that tests/milter/cli/manual_test.py runs.
+// tests/milter/cli/manual_test.py runs each line that is a command.
 struct Examples {
-  const char* command;  // empty: the program's own
+  const char* command;  // empty: the help of the program itself
   const char* text;
 };
 constexpr Examples kExamples[] = {
     {"", R"(
 Examples:
-  segmilter check                        is the configuration right? (exit 0 or 78)
-  segmilter doctor                       is the running system right, and if not, what mends it
-  segmilter run                          the service: proxy and filter, supervised
-  segmilter classify mail.pcap           how were the messages in this capture sent
-Each command has examples of its own: segmilter classify --help
+  segmilter check                        check the configuration (exit 0 or 78)
+  segmilter doctor                       find what is wrong in the running system, and how to fix it
+  segmilter run                          run the service: proxy and filter under a supervisor
+  segmilter classify mail.pcap           label the messages in a capture
+Each command has its own examples: segmilter classify --help
 
-Signals to `run`: TERM or INT drains and ends (twice: at once), HUP reads the configuration again.
-Exit codes are those of sysexits.h: 64 usage, 66 no input, 69 an address or the kernel filter cannot be had,
-77 not permitted, 78 configuration. More: segmilter(8), segmilter.toml(5).
+Signals to `run`: TERM or INT lets open sessions finish and then stops; a second one stops at once. HUP reads
+the configuration again.
+Exit codes are those of sysexits.h: 64 wrong usage, 66 no input, 69 an address or the kernel filter is not
+available, 77 not permitted, 78 wrong configuration. More: segmilter(8), segmilter.toml(5).
 )"},
     {"run", R"(
 Examples:
@@ -33,15 +34,15 @@ Examples:
 )"},
     {"proxy", R"(
 Example:
-  segmilter proxy -c ./segmilter.toml    the proxy alone, until Ctrl-C
+  segmilter proxy -c ./segmilter.toml    run only the proxy, until Ctrl-C
 )"},
     {"wire", R"(
 Example:
-  segmilter wire -c ./segmilter.toml     the wire observer alone, until Ctrl-C
+  segmilter wire -c ./segmilter.toml     run only the wire observer, until Ctrl-C
 )"},
     {"filter", R"(
 Example:
-  segmilter filter -c ./segmilter.toml   the filter alone, until Ctrl-C
+  segmilter filter -c ./segmilter.toml   run only the filter, until Ctrl-C
 )"},
     {"memory", R"(
 Example:
@@ -49,20 +50,20 @@ Example:
 )"},
     {"check", R"(
 Examples:
-  segmilter check                        exit 0, or 78 and a line that says what is wrong
-  segmilter check --print                every setting with the value that counts
+  segmilter check                        exit 0, or exit 78 and one line that says what is wrong
+  segmilter check --print                print every setting with the value that is used
 )"},
     {"nft", R"(
 Examples:
   segmilter nft | nft -f -               send proxy.tproxy_ports to the proxy while it listens
-  segmilter nft --routing | sh -e        the routing rule that goes with it
-  segmilter nft --remove | nft -f -      take the rules away again
+  segmilter nft --routing | sh -e        add the routing rule that the firewall's rules need
+  segmilter nft --remove | nft -f -      remove the rules
 )"},
     {"doctor", R"(
 Examples:
-  segmilter doctor                                       as root, on the running system
-  segmilter doctor --postfix-config /etc/postfix-in      of a Postfix with another main.cf
-  segmilter doctor --format json                         for a program
+  segmilter doctor                                       examine the running system, as root
+  segmilter doctor --postfix-config /etc/postfix-in      with the Postfix that has its main.cf there
+  segmilter doctor --format json                         print JSON, for a program
 )"},
     {"forget", R"(
 Examples:
@@ -73,30 +74,31 @@ Exit codes: 0; 1 a file could not be changed; 64 neither an address nor a networ
 )"},
     {"classify", R"(
 Examples:
-  segmilter classify mail.pcap                               a table
-  segmilter classify --format html mail.pcap > mail.html     a page with a picture of each message
-  segmilter classify --format jsonl *.pcap                   a JSON object for each message
-  tcpdump -i eth0 -U -w - port 25 | segmilter classify -     as the messages come
+  segmilter classify mail.pcap                               print a table
+  segmilter classify --format html mail.pcap > mail.html     make a page with a picture of each message
+  segmilter classify --format jsonl *.pcap                   print a JSON object for each message
+  tcpdump -i eth0 -U -w - port 25 | segmilter classify -     print each message when it arrives
 
-Exit codes: 0; 1 a file is damaged, or was not read to its end; 66 nothing can be read; 74 the output
-cannot be written. More: segmilter(8), CLASSIFYING CAPTURES.
+Exit codes: 0 all was read; 1 a file is damaged, or was not read to its end; 66 nothing can be read; 74 the
+output cannot be written. More: segmilter-classify(1).
 )"},
     {"evaluate", R"(
 Examples:
-  segmilter evaluate --truth TRUTH.tsv captures          captures is the folder of the table's files
+  segmilter evaluate --truth TRUTH.tsv captures          the folder captures has the table's files
   segmilter evaluate --truth TRUTH.tsv --format html captures > evaluation.html
 
-Exit codes: 0 all was read, however right the answers; 1 files or messages are missing; 65 the table is
-malformed; 66 nothing can be read; 74 the output cannot be written. More: segmilter(8), EVALUATION.
+Exit codes: 0 all was read, even if answers are wrong; 1 files or messages are missing or damaged; 65 the
+table is malformed; 66 nothing can be read; 74 the output cannot be written. More: segmilter-evaluate(1).
 )"},
     {"gait", R"(
 Examples:
-  segmilter gait --list                  the programs that are known
-  segmilter gait --learn acme mail.pcap  an entry for one that is not, to go into [gaits] files
+  segmilter gait --list                  list the known programs
+  segmilter gait --learn acme mail.pcap  print an entry for another program, for a file of [gaits]
 )"},
 };
 
-// CLI11 writes types as it names them: "TEXT:{text,json}=text", "UINT:INT in [1 - 8]".
+// Prints types as manuals do. CLI11 prints its own names: "TEXT:{text,json}=text", "UINT:INT in
+// [1 - 8]".
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_option_opts(const CLI::Option* option) const override {

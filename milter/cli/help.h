@@ -1,12 +1,12 @@
-// What `--help` says beside CLI11's own: types that a reader of manuals knows, and the examples of
-// the command that is asked about, not those of all.
+// The parts of `--help` that CLI11 does not write: types as manuals name them, and examples of the
+// one command that the user asked about.
 #pragma once
 
 #include <CLI/CLI.hpp>
 
 namespace cli {
 
-// For the program and each of its commands. Requires: all commands are defined.
+// Sets the help of the program and of each command. Requires: all commands are defined.
 void define_help(CLI::App& app);
 
 }  // namespace cli

@@ -3,14 +3,18 @@
 #include <fmt/format.h>
 #include <sysexits.h>
 
+#include <algorithm>
+
 #include "milter/process/setup_error.h"
 
 namespace cli {
 namespace {
 
-// Above Linux's own tables and those that people number by hand.
+// Chosen so that it collides with no other table: Linux uses 253 to 255, and administrators usually
+// choose small numbers. 29549 is 0x736d, "sm", like the default of proxy.tproxy_mark.
 constexpr unsigned kRoutingTable = 29549;
-// In front of the main table (32766), behind what an administrator has put first.
+// The rule is looked up before the main table (32766) and after rules that an administrator gave a
+// small number.
 constexpr unsigned kRulePriority = 29549;
 
 std::string rule(const net::Endpoint& listen, const config::Proxy& proxy) {
@@ -24,7 +28,7 @@ std::string rule(const net::Endpoint& listen, const config::Proxy& proxy) {
 }  // namespace
 
 std::string nft_rules(const config::Proxy& proxy, bool remove) {
-  // Naming the table first makes deleting it right in both cases.
+  // The first line creates the table if it does not exist, so that deleting it never fails.
   std::string text = "table inet segmilter\ndelete table inet segmilter\n";
   if (remove) return text;
   text +=
@@ -41,21 +45,38 @@ std::string nft_rules(const config::Proxy& proxy, bool remove) {
 
 std::string nft_routing(const config::Proxy& proxy, bool remove) {
   std::string text;
-  for (const auto& listen : proxy.listen) {
-    const auto* family = listen.is_v4() ? "-4" : "-6";
-    const auto* all = listen.is_v4() ? "0.0.0.0/0" : "::/0";
-    text += fmt::format("ip {} rule {} fwmark {:#x} lookup {} priority {}\n", family,
-                        remove ? "del" : "add", proxy.tproxy_mark, kRoutingTable, kRulePriority);
+  for (const bool v4 : {true, false}) {
+    const bool served = std::any_of(proxy.listen.begin(), proxy.listen.end(),
+                                    [&](const auto& listen) { return listen.is_v4() == v4; });
+    if (!served) continue;
+    const auto* family = v4 ? "-4" : "-6";
+    // A rule that is there already is no failure: it is set anew.
+    const auto add_rule = [&](const std::string& selects) {
+      const auto rule =
+          fmt::format("{} lookup {} priority {}", selects, kRoutingTable, kRulePriority);
+      text +=
+          fmt::format("ip {} rule del {}{}\n", family, rule, remove ? "" : " 2>/dev/null || true");
+      if (!remove) text += fmt::format("ip {} rule add {}\n", family, rule);
+    };
+    if (!proxy.tproxy_ports.empty()) add_rule(fmt::format("fwmark {:#x}", proxy.tproxy_mark));
+    // What this machine itself sends from a loopback address: Postfix's answers to the clients.
+    if (proxy.is_transparent()) {
+      add_rule(fmt::format("from {} iif lo", v4 ? "127.0.0.0/8" : "::1/128"));
+    }
     text += fmt::format("ip {} route {} local {} dev lo table {}\n", family,
-                        remove ? "del" : "replace", all, kRoutingTable);
+                        remove ? "del" : "replace", v4 ? "0.0.0.0/0" : "::/0", kRoutingTable);
   }
   return text;
 }
 
 int nft(const config::Config& config, const NftOptions& options) {
-  if (config.proxy.tproxy_ports.empty()) {
+  // Where the firewall has nothing to do, way `transparent` still takes a routing rule.
+  const bool routing_only = options.routing && config.proxy.is_transparent();
+  if (config.proxy.tproxy_ports.empty() && !routing_only) {
     throw process::SetupError(
-        EX_CONFIG, "proxy.tproxy_ports: names no port, so there is nothing for the firewall to do");
+        EX_CONFIG,
+        "proxy.tproxy_ports: the list is empty, so the firewall has no port to send to the proxy; "
+        "set it, for example to [25]");
   }
   fmt::print("{}", options.routing ? nft_routing(config.proxy, options.remove)
                                    : nft_rules(config.proxy, options.remove));

@@ -1,8 +1,9 @@
-// `segmilter nft`: what a firewall needs to send a port to the proxy while Postfix keeps it.
+// `segmilter nft`: prints the firewall rules and the routing that send a port to the proxy while
+// Postfix still listens on it.
 //
-// A connection that comes from another machine to one of our own addresses is given to the proxy's
-// socket as it is: client and server keep their addresses. Where no such socket listens, nft's
-// tproxy does not match, and Postfix's own port answers.
+// A connection from another machine to one of this machine's addresses is given to the proxy's
+// socket unchanged: client and server keep their addresses. If no such socket listens, nft's tproxy
+// does not match, and Postfix's own port answers.
 #pragma once
 
 #include <string>
@@ -12,19 +13,21 @@
 namespace cli {
 
 struct NftOptions {
-  bool routing = false;  // not the rules, but the routing rule and table, for `sh -e`
-  bool remove = false;   // what takes them away again
+  bool routing = false;  // print the routing rule and table for `sh -e`, not the firewall's rules
+  bool remove = false;   // print what removes them
 };
 
-// For `nft -f -`: one table of our own, replaced as a whole, so that loading it twice is as once.
-// Requires: proxy.tproxy_ports is set.
+// The rules for `nft -f -`. They are one table of segmilter's that is replaced completely, so that
+// it can be loaded repeatedly. Requires: proxy.tproxy_ports is set.
 std::string nft_rules(const config::Proxy& proxy, bool remove);
 
-// Lines for `sh -e`: packets with our mark stay here, whatever other rules say of their address.
-// Requires as above.
+// The lines for `sh -e`. They deliver packets with proxy.tproxy_mark on this machine, whatever
+// other routing rules say about their addresses. With upstream_protocol "transparent" they do the
+// same for packets from a loopback address to a client. Empty if neither is used.
 std::string nft_routing(const config::Proxy& proxy, bool remove);
 
-// Prints one of them. Throws SetupError (EX_CONFIG) where proxy.tproxy_ports is not set.
+// Prints the rules or the lines. Throws SetupError (EX_CONFIG) if there is nothing to print, because
+// proxy.tproxy_ports is not set.
 int nft(const config::Config& config, const NftOptions& options);
 
 }  // namespace cli

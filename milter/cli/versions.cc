@@ -1,4 +1,4 @@
-// The one file that includes the headers of libraries it does not use.
+// This file includes headers of libraries only to read their versions.
 #include "milter/cli/versions.h"
 
 #include <bpf/libbpf.h>
@@ -30,7 +30,8 @@ std::string versions() {
   const auto add = [&text](std::string_view name, std::string_view version) {
     text += fmt::format("  {:<10} {}\n", name, version);
   };
-  // Those of libmilter, libevent and libbpf are asked from the library that is loaded.
+  // libmilter, libevent and libbpf report the version of the library that is loaded; the others are
+  // known only from their headers.
   add("libmilter", libmilter_version());
   add("libevent", event_get_version());
   add("libbpf", std::string_view(libbpf_version_string()).substr(1));

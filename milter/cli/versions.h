@@ -1,10 +1,10 @@
-// The program's version and those of the libraries it runs with, as a bug report needs them.
+// The versions of the program and of the libraries that it uses, for bug reports.
 #pragma once
 
 #include <string>
 
 namespace cli {
 
-std::string versions();  // "segmilter 0.1.0\n" and a line a library
+std::string versions();  // "segmilter 0.1.0\n" and one line for each library
 
 }  // namespace cli

@@ -7,6 +7,7 @@
 
 #include "milter/config/load.h"
 #include "milter/config/settings.h"
+#include "milter/net/connect_as.h"
 
 namespace config {
 namespace {
@@ -25,15 +26,16 @@ bool is_loop(const net::Endpoint& listen, const net::Endpoint& upstream) {
 
 void check_proxy(const Source& source, const Proxy& proxy) {
   if (proxy.upstream && is_wildcard(*proxy.upstream)) {
-    fail(source, "proxy.upstream", "names every address; name the one on which Postfix listens");
+    fail(source, "proxy.upstream",
+         "this stands for every address; name the one at which Postfix's smtpd listens");
   }
   for (const auto& network : proxy.balancers) {
     if (!network.print().ends_with("/0")) continue;
-    fail(source, "proxy.balancers",
-         fmt::format(
-             "\"{}\" is every address: any client could claim any address, even one that may "
-             "relay",
-             network.print()));
+    fail(
+        source, "proxy.balancers",
+        fmt::format("\"{}\" has every address: each client could pretend to be any other, also one "
+                    "that may relay; name only your load balancers",
+                    network.print()));
   }
   if (proxy.listen.empty()) return;
   if (!proxy.upstream) {
@@ -42,12 +44,25 @@ void check_proxy(const Source& source, const Proxy& proxy) {
          "upstream = \"127.0.0.1:10025\"");
   }
   for (const auto& listen : proxy.listen) {
-    if (!is_loop(listen, *proxy.upstream)) continue;
+    const auto upstream = proxy.is_transparent() ? net::loopback_of(*proxy.upstream, listen.is_v4())
+                                                 : *proxy.upstream;
+    if (!is_loop(listen, upstream)) continue;
     fail(
         source, "proxy.upstream",
         fmt::format("\"{}\" is what proxy.listen \"{}\" listens on: the proxy would talk to itself",
-                    proxy.upstream->print(), listen.print()));
+                    upstream.print(), listen.print()));
   }
+}
+
+// Only over loopback does Postfix's answer, which goes to the client's address, come back here: by a
+// routing rule for what leaves a loopback address.
+void check_transparent(const Source& source, const Proxy& proxy) {
+  if (!proxy.is_transparent() || !proxy.upstream || proxy.upstream->is_loopback()) return;
+  fail(source, "proxy.upstream",
+       fmt::format("\"{}\" is not on loopback, which proxy.upstream_protocol = \"transparent\" "
+                   "takes: Postfix would answer to the client and not to the proxy; use upstream = "
+                   "\"127.0.0.1:{}\"",
+                   proxy.upstream->print(), proxy.upstream->port()));
 }
 
 // The firewall needs one destination for each address family, and Postfix keeps the ports
@@ -56,7 +71,8 @@ void check_tproxy(const Source& source, const Proxy& proxy) {
   if (proxy.tproxy_ports.empty()) return;
   if (proxy.listen.empty()) {
     fail(source, "proxy.tproxy_ports",
-         "proxy.listen is not set: name the address to which the firewall sends them, such as "
+         "proxy.listen is not set: name the address to which the firewall sends these ports, such "
+         "as "
          "listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]");
   }
   std::size_t of_family[2] = {};
@@ -64,14 +80,14 @@ void check_tproxy(const Source& source, const Proxy& proxy) {
     const auto& ports = proxy.tproxy_ports;
     if (std::find(ports.begin(), ports.end(), listen.port()) != ports.end()) {
       fail(source, "proxy.listen",
-           fmt::format("\"{}\" is on a port of proxy.tproxy_ports, which Postfix keeps; take "
-                       "another, such as \"127.0.0.1:10024\"",
+           fmt::format("\"{}\" has a port of proxy.tproxy_ports, on which Postfix listens; use "
+                       "another port, such as \"127.0.0.1:10024\"",
                        listen.print()));
     }
     if (++of_family[listen.is_v4() ? 0 : 1] > 1) {
       fail(source, "proxy.listen",
            fmt::format(
-               "\"{}\": with proxy.tproxy_ports one address of IPv4 and one of IPv6 is enough",
+               "\"{}\": with proxy.tproxy_ports only one IPv4 and one IPv6 address are permitted",
                listen.print()));
     }
   }
@@ -80,10 +96,9 @@ void check_tproxy(const Source& source, const Proxy& proxy) {
 // The proxy and the wire observer would both answer on the evidence socket.
 void check_wire(const Source& source, const Config& config) {
   if (config.wire.ports.empty() || config.proxy.listen.empty()) return;
-  fail(
-      source, "wire.ports",
-      "proxy.listen is set as well: the proxy sees the mail already, and one of the two may answer "
-      "on evidence.socket");
+  fail(source, "wire.ports",
+       "proxy.listen is set too, but only one of the two can answer on evidence.socket; the proxy "
+       "already observes the mail, so remove wire.ports");
 }
 
 // `section`: the section of the thresholds, "policy" or "listener.NAME".
@@ -108,8 +123,8 @@ void check_thresholds(const Source& source, const std::string& section,
       const auto name = below->key.substr(below->key.rfind('.') + 1);
       fail(source, step.key,
            fmt::format(
-               "{} is below {} ({}{}): the severer action needs the higher score; turn that "
-               "one off ({} = \"off\"), or give it a lower score",
+               "{} is below {} ({}{}): a more severe action needs a higher score; turn the other "
+               "action off ({} = \"off\"), or give it a lower score",
                step.threshold, below->key, below->threshold, whence(below->key, name), name));
     }
     below = &step;
@@ -118,7 +133,7 @@ void check_thresholds(const Source& source, const std::string& section,
 
 void check_sockets(const Source& source, const Config& config) {
   if (config.filter.socket.path == config.evidence.socket) {
-    fail(source, "filter.socket", "evidence.socket has the same path");
+    fail(source, "filter.socket", "evidence.socket has the same path; each socket needs its own");
   }
 }
 
@@ -128,7 +143,8 @@ void check_seal(const Source& source, const Seal& seal) {
     fail(source, "seal.sign", "seal.key_file is not set: there is no key to sign with");
   }
   if (!seal.believe_from.empty()) {
-    fail(source, "seal.believe_from", "seal.key_file is not set: no seal could be checked");
+    fail(source, "seal.believe_from",
+         "seal.key_file is not set: there is no key to check seals with");
   }
 }
 
@@ -141,6 +157,7 @@ void check_memory(const Source& source, const Memory& memory) {
 
 void check_between(const Source& source, const Config& config) {
   check_proxy(source, config.proxy);
+  check_transparent(source, config.proxy);
   check_tproxy(source, config.proxy);
   check_wire(source, config);
   check_thresholds(source, "policy", config.policy);
@@ -155,34 +172,36 @@ void check_between(const Source& source, const Config& config) {
 std::vector<std::string> warnings(const Config& config) {
   std::vector<std::string> lines;
   if (config.proxy.idle_timeout < seconds(300)) {
-    lines.push_back(
-        fmt::format("proxy.idle_timeout: {}s is below Postfix's smtpd_timeout (300s): slow clients "
-                    "will be cut off",
-                    config.proxy.idle_timeout.count()));
+    lines.push_back(fmt::format(
+        "proxy.idle_timeout: {}s is below Postfix's smtpd_timeout (300s): slow clients will lose "
+        "their connection",
+        config.proxy.idle_timeout.count()));
   }
   if (config.proxy.answer_timeout < seconds(600)) {
     lines.push_back(fmt::format(
-        "proxy.answer_timeout: {}s is below the 600s that a server may take for its answer to a "
-        "message (RFC 5321): clients that are cut there send the message again",
+        "proxy.answer_timeout: {}s is below the 600s that a server may take for its reply to a "
+        "message (RFC 5321): a client that loses its connection then sends the message again",
         config.proxy.answer_timeout.count()));
   }
   if (config.general.user == "root") {
-    lines.emplace_back("general.user: \"root\": the processes keep all rights");
+    lines.emplace_back("general.user: \"root\": the processes keep all rights of root");
   }
   if (!config.proxy.listen.empty() && config.evidence.max_sessions < config.proxy.max_sessions) {
     lines.emplace_back(
-        "evidence.max_sessions: below proxy.max_sessions: the busiest hours will be unobserved");
+        "evidence.max_sessions: this is below proxy.max_sessions: at busy times some mail will be "
+        "unobserved");
   }
   if (!config.wire.ports.empty() && config.evidence.max_sessions < config.wire.max_sessions) {
     lines.emplace_back(
-        "evidence.max_sessions: below wire.max_sessions: the busiest hours will be unobserved");
+        "evidence.max_sessions: this is below wire.max_sessions: at busy times some mail will be "
+        "unobserved");
   }
   for (const auto& listen : config.desk.listen) {
     if (!is_wildcard(listen)) continue;
-    lines.push_back(
-        fmt::format("desk.listen: {} is every address of this machine: anyone who can reach one "
-                    "can read the metrics",
-                    listen.print()));
+    lines.push_back(fmt::format(
+        "desk.listen: {} stands for every address of this machine: each host that reaches one can "
+        "read the metrics",
+        listen.print()));
   }
   return lines;
 }
@@ -194,12 +213,13 @@ bool observes(const Config& config) {
 std::string why_unobserved(const Config& config) {
   if (!observes(config)) {
     return "proxy.listen and wire.ports: both are empty: nothing is observed, and every message is "
-           "unobserved; set wire.ports = [25] to watch Postfix's own port, or proxy.listen and "
-           "proxy.upstream (examples/postfix has each way)";
+           "labelled unobserved; set wire.ports = [25] to watch Postfix's own port, or set "
+           "proxy.listen and proxy.upstream (examples/postfix has an example for each)";
   }
   if (!config.proxy.listen.empty() && config.capture.method == Capture::Method::Off) {
-    return "capture.method: \"off\": nothing is observed, and every message is unobserved; set "
-           "method = \"auto\"";
+    return "capture.method: \"off\": nothing is observed, and every message is labelled "
+           "unobserved; "
+           "set method = \"auto\"";
   }
   return "";
 }

@@ -43,13 +43,17 @@ struct Proxy {
   // directly.
   static constexpr std::size_t kMostTproxyPorts = 8;  // chosen; mail has three usual ports
   std::vector<std::uint16_t> tproxy_ports;
-  unsigned tproxy_mark = 0x736d;          // the mark of packets that the firewall sends to `listen`
-  std::optional<net::Endpoint> upstream;  // Postfix's smtpd that expects a PROXY header
-  // The version of the PROXY header that brings the client's address to Postfix. There is no value
-  // "none": every client would then look like 127.0.0.1, which mynetworks permits, and Postfix
-  // would be an open relay.
-  enum class Protocol { ProxyV1, ProxyV2 };
+  unsigned tproxy_mark = 0x736d;  // the mark of packets that the firewall sends to `listen`
+  // The smtpd of Postfix: one that expects a PROXY header or, with Transparent, an ordinary one on
+  // loopback.
+  std::optional<net::Endpoint> upstream;
+  // How Postfix learns the client's address: by a PROXY header of version 1 or 2, or because the
+  // connection comes from that address (Transparent; net/connect_as.h). There is no value "none":
+  // every client would then look like 127.0.0.1, which mynetworks permits, and Postfix would be an
+  // open relay.
+  enum class Protocol { ProxyV1, ProxyV2, Transparent };
   Protocol upstream_protocol = Protocol::ProxyV2;
+  bool is_transparent() const { return upstream_protocol == Protocol::Transparent; }
   // Connections from these networks begin with a PROXY header. A PROXY header from any other
   // address is not trusted.
   std::vector<net::Network> balancers;

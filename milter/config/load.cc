@@ -75,7 +75,8 @@ std::string why_not_none(const toml::node& node) {
   const auto* text = node.as_string();
   if (text == nullptr || text->get() != "none") return "";
   return "\"none\" is refused: every client would look like 127.0.0.1 to Postfix, which mynetworks "
-         "permits: an open relay. Use \"proxy-v2\" and smtpd_upstream_proxy_protocol=haproxy";
+         "permits: an open relay. Use \"proxy-v2\" and smtpd_upstream_proxy_protocol=haproxy, or "
+         "\"transparent\", which needs neither";
 }
 
 template <typename Target>
@@ -129,9 +130,9 @@ void read_listeners(Source& source, const toml::table& table, Config& config) {
     const auto name = fmt::format("{}.{}", kListener, key);
     source.lines[name] = line;
     if (const auto reason = check_listener(key); !reason.empty()) fail(source, name, reason);
-    if (!node->is_table()) fail(source, name, fmt::format("must be a section: [{}]", name));
+    if (!node->is_table()) fail(source, name, fmt::format("this has to be a section: [{}]", name));
     if (config.listeners.size() == Listener::kMost) {
-      fail(source, name, fmt::format("more than {} listeners", Listener::kMost));
+      fail(source, name, fmt::format("there are more than {} listeners", Listener::kMost));
     }
     Listener listener;
     listener.name = key;
@@ -209,8 +210,9 @@ void print_settings(const std::vector<BasicSetting<Target>>& settings, const Tar
 
 Config parse(std::string_view text, const std::string& file, Secrets secrets) {
   if (text.size() > kMaxText) {
-    throw ConfigError(fmt::format("{}: has {} bytes; a configuration may have at most {}", file,
-                                  text.size(), kMaxText));
+    throw ConfigError(
+        fmt::format("{}: the configuration has {} bytes, and at most {} are permitted", file,
+                    text.size(), kMaxText));
   }
   Config config;
   Source source{file, {}};
@@ -222,11 +224,12 @@ Config parse(std::string_view text, const std::string& file, Secrets secrets) {
       read_listeners(source, *node->as_table(), config);
       continue;
     }
-    if (name == kListener) fail(source, name, "must be a list of sections: [listener.NAME]");
+    if (name == kListener)
+      fail(source, name, "this has to be a section for each listener: [listener.NAME]");
     if (section == nullptr) {
       fail(source, name, "unknown section" + did_you_mean(name, sections(), name_of));
     }
-    if (!node->is_table()) fail(source, name, fmt::format("must be a section: [{}]", name));
+    if (!node->is_table()) fail(source, name, fmt::format("this has to be a section: [{}]", name));
     read_section(source, section->name, section->settings, *node->as_table(), config);
   }
   complete_listeners(config);
@@ -263,7 +266,8 @@ std::string read_file(const std::string& file) {
     text.append(buffer, static_cast<std::size_t>(got));
   }
   throw ConfigError(
-      fmt::format("{}: more than the {} bytes that a configuration may have", file, kMaxText));
+      fmt::format("{}: the file has more than {} bytes, which is the limit of a configuration",
+                  file, kMaxText));
 }
 
 std::string print(const Config& config) {

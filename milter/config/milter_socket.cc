@@ -40,8 +40,8 @@ Parsed parse_inet(MilterSocket::Kind kind, std::string_view rest) {
   if (!port || *port == 0) return fmt::format("\"{}\" is not a port from 1 to 65535", digits);
   if (at == std::string_view::npos || at + 1 == rest.size()) {
     return fmt::format(
-        "without @ADDRESS every address of the machine would be opened; name one, such as "
-        "inet:{}@127.0.0.1",
+        "without @ADDRESS the filter would listen on every address of this machine; name one, such "
+        "as inet:{}@127.0.0.1",
         *port);
   }
   const auto host = without_brackets(rest.substr(at + 1));
@@ -55,16 +55,16 @@ Parsed parse_inet(MilterSocket::Kind kind, std::string_view rest) {
 
 std::string check_socket_path(std::string_view path) {
   if (!path.starts_with('/') || path.ends_with('/') || !text::is_printable(path)) {
-    return fmt::format("\"{}\" is not an absolute path of a socket", path);
+    return fmt::format("\"{}\" is not the absolute path of a socket", path);
   }
   if (path.size() <= net::kLongestUnixPath) return "";
-  return fmt::format("the path has {} bytes; a socket's path may have at most {}", path.size(),
+  return fmt::format("the path has {} bytes, and a socket's path may have at most {}", path.size(),
                      net::kLongestUnixPath);
 }
 
 Parsed parse_milter_socket(std::string_view text) {
   if (const auto better = suggestion(text); !better.empty()) {
-    return fmt::format("\"{}\" is not how libmilter spells it; write \"{}\"", text, better);
+    return fmt::format("libmilter does not accept \"{}\"; write \"{}\"", text, better);
   }
   const auto colon = text.find(':');
   const auto family = text.substr(0, colon);
@@ -72,8 +72,7 @@ Parsed parse_milter_socket(std::string_view text) {
   if (family == "inet") return parse_inet(MilterSocket::Kind::Inet, rest);
   if (family == "inet6") return parse_inet(MilterSocket::Kind::Inet6, rest);
   if (family != "unix") {
-    return fmt::format(
-        "\"{}\" is not of the form unix:PATH, inet:PORT@ADDRESS or inet6:PORT@ADDRESS", text);
+    return fmt::format("\"{}\" is not unix:PATH, inet:PORT@ADDRESS or inet6:PORT@ADDRESS", text);
   }
   if (auto reason = check_socket_path(rest); !reason.empty()) return reason;
   return MilterSocket{.path = std::string(rest)};

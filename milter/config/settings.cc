@@ -76,9 +76,11 @@ std::vector<Setting> proxy() {
       in("listen", &Proxy::listen, Endpoints{}, kRestart),
       in("tproxy_ports", &Proxy::tproxy_ports, Ports{Proxy::kMostTproxyPorts}, kRestart),
       in("tproxy_mark", &Proxy::tproxy_mark, Number{1, 0x7fff'ffff}, kRestart),
-      in("upstream", &Proxy::upstream, OneEndpoint{}),
+      // Both wait for a restart: one without the other would speak to Postfix in a way that it does
+      // not expect, and "transparent" needs what is opened with rights.
+      in("upstream", &Proxy::upstream, OneEndpoint{}, kRestart),
       in("upstream_protocol", &Proxy::upstream_protocol,
-         Choice<Proxy::Protocol>{{"proxy-v1", "proxy-v2"}}),
+         Choice<Proxy::Protocol>{{"proxy-v1", "proxy-v2", "transparent"}}, kRestart),
       in("balancers", &Proxy::balancers, Networks{}),
       in("balancer_transparent", &Proxy::balancer_transparent, Flag{}),
       in("balancer_timeout", &Proxy::balancer_timeout, whole_seconds(1s, 5min)),

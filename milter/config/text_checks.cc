@@ -49,7 +49,7 @@ std::string check_suffix(std::string_view text) {
 }
 
 std::string check_account(std::string_view text) {
-  if (text.empty()) return "must not be empty";
+  if (text.empty()) return "the name must not be empty";
   return check_account_or_empty(text);
 }
 
@@ -79,20 +79,22 @@ std::string check_folder(std::string_view text) {
 // would have to escape them.
 std::string check_listener(std::string_view text) {
   if (!text.empty() && text.size() <= 255 && all_of_set(text, kNameCharacters)) return "";
-  return "is not the name of a listener: letters, digits, '.', '-' and '_' only";
+  return "this is not the name of a listener: letters, digits, '.', '-' and '_' only";
 }
 
 std::string check_word_or_empty(std::string_view text) {
   if (text.size() <= 255 && text::is_printable(text) && text.find(' ') == text.npos) return "";
-  return "may have printable ASCII characters only, at most 255, and no blank";
+  return "the text may have only printable ASCII characters, at most 255, and no space";
 }
 
 std::string check_note(std::string_view text) {
   // The reply line with its code and CRLF must fit into 512 bytes (RFC 5321, 4.5.3.1.5).
   constexpr std::size_t kMost = 480;
   if (text.empty() || text.size() > kMost)
-    return fmt::format("must have 1 to {} characters", kMost);
-  return text::is_printable(text) ? "" : "may have printable ASCII characters only, on one line";
+    return fmt::format("the text must have 1 to {} characters", kMost);
+  return text::is_printable(text)
+             ? ""
+             : "the text may have only printable ASCII characters, on one line";
 }
 
 std::string check_tempfail(std::string_view text) {

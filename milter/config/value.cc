@@ -30,7 +30,7 @@ std::string_view kind_of(const toml::node& node) {
     case toml::node_type::integer:
       return "an integer";
     case toml::node_type::floating_point:
-      return "a fraction";
+      return "a number with a fraction";
     case toml::node_type::boolean:
       return "true or false";
     case toml::node_type::date:
@@ -113,7 +113,9 @@ net::Endpoint parse_endpoint(const std::string& text) {
     throw Refused(
         fmt::format("\"{}\" is not an address with a port, such as {}", text, kEndpointExample));
   }
-  if (endpoint->port() == 0) throw Refused(fmt::format("\"{}\": port 0 names no port", text));
+  if (endpoint->port() == 0) {
+    throw Refused(fmt::format("\"{}\": the port has to be from 1 to 65535", text));
+  }
   return *endpoint;
 }
 
@@ -131,7 +133,7 @@ auto read_distinct(const toml::node& node, std::string_view example, Read read_i
   for_each_string(node, example, [&](const std::string& text) {
     auto item = read_item(text);
     if (std::find(items.begin(), items.end(), item) != items.end()) {
-      throw Refused(fmt::format("\"{}\" is named twice", text));
+      throw Refused(fmt::format("\"{}\" occurs twice", text));
     }
     items.push_back(std::move(item));
   });
@@ -334,12 +336,12 @@ std::string Endpoints::print(const Value& value) const {
 Ports::Value Ports::read(const toml::node& node) const {
   const auto* array = node.as_array();
   if (array == nullptr) refuse_kind(node, "an array such as [25, 465]");
-  if (array->size() > most) throw Refused(fmt::format("more than {} ports", most));
+  if (array->size() > most) throw Refused(fmt::format("the list has more than {} ports", most));
   Value ports;
   for (const auto& element : *array) {
     const auto port = static_cast<std::uint16_t>(Number{1, 65535}.read(element));
     if (std::find(ports.begin(), ports.end(), port) != ports.end()) {
-      throw Refused(fmt::format("{} is named twice", port));
+      throw Refused(fmt::format("{} occurs twice", port));
     }
     ports.push_back(port);
   }
@@ -361,7 +363,9 @@ std::string Files::print(const Value& value) const {
 Suffixes::Value Suffixes::read(const toml::node& node) const {
   constexpr std::size_t kMost = 1000;  // each message of a client is compared with all of them
   auto suffixes = read_distinct(node, R"(".example.org", "example.net")", host_suffix);
-  if (suffixes.size() > kMost) throw Refused(fmt::format("more than {} names", kMost));
+  if (suffixes.size() > kMost) {
+    throw Refused(fmt::format("the list has more than {} names", kMost));
+  }
   return suffixes;
 }
 
@@ -375,8 +379,8 @@ Networks::Value Networks::read(const toml::node& node) const {
     const auto network = net::Network::parse(text);
     if (!network) {
       throw Refused(
-          fmt::format("\"{}\" is neither an address nor a network such as \"192.0.2.0/24\" or "
-                      "\"2001:db8::/32\" (no bits set after the prefix)",
+          fmt::format("\"{}\" is not an address or a network such as \"192.0.2.0/24\" or "
+                      "\"2001:db8::/32\" (no bits may be set after the prefix)",
                       text));
     }
     networks.push_back(*network);

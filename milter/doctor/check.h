@@ -1,10 +1,11 @@
-// The checks, and what they look at. A check is a function with one reason: it is given the
-// Patient, and says what it found. To add one, write it, declare it here, and give it a row in
-// doctor.cc.
+// The doctor's checks, and the Patient that they examine. A check is a function that answers one
+// question: it takes the Patient and returns its findings. To add a check, write the function,
+// declare it here, and give it a row in doctor.cc.
 //
-// A Patient's values are taken once, before the first check; checks that only compare values are
-// pure and are tested as such. Those that speak to somebody say so here. None changes anything,
-// none sends a message, and each wait has a limit.
+// A Patient's values are read once, before the first check. Checks that only compare these values
+// are pure, and the unit tests call them directly. The declarations below say which checks open
+// connections or run programs. No check changes anything or sends a message, and each wait has a
+// limit. One thread.
 #pragma once
 
 #include <optional>
@@ -19,79 +20,93 @@
 
 namespace doctor {
 
+// The system that the doctor examines.
 struct Patient {
   config::Config config;
   std::string config_file;
-  std::string postfix_config;      // postconf's -c; empty: its default
-  std::optional<Postfix> postfix;  // empty: could not be read
-  std::string postfix_error;       // why
-  bool postfix_runs = true;        // by `postfix status`
+  std::string postfix_config;      // the argument of postconf's -c; empty: postconf's default
+  std::optional<Postfix> postfix;  // empty: the settings could not be read
+  std::string postfix_error;       // why they could not be read
+  bool postfix_runs = true;        // as `postfix status` says
   std::vector<net::TcpSocket> tcp;
-  std::vector<net::Endpoint> addresses;  // the machine's own
-  bool ipv6 = true;                      // it is not switched off
-  bool root = false;
+  std::vector<net::Endpoint> addresses;  // this machine's addresses
+  bool ipv6 = true;                      // false: IPv6 is switched off
+  bool root = false;                     // the doctor runs as root
 
-  // Lines that mend: "postconf -c DIR ARGUMENTS", "postfix -c DIR WORD".
+  // Shell lines for Finding::mend: "postconf -c DIR ARGUMENTS" and "postfix -c DIR WORD".
   std::string postconf(const std::string& arguments) const;
   std::string postfix_command(const std::string& word) const;
 };
 
+// One finding per fault; if there is none, findings that are ok. Empty: the check does not apply.
 using Findings = std::vector<Finding>;
 
 struct Check {
-  const char* name;
-  const char* reason;
+  const char* name;    // printed before each of its findings
+  const char* reason;  // why it exists; printed as what was looked at if the check throws
   Findings (*look)(const Patient&);
 };
 
-// --- values only
-Findings check_configuration(const Patient&);   // what `segmilter check` warns of
-Findings check_postconf(const Patient&);        // are Postfix's settings readable
-Findings check_milters(const Patient&);         // smtpd_milters and what goes with it
-Findings check_proxy_protocol(const Patient&);  // does Postfix expect to be told who the client is
-Findings check_ports(const Patient&);           // who is to have port 25, by master.cf
-Findings check_timeouts(const Patient&);        // who hangs up first, by smtpd's settings
+// --- These checks only compare values.
+Findings check_configuration(const Patient&);   // the warnings of `segmilter check`
+Findings check_postconf(const Patient&);        // can Postfix's settings be read
+Findings check_milters(const Patient&);         // smtpd_milters and the settings that belong to it
+Findings check_proxy_protocol(const Patient&);  // does Postfix expect a PROXY header
+Findings check_ports(const Patient&);           // which program gets port 25, by master.cf
+Findings check_timeouts(const Patient&);        // which side hangs up first, by smtpd's settings
 Findings check_mynetworks(const Patient&);
 Findings check_limits(const Patient&);
 
-// --- of the machine
-Findings check_listen(const Patient&);          // who listens where the clients come
-Findings check_desk(const Patient&);            // and where the metrics are asked for
-Findings check_upstream_scope(const Patient&);  // who can reach the port that believes everybody
+// --- These checks look at the machine.
+Findings check_listen(const Patient&);          // which process listens at proxy.listen
+Findings check_desk(const Patient&);            // which process listens at desk.listen
+Findings check_upstream_scope(const Patient&);  // from where can the upstream port be reached
 Findings check_capture(const Patient&);         // tries to load the kernel filter
-Findings check_boot(const Patient&);            // asks systemd whether it will be started again
+Findings check_boot(const Patient&);            // asks systemd whether a boot starts segmilter
 
-Findings check_tproxy(const Patient&);  // asks nft for the rules
+Findings check_tproxy(const Patient&);       // asks nft for the rules
+Findings check_transparent(const Patient&);  // asks ip for them, and greets the server on loopback
 
-// --- speaks to the milter as Postfix's user, and asks the evidence socket as segmilter's
+// --- These checks connect to milters as Postfix's user, and to the evidence socket as segmilter's.
 Findings check_milter_socket(const Patient&);
 Findings check_evidence_socket(const Patient&);
-Findings check_other_milters(const Patient&);  // those of smtpd_milters that are not ours
+Findings check_other_milters(const Patient&);  // the other milters of smtpd_milters
 
-// --- speaks SMTP
+// --- These checks speak SMTP.
 Findings check_upstream(const Patient&);    // with and without a PROXY header
 Findings check_same_port(const Patient&);   // do proxy and Postfix name the same client
-Findings check_open_relay(const Patient&);  // RCPT to a stranger's domain; no DATA
+Findings check_open_relay(const Patient&);  // RCPT to a foreign domain; no DATA
 
-// Parts of check_tproxy: what `nft list table inet segmilter` printed (empty: there is none); who
-// has the ports while segmilter is away.
+// Parts of check_tproxy. judge_rules takes the output of `nft list table inet segmilter` (empty:
+// there is no such table). check_own_port finds ports that no service of Postfix has.
 Finding judge_rules(const Patient& patient, std::string_view rules);
 Findings check_own_port(const Patient& patient);
 
-// Part of check_boot: what `systemctl is-enabled segmilter` printed.
+// Part of check_transparent. `why_not`: why connections from clients' addresses do not come back;
+// empty: they do. `rules`, `routes`: the output of `ip rule show` and `ip route show table 29549`.
+struct Routing {
+  bool v4 = true;
+  std::string why_not;
+  std::string rules;
+  std::string routes;
+};
+Finding judge_routing(const Patient& patient, const Routing& routing);
+
+// Part of check_boot: takes the output of `systemctl is-enabled segmilter`.
 Finding judge_enabled(const Patient& patient, std::string_view state);
 
-// Parts of check_other_milters. What becomes of mail while `milter` is gone, by its own option or
-// main.cf's: "accept", "tempfail"…. Nobody answers there: what that costs, and the lines that have
-// Postfix go on without it.
+// Parts of check_other_milters. action_without returns what Postfix does with mail while `milter`
+// does not answer ("accept", "tempfail"…): the entry's own default_action, else main.cf's.
+// judge_dead is called for a milter that does not answer. Its finding says what that costs, with
+// the lines that let Postfix accept mail without this milter.
 std::string action_without(const Postfix& postfix, const Service& smtpd, const MilterEntry& milter);
 Finding judge_dead(const Patient& patient, const Service& smtpd, const MilterEntry& milter,
                    std::string_view why);
 
-// Part of check_milters: what a content filter has to do with the smtpd that asks the milter.
+// Part of check_milters: the content filters of the smtpd that asks the milter.
 void judge_filters(const Patient& patient, const Service& smtpd, Findings& findings);
 
-// What they share.
+// Functions that several checks share.
 Finding ok(std::string found);
 Finding skip(std::string looked_at, std::string found);
 Finding warn(std::string looked_at, std::string found, std::vector<std::string> mend = {},
@@ -99,29 +114,35 @@ Finding warn(std::string looked_at, std::string found, std::vector<std::string> 
 Finding fail(std::string looked_at, std::string found, std::vector<std::string> mend = {},
              std::string setting = {});
 
-// Clients come by the proxy.
+// True when the configuration has a proxy: proxy.listen and proxy.upstream are set.
 bool has_proxy(const Patient& patient);
-// And the proxy tells Postfix who they are by a PROXY header. A way that hides nothing from Postfix
-// in the first place needs none: it is excepted here, and with it from all that looks at the
-// header.
+// True when the proxy sends Postfix a PROXY header that names the client. With upstream_protocol
+// "transparent" it sends none. Checks that are about the header ask this question.
 bool uses_proxy_header(const Patient& patient);
 
-// The services of master.cf that take the mail which segmilter sees: behind the proxy one, on the
-// wire those on its ports.
+// The services of master.cf whose mail segmilter observes: with a proxy, the one service at
+// proxy.upstream; on the wire, the services at wire.ports.
 std::vector<const Service*> mail_services(const Patient& patient);
 
-// How Postfix spells filter.socket: relative to its queue directory where it lies below.
+// How smtpd_milters has to write filter.socket: a path below Postfix's queue directory is written
+// relative to it.
 std::string postfix_spelling(const config::MilterSocket& socket,
                              const std::string& queue_directory);
 
-// Whether an address of smtpd_milters means filter.socket. A relative path is below the queue
-// directory, and so is an absolute one in a jail: both readings count.
+// True if an address of smtpd_milters can mean filter.socket. A relative path starts at the queue
+// directory. An absolute path starts there too if smtpd runs in a chroot, so both readings of an
+// absolute path are accepted.
 bool same_socket(const std::string& address, const config::MilterSocket& socket,
                  const std::string& queue_directory);
 
-// Where clients of the doctor connect: each address of proxy.listen (or port of the wire). A
-// wildcard stands for one of the machine's own addresses, preferably one that is not in mynetworks,
-// so that what a client may do there says what a stranger may.
+// The addresses to which the doctor connects as a client: each address of proxy.listen, or each
+// port of wire.ports. A wildcard is replaced by one of this machine's addresses. An address that is
+// not in mynetworks is preferred: what Postfix permits it, Postfix permits strangers.
 std::vector<net::Endpoint> front_doors(const Patient& patient);
+
+// From where a client of the doctor connects to `door`. Nothing: the kernel may choose. Where the
+// proxy connects to Postfix from its clients' addresses, none may be on loopback: then it is one of
+// the machine's other addresses, chosen as above, or, if there is none, an address that is no use.
+std::optional<net::Endpoint> front_address(const Patient& patient, const net::Endpoint& door);
 
 }  // namespace doctor

@@ -1,4 +1,4 @@
-// Whether systemd starts segmilter with the machine.
+// Does systemd start segmilter at boot?
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::chrono::seconds kLimit{10};
 
-// As sd_booted(3).
+// The same test as sd_booted(3).
 bool is_systemd_here() {
   return access("/run/systemd/system", F_OK) == 0;
 }
@@ -21,17 +21,17 @@ std::string_view cost(const config::Config& config) {
   if (config.proxy.tproxy_ports.empty() && !config.proxy.listen.empty()) {
     return "clients are refused";
   }
-  return "mail comes without a label";
+  return "mail arrives without a label";
 }
 
 }  // namespace
 
 Finding judge_enabled(const Patient& patient, std::string_view state) {
   const auto looked = std::string("systemctl is-enabled segmilter");
-  // "alias", "static" and "generated" units are started by others, "linked" ones are not.
+  // "alias", "static" and "generated" units are started by other units, "linked" units are not.
   if (state.starts_with("enabled") || state == "static" || state == "alias" ||
       state == "generated") {
-    return ok("systemd starts segmilter with the machine");
+    return ok("systemd starts segmilter at boot");
   }
   if (state == "disabled" || state == "linked" || state == "masked") {
     std::vector<std::string> mend;
@@ -39,19 +39,19 @@ Finding judge_enabled(const Patient& patient, std::string_view state) {
     mend.emplace_back("systemctl enable segmilter");
     return warn(
         looked,
-        fmt::format("systemd does not start segmilter with the machine ({}): after the next "
+        fmt::format("systemd does not start segmilter at boot (the unit is {}): after the next "
                     "boot {}",
                     state, cost(patient.config)),
         std::move(mend));
   }
-  return skip(looked, fmt::format("there is no unit of that name ({})",
-                                  state.empty() ? "no answer" : state));
+  return skip(looked, fmt::format("systemd has no unit segmilter ({})",
+                                  state.empty() ? "systemctl printed nothing" : state));
 }
 
 Findings check_boot(const Patient& patient) {
   if (!is_systemd_here() || !config::observes(patient.config)) return {};
   const auto result = run_command({"systemctl", "is-enabled", "segmilter"}, kLimit);
-  // It fails for all but "enabled", and says the state all the same.
+  // systemctl prints the state, but its exit status is 0 only for some states, such as "enabled".
   return {judge_enabled(patient, result.output.substr(0, result.output.find('\n')))};
 }
 

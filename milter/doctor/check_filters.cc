@@ -1,9 +1,10 @@
-// Content filters beside segmilter: what Postfix shows the milter when there is one, and what comes
-// back from it. From settings alone; part of check_milters.
+// Part of check_milters: content filters that run beside segmilter. A filter decides which messages
+// Postfix shows to milters. These checks only compare settings.
 //
-//     before the queue   smtpd ─► smtpd_proxy_filter ─► smtpd     the first shows milters no
-//     message behind the queue   smtpd ─► queue ─► content_filter ─► smtpd    the second shows it
-//     once more
+//     before the queue   smtpd ─► smtpd_proxy_filter ─► smtpd         the first smtpd shows milters
+//                                                                     no message
+//     after the queue    smtpd ─► queue ─► content_filter ─► smtpd    the second smtpd shows them
+//                                                                     the message a second time
 #include <fmt/format.h>
 
 #include "milter/doctor/check.h"
@@ -13,7 +14,7 @@ namespace {
 
 constexpr std::string_view kNoMilters = "no_milters";
 
-// "host:port" of a filter, "inet:" in front of it taken away; empty: a unix socket, or without a
+// The "host:port" of a filter, without "inet:". Empty: the filter has a unix socket or names no
 // host.
 std::string filter_address(std::string_view value) {
   if (value.starts_with("inet:")) value.remove_prefix(5);
@@ -55,13 +56,13 @@ void judge_before_queue(const Patient& patient, const Service& smtpd, Findings& 
   }
   findings.push_back(fail(
       fmt::format("smtpd_proxy_filter of {}: {}", smtpd.key(), value),
-      "in front of a filter before the queue, Postfix shows milters no message: no mail is "
-      "labelled, and a forged header stays. As a content filter behind the queue (which cannot "
-      "refuse while the client waits), or as a milter, it does not stand in the way",
+      "an smtpd with a filter before the queue shows milters no message: no mail is labelled, and "
+      "forged headers stay. Run the filter as a milter, or as a content_filter after the queue, "
+      "which however cannot refuse mail while the client waits",
       std::move(mend)));
 }
 
-// The smtpd on loopback to which a content filter on this machine gives mail back.
+// `smtpd` listens on loopback: a content filter on this machine gives mail back to it.
 void judge_return(const Patient& patient, const Service& smtpd, Findings& findings) {
   const Postfix& postfix = *patient.postfix;
   const auto queue = postfix.value("queue_directory");
@@ -74,20 +75,20 @@ void judge_return(const Patient& patient, const Service& smtpd, Findings& findin
   if (!ours || options.find(kNoMilters) != options.npos) return;
   std::string wanted;
   for (const char c : options) {
-    if (c != ' ') wanted.push_back(c);  // postconf -P takes no blanks in a value
+    if (c != ' ') wanted.push_back(c);  // postconf -P accepts no spaces in a value
   }
   if (!wanted.empty()) wanted.push_back(',');
   wanted += kNoMilters;
   findings.push_back(warn(
       fmt::format("receive_override_options of {}: {}", smtpd.key(),
                   options.empty() ? "(empty)" : options),
-      "mail that a content filter brings back there is shown to segmilter (and the other "
-      "milters) a second time",
+      "a content filter gives mail back to this smtpd, which shows it to segmilter and the other "
+      "milters a second time",
       {patient.postconf("-P " + shell_word(smtpd.key() + "/receive_override_options=" + wanted)),
        patient.postfix_command("reload")}));
 }
 
-// A content filter on another machine: its mail comes back from there.
+// A content filter on another machine gives mail back from its own address.
 void judge_host(const Patient& patient, std::string_view content_filter, Findings& findings) {
   const auto host = next_hop(content_filter);
   const auto address = net::Endpoint::parse_address(host, 0);
@@ -98,8 +99,9 @@ void judge_host(const Patient& patient, std::string_view content_filter, Finding
   for (const auto& network : networks) list += fmt::format("\"{}\", ", network.print());
   findings.push_back(
       warn(fmt::format("content_filter: {}", content_filter),
-           fmt::format("{} is not in exempt.networks: the label of mail that it brings back is "
-                       "replaced by one of its own connection",
+           fmt::format("{} is not in exempt.networks: when this content filter gives a message "
+                       "back, the message's label is replaced by a label of the filter's own "
+                       "connection",
                        address->print_address()),
            {}, fmt::format("[exempt] networks = [{}\"{}\"]", list, address->print_address())));
 }

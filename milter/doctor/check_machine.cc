@@ -1,4 +1,4 @@
-// Who listens where, and whether the kernel filter can be had.
+// Checks of the machine: which process listens where, and can the kernel filter be loaded.
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -19,8 +19,8 @@ std::string describe(const net::Process& process) {
   return fmt::format("{} (pid {})", process.program, process.pid);
 }
 
-// Those that take clients of `address`: at it, or at all addresses of the machine. "[::]" may take
-// IPv4 as well; whether it does is not seen from outside.
+// The listeners that can accept clients of `address`: those at this address and those at the
+// wildcard address. A listener at "[::]" may accept IPv4 too; /proc does not show whether it does.
 std::vector<const net::TcpSocket*> listeners_at(const Patient& patient,
                                                 const net::Endpoint& address) {
   std::vector<const net::TcpSocket*> found;
@@ -34,7 +34,7 @@ std::vector<const net::TcpSocket*> listeners_at(const Patient& patient,
 }
 
 struct Listener {
-  bool somebody = false;
+  bool somebody = false;  // some process listens, maybe one that only root can identify
   std::optional<net::Process> segmilter;
   std::optional<net::Process> other;
 };
@@ -43,7 +43,7 @@ Listener who_listens(const Patient& patient, const net::Endpoint& address) {
   Listener listener;
   for (const auto* socket : listeners_at(patient, address)) {
     listener.somebody = true;
-    // Ours on "[::]" take IPv6 only.
+    // segmilter's own listeners at "[::]" accept IPv6 only.
     const bool other_family = socket->local.is_v4() != address.is_v4();
     for (auto& process : net::owners(socket->inode)) {
       if (other_family && process.is_segmilter()) continue;
@@ -54,7 +54,7 @@ Listener who_listens(const Patient& patient, const net::Endpoint& address) {
   return listener;
 }
 
-// An address at which segmilter is to listen, and what it costs that it does not.
+// A setting that makes segmilter listen, and the finding if it does not listen there.
 struct Post {
   std::string_view setting;
   decltype(&fail) found_otherwise;
@@ -62,8 +62,9 @@ struct Post {
   std::string_view cost_of_nobody;
   std::string_view start;
 };
-constexpr Post kProxy{"proxy.listen", fail, "mail passes it by", "clients are refused", kStart};
-constexpr Post kDesk{"desk.listen", warn, "it went on without metrics", "there are no metrics",
+constexpr Post kProxy{"proxy.listen", fail, "mail does not pass through the proxy",
+                      "clients are refused", kStart};
+constexpr Post kDesk{"desk.listen", warn, "segmilter serves no metrics", "there are no metrics",
                      kRestart};
 
 Finding judge_listen(const Patient& patient, const Post& post, const net::Endpoint& address) {
@@ -73,18 +74,23 @@ Finding judge_listen(const Patient& patient, const Post& post, const net::Endpoi
     return ok(fmt::format("{}: {} listens", address.print(), describe(*listener.segmilter)));
   }
   if (listener.other) {
-    return post.found_otherwise(looked,
-                                fmt::format("{} listens there and not segmilter: {}",
-                                            describe(*listener.other), post.cost_of_another),
-                                {std::string(kRestart)}, {});
+    return post.found_otherwise(
+        looked,
+        fmt::format("{} listens there, and not segmilter: {}. It has to release the "
+                    "port first",
+                    describe(*listener.other), post.cost_of_another),
+        {std::string(kRestart)}, {});
   }
   if (listener.somebody) {
-    return skip(looked, "somebody listens; who that is, only root may see");
+    return skip(looked,
+                "a process listens there; only root can see which one (run the doctor as "
+                "root)");
   }
   if (!address.is_v4() && !patient.ipv6) {
-    return warn(looked, "this machine has no IPv6: the address is left out");
+    return warn(looked, "this machine has no IPv6: segmilter does not listen at this address");
   }
-  return post.found_otherwise(looked, fmt::format("nobody listens there: {}", post.cost_of_nobody),
+  return post.found_otherwise(looked,
+                              fmt::format("no process listens there: {}", post.cost_of_nobody),
                               {std::string(post.start)}, {});
 }
 
@@ -95,7 +101,8 @@ Findings judge_all(const Patient& patient, const Post& post,
   return findings;
 }
 
-// The processes of the running segmilter that hold the proxy's listeners.
+// The processes of the running segmilter: those that hold the proxy's listeners, or if there are
+// none, those that hold the evidence socket.
 std::vector<net::Process> running(const Patient& patient) {
   std::vector<net::Process> found;
   for (const auto& listen : patient.config.proxy.listen) {
@@ -116,8 +123,8 @@ std::vector<net::Process> running(const Patient& patient) {
   return found;
 }
 
-// Of the running one: does it see by the kernel filter? nullopt: it does not run, or cannot be
-// seen into.
+// Does the running segmilter use the kernel filter? nullopt: segmilter does not run, or its
+// descriptors cannot be read.
 std::optional<bool> sees_by_kernel(const Patient& patient) {
   std::optional<bool> answer;
   for (const auto& process : running(patient)) {
@@ -138,7 +145,7 @@ std::string memlock() {
   return limit.rlim_cur == RLIM_INFINITY ? "unlimited" : fmt::format("{} bytes", limit.rlim_cur);
 }
 
-// nullopt: it loads.
+// Tries to load the kernel filter. nullopt: it can be loaded.
 std::optional<std::string> why_not_loaded() {
   constexpr std::size_t kSmallRing = 4096;
   try {
@@ -150,32 +157,36 @@ std::optional<std::string> why_not_loaded() {
 }
 
 constexpr std::string_view kCost =
-    "segments are inferred from reads (via=read), which miss boundaries: lower confidence, and "
-    "some bots are taken for servers";
+    "segmilter infers segments from its reads (via=read) and misses some boundaries: labels have "
+    "a lower confidence, and some bots are labelled as mail servers";
 
 Finding judge_kernel(const Patient& patient, const std::string& looked) {
   const bool must = patient.config.capture.method == config::Capture::Method::Kernel;
   const auto seen = sees_by_kernel(patient);
   if (seen && *seen) {
-    return ok(fmt::format("the running segmilter sees by its kernel filter (Linux {})",
-                          kernel_release()));
+    return ok(
+        fmt::format("the running segmilter observes segments with its kernel filter "
+                    "(Linux {})",
+                    kernel_release()));
   }
   if (!patient.root) {
-    return skip(looked, "whether the kernel filter can be loaded, only root may try");
+    return skip(looked, "only root can try to load the kernel filter (run the doctor as root)");
   }
   if (const auto reason = why_not_loaded()) {
-    return (must ? fail : warn)(
-        looked, fmt::format("no kernel filter: {}. Then {}", *reason, kCost), {}, {});
+    return (must ? fail : warn)(looked,
+                                fmt::format("the kernel filter cannot be loaded: {}. Without it {}",
+                                            *reason, must ? "segmilter does not start" : kCost),
+                                {}, {});
   }
   if (seen) {
     return warn(looked,
-                fmt::format("the kernel filter loads now, and the running segmilter is without it "
-                            "(started without CAP_BPF and CAP_NET_ADMIN?): {}",
+                fmt::format("the kernel filter can be loaded, but the running segmilter is without "
+                            "it (was it started without CAP_BPF and CAP_NET_ADMIN?): {}",
                             kCost),
                 {std::string(kRestart)});
   }
-  return ok(
-      fmt::format("the kernel filter loads (Linux {}); segmilter does not run", kernel_release()));
+  return ok(fmt::format("the kernel filter can be loaded (Linux {}); segmilter does not run",
+                        kernel_release()));
 }
 
 bool is_here(const Patient& patient, const net::Endpoint& address) {
@@ -198,11 +209,11 @@ Findings check_upstream_scope(const Patient& patient) {
   if (!uses_proxy_header(patient)) return {};
   const auto& upstream = *patient.config.proxy.upstream;
   const auto looked =
-      fmt::format("who listens on port {} (proxy.upstream {})", upstream.port(), upstream.print());
+      fmt::format("listeners on port {} (proxy.upstream {})", upstream.port(), upstream.print());
   if (!is_here(patient, upstream)) {
-    return {warn(looked, fmt::format("{} is another machine: whoever reaches that port may claim "
-                                     "any address, also one that may relay; let its firewall admit "
-                                     "this machine alone",
+    return {warn(looked, fmt::format("{} is another machine: every host that reaches this port can "
+                                     "pretend to be any client, also one that may relay; let that "
+                                     "machine's firewall admit only this machine",
                                      upstream.print_address()))};
   }
   std::string open;
@@ -212,8 +223,10 @@ Findings check_upstream_scope(const Patient& patient) {
     somebody = true;
     if (!socket.local.is_loopback()) open += " " + socket.local.print();
   }
-  if (!somebody) return {skip(looked, "nobody listens there")};
-  if (open.empty()) return {ok(fmt::format("port {} is on loopback only", upstream.port()))};
+  if (!somebody) return {skip(looked, "no process listens there")};
+  if (open.empty()) {
+    return {ok(fmt::format("port {} can be reached over loopback only", upstream.port()))};
+  }
   std::vector<std::string> mend;
   const auto services = mail_services(patient);
   if (!services.empty()) {
@@ -228,8 +241,8 @@ Findings check_upstream_scope(const Patient& patient) {
                            ? std::string()
                            : fmt::format("[proxy] upstream = \"127.0.0.1:{}\"", upstream.port());
   return {fail(looked,
-               fmt::format("Postfix's upstream port is open on{}: whoever reaches it may "
-                           "claim any address, also one that may relay",
+               fmt::format("Postfix's upstream port is open on{}: every host that reaches it can "
+                           "pretend to be any client, also one that may relay",
                            open),
                std::move(mend), setting)};
 }
@@ -239,19 +252,21 @@ Findings check_capture(const Patient& patient) {
   const auto method = patient.config.capture.method;
   if (patient.config.proxy.listen.empty() && patient.config.wire.ports.empty()) return {};
   if (patient.config.proxy.listen.empty()) {
-    // The wire tap has no other way to see, and segmilter does not start without it.
+    // The wire observer needs its kernel program: segmilter does not start without it.
     const auto seen = sees_by_kernel(patient);
     if (seen && *seen) return {ok("the running wire observer has its kernel program")};
-    return {skip("the running wire observer",
-                 patient.root ? "it does not run" : "only root may see into it")};
+    return {skip(
+        "the running wire observer",
+        patient.root ? "it does not run" : "only root can examine it (run the doctor as root)")};
   }
   constexpr const char* kSetting = "[capture] method = \"auto\"";
   if (method == Method::Off) {
-    return {
-        warn("capture.method: off", "nobody observes: every message is unobserved", {}, kSetting)};
+    return {warn("capture.method: off", "nothing is observed: every message is labelled unobserved",
+                 {}, kSetting)};
   }
   if (method == Method::Read) {
-    return {warn("capture.method: read", std::string(kCost), {}, kSetting)};
+    return {warn("capture.method: read", fmt::format("the kernel filter is not used: {}", kCost),
+                 {}, kSetting)};
   }
   return {judge_kernel(
       patient, fmt::format("capture.method: {}", method == Method::Kernel ? "kernel" : "auto"))};

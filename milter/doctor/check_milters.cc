@@ -1,5 +1,6 @@
-// smtpd_milters: does it name segmilter, where does that lead, and what becomes of the mail when
-// nobody answers there. From settings alone.
+// Checks of smtpd_milters: does it name segmilter, does its path lead to segmilter's socket, and
+// what does Postfix do with mail while segmilter does not answer. These checks only compare
+// settings.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -11,18 +12,19 @@ namespace {
 
 using std::chrono::seconds;
 
-// As in examples/postfix/listen/main.cf. Postfix's own are 30 s each: while the filter hangs, every
-// client would wait that long for its greeting.
+// The same values as in examples/postfix/listen/main.cf. Postfix's defaults are 30 s each: while
+// the filter hangs, every client would wait that long for its greeting.
 constexpr std::string_view kConnectTimeout = "2s";
 constexpr std::string_view kCommandTimeout = "5s";
-constexpr seconds kLongestTimeout{10};
+constexpr seconds kLongestTimeout{10};  // chosen, not measured; longer ones get a warning
 
 std::string queue_directory(const Postfix& postfix) {
   const auto value = postfix.value("queue_directory");
   return std::string(value.empty() ? "/var/spool/postfix" : value);
 }
 
-// Where smtpd looks for a unix socket: it works in the queue directory, and in a jail that is "/".
+// The path at which smtpd looks for a unix socket. smtpd runs in the queue directory; in a chroot
+// the queue directory is "/".
 std::string path_read(const Postfix& postfix, const Service& smtpd, const std::string& address) {
   const auto rest = address.substr(address.find(':') + 1);
   const auto queue = queue_directory(postfix);
@@ -52,14 +54,14 @@ struct Milters {
   Milters(const Milters&) = delete;  // `ours` points into `list`
   Milters& operator=(const Milters&) = delete;
 
-  // Whether smtpd finds our socket by what is written there.
+  // True if the address in smtpd_milters leads smtpd to filter.socket.
   bool reaches(const Patient& patient) const {
     const auto& socket = patient.config.filter.socket;
     if (ours == nullptr || !socket.is_unix()) return ours != nullptr;
     return path_read(postfix, smtpd, ours->address) == socket.path;
   }
 
-  // The entry's own option, else main.cf's.
+  // The option of segmilter's entry, else main.cf's setting.
   std::string option(std::string_view name, std::string_view setting) const {
     if (ours != nullptr) {
       const auto found = ours->options.find(name);
@@ -74,7 +76,7 @@ bool in_time(const std::string& text, seconds limit) {
   return time && *time <= limit;
 }
 
-// Our entry as it should be: what was set to good values stays.
+// segmilter's entry as it should be. Options that have good values stay.
 std::string mended_entry(const Patient& patient, const Milters& milters) {
   const auto keep = [&](std::string_view name, std::string_view wanted) {
     if (milters.ours == nullptr) return std::string(wanted);
@@ -102,7 +104,7 @@ std::string mended_entry(const Patient& patient, const Milters& milters) {
   return text + " }";
 }
 
-// With default_action=accept in front of its other options.
+// `entry` with default_action=accept before its other options.
 std::string accepting(const MilterEntry& entry) {
   auto text = fmt::format("{{ {}, default_action=accept", entry.address);
   for (const auto& [name, option] : entry.options) {
@@ -111,8 +113,8 @@ std::string accepting(const MilterEntry& entry) {
   return text + " }";
 }
 
-// One line for whatever is wrong with it: ours first, the others behind it as they were, but for
-// one that is `dead`.
+// The lines that fix everything that is wrong with smtpd_milters: segmilter's entry comes first,
+// the other entries follow unchanged. An entry whose text is `dead` gets default_action=accept.
 std::vector<std::string> mend_milters(const Patient& patient, const Milters& milters,
                                       std::string_view dead = {}) {
   auto value = mended_entry(patient, milters);
@@ -123,7 +125,7 @@ std::vector<std::string> mend_milters(const Patient& patient, const Milters& mil
   }
   std::vector<std::string> lines;
   if (milters.smtpd.overrides.contains("smtpd_milters")) {
-    // postconf -P takes no blanks in a value, so main.cf's has to count.
+    // postconf -P accepts no spaces in a value, so the service has to use main.cf's value.
     lines.push_back(patient.postconf("-PX " + shell_word(milters.smtpd.key() + "/smtpd_milters")));
   }
   lines.push_back(patient.postconf("-e " + shell_word("smtpd_milters = " + value)));
@@ -148,20 +150,21 @@ void judge_milters(const Patient& patient, const Service& smtpd, Findings& findi
                                       patient.config.filter.socket.print()));
   }
   if (!milters.reaches(patient)) {
-    complain(fail, fmt::format("smtpd{} looks for it at {}, and it is at {}: no mail is labelled",
+    complain(fail, fmt::format("smtpd{} looks for segmilter's socket at {}, but it is at {}: no "
+                               "mail is labelled",
                                milters.postfix.chrooted(smtpd) ? " in its chroot" : "",
                                path_read(milters.postfix, smtpd, milters.ours->address),
                                patient.config.filter.socket.print()));
   }
   if (milters.ours != &milters.list.front()) {
-    complain(warn, fmt::format("segmilter is behind {} in smtpd_milters: a header that another "
-                               "milter has added is no part of what was sent",
+    complain(warn, fmt::format("segmilter comes after {} in smtpd_milters: headers that another "
+                               "milter adds before it were not part of the message as it was sent",
                                milters.list.front().address));
   }
   const auto action = milters.option("default_action", "milter_default_action");
   if (action != "accept") {
-    complain(warn, fmt::format("default_action is {}: mail is not taken while segmilter's filter "
-                               "is gone",
+    complain(warn, fmt::format("default_action is {}: Postfix accepts no mail while segmilter's "
+                               "filter is down",
                                action));
   }
   const auto connect = milters.option("connect_timeout", "milter_connect_timeout");
@@ -169,26 +172,28 @@ void judge_milters(const Patient& patient, const Service& smtpd, Findings& findi
   for (const auto& [name, time] :
        {std::pair("connect_timeout", connect), std::pair("command_timeout", command)}) {
     if (in_time(time, kLongestTimeout)) continue;
-    complain(warn, fmt::format("{} is {}: each client waits that long when the filter hangs", name,
-                               time));
+    complain(warn,
+             fmt::format("{} is {}: every client waits that long if the filter hangs", name, time));
   }
   const auto patience = parse_time(command);
   if (patience && *patience <= patient.config.filter.evidence_timeout) {
     complain(warn,
-             fmt::format("command_timeout is {}, filter.evidence_timeout {} ms: Postfix gives "
-                         "up before the filter does",
+             fmt::format("command_timeout is {} and filter.evidence_timeout is {} ms: Postfix "
+                         "gives up before the filter does",
                          command, patient.config.filter.evidence_timeout.count()));
   }
   const auto protocol = milters.option("protocol", "milter_protocol");
   if (protocol != "6") {
     findings.push_back(
-        warn(looked, fmt::format("milter_protocol is {}: the filter needs 6", protocol),
+        warn(looked, fmt::format("milter_protocol is {}: segmilter's filter needs 6", protocol),
              {patient.postconf("-e 'milter_protocol = 6'"), patient.postfix_command("reload")}));
   }
   judge_filters(patient, smtpd, findings);
   if (findings.size() == before) {
-    findings.push_back(ok(fmt::format("{}: {} is the first, accepts when it is gone", smtpd.key(),
-                                      milters.ours->address)));
+    findings.push_back(
+        ok(fmt::format("{}: {} is the first milter; Postfix accepts mail while it "
+                       "is down",
+                       smtpd.key(), milters.ours->address)));
   }
 }
 
@@ -208,13 +213,14 @@ Finding judge_dead(const Patient& patient, const Service& smtpd, const MilterEnt
   const auto looked = fmt::format("smtpd_milters of {}: {}", smtpd.key(), value);
   const auto action = action_without(postfix, smtpd, milter);
   if (action == "accept") {
-    return skip(looked, fmt::format("the milter {} is down ({}); Postfix goes on without it",
+    return skip(looked, fmt::format("the milter {} is down ({}); Postfix accepts mail without it",
                                     milter.address, why));
   }
   return fail(
       looked,
-      fmt::format("the milter {} is down ({}) and its default_action is {}: Postfix takes no "
-                  "mail. Start it; until then these lines have Postfix go on without it",
+      fmt::format("the milter {} is down ({}) and its default_action is {}: Postfix accepts no "
+                  "mail. Start this milter; until then the lines below let Postfix accept mail "
+                  "without it",
                   milter.address, why, action),
       mend_milters(patient, Milters(patient, smtpd), milter.text));
 }

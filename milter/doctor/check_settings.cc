@@ -1,5 +1,6 @@
-// What can be told from segmilter.toml and from Postfix's settings alone: nothing is opened, nobody
-// is spoken to. smtpd_milters is in check_milters.cc, who waits for whom in check_timeouts.cc.
+// Checks that only compare segmilter.toml and Postfix's settings: they open no file and no
+// connection. Those of smtpd_milters are in check_milters.cc, those of timeouts in
+// check_timeouts.cc.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,13 +22,16 @@ std::string parameter_of(const Service& service) {
                                          : std::string(kHeader);
 }
 
-// smtpd behind postscreen has the client's address from postscreen and warns of this setting.
+// An smtpd after postscreen gets the client's address from postscreen. It logs a warning if it is
+// set to expect a PROXY header itself.
 void judge_pass(const Patient& patient, const Service& entry, Findings& findings) {
   const auto& postfix = *patient.postfix;
   const Service* pass = postfix.smtpd_behind(entry);
   const auto looked = fmt::format("{} in master.cf is postscreen", entry.key());
   if (pass == nullptr) {
-    findings.push_back(fail(looked, "there is no smtpd of type pass for it to pass clients on to",
+    findings.push_back(fail(looked,
+                            "master.cf has no smtpd of type pass to which postscreen could pass "
+                            "clients on",
                             {patient.postconf("-M 'smtpd/pass=smtpd pass - - n - - smtpd'"),
                              patient.postfix_command("reload")}));
     return;
@@ -37,13 +41,13 @@ void judge_pass(const Patient& patient, const Service& entry, Findings& findings
   const auto line = overridden ? fmt::format("-PX {}/{}", shell_word(pass->key()), kHeader)
                                : fmt::format("-X {}", kHeader);
   findings.push_back(warn(
-      fmt::format("{} of {}, which is behind postscreen", kHeader, pass->key()),
-      "it is ignored there, with a warning for each client in the log: postscreen has read the "
-      "header",
+      fmt::format("{} of {}, which comes after postscreen", kHeader, pass->key()),
+      "the setting is ignored there, and Postfix logs a warning for each client: postscreen has "
+      "already read the PROXY header",
       {patient.postconf(line), patient.postfix_command("reload")}));
 }
 
-// What main.cf says holds for every smtpd: also for those that strangers reach.
+// A setting in main.cf applies to every smtpd, also to those that strangers can reach.
 void judge_others(const Patient& patient, const Service& entry, Findings& findings) {
   const auto& postfix = *patient.postfix;
   const auto parameter = parameter_of(entry);
@@ -53,30 +57,37 @@ void judge_others(const Patient& patient, const Service& entry, Findings& findin
                           service.command == entry.command &&
                           !service.overrides.contains(parameter);
     if (!inherits) continue;
-    findings.push_back(fail(
-        fmt::format("{} in main.cf: {}", parameter, postfix.value(parameter)),
-        fmt::format("{} has it too: whoever reaches that port may claim any address, and clients "
-                    "that announce nobody are turned away",
-                    service.key()),
-        {patient.postconf(fmt::format(
-             "-P {}", shell_word(fmt::format("{}/{}=haproxy", entry.key(), parameter)))),
-         patient.postconf("-X " + parameter), patient.postfix_command("reload")}));
+    findings.push_back(
+        fail(fmt::format("{} in main.cf: {}", parameter, postfix.value(parameter)),
+             fmt::format(
+                 "{} has it too: every host that reaches that port can pretend to be any client, "
+                 "and clients that send no PROXY header are refused",
+                 service.key()),
+             {patient.postconf(fmt::format(
+                  "-P {}", shell_word(fmt::format("{}/{}=haproxy", entry.key(), parameter)))),
+              patient.postconf("-X " + parameter), patient.postfix_command("reload")}));
   }
 }
 
-std::string new_service(const net::Endpoint& upstream) {
+std::string new_service(const config::Proxy& proxy) {
+  const auto& upstream = *proxy.upstream;
+  if (proxy.is_transparent()) {
+    const auto name = upstream.port() == 25 ? "smtp" : std::to_string(upstream.port());
+    return fmt::format("-M '{0}/inet={0} inet n - n - - smtpd'", name);
+  }
   return fmt::format("-M '{0}/inet={0} inet n - n - - smtpd -o {1}=haproxy'", upstream.print(),
                      kHeader);
 }
 
-// Clients can come by an address of that family: the machine has one.
+// True if this machine has an address of that family, so that clients can connect over it.
 bool can_be_reached(const Patient& patient, const net::Endpoint& listen) {
   return std::any_of(patient.addresses.begin(), patient.addresses.end(),
                      [&](const auto& own) { return own.is_v4() == listen.is_v4(); });
 }
 
-// Postfix takes a PROXY header of an address family that it does not speak for a broken one, and
-// hangs up: the proxy has no server for that client, and says 421 for as long as it stays so.
+// Postfix takes a PROXY header with an address family that it does not use for a malformed header
+// and closes the connection. The proxy then has no server for that client and replies 421 each
+// time.
 void judge_families(const Patient& patient, const Service& entry, Findings& findings) {
   constexpr std::string_view kSetting = "inet_protocols";
   const auto value = patient.postfix->value(entry, kSetting);
@@ -89,7 +100,7 @@ void judge_families(const Patient& patient, const Service& entry, Findings& find
                 fmt::format("-PX {}", shell_word(fmt::format("{}/{}", entry.key(), kSetting)))),
             patient.postfix_command("reload")};
   } else {
-    // postfix(1): a reload does not change main.cf's.
+    // A reload does not change main.cf's inet_protocols (postfix(1)).
     mend.push_back(patient.postconf("-e 'inet_protocols = all'"));
     if (patient.postfix_runs) mend.push_back(patient.postfix_command("stop"));
     mend.push_back(patient.postfix_command("start"));
@@ -99,23 +110,27 @@ void judge_families(const Patient& patient, const Service& entry, Findings& find
     findings.push_back(
         fail(fmt::format("{} of {}: {}, and proxy.upstream {}", kSetting, entry.key(), value,
                          upstream.print()),
-             "Postfix cannot listen there: it does not start, or every client is told 421", mend));
+             "Postfix cannot listen there: it does not start, or every client gets the reply 421",
+             mend));
   }
   for (const auto& listen : patient.config.proxy.listen) {
     if (speaks(listen.is_v4() ? "ipv4" : "ipv6") || !can_be_reached(patient, listen)) continue;
-    findings.push_back(fail(
-        fmt::format("{} of {}: {}, and proxy.listen {}", kSetting, entry.key(), value,
-                    listen.print()),
-        fmt::format("Postfix hangs up on each client that comes by {}: it is told 421, for ever",
-                    listen.is_v4() ? "IPv4" : "IPv6"),
-        mend));
+    findings.push_back(
+        fail(fmt::format("{} of {}: {}, and proxy.listen {}", kSetting, entry.key(), value,
+                         listen.print()),
+             fmt::format("Postfix closes the connection of each client that comes over {}: such a "
+                         "client always gets the reply 421",
+                         listen.is_v4() ? "IPv4" : "IPv6"),
+             mend));
   }
 }
 
 // --- who may relay ------------------------------------------------------------------------------
 
-// A network so large that it cannot be somebody's own.
+// True for a network that is too large to belong to one site.
 bool is_world(const net::Network& network) {
+  // The largest private network is 10.0.0.0/8 (RFC 1918). /16 for IPv6 is chosen: registries give
+  // single sites far longer prefixes.
   constexpr int kLeastV4 = 8;
   constexpr int kLeastV6 = 16;
   const auto text = network.print();
@@ -124,7 +139,7 @@ bool is_world(const net::Network& network) {
   return bits < (text.find(':') == text.npos ? kLeastV4 : kLeastV6);
 }
 
-// As mynetworks wants it: an IPv6 address in brackets.
+// The spelling of mynetworks: an IPv6 address is in brackets.
 std::string spell(const net::Network& network) {
   const auto text = network.print();
   const auto slash = text.find('/');
@@ -137,7 +152,7 @@ std::string spell(const net::Network& network) {
 Findings check_configuration(const Patient& patient) {
   Findings findings;
   for (const auto& warning : config::warnings(patient.config)) {
-    // check_timeouts compares with this Postfix's own value.
+    // check_timeouts compares these with the values of this Postfix.
     if (patient.postfix && warning.starts_with("proxy.idle_timeout:")) continue;
     if (patient.postfix && warning.starts_with("proxy.answer_timeout:")) continue;
     findings.push_back(warn("segmilter.toml", warning));
@@ -146,15 +161,15 @@ Findings check_configuration(const Patient& patient) {
     findings.push_back(warn("proxy.listen and wire.ports", config::why_unobserved(patient.config),
                             {"systemctl restart segmilter"}, "[wire] ports = [25]"));
   }
-  if (findings.empty()) findings.push_back(ok("segmilter.toml is right"));
+  if (findings.empty()) findings.push_back(ok("segmilter.toml is valid, without warnings"));
   return findings;
 }
 
 Findings check_postconf(const Patient& patient) {
   const auto looked = patient.postconf("-x, -M and -P");
   if (!patient.postfix) {
-    return {fail(looked, fmt::format("Postfix's settings cannot be read, what depends on them is "
-                                     "left out: {}",
+    return {fail(looked, fmt::format("Postfix's settings cannot be read, so the checks that need "
+                                     "them are left out: {}",
                                      patient.postfix_error))};
   }
   if (patient.config.proxy.listen.empty() && patient.config.wire.ports.empty()) return {};
@@ -164,12 +179,13 @@ Findings check_postconf(const Patient& patient) {
   }
   if (has_proxy(patient)) {
     const auto& upstream = *patient.config.proxy.upstream;
-    return {fail(fmt::format("the services of master.cf, for proxy.upstream {}", upstream.print()),
-                 fmt::format("master.cf has no smtpd on {}, where the proxy hands clients on to",
-                             upstream.print()),
-                 {patient.postconf(new_service(upstream)), patient.postfix_command("reload")})};
+    return {fail(
+        fmt::format("the services of master.cf, for proxy.upstream {}", upstream.print()),
+        fmt::format("master.cf has no smtpd on {}, to which the proxy connects clients",
+                    upstream.print()),
+        {patient.postconf(new_service(patient.config.proxy)), patient.postfix_command("reload")})};
   }
-  return {};  // check_ports says it
+  return {};  // check_ports reports it
 }
 
 Findings check_proxy_protocol(const Patient& patient) {
@@ -181,8 +197,8 @@ Findings check_proxy_protocol(const Patient& patient) {
     if (value != "haproxy") {
       findings.push_back(fail(
           fmt::format("{} of {}: {}", parameter, entry->key(), value.empty() ? "(empty)" : value),
-          "it does not expect the PROXY protocol: every client is 127.0.0.1 to Postfix, which "
-          "mynetworks lets relay",
+          "Postfix does not expect a PROXY header: to Postfix every client is 127.0.0.1, which may "
+          "relay because it is in mynetworks",
           {patient.postconf("-P " +
                             shell_word(fmt::format("{}/{}=haproxy", entry->key(), parameter))),
            patient.postfix_command("reload")}));
@@ -193,8 +209,9 @@ Findings check_proxy_protocol(const Patient& patient) {
     if (findings.empty()) {
       auto timeout = parameter;
       timeout.replace(timeout.find("protocol"), timeout.npos, "timeout");
-      findings.push_back(ok(fmt::format("{} expects it ({}), and waits {} for it", entry->key(),
-                                        entry->command, patient.postfix->value(*entry, timeout))));
+      findings.push_back(
+          ok(fmt::format("{} expects the PROXY header ({}) and waits {} for it", entry->key(),
+                         entry->command, patient.postfix->value(*entry, timeout))));
     }
   }
   return findings;
@@ -207,8 +224,11 @@ Findings check_ports(const Patient& patient) {
     for (const auto& service : patient.postfix->services()) {
       const auto address = parse_service_name(service.name);
       if (service.type != "inet" || !address || address->port != listen.port()) continue;
-      const bool everywhere =
-          address->host.empty() || !net::Endpoint::parse_address(listen.print_address(), 1);
+      // Postfix may be on loopback only, and the proxy on the outside address.
+      const auto interfaces = patient.postfix->value(service, "inet_interfaces");
+      const bool apart = interfaces == "loopback-only" && !listen.is_loopback();
+      const bool everywhere = (address->host.empty() && !apart) ||
+                              !net::Endpoint::parse_address(listen.print_address(), 1);
       const auto any = listen.print_address();
       const bool clash = everywhere || any == "0.0.0.0" || any == "::" ||
                          patient.postfix->service_at(listen) == &service;
@@ -218,7 +238,7 @@ Findings check_ports(const Patient& patient) {
       if (!clash || said) continue;
       findings.push_back(
           fail(fmt::format("{} in master.cf, and proxy.listen {}", service.key(), listen.print()),
-               fmt::format("Postfix and segmilter both want port {}: the one that is started last "
+               fmt::format("Postfix and segmilter both want port {}: the one that starts last "
                            "does not get it",
                            listen.port()),
                {patient.postconf("-M# " + shell_word(service.key())),
@@ -229,16 +249,16 @@ Findings check_ports(const Patient& patient) {
       mail_services(patient).empty()) {
     const auto port = patient.config.wire.ports.front();
     const auto name = port == 25 ? std::string("smtp") : std::to_string(port);
-    findings.push_back(
-        fail(fmt::format("the services of master.cf, for wire.ports {}", port),
-             fmt::format("Postfix takes no mail on port {}, so there is nothing to see", port),
-             {patient.postconf(fmt::format("-M '{0}/inet={0} inet n - n - - smtpd'", name)),
-              patient.postfix_command("reload")}));
+    findings.push_back(fail(
+        fmt::format("the services of master.cf, for wire.ports {}", port),
+        fmt::format("Postfix does not listen on port {}, so there is nothing to observe", port),
+        {patient.postconf(fmt::format("-M '{0}/inet={0} inet n - n - - smtpd'", name)),
+         patient.postfix_command("reload")}));
   }
   if (findings.empty()) {
     findings.push_back(ok(patient.config.proxy.listen.empty()
-                              ? "Postfix has the port that is watched"
-                              : "master.cf leaves proxy.listen's port to segmilter"));
+                              ? "Postfix listens on the observed port"
+                              : "no service of master.cf uses the ports of proxy.listen"));
   }
   return findings;
 }
@@ -254,7 +274,7 @@ Findings check_mynetworks(const Patient& patient) {
     std::string world;
     for (const auto& network : list.networks)
       (is_world(network) ? world : good) += " " + spell(network);
-    const auto tables = list.tables == 0 ? "" : ", and tables that are not looked into";
+    const auto tables = list.tables == 0 ? "" : ", and tables that the doctor does not read";
     if (!world.empty()) {
       if (good.empty()) good = " 127.0.0.0/8 [::1]/128";
       std::vector<std::string> mend;
@@ -265,15 +285,17 @@ Findings check_mynetworks(const Patient& patient) {
       mend.push_back(patient.postfix_command("reload"));
       findings.push_back(
           fail(fmt::format("mynetworks of {}: {}", smtpd->key(), value),
-               fmt::format("OPEN RELAY: mynetworks has{}, everybody may relay.", world),
+               fmt::format("OPEN RELAY: mynetworks has{}: every host may relay.", world),
                std::move(mend)));
       continue;
     }
     const bool loopback =
         net::contains(list.networks, *net::Endpoint::parse_address("127.0.0.1", 1));
-    const auto meaning = loopback && has_proxy(patient)
-                             ? ": loopback may relay, so Postfix must never take a client for it"
-                             : "";
+    const auto meaning =
+        loopback && has_proxy(patient)
+            ? ": loopback may relay, so Postfix must never take a client's address "
+              "for loopback"
+            : "";
     findings.push_back(ok(fmt::format("{}{}{}", value, tables, meaning)));
   }
   return findings;
@@ -294,15 +316,15 @@ Findings check_limits(const Patient& patient) {
     if (!processes || !count) continue;
     const auto each = *count == 0 ? ours : std::min(*count, ours);
     const auto text = fmt::format(
-        "{} smtpd processes; a client may have {} of them (smtpd_client_connection_count_limit {}, "
-        "proxy.max_sessions_per_address {})",
+        "{} smtpd processes; one client can use {} of them (smtpd_client_connection_count_limit "
+        "{}, proxy.max_sessions_per_address {})",
         *processes, each, *count, ours);
     if (*processes == 0 || each < *processes) {
       findings.push_back(ok(text));
       continue;
     }
     findings.push_back(
-        warn(text, "one client can have all smtpd processes, and the others wait",
+        warn(text, "one client can use all smtpd processes, and the others have to wait",
              {patient.postconf(fmt::format("-e 'smtpd_client_connection_count_limit = {}'",
                                            std::max(1U, *processes / 2))),
               patient.postfix_command("reload")}));

@@ -1,5 +1,6 @@
-// The two unix sockets, each as the user who has to use it would: Postfix's finds the milter's from
-// within its jail, segmilter's own finds that of the evidence.
+// Checks of the two unix sockets, each with the rights of the user that has to connect to it:
+// Postfix's user connects to the milter socket from its chroot, segmilter's user connects to the
+// evidence socket.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <poll.h>
@@ -22,13 +23,13 @@ using std::chrono::seconds;
 constexpr seconds kLimit{5};
 constexpr const char* kStart = "systemctl restart segmilter";
 
-// What a child tells by its exit status: an errno, or one of these.
+// The exit status of a child that connects to a socket: an errno, or one of these.
 constexpr int kAnswers = 0;
-constexpr int kSilent = 200;    // took the connection and said nothing in time
-constexpr int kStranger = 201;  // said something else
+constexpr int kSilent = 200;    // the server accepted the connection but did not answer in time
+constexpr int kStranger = 201;  // the server answered, but not as a milter
 
-// SMFIC_OPTNEG of milter protocol 6: length, 'O', version, actions, protocol flags; the same letter
-// comes back. Then SMFIC_QUIT.
+// Sends SMFIC_OPTNEG of milter protocol 6 (length, 'O', version, actions, protocol flags). A milter
+// answers with the same letter. Then sends SMFIC_QUIT.
 //
 //     | 00 00 00 0d | 4f | 00 00 00 06 | 00 00 01 ff | 00 1f ff ff |      | 00 00 00 01 | 51 |
 int talk_milter(int fd) {
@@ -55,8 +56,8 @@ std::string rights(const struct stat& status) {
   return fmt::format("{:04o} {}", status.st_mode & 07777u, group_name(status.st_gid));
 }
 
-// What keeps an account from a socket, and the lines that take it away; both empty: nothing that
-// the modes say.
+// What prevents an account from using a socket, and the lines that fix it. Both are empty if the
+// modes of the files and folders permit it.
 struct Obstacles {
   std::string what;
   std::vector<std::string> mend;
@@ -73,7 +74,7 @@ void add_obstacle(const Account& account, const std::string& path, unsigned want
       fmt::format("{}{} is {}", obstacles.what.empty() ? "" : ", ", path, rights(status));
   char who = access.who;
   if (who == 'o') {
-    // By the group, so that nobody else gets in.
+    // Access is given to the group, so that no other account gets it.
     obstacles.mend.push_back(fmt::format("chgrp {} {}", account.group, shell_word(path)));
     who = 'g';
   }
@@ -82,7 +83,7 @@ void add_obstacle(const Account& account, const std::string& path, unsigned want
       fmt::format("chmod {}+{} {}", who, folder ? "x" : "rw", shell_word(path)));
 }
 
-// Requires: an absolute path.
+// What prevents the account from connecting to the socket. Requires: `socket` is an absolute path.
 Obstacles obstacles_to(const Account& account, const std::string& socket) {
   Obstacles obstacles;
   for (auto at = socket.find('/', 1); at != socket.npos; at = socket.find('/', at + 1)) {
@@ -92,7 +93,8 @@ Obstacles obstacles_to(const Account& account, const std::string& socket) {
   return obstacles;
 }
 
-// A mode or a group that the configuration itself gives the socket comes back at the next start.
+// The setting that makes the fix permanent: at each start segmilter gives the socket the mode and
+// the group of the configuration. Empty: the configuration is right.
 std::string lasting(const Account& account, const config::Filter& filter) {
   if ((filter.socket_mode & 0060u) != 0060u) return "[filter] socket_mode = \"0660\"";
   if (filter.socket_group != account.group)
@@ -106,21 +108,24 @@ Finding judge_refusal(const Patient& patient, const Account& account, const std:
     const auto [what, mend] = obstacles_to(account, path);
     return fail(
         looked,
-        fmt::format("{} may not use the milter socket: {}; no mail is labelled", account.name,
-                    what.empty() ? "by an access list or a security module" : what),
+        fmt::format("the user {} may not use the milter socket: {}; no mail is labelled",
+                    account.name,
+                    what.empty() ? "an access control list or a security module forbids it" : what),
         mend, lasting(account, patient.config.filter));
   }
   if (error == ECONNREFUSED) {
-    return fail(looked, "nobody answers on the milter socket: the filter is gone", {kStart});
+    return fail(looked, "no process answers on the milter socket: the filter does not run",
+                {kStart});
   }
   if (error == kSilent || error == EAGAIN) {
-    return fail(looked, "the filter takes the connection and does not answer: it hangs", {kStart});
+    return fail(looked, "the filter accepts the connection but does not answer: it hangs",
+                {kStart});
   }
-  if (error == kStranger) return fail(looked, "what answers there is no milter");
+  if (error == kStranger) return fail(looked, "the program that answers there is not a milter");
   return fail(looked, fmt::format("{}: {}", path, std::strerror(error)), {kStart});
 }
 
-// The path by which a service's smtpd_milters leads to the socket.
+// The path of segmilter's socket as smtpd_milters has it. nullopt: smtpd_milters does not name it.
 std::optional<std::string> path_for(const Patient& patient, const Service& smtpd) {
   const std::string queue(patient.postfix->value("queue_directory"));
   for (const auto& entry : parse_milters(patient.postfix->value(smtpd, "smtpd_milters"))) {
@@ -152,26 +157,27 @@ Finding as_postfix(const Patient& patient, const std::string& path, const std::s
     break;
   }
   const auto error = as_user(*account, place, kLimit, [&] { return talk_unix(seen); });
-  if (!error) return fail(looked, "no answer in time: the filter hangs", {kStart});
+  if (!error) return fail(looked, "the filter does not answer in time: it hangs", {kStart});
   if (*error == kAnswers) {
     return ok(fmt::format("{} reaches the filter at {}{}", account->name, path, jail));
   }
   if (*error == ENOENT && !jail.empty()) {
-    const bool below = path.starts_with(queue + "/");  // then it is a matter of smtpd_milters
+    // The socket is inside the chroot, but smtpd_milters has a wrong path: check_milters fixes it.
+    const bool below = path.starts_with(queue + "/");
     const auto setting =
         below ? "" : fmt::format("[filter] socket = \"unix:{}/segmilter/milter.sock\"", queue);
-    return fail(looked, fmt::format("{} is not there{}", seen, jail), {}, setting);
+    return fail(looked, fmt::format("{} does not exist, seen{}", seen, jail), {}, setting);
   }
   return judge_refusal(patient, *account, path, looked, *error);
 }
 
-// "HOST:PORT" as smtpd_milters has it. Names are not looked up, but for localhost.
+// "HOST:PORT" of smtpd_milters. Only the name localhost is resolved.
 std::optional<net::Endpoint> inet_address(std::string text) {
   if (text.starts_with("localhost:")) text.replace(0, 9, "127.0.0.1");
   return net::Endpoint::parse(text);
 }
 
-// As talk_milter.
+// Connects and calls talk_milter. Returns its result, or connect's errno.
 int talk_inet(const net::Endpoint& address) {
   const net::Fd fd(socket(address.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_storage storage;
@@ -184,19 +190,21 @@ int talk_inet(const net::Endpoint& address) {
 
 Finding judge_inet(const Patient& patient, const std::string& looked) {
   const auto address = patient.config.filter.socket.address();
-  if (!address) return skip(looked, "not an address, and names are not looked up");
+  if (!address) return skip(looked, "this is a host name, and the doctor resolves no names");
   const int error = talk_inet(*address);
   if (error == kAnswers) {
     return ok(
-        fmt::format("the filter answers at {}; over TCP a message takes up to 1 ms longer than by "
-                    "a unix socket",
+        fmt::format("the filter answers at {}; a message takes up to 1 ms longer than over a unix "
+                    "socket",
                     address->print()));
   }
-  return fail(looked, error < kSilent ? std::strerror(error) : "what answers there is no milter",
-              {kStart});
+  return fail(
+      looked,
+      error < kSilent ? std::strerror(error) : "the program that answers there is not a milter",
+      {kStart});
 }
 
-// Why another milter does not answer; empty: it does, or that cannot be told.
+// Why another milter does not answer. Empty: it answers, or the doctor cannot find out.
 std::string why_dead(const Patient& patient, const Service& smtpd, const MilterEntry& milter) {
   const auto colon = milter.address.find(':');
   const auto kind = milter.address.substr(0, colon);
@@ -215,27 +223,31 @@ std::string why_dead(const Patient& patient, const Service& smtpd, const MilterE
     error = answer.value_or(kSilent);
   }
   if (error == kAnswers) return "";
-  if (error == kSilent) return "it takes the connection and does not answer";
-  return error == kStranger ? "what answers there is no milter" : std::strerror(error);
+  if (error == kSilent) return "it accepts the connection but does not answer";
+  return error == kStranger ? "the program that answers there is not a milter"
+                            : std::strerror(error);
 }
 
-// The socket's place, before anybody is asked: nullopt: there is one.
+// Looks for the socket's file before anything connects to it. nullopt: the socket exists.
 std::optional<Finding> missing(const std::string& path, const std::string& looked,
                                std::string_view effect) {
   struct stat status {};
   if (lstat(path.c_str(), &status) < 0) {
     const int error = errno;
-    if (error == EACCES) return skip(looked, "only root may look into its folder");
+    if (error == EACCES) {
+      return skip(looked, "only root can look into its folder (run the doctor as root)");
+    }
     return fail(looked, fmt::format("{}: {}: {}", path, std::strerror(error), effect), {kStart});
   }
   if (S_ISSOCK(status.st_mode)) return std::nullopt;
-  return fail(looked, fmt::format("{} is there and is not a socket", path),
+  return fail(looked, fmt::format("{} exists but is not a socket", path),
               {fmt::format("rm -i {}", shell_word(path)), kStart});
 }
 
-// A classifier::Reason: NoSession when all is well.
+// Asks for a client that does not exist. Returns a classifier::Reason: NoSession if the socket
+// works.
 int ask_evidence(const std::string& path) {
-  // TEST-NET-1 and port 1 (RFC 5737): a client that there is not.
+  // An address of TEST-NET-1 (RFC 5737).
   const auto nobody = *net::Endpoint::parse("192.0.2.1:1");
   return static_cast<int>(evidence::Client(path, kLimit / 2).ask({.client = nobody}).reason);
 }
@@ -249,8 +261,14 @@ Findings check_milter_socket(const Patient& patient) {
   if (auto gone = missing(socket.path, looked, "the filter does not run, no mail is labelled")) {
     return {std::move(*gone)};
   }
-  if (!patient.root) return {skip(looked, "whether Postfix's user gets in, only root may try")};
-  if (!patient.postfix) return {skip(looked, "who Postfix's user is cannot be told")};
+  if (!patient.root) {
+    return {skip(looked,
+                 "only root can test whether Postfix's user may connect (run the doctor as "
+                 "root)")};
+  }
+  if (!patient.postfix) {
+    return {skip(looked, "Postfix's settings cannot be read, so its user is not known")};
+  }
   return {as_postfix(patient, socket.path, looked)};
 }
 
@@ -274,7 +292,9 @@ Findings check_evidence_socket(const Patient& patient) {
   if (config.proxy.listen.empty() && config.wire.ports.empty()) return {};
   const auto& path = config.evidence.socket;
   const auto looked = fmt::format("evidence.socket {}", path);
-  if (auto gone = missing(path, looked, "every message is unobserved")) return {std::move(*gone)};
+  if (auto gone = missing(path, looked, "every message is labelled unobserved")) {
+    return {std::move(*gone)};
+  }
   const auto account = find_account(config.general.user);
   if (!account) return {skip(looked, fmt::format("there is no user {}", config.general.user))};
   const auto answer = patient.root
@@ -284,15 +304,18 @@ Findings check_evidence_socket(const Patient& patient) {
     return {ok(fmt::format("{} answers", path))};
   }
   if (!patient.root) {
-    return {
-        skip(looked, "it does not answer us; whether it answers the filter, only root may try")};
+    return {skip(looked,
+                 "it does not answer this user; only root can test whether it answers the "
+                 "filter's user")};
   }
   const auto [what, mend] = obstacles_to(*account, path);
   if (what.empty()) {
-    return {fail(looked, "nobody answers there: every message is unobserved", {kStart})};
+    return {
+        fail(looked, "no process answers there: every message is labelled unobserved", {kStart})};
   }
   return {fail(looked,
-               fmt::format("{} may not use the evidence socket: {}; every message is unobserved",
+               fmt::format("the user {} may not use the evidence socket: {}; every message is "
+                           "labelled unobserved",
                            account->name, what),
                mend,
                config.evidence.socket_mode == 0660 ? "" : "[evidence] socket_mode = \"0660\"")};

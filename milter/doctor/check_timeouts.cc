@@ -1,5 +1,6 @@
-// Who hangs up first, by settings alone: the proxy must not be faster than Postfix, neither with a
-// client that is silent nor while Postfix itself is waiting for somebody before it answers.
+// Which side closes a session first? The proxy must not give up before Postfix does: not while the
+// client is silent, and not while Postfix waits for a milter or a policy service before it replies.
+// These checks only compare settings.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,12 +15,12 @@ namespace {
 
 using std::chrono::seconds;
 
-// RFC 5321, 4.5.3.2.6: how long a client waits for the answer to its message.
+// How long a client waits for the reply to its message (RFC 5321, 4.5.3.2.6).
 constexpr seconds kClientsPatience{600};
 
-// What Postfix may wait for before it gives one answer.
+// All that Postfix may wait for before it sends one reply.
 struct Work {
-  const char* stage;
+  const char* stage;  // the reply: "RCPT", "the end of a message"
   std::string parts;  // "2 milters 600 s, 1 policy service 201 s"
   seconds time{0};
 
@@ -36,7 +37,7 @@ class Settings {
   Settings(const Postfix& postfix, const Service& smtpd) : postfix_(postfix), smtpd_(smtpd) {}
 
   std::string_view text(std::string_view name) const { return postfix_.value(smtpd_, name); }
-  // `fallback`: Postfix's default, where the value is no plain time.
+  // `fallback`: Postfix's default, used if the value is not a plain time.
   seconds time(std::string_view name, seconds fallback) const {
     return parse_time(text(name)).value_or(fallback);
   }
@@ -54,7 +55,7 @@ class Settings {
 
 // --- policy services ----------------------------------------------------------------------------
 
-// How long one call of a policy service may take, with its retries.
+// The longest time of one call to a policy service, with its retries.
 seconds policy_time(const Settings& settings, const MilterEntry& service) {
   const auto option = [&](const char* name) -> std::string_view {
     const auto found = service.options.find(name);
@@ -75,12 +76,12 @@ struct Policies {
   seconds time{0};
 };
 
-// The policy services of a list of restrictions, and of the restriction classes that it names.
-// `seen`: lists that were looked into, since a class may name itself.
+// Adds the policy services of a list of restrictions and of the restriction classes that it names.
+// `seen` holds the lists that were already read, because a class may name itself.
 void add_policies(const Settings& settings, std::string_view list,
                   std::set<std::string, std::less<>>& seen, Policies& policies) {
   if (!seen.emplace(list).second) return;
-  // A restriction is written as a milter is: "{ unix:private/policy, timeout=10s }".
+  // A restriction has the same syntax as a milter: "{ unix:private/policy, timeout=10s }".
   const auto words = parse_milters(settings.text(list));
   const auto classes = parse_milters(settings.text("smtpd_restriction_classes"));
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -105,7 +106,8 @@ Policies policies_of(const Settings& settings, std::initializer_list<const char*
 
 // --- the stages of a session --------------------------------------------------------------------
 
-// How long `smtpd_milters` may take in all, one after the other, for an event with this time limit.
+// The longest time of all milters together. Postfix asks them one after the other; `option` is the
+// time limit that applies to the event.
 seconds milters_time(const Settings& settings, const std::vector<MilterEntry>& milters,
                      const char* option, seconds fallback) {
   const auto common = settings.time(fmt::format("milter_{}", option), fallback);
@@ -118,8 +120,9 @@ seconds milters_time(const Settings& settings, const std::vector<MilterEntry>& m
   return sum;
 }
 
-// Postfix holds the restrictions of client, HELO and MAIL back until RCPT (smtpd_delay_reject); it
-// opens the milters' connections before it greets, and shows them a message when it has all of it.
+// Postfix connects to the milters before it sends its greeting. It evaluates the restrictions of
+// client, HELO and MAIL at RCPT (smtpd_delay_reject). It shows milters a message when it has all of
+// it.
 Work longest_work(const Settings& settings) {
   const auto milters = parse_milters(settings.text("smtpd_milters"));
   const auto command = milters_time(settings, milters, "command_timeout", seconds(30));
@@ -152,19 +155,23 @@ Finding judge_silence(const Patient& patient, const Service& smtpd) {
   const auto limit = parse_time(value);
   if (!limit) {
     return skip(fmt::format("smtpd_timeout of {}", smtpd.key()),
-                fmt::format("\"{}\" is not a plain time", value));
+                fmt::format("\"{}\" is not a plain time, so it cannot be compared", value));
   }
   if (idle >= *limit) {
-    return ok(fmt::format("Postfix hangs up first (smtpd_timeout {}, proxy.idle_timeout {} s)",
-                          value, idle.count()));
+    return ok(
+        fmt::format("Postfix closes silent sessions first (smtpd_timeout {}, "
+                    "proxy.idle_timeout {} s)",
+                    value, idle.count()));
   }
   return warn(fmt::format("proxy.idle_timeout {} s, smtpd_timeout of {}: {}", idle.count(),
                           smtpd.key(), value),
-              "the proxy hangs up before Postfix would: slow and honest clients are cut", {},
-              fmt::format("[proxy] idle_timeout = \"{}s\"", limit->count() + 30));
+              "the proxy hangs up before Postfix would: slow but legitimate clients lose their "
+              "connection",
+              {}, fmt::format("[proxy] idle_timeout = \"{}s\"", limit->count() + 30));
 }
 
-// Where nobody can tell whose turn it is, answer_timeout counts the client's silence as well.
+// answer_timeout also limits the client's silence where the proxy cannot know whose turn it is
+// (under TLS, for example). So it must not be shorter than smtpd_timeout either.
 Finding judge_answers(const Patient& patient, const Service& smtpd) {
   constexpr seconds kSpare{30};
   const Settings settings(*patient.postfix, smtpd);
@@ -172,17 +179,17 @@ Finding judge_answers(const Patient& patient, const Service& smtpd) {
   const auto needed =
       std::max({work.time, settings.time("smtpd_timeout", seconds(300)), kClientsPatience});
   const auto limit = patient.config.proxy.answer_timeout;
-  const auto what = work.parts.empty() ? "nobody is asked before it answers"
+  const auto what = work.parts.empty() ? "it asks no milter and no policy service"
                                        : fmt::format("for {}: {}", work.stage, work.parts);
   const auto text =
-      fmt::format("Postfix may take {} s for an answer ({}), proxy.answer_timeout {} s",
+      fmt::format("Postfix may take {} s for a reply ({}), proxy.answer_timeout is {} s",
                   work.time.count(), what, limit.count());
   if (limit >= needed) return ok(text);
   return warn(
       fmt::format("{}, smtpd_timeout of {}: {}", text, smtpd.key(), settings.text("smtpd_timeout")),
       fmt::format("the proxy hangs up while Postfix may still be busy, or before the {} s that a "
-                  "client waits for an answer: the client sends the message again, and it arrives "
-                  "twice",
+                  "client waits for a reply: the client then sends the message again, and it "
+                  "arrives twice",
                   kClientsPatience.count()),
       {}, fmt::format("[proxy] answer_timeout = \"{}s\"", (needed + kSpare).count()));
 }

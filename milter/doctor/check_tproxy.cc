@@ -1,4 +1,5 @@
-// Way `tproxy`: the firewall has to send the ports to the proxy, and Postfix to keep them.
+// Checks for the deployment with tproxy: the firewall has to send the ports to the proxy, and
+// Postfix has to listen on them too.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +18,8 @@ std::string load_line(const Patient& patient) {
   return fmt::format("segmilter nft -c {} | nft -f -", patient.config_file);
 }
 
-// As nft prints a rule: "tcp dport { 25, 2525 } tproxy ip to 127.0.0.1:10024 meta mark set …".
+// nft prints a rule like this: "tcp dport { 25, 2525 } tproxy ip to 127.0.0.1:10024 meta mark set
+// …".
 bool has_word(std::string_view line, std::string_view word) {
   for (std::size_t at = line.find(word); at != line.npos; at = line.find(word, at + 1)) {
     const auto end = at + word.size();
@@ -47,8 +49,8 @@ Finding judge_rules(const Patient& patient, std::string_view rules) {
     for (const auto port : proxy.tproxy_ports) {
       if (diverts(rules, listen, port)) continue;
       return fail(std::string(kTable),
-                  fmt::format("no rule sends port {} to {}: clients reach Postfix's own port, "
-                              "unobserved",
+                  fmt::format("no rule sends port {} to {}: clients connect to Postfix's own port, "
+                              "and their mail is not observed",
                               port, listen.print()),
                   {load_line(patient)});
     }
@@ -70,8 +72,8 @@ Findings check_own_port(const Patient& patient) {
     const auto name = port == 25 ? std::string("smtp") : std::to_string(port);
     findings.push_back(fail(
         "the services of master.cf, for proxy.tproxy_ports",
-        fmt::format("master.cf has no smtpd on port {}: clients are refused whenever segmilter "
-                    "does not run",
+        fmt::format("master.cf has no smtpd on port {}: clients are refused while segmilter does "
+                    "not run",
                     port),
         {patient.postconf(fmt::format("-M '{0}/inet={0} inet n - n - - smtpd'", name)),
          patient.postfix_command("reload")}));
@@ -83,15 +85,16 @@ Findings check_tproxy(const Patient& patient) {
   if (patient.config.proxy.tproxy_ports.empty()) return {};
   Findings findings = check_own_port(patient);
   if (!patient.root) {
-    findings.push_back(skip(std::string(kTable), "the firewall's rules only root may see"));
+    findings.push_back(skip(std::string(kTable),
+                            "only root can see the firewall's rules (run the doctor as root)"));
     return findings;
   }
   const auto result = run_command({"nft", "list", "table", "inet", "segmilter"}, kNftLimit);
   if (result.status == kNotFound) {
     findings.push_back(fail(
         std::string(kTable),
-        fmt::format("{} Without nft no rule sends clients to the proxy: they reach Postfix's own "
-                    "port, unobserved",
+        fmt::format("{} Without nft no rule sends clients to the proxy: they connect to Postfix's "
+                    "own port, and their mail is not observed",
                     result.error),
         {"apt-get install nftables", load_line(patient)}));
     return findings;

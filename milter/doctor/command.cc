@@ -47,7 +47,7 @@ std::string search_path() {
   _exit(kNotFound);
 }
 
-// False when `fd` has ended.
+// Reads once and appends to `into`. False: `fd` is at its end.
 bool take(int fd, std::string& into) {
   char buffer[16 * 1024];
   const ssize_t got = ::read(fd, buffer, sizeof buffer);
@@ -58,7 +58,7 @@ bool take(int fd, std::string& into) {
   return true;
 }
 
-// Reads both pipes to their ends; false: the time was over.
+// Reads both pipes to their ends. False: the deadline has passed.
 bool read_all(const net::Fd& output, const net::Fd& error, CommandResult& result,
               Clock::time_point deadline) {
   pollfd entries[] = {{output.get(), POLLIN, 0}, {error.get(), POLLIN, 0}};
@@ -68,7 +68,7 @@ bool read_all(const net::Fd& output, const net::Fd& error, CommandResult& result
     if (left <= 0) return false;
     if (poll(entries, 2, static_cast<int>(left)) < 0 && errno != EINTR) return false;
     for (int i = 0; i < 2; ++i) {
-      // A negative descriptor is one that poll leaves out.
+      // poll ignores a negative descriptor.
       if (entries[i].revents != 0 && !take(entries[i].fd, *texts[i])) entries[i].fd = -1;
       entries[i].revents = 0;
     }
@@ -76,7 +76,8 @@ bool read_all(const net::Fd& output, const net::Fd& error, CommandResult& result
   return true;
 }
 
-// The exit status; one that has closed its output and goes on is killed at the deadline.
+// Returns the exit status. A program that has closed its output but still runs is killed at the
+// deadline.
 int wait_for(pid_t child, Clock::time_point deadline) {
   constexpr timespec kPause{0, 5'000'000};
   int status = 0;
@@ -110,10 +111,10 @@ CommandResult run_command(const std::vector<std::string>& argv, std::chrono::sec
   result.status = wait_for(child, whole ? deadline : Clock::now());
   result.error = result.error.substr(0, result.error.find('\n'));
   if (Clock::now() >= deadline) {
-    result.error = fmt::format("{} did not end in {} s", argv[0], limit.count());
+    result.error = fmt::format("{} did not end within {} s", argv[0], limit.count());
     result.status = -1;
   }
-  if (result.status == kNotFound) result.error = argv[0] + ": cannot be run, is it installed?";
+  if (result.status == kNotFound) result.error = argv[0] + " cannot be run. Is it installed?";
   if (result.status != 0 && result.error.empty()) result.error = argv[0] + " failed";
   return result;
 }

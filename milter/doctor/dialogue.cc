@@ -8,6 +8,8 @@
 #include <cctype>
 #include <cstring>
 
+#include "milter/net/connect_as.h"
+
 namespace doctor {
 namespace {
 
@@ -23,12 +25,13 @@ bool wait_for(int fd, short events, Clock::time_point deadline) {
   }
 }
 
-// The effective user is that of the sockets made meanwhile. Requires: one thread.
+// Changes the effective user while it lives: sockets that are made meanwhile belong to that user.
+// Requires: the process has one thread.
 class AsUser {
  public:
   explicit AsUser(unsigned user) : changed_(user != 0 && geteuid() == 0 && seteuid(user) == 0) {}
   ~AsUser() {
-    if (changed_ && seteuid(0) < 0) _exit(71);  // EX_OSERR: cannot happen, our real user is root
+    if (changed_ && seteuid(0) < 0) _exit(71);  // EX_OSERR; cannot happen, the real user is root
   }
   AsUser(const AsUser&) = delete;
   AsUser& operator=(const AsUser&) = delete;
@@ -44,12 +47,23 @@ net::Endpoint local_of(int fd) {
   return net::Endpoint::from(reinterpret_cast<sockaddr*>(&storage)).value_or(net::Endpoint{});
 }
 
-// 0, or errno.
-int connect_within(int fd, const net::Endpoint& server, Clock::time_point deadline) {
+// Returns 0 or an errno. The address may be in use by the proxy's connection to Postfix as well.
+int begin_to_connect(int fd, const net::Endpoint& server,
+                     const std::optional<net::Endpoint>& from) {
   sockaddr_storage storage;
+  if (from) {
+    const int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const socklen_t size = from->fill(storage);
+    if (bind(fd, reinterpret_cast<sockaddr*>(&storage), size) < 0) return errno;
+  }
   const socklen_t size = server.fill(storage);
-  if (connect(fd, reinterpret_cast<sockaddr*>(&storage), size) == 0) return 0;
-  if (errno != EINPROGRESS) return errno;
+  const bool begun = connect(fd, reinterpret_cast<sockaddr*>(&storage), size) == 0;
+  return begun || errno == EINPROGRESS ? 0 : errno;
+}
+
+// 0, or errno.
+int wait_to_connect(int fd, Clock::time_point deadline) {
   if (!wait_for(fd, POLLOUT, deadline)) return ETIMEDOUT;
   int error = 0;
   socklen_t length = sizeof error;
@@ -70,9 +84,9 @@ std::string Reply::print() const {
     case End::Closed:
       return "the connection was closed" + (text.empty() ? "" : " after: " + text);
     case End::TimedOut:
-      return fmt::format("no answer in {} s", Dialogue::kPatience.count());
+      return fmt::format("no reply within {} s", Dialogue::kPatience.count());
     case End::Malformed:
-      return "not SMTP: " + text;
+      return "this is not an SMTP reply: " + text;
   }
   return {};
 }
@@ -105,21 +119,41 @@ std::optional<Reply> take_reply(std::string& input) {
   return reply;
 }
 
-Dialogue::Dialogue(const net::Endpoint& server, unsigned as_user) : server_(server) {
+Dialogue::Dialogue(const net::Endpoint& server, unsigned as_user,
+                   const std::optional<net::Endpoint>& from)
+    : server_(server) {
   const AsUser as(as_user);
   net::Fd fd(
       socket(server.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  const int failed = fd ? connect_within(fd.get(), server, Clock::now() + kPatience) : errno;
-  if (failed != 0) {
-    error_ = fmt::format("connect to {}: {}", server.print(), std::strerror(failed));
-    return;
-  }
-  local_ = local_of(fd.get());
-  socket_ = std::move(fd);
+  const int begun = fd ? begin_to_connect(fd.get(), server, from) : errno;
+  take(std::move(fd), begun);
 }
 
-// The few bytes that are ever sent find room in the socket's buffer; if not, the reply's absence
-// tells.
+Dialogue Dialogue::as_client(const net::Endpoint& client, const net::Endpoint& server) {
+  const auto source = net::open_transparent_source(server.is_v4(), "open a transparent socket");
+  const int fd = source.get();
+  net::TransparentSockets sockets({&fd, 1});
+  auto begun = net::connect_as(sockets, client, server);
+  Dialogue dialogue;
+  dialogue.server_ = server;
+  const int failed = begun.error != 0 ? begun.error : EADDRNOTAVAIL;
+  const bool there = static_cast<bool>(begun.socket);
+  dialogue.take(std::move(begun.socket), there ? 0 : failed);
+  return dialogue;
+}
+
+void Dialogue::take(net::Fd socket, int begun) {
+  const int failed = begun != 0 ? begun : wait_to_connect(socket.get(), Clock::now() + kPatience);
+  if (failed != 0) {
+    error_ = fmt::format("connect to {}: {}", server_.print(), std::strerror(failed));
+    return;
+  }
+  local_ = local_of(socket.get());
+  socket_ = std::move(socket);
+}
+
+// Errors are not reported here. The doctor sends few bytes, which fit into the socket's buffer; if
+// they cannot be sent, no reply comes, and reply() reports that.
 void Dialogue::send(std::string_view bytes) {
   const auto deadline = Clock::now() + kPatience;
   while (!bytes.empty() && socket_) {
@@ -143,7 +177,7 @@ Reply Dialogue::reply() {
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (got <= 0) return {Reply::End::Closed, 0, input_};
     input_.append(buffer, static_cast<std::size_t>(got));
-    // A trickle of bytes must not outlast the deadline.
+    // A server that sends single bytes must not extend the deadline.
     if (Clock::now() >= deadline) return {Reply::End::TimedOut, 0, input_};
   }
 }

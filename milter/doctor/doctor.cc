@@ -1,4 +1,5 @@
-// The table of all checks, in the order in which a client's connection passes what they look at.
+// Runs all checks. The table lists them in the order in which a client's connection passes the
+// things that they examine.
 #include "milter/doctor/doctor.h"
 
 #include <fmt/format.h>
@@ -16,31 +17,38 @@ namespace doctor {
 namespace {
 
 constexpr Check kChecks[] = {
-    {"configuration", "what is allowed and seldom meant", check_configuration},
-    {"postconf", "without Postfix's settings half of this is guesswork", check_postconf},
+    {"configuration", "settings that are valid but rarely intended", check_configuration},
+    {"postconf", "many checks need Postfix's settings", check_postconf},
     {"listen", "clients have to reach the proxy", check_listen},
-    {"tproxy", "the firewall has to send them there, and Postfix to keep the port", check_tproxy},
-    {"ports", "two cannot have port 25, one must", check_ports},
-    {"upstream", "Postfix has to be told who the client is, and to believe it", check_upstream},
-    {"upstream-scope", "who reaches that port may claim any address", check_upstream_scope},
-    {"proxy-protocol", "the same by its settings", check_proxy_protocol},
-    {"mynetworks", "who may relay", check_mynetworks},
-    {"milter-socket", "Postfix's user has to get in", check_milter_socket},
-    {"smtpd_milters", "Postfix has to ask, and to go on when nobody answers", check_milters},
-    {"other-milters", "one that is down may keep all mail out", check_other_milters},
-    {"evidence-socket", "the filter has to get an answer", check_evidence_socket},
-    {"timeouts", "who hangs up first", check_timeouts},
-    {"limits", "one client must not have all of smtpd's processes", check_limits},
-    {"capture", "how segments are seen", check_capture},
-    {"desk", "who watches has to see", check_desk},
-    {"boot", "it has to be there again after the next boot", check_boot},
-    {"same-port", "proxy and filter meet under the client's address and port", check_same_port},
-    {"open-relay", "the worst that can come of a proxy", check_open_relay},
+    {"tproxy", "the firewall has to send clients to the proxy, Postfix has to keep its port",
+     check_tproxy},
+    {"ports", "exactly one program can have port 25", check_ports},
+    {"transparent", "connections from the clients' addresses have to reach Postfix and come back",
+     check_transparent},
+    {"upstream", "Postfix has to learn the client's address from the PROXY header", check_upstream},
+    {"upstream-scope", "a host that reaches the upstream port can pretend to be any client",
+     check_upstream_scope},
+    {"proxy-protocol", "Postfix's settings have to expect the PROXY header", check_proxy_protocol},
+    {"mynetworks", "only this site's own hosts may relay", check_mynetworks},
+    {"milter-socket", "Postfix's user has to reach the milter socket", check_milter_socket},
+    {"smtpd_milters", "Postfix has to ask segmilter, and to accept mail while it is down",
+     check_milters},
+    {"other-milters", "another milter that is down can stop all mail", check_other_milters},
+    {"evidence-socket", "the filter has to get answers from the observer", check_evidence_socket},
+    {"timeouts", "Postfix has to close a session before the proxy does", check_timeouts},
+    {"limits", "one client must not use all smtpd processes", check_limits},
+    {"capture", "how segments are observed", check_capture},
+    {"desk", "Prometheus has to reach the metrics", check_desk},
+    {"boot", "segmilter has to start at boot", check_boot},
+    {"same-port", "proxy and filter have to see the same client address and port", check_same_port},
+    {"open-relay", "strangers must not be able to relay", check_open_relay},
 };
 
+// Chosen, not measured: postconf usually ends within a second. A longer limit delays the report of
+// a postconf that hangs.
 constexpr std::chrono::seconds kPostconfLimit{20};
 
-// `program`: one of Postfix's own.
+// `program`: a program of Postfix, such as "postconf".
 CommandResult ask_postfix(const Patient& patient, const char* program, const char* word) {
   std::vector<std::string> argv{program};
   if (!patient.postfix_config.empty()) argv.insert(argv.end(), {"-c", patient.postfix_config});
@@ -68,7 +76,7 @@ Findings look(const Check& check, const Patient& patient) {
   try {
     findings = check.look(patient);
   } catch (const std::exception& error) {
-    findings = {skip(check.reason, fmt::format("could not be told: {}", error.what()))};
+    findings = {skip(check.reason, fmt::format("this check could not run: {}", error.what()))};
   }
   for (auto& finding : findings) finding.check = check.name;
   return findings;

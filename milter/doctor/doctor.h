@@ -1,4 +1,4 @@
-// `segmilter doctor`: looks at the running system, says what is wrong, and how to mend it.
+// `segmilter doctor`: examines the running system, reports what is wrong and how to fix it.
 #pragma once
 
 #include <string>
@@ -9,12 +9,12 @@ namespace doctor {
 
 struct Options {
   enum class Format { Text, Json };
-  std::string config_file;     // for lines that mend
-  std::string postfix_config;  // the folder of main.cf; empty: postconf's own
+  std::string config_file;     // printed in the lines that fix something
+  std::string postfix_config;  // the folder of main.cf; empty: postconf's default
   Format format = Format::Text;
 };
 
-// Prints the findings on standard output. Returns the exit code: 0, or 1 when something has failed.
+// Prints the findings on standard output. Returns the exit code: 0, or 1 if a finding is a failure.
 int examine(const config::Config& config, const Options& options);
 
 }  // namespace doctor

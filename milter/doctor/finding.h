@@ -1,5 +1,4 @@
-// What one look at the running system came to: what was looked at, what is wrong, what mends it.
-// Plain values.
+// The result of one check: what was examined, what is wrong, and how to fix it. Plain values.
 #pragma once
 
 #include <string>
@@ -10,9 +9,9 @@ namespace doctor {
 
 enum class State {
   Ok,
-  Warn,  // works, and not as it should: labels or time are lost, no mail
-  Fail,  // mail, labels or the server's good name are at stake
-  Skip,  // could not be told, with the reason
+  Warn,  // it works, but labels or time are lost; no mail is lost
+  Fail,  // mail or labels are lost, or strangers can send mail through this server
+  Skip,  // the check could not find out; the finding says why
 };
 
 // "ok", "warn", "FAIL", "skip".
@@ -22,13 +21,13 @@ struct Finding {
   std::string check;  // the check's name in the table
   State state = State::Ok;
   std::string looked_at;
-  std::string found;              // what is right, what is wrong, or why it could not be told
-  std::vector<std::string> mend;  // lines for a shell, in their order
-  std::string setting;            // a line for segmilter.toml, where that is what mends it
+  std::string found;              // what is right, what is wrong, or why the check was skipped
+  std::vector<std::string> mend;  // shell lines that fix it, in their order
+  std::string setting;            // a line for segmilter.toml that fixes it, else empty
   bool operator==(const Finding&) const = default;
 };
 
-// In single quotes, unless it is a plain word: "a'b" is 'a'\''b'.
+// Quotes `text` for a shell, in single quotes, unless it is a plain word: a'b becomes 'a'\''b'.
 std::string shell_word(std::string_view text);
 
 }  // namespace doctor

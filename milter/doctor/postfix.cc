@@ -11,14 +11,14 @@ namespace {
 using text::take_line;
 using text::trimmed;
 
-// "name = value"; an empty name where there is none.
+// Splits "name = value". The name is empty if the line has no "=".
 std::pair<std::string_view, std::string_view> split_setting(std::string_view line) {
   const auto equals = line.find('=');
   if (equals == line.npos) return {};
   return {trimmed(line.substr(0, equals)), trimmed(line.substr(equals + 1))};
 }
 
-// Cuts at any of `separators` that is not inside braces: "a, { b, c }" is "a" and "{ b, c }".
+// Splits at each of `separators` that is not inside braces: "a, { b, c }" is "a" and "{ b, c }".
 std::vector<std::string_view> split_list(std::string_view text, std::string_view separators) {
   std::vector<std::string_view> items;
   std::size_t begin = 0;
@@ -43,7 +43,7 @@ std::optional<std::uint16_t> read_port(std::string_view text) {
   return ntohs(static_cast<std::uint16_t>(known->s_port));
 }
 
-// service type private unpriv chroot wakeup maxproc command …
+// The columns of master.cf: service type private unpriv chroot wakeup maxproc command …
 std::optional<Service> read_service(std::string_view line) {
   constexpr std::size_t kColumns = 8;
   const auto words = split_list(line, text::kBlanks);
@@ -57,7 +57,8 @@ std::optional<Service> read_service(std::string_view line) {
   return service;
 }
 
-// The name may hold slashes ("unix" services do); a type and a parameter do not.
+// Reads "NAME/TYPE/PARAMETER = VALUE". The name may contain slashes (services of type unix do); the
+// type and the parameter do not.
 void read_override(std::string_view line, std::vector<Service>& services) {
   const auto [path, value] = split_setting(line);
   const auto last = path.rfind('/');
@@ -72,7 +73,7 @@ void read_override(std::string_view line, std::vector<Service>& services) {
 
 bool takes(const ServiceAddress& service, const net::Endpoint& address) {
   if (service.port != address.port()) return false;
-  if (service.host.empty()) return true;  // or what inet_interfaces leaves of it
+  if (service.host.empty()) return true;  // inet_interfaces may restrict this; it is not evaluated
   if (service.host == "localhost") return address.is_loopback();
   const auto host = net::Endpoint::parse_address(service.host, address.port());
   if (!host) return false;
@@ -121,7 +122,7 @@ std::optional<std::chrono::seconds> parse_time(std::string_view text) {
   return std::chrono::seconds(*number * unit);
 }
 
-// "[::1]/128" is how Postfix writes an IPv6 network.
+// Postfix writes an IPv6 network in brackets: "[::1]/128".
 NetworkList parse_networks(std::string_view text) {
   NetworkList list;
   for (const auto item : split_list(text, " \t\r\n,")) {
@@ -152,7 +153,7 @@ std::vector<MilterEntry> parse_milters(std::string_view text) {
       if (inner.ends_with('}')) inner.remove_suffix(1);
     }
     for (const auto part : split_list(inner, " \t\r\n,")) {
-      // Postfix allows blanks around neither side of an option's equals sign.
+      // Postfix allows no spaces around an option's equals sign.
       const auto equals = part.find('=');
       if (milter.address.empty() && equals == part.npos) {
         milter.address = part;
@@ -215,7 +216,7 @@ const Service* Postfix::smtpd_behind(const Service& entry) const {
 
 bool Postfix::chrooted(const Service& service) const {
   if (service.chroot != "-") return service.chroot == "y";
-  // COMPATIBILITY_README: the default was "y" until compatibility level 1.
+  // The default is "y" below compatibility level 1 (Postfix's COMPATIBILITY_README).
   const auto level = value("compatibility_level");
   return level.empty() || level == "0";
 }

@@ -29,7 +29,8 @@ PostfixLog::PostfixLog(std::string_view maillog_file) : since_(std::time(nullptr
   }
 }
 
-// A file that nobody writes to any more is common where there is a journal.
+// A machine with a journal often still has an old log file that no process writes to. So if the
+// file has no new lines, the journal is read.
 std::string PostfixLog::read() {
   auto text = file_.empty() ? std::string() : new_lines();
   source_ = text.empty() ? "the journal" : file_;
@@ -77,7 +78,7 @@ Seen seen_in_log(std::string_view log, const net::Endpoint& client) {
     const auto end = log.find('\n');
     const auto line = log.substr(0, end);
     log.remove_prefix(end == log.npos ? log.size() : end + 1);
-    // The journal prints the message alone, so the words may also begin the line.
+    // journalctl prints only the message, so the words may also begin the line.
     const bool connect = line.starts_with(kWords[2]) || line.starts_with(kWords[3]) ||
                          line.find(kWords[0]) != line.npos || line.find(kWords[1]) != line.npos;
     if (!connect) continue;

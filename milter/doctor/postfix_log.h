@@ -1,4 +1,5 @@
-// What Postfix logs of a client: in its own file or syslog's, else in the journal.
+// Finds a client's connection in Postfix's log: in Postfix's own file or syslog's, else in the
+// journal.
 #pragma once
 
 #include <ctime>
@@ -9,26 +10,27 @@
 
 namespace doctor {
 
-// The lines "connect from NAME[ADDRESS]:PORT" of Postfix's log, against the address and port from
-// which the doctor connected.
+// The result of comparing the log's lines "connect from NAME[ADDRESS]:PORT" with the address and
+// port from which the doctor connected.
 enum class Seen {
-  Port,         // address and port are there
-  AddressOnly,  // the address is, Postfix does not log ports
-  Loopback,     // not this one, but one from 127.0.0.1 or ::1, as which a hidden client appears
-  Others,       // connections were logged, this one was not
-  Nothing,      // no connection was logged
+  Port,         // the log has the address and the port
+  AddressOnly,  // the log has the address; Postfix does not log ports
+  Loopback,     // the log has only a connection from 127.0.0.1 or ::1: Postfix takes the client for
+                // the proxy
+  Others,       // the log has other connections, not this one
+  Nothing,      // the log has no connection
 };
 Seen seen_in_log(std::string_view log, const net::Endpoint& client);
 
 class PostfixLog {
  public:
-  // Knows from here on what is new. `maillog_file`: Postfix's setting; empty where it logs to
-  // syslog.
+  // Only lines that are written after the construction are searched. `maillog_file` is Postfix's
+  // setting of that name; empty: Postfix logs to syslog.
   explicit PostfixLog(std::string_view maillog_file);
 
-  // Waits for the connection's line, at most 3 s: syslog takes its time.
+  // Waits at most 3 s for the connection's line, because syslog writes with a delay.
   Seen wait_for(const net::Endpoint& client);
-  // Where the last lines that were read came from.
+  // The source of the lines that were read last: a file's path, or "the journal".
   const std::string& name() const { return source_; }
 
  private:
@@ -36,7 +38,7 @@ class PostfixLog {
   std::string new_lines() const;
   std::string journal() const;
 
-  std::string file_;  // empty: there is none
+  std::string file_;  // empty: no log file can be read
   std::string source_ = "the journal";
   std::uint64_t size_ = 0;
   std::time_t since_;

@@ -31,7 +31,8 @@ std::string paint(std::string_view text, State state, bool colours) {
   return colours ? fmt::format("\033[{}m{}\033[0m", colour(state), text) : std::string(text);
 }
 
-// A line stays a line. What a peer may have said is printed by text::printable instead.
+// Replaces control characters with spaces, so that a line stays one line. Text that may come from a
+// peer is printed with text::printable instead.
 std::string one_line(std::string_view text) {
   std::string line(text);
   std::replace_if(line.begin(), line.end(), text::is_control, ' ');
@@ -56,9 +57,9 @@ std::string details(const Finding& finding) {
     text += fmt::format("{}{:<10} {}\n", kIndent, label, one_line(line));
   };
   if (!finding.looked_at.empty()) add("looked at", text::printable(finding.looked_at));
-  // These two are for a shell and a file, so the names in them stay as they are; no peer has a say
-  // in them.
-  for (const auto& line : finding.mend) add("mend", line);
+  // The next two are for a shell and for segmilter.toml, so names in them must not be escaped. They
+  // contain no text from a peer.
+  for (const auto& line : finding.mend) add("to fix it", line);
   if (!finding.setting.empty()) add("setting", finding.setting);
   return text;
 }
@@ -66,8 +67,9 @@ std::string details(const Finding& finding) {
 constexpr std::string_view kSetting = "segmilter.toml: ";
 constexpr std::string_view kRestart = "systemctl restart segmilter";
 
-// When a line's turn is. A line that starts a service needs the settings that it starts with, and
-// segmilter a port that Postfix has let go of.
+// The place of a line in the order in which lines are run. Settings come before the line that
+// starts a service with them. Postfix's lines come before segmilter's start, because Postfix may
+// have to release a port first.
 int turn(std::string_view line) {
   constexpr std::string_view kTurns[] = {"apt-get ", "chgrp ",  "chmod ",         "rm ",
                                          "postconf", "postfix", "segmilter.toml", "segmilter nft"};
@@ -84,7 +86,7 @@ bool has(const std::vector<std::string>& lines, std::string_view end) {
                      [&](const auto& line) { return line.ends_with(end); });
 }
 
-// What could not be told is not mended.
+// Only warnings and failures are fixed; a skipped check has found nothing out.
 bool is_to_mend(const Finding& finding) {
   const bool wrong = finding.state == State::Warn || finding.state == State::Fail;
   return wrong && (!finding.mend.empty() || !finding.setting.empty());
@@ -99,7 +101,7 @@ bool is_postfix(std::string_view line, std::string_view word) {
 std::vector<std::string> mend_in_order(const std::vector<Finding>& findings) {
   std::vector<std::string> lines;
   const auto add = [&](std::string line) {
-    // The last one of several that are alike, so that what belongs together stays together.
+    // Of equal lines the last one stays: a reload has to follow all settings that need it.
     std::erase(lines, line);
     lines.push_back(std::move(line));
   };
@@ -113,7 +115,7 @@ std::vector<std::string> mend_in_order(const std::vector<Finding>& findings) {
   }
   if (settings) add(std::string(kRestart));
   if (has(lines, kRestart)) std::erase(lines, "systemctl start segmilter");
-  // Who is started anew has read its settings.
+  // A Postfix that is started again reads its settings, so it needs no reload.
   const bool started = std::any_of(lines.begin(), lines.end(),
                                    [](const auto& line) { return is_postfix(line, " start"); });
   if (started) std::erase_if(lines, [](const auto& line) { return is_postfix(line, " reload"); });
@@ -164,15 +166,16 @@ std::string report_text(const std::vector<Finding>& findings, bool colours) {
       relay = text::printable(finding.found);
     }
   }
-  text += fmt::format("{} ok, {} to look at, {} failed, {} skipped\n", count(findings, State::Ok),
-                      count(findings, State::Warn), count(findings, State::Fail),
+  const auto warnings = count(findings, State::Warn);
+  text += fmt::format("{} ok, {} warning{}, {} failed, {} skipped\n", count(findings, State::Ok),
+                      warnings, warnings == 1 ? "" : "s", count(findings, State::Fail),
                       count(findings, State::Skip));
   const auto mending = std::count_if(findings.begin(), findings.end(), is_to_mend);
   if (mending > 1) {
-    text += "All that mends, in the order in which it works:\n";
+    text += "To fix all of it, run these lines in this order:\n";
     for (const auto& line : mend_in_order(findings)) text += "    " + one_line(line) + "\n";
   }
-  if (!relay.empty()) text += paint(relay + " Mend this first.", State::Fail, colours) + "\n";
+  if (!relay.empty()) text += paint(relay + " Fix this first.", State::Fail, colours) + "\n";
   return text;
 }
 
@@ -193,7 +196,7 @@ std::string report_json(const std::vector<Finding>& findings) {
     all[state == State::Fail ? "fail" : std::string(word(state))] = count(findings, state);
   }
   all["mend"] = mend_in_order(findings);
-  // A server's greeting need not be UTF-8.
+  // A server's greeting may contain bytes that are not UTF-8; they are replaced.
   return all.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 

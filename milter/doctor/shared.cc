@@ -1,4 +1,4 @@
-// What several checks need.
+// Functions that several checks need.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -22,7 +22,8 @@ net::Endpoint at(const net::Endpoint& address, std::uint16_t port) {
   return net::Endpoint::from_bytes(address.bytes(), port);
 }
 
-// A wildcard stands for each of the machine's addresses of its family.
+// Replaces a wildcard with one of this machine's addresses of its family: preferably one that is
+// not in mynetworks, else any of them, else loopback. Other addresses are returned unchanged.
 net::Endpoint choose(const Patient& patient, const net::Endpoint& listen) {
   if (!is_any(listen)) return listen;
   const auto own = parse_networks(patient.postfix ? patient.postfix->value("mynetworks") : "");
@@ -84,7 +85,7 @@ bool has_proxy(const Patient& patient) {
 }
 
 bool uses_proxy_header(const Patient& patient) {
-  return has_proxy(patient);
+  return has_proxy(patient) && !patient.config.proxy.is_transparent();
 }
 
 std::vector<const Service*> mail_services(const Patient& patient) {
@@ -123,7 +124,7 @@ bool same_socket(const std::string& address, const config::MilterSocket& socket,
   const auto kind = address.substr(0, colon);
   const auto rest = address.substr(colon + 1);
   if (kind == "inet") {
-    // Names of hosts are many; the port is one.
+    // One host can have many names, so only the ports are compared.
     const auto port = rest.rfind(':');
     return !socket.is_unix() && port != rest.npos &&
            text::number<std::uint16_t>(rest.substr(port + 1)) == socket.port;
@@ -148,6 +149,12 @@ std::vector<net::Endpoint> front_doors(const Patient& patient) {
     add(choose(patient, *net::Endpoint::parse_address("0.0.0.0", port)));
   }
   return doors;
+}
+
+std::optional<net::Endpoint> front_address(const Patient& patient, const net::Endpoint& door) {
+  if (!patient.config.proxy.is_transparent() || !door.is_loopback()) return std::nullopt;
+  const auto any = *net::Endpoint::parse_address(door.is_v4() ? "0.0.0.0" : "::", 0);
+  return choose(patient, any);
 }
 
 }  // namespace doctor

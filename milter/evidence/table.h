@@ -71,8 +71,8 @@ class Table {
   Table(std::size_t max_sessions, std::chrono::seconds linger, std::size_t max_bytes = SIZE_MAX)
       : max_sessions_(max_sessions), linger_(linger), budget_(max_bytes) {}
 
-  // Adds a session. Call it before connecting to Postfix. Returns false if there is no room; all
-  // later calls for this session then have no effect.
+  // Adds a session. Call it before a byte passes between the client and Postfix. Returns false if
+  // there is no room; all later calls for this session then have no effect.
   bool open(const SessionKey& session);
   // Postfix's greeting is complete and has not been passed on yet.
   void greeted(const SessionKey& session, steady_clock::time_point now);

@@ -21,7 +21,7 @@ namespace {
 
 sockaddr_un address_of(const std::string& path, const std::string& attempt) {
   const auto address = unix_address(path);
-  if (!address) fail(ENAMETOOLONG, attempt + ": longer than a unix socket's path may be");
+  if (!address) fail(ENAMETOOLONG, attempt + ": the path is too long for a unix socket");
   return *address;
 }
 
@@ -89,7 +89,7 @@ void check_unclaimed(const std::string& path, const std::string& attempt) {
   const sockaddr_un address = address_of(path, attempt);
   struct stat status {};
   if (lstat(path.c_str(), &status) < 0) return;
-  if (!S_ISSOCK(status.st_mode)) fail(EEXIST, attempt + ": a file that is not a socket is there");
+  if (!S_ISSOCK(status.st_mode)) fail(EEXIST, attempt + ": it exists but is not a socket");
   const Fd probe = unix_stream(attempt);
   const int result =
       connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);

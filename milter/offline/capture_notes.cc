@@ -21,22 +21,23 @@ std::string why_no_message(const CaptureNotes& notes) {
   }
   if (counts.mail == 0) {
     return fmt::format(
-        "no message: no packet is to or from port {}, and no SMTP session was found in {} of TCP",
+        "no message: no packet is to or from port {}, and no SMTP session was found on other ports "
+        "({} of TCP)",
         kPorts, counted(counts.tcp, "packet"));
   }
   const std::string mail =
       fmt::format("no message: {} to or from port {}", counted(counts.mail, "packet"), kPorts);
   if (counts.mail_filled == 0) {
-    return mail + ", none with payload (handshakes and port scans only)";
+    return mail + ", but none has payload (they are handshakes or port scans)";
   }
   if (counts.mail_seen == 0) {
-    return mail + ", and no payload was captured (capture with tcpdump -s 0)";
+    return mail + ", but no payload was captured (capture again with tcpdump -s 0)";
   }
   if (counts.mail_tls != 0) {
-    return fmt::format("{}, {} of them TLS; no message was found in what is encrypted", mail,
-                       counts.mail_tls);
+    return fmt::format("{}, {} of them with TLS; no message was found in the encrypted sessions",
+                       mail, counts.mail_tls);
   }
-  return mail + ", and no MAIL or DATA among what was captured";
+  return mail + ", but none has a MAIL or DATA command";
 }
 
 }  // namespace
@@ -49,21 +50,21 @@ std::string note(const CaptureNotes& notes) {
   };
   if (notes.messages == 0) add(why_no_message(notes));
   if (const std::uint64_t packets = notes.not_read.packets(); packets != 0) {
-    add(fmt::format("{} not read: {}", counted(packets, "packet"), notes.not_read.text()));
+    add(fmt::format("{} could not be read: {}", counted(packets, "packet"), notes.not_read.text()));
   }
   if (const auto& fragments = notes.fragments; fragments.left_out != 0) {
-    add(fmt::format("{} left out, since the rest of the packet is missing{}",
+    add(fmt::format("{} left out, because the rest of the packet is missing{}",
                     counted(fragments.left_out, "IP fragment"),
                     fragments.overlapping == 0
                         ? ""
                         : fmt::format(" or its fragments overlap ({})", fragments.overlapping)));
   }
   if (notes.counts.cut != 0) {
-    add(fmt::format("{} captured without their end (snaplen)",
+    add(fmt::format("{} captured only in part (the capture's snaplen is too small)",
                     counted(notes.counts.cut, "packet")));
   }
   if (notes.copies != 0) {
-    add(fmt::format("{} captured more than once, and counted once",
+    add(fmt::format("{} captured more than once and counted once",
                     counted(notes.copies, "packet")));
   }
   return text;

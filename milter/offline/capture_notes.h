@@ -1,5 +1,5 @@
-// What is said about a capture beside its messages: what was left out of it, and why no message
-// came of it. Nothing is left out in silence.
+// The note about a capture that is printed beside its messages: which packets were left out, and
+// why no message was found. Nothing is left out without a note.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,11 @@ struct CaptureNotes {
   recorded::PcapReader::Counts counts;
   recorded::IpFragments::Counts fragments;
   recorded::NotRead not_read;
-  std::uint64_t copies = 0;    // packets that the capture had again
-  std::uint64_t messages = 0;  // rows, `unobserved` ones as well
+  std::uint64_t copies = 0;    // packets that the capture had more than once
+  std::uint64_t messages = 0;  // messages that were found, `unobserved` ones included
 };
 
-// One line, or empty.
+// One line without a line end; empty if there is nothing to report.
 std::string note(const CaptureNotes& notes);
 
 }  // namespace offline

@@ -39,8 +39,8 @@ std::unique_ptr<Report> make_report(const ClassifyOptions& options) {
   return nullptr;
 }
 
-// A line on standard error that overwrites itself, a few times a second; nothing when that is no
-// terminal, or when results go to the same one. Any thread.
+// Shows the progress in one line on standard error, a few times a second. Shows nothing if standard
+// error is not a terminal, or if standard output is a terminal too. Any thread.
 class Progress {
  public:
   Progress() : on_(isatty(STDERR_FILENO) == 1 && isatty(STDOUT_FILENO) != 1) {}
@@ -75,7 +75,8 @@ class Progress {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-// Its reader's going away is to be noticed while the input has nothing to say: a pipe or a socket.
+// Standard output if it is a pipe or a socket, else -1. While the input is idle, this descriptor
+// shows that the reader of the results has gone away.
 int peer_of_output() {
   struct stat about {};
   const bool has_peer =
@@ -93,7 +94,7 @@ class Run {
                     .waiting = {},
                     .progress = {}};
     reading.waiting = {.before = {}, .stop = interrupt_.fd(), .peer = peer_of_output()};
-    // A row is out before anybody waits for the next one.
+    // The rows are written out before the input is waited for.
     if (jobs() == 1) reading.waiting.before = [this] { flush(); };
     print([this] { report_->begin(); });
     read_in_order(
@@ -105,13 +106,14 @@ class Run {
          .before_wait = [this] { flush(); }});
     print([this] { report_->end(); });
     flush();
-    if (write_error_ == EPIPE) return EX_OK;  // nobody wants more
+    if (write_error_ == EPIPE) return EX_OK;  // the reader has gone away
     if (write_error_ != 0) {
-      fmt::print(stderr, "segmilter: write the report: {}\n", std::strerror(write_error_));
+      fmt::print(stderr, "segmilter: cannot write the report: {}\n", std::strerror(write_error_));
       return EX_IOERR;
     }
     if (not_begun_ != 0) {
-      fmt::print(stderr, "segmilter: note: stopped: {} files were not read\n", not_begun_.load());
+      fmt::print(stderr, "segmilter: note: stopped by a signal: {} files were not read\n",
+                 not_begun_.load());
     }
     if (unreadable_ == options_.files.size()) return EX_NOINPUT;
     return unreadable_ + damaged_ + not_begun_ == 0 ? EX_OK : kDamaged;
@@ -163,7 +165,7 @@ class Run {
     if (write_error_ == 0 && std::fflush(stdout) != 0) failed(errno);
   }
 
-  // Nothing more can be printed: nothing more is read.
+  // Output is no longer possible, so the reading ends.
   void failed(int error) {
     write_error_ = error;
     interrupt_.request();
@@ -173,8 +175,8 @@ class Run {
   const std::unique_ptr<Report> report_;
   Interrupt interrupt_;
   Progress progress_;
-  std::atomic<std::size_t> not_begun_{0};  // files, when it was interrupted
-  // Of the thread that prints:
+  std::atomic<std::size_t> not_begun_{0};  // files that were not begun because of an interrupt
+  // Only the printing thread uses these members:
   std::uint64_t messages_ = 0;
   std::size_t unreadable_ = 0;
   std::size_t damaged_ = 0;

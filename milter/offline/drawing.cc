@@ -11,24 +11,25 @@
 namespace offline {
 namespace {
 
-// In per cent of a picture's width.
-constexpr double kNarrow = 0.12;  // what is narrower is drawn together with its neighbour
-constexpr double kVisible = 0.06;
+// In per cent of a picture's width; a picture is at most about 1000 pixels wide.
+constexpr double kNarrow = 0.12;   // a narrower box (about one pixel) is joined with its neighbour
+constexpr double kVisible = 0.06;  // the least width at which a box is drawn
 
-// A label is drawn where it fits on a wide screen, and hidden on a narrow one where it does not.
-constexpr double kCharacter = 7;    // pixels that a character needs
-constexpr double kWideScreen = 10;  // pixels that a per cent has there
-constexpr double kNarrowScreen = 2.9;
+// A label is drawn if it fits on a wide screen. The style sheet hides it on a narrow screen if it
+// does not fit there.
+constexpr double kCharacter = 7;       // pixels that one character needs
+constexpr double kWideScreen = 10;     // pixels of one per cent on a wide screen
+constexpr double kNarrowScreen = 2.9;  // pixels of one per cent on a narrow screen
 
-// A header that would have less than so much of the picture is shown again, at a scale of its own.
+// If the header would be narrower than this (per cent), it is drawn a second time, enlarged.
 constexpr double kTooNarrow = 25;
-// So much of the whole is shown of a message whose header is not known.
+// If the end of the header is not known, this many bytes of the message are enlarged instead.
 constexpr std::uint64_t kBeginning = 4096;
 
 struct Box {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
-  std::string_view kind;  // class
+  std::string_view kind;  // class of the style sheet
   std::uint32_t size = 0;
   std::string title;
 };
@@ -44,11 +45,11 @@ std::vector<Box> segment_boxes(const classifier::Trace& trace) {
                                                           : "s2";
     std::string title = fmt::format("segment {}: {} bytes", boxes.size() + 1, segment.size);
     if (segment.before != 0) title += fmt::format(", {} before", segment.before);
-    if (segment.after != 0) title += fmt::format(", {} behind", segment.after);
+    if (segment.after != 0) title += fmt::format(", {} after", segment.after);
     if (segment.push) title += ", PSH";
-    if (segment.resent) title += ", sent again";
+    if (segment.resent) title += ", retransmitted";
     if (segment.late) title += ", late";
-    if (segment.gap_us != 0) title += fmt::format(", after {} us", segment.gap_us);
+    if (segment.gap_us != 0) title += fmt::format(", {} us after the last one", segment.gap_us);
     boxes.push_back({at, at + segment.size, kind, segment.size, std::move(title)});
     at += segment.size;
   }
@@ -67,8 +68,8 @@ std::vector<Box> write_boxes(const classifier::Trace& trace, const classifier::V
   return boxes;
 }
 
-// Where bytes lie in a picture. Its first `share` per cent show what is in front of `fold`, the
-// rest shows the rest.
+// Maps byte offsets to places in a picture. The first `share` per cent of the picture show the
+// bytes before `fold`, the rest of the picture shows the bytes after it.
 struct Scale {
   std::uint64_t begin = 0;
   std::uint64_t fold = 0;
@@ -89,8 +90,8 @@ class Panel {
  public:
   Panel(const classifier::Trace& trace, const Scale& scale) : trace_(trace), scale_(scale) {}
 
-  // Boxes in a row. Neighbours too narrow to see become one, so that the picture's size is bounded
-  // by its width.
+  // Draws a row of boxes. Neighbours that are too narrow to see become one box, so that the number
+  // of boxes has a limit.
   void row(const std::vector<Box>& boxes, double top, double height, bool labels) {
     for (std::size_t i = 0; i < boxes.size();) {
       const Box& first = boxes[i];
@@ -166,7 +167,8 @@ class Panel {
   std::string svg_;
 };
 
-// Landmarks count bytes of the message; under TLS segments have more of them.
+// Scales a landmark to the drawn bytes. Landmarks count bytes of the message, but pictures show
+// bytes of segments, of which there are more under TLS.
 std::uint64_t drawn(const classifier::Trace& trace, std::uint64_t offset) {
   if (trace.records.empty() || trace.size == 0) return offset;
   return static_cast<std::uint64_t>(static_cast<double>(offset) *
@@ -174,7 +176,7 @@ std::uint64_t drawn(const classifier::Trace& trace, std::uint64_t offset) {
                                     static_cast<double>(trace.size));
 }
 
-// Where the header and what belongs to it ends; 0: not known.
+// The end of the header, with the empty line after it if that is known; 0: not known.
 std::uint64_t header_end(const classifier::Trace& trace) {
   return drawn(trace, std::max(trace.landmarks.header_end, trace.landmarks.body_begin));
 }
@@ -208,7 +210,7 @@ std::string picture(const classifier::Trace& trace, const classifier::Verdict& v
                                        trace.segments.size(), verdict.writes.size());
   const Scale whole{.end = total};
   const std::uint64_t header = header_end(trace);
-  // A little of what follows the header shows what a cut behind it looks like.
+  // The first bytes after the header are shown too, so that a boundary after the header is visible.
   const std::uint64_t shown = header != 0 ? header + header / 8 : kBeginning;
   std::string text;
   if (shown < total && whole.x(shown) < kTooNarrow) {
@@ -245,8 +247,9 @@ std::string picture_legend() {
   constexpr Row kRows[] = {
       {"s", "a TCP segment, as wide as it has bytes (upper row; two shades in turn)"},
       {"w", "a write of the sending program, as recovered from the segments (lower row)"},
-      {"resent", "a segment that was sent again: the network, or a repair, decided where it ends"},
-      {"late", "a segment that arrived after one that follows it"}};
+      {"resent",
+       "a retransmitted segment: the network or TCP decided where it ends, not the program"},
+      {"late", "a segment that arrived after a segment that follows it in the message"}};
   std::string text = "<ul>\n";
   for (const auto& [kind, meaning] : kRows) {
     text += fmt::format(
@@ -255,10 +258,9 @@ std::string picture_legend() {
         kind, meaning);
   }
   return text +
-         "<li>dashed line: a landmark of the message (end of the first line, end of the header, "
-         "the dot "
-         "that ends it); in the table it is the header's end, and what is left of it is "
-         "enlarged</li>\n"
+         "<li>dashed line: a landmark of the message (the end of the first line, the end of the "
+         "header, the dot that ends the message); in the table it marks the end of the header, "
+         "and the header is enlarged</li>\n"
          "<li>thick line: bytes that were not captured</li>\n</ul>\n";
 }
 

@@ -1,13 +1,13 @@
-// How a message looks on a page: pictures in SVG, drawn with the classes of page.h's style sheet.
-// Every page that shows messages uses them, so that they look alike.
+// Draws a message as an SVG picture, with the classes of page.h's style sheet. All pages use these
+// functions, so that messages look the same everywhere.
 //
 //     wire    ▕███▏▕███████▏▕███████████▏   segments, to scale
-//     writes  ▕███████████▏▕███████████▏   what the program handed over, as recovered
-//                 ┆ landmarks across both
+//     writes  ▕███████████▏▕███████████▏   the program's writes, as recovered
+//                 ┆ landmarks cross both rows
 //
-// Widths are shares of the picture's own width and heights are fixed, so that a picture fits any
-// screen and its letters stay readable. Nothing needs a script, a file or a style attribute. Pure;
-// any thread.
+// Widths are shares of the picture's width and heights are fixed, so that a picture fits every
+// screen and its text stays readable. The pictures need no script, no other file and no style
+// attribute. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -18,14 +18,15 @@
 
 namespace offline {
 
-// The whole message; above it, where the header is too narrow to see, the header at a scale of its
-// own. Empty where no segment was seen.
+// The whole message. If the message's header is too narrow to see, the header is drawn above, at a
+// larger scale. Empty if no segment was seen.
 std::string picture(const classifier::Trace& trace, const classifier::Verdict& verdict);
 
-// The same in a line's height, for a table: the header, where it is known, takes the left third.
+// The same picture in the height of one line, for a table. If the end of the header is known, the
+// header takes the left third.
 std::string mini_picture(const classifier::Trace& trace, const classifier::Verdict& verdict);
 
-// What the colours and lines of the pictures mean.
+// Explains the colours and lines of the pictures, as an HTML list.
 std::string picture_legend();
 
 }  // namespace offline

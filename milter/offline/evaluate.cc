@@ -14,9 +14,9 @@ using classifier::PathShape;
 using classifier::Pattern;
 using classifier::Writer;
 
-constexpr std::uint32_t kWriterSegments = 3;  // with two there is one boundary, often the tail's
-constexpr std::uint64_t kGaitBytes = 5000;    // "5 KB": shorter ones show too little of a program
-// The gait database was made on it, and TLS was recorded on it.
+constexpr std::uint32_t kWriterSegments = 3;  // two segments have one boundary, often the tail's
+constexpr std::uint64_t kGaitBytes = 5000;    // "5 KB": shorter messages show too little
+// The link on which the book of gaits was made and TLS was recorded.
 constexpr std::string_view kBaseLink = "base";
 constexpr std::string_view kOfficial = "official-mta";
 constexpr std::string_view kUnknownGait = "unknown";
@@ -57,7 +57,7 @@ bool stands_for(const std::vector<std::string>& programs, const std::string& sen
 
 namespace {
 
-// Whether the gait answered stands for the program. Empty: the database does not hold the program.
+// True if the gait that was given stands for the program. nullopt: the book has no such program.
 std::optional<bool> gait_right(const Judged& judged, const GaitPrograms& gaits) {
   const std::string sender = program_of(judged.truth);
   const auto walks = [&](const auto& gait) { return stands_for(gait.second.programs, sender); };
@@ -66,7 +66,7 @@ std::optional<bool> gait_right(const Judged& judged, const GaitPrograms& gaits) 
   return found != gaits.end() && walks(*found);
 }
 
-// Whether a gait that stands for the program has the class that was said in place of a name.
+// True if a gait that stands for the program has the class that was given in place of a name.
 bool class_right(const Judged& judged, const GaitPrograms& gaits) {
   const std::string sender = program_of(judged.truth);
   return std::any_of(gaits.begin(), gaits.end(), [&](const auto& gait) {
@@ -101,7 +101,7 @@ void note_gait_mistake(Evaluation& all, const Judged& judged, const GaitPrograms
   note(all.gait_mistakes, program_of(judged.truth), judged.answer->gait);
 }
 
-// Whatever the message's size is, and whether it came under TLS: a wrong name is one everywhere.
+// Counts messages of every size, in clear and under TLS: a wrong name is wrong for all of them.
 void count_wrong_names(Evaluation& all, const Judged& judged, const GaitPrograms& gaits) {
   if (gaits.empty() || !judged.answer) return;
   const Answer& answer = *judged.answer;
@@ -224,7 +224,7 @@ Evaluation score_all(std::span<const Judged> judged, std::span<const Extra> extr
   Evaluation all;
   all.messages = judged.size();
   const auto twins = twins_of_tls(judged);
-  // Under TLS the recordings are of the base link only; so are their twins.
+  // Messages under TLS were recorded on the base link only, so their twins have to be from there.
   const auto is_twin = [&](const TruthRow& truth) {
     return truth.link == kBaseLink && twins.contains({program_of(truth), truth.kind});
   };
@@ -256,7 +256,7 @@ Evaluation score_all(std::span<const Judged> judged, std::span<const Extra> extr
   return all;
 }
 
-// The figures, with the targets of the project (README, "How good is it?").
+// Collects the figures, with the project's targets (README, "How good is it?").
 class Figures {
  public:
   void f1(const char* name, const char* what, const Confusion& confusion, double target) {
@@ -302,11 +302,11 @@ std::vector<Figure> figures_of(const Evaluation& all) {
   figures.rate("gait_elsewhere", "gait, 5 KB and more, other links than base",
                all.clear.gait_elsewhere, 0.90);
   figures.rate("gait_right", "gait, 5 KB and more, all links", all.clear.gait, std::nullopt);
-  figures.rate_at_most("gait_wrong", "wrong name: of a program that did not send the message",
+  figures.rate_at_most("gait_wrong", "wrong gait: names a program that did not send the message",
                        all.wrong_names.known, 0.01);
-  figures.rate_at_most("gait_wrong_left_out", "wrong name, the program left out of the database",
+  figures.rate_at_most("gait_wrong_left_out", "wrong gait, if the book lacks the sending program",
                        all.wrong_names.left_out, 0.01);
-  figures.rate("class_right", "class, where several programs of one class fit and no name is given",
+  figures.rate("class_right", "class, if several programs of one class fit and no gait is named",
                all.classes, std::nullopt);
   figures.f1("tls_writer_f1", "under TLS: writer, macro-F1", all.tls.writer, 0.99);
   figures.f1("tls_path_f1", "under TLS: path, macro-F1", all.tls.path, 0.99);
@@ -330,7 +330,7 @@ std::vector<Figure> figures_of(const Evaluation& all) {
   figures.at_most("ece", "calibration error (ECE)", all.clear.calibration.ece(),
                   all.clear.calibration.n(), 0.05);
   figures.at_most("missing", "messages not found", number(all.missing.size()), all.messages, 0);
-  figures.at_most("extra", "messages that the truth does not know", number(all.extra.size()),
+  figures.at_most("extra", "messages found that the truth does not list", number(all.extra.size()),
                   all.messages, 0);
   return figures.take();
 }

@@ -1,15 +1,17 @@
-// How good the classifier is: truth and answers go in, figures come out. Pure: evaluate_command
-// reads the files, evaluate_report and evaluate_html print.
+// Measures how good the classifier is: takes the truth and the answers, returns the figures. Pure:
+// evaluate_command reads the files, evaluate_report and evaluate_html print.
 //
-// What counts how:
-//   - Nothing is dropped. A message of the truth that was not found is wrong on every axis it has a
-//     truth for; one that the truth does not know costs the class that it was given precision.
-//     Both are listed.
-//   - Figures are of messages in clear. Those under TLS are a group of their own, beside the same
-//     programs' messages in clear: what is seen of them is another thing (record lengths).
-//   - Where the truth accepts several answers, one of them counts as that class's.
-//   - The writer axis counts messages of at least three segments: with fewer there is hardly a
-//     boundary to look at.
+// How messages are counted:
+//   - No message is dropped. A message of the truth that was not found counts as wrong on every
+//     axis for which the truth has an answer. A message that the truth does not know lowers the
+//     precision of the class that it was given. Both kinds are listed.
+//   - The figures are of messages in clear, unless they say "under TLS". Messages under TLS are
+//     compared with the same programs' messages in clear, because under TLS different things are
+//     seen (record lengths).
+//   - If the truth accepts several answers and one of them was given, the message counts for that
+//     answer's class.
+//   - The writer axis counts only messages of at least three segments, because fewer segments have
+//     hardly a boundary to judge.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +28,7 @@
 
 namespace offline {
 
-// What evaluation needs of a verdict.
+// The parts of a verdict that the evaluation needs.
 struct Answer {
   classifier::Pattern pattern = classifier::Pattern::Unobserved;
   classifier::Writer writer = classifier::Writer::Unknown;
@@ -35,12 +37,12 @@ struct Answer {
   double confidence = 0;
   double score = 0;
   std::string gait = "unknown";
-  std::optional<classifier::GaitClass> gait_class;  // said where no name is
-  // What a gait database without the truth's sender answers: the next program that nobody has
-  // recorded. "unknown" is right then, and every name a wrong one.
+  std::optional<classifier::GaitClass> gait_class;  // set where no gait is named
+  // The gait by a book without the truth's sender. This stands for a program that was never
+  // recorded: "unknown" is right, and every name is wrong.
   std::string gait_left_out = "unknown";
   std::vector<std::string> reasons;
-  std::string trace;  // in the notation
+  std::string trace;  // in the notation of trace_text.h
 };
 
 struct Judged {
@@ -48,8 +50,8 @@ struct Judged {
   std::optional<Answer> answer;  // none: the message was not found in its file
 };
 
-// A message in a file of the truth that the truth does not know. Link and TLS are those of the
-// file's other messages.
+// A message that was found in a file of the truth but has no row there. Its link and TLS are those
+// of the file's other messages.
 struct Extra {
   std::string file;
   std::uint32_t message = 1;
@@ -58,73 +60,74 @@ struct Extra {
   Answer answer;
 };
 
-// The programs that each gait stands for: more than one where their writes and dialogue are the
-// same, and nobody can tell them apart. Programs are called as in the truth.
+// The programs for which a gait stands. They are several if their writes and their dialogue are the
+// same, so that they cannot be distinguished. Programs have the names of the truth.
 struct KnownGait {
   std::vector<std::string> programs;
   classifier::GaitClass kind = classifier::GaitClass::Library;
 };
 using GaitPrograms = std::map<std::string, KnownGait>;  // by the gait's name
 
-// Whether `sender` is among them: itself, or as PROGRAM+RELAY, where something stood between it and
-// us; whoever is named then is still the program.
+// True if `sender` is one of `programs`. A sender may be PROGRAM+RELAY, if a relay was between the
+// program and the capture; then PROGRAM counts too.
 bool stands_for(const std::vector<std::string>& programs, const std::string& sender);
 
-// The two axes, pattern, block and gait over one set of messages.
+// The scores of one set of messages: both axes, pattern, block and gait.
 struct Score {
   Score();
   std::size_t messages = 0;
   Confusion writer;  // at least three segments
   Confusion path;
   Confusion pattern;
-  Rate one_segment;     // right pattern: `indistinct`, unless the dialogue tells
-  Rate block;           // right size, of block writers
-  Rate gait;            // right program, first guess; at least kGaitBytes, program in the database
-  Rate gait_unknown;    // of the same: no guess
-  Rate gait_elsewhere;  // as `gait`, on links that the database was not made on
+  Rate one_segment;     // right pattern of one segment: `indistinct`, unless the dialogue says more
+  Rate block;           // right block size, of programs that write blocks
+  Rate gait;            // right program, of at least kGaitBytes and a program that is in the book
+  Rate gait_unknown;    // no gait named, of the same messages
+  Rate gait_elsewhere;  // as `gait`, but only on links other than the one the book was made on
   Calibration calibration;  // of the pattern
 };
 
-// A figure with a target, or worth watching: tests/data/figures.json records them.
+// One figure of the evaluation. tests/data/figures.json records the figures, and a test compares
+// them.
 struct Figure {
-  std::string name;
-  std::string what;
-  std::optional<double> value;       // none: nothing to measure it on
-  std::size_t n = 0;                 // messages it rests on
-  std::optional<Interval> interval;  // of rates
+  std::string name;                  // its key in JSON
+  std::string what;                  // its name for people
+  std::optional<double> value;       // none: there is no message to measure it on
+  std::size_t n = 0;                 // the messages on which it is measured
+  std::optional<Interval> interval;  // only of rates
   bool higher_is_better = true;
   std::optional<double> target;
   bool met() const;
 };
 
-// Messages of a sender class that a postmaster would not want to lose.
+// False alarms on the messages of one sender class.
 struct ClassAlarms {
   std::string sender_class;
   Rate bot;       // labelled bot-*
-  Rate tempfail;  // score at the threshold or above, whatever the confidence
-  Rate reject;
+  Rate tempfail;  // the score is at least the tempfail threshold; the confidence does not matter
+  Rate reject;    // the same for the reject threshold
 };
 
 struct Mistake {
   TruthRow truth;
   Answer answer;
-  bool pattern = false;  // which of them is wrong
+  bool pattern = false;  // these four say which answers are wrong
   bool writer = false;
   bool path = false;
   bool block = false;
 };
 
 // Messages that were given the name of a program which did not send them. A gait that stands for
-// several programs is right for each of them: nobody can tell them apart.
+// several programs is right for each of them, because they cannot be distinguished.
 struct WrongNames {
-  Rate known;     // by the whole database
-  Rate left_out;  // by one without the sender: every name is wrong
+  Rate known;     // by the whole book
+  Rate left_out;  // by a book without the sender, where every name is wrong
 };
 
-// So many messages of a program that were given another one's gait, or none.
+// The number of a program's messages that were given another program's gait, or none.
 struct GaitMistake {
   std::string sender;
-  std::string answer;
+  std::string answer;  // the gait that was given; "unknown": none
   std::size_t messages = 0;
 };
 
@@ -139,33 +142,36 @@ struct Evaluation {
   Score clear;
   Score clean;  // in clear, on clean links
   Score tls;
-  Score twins;  // messages in clear of the same program, link and kind as one under TLS
+  Score twins;  // in clear: messages with the program, link and kind of a message under TLS
   std::vector<LinkScore> links;         // in clear, in the order of the truth
   std::vector<ClassAlarms> alarms;      // by sender class, official MTAs first; TLS included
   std::vector<Judged> official_alarms;  // official MTAs labelled bot-* or at a threshold
-  std::vector<Mistake> mistakes;  // worst first: the surest of a wrong pattern; no answer last
-  std::vector<GaitMistake> gait_mistakes;   // in clear, most first
-  std::vector<GaitMistake> gaits_left_out;  // names given by a database without the sender
-  WrongNames wrong_names;                   // of all messages, short ones and those under TLS too
-  Rate classes;                             // of those with a class in place of a name: it is right
-  std::vector<TruthRow> missing;
-  std::vector<Extra> extra;
-  std::size_t messages = 0;  // of the truth
+  // Worst first: wrong patterns come before other mistakes, and those with a higher confidence come
+  // first. `unobserved` comes last.
+  std::vector<Mistake> mistakes;
+  std::vector<GaitMistake> gait_mistakes;   // in clear; the most messages first
+  std::vector<GaitMistake> gaits_left_out;  // names given by a book without the sender
+  WrongNames wrong_names;                   // of all messages, also short ones and those under TLS
+  Rate classes;                             // right classes, of messages with a class and no gait
+  std::vector<TruthRow> missing;            // messages of the truth that were not found
+  std::vector<Extra> extra;                 // messages that the truth does not know
+  std::size_t messages = 0;                 // messages of the truth
 };
 
-// A clean link loses nothing, has no bottleneck, and does not change: the sender's segments arrive
-// as they left, of an ordinary size. A link that is not known is not clean.
+// True for a link without loss, bottleneck or changes: the sender's segments arrive as they were
+// sent, and have an ordinary size. A link with an unknown name is not clean.
 bool is_clean(const std::string& link);
 
-// Thresholds are those of `policy`. Without `gaits` there are no figures on
-// them.
+// The thresholds of the alarms are those of `policy`. If `gaits` is empty, the figures on gaits
+// have no value.
 Evaluation evaluate(std::span<const Judged> judged, std::span<const Extra> extra,
                     const classifier::Policy& policy, const GaitPrograms& gaits);
 
-// The truth's sender. The lab calls a program that was told to use TLS "NAME-tls".
+// The program that sent the message: the truth's sender without "-tls", which the recordings add to
+// the name of a program that used TLS.
 std::string program_of(const TruthRow& truth);
 
-// Is the answer one that the truth accepts? True where the truth leaves it out.
+// True if the truth accepts the answer, or says nothing about this axis.
 bool pattern_right(const Judged& judged);
 bool writer_right(const Judged& judged);
 bool path_right(const Judged& judged);

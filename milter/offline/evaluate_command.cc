@@ -23,9 +23,9 @@
 namespace offline {
 namespace {
 
-constexpr int kSomeFailed = 1;  // as `classify`: what could be read was given
+constexpr int kSomeFailed = 1;  // as in `classify`: the results of the other files were printed
 
-using Answers = std::map<std::uint32_t, Answer>;  // by message
+using Answers = std::map<std::uint32_t, Answer>;  // by the message's number
 
 Answer answer_of(const classifier::Trace& trace, const classifier::Verdict& verdict) {
   return {.pattern = verdict.pattern,
@@ -40,11 +40,11 @@ Answer answer_of(const classifier::Trace& trace, const classifier::Verdict& verd
           .trace = classifier::print(trace)};
 }
 
-// Traces by line. Not classify_file, which numbers messages as their sessions do: in a corpus the
-// line is the only name that a message has.
+// Reads a file of traces. Not classify_file, because that numbers messages within their sessions:
+// in a corpus a message has no other name than its line.
 Outcome read_traces(const std::string& file, const classifier::Policy& policy, Answers& answers) {
   std::ifstream in(file, std::ios::binary);
-  if (!in) return {.kind = Outcome::Kind::Unreadable, .warning = file + ": cannot be read"};
+  if (!in) return {.kind = Outcome::Kind::Unreadable, .warning = file + ": cannot be opened"};
   Outcome outcome;
   std::uint32_t number = 0;
   for (std::string line; std::getline(in, line);) {
@@ -73,7 +73,7 @@ Outcome read_messages(const std::string& file, const classifier::Policy& policy,
   });
 }
 
-// A file's rows, in the order of the truth.
+// A file and its rows of the truth, in their order.
 struct File {
   std::string name;
   std::vector<const TruthRow*> rows;
@@ -124,12 +124,12 @@ std::shared_ptr<const classifier::GaitBook> without(const classifier::GaitBook& 
   }
   auto rest = std::make_shared<classifier::GaitBook>();
   if (const auto error = rest->add(text)) {
-    throw std::logic_error("a gait that was printed cannot be read: " + error->message);
+    throw std::logic_error("a gait that was printed cannot be parsed: " + error->message);
   }
   return rest;
 }
 
-// Judges each message once more, by a gait database that does not know its sender.
+// Judges each message a second time, with a book of gaits that lacks the message's sender.
 void leave_senders_out(Reading& reading, const classifier::Policy& policy) {
   const auto& book = policy.gaits ? policy.gaits : classifier::GaitBook::builtin();
   std::map<std::string, classifier::Policy> policies;
@@ -139,7 +139,7 @@ void leave_senders_out(Reading& reading, const classifier::Policy& policy) {
     const auto [place, fresh] = policies.emplace(program, policy);
     if (fresh) place->second.gaits = without(*book, program);
     const auto parsed = classifier::parse_trace(judged.answer->trace);
-    // Beyond the notation's limits (TraceLimits) a trace can be printed and not be read.
+    // A trace that exceeds the notation's limits (TraceLimits) can be printed but not parsed.
     const auto* trace = std::get_if<classifier::Trace>(&parsed);
     if (trace == nullptr) continue;
     judged.answer->gait_left_out = classifier::classify(*trace, place->second).gait;
@@ -192,10 +192,10 @@ Reading read_files(const EvaluateOptions& options, const std::vector<TruthRow>& 
 
 int evaluate_command(const EvaluateOptions& options, const ReadCapture& read_capture) {
   std::ifstream in(options.truth, std::ios::binary);
-  if (!in) return complain(EX_NOINPUT, fmt::format("read {}: cannot be opened", options.truth));
-  std::error_code ignored;  // a folder that cannot be looked at is none
+  if (!in) return complain(EX_NOINPUT, fmt::format("{}: cannot be opened", options.truth));
+  std::error_code ignored;  // a folder that cannot be examined counts as none
   if (!std::filesystem::is_directory(options.folder, ignored)) {
-    return complain(EX_NOINPUT, fmt::format("read {}: not a folder", options.folder));
+    return complain(EX_NOINPUT, fmt::format("{}: is not a folder", options.folder));
   }
   std::vector<TruthRow> truth;
   try {
@@ -210,15 +210,15 @@ int evaluate_command(const EvaluateOptions& options, const ReadCapture& read_cap
     fmt::print(stderr, "segmilter: warning: {}\n", warning);
   }
   if (reading.unreadable == reading.files) {
-    return complain(EX_NOINPUT,
-                    fmt::format("no file of {} can be read in {}", options.truth, options.folder));
+    return complain(EX_NOINPUT, fmt::format("none of the files that {} lists can be read in {}",
+                                            options.truth, options.folder));
   }
   leave_senders_out(reading, options.policy);
   const auto evaluation =
       evaluate(reading.judged, reading.extra, options.policy, programs_of(options.policy));
   const std::string text = printed(evaluation, options.format);
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    return complain(EX_IOERR, "write to standard output: failed");
+    return complain(EX_IOERR, "standard output cannot be written");
   }
   const bool whole =
       reading.warnings.empty() && evaluation.missing.empty() && evaluation.extra.empty();

@@ -1,5 +1,5 @@
-// The page of an evaluation. Everything that comes from a file (names, traces) is escaped; there is
-// no script and nothing is loaded from elsewhere, so that it can be sent and opened anywhere.
+// The HTML page of an evaluation. All text that comes from a file (names, traces) is escaped. The
+// page has no script and loads nothing, so that it can be sent to others and opened anywhere.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ std::string cell(std::string_view text) {
   return fmt::format("<td>{}</td>", escape(text));
 }
 
-// All columns but the first hold numbers, or what stands for one.
+// The head of a table. All columns but the first hold numbers, or "-" where there is no number.
 std::string head(std::initializer_list<std::string_view> names) {
   std::string text =
       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
@@ -28,8 +28,7 @@ std::string head(std::initializer_list<std::string_view> names) {
 
 constexpr std::string_view kEnd = "</tbody></table></div>\n";
 
-// What a figure means to somebody who runs a mail server; figures that are not here are shown by
-// their own name.
+// A figure's name for a postmaster. Figures that are not in the table keep their own name.
 std::string_view plain_name(const Figure& figure) {
   struct Row {
     std::string_view name;
@@ -38,26 +37,26 @@ std::string_view plain_name(const Figure& figure) {
   constexpr Row kRows[] = {
       {"writer_f1_clean", "How the program writes, on links without loss"},
       {"writer_f1", "How the program writes, on all links"},
-      {"path_f1", "What the network made of it"},
-      {"pattern_f1", "The pattern, each pattern counting alike"},
-      {"pattern_right", "The pattern, each message counting alike"},
-      {"one_segment", "Messages of one segment, of which nothing may be said"},
-      {"block_right", "The size of blocks, of programs that write blocks"},
-      {"gait_elsewhere", "The program's name, on links that it was not learnt on"},
+      {"path_f1", "How the network changed the segments"},
+      {"pattern_f1", "The pattern, if each pattern has the same weight"},
+      {"pattern_right", "The pattern, if each message has the same weight"},
+      {"one_segment", "Messages of one segment, which do not show how they were written"},
+      {"block_right", "The block size of programs that write blocks"},
+      {"gait_elsewhere", "The program's name, on links where it was not learned"},
       {"gait_right", "The program's name, on all links"},
       {"gait_wrong", "Names of programs that did not send the message"},
-      {"gait_wrong_left_out", "Names given to a program that was never learnt"},
-      {"class_right", "The program's class, where no name is given"},
+      {"gait_wrong_left_out", "Names given to a program that was never learned"},
+      {"class_right", "The program's class, if no name is given"},
       {"tls_writer_f1", "Under TLS: how the program writes"},
-      {"tls_path_f1", "Under TLS: what the network made of it"},
+      {"tls_path_f1", "Under TLS: how the network changed the segments"},
       {"tls_pattern_f1", "Under TLS: the pattern"},
-      {"twin_pattern_f1", "The pattern of the same programs in clear"},
-      {"official_bot", "Mail servers' messages taken for a bot's"},
+      {"twin_pattern_f1", "The pattern of the same programs without TLS"},
+      {"official_bot", "Mail servers' messages that were labelled as a bot's"},
       {"official_tempfail", "Mail servers' messages that would be deferred"},
-      {"official_reject", "Mail servers' messages that would be refused"},
-      {"ece", "How far confidence and truth are apart"},
+      {"official_reject", "Mail servers' messages that would be rejected"},
+      {"ece", "The difference between the claimed confidence and the truth"},
       {"missing", "Messages that were not found"},
-      {"extra", "Messages that the table does not know"},
+      {"extra", "Messages that the table does not list"},
   };
   for (const auto& [name, plain] : kRows) {
     if (figure.name == name) return plain;
@@ -105,7 +104,7 @@ std::string links_table(const Evaluation& all) {
   return text.append(kEnd);
 }
 
-// Each cell is as dark as its share of its truth.
+// The shade of a cell grows with the share of the row's messages that it has.
 std::string_view shade(bool right, double share) {
   constexpr std::string_view kRight[] = {"right1", "right2", "right3"};
   constexpr std::string_view kWrong[] = {"wrong1 missed", "wrong2 missed", "wrong3 missed"};
@@ -149,16 +148,16 @@ std::string confusion_table(const Confusion& confusion) {
   return text.append(kEnd);
 }
 
-// What was claimed (across) against what was right (up). Points on the diagonal are honest; the bar
-// is the 95 % interval, the point's size the share of messages.
+// A plot of the claimed confidence (x) and the share of right answers (y). On the diagonal both are
+// equal. A bar shows the 95 % interval, the size of a point shows the share of messages.
 std::string reliability_plot(const Calibration& calibration) {
   constexpr double kSide = 320;
   constexpr double kEdge = 40;
   const auto x = [](double value) { return kEdge + value * kSide; };
   const auto y = [](double value) { return 10 + (1 - value) * kSide; };
   std::string text = fmt::format(
-      "<svg class=\"square\" viewBox=\"0 0 {0} {0}\" role=\"img\" aria-label=\"confidence claimed "
-      "against share that was right; the table has the same numbers\"><rect class=\"plot\" "
+      "<svg class=\"square\" viewBox=\"0 0 {0} {0}\" role=\"img\" aria-label=\"claimed confidence "
+      "and share of right answers; the table has the same numbers\"><rect class=\"plot\" "
       "x=\"{1}\" y=\"{2}\" width=\"{3}\" height=\"{3}\"/><line class=\"plot\" x1=\"{1}\" "
       "y1=\"{4}\" x2=\"{5}\" y2=\"{2}\" stroke-dasharray=\"4\"/>\n",
       kSide + kEdge + 20, x(0), y(1), kSide, y(0), x(1));
@@ -199,7 +198,7 @@ std::string alarms_table(const Evaluation& all) {
 }
 
 std::string official_list(const Evaluation& all) {
-  if (all.official_alarms.empty()) return "<p>No official MTA has an alarm.</p>\n";
+  if (all.official_alarms.empty()) return "<p>No message of an official MTA has an alarm.</p>\n";
   std::string text = "<ul>\n";
   for (const Judged& one : all.official_alarms) {
     text += fmt::format("<li>{} #{} ({}): {}, score {:.1f}</li>\n", escape(one.truth.file),
@@ -218,7 +217,8 @@ std::string gait_mistakes_table(const std::vector<GaitMistake>& mistakes) {
   return text.append(kEnd);
 }
 
-// Beyond the notation's limits (TraceLimits) a trace can be printed and not be read.
+// The picture of a trace. Empty if the trace exceeds the notation's limits (TraceLimits): it can be
+// printed then, but not parsed.
 std::string drawn(const std::string& notation) {
   const auto parsed = classifier::parse_trace(notation);
   const auto* trace = std::get_if<classifier::Trace>(&parsed);
@@ -238,7 +238,7 @@ std::string mistakes_list(const std::vector<Mistake>& mistakes) {
   }
   text += "</ol>\n";
   if (mistakes.size() > kWorstMistakes) {
-    text += fmt::format("<p>and {} more: --format json has them all.</p>\n",
+    text += fmt::format("<p>There are {} more; --format json prints all of them.</p>\n",
                         mistakes.size() - kWorstMistakes);
   }
   return text;
@@ -247,11 +247,11 @@ std::string mistakes_list(const std::vector<Mistake>& mistakes) {
 std::string lost_list(const Evaluation& all) {
   std::string text = "<ul>\n";
   for (const TruthRow& row : all.missing) {
-    text += fmt::format("<li>{} #{}: not found, counted as wrong</li>\n", escape(row.file),
+    text += fmt::format("<li>{} #{}: was not found and counts as wrong</li>\n", escape(row.file),
                         row.message);
   }
   for (const Extra& one : all.extra) {
-    text += fmt::format("<li>{} #{}: not in the truth, answer {}</li>\n", escape(one.file),
+    text += fmt::format("<li>{} #{}: is not in the truth; answer {}</li>\n", escape(one.file),
                         one.message, classifier::name(one.answer.pattern));
   }
   return text + "</ul>\n";
@@ -259,7 +259,7 @@ std::string lost_list(const Evaluation& all) {
 
 std::string calibration_table(const Calibration& calibration) {
   std::string text =
-      head({"confidence claimed", "share that was right", "95 % interval", "messages"});
+      head({"claimed confidence", "share of right answers", "95 % interval", "messages"});
   for (const auto& bin : calibration.bins()) {
     if (bin.right.n == 0) continue;
     const Interval interval = bin.right.wilson();
@@ -271,8 +271,8 @@ std::string calibration_table(const Calibration& calibration) {
 }
 
 std::string calibration(const Calibration& calibration) {
-  return "<p>Across: confidence claimed for the pattern. Up: share that was right. On the dashed "
-         "line both are alike.</p>\n" +
+  return "<p>Horizontal axis: the confidence that was claimed for the pattern. Vertical axis: the "
+         "share of right answers. On the dashed line both are equal.</p>\n" +
          reliability_plot(calibration) + calibration_table(calibration);
 }
 
@@ -285,10 +285,10 @@ std::string percent(const Rate& rate) {
   return value ? fmt::format(" ({:.1f} %)", 100 * *value) : std::string();
 }
 
-// The sender class that a postmaster would want to lose least.
+// The sender class on which false alarms cost most.
 constexpr std::string_view kServers = "official-mta";
 
-// What a postmaster wants to know first.
+// A summary: what a postmaster wants to know first.
 std::string in_short(const Evaluation& all) {
   const Rate right = all.clear.pattern.accuracy();
   std::string text = fmt::format(
@@ -299,35 +299,36 @@ std::string in_short(const Evaluation& all) {
                                     [](const auto& one) { return one.sender_class == kServers; });
   if (servers == all.alarms.end()) {
     text +=
-        "No message is of a mail server (sender class official-mta), so false alarms on those "
-        "are not known. ";
+        "No message comes from a mail server (sender class official-mta), so the number of false "
+        "alarms on mail servers is not known. ";
   } else {
     text += fmt::format(
-        "Of {} messages of mail servers (Postfix, Exim, Sendmail and their like), {} "
-        "were taken for a bot's, and {} would be refused. ",
+        "Of {} messages from mail servers (such as Postfix, Exim and Sendmail), {} "
+        "were labelled as a bot's, and {} would be rejected. ",
         servers->bot.n, servers->bot.hits, servers->reject.hits);
   }
   const auto ece = all.clear.calibration.ece();
   return text +
-         (ece ? fmt::format("Where segmilter says how sure it is, that is {:.1f} percentage points "
-                            "away from how often it is right, on average.</p>\n",
+         (ece ? fmt::format("The confidence that segmilter claims differs from the share of right "
+                            "answers by {:.1f} percentage points on average.</p>\n",
                             100 * *ece)
-              : std::string("How sure segmilter is could not be compared with anything.</p>\n"));
+              : std::string("There are no messages with which the claimed confidence could be "
+                            "compared.</p>\n"));
 }
 
 constexpr std::string_view kTerms = R"(<h2 id="terms">What the words mean</h2>
 <dl class="terms">
-<dt>truth, answer</dt><dd>What the table says of a message, and what segmilter said.</dd>
-<dt>pattern, writer, path, block</dt><dd>How the message was sent; how the program writes; what the network made of it; the size of the program's writes.</dd>
-<dt>gait</dt><dd>The name of the program, where the way in which it writes and talks is known.</dd>
-<dt>right (accuracy)</dt><dd>The share of messages whose answer is one that the truth accepts.</dd>
-<dt>F1, macro-F1</dt><dd>For one name, the mean of two shares: of the messages that are it, how many were called so, and of those called so, how many are it. Macro: the mean of all names, so that a rare one counts as much as a common one.</dd>
-<dt>95 % interval</dt><dd>Where the figure would lie in 95 of 100 such sets of messages.</dd>
-<dt>confidence, calibration error (ECE)</dt><dd>How sure segmilter says it is, and how far that is from the share that was right, on average.</dd>
-<dt>MTA, official MTA</dt><dd>A mail server; Postfix, Exim, Sendmail and their like.</dd>
-<dt>alarm</dt><dd>A message that should not be suspected and looks like a bot's, or has a score at a threshold.</dd>
-<dt>tempfail, reject</dt><dd>The scores in the configuration from which on mail is deferred, or refused.</dd>
-<dt>link</dt><dd>The network between sender and server in the recordings; their README says what each name stands for.</dd>
+<dt>truth, answer</dt><dd>The truth is what the table says about a message; the answer is what segmilter says about it.</dd>
+<dt>pattern, writer, path, block</dt><dd>The pattern is the label of the whole message. The writer is the way in which the program writes, the path is how the network changed the segments, and the block is the size of the program's writes.</dd>
+<dt>gait</dt><dd>The name of the program, if segmilter knows the program by the way in which it writes and talks.</dd>
+<dt>right (accuracy)</dt><dd>The share of messages whose answer the truth accepts.</dd>
+<dt>F1, macro-F1</dt><dd>F1 is measured for one label and combines two shares: how many of the messages that should have the label got it (recall), and how many of the messages that got it should have it (precision). F1 is their harmonic mean. Macro-F1 is the mean of the F1 of all labels, so that a rare label counts as much as a common one.</dd>
+<dt>95 % interval</dt><dd>The range in which the true share probably lies, given the number of messages. Few messages make it wide.</dd>
+<dt>confidence, calibration error (ECE)</dt><dd>The confidence is how sure segmilter claims to be. The calibration error is the average difference between the confidence and the share of right answers.</dd>
+<dt>MTA, official MTA</dt><dd>An MTA is a mail server. Official MTAs are the well-known ones, such as Postfix, Exim and Sendmail.</dd>
+<dt>alarm</dt><dd>A message that should not be suspected, but is labelled as a bot's or has a score at a threshold.</dd>
+<dt>tempfail, reject</dt><dd>The thresholds in the configuration: mail with this score or a higher one is deferred or rejected.</dd>
+<dt>link</dt><dd>The network between the sender and the server in the recordings. The recordings' README explains each name.</dd>
 </dl>
 )";
 

@@ -1,5 +1,5 @@
-// The JSON form of an evaluation. Keys are a contract (evaluate_report.h): scripts and the corpus
-// test read them.
+// The JSON form of an evaluation. Its keys must not change (evaluate_report.h has them): scripts
+// and the corpus test read them.
 #include <array>
 #include <nlohmann/json.hpp>
 #include <utility>

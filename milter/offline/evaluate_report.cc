@@ -11,14 +11,16 @@ namespace {
 
 using Row = std::vector<std::string>;
 
-// Columns as wide as their widest cell; the first is text and leans left, numbers lean right.
-// Bytes are no measure: "≥" is one character of three.
+// The number of characters of a UTF-8 text, because bytes do not give the width: "≥" is one
+// character of three bytes.
 std::size_t width(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
   }));
 }
 
+// Prints a table whose columns are as wide as their widest cell. The first column is aligned to the
+// left, the others to the right.
 std::string table(const std::vector<Row>& rows) {
   std::vector<std::size_t> widths;
   for (const Row& row : rows) {
@@ -87,15 +89,15 @@ std::string confusion_table(const Confusion& confusion) {
     }
     if (occurs) shown.push_back(answer);
   }
-  // Long names as column heads would need a screen of 200 characters: the row's number stands
-  // there.
+  // Columns are headed by the numbers of the rows, because the names would need a line of 200
+  // characters.
   for (std::size_t i = 0; i < shown.size(); ++i) rows[0].push_back(fmt::format("{}", i + 1));
   for (const char* head : {"precision", "recall", "F1"}) rows[0].emplace_back(head);
   const auto scores = confusion.classes();
   for (std::size_t i = 0; i < shown.size(); ++i) {
     const int truth = shown[i];
     const std::string name =
-        truth == Confusion::kNone ? "(not there)" : names[static_cast<std::size_t>(truth)];
+        truth == Confusion::kNone ? "(none)" : names[static_cast<std::size_t>(truth)];
     Row row = {fmt::format("{:2} {}", i + 1, name)};
     for (const int answer : shown) {
       const std::size_t count = confusion.at(truth, answer);
@@ -160,7 +162,8 @@ std::string mistakes_list(const std::vector<Mistake>& mistakes) {
                         print_mistake(mistake), mistake.answer.confidence, mistake.answer.trace);
   }
   if (mistakes.size() > kWorstMistakes) {
-    text += fmt::format("  and {} more (--format json)\n", mistakes.size() - kWorstMistakes);
+    text += fmt::format("  {} more; --format json prints all of them\n",
+                        mistakes.size() - kWorstMistakes);
   }
   return text;
 }
@@ -178,10 +181,10 @@ std::string alarms_text(const Evaluation& all) {
 std::string lost_list(const Evaluation& all) {
   std::string text;
   for (const TruthRow& row : all.missing) {
-    text += fmt::format("  {}: not found, counted as wrong\n", place(row.file, row.message));
+    text += fmt::format("  {}: was not found and counts as wrong\n", place(row.file, row.message));
   }
   for (const Extra& one : all.extra) {
-    text += fmt::format("  {}: not in the truth, answer {}\n", place(one.file, one.message),
+    text += fmt::format("  {}: is not in the truth; answer {}\n", place(one.file, one.message),
                         classifier::name(one.answer.pattern));
   }
   return text;
@@ -199,7 +202,7 @@ std::string print_rate(const Rate& rate) {
 
 namespace {
 
-// Figures that count messages, and nothing else, have a target of none.
+// Only figures that count messages have the target 0; they are printed without decimals.
 std::string print_number(const Figure& figure, double value) {
   const bool counts = !figure.higher_is_better && figure.target == 0.0;
   return counts ? fmt::format("{:.0f}", value) : fmt::format("{:.3f}", value);
@@ -243,17 +246,17 @@ std::vector<Section> outline(const Evaluation& all, const Form& form) {
   };
   add("Figures", form.figures(all.figures));
   add("By link", form.links(all));
-  add("Writer, in clear, three segments and more", form.confusion(all.clear.writer));
-  add("Path, in clear", form.confusion(all.clear.path));
-  add("Pattern, in clear", form.confusion(all.clear.pattern));
+  add("Writer, without TLS, three or more segments", form.confusion(all.clear.writer));
+  add("Path, without TLS", form.confusion(all.clear.path));
+  add("Pattern, without TLS", form.confusion(all.clear.pattern));
   if (all.tls.messages != 0) add("Pattern, under TLS", form.confusion(all.tls.pattern));
-  add("Does 0.9 mean 90 %? Confidence of the pattern", form.calibration(all.clear.calibration));
+  add("Confidence of the pattern: does 0.9 mean 90 %?", form.calibration(all.clear.calibration));
   add("False alarms by sender class", form.alarms(all));
   if (!all.gait_mistakes.empty()) {
-    add("Gaits of other programs, and none", form.gait_mistakes(all.gait_mistakes));
+    add("Messages that got another program's gait, or none", form.gait_mistakes(all.gait_mistakes));
   }
   if (!all.gaits_left_out.empty()) {
-    add("Gaits given to programs that were left out of the database",
+    add("Gaits given to programs that were left out of the book",
         form.gait_mistakes(all.gaits_left_out));
   }
   if (!all.mistakes.empty()) add("The worst mistakes", form.mistakes(all.mistakes));

@@ -16,7 +16,7 @@ struct Format {
   std::string_view name;
 };
 
-// Captures that editcap, of Wireshark, can convert.
+// Captures that Wireshark's editcap can convert.
 constexpr Format kCaptures[] = {
     {"snoop\0\0\0"sv, "snoop"},
     {"RTSS"sv, "Microsoft Network Monitor 1"},
@@ -32,10 +32,10 @@ constexpr Format kCaptures[] = {
     {"5View"sv, "Accellent 5View"},
 };
 
-// Files that hold others; each has its command that writes what it holds to standard output.
+// Compressed files, each with the command that unpacks it to standard output.
 constexpr Format kPacked[] = {
     {"BZh"sv, "bzip2"},     {"\x04\x22\x4d\x18"sv, "lz4"},
-    {"\x1f\x9d"sv, "gzip"},  // of compress; gzip unpacks it
+    {"\x1f\x9d"sv, "gzip"},  // the format of compress(1), which gzip can unpack
     {"\x89LZO"sv, "lzop"},  {"\x5d\x00\x00"sv, "xz --format=lzma"},
 };
 
@@ -56,7 +56,8 @@ const Format* find(const Format (&formats)[N], std::string_view head) {
 }  // namespace
 
 bool is_capture(std::string_view head) {
-  // pcap, pcap with nanoseconds, modified pcap, in both byte orders; pcapng's section header.
+  // pcap, pcap with nanoseconds and modified pcap, each in both byte orders; pcapng's section
+  // header.
   constexpr std::array kMagics = {"\xa1\xb2\xc3\xd4"sv, "\xd4\xc3\xb2\xa1"sv, "\xa1\xb2\x3c\x4d"sv,
                                   "\x4d\x3c\xb2\xa1"sv, "\xa1\xb2\xcd\x34"sv, "\x34\xcd\xb2\xa1"sv,
                                   "\x0a\x0d\x0d\x0a"sv};
@@ -67,12 +68,12 @@ bool is_capture(std::string_view head) {
 std::string name_of_format(std::string_view head, std::string_view file) {
   if (const Format* format = find(kCaptures, head)) {
     return fmt::format(
-        "a {} capture, which is not read here; convert it: editcap -F pcap {} {}.pcap",
+        "a {} capture, which segmilter cannot read; convert it: editcap -F pcap {} {}.pcap",
         format->name, file == "-" ? "FILE" : file, file == "-" ? "FILE" : file);
   }
   if (const Format* format = find(kPacked, head)) {
     return fmt::format(
-        "compressed in a way that is not read here; unpack it: {} -dc {} | segmilter "
+        "compressed in a format that segmilter cannot read; unpack it: {} -dc {} | segmilter "
         "classify -",
         format->name, file == "-" ? "FILE" : file);
   }

@@ -1,5 +1,5 @@
-// What a file is by its first bytes: what is read here, and the name of what is not, with the next
-// step. One thread or many; nothing is kept.
+// Recognizes a file by its first bytes: captures that can be read here, and other formats, for
+// which it gives the name and the next step. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -7,11 +7,11 @@
 
 namespace offline {
 
-// pcap or pcapng.
+// True for pcap and pcapng.
 bool is_capture(std::string_view head);
 
-// "a snoop capture, which is not read here; convert it: editcap -F pcap FILE FILE.pcap"; empty when
-// the format is not known either.
+// For a format that cannot be read here, its name and what to do: "a snoop capture, which segmilter
+// cannot read; convert it: editcap -F pcap FILE FILE.pcap". Empty if the format is not known.
 std::string name_of_format(std::string_view head, std::string_view file);
 
 }  // namespace offline

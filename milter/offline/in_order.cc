@@ -13,17 +13,20 @@
 namespace offline {
 namespace {
 
-// Results that wait for their file's turn. One may have 4096 segments.
+// The largest number of results of one file that wait for the file's turn. Chosen, not measured: a
+// result has up to 4096 segments, so a larger queue costs memory, and in a smaller one readers wait
+// more often.
 constexpr std::size_t kResultsAhead = 256;
 
-// Files that are begun, for each job: short ones should not make their readers wait.
+// How many files may be begun ahead for each job, so that readers of short files need not wait.
+// Chosen, not measured.
 constexpr std::size_t kFilesAhead = 8;
 
-// What comes of one file.
+// The results of one file.
 struct Queue {
   std::deque<Result> results;
-  std::optional<Outcome> outcome;  // no result comes behind it
-  std::exception_ptr error;        // nor behind what reading threw
+  std::optional<Outcome> outcome;  // set when the file is read; no result comes after it
+  std::exception_ptr error;        // the exception that ended the reading, if there was one
   bool ended() const { return outcome || error; }
 };
 
@@ -61,7 +64,7 @@ class Readers {
     }
   }
 
-  // Nobody takes results any more: readers come to their end.
+  // The caller takes no more results: makes the readers end.
   void abandon() {
     const std::lock_guard lock(mutex_);
     abandoned_ = true;
@@ -86,7 +89,7 @@ class Readers {
     if (file == turn_ && results.size() == 1) changed_.notify_all();
   }
 
-  // All of one file, in its turn.
+  // Delivers all results of one file, in the file's turn.
   void give(std::size_t file) {
     Queue& queue = queues_[file];
     std::unique_lock lock(mutex_);
@@ -114,11 +117,11 @@ class Readers {
   const std::vector<std::string>& files_;
   const InOrder& steps_;
   const unsigned jobs_;
-  std::mutex mutex_;  // of all below
+  std::mutex mutex_;  // guards all members below
   std::condition_variable changed_;
-  std::vector<Queue> queues_;  // one a file
-  std::size_t next_ = 0;       // file that nobody reads yet
-  std::size_t turn_ = 0;       // file whose results are given
+  std::vector<Queue> queues_;  // one per file
+  std::size_t next_ = 0;       // the next file to read
+  std::size_t turn_ = 0;       // the file whose results are delivered now
   bool abandoned_ = false;
 };
 

@@ -1,13 +1,14 @@
-// Reads several files at a time and gives what comes of them in the order of the files, as if one
-// had been read behind the other.
+// Reads several files at the same time and delivers their results in the order of the files, as if
+// the files had been read one after the other.
 //
-//     reading threads, a file each ─► bounded queues, one a file ─► the caller's thread, in order
+//     reading threads, one per file ─► bounded queues, one per file ─► caller's thread, in order
 //
-// The connections of one file stay in one thread: a third of the time is the kernel's copy of the
-// file (measured on 200 MB of mail), and giving packets to another thread would copy them again.
+// All connections of one file are read by one thread, not by several: a third of the time is the
+// kernel's copy of the file (measured on 200 MB of mail), and passing packets to another thread
+// would copy them again.
 //
-// A reader that is ahead of the file whose turn it is waits when its queue is full, and begins no
-// file too far ahead, so that memory is bounded whatever the files hold.
+// Memory is bounded for all inputs: a reader whose file is not yet delivered waits when its queue
+// is full, and readers begin only a limited number of files ahead.
 #pragma once
 
 #include <functional>
@@ -19,17 +20,19 @@
 namespace offline {
 
 struct InOrder {
-  // Reads one file. With more than one job it is called from threads of its own.
+  // Reads one file. With more than one job it is called from reading threads.
   std::function<Outcome(const std::string& file, const OnResult&)> read;
-  // Called from the caller's thread: each result, and behind those of a file how it went.
+  // Called from the caller's thread: on_result with each result, and on_outcome after the last
+  // result of a file.
   OnResult on_result;
   std::function<void(const std::string& file, const Outcome&)> on_outcome;
-  // Called from the caller's thread before it waits for a reader; not with one job.
+  // Called from the caller's thread before it waits for a reader; not called with one job.
   std::function<void()> before_wait;
 };
 
-// At most `jobs` files are read at a time; with 1 there is no thread. Returns when all are read.
-// What a step throws ends it, and is thrown to the caller when its turn comes.
+// Reads at most `jobs` files at the same time; with one job no thread is started. Returns when all
+// files are read. An exception of a step ends the reading; it is rethrown to the caller after the
+// results that come before it.
 void read_in_order(const std::vector<std::string>& files, unsigned jobs, const InOrder& steps);
 
 }  // namespace offline

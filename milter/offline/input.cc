@@ -15,7 +15,7 @@ namespace offline {
 namespace {
 
 constexpr std::size_t kHead = 64;
-// So many bytes tell what a file is: more are not waited for.
+// This many bytes identify every known format, so the constructor does not wait for more.
 constexpr std::size_t kEnough = 16;
 
 }  // namespace
@@ -43,7 +43,7 @@ Input::Input(const std::string& file, const Waiting& waiting) : waiting_(waiting
   head_.resize(have);
 }
 
-// False: the input ends here.
+// Waits until there is something to read. False: the input ends here.
 bool Input::wait() {
   enum { kInput, kStop, kPeer, kCount };
   pollfd wanted[kCount] = {{.fd = regular_ ? -1 : fd_.get(), .events = POLLIN, .revents = 0},

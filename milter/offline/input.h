@@ -1,5 +1,5 @@
-// A file to read, or standard input: its first bytes can be looked at without being used up, and it
-// counts what was read. One thread.
+// A file or standard input. Its first bytes can be examined before they are read, and it counts the
+// bytes that were read. One thread.
 #pragma once
 
 #include <cstdint>
@@ -12,28 +12,28 @@
 
 namespace offline {
 
-// What is done while a pipe, a socket or a terminal has nothing to read, and what ends the reading.
-// Descriptors are borrowed; -1: none.
+// What happens while a pipe, a socket or a terminal has nothing to read, and which events end the
+// reading. The descriptors are borrowed; -1: none.
 struct Waiting {
-  std::function<void()> before;  // called before it waits, from the reading thread; may be empty
-  int stop = -1;                 // readable: the input ends here, whatever it is
-  int peer = -1;                 // a pipe's writing end; when its reader has gone, so too
+  std::function<void()> before;  // called by the reading thread before it waits; may be empty
+  int stop = -1;                 // when it becomes readable, an input of any kind ends
+  int peer = -1;                 // a pipe's writing end; when its reader is gone, the input ends
 };
 
 class Input {
  public:
-  // "-" is standard input. Throws std::system_error when it cannot be opened or read. Requires:
-  // `waiting` outlives it.
+  // "-" is standard input. Throws std::system_error if the file cannot be opened or read. Requires:
+  // `waiting` lives longer than this object.
   Input(const std::string& file, const Waiting& waiting);
 
   std::string_view head() const { return head_; }  // up to 64 bytes
-  std::uint64_t size() const { return size_; }     // 0: not known
+  std::uint64_t size() const { return size_; }     // of a file; 0: not known
   std::uint64_t read_bytes() const { return read_; }
-  bool regular() const { return regular_; }  // a file, and no pipe, socket or terminal
-  bool stopped() const { return stopped_; }  // it ended by Waiting, before its end was read
+  bool regular() const { return regular_; }  // true for a file, false for a pipe, socket, terminal
+  bool stopped() const { return stopped_; }  // Waiting ended the input before its end was read
 
-  // The next bytes, from the first one on: what is there, at least one; 0 at the end. Nobody waits
-  // for the buffer to be full. Throws std::system_error.
+  // Reads the next bytes, starting with the first byte of the input. Returns the available bytes,
+  // at least one, without waiting for a full buffer; 0 at the end. Throws std::system_error.
   std::size_t read(std::span<char> buffer);
 
  private:

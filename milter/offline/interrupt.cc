@@ -13,7 +13,7 @@
 namespace offline {
 namespace {
 
-// What a signal handler can reach.
+// The event's descriptor, for the signal handler, which cannot reach the object.
 std::atomic<int> event_fd{-1};
 static_assert(std::atomic<int>::is_always_lock_free);
 

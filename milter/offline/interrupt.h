@@ -1,6 +1,6 @@
-// SIGINT and SIGTERM while something is read: the input ends there, and what was read is printed.
-// A second one ends the program at once. A signal that the program was started with as ignored
-// (nohup, a job in the background) stays so.
+// Handles SIGINT and SIGTERM during reading: the input ends, and the results up to then are
+// printed. A second signal ends the program at once. A signal that was already ignored when the
+// program started (nohup, a background job) stays ignored.
 #pragma once
 
 #include <csignal>
@@ -10,8 +10,8 @@
 
 namespace offline {
 
-// One at a time in a process. SIGPIPE is ignored while it lives: a reader that goes away is seen
-// by the write that fails. Throws std::system_error.
+// A process may have only one at a time. While it lives, SIGPIPE is ignored: if the reader of the
+// results goes away, a write fails instead. Throws std::system_error.
 class Interrupt {
  public:
   Interrupt();
@@ -19,10 +19,10 @@ class Interrupt {
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
 
-  // Readable once it was asked for.
+  // Becomes readable when the end is requested.
   int fd() const { return event_.get(); }
   bool requested() const;
-  // As a signal would. Any thread.
+  // Requests the end, as a signal does. Any thread.
   void request();
 
  private:

@@ -7,7 +7,7 @@
 namespace offline {
 namespace {
 
-// Prefixes in front of what segmilter wrote: that of syslog or the journal, and its own.
+// A line has at most two prefixes: that of syslog or the journal, and segmilter's own.
 constexpr int kMaxPrefixes = 2;
 
 std::string_view peek_word(std::string_view text) {
@@ -21,7 +21,8 @@ std::string_view take_word(std::string_view& text) {
   return word;
 }
 
-// "segmilter[71]:", "segmilter/filter[71]"; behind one without a colon comes the level.
+// True for "segmilter[71]:" and "segmilter/filter[71]". After a tag without a colon the log level
+// follows.
 bool is_tag(std::string_view word) {
   constexpr std::string_view kName = "segmilter";
   if (!word.starts_with(kName) || word.size() == kName.size()) return false;
@@ -29,7 +30,7 @@ bool is_tag(std::string_view word) {
   return next == '/' || next == '[' || next == ':';
 }
 
-// "Nov 27 07:00:00": the year is not told.
+// Takes "Nov 27 07:00:00", a time without a year.
 bool take_old_time(std::string_view& text) {
   constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
   std::string_view rest = text;
@@ -69,7 +70,7 @@ int hex_digit(char c) {
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// What stands between quotes, as milter/log escapes it. False: no quote ends it.
+// Takes a quoted value and undoes the escapes of milter/log. False: the closing quote is missing.
 bool take_quoted(std::string_view& text, std::string& value) {
   text.remove_prefix(1);
   while (!text.empty()) {
@@ -100,7 +101,7 @@ void set(LogLine& line, std::string_view key, std::string&& value) {
   }
 }
 
-// "key=value key="v a l u e" …"; what is no fact ends it.
+// Reads `key=value key="v a l u e" …` up to the first text that has not this form.
 void read_facts(std::string_view text, LogLine& line) {
   while (!text.empty()) {
     const std::size_t equals = text.find('=');
@@ -119,7 +120,7 @@ void read_facts(std::string_view text, LogLine& line) {
   }
 }
 
-// "4AbC: trace …", or without the queue id. False: another event.
+// Takes "4AbC: trace", or "trace" if there is no queue id. False: the line reports another event.
 bool take_event(std::string_view& text) {
   std::string_view rest = text;
   std::string_view word = take_word(rest);

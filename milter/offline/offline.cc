@@ -23,13 +23,15 @@
 namespace offline {
 namespace {
 
-// Packets or lines between two calls of Options::progress.
+// The number of packets or lines between two calls of Options::progress. Chosen, not measured: more
+// calls cost time, fewer make the progress jump.
 constexpr std::uint64_t kProgressEvery = 8192;
 
-// A trace of the reader's limit, 65536 segments with all their marks, is shorter.
+// The longest line, in bytes. The longest trace that can be parsed (65536 segments with all their
+// marks) is shorter.
 constexpr std::size_t kMaxLine = 4 * 1024 * 1024;
 
-// Traces to results.
+// Makes results of traces.
 class Judge final : public recorded::MessageSink {
  public:
   Judge(const std::string& file, const Options& options, const OnResult& on_result)
@@ -45,7 +47,7 @@ class Judge final : public recorded::MessageSink {
     give(std::move(result), std::move(message.trace), message.claims);
   }
 
-  // `claims`: empty where nobody has read the text.
+  // `claims` is empty if the message's text was not read.
   void give(Result result, classifier::Trace&& trace, const classifier::Claims& claims) {
     ++messages_;
     result.file = file_;
@@ -82,14 +84,15 @@ bool is_text(std::string_view head) {
   });
 }
 
-// In the notation of trace_text.h, and not "segmilter/filter[71]: …".
+// True for a trace in the notation of trace_text.h ("segmilter/1 …"), false for a log line
+// ("segmilter/filter[71]: …").
 bool is_trace(std::string_view line) {
   constexpr std::string_view kBegin = "segmilter/";
   return line.starts_with(kBegin) && line.size() > kBegin.size() &&
          std::isdigit(static_cast<unsigned char>(line[kBegin.size()])) != 0;
 }
 
-// The first bytes of a packed capture tell whether it is one; then it is read from its beginning.
+// A compressed file. Its first unpacked bytes can be examined before it is read from its beginning.
 class Unpacked {
  public:
   Unpacked(Packing packing, ReadBytes packed) : read_(unpack(packing, std::move(packed))) {
@@ -132,7 +135,7 @@ Outcome read_capture(const std::string& file, ReadBytes read, const Input& input
       tell_progress(options, input, ++count);
     }
     error = reader.error();
-  } catch (const std::runtime_error& damage) {  // of what it is packed in, or of the disk
+  } catch (const std::runtime_error& damage) {  // the compressed data is damaged, or the disk fails
     got = recorded::PcapReader::Got::Damaged;
     error = damage.what();
   }
@@ -148,7 +151,7 @@ Outcome read_capture(const std::string& file, ReadBytes read, const Input& input
     outcome.warning = fmt::format("offset {}: {}{}{}", reader.offset(), error,
                                   outcome.warning.empty() ? "" : "; ", outcome.warning);
   }
-  // As good as no capture: nothing of it was understood.
+  // If no packet could be read, the file counts as no capture.
   const std::uint64_t not_read = reader.not_read().packets();
   if (not_read != 0 && not_read == outcome.packets) outcome.kind = Outcome::Kind::Unreadable;
   if (!outcome.warning.empty()) outcome.warning = fmt::format("{}: {}", file, outcome.warning);
@@ -164,15 +167,16 @@ Outcome read_packed(const std::string& file, Input& input, const Options& option
                     [&](std::span<char> buffer) { return input.read(buffer); });
   if (!is_capture(unpacked.head())) {
     const std::string name = name_of_format(unpacked.head(), file);
-    return unreadable(file, fmt::format("compressed, and inside it {}",
-                                        name.empty() ? "no capture: unpack it first" : name));
+    return unreadable(file, name.empty() ? "this is a compressed file without a capture in it; if "
+                                           "it is a log or a list of traces, unpack it first"
+                                         : fmt::format("a compressed file; inside is {}", name));
   }
   return read_capture(
       file, [&](std::span<char> buffer) { return unpacked.read(buffer); }, input, options, judge);
 }
 
-// Gives each line to `on_line`, with its number from 1, as soon as it has come; one that is too
-// long is cut.
+// Calls `on_line` with each line and its number (from 1) as soon as the line is complete. A line
+// that is too long is cut.
 template <typename OnLine>
 void read_lines(Input& input, OnLine on_line) {
   std::vector<char> buffer(64 * 1024);
@@ -206,7 +210,7 @@ class TextReader {
       list_ = true;
       return;
     }
-    if (line.size() > kMaxLine) return damaged(number, "longer than any trace");
+    if (line.size() > kMaxLine) return damaged(number, "the line is longer than any trace");
     if (is_trace(line)) {
       list_ = true;
       return trace(number, line, {});
@@ -214,7 +218,7 @@ class TextReader {
     const auto logged = read_log_line(line);
     log_ = log_ || logged.has_value();
     if (logged && !logged->trace.empty()) return trace(number, logged->trace, *logged);
-    if (list_ && !log_) return damaged(number, "no trace");
+    if (list_ && !log_) return damaged(number, "the line is not a trace");
     ++passed_by_;
   }
 
@@ -227,17 +231,16 @@ class TextReader {
       if (bad_ > 1) outcome.warning += fmt::format(" (and {} more lines)", bad_ - 1);
     } else if (judge_.messages() == 0) {
       outcome.warning = fmt::format(
-          "{}: {} lines, none with a trace: they are logged where log.level is \"debug\"", file_,
-          passed_by_);
+          "{}: none of {} lines has a trace; segmilter logs traces if log.level is \"debug\"",
+          file_, passed_by_);
     } else if (passed_by_ != 0) {
-      outcome.warning =
-          fmt::format("{}: {} lines without a trace were passed by", file_, passed_by_);
+      outcome.warning = fmt::format("{}: {} lines without a trace were skipped", file_, passed_by_);
     }
     return outcome;
   }
 
   static constexpr std::string_view kNeither =
-      "neither a capture, nor a list of traces, nor a log of segmilter's";
+      "this is not a capture, not a list of traces and not a log of segmilter";
 
  private:
   void trace(std::uint64_t number, std::string_view notation, const LogLine& logged) {
@@ -258,8 +261,8 @@ class TextReader {
 
   const std::string& file_;
   Judge& judge_;
-  bool list_ = false;  // a line was a bare trace or a comment
-  bool log_ = false;   // a line was one of segmilter's log
+  bool list_ = false;  // there was a line with only a trace, or a comment
+  bool log_ = false;   // there was a line of segmilter's log
   std::uint64_t bad_ = 0;
   std::uint64_t passed_by_ = 0;
   std::string first_bad_;
@@ -274,14 +277,15 @@ Outcome read_text(const std::string& file, Input& input, const Options& options,
   return reader.outcome();
 }
 
-// Whatever its reader says of the end that came too early: nothing is wrong with the input.
+// Replaces what the reader says about an input that was stopped: the reader takes the early end for
+// damage, but the input is not damaged.
 void was_stopped(Outcome& outcome, const std::string& file, const Input& input) {
   outcome.kind = Outcome::Kind::Good;
   outcome.warning.clear();
   outcome.stopped = input.regular();
   if (!outcome.stopped) return;
   outcome.warning =
-      fmt::format("{}: stopped behind byte {} of {}", file, input.read_bytes(), input.size());
+      fmt::format("{}: stopped after byte {} of {}", file, input.read_bytes(), input.size());
 }
 
 }  // namespace
@@ -301,7 +305,7 @@ Outcome classify_file(const std::string& file, const Options& options, const OnR
     } else if (is_text(input.head())) {
       outcome = read_text(file, input, options, judge);
     } else if (!input.stopped()) {
-      outcome = unreadable(file, input.head().empty() ? "empty" : TextReader::kNeither);
+      outcome = unreadable(file, input.head().empty() ? "the file is empty" : TextReader::kNeither);
     }
     outcome.bytes = input.read_bytes();
     if (input.stopped()) was_stopped(outcome, file, input);
@@ -309,7 +313,7 @@ Outcome classify_file(const std::string& file, const Options& options, const OnR
   } catch (const std::system_error& error) {
     outcome.kind = Outcome::Kind::Unreadable;
     outcome.warning = error.what();
-  } catch (const std::runtime_error& error) {  // of a file's header
+  } catch (const std::runtime_error& error) {  // the file's header is malformed
     outcome = unreadable(file, error.what());
   }
   outcome.messages = judge.messages();

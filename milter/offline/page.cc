@@ -12,7 +12,7 @@ struct Character {
   std::size_t size = 1;  // bytes
 };
 
-// The UTF-8 character in front; U+FFFD for a byte that begins none. RFC 3629, 4.
+// The first UTF-8 character of `text` (RFC 3629, 4); U+FFFD for a byte that begins no character.
 Character first_character(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned lead = byte(0);
@@ -30,7 +30,7 @@ Character first_character(std::string_view text) {
   return {code, size};
 }
 
-// Controls, and what makes text run the other way (Unicode TR 9).
+// Control characters, and characters that change the direction of text (Unicode TR 9).
 bool is_dangerous(std::uint32_t code) {
   return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x061c || code == 0x200e ||
          code == 0x200f || (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
@@ -137,27 +137,27 @@ std::string_view in_words(classifier::Pattern pattern) {
   using classifier::Pattern;
   switch (pattern) {
     case Pattern::Unobserved:
-      return "not seen";
+      return "not observed, or not completely";
     case Pattern::Indistinct:
-      return "too short to tell";
+      return "too short to recognize a pattern";
     case Pattern::BotTemplate:
-      return "cut inside header lines, as programs that fill in templates do";
+      return "writes end inside header lines, as in programs that fill in templates";
     case Pattern::BotHeadersApart:
-      return "all headers in a write of their own";
+      return "one write has the whole header and nothing else";
     case Pattern::Mobile:
-      return "segment size moves, as on mobile networks";
+      return "the segment size changes, as on mobile networks";
     case Pattern::GarageServer:
       return "small segments of one size";
     case Pattern::Relay:
-      return "the first Received field alone, then in bulk";
+      return "the first Received field in a write of its own, then large writes";
     case Pattern::KilobyteBlocks:
       return "blocks of a multiple of 1024 bytes";
     case Pattern::LineWriter:
-      return "a write for each line";
+      return "one write for each line";
     case Pattern::OfficialMta:
-      return "full segments or other blocks, as mail servers write";
+      return "full segments or blocks of other sizes, as mail servers write";
     case Pattern::Noisy:
-      return "loss or repair hides where writes end";
+      return "packet loss or retransmission hides where writes end";
   }
   return "";
 }

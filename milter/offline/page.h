@@ -1,5 +1,6 @@
-// What every page has: text from outside made safe, one style sheet, a head with a content policy,
-// and patterns in words. Pages need no script and load nothing. Pure; any thread.
+// Parts that all HTML pages share: escaping of text from outside, the style sheet, the head with a
+// content security policy, and the patterns in words. Pages have no script and load nothing. Pure;
+// any thread.
 #pragma once
 
 #include <string>
@@ -9,21 +10,22 @@
 
 namespace offline {
 
-// Text from outside, as HTML text or the value of an attribute in double quotes: markup is escaped,
-// control characters and those that change the direction of text are shown by their numbers, what
-// is no UTF-8 becomes U+FFFD.
+// Makes text from outside safe, as HTML text or as an attribute value in double quotes. Markup is
+// escaped, control characters and characters that change the direction of text are shown as their
+// numbers, and bytes that are not UTF-8 become U+FFFD.
 std::string escape(std::string_view text);
 
-// Colours (light and dark), the pictures' classes, tables, and what both pages need.
+// The style sheet of all pages: colours (light and dark), tables, and the classes of the pictures.
 extern const std::string_view kStyle;
 
-// A page up to <main>: content policy, title, style sheet. What ends it is kPageEnd.
+// The beginning of a page up to <main>: content security policy, title, style sheet. kPageEnd ends
+// the page.
 std::string page_begin(std::string_view title);
 extern const std::string_view kPageEnd;
 
-// "blocks of a multiple of 1024 bytes": what a postmaster can make of a pattern's name.
+// Explains a pattern to a postmaster, for example "blocks of a multiple of 1024 bytes".
 std::string_view in_words(classifier::Pattern pattern);
-// Class of the style sheet for a pattern's name: bad, odd, good or soft.
+// The class of the style sheet for a pattern: bad, odd, good or soft.
 std::string_view class_of(classifier::Pattern pattern);
 
 }  // namespace offline

@@ -1,6 +1,6 @@
-// What prints results. classify_command calls begin() once, message() for each message as it comes,
-// end() once; nothing is kept of a message, so that a capture of any size can be printed. One
-// thread.
+// The interface of the reports that print results. classify_command calls begin() once, message()
+// for each message when it is found, and end() once. The text and JSON reports keep nothing of a
+// message, so that they can print captures of any size. One thread.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace offline {
 
-// What the page's overview is sorted by; messages that are alike stay in the capture's order.
+// The order of the page's overview; equal messages stay in the capture's order.
 enum class SortBy : std::uint8_t { Capture, Time, Score, Pattern, Client };
 
 class Report {
@@ -22,7 +22,7 @@ class Report {
   virtual void end() {}
 };
 
-// Each writes to `out`, which outlives it.
+// Each report writes to `out`. Requires: `out` lives longer than the report.
 std::unique_ptr<Report> text_report(std::FILE* out, bool colours);  // report_text.cc
 std::unique_ptr<Report> jsonl_report(std::FILE* out);               // report_jsonl.cc
 std::unique_ptr<Report> html_report(std::FILE* out, SortBy sort);   // report_html.cc

@@ -1,9 +1,10 @@
-// One self-contained page: no script, nothing loaded from elsewhere, and a content policy that says
-// so. First an overview with a row a message, then the messages by client, each with a picture, and
-// what the words mean. All text from outside is escaped.
+// Prints the results as one HTML page. It has no script and loads nothing, and its content security
+// policy forbids both. The page starts with an overview that has a row for each message. Then come
+// the messages by client, each with a picture, and an explanation of the words. All text from
+// outside is escaped.
 //
-// The overview stands in front and is sorted, so the page is written at the end. Until then a
-// message's section waits in a temporary file, and its row in memory.
+// The overview comes first and is sorted, so the page can only be written at the end. Until then
+// each message's section waits in a temporary file, and its row of the overview in memory.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -25,27 +26,30 @@
 namespace offline {
 namespace {
 
+// How many sizes of segments are printed of a message, counting equal neighbours as one.
 constexpr std::size_t kRuns = 60;
 
-// A page of more is nothing that a browser shows with ease: the others are counted.
+// The largest number of messages on a page; the others are only counted. Chosen, not measured:
+// browsers become slow on larger pages.
 constexpr std::size_t kMaxMessages = 2000;
 
 constexpr std::string_view kTerms = R"(<h2 id="terms">What the words mean</h2>
 <dl class="terms">
-<dt>pattern</dt><dd>The name of the way in which the message was sent: how the program wrote it, and what the network made of it. It does not say that a message is spam.</dd>
-<dt>gait</dt><dd>The program that writes and talks like this, where one is known; programs that nobody can tell apart share a name.</dd>
-<dt>class</dt><dd>What kind of program it is, where several are known that write and talk like this and all are of one kind.</dd>
-<dt>writer</dt><dd>How the program hands the message to its socket: all at once, in blocks, line by line, its headers apart.</dd>
-<dt>path</dt><dd>What the network between sender and capture made of the writes: full segments, small ones, a size that moves, or loss.</dd>
-<dt>confidence</dt><dd>0 to 1: how sure the pattern is. What was not seen lowers it.</dd>
-<dt>score</dt><dd>The sum of the weights in the configuration for all that was found; higher is worse, 0 says nothing.</dd>
+<dt>pattern</dt><dd>The label of the message. It says how the program wrote the message and how the network changed its segments. It does not say that the message is spam.</dd>
+<dt>gait</dt><dd>The program that writes and talks like this, if segmilter knows one. Programs that write and talk in the same way share a name.</dd>
+<dt>class</dt><dd>The kind of program. It is shown if several known programs write and talk like this and all are of the same kind.</dd>
+<dt>writer</dt><dd>How the program writes the message to its socket: all at once, in blocks, line by line, or with its header apart.</dd>
+<dt>path</dt><dd>How the network between sender and capture changed the writes: full segments, small segments, segments of changing size, or loss.</dd>
+<dt>confidence</dt><dd>How sure the pattern is, from 0 to 1. Evidence that is missing lowers it.</dd>
+<dt>score</dt><dd>The sum of the configured weights of everything that was found. A higher score is worse; 0 says nothing about the sender.</dd>
 <dt>mss</dt><dd>The payload of a full segment on this path, in bytes.</dd>
-<dt>EHLO name</dt><dd>What the client called itself. Nobody has checked it.</dd>
+<dt>EHLO name</dt><dd>The name by which the client called itself. It is not verified.</dd>
 </dl>
 <h3>In the pictures</h3>
 )";
 
-// The sections of messages until they are printed. A file without a name, gone with the program.
+// Keeps the messages' sections until they are printed, in a temporary file without a name. The
+// system removes it when the program ends.
 class Spool {
  public:
   struct Place {
@@ -54,12 +58,14 @@ class Spool {
   };
 
   Spool() : file_(std::tmpfile()) {
-    if (!file_) fail("make a temporary file");
+    if (!file_) fail("it cannot be created");
   }
 
   Place add(std::string_view text) {
     const Place place{size_, text.size()};
-    if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size()) fail("write to it");
+    if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size()) {
+      fail("it cannot be written");
+    }
     size_ += static_cast<long>(text.size());
     return place;
   }
@@ -68,7 +74,7 @@ class Spool {
     std::string text(place.size, '\0');
     if (std::fseek(file_.get(), place.begin, SEEK_SET) != 0 ||
         std::fread(text.data(), 1, text.size(), file_.get()) != text.size()) {
-      fail("read it back");
+      fail("it cannot be read");
     }
     return text;
   }
@@ -80,19 +86,19 @@ class Spool {
 
   [[noreturn]] static void fail(const char* what) {
     throw std::system_error(errno, std::generic_category(),
-                            fmt::format("keep the page's messages in a temporary file: {}", what));
+                            fmt::format("the temporary file of the page's messages: {}", what));
   }
 
   std::unique_ptr<std::FILE, Close> file_;
   long size_ = 0;
 };
 
-// What the overview shows of a message, and what it is sorted by.
+// A message's row of the overview.
 struct Row {
   std::uint64_t number = 0;
   std::uint64_t time_ns = 0;
   net::Endpoint client;
-  std::string from;  // whose messages stand together: the client's address, else the file
+  std::string from;  // messages are grouped by this: the client's address, else the file's name
   std::string helo;
   classifier::Pattern pattern = classifier::Pattern::Unobserved;
   double confidence = 0;
@@ -133,12 +139,12 @@ std::string_view sorted_by(SortBy sort) {
   return "";
 }
 
-// A name that somebody chose must not change the direction of what stands beside it.
+// Isolates text from outside, so that it cannot change the direction of the text beside it.
 std::string foreign(std::string_view text) {
   return fmt::format("<bdi>{}</bdi>", escape(text));
 }
 
-// A time may go into two lines, date and hour, and no more.
+// A time that may be broken into two lines, date and hour, and at no other place.
 std::string breakable(std::string_view time) {
   const std::size_t hour = time.find('T');
   return fmt::format("<span class=\"whole\">{}</span><wbr><span class=\"whole\">{}</span>",
@@ -252,8 +258,8 @@ class HtmlReport final : public Report {
     print("</tbody></table>\n");
     if (messages_ <= kMaxMessages) return;
     print(
-        fmt::format("<p>The first {} of {} messages are on this page. <code>--format jsonl</code> "
-                    "prints all.</p>\n",
+        fmt::format("<p>This page shows the first {} of {} messages. <code>--format jsonl</code> "
+                    "prints all of them.</p>\n",
                     kMaxMessages, messages_));
   }
 
@@ -294,7 +300,7 @@ class HtmlReport final : public Report {
     print(fmt::format("<td role=\"cell\">{}</td></tr>\n", row.picture));
   }
 
-  // By client, in the order in which each was first seen.
+  // The messages by client, in the order in which the clients were first seen.
   void groups() {
     std::map<std::string_view, std::vector<const Row*>> by_client;
     std::vector<std::string_view> order;

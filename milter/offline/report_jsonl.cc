@@ -1,5 +1,5 @@
-// One JSON object a message and a line, with the keys that DESIGN promises, in their order; other
-// people's scripts read them, so keys are added and never changed.
+// Prints one JSON object on each line, one for each message. Users' scripts read them, so keys may
+// be added but must not be changed or removed.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// What is printed is what the header has: 0.97 and not 0.969999999.
+// Rounds to three decimals, so that 0.97 is not printed as 0.969999999.
 double rounded(double value) {
   constexpr double kPlaces = 1000;
   return std::round(value * kPlaces) / kPlaces;
@@ -72,7 +72,7 @@ class JsonlReport final : public Report {
   explicit JsonlReport(std::FILE* out) : out_(out) {}
 
   void message(const Result& result) override {
-    // A file's name need not be UTF-8; JSON must be.
+    // JSON has to be UTF-8, but a file's name may contain other bytes; they are replaced.
     fmt::print(out_, "{}\n",
                to_json(result).dump(-1, ' ', false, ordered_json::error_handler_t::replace));
   }

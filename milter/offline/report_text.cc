@@ -1,5 +1,5 @@
-// The table. A message is a row, its strip, its sizes and its reasons; the row is what one looks
-// for, the rest is indented. Colours are only for a terminal.
+// Prints the results as a table. Each message has a row, and below it, indented, its strip, its
+// sizes and its reasons. Colours are used only on a terminal.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,8 +18,8 @@
 namespace offline {
 namespace {
 
-constexpr std::size_t kStrip = 92;
-constexpr std::size_t kRuns = 16;
+constexpr std::size_t kStrip = 92;  // the width of a strip; with its indent it fits in 100 columns
+constexpr std::size_t kRuns = 16;   // how many sizes are printed, counting equal neighbours as one
 
 constexpr std::string_view kBold = "1";
 constexpr std::string_view kDim = "2";
@@ -27,8 +27,8 @@ constexpr std::string_view kRed = "31;1";
 constexpr std::string_view kGreen = "32";
 constexpr std::string_view kYellow = "33";
 
-// A file's name comes from the command line, and from anywhere before: a terminal must not obey it,
-// but letters beyond ASCII stay letters.
+// Escapes the control characters of a file's name, so that a name from an unknown source cannot
+// control the terminal. Letters outside of ASCII stay as they are.
 std::string file_name(std::string_view name) {
   std::string out;
   for (const char c : name) text::is_control(c) ? text::append_printable(out, c) : out.push_back(c);

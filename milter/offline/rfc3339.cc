@@ -32,7 +32,7 @@ bool take(std::string_view& text, char c) {
   return true;
 }
 
-// Digits behind the point, in nanoseconds; finer ones are cut.
+// Takes the digits after the decimal point. Returns nanoseconds; digits beyond them are ignored.
 std::uint64_t take_fraction(std::string_view& text) {
   std::uint64_t ns = 0;
   std::uint64_t unit = kNsPerSecond;
@@ -43,7 +43,7 @@ std::uint64_t take_fraction(std::string_view& text) {
   return ns;
 }
 
-// Seconds east of UTC.
+// Takes the zone. Returns seconds east of UTC.
 std::optional<int> take_zone(std::string_view& text) {
   if (take(text, 'Z')) return 0;
   const int sign = take(text, '+') ? 1 : take(text, '-') ? -1 : 0;
@@ -91,7 +91,7 @@ std::optional<std::uint64_t> parse_time(std::string_view text) {
   parts.tm_hour = values[3];
   parts.tm_min = values[4];
   parts.tm_sec = values[5];
-  constexpr std::time_t kLast = 18'446'744'072;  // what 64 bits of nanoseconds hold
+  constexpr std::time_t kLast = 18'446'744'072;  // the largest time in 64 bits of nanoseconds
   const std::time_t seconds = timegm(&parts) - *zone;
   if (seconds < 0 || seconds > kLast) return std::nullopt;
   return static_cast<std::uint64_t>(seconds) * kNsPerSecond + fraction;

@@ -1,4 +1,5 @@
-// Times as rows and logs have them: RFC 3339 in UTC, to the millisecond. Pure; any thread.
+// Prints and parses times as in reports and logs: RFC 3339, in UTC, with milliseconds. Pure; any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +9,12 @@
 
 namespace offline {
 
-// "2026-11-27T07:00:00.123Z"; `ns` counts from 1970.
+// Prints "2026-11-27T07:00:00.123Z". `ns`: nanoseconds since 1970.
 std::string print_time(std::uint64_t ns);
 
-// Reads any RFC 3339 time with a zone ("Z", "+01:00"), also one whose zone has no colon, as
-// journalctl prints it. Nanoseconds since 1970; nullopt for anything else and for times before it.
+// Parses an RFC 3339 time with a zone ("Z", "+01:00"), also with a zone without a colon, which
+// journalctl prints. Returns nanoseconds since 1970; nullopt for other text and for times before
+// 1970.
 std::optional<std::uint64_t> parse_time(std::string_view text);
 
 }  // namespace offline

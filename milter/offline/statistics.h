@@ -1,5 +1,5 @@
-// How right a list of answers is: rates with their uncertainty, confusion, F1, calibration. Plain
-// arithmetic on small integers, without knowledge of mail. Pure; any thread.
+// Statistics about right and wrong answers: rates with their uncertainty, confusion, F1,
+// calibration. These are sums over small integers and know nothing about mail. Pure; any thread.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@ struct Interval {
   double high = 1;
 };
 
-// So many of so many.
+// A share: `hits` of `n`.
 struct Rate {
   std::size_t hits = 0;
   std::size_t n = 0;
@@ -24,25 +24,26 @@ struct Rate {
     ++n;
     if (hit) ++hits;
   }
-  // Nothing of nothing is no rate.
+  // nullopt: n is 0.
   std::optional<double> value() const;
-  // The 95 % interval of Wilson (1927): unlike value ± 2σ it stays within 0..1 and says something
-  // about 0 of 7.
+  // The 95 % interval of Wilson (1927). Not value ± 2σ, because that may leave 0..1 and has no
+  // width for 0 of 7.
   Interval wilson() const;
 };
 
 struct ClassScore {
   std::string name;
-  std::size_t support = 0;   // messages of which it is the truth
-  std::size_t answered = 0;  // messages of which it was the answer
+  std::size_t support = 0;   // messages whose truth is this class
+  std::size_t answered = 0;  // messages whose answer is this class
   std::size_t right = 0;
-  double precision = 0;  // right / answered; 0 where never answered
-  double recall = 0;     // right / support; 0 where there is none
+  double precision = 0;  // right / answered; 0 if answered is 0
+  double recall = 0;     // right / support; 0 if support is 0
   double f1 = 0;
 };
 
-// Truth against answer. A message that was not found has an answer of kNone: it costs its class
-// recall. One that should not be there has a truth of kNone: it costs the answered class precision.
+// Counts messages by their truth and their answer. A message that was not found has the answer
+// kNone: it lowers the recall of its class. A message that should not exist has the truth kNone: it
+// lowers the precision of the class that was answered.
 class Confusion {
  public:
   static constexpr int kNone = -1;
@@ -55,10 +56,11 @@ class Confusion {
   const std::vector<std::string>& names() const { return names_; }
   std::size_t at(int truth, int answer) const;
   Rate accuracy() const;
-  // Only names that occur, as truth or as answer.
+  // Only classes that occur as a truth or as an answer.
   std::vector<ClassScore> classes() const;
-  // The mean F1 of the classes that occur in the truth. An answer that is no truth anywhere costs
-  // recall where it is given and does not bring a class of its own, with F1 0, into the mean.
+  // The mean F1 of the classes that occur in the truth. A class that occurs only as an answer is
+  // not part of the mean, where it would have an F1 of 0. Its answers are wrong, so they already
+  // lower the recall of the true classes. nullopt: no class occurs in the truth.
   std::optional<double> macro_f1() const;
 
  private:
@@ -68,20 +70,22 @@ class Confusion {
   std::vector<std::size_t> counts_;  // (names + 1)²; the first row and column are kNone
 };
 
-// Does 0.9 mean 90 %? Ten bins of equal width.
+// Compares claimed confidences with the share of right answers (does 0.9 mean 90 %?), in ten bins
+// of equal width.
 class Calibration {
  public:
   static constexpr std::size_t kBins = 10;
   struct Bin {
     Rate right;
-    double confidence = 0;  // mean of what was claimed
+    double confidence = 0;  // the mean of the claimed confidences
   };
 
-  // What is not a number, or outside 0..1, is taken as the nearer end (not a number: 0).
+  // A confidence outside of 0..1 counts as the nearer end, and NaN counts as 0.
   void add(double confidence, bool right);
   const std::array<Bin, kBins>& bins() const { return bins_; }
   std::size_t n() const;
-  // Expected calibration error: mean over messages of |right - claimed| of their bin.
+  // The expected calibration error: the mean over all messages of |right - claimed| of their bin.
+  // nullopt: there are no messages.
   std::optional<double> ece() const;
 
  private:

@@ -20,7 +20,8 @@ std::string strip(const classifier::Trace& trace, const classifier::Verdict& ver
                   std::size_t width) {
   const std::uint64_t total = segments_size(trace);
   if (total == 0 || width == 0) return {};
-  // A character for 48 bytes, or more bytes where the message is long: so short ones look short.
+  // One character stands for 48 bytes, or for more bytes if the message is long. 48 is chosen so
+  // that short messages look short: the width of 92 is reached at about 4 KB.
   constexpr std::uint64_t kBytes = 48;
   const std::uint64_t columns =
       std::clamp<std::uint64_t>(total / kBytes + trace.segments.size(), 1, width);

@@ -1,11 +1,11 @@
-// A message as a line of characters: its bytes to scale, its segments' ends, and among them the
+// Draws a message as one line of characters, to scale: its bytes, the ends of its segments, and the
 // ends of the program's writes.
 //
 //     ------|--+-------+-------|--+---     |  the program ended a write here
 //                                          +  the network ended a segment here
-//     -  bytes   =  sent again   ~  came late   ?  a hole in front
+//     -  bytes   =  retransmitted   ~  came late   ?  bytes before are missing
 //
-// Pure; safe from any thread.
+// Pure; any thread.
 #pragma once
 
 #include <cstddef>
@@ -18,13 +18,14 @@
 
 namespace offline {
 
-// At most `width` characters; a message of few bytes is not drawn longer than it is. Where several
-// ends fall on one character a write's end is shown rather than a segment's.
+// Returns at most `width` characters; a short message gets a short strip. If several ends fall on
+// one character, the end of a write is preferred to the end of a segment.
 std::string strip(const classifier::Trace& trace, const classifier::Verdict& verdict,
                   std::size_t width);
 
-// Where the recovered writes end, from the message's start; the message's own end is the last.
-// Under TLS, whose segments have more bytes than the message, at that scale.
+// The ends of the recovered writes, in bytes from the message's start; the last one is the
+// message's end. Under TLS the segments have more bytes than the message, so the ends are scaled to
+// the segments' bytes.
 std::vector<std::uint64_t> write_ends(const classifier::Trace& trace,
                                       const classifier::Verdict& verdict);
 

@@ -44,7 +44,7 @@ template <typename Number>
 Number count(const Place& at, string_view column, string_view text) {
   const auto value = text::number<Number>(text);
   if (!value || *value == 0) {
-    fail(at, column, fmt::format("\"{}\" is not a number of at least 1", text));
+    fail(at, column, fmt::format("\"{}\" is not a whole number of at least 1", text));
   }
   return *value;
 }
@@ -59,15 +59,16 @@ bool yes_or_no(const Place& at, string_view column, string_view text) {
 }
 
 std::string word(const Place& at, string_view column, string_view text) {
-  if (text.empty()) fail(at, column, "is empty");
+  if (text.empty()) fail(at, column, "the value is empty");
   return std::string(text);
 }
 
-// The table is somebody else's file: it must not name files outside of the recordings' folder.
+// The table may come from an untrusted source, so it must not name files outside of the recordings'
+// folder.
 std::string file_name(const Place& at, string_view column, string_view text) {
   const std::filesystem::path path(word(at, column, text));
   if (path.is_absolute() || std::find(path.begin(), path.end(), "..") != path.end()) {
-    fail(at, column, fmt::format("\"{}\" is not a file below the recordings", text));
+    fail(at, column, fmt::format("\"{}\" is not a path below the folder of the recordings", text));
   }
   return path.string();
 }
@@ -79,7 +80,7 @@ std::vector<Label> labels(const Place& at, string_view column, string_view text,
   std::vector<Label> accepted;
   for (const string_view part : split(text, '|')) {
     const auto label = named(part);
-    if (!label) fail(at, column, fmt::format("\"{}\" is not one of its names", part));
+    if (!label) fail(at, column, fmt::format("\"{}\" is not a known {}", part, column));
     accepted.push_back(*label);
   }
   return accepted;
@@ -110,7 +111,7 @@ constexpr std::array<Column, 14> kColumns{{
 }};
 // clang-format on
 
-// For each column of the file: what it sets, or nullptr.
+// The columns of the file. A column that the program does not know is nullptr.
 std::vector<const Column*> read_header(const Place& at, string_view line) {
   std::vector<const Column*> columns;
   for (const string_view name : split(line, '\t')) {
@@ -118,7 +119,7 @@ std::vector<const Column*> read_header(const Place& at, string_view line) {
                                      [&](const Column& column) { return column.name == name; });
     const auto* column = found == kColumns.end() ? nullptr : found;
     if (column != nullptr && std::find(columns.begin(), columns.end(), column) != columns.end()) {
-      fail(at, name, "stands twice");
+      fail(at, name, "the column occurs twice");
     }
     columns.push_back(column);
   }
@@ -133,7 +134,8 @@ std::vector<const Column*> read_header(const Place& at, string_view line) {
 TruthRow read_row(const Place& at, string_view line, const std::vector<const Column*>& columns) {
   const auto values = split(line, '\t');
   if (values.size() != columns.size()) {
-    fail(at, "", fmt::format("{} values for {} columns", values.size(), columns.size()));
+    fail(at, "",
+         fmt::format("the row has {} values for {} columns", values.size(), columns.size()));
   }
   TruthRow row;
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -157,11 +159,13 @@ std::vector<TruthRow> read_truth(std::istream& in, const std::string& name) {
     }
     TruthRow row = read_row(at, line, columns);
     if (!seen.emplace(row.file, row.message).second) {
-      fail(at, "message", fmt::format("message {} of {} was named before", row.message, row.file));
+      fail(at, "message", fmt::format("message {} of {} has a row already", row.message, row.file));
     }
     rows.push_back(std::move(row));
   }
-  if (rows.empty()) fail({name, std::max<std::size_t>(at.line, 1)}, "", "holds no message");
+  if (rows.empty()) {
+    fail({name, std::max<std::size_t>(at.line, 1)}, "", "the table has no message");
+  }
   return rows;
 }
 

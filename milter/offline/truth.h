@@ -1,17 +1,18 @@
-// The truth about recordings, for `segmilter evaluate`: a table (tab-separated, one header line)
-// with a row a message, of which program sent it over which link and which answers are right.
+// Reads the truth about recordings, for `segmilter evaluate`. It is a table (tab-separated, with
+// one header line) that has a row for each message: which program sent it, over which link, and
+// which answers are right.
 //
 //     file  message  sender  class  link  kind  tls  bdat  segments  bytes  writer  path  pattern
 //     block
 //
-// `writer`, `path`, `pattern`: the accepted names with `|` between, or `*` where the evidence or
-// the definition allows too many to count. `block`: the program's write size, empty where it does
+// `writer`, `path`, `pattern`: the accepted names, separated by `|`, or `*` if too many answers are
+// acceptable for a useful comparison. `block`: the size of the program's writes, empty if it does
 // not write blocks.
 //
-// Strict in what is known: every column above once, every row complete, every name known, no
-// message twice. Columns of other names are allowed and not looked at (notes, where a trace came
-// from), so that a table may say more than this program reads; a misspelt column is found all the
-// same, because the right one is then missing.
+// The reader is strict: each column above has to be there once, each row has to be complete, each
+// name has to be known, and no message may occur twice. Columns with other names are allowed and
+// ignored, so that a table may contain notes. A misspelt column is detected anyway, because the
+// right one is then missing.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +26,8 @@
 namespace offline {
 
 struct TruthRow {
-  std::string file;           // below the folder of the recordings; never outside of it
-  std::uint32_t message = 1;  // 1-based, in the file; of a .trace file: the line
+  std::string file;           // a path below the folder of the recordings, never outside of it
+  std::uint32_t message = 1;  // its number in the file, from 1; in a .trace file, its line
   std::string sender;
   std::string sender_class;  // "official-mta", "library", …: the table's own words
   std::string link;
@@ -35,20 +36,20 @@ struct TruthRow {
   bool bdat = false;
   std::uint32_t segments = 0;
   std::uint64_t bytes = 0;
-  std::vector<classifier::Writer> writers;  // accepted answers; empty: left out
+  std::vector<classifier::Writer> writers;  // accepted answers; empty ("*"): not compared
   std::vector<classifier::PathShape> paths;
   std::vector<classifier::Pattern> patterns;
-  std::uint32_t block = 0;  // 0: writes no blocks
+  std::uint32_t block = 0;  // 0: the program writes no blocks
   bool operator==(const TruthRow&) const = default;
 };
 
-// what() is "FILE:LINE: COLUMN: REASON"; the column is left out where the line as a whole is wrong.
+// what() is "FILE:LINE: COLUMN: REASON", or "FILE:LINE: REASON" if the whole line is wrong.
 class TruthError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-// In the order of the table. `name` is used in messages only. Throws TruthError.
+// Returns the rows in the order of the table. `name` is used only in messages. Throws TruthError.
 std::vector<TruthRow> read_truth(std::istream& in, const std::string& name);
 
 }  // namespace offline

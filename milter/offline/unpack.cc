@@ -21,8 +21,9 @@ constexpr std::uint64_t kMaxMemory = 64 * 1024 * 1024;
   throw std::runtime_error(fmt::format("{}: {}", format, why));
 }
 
-// What the libraries have in common: packed bytes go in as they come, and until something has come
-// out. A step returns how much came out, and takes from `in` what it has used.
+// The part that is the same for all libraries: it feeds compressed bytes until there is output.
+// step() returns the number of bytes that it wrote to `out`, and removes from `in` the bytes that
+// it used.
 class Unpacker {
  public:
   Unpacker(std::string_view format, ReadBytes packed)
@@ -46,7 +47,7 @@ class Unpacker {
 
  protected:
   virtual std::size_t step(std::span<const char>& in, std::span<char> out) = 0;
-  virtual bool between() const = 0;  // a stream has ended, and no other one has begun
+  virtual bool between() const = 0;  // a stream has ended, and the next one has not begun
   bool ended() const { return ended_; }
   std::string_view format() const { return format_; }
 
@@ -58,7 +59,7 @@ class Unpacker {
   bool ended_ = false;
 };
 
-// RFC 1952. Files may be put one behind the other.
+// gzip (RFC 1952). A file may consist of several gzip files, one after the other.
 class Gunzip final : public Unpacker {
  public:
   explicit Gunzip(ReadBytes packed) : Unpacker("gzip", std::move(packed)) {
@@ -132,14 +133,15 @@ class Unxz final : public Unpacker {
   Unxz& operator=(const Unxz&) = delete;
 
  private:
-  static constexpr std::uint64_t kOverhead = 2 * 1024 * 1024;  // beside the dictionary (xz -9)
+  // What the decoder needs in addition to the dictionary, so that xz -9 (64 MB) is accepted.
+  static constexpr std::uint64_t kOverhead = 2 * 1024 * 1024;
 
   std::size_t step(std::span<const char>& in, std::span<char> out) override {
     stream_.next_in = reinterpret_cast<const std::uint8_t*>(in.data());
     stream_.avail_in = in.size();
     stream_.next_out = reinterpret_cast<std::uint8_t*>(out.data());
     stream_.avail_out = out.size();
-    // Only the end of the input ends a row of streams.
+    // The file may consist of several streams, so only the end of the input is the end.
     const lzma_ret got = lzma_code(&stream_, ended() ? LZMA_FINISH : LZMA_RUN);
     in = in.last(stream_.avail_in);
     between_ = got == LZMA_STREAM_END;

@@ -1,5 +1,5 @@
-// Reads a compressed file as a stream: gzip, zstd and xz, by their own libraries. Memory is
-// bounded, whatever the file says: 64 MB for what xz and zstd look back to. One thread.
+// Reads a compressed file (gzip, zstd, xz) as a stream, with the libraries of these formats. Memory
+// is bounded for every input: the window of xz and zstd may have at most 64 MB. One thread.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,11 @@ using recorded::ReadBytes;
 
 enum class Packing : std::uint8_t { None, Gzip, Zstd, Xz };
 
-// What a file's first bytes say.
+// Recognizes the format by the file's first bytes.
 Packing packing_of(std::string_view head);
 
-// What reads the unpacked bytes of what `packed` reads. It throws std::runtime_error where the file
-// is damaged, or ends too early. Requires: not Packing::None.
+// Returns a function that reads the unpacked bytes; it calls `packed` for the compressed bytes. It
+// throws std::runtime_error if the file is damaged or truncated. Packing::None returns `packed`.
 ReadBytes unpack(Packing packing, ReadBytes packed);
 
 }  // namespace offline

@@ -140,7 +140,8 @@ std::vector<Rule> rules_for_children() {
   };
 }
 
-std::vector<Rule> rules_for(Part part) {
+// `binds`: the proxy connects to Postfix from its clients' addresses.
+std::vector<Rule> rules_for(Part part, bool binds) {
   auto rules = rules_for_all();
   const auto add = [&rules](Names names) {
     for (const char* name : names) rules.push_back({name, {}});
@@ -165,6 +166,8 @@ std::vector<Rule> rules_for(Part part) {
       break;
     case Part::Proxy:
       add_rules({{"socket", {equal(0, AF_INET)}}, {"socket", {equal(0, AF_INET6)}}});
+      // And still not listen: what it binds can only connect.
+      if (binds) add({"bind"});
       break;
     case Part::Wire:
     case Part::Desk:
@@ -209,7 +212,7 @@ void add(const Context& context, std::uint32_t action, const char* name,
         name);
 }
 
-Context make(Part part) {
+Context make(Part part, bool binds) {
   Context context(seccomp_init(SCMP_ACT_ERRNO(EPERM)));
   if (!context) throw std::bad_alloc();
   check(seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS),
@@ -217,7 +220,8 @@ Context make(Part part) {
   // Refused calls are written to the audit log, which helps to find out why something fails.
   check(seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_LOG, 1), "log");
   check(seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2), "a tree of calls");
-  for (const auto& rule : rules_for(part)) add(context, SCMP_ACT_ALLOW, rule.call, rule.arguments);
+  for (const auto& rule : rules_for(part, binds))
+    add(context, SCMP_ACT_ALLOW, rule.call, rule.arguments);
   for (const char* name : deadly_for(part)) add(context, SCMP_ACT_KILL_PROCESS, name, {});
   add(context, SCMP_ACT_ALLOW, "clone3", {});
   return context;
@@ -243,7 +247,7 @@ constexpr bool kSanitized = false;
 
 std::vector<std::string> allowed_calls(Part part) {
   std::vector<std::string> names;
-  for (const auto& rule : rules_for(part)) names.emplace_back(rule.call);
+  for (const auto& rule : rules_for(part, true)) names.emplace_back(rule.call);
   return names;
 }
 
@@ -255,7 +259,7 @@ void confine(Part part, const config::Config& config) {
   }
   try {
     check(seccomp_load(make_without_clone3().get()), "load");
-    check(seccomp_load(make(part).get()), "load");
+    check(seccomp_load(make(part, config.proxy.is_transparent()).get()), "load");
   } catch (const std::exception& error) {
     logging::warning(fmt::format("system calls are not restricted: {}", error.what()));
   }

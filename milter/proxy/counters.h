@@ -15,6 +15,12 @@ struct Counters {
   process::Count refused_rate{0};
   process::Count proxy_headers_refused{0};
   process::Count upstream_failed{0};
+  // Way `transparent`: told 421 for want of a connection from the client's address, by what failed.
+  process::Count transparent_no_socket{0};
+  process::Count transparent_no_client{0};
+  process::Count transparent_not_bound{0};
+  process::Count transparent_not_sent{0};
+  process::Count other_port{0};
   process::Count unanswered{0};
   process::Count accept_errors{0};
   process::Count drained{0};
@@ -29,6 +35,10 @@ struct Counters {
   process::Count overload_memory{0};
   evidence::Counters evidence;
 
+  std::uint64_t transparent_failures() const {
+    return transparent_no_socket.load() + transparent_no_client.load() +
+           transparent_not_bound.load() + transparent_not_sent.load();
+  }
   std::uint64_t overload() const {
     return overload_descriptors.load() + overload_time.load() + overload_memory.load();
   }
@@ -50,6 +60,15 @@ inline process::Families describe(const Counters& counts) {
              "Connections of balancers that were closed because they sent no valid PROXY header."),
       family("proxy_upstream_failures_total", counts.upstream_failed,
              "Clients that got 421 because Postfix did not answer."),
+      {"proxy_transparent_failures_total",
+       "Clients that got 421 because no connection to Postfix could be made from their address.",
+       "what",
+       {{&counts.transparent_no_socket, "no_socket"},
+        {&counts.transparent_no_client, "client_address"},
+        {&counts.transparent_not_bound, "bind"},
+        {&counts.transparent_not_sent, "connect"}}},
+      family("proxy_other_port_total", counts.other_port,
+             "Sessions that Postfix sees from another port of the client's address than its own."),
       family("proxy_unanswered_total", counts.unanswered,
              "Sessions closed because Postfix said nothing for proxy.answer_timeout."),
       family("proxy_accept_errors_total", counts.accept_errors,

@@ -18,6 +18,7 @@
 #include "milter/evidence/table.h"
 #include "milter/log/log.h"
 #include "milter/net/event.h"
+#include "milter/net/transparent_sockets.h"
 #include "milter/proxy/admission.h"
 #include "milter/proxy/counters.h"
 
@@ -35,17 +36,20 @@ struct Shared {
   Admission admission;
   logging::RateLimit refused_header_word{};
   logging::RateLimit unanswered_word{};
+  logging::RateLimit transparent_word{};
 };
 
 // Belongs to one thread.
 class Host {
  public:
-  // Requires: `shared` outlives the host, and the host outlives its sessions.
-  Host(Shared& shared, net::EventBase base)
+  // `sources`: for the transparent sockets (net/transparent_sockets.h), borrowed. Requires: `shared`
+  // outlives the host, and the host outlives its sessions.
+  Host(Shared& shared, net::EventBase base, std::span<const int> sources = {})
       : shared_(shared),
         base_(std::move(base)),
         config_(shared.config.load()),
-        scratch_(config_->proxy.buffer_bytes) {}
+        scratch_(config_->proxy.buffer_bytes),
+        transparent_sockets_(sources) {}
   virtual ~Host() = default;
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
@@ -58,6 +62,8 @@ class Host {
   steady_clock::time_point now() const { return now_; }
   // For the bytes of one read. The next session overwrites it.
   std::span<char> scratch() { return scratch_; }
+  // For connections to Postfix from the clients' addresses.
+  net::TransparentSockets& transparent_sockets() { return transparent_sockets_; }
   // No more clients are accepted; sessions between two transactions are asked to leave.
   bool draining() const { return draining_; }
   // The time for draining is over.
@@ -84,6 +90,7 @@ class Host {
   net::EventBase base_;
   std::shared_ptr<const config::Config> config_;
   std::vector<char> scratch_;  // proxy.buffer_bytes long
+  net::TransparentSockets transparent_sockets_;
   steady_clock::time_point now_{};
   bool draining_ = false;
   bool closing_ = false;

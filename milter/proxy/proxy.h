@@ -20,6 +20,9 @@ namespace proxy {
 struct WorkerInput {
   std::vector<int> listeners;                      // borrowed
   capture::KernelFilter* kernel_filter = nullptr;  // borrowed; null: fallback capture
+  // The sources of transparent sockets (net/transparent_sockets.h), one of each address family;
+  // borrowed. Empty if upstream_protocol is not "transparent".
+  std::vector<int> sources;
 };
 
 // How many connections may wait for an accept. Chosen, not measured: large enough for the clients

@@ -1,8 +1,6 @@
 #include "milter/proxy/session.h"
 
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -66,10 +64,7 @@ Session::~Session() {
 
 void Session::start() {
   local_ = watch_.learn_syn();
-  if (client_known()) {
-    watch_.begin(address_, local_);
-    connect_upstream();
-  }
+  if (client_known()) connect_upstream(0);
   update_interest();
 }
 
@@ -132,9 +127,8 @@ void Session::take_client(const net::ProxyHeader& header) {
   const auto segments = std::move(expected_header_->segments);
   expected_header_.reset();
   enter(State::Connecting);
-  watch_.begin_behind_balancer(address_, local_, header.size);
+  connect_upstream(header.size);
   for (const auto& event : segments) watch_.segment(event);
-  connect_upstream();
 }
 
 void Session::segment(const capture::SegmentEvent& event) {
@@ -154,19 +148,13 @@ void Session::refuse_proxy_header(std::string_view reason) {
                   address_.print(), reason, count));
 }
 
-void Session::connect_upstream() {
-  const auto& settings = host_.config().proxy;
-  sockaddr_storage storage;
-  const socklen_t length = settings.upstream->fill(storage);
-  upstream_ = net::Fd(socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!upstream_) return give_up();
-  const int on = 1;
-  setsockopt(upstream_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  const int result = connect(upstream_.get(), reinterpret_cast<const sockaddr*>(&storage), length);
-  if (result < 0 && errno != EINPROGRESS) return give_up();
-  proxy_header_ = settings.upstream_protocol == config::Proxy::Protocol::ProxyV1
-                      ? net::proxy_v1(address_, local_)
-                      : net::proxy_v2(address_, local_);
+void Session::connect_upstream(std::size_t header) {
+  Upstream upstream = open_upstream(host_, address_, local_);
+  if (!upstream.socket) return give_up();
+  upstream_ = std::move(upstream.socket);
+  proxy_header_ = std::move(upstream.header);
+  header == 0 ? watch_.begin(upstream.client, upstream.server)
+              : watch_.begin_behind_balancer(upstream.client, upstream.server, header);
   // On loopback the connection is often complete already; trying at once saves one turn of the
   // loop.
   begin_relaying();
@@ -314,7 +302,10 @@ void Session::on_tick(steady_clock::time_point now) {
       }
       break;
     case State::Connecting:
-      if (idle >= limits.connect_timeout) give_up();
+      if (idle >= limits.connect_timeout) {
+        note_silence(host_);
+        give_up();
+      }
       break;
     case State::Relaying:
       if (outbound_.over() && idle >= kClosingTime) {

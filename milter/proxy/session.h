@@ -24,6 +24,7 @@
 #include "milter/net/proxy_protocol.h"
 #include "milter/proxy/admission.h"
 #include "milter/proxy/relay.h"
+#include "milter/proxy/upstream.h"
 #include "milter/proxy/watch.h"
 
 namespace proxy {
@@ -91,7 +92,6 @@ class Session {
   std::uint64_t cookie() const { return watch_.cookie(); }
 
  private:
-
   // What is known of a balancer's connection before its header has named the client.
   struct ExpectedHeader {
     std::string bytes;                            // of its PROXY header, taken from the socket
@@ -108,7 +108,9 @@ class Session {
   void take_client(const net::ProxyHeader& header);
   // Closes the balancer's connection and logs why, at most once a minute.
   void refuse_proxy_header(std::string_view reason);
-  void connect_upstream();
+  // Connects to Postfix and has the watch begin, which takes the session's ends as Postfix knows
+  // them. `header`: of a balancer, in bytes; 0: there was none.
+  void connect_upstream(std::size_t header);
   void begin_relaying();
   void client_to_upstream();
   void upstream_to_client();

@@ -47,7 +47,7 @@ net::EventBase make_base() {
 }  // namespace
 
 Worker::Worker(Shared& shared, const WorkerInput& input)
-    : Host(shared, make_base()),
+    : Host(shared, make_base(), input.sources),
       kernel_filter_(input.kernel_filter),
       wake_(net::check(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "make an eventfd")),
       tick_(
@@ -134,6 +134,7 @@ void Worker::on_order() {
   if (order == Order::HandOver) {
     ring_event_.reset();
     kernel_filter_ = nullptr;
+    transparent_sockets_.release_sources();
     handed_over_.store(true);
     handed_over_.notify_all();
   }
@@ -148,6 +149,7 @@ void Worker::on_tick() {
   many_descriptors_ = many_descriptors();
   ticked_.store(now_, std::memory_order_relaxed);
   drain_ring();
+  transparent_sockets_.on_tick();
   config_ = shared_.config.load();
   scratch_.resize(config_->proxy.buffer_bytes);  // no read is under way
   if (std::exchange(accept_paused_, false)) {

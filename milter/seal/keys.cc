@@ -50,7 +50,7 @@ std::string read_line(std::string_view line, Key& key) {
     return "a key's name has 1 to 32 letters, digits, '-' and '_'";
   }
   const auto secret = from_hex(trimmed(line.substr(colon + 1)));
-  if (!secret) return "a key is an even number of hexadecimal digits (openssl rand -hex 32)";
+  if (!secret) return "a key has an even number of hexadecimal digits (openssl rand -hex 32)";
   if (secret->size() < kLeastSecret || secret->size() > kMostSecret) {
     return "a key has 32 to 128 hexadecimal digits (openssl rand -hex 32)";
   }
@@ -75,13 +75,13 @@ std::variant<std::vector<Key>, KeyError> parse_keys(std::string_view text) {
     if (auto reason = read_line(line, key); !reason.empty()) return KeyError{number, reason};
     const bool twice = std::any_of(keys.begin(), keys.end(),
                                    [&key](const Key& other) { return other.id == key.id; });
-    if (twice) return KeyError{number, "key " + key.id + " is there twice"};
+    if (twice) return KeyError{number, "key " + key.id + " occurs twice"};
     if (keys.size() == kMostKeys) {
       return KeyError{number, "more than " + std::to_string(kMostKeys) + " keys"};
     }
     keys.push_back(std::move(key));
   }
-  if (keys.empty()) return KeyError{number, "no key"};
+  if (keys.empty()) return KeyError{number, "the file has no key"};
   return keys;
 }
 
@@ -93,12 +93,12 @@ std::vector<Key> read_keys(const std::string& file) {
   }
   if (!S_ISREG(status.st_mode)) refuse(file, "is not a file");
   if ((status.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
-    refuse(file, "may be read by others or written by its group: chmod 0640 or less");
+    refuse(file, "other users can read it or its group can write it: chmod 0640 or less");
   }
   SecretBytes text(kMostText + 1);
   const auto got = ::read(fd.get(), text.data(), text.size());
   if (got < 0) refuse(file, std::string("cannot be read: ") + std::strerror(errno));
-  if (static_cast<std::size_t>(got) > kMostText) refuse(file, "longer than 16 KiB");
+  if (static_cast<std::size_t>(got) > kMostText) refuse(file, "it is longer than 16 KiB");
   text.resize(static_cast<std::size_t>(got));
   auto result = parse_keys({text.data(), text.size()});
   if (const auto* error = std::get_if<KeyError>(&result)) {

@@ -49,6 +49,14 @@ std::optional<std::vector<std::vector<int>>> rows(std::string_view text) {
   return found;
 }
 
+std::string print_rows(const std::vector<std::vector<int>>& rows) {
+  std::string text;
+  for (const auto& row : rows) {
+    text += fmt::format("{}{}", text.empty() ? "" : "/", fmt::join(row, ","));
+  }
+  return text;
+}
+
 bool listens_on(int fd, const net::Endpoint& address) {
   int listening = 0;
   socklen_t size = sizeof listening;
@@ -62,19 +70,19 @@ std::vector<int> descriptors(const Handover& handover) {
   std::vector<int> all = handover.rings;
   all.insert(all.end(), handover.desk.begin(), handover.desk.end());
   for (const auto& row : handover.listeners) all.insert(all.end(), row.begin(), row.end());
+  for (const auto& row : handover.sources) all.insert(all.end(), row.begin(), row.end());
   return all;
 }
 
 }  // namespace
 
 std::string print(const Handover& handover) {
-  std::string listeners;
-  for (const auto& row : handover.listeners) {
-    listeners += fmt::format("{}{}", listeners.empty() ? "" : "/", fmt::join(row, ","));
-  }
-  return fmt::format("{} listeners={} rings={} desk={} children={}", capture::kSegmentEventVersion,
-                     listeners, fmt::join(handover.rings, ","), fmt::join(handover.desk, ","),
-                     fmt::join(handover.children, ","));
+  auto text =
+      fmt::format("{} listeners={} rings={} desk={} children={}", capture::kSegmentEventVersion,
+                  print_rows(handover.listeners), fmt::join(handover.rings, ","),
+                  fmt::join(handover.desk, ","), fmt::join(handover.children, ","));
+  if (!handover.sources.empty()) text += " sources=" + print_rows(handover.sources);
+  return text;
 }
 
 std::optional<Handover> parse_handover(std::string_view text) {
@@ -89,14 +97,18 @@ std::optional<Handover> parse_handover(std::string_view text) {
   const auto rings = value("rings=");
   const auto desk = value("desk=");
   const auto children = value("children=");
-  if (!listeners || !rings || !desk || !children || !text.empty()) return std::nullopt;
+  const auto sources = text.empty() ? std::string_view() : value("sources=");
+  if (!listeners || !rings || !desk || !children || !sources || !text.empty()) return std::nullopt;
   auto sockets = rows(*listeners);
   auto maps = numbers(*rings);
   auto desks = numbers(*desk);
   auto pids = numbers(*children);
-  if (!sockets || !maps || !desks || !pids || sockets->empty()) return std::nullopt;
+  auto seeds = rows(*sources);
+  if (!sockets || !maps || !desks || !pids || !seeds || sockets->empty()) return std::nullopt;
+  if (!seeds->empty() && seeds->size() != sockets->size()) return std::nullopt;
   if (!maps->empty() && maps->size() != sockets->size()) return std::nullopt;
-  return Handover{std::move(*sockets), std::move(*maps), std::move(*desks), std::move(*pids)};
+  return Handover{std::move(*sockets), std::move(*maps), std::move(*desks), std::move(*pids),
+                  std::move(*seeds)};
 }
 
 void leave_handover(const Handover& handover) {

@@ -22,12 +22,14 @@ struct Handover {
   std::vector<int> rings;  // one for each worker's kernel filter; empty: fallback capture
   std::vector<int> desk;   // listening sockets, in the order of desk.listen
   std::vector<pid_t> children;
+  // The sources of transparent sockets of each worker; empty if upstream_protocol needs none.
+  std::vector<std::vector<int>> sources;
   bool operator==(const Handover&) const = default;
 };
 
-// "2 listeners=7,8/9,10 rings=11,12 desk=13 children=4711,4712". The first number is
-// capture::kSegmentEventVersion: it changes when the layout of what the kernel filter writes into
-// its ring changes.
+// "2 listeners=7,8/9,10 rings=11,12 desk=13 children=4711,4712 sources=14/15"; the last item is there
+// only if there are sources. The first number is capture::kSegmentEventVersion: it changes when the
+// layout of what the kernel filter writes into its ring changes.
 std::string print(const Handover& handover);
 
 // Nothing: the text is not such a line, or is of another version. The text comes from the

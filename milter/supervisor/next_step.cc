@@ -76,7 +76,8 @@ std::string next_step_rights(std::string_view wanted) {
   }
   if (missing.empty()) return "";
   return fmt::format(
-      " (it takes {}: `systemctl start segmilter` starts it with that, or start it as root)",
+      " (this needs {}: start segmilter with `systemctl start segmilter`, which grants it, or as "
+      "root)",
       missing);
 }
 
@@ -85,11 +86,11 @@ std::string next_step_folder(const std::string& folder, const std::string& user,
   // These folders are made by packaging/tmpfiles.d.
   if (user == "segmilter" &&
       (folder == "/run/segmilter" || folder == "/var/spool/postfix/segmilter")) {
-    return " (`systemd-tmpfiles --create segmilter.conf` makes it; Postfix has to be installed "
+    return " (`systemd-tmpfiles --create segmilter.conf` creates it; Postfix has to be installed "
            "before that)";
   }
-  return fmt::format(" (as root, `install -d -o {} -g {} -m {:o} {}` makes it)", user, group, mode,
-                     folder);
+  return fmt::format(" (as root, `install -d -o {} -g {} -m {:o} {}` creates it)", user, group,
+                     mode, folder);
 }
 
 }  // namespace supervisor

@@ -144,17 +144,27 @@ Filters adopt_filters(const Handover& handover) {
 }  // namespace
 
 ProxyParts::ProxyParts(const config::Config& config)
-    : listeners_(open_listeners(config.proxy)), filters_(try_filters(listeners_, config.capture)) {}
+    : listeners_(open_listeners(config.proxy)),
+      sources_(open_sources(config.proxy, addresses(), listeners_.size())),
+      filters_(try_filters(listeners_, config.capture)) {}
 
 ProxyParts::ProxyParts(const config::Config& config, const Handover& handover)
-    : listeners_(adopt_rows(config.proxy, handover)), filters_(adopt_filters(handover)) {}
+    : listeners_(adopt_rows(config.proxy, handover)),
+      sources_(adopt_sources(config.proxy, handover)),
+      filters_(adopt_filters(handover)) {}
 
 Handover ProxyParts::hand_over() const {
   Handover handover;
-  for (const auto& row : listeners_) {
-    auto& listeners = handover.listeners.emplace_back();
-    for (const auto& listener : row) listeners.push_back(listener.get());
-  }
+  const auto borrow = [](const std::vector<std::vector<net::Fd>>& rows) {
+    std::vector<std::vector<int>> numbers;
+    for (const auto& row : rows) {
+      auto& of_row = numbers.emplace_back();
+      for (const auto& fd : row) of_row.push_back(fd.get());
+    }
+    return numbers;
+  };
+  handover.listeners = borrow(listeners_);
+  handover.sources = borrow(sources_);
   for (const auto& filter : filters_) handover.rings.push_back(filter->ring_fd());
   return handover;
 }
@@ -171,6 +181,9 @@ std::vector<proxy::WorkerInput> ProxyParts::inputs() const {
   std::vector<proxy::WorkerInput> inputs(listeners_.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     for (const auto& listener : listeners_[i]) inputs[i].listeners.push_back(listener.get());
+    if (!sources_.empty()) {
+      for (const auto& source : sources_[i]) inputs[i].sources.push_back(source.get());
+    }
     if (!filters_.empty()) inputs[i].kernel_filter = filters_[i].get();
   }
   return inputs;

@@ -11,6 +11,7 @@
 #include "milter/net/fd.h"
 #include "milter/proxy/proxy.h"
 #include "milter/supervisor/handover.h"
+#include "milter/supervisor/transparent_sources.h"
 
 namespace supervisor {
 
@@ -19,7 +20,8 @@ class ProxyParts {
   // Throws SetupError (EX_UNAVAILABLE or EX_NOPERM) if an address cannot be bound, or if
   // capture.method is "kernel" and the filter cannot be loaded. With "auto" the latter is only a
   // warning in the log. An address whose family this machine does not have is left out with a
-  // warning, as long as another address can be bound.
+  // warning, as long as another address can be bound. Throws also if upstream_protocol "transparent"
+  // lacks its right or its routes (transparent_sources.h).
   explicit ProxyParts(const config::Config& config);
   // Takes over what the previous program made for the same proxy.listen. Throws as above if it does
   // not fit.
@@ -47,6 +49,7 @@ class ProxyParts {
  private:
   bool paused_ = false;
   std::vector<std::vector<net::Fd>> listeners_;                  // one row for each worker
+  Sources sources_;                                              // empty: none are needed
   std::vector<std::unique_ptr<capture::KernelFilter>> filters_;  // empty: fallback capture
 };
 

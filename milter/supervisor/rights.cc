@@ -28,7 +28,7 @@ gid_t find_group(const std::string& name, std::string_view key) {
   if (found == nullptr) {
     throw process::SetupError(EX_CONFIG,
                               fmt::format("{}: there is no group \"{}\" (`addgroup --system {}` "
-                                          "makes one, or name another)",
+                                          "creates it, or set another group)",
                                           key, name, name));
   }
   return found->gr_gid;
@@ -43,8 +43,8 @@ void make_folder(const std::string& folder, mode_t mode, uid_t uid, gid_t gid) {
     const auto parent = net::folder_of(folder);
     throw process::SetupError(
         EX_OSERR, fmt::format("create the folder {}: {}{}", folder, std::strerror(error),
-                              error == ENOENT ? fmt::format(" (make {} first; in Postfix's queue "
-                                                            "directory: is Postfix installed?)",
+                              error == ENOENT ? fmt::format(" (create {} first; if it belongs to "
+                                                            "Postfix: is Postfix installed?)",
                                                             parent)
                                               : ""));
   }
@@ -129,8 +129,8 @@ Account find_account(const config::Config& config) {
   const passwd* found = getpwnam(user.c_str());
   if (found == nullptr) {
     throw process::SetupError(
-        EX_CONFIG, fmt::format("general.user: there is no user \"{0}\" (`systemd-sysusers` makes "
-                               "segmilter's, `adduser --system --group {0}` any other)",
+        EX_CONFIG, fmt::format("general.user: there is no user \"{0}\" (`systemd-sysusers` creates "
+                               "the user segmilter, `adduser --system --group {0}` any other)",
                                user));
   }
   Account account{found->pw_uid, found->pw_gid, found->pw_gid};

@@ -171,7 +171,7 @@ class Supervisor {
     next_ping_ = now + kPing;
     for (const auto& child : children_) {
       if (child->ping(now) || state_ == State::Draining) continue;
-      logging::error(fmt::format("{} (pid {}) has said nothing for {} s and is killed",
+      logging::error(fmt::format("{} (pid {}) has not responded for {} s and is killed",
                                  child->name(), child->pid(), Child::kSilence.count()));
       child->kill(SIGKILL);
     }
@@ -316,7 +316,7 @@ class Supervisor {
     std::string why;
     if (state_ != State::Serving) why = "not all children are ready";
     if (why.empty() && !opened_.proxy)
-      why = "only a proxy has sockets to hand over: restart instead";
+      why = "only the proxy's sockets can be handed over, and there is no proxy: restart instead";
     if (why.empty()) why = why_no_upgrade(program, *config_, file_);
     if (!why.empty()) {
       logging::error(fmt::format("upgrade refused: {}", why));
@@ -391,7 +391,7 @@ class Supervisor {
     }
     if (Clock::now() < deadline_) return;
     logging::warning(
-        fmt::format("{} has not drained in time and is killed", children_[draining_]->name()));
+        fmt::format("{} did not drain in time and is killed", children_[draining_]->name()));
     children_[draining_]->kill(SIGKILL);
     deadline_ = Clock::now() + kGrace;
   }

@@ -1,4 +1,4 @@
-"""One attempt: a few sessions and the messages that are sent in them, each noted for the oracle."""
+"""One attempt of an attack: a few sessions and their messages. Each message is recorded for the oracle."""
 from dataclasses import dataclass
 from random import Random
 
@@ -8,14 +8,14 @@ from ground import Ground
 from oracle import Sent
 from speaker import Speaker
 
-FIRST_PORT, PORTS = 10_000, 20_000   # of the client; each attempt has one for itself
-PORT_STEP = 1_013   # from one row of the table to the next, so that a port is not used again at once by chance
-SAMPLED = 20   # one attempt of so many sends to alice, whose mail is delivered
+FIRST_PORT, PORTS = 10_000, 20_000   # the client's ports; each attempt uses one of them
+PORT_STEP = 1_013   # between two rows of the table, so that a port is not used again too soon
+SAMPLED = 20   # one of this many attempts sends to alice, whose mail is delivered
 
 
 class Attempt:
-    """`number`: of the attempt among those of its attack; `row`: of the attack among those of the run. `seed`: letters and
-    digits, with which the tags begin; the same seed and number give the same attempt."""
+    """`number`: the attempt's number within its attack; `row`: the attack's number within the run. `seed`: letters and digits
+    with which the tags begin; the same seed and number give the same attempt."""
 
     def __init__(self, ground: Ground, number: int, tls: bool, seed: str, row: int):
         self.ground, self.number, self.tls = ground, number, tls
@@ -23,7 +23,7 @@ class Attempt:
         self.port = FIRST_PORT + (number + row * PORT_STEP) % PORTS
         self.sent: list[Sent] = []
         self._speakers: list[Speaker] = []
-        self.recut = False                # by what stands between the client and us
+        self.recut = False                # something between the client and segmilter cuts the stream again
         self.to = (SERVER4, 25)
         self._seed, self._count = seed, 0
         self._recipient = b"alice" if number % SAMPLED == 0 else b"bob"
@@ -32,7 +32,7 @@ class Attempt:
 
     def session(self, port: int | None = None, to: tuple[str, int] | None = None, space=None, preface: bytes = b"",
                 seconds: float = 10, greet: bool = True) -> Speaker:
-        """By default from the attempt's own port. `greet` False: not a word is said or read yet, nor is TLS begun."""
+        """Opens a session, by default from the attempt's own port. `greet` False: nothing is sent or read yet, and TLS is not begun."""
         connection = self.ground.connect(self.port if port is None else port, to or self.to, space, seconds)
         try:
             speaker = Speaker(connection, self.tls, preface) if greet else Speaker(connection, None)
@@ -43,7 +43,7 @@ class Attempt:
         return speaker
 
     def close(self) -> None:
-        """Whatever way it ended, nothing of it stays open."""
+        """Closes all sessions that are still open."""
         for speaker in self._speakers:
             speaker.close()
 
@@ -53,9 +53,9 @@ class Attempt:
         return self.random.random() < part
 
     def shapes(self, count: int) -> list[mail.Shape]:
-        """All equal, of the same header and some bytes apart, or of any sizes."""
+        """Shapes that are all equal, or have the same header and differ by some bytes, or have any sizes."""
         first = mail.any_shape(self.random)
-        # What is cut anew on its way is known by its size alone.
+        # If the stream is cut again on its way, a message is recognized only by its size.
         how = self.random.choice(("near", "any") if self.recut else ("equal", "near", "any"))
         if how == "any":
             return [mail.any_shape(self.random) for _ in range(count)]
@@ -67,7 +67,7 @@ class Attempt:
         return tag, mail.message(tag, shape, self.random.randrange(100))
 
     def envelope(self, wait: int = 0) -> bytes:
-        """`wait`: milliseconds that Postfix takes for the message's end."""
+        """`wait`: how long Postfix takes at the end of the message, in milliseconds."""
         sender = b"d%d@slow.example" % wait if wait else b"sender@" + mail.DOMAIN.encode()
         return b"MAIL FROM:<" + sender + b">\r\nRCPT TO:<" + self._recipient + b"@example.org>\r\n"
 
@@ -75,12 +75,12 @@ class Attempt:
         self.sent.append(Sent(tag, kind, speaker.trail(begin, end), self.recut))
 
     def data(self, speaker: Speaker, kind: str, shape: mail.Shape, wait: int = 0) -> int:
-        """One message by DATA, waiting for each answer; the last one's code."""
+        """Sends one message by DATA and waits for each reply. Returns the code of the last one."""
         self.say(speaker, kind, shape, wait)
         return speaker.reply()[0]
 
     def say(self, speaker: Speaker, kind: str, shape: mail.Shape, wait: int = 0) -> None:
-        """The same, without waiting for the last answer."""
+        """The same, without waiting for the last reply."""
         self.dot(speaker, self.say_but_dot(speaker, kind, shape, wait))
 
     def say_but_dot(self, speaker: Speaker, kind: str, shape: mail.Shape, wait: int = 0) -> "Open":
@@ -101,8 +101,8 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Open:
-    """A message of which the last write is still to come."""
+    """A message whose last write has not been sent yet."""
     tag: str
     kind: str
-    begin: int   # in the client's stream
+    begin: int   # offset in the client's stream
     rest: bytes

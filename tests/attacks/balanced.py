@@ -1,4 +1,4 @@
-"""Behind a balancer (`balancer_transparent`): a client is whom the balancer names, and it may name the same one twice."""
+"""Attacks behind a balancer (`balancer_transparent`). The balancer's header names the client, and two sessions may name the same one."""
 import socket
 import struct
 from contextlib import contextmanager
@@ -35,7 +35,7 @@ def _named(attempt: Attempt, client: tuple[str, int], server: tuple[str, int]):
 
 
 def named_twice(attempt: Attempt) -> None:
-    """The same client and server in both headers: nothing but the time tells the sessions apart."""
+    """Both headers name the same client and server: only the time distinguishes the sessions."""
     client = ("192.0.2.99", attempt.port)
     together(attempt, [_named(attempt, client, (SERVER4, 25)) for _ in range(2)])
 
@@ -47,7 +47,7 @@ def named_to_two(attempt: Attempt) -> None:
 
 
 def two_of_haproxy(attempt: Attempt) -> None:
-    """One client port to two addresses of HAProxy, which cuts the stream anew."""
+    """One client port to two addresses of HAProxy, which cuts the stream again."""
     attempt.recut = True
     together(attempt, [attempt.session(to=(address, 25)) for address in (ROUTER4, SECOND_ROUTER4)])
 

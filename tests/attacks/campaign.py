@@ -1,4 +1,4 @@
-"""All attacks, made and counted."""
+"""Runs all attacks and counts their outcomes."""
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -20,10 +20,10 @@ from bed import report
 from ground import Ground, Logs
 
 WAYS = ("proxy", "wire")
-MOST_UNCLEAR = 0.02     # of the judged messages; with more the oracle is blind
-MOST_BLIND = 0.02       # of the labels that were exchanged on purpose
-MOST_FAILED = 0.2       # of the attempts
-EXAMPLES = 3            # shown of each row
+MOST_UNCLEAR = 0.02     # share of the judged messages; with more, the oracle cannot distinguish them
+MOST_BLIND = 0.02       # share of the labels that were exchanged on purpose and not detected
+MOST_FAILED = 0.2       # share of the attempts
+EXAMPLES = 3            # how many are printed for each row
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Attack:
     at_a_time: int = 12
     prepared: Callable = lambda ground: nullcontext()
     ways: tuple[str, ...] = WAYS
-    least_own: float = 0.0     # of the judged messages: where there is nothing to mistake, no label is a fault too
+    least_own: float = 0.0     # least share of right labels, for sessions where nothing can be confused
 
 
 ATTACKS = (
@@ -157,7 +157,7 @@ def run(program: Path, attempts: int, only=None, way=None, tls=None) -> int:
 
 
 def told(ground: Ground, attack: Attack, tls: bool, attempts: int, number: int) -> tuple[list[str], list[str]]:
-    """The table's row, and what is wrong with it."""
+    """The row of the table, and why it fails, if it does."""
     began = time.monotonic()
     outcome = launch(ground, attack, tls, attempts, number)
     took = time.monotonic() - began

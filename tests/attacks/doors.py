@@ -1,7 +1,7 @@
-"""One client port at the same time to two addresses of the server, and to two ports of it: two sessions, one client.
+"""One client port is connected to two addresses of the server, or to two of its ports, at the same time: two sessions, one client.
 
-Both messages end together, so that both are unanswered when Postfix asks about the first; smtpd then takes its time over
-some (a slow policy service, or a large message to copy).
+Both messages end together, so both are unanswered when Postfix asks about the first. For some messages smtpd takes long (a slow
+policy service, or a large message to copy).
 """
 from attempt import Attempt
 from bed.link import SERVER4
@@ -12,8 +12,8 @@ LARGE = 700_000
 
 
 def together(attempt: Attempt, speakers: list[Speaker], large: float = 0) -> None:
-    """A template by one and a nice message by the other, ended at once; then another one of each, one after the other.
-    `large`: the part of the attempts whose messages are."""
+    """One session sends a template and the other a nice message, and both end together. Then each sends another one, one after the
+    other. `large`: the share of the attempts whose messages are large."""
     shapes = attempt.shapes(2)
     if attempt.chance(large):
         shapes = [shape.larger(LARGE + number) for number, shape in enumerate(shapes)]

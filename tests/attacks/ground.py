@@ -1,9 +1,9 @@
-"""Where the attacks take place: the test bed, and what is added to it.
+"""The place of the attacks: the test bed, with these additions.
 
-    a second address of the server, a second port that it listens on, a second client behind the router
-    slow.example   mail from this domain waits in smtpd_end_of_data_restrictions, as for a slow policy service: the sender's
-                   local part says how long, in milliseconds: <d300@slow.example>
-    bob            his mail is discarded, so that thousands of messages cost little; alice's is delivered
+    a second address of the server, a second port on which it listens, a second client behind the router
+    slow.example   mail from this domain waits in smtpd_end_of_data_restrictions, as for a slow policy service; the local part
+                   of the sender is the time in milliseconds: <d300@slow.example>
+    bob            his mail is discarded, so that thousands of messages cost little; alice's mail is delivered
 """
 import re
 import socket
@@ -17,7 +17,7 @@ from bed.testbed import Bed
 from oracle import Said
 
 SECOND4 = "198.51.100.26"      # the server's second address
-OUTSIDE4 = "198.51.100.2"      # of the router: what clients behind its NAT look like
+OUTSIDE4 = "198.51.100.2"      # the router's address, from which clients behind its NAT come
 SECOND_PORT = 2526
 SIZE_LIMIT = 1_000_000         # of a message
 REFUSED_IN_HEADER, REFUSED_IN_BODY = b"X-Refuse-Me: yes\r\n", b"refuse this line\r\n"
@@ -98,9 +98,9 @@ class Ground:
                              f"waits = check_policy_service inet:127.0.0.1:{self._policy.port}")
             link = self.bed.link
             link.server.ip("addr", "add", f"{SECOND4}/24", "dev", "eth0")
-            # A row of messages that fills the server's window is cut at its edge, where the oracle does not expect it.
+            # A row of messages that fills the server's window would be cut at the window's end, where the oracle expects no cut.
             link.server.sysctl("ipv4/tcp_rmem", "4096 4194304 16777216")
-            link.client.sysctl("ipv4/tcp_wmem", "4096 4194304 16777216")  # and so is one that has to wait for room
+            link.client.sysctl("ipv4/tcp_wmem", "4096 4194304 16777216")  # so would a row that has to wait for room in the send buffer
             # A port that was closed a second ago may be used towards the same server again.
             link.client.sysctl("ipv4/tcp_tw_reuse", 1)
             self.neighbour = link.attach_neighbour()
@@ -121,12 +121,12 @@ class Ground:
         self.bed.postfix.set(last)
 
     def set_policy(self, **changes) -> None:
-        """Lays them over [policy] for what follows."""
+        """Changes settings of [policy] for the messages that follow."""
         self.bed.segmilter.reload(self.settings | {"policy": self.settings["policy"] | changes})
         time.sleep(1.2)  # each process looks once a second
 
     def connect(self, port: int = 0, to: tuple[str, int] = (SERVER4, 25), space=None, seconds: float = 10) -> socket.socket:
-        """From this port of the client (0: any), which other connections may use at the same time, to other addresses."""
+        """Connects from this port of the client (0: any). Other connections, to other addresses, may use the port at the same time."""
         stream = (space or self.bed.link.client).socket()
         for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
             stream.setsockopt(socket.SOL_SOCKET, option, 1)
@@ -142,7 +142,7 @@ class Ground:
 
 
 class Logs:
-    """What Postfix and segmilter have logged since it was made."""
+    """What Postfix and segmilter have logged since this object was made."""
 
     def __init__(self, bed: Bed):
         self._bed, self._postfix, self._segmilter = bed, self._size(bed.postfix), self._size(bed.segmilter)
@@ -158,7 +158,7 @@ class Logs:
             return log.read().decode("utf-8", "replace")
 
     def wait_for_the_end(self) -> None:
-        """Until no client is connected any more: Postfix has then asked all that it asks."""
+        """Waits until no client is connected: then Postfix has asked all its questions."""
         def over() -> bool:
             text = self._since(self._bed.postfix, self._postfix)
             return text.count(": connect from ") == text.count(": disconnect from ")
@@ -171,7 +171,8 @@ class Logs:
         return bool(queued - set(re.findall(r"qmgr\[\d+\]: (\w+): removed", text)))
 
     def judged(self) -> dict[str, Said | None]:
-        """By the tag in its Message-ID, each message whose end Postfix has seen; nothing where the filter was not heard."""
+        """What the filter said of each message whose end Postfix has seen, by the tag in its Message-ID. None: Postfix got no answer
+        from the filter."""
         text = self._since(self._bed.postfix, self._postfix)
         tags = dict(re.findall(r"cleanup\[\d+\]: (\w+): message-id=<(\w+)@", text))
         said = {match[1]: _said(match[2]) for match in

@@ -1,8 +1,8 @@
-"""The messages of the attacks: each has its own Message-ID, size and cuts.
+"""The messages of the attacks. Each has its own Message-ID, size and cuts.
 
-A "template" is cut inside header lines, as the talk's spam bots #2 cut it: up to the Subject's text, the text, the rest of the
-header, the body. A "nice" message is one write. Two messages of the same Shape have the same size, the same size of the header
-and of each field but two, so that sizes alone cannot tell them apart; the place of the cuts can.
+A "template" is cut inside header lines, like the mail of the talk's spam bots #2: up to the Subject's text, the text, the rest of the
+header, the body. A "nice" message is one write. Two messages of the same Shape have the same size, the same header size and the
+same sizes of all fields but two. So their sizes cannot distinguish them, but the places of their cuts can.
 """
 from dataclasses import dataclass
 from random import Random
@@ -20,7 +20,7 @@ class Shape:
     header: int
 
     def larger(self, by: int) -> "Shape":
-        """The same header, and a body of so many more bytes."""
+        """The same header, with a body that is larger by this number of bytes."""
         return Shape(self.size + by, self.header)
 
 
@@ -30,7 +30,7 @@ def any_shape(random: Random) -> Shape:
 
 
 def message(tag: str, shape: Shape, ahead: int) -> bytes:
-    """`ahead`: how many bytes of filling stand in front of the Subject, 0 to 99; the rest of it stands behind."""
+    """`ahead`: how many bytes of filling come before the Subject, 0 to 99; the rest of the filling comes after it."""
     front = (f"From: Sender <sender@{DOMAIN}>\r\nTo: Alice <alice@example.org>\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\n"
              f"Message-ID: <{tag}@{DOMAIN}>\r\nX-Test-Id: {tag}\r\nX-Ahead: {'a' * ahead}\r\n").encode()
     front += b"Subject: " + SUBJECT + b"\r\n"

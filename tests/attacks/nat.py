@@ -1,6 +1,6 @@
 """Two clients behind one address: the router gives them the same port towards two addresses of the server.
 
-Nobody attacks here: a stranger behind the same NAT is enough.
+This is no deliberate attack: it happens with a stranger behind the same NAT.
 """
 from contextlib import contextmanager
 
@@ -8,7 +8,7 @@ from attempt import FIRST_PORT, PORTS, Attempt
 from doors import together
 from ground import OUTSIDE4, SECOND4, Ground
 
-# A port that is in the range and free towards this address is kept, so two clients that use the same one get the same one.
+# NAT keeps a client's port if it is in the range and free towards this address. So two clients with the same port keep it.
 RULES = f"""
 table ip nat {{
   chain postrouting {{

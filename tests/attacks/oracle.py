@@ -1,17 +1,17 @@
-"""Whose bytes is a label of?
+"""Decides which message's bytes a label describes.
 
-A label shows the sizes of the segments of the message that it describes. Each message of an attempt was sent with a size and
-with cuts of its own, so the list shows which message the evidence came from:
+A label shows the sizes of the segments of the message that it describes. Each message of an attempt is sent with its own size
+and its own cuts, so the list of sizes shows which message the evidence came from:
 
-    own      the list is that of this very message
-    none     no label: pattern=unobserved with a reason, or no header at all (Postfix did without the filter)
-    WRONG    the list is that of another message of the attempt, or does not even add up to this one
-    part     under TLS: it is that of some of this message's records, of which the first ones or the last ones are missing
-    mixed    under TLS: it is that of records of which some hold text of this message and of another one
-    unclear  it adds up to this message and to another one, and is cut like neither (the network has cut it anew)
+    own      the list is that of this message
+    none     no label: pattern=unobserved with a reason, or no header at all (Postfix did not ask the filter)
+    WRONG    the list is that of another message of the attempt, or its sum does not fit this message
+    part     under TLS: the list is that of some of this message's records; the first ones or the last ones are missing
+    mixed    under TLS: the list is that of records of which some contain text of this message and of another one
+    unclear  the sum fits this message and another one, but the cuts are those of neither (the network has cut the stream again)
 
-What is asked is what the filter logs for the queue id, which is printed from the same judgement as the header; that
-the two agree is checked where the message was delivered into a maildir.
+The oracle reads what the filter logs for the queue id; the log and the header are printed from the same verdict. For messages
+that are delivered into a maildir it also checks that header and log agree.
 """
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ from dataclasses import dataclass, field
 from bed.mail import Label
 from speaker import Trail
 
-# The machine was too slow for a label; nothing was mistaken.
+# Reasons that mean the machine was too slow for a label; nothing was confused.
 SLOW = ("overload", "timeout", "busy")
 VERDICTS = ("own", "none", "part", "unclear", "mixed", "WRONG")
 
 
 @dataclass(frozen=True)
 class Sent:
-    """One message of an attempt. `recut`: something on the way cuts the stream anew (HAProxy)."""
+    """One message of an attempt. `recut`: something on the way cuts the stream again (HAProxy)."""
     tag: str
     kind: str
     trail: Trail
@@ -38,10 +38,10 @@ class Said:
     """What the filter logged of it."""
     pattern: str
     reason: str
-    size: int                          # of the text; 0: not shown
-    exact: bool                        # whether that is claimed to be right to the byte
-    segments: tuple[int, ...] | None   # None: not shown, or not all of them
-    ordinal: int                       # of the message whose evidence it is, in its session
+    size: int                          # size of the text; 0: not logged
+    exact: bool                        # the filter claims that the size is exact
+    segments: tuple[int, ...] | None   # None: not logged, or only some of them
+    ordinal: int                       # the number, in its session, of the message whose evidence was used
     raw: str
 
 
@@ -62,15 +62,15 @@ def _whose(own: Sent, said: Said, others: list[Sent]) -> str:
         return "own"
     if not shared and not own.recut:
         alike = [other for other in others if said.segments == other.trail.segments]
-        # In a long row TCP may have cut this one anew, and by chance as another one was cut. Which message of a session is
-        # meant tells its number.
+        # In a long row TCP may have cut this message again, by chance in the way of another one. The number says which message
+        # of the session is meant.
         if any(other.trail.session != own.trail.session for other in alike) or \
                 (alike and said.ordinal != _ordinal(own, others)):
             return "WRONG"
         if own.trail.sealed and holds(own.trail.segments, said.segments):
             return "part"
     if not fits(own, said):
-        # Evidence that says that it lacks something does not add up.
+        # Evidence that says that a part is missing need not have the right sum.
         return "unclear" if said.reason and sum(said.segments) < own.trail.least else "WRONG"
     if shared:
         return "mixed"
@@ -82,7 +82,7 @@ def _ordinal(own: Sent, others: list[Sent]) -> int:
 
 
 def holds(all_of_them: tuple[int, ...], some: tuple[int, ...]) -> bool:
-    """Neighbours in the same order; one alone proves nothing."""
+    """True if `some` are neighbours in `all_of_them`, in this order. A single segment proves nothing."""
     count = len(some)
     return count >= 2 and any(all_of_them[at:at + count] == some for at in range(len(all_of_them) - count + 1))
 
@@ -94,13 +94,13 @@ def fits(message: Sent, said: Said) -> bool:
 
 @dataclass
 class Outcome:
-    """Of one attack, one way."""
+    """The outcome of one attack in one way."""
     attempts: int = 0
     failed: Counter = field(default_factory=Counter)    # attempts that could not be made, by their error
     verdicts: Counter = field(default_factory=Counter)
     reasons: Counter = field(default_factory=Counter)   # of "none"
     examples: list[str] = field(default_factory=list)   # of WRONG, mixed, unclear
-    delivered: int = 0                                  # into a maildir
+    delivered: int = 0                                  # messages delivered into a maildir
     exchanged: Counter = field(default_factory=Counter)  # verdicts on labels that were exchanged on purpose
     differ: list[str] = field(default_factory=list)     # the delivered header does not say what the log says
 
@@ -116,7 +116,7 @@ class Outcome:
         return verdict
 
     def exchange(self, said: Said, other: Sent, others: list[Sent]) -> None:
-        """The oracle's own test: the right label of one message, as if it had been said of another, of the other kind."""
+        """Tests the oracle itself: judges the right label of one message as if it were that of another message of the other kind."""
         self.exchanged[judge(other, said, others)[0]] += 1
 
     @property

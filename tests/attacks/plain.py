@@ -1,4 +1,4 @@
-"""No attack: sessions with nothing to mistake. What is counted here must have its label, or the other rows say nothing."""
+"""This is no attack: the sessions have nothing that could be confused. They must be labelled, or the other rows prove nothing."""
 import talk
 from attempt import Attempt
 

@@ -1,7 +1,8 @@
-"""Refused messages in front of one that is taken: Postfix never asks about them, but they have been sent.
+"""Refused messages before one that is accepted: Postfix never asks about them, but their bytes have been sent.
 
-Refused for its sender (syntax, SIZE), its recipient (relaying, unknown), its size, its content; by BDAT, where the message is
-sent whatever was said of its envelope, and by DATA, where it is sent only behind 354; pipelined, and waiting for each answer.
+They are refused for their sender (syntax, SIZE), their recipient (relaying, unknown), their size or their content. By BDAT the
+message is sent even if its envelope was refused; by DATA it is sent only after 354. The commands are pipelined, or the client
+waits for each reply.
 """
 import mail
 import talk
@@ -30,8 +31,8 @@ def _refused(attempt: Attempt, kind: str, shape: mail.Shape, why: str) -> talk.L
 
 
 def _letters(attempt: Attempt, too_large: float) -> list[talk.Letter]:
-    """One to three that are refused, and one of the other kind that is taken. `too_large`: how often the last one of the refused
-    is refused for its size."""
+    """Sends one to three messages that are refused, and one of the other kind that is accepted. `too_large`: the share of attempts in
+    which the last refused message is refused for its size."""
     kinds = attempt.random.sample(["nice", "template"], 2)
     *shapes, last = attempt.shapes(attempt.random.randrange(2, 5))
     reasons = [attempt.random.choice([*ENVELOPES, "header", "body"]) for _ in shapes]
@@ -43,8 +44,8 @@ def _letters(attempt: Attempt, too_large: float) -> list[talk.Letter]:
 
 
 def by_bdat(attempt: Attempt) -> None:
-    """A message that is too large comes once, and as the last refused one: where BDAT with a refused envelope follows it, smtpd of
-    Postfix 3.7.11 dies (signal 11), with segmilter or without."""
+    """A message that is too large comes only once, as the last refused one. If BDAT with a refused envelope follows it, smtpd of
+    Postfix 3.7.11 crashes (signal 11), with segmilter and without it."""
     speaker = attempt.session()
     for too_large in (0, 0.2):
         talk.by_bdat(attempt, speaker, _letters(attempt, too_large), pipelined=attempt.chance(0.7))

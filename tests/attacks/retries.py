@@ -1,4 +1,5 @@
-"""Messages that the label defers: the client comes again at once, in the same session, in another, in two that take turns."""
+"""Messages that are deferred because of their label. The client tries again at once: in the same session, in another one, or in two
+sessions that take turns."""
 from contextlib import contextmanager
 
 from attempt import Attempt
@@ -17,7 +18,7 @@ def prepared(ground: Ground):
 
 
 def same_session(attempt: Attempt) -> None:
-    """Again as a template, which is deferred again, and then in one write."""
+    """Sends the message again as a template, which is deferred again, and then in one write."""
     speaker = attempt.session()
     answers = [attempt.data(speaker, kind, shape) for kind, shape in
                zip(attempt.random.sample(["template", "template", "nice"], 3), attempt.shapes(3))]
@@ -27,7 +28,7 @@ def same_session(attempt: Attempt) -> None:
 
 
 def other_sessions(attempt: Attempt) -> None:
-    """Two sessions of the same client; each has a message on its way while the other one's is answered."""
+    """Two sessions of the same client; each sends a message while the other one's message is answered."""
     speakers = [attempt.session(port=0), attempt.session(port=0)]
     kinds = attempt.random.sample(["template", "nice"], 2)
     shapes = attempt.shapes(4)

@@ -1,4 +1,4 @@
-"""A client that goes away and comes again at once from the same port, while Postfix is still at its first session."""
+"""A client closes its connection and connects again at once from the same port, while Postfix still works on its first session."""
 import time
 
 import talk
@@ -9,7 +9,7 @@ LONG = 200_000
 
 
 def come_again(attempt: Attempt, greet: bool = True) -> Speaker:
-    """A session from the attempt's port. While one of the two sides still has the connection before, TCP does not give it."""
+    """Opens a session from the attempt's port. TCP does not permit it while one side still has the previous connection."""
     deadline = time.monotonic() + 20
     while True:
         try:
@@ -21,9 +21,9 @@ def come_again(attempt: Attempt, greet: bool = True) -> Speaker:
 
 
 def again(attempt: Attempt, kind: str, shape, wait: int = 0) -> None:
-    """From the attempt's port, as soon as it can be had, a message and another one. In a hurry, all of the first one is sent
-    before the server has said a word."""
-    # Under TLS behind HAProxy neither sizes nor cuts would tell what shares a record with commands.
+    """Sends two messages from the attempt's port, as soon as the port is free. In a hurry, the whole first message is sent before the
+    server has sent anything."""
+    # Under TLS behind HAProxy, neither sizes nor cuts could identify a message that shares a record with commands.
     hurry = attempt.chance(0.5) and not (attempt.recut and attempt.tls)
     speaker = come_again(attempt, greet=attempt.tls or not hurry)
     if hurry:
@@ -36,10 +36,10 @@ def again(attempt: Attempt, kind: str, shape, wait: int = 0) -> None:
 
 
 def _first(attempt: Attempt, wait: int) -> tuple[Speaker, str, list]:
-    """A session whose message has ended and is not answered; the other kind, and shapes."""
+    """Opens a session whose message has ended and is not answered. Also returns the other kind of message, and shapes."""
     kinds = attempt.random.sample(["template", "nice"], 2)
     shapes = attempt.shapes(2)
-    if not wait and attempt.chance(0.5):  # Postfix is at it for a while by itself
+    if not wait and attempt.chance(0.5):  # a large message keeps Postfix busy even without a wait
         shapes[0] = shapes[0].larger(LONG)
     speaker = attempt.session()
     attempt.say(speaker, kinds[0], shapes[0], wait)
@@ -49,7 +49,7 @@ def _first(attempt: Attempt, wait: int) -> tuple[Speaker, str, list]:
 def _reset_and_again(attempt: Attempt, wait: int, pause: float) -> None:
     speaker, kind, shapes = _first(attempt, wait)
     speaker.settle()
-    # The proxy has to read the dot before the reset is known to it; how soon it does is chance.
+    # The proxy should read the dot before it learns of the reset; how soon it does so varies.
     time.sleep(attempt.random.choice((0, 0.001, 0.003, 0.01)))
     speaker.reset()
     time.sleep(pause)
@@ -61,7 +61,7 @@ def reset_quick(attempt: Attempt) -> None:
 
 
 def quit_and_again(attempt: Attempt) -> None:
-    """Nothing is left open; only the port is the same."""
+    """The first session is closed normally; only the port is the same."""
     kinds = attempt.random.sample(["template", "nice"], 2)
     for kind, shape in zip(kinds, attempt.shapes(2)):
         speaker = come_again(attempt)
@@ -75,7 +75,7 @@ def reset_slow_service(attempt: Attempt) -> None:
 
 
 def close_slow_service(attempt: Attempt) -> None:
-    """FIN behind the dot. TCP gives the port again after a second."""
+    """FIN follows the dot. TCP permits the port again after a second."""
     speaker, kind, shapes = _first(attempt, attempt.random.randrange(1200, 2500))
     speaker.close()
     time.sleep(attempt.random.choice((0, 0.5, 1.0)))
@@ -83,7 +83,7 @@ def close_slow_service(attempt: Attempt) -> None:
 
 
 def reset_in_mid_message(attempt: Attempt) -> None:
-    """What had come of the first message is nobody's."""
+    """The part of the first message that had come must not be used for another message."""
     kinds = attempt.random.sample(["template", "nice"], 2)
     shapes = attempt.shapes(2)
     speaker = attempt.session()
@@ -97,7 +97,8 @@ def reset_in_mid_message(attempt: Attempt) -> None:
 
 
 def half_close(attempt: Attempt) -> None:
-    """FIN behind the dot while the answer is still to come; read or not, the port is reset and used again."""
+    """FIN follows the dot before the reply has come. Whether the reply was read or not, the connection is reset and the port used
+    again."""
     speaker, kind, shapes = _first(attempt, attempt.random.choice((0, 200, 500)))
     speaker.half_close()
     if attempt.chance(0.5):

@@ -1,6 +1,6 @@
-"""Messages pipelined in one burst: several have ended when Postfix is still at the first.
+"""Messages that are pipelined in one burst: several have ended while Postfix still works on the first.
 
-By BDAT, which allows it (RFC 3030, 4.2), and by DATA without waiting for 354, which Postfix bears.
+By BDAT, which permits it (RFC 3030, 4.2), and by DATA without waiting for 354, which Postfix accepts.
 """
 import talk
 from attempt import Attempt
@@ -14,7 +14,7 @@ def _letters(attempt: Attempt, kinds: list[str]) -> list[talk.Letter]:
 
 
 def _mixed(attempt: Attempt, count: int) -> list[str]:
-    """Two templates among the nice ones."""
+    """A row of nice messages with two templates among them."""
     kinds = ["nice"] * count
     for place in attempt.random.sample(range(count), min(2, count - 1)):
         kinds[place] = "template"
@@ -23,7 +23,7 @@ def _mixed(attempt: Attempt, count: int) -> list[str]:
 
 def _by_bdat(attempt: Attempt, kinds: list[str]) -> None:
     letters, speaker = _letters(attempt, kinds), attempt.session()
-    # Under TLS what shares a record with its neighbours cannot be placed; some rows are to be placed.
+    # Under TLS a message that shares a record with its neighbours cannot be placed, so in some rows each has its own.
     talk.by_bdat(attempt, speaker, letters, pipelined=True, apart=attempt.tls and attempt.chance(0.5))
     speaker.quit()
 

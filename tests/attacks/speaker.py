@@ -1,6 +1,6 @@
-"""A client that remembers how it has written, so that what a label says can be compared with it.
+"""A client that remembers how it has written, so that a label can be compared with it.
 
-The server's replies are read by hand: a row of pipelined commands has as many replies as it has commands.
+It reads the server's replies itself, because a row of pipelined commands has as many replies as commands.
 """
 import array
 import fcntl
@@ -25,7 +25,7 @@ def _context() -> ssl.SSLContext:
 
 
 CONTEXT = _context()
-_numbers = itertools.count()   # of sessions
+_numbers = itertools.count()   # numbers the sessions
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,18 @@ class Trail:
     sealed: bool
 
     def shares_with(self, other: "Trail") -> bool:
-        """Some record holds text of both."""
+        """True if some record contains text of both messages."""
         return self.session == other.session and self.first < other.begin + other.size and other.begin < self.last
 
 
 class Speaker:
-    """One session on a connected socket. `tls`: under STARTTLS, or in clear; None: nothing is said yet. `preface`: bytes in front
-    of the client's stream, which a balancer sends."""
+    """One session on a connected socket. `tls`: under STARTTLS (True), in clear (False), or nothing is sent yet (None). `preface`: bytes that
+    a balancer sends before the client's stream."""
 
     def __init__(self, connection: socket.socket, tls: bool | None, preface: bytes = b""):
         self.socket, self._buffer, self._tls = connection, b"", False
         self._number = next(_numbers)
-        self._writes: list[tuple[int, int]] = []  # of plaintext: begin and end in the stream
+        self._writes: list[tuple[int, int]] = []  # begin and end in the plaintext stream
         connection.settimeout(20)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if preface:
@@ -81,8 +81,8 @@ class Speaker:
         self.socket.sendall(data)
 
     def settle(self, seconds: float = 5) -> bool:
-        """Waits until the server's TCP has all that was sent. What is written then goes out as it is written (TCP joins what
-        waits for acknowledgements), and a reset does not take back what is in front of it."""
+        """Waits until the server's TCP has acknowledged everything. After that each write is a segment of its own (TCP joins writes
+        that wait for acknowledgements), and a reset does not discard earlier bytes."""
         left, deadline = array.array("i", [1]), time.monotonic() + seconds
         while time.monotonic() < deadline:
             fcntl.ioctl(self.socket.fileno(), SIOCOUTQ, left)
@@ -112,7 +112,7 @@ class Speaker:
             raise ConnectionError(f"{text} (to {line[:60]!r})")
 
     def trail(self, begin: int, end: int) -> Trail:
-        """Of the bytes from `begin` to `end` of the stream, all of which were written."""
+        """The trail of the bytes from `begin` to `end` of the stream, all of which were written."""
         touching = [write for write in self._writes if write[0] < end and write[1] > begin]
         return self._under_tls(touching, begin, end) if self._tls else self._clear(touching, begin, end)
 
@@ -141,7 +141,7 @@ class Speaker:
                      tls_size(inside), tls_size(touching), sealed=True)
 
     def half_close(self) -> None:
-        """FIN; answers can still be read, under TLS too."""
+        """Sends FIN; replies can still be read, also under TLS."""
         socket.socket.shutdown(self.socket, socket.SHUT_WR)
 
     def reset(self) -> None:

@@ -1,4 +1,4 @@
-"""How messages are laid into the client's stream: by BDAT and by DATA, pipelined or waiting for each answer."""
+"""Ways to send messages in the client's stream: by BDAT and by DATA, pipelined or waiting for each reply."""
 from dataclasses import dataclass
 
 import mail
@@ -15,11 +15,11 @@ class Letter:
     kind: str
     envelope: bytes  # MAIL and RCPT, with their line ends
     content: bytes
-    refused: bool = False  # at the envelope
+    refused: bool = False  # the server refuses its envelope
 
 
 class Writer:
-    """Gathers what is to go out in one write. Messages are noted by finish(), when all of it was written."""
+    """Collects bytes for one write. finish() records the messages after everything was written."""
 
     def __init__(self, attempt: Attempt, speaker: Speaker):
         self._attempt, self.speaker = attempt, speaker
@@ -34,7 +34,7 @@ class Writer:
             self._pending = b""
 
     def body(self, letter: Letter, wire: bytes) -> None:
-        """The message as it is sent; its last piece is left to go out with what follows."""
+        """Sends the message, except for its last piece, which goes out together with the bytes that follow."""
         begin = self.speaker.offset + len(self._pending)
         self._marks.append((letter.tag, letter.kind, begin, begin + len(wire)))
         *most, last = mail.pieces(wire, letter.kind)
@@ -45,7 +45,7 @@ class Writer:
             self.speaker.write(piece)
         self.add(last)
         if len(last) > LARGE:
-            # Such a write waits for room in between, and then TCP cuts where it happens to be: what follows begins anew.
+            # Such a write has to wait for room in the middle, and TCP then cuts at an accidental place: the next message starts a new write.
             self.flush()
             self.speaker.settle()
 
@@ -56,7 +56,7 @@ class Writer:
 
 
 def by_bdat(attempt: Attempt, speaker: Speaker, letters: list[Letter], pipelined: bool, apart: bool = False) -> None:
-    """`apart`: pipelined, but the end of each message ends a write too."""
+    """`apart`: pipelined, but each message ends a write."""
     writer, owed = Writer(attempt, speaker), 0
     for letter in letters:
         writer.add(letter.envelope)
@@ -76,7 +76,7 @@ def by_bdat(attempt: Attempt, speaker: Speaker, letters: list[Letter], pipelined
 
 
 def by_data(attempt: Attempt, speaker: Speaker, letters: list[Letter], pipelined: bool) -> None:
-    """Text is sent only behind 354; pipelined, the dot is followed by the next envelope (RFC 2920, 3.1)."""
+    """Text is sent only after 354; with pipelining the next envelope follows the dot (RFC 2920, 3.1)."""
     writer, owed = Writer(attempt, speaker), 0
 
     def hear(always: bool) -> list[int]:
@@ -105,8 +105,8 @@ def by_data(attempt: Attempt, speaker: Speaker, letters: list[Letter], pipelined
 
 
 def by_data_ahead(attempt: Attempt, speaker: Speaker, letters: list[Letter], greeted: bool = True) -> None:
-    """Without waiting for 354 or anything else, which no honest program does and Postfix allows; not even for the greeting,
-    where that has not been read."""
+    """Without waiting for 354 or any other reply, not even for the greeting if that was not read yet. No legitimate program does so,
+    but Postfix permits it."""
     writer, owed = Writer(attempt, speaker), 0
     if not greeted:
         writer.add(b"EHLO client.example\r\n")

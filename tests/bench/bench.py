@@ -1,19 +1,19 @@
 #!/usr/bin/python3
-"""What the proxy costs: CPU seconds of its process per 10,000 messages, and wall time.
+"""Measures what the proxy costs: CPU seconds of its process for 10,000 messages, and wall time.
 
     bench.py PROGRAM [--quick] [--json FILE]
 
-Three ways to the same server, taking turns in one run, so that what else the machine does falls on all:
-direct, through HAProxy in TCP mode (send-proxy-v2, one thread), through segmilter (one worker, kernel
-capture on). Load is Postfix's smtp-source in another network namespace, behind a veth link with
-offloads on; the server is sink.cc, which takes mail and forgets it.
+Four ways to the same server take turns in one run, so that other work of the machine affects all of them: direct, through
+HAProxy in TCP mode (send-proxy-v2, one thread), through segmilter (one worker, kernel capture on) with a PROXY header, and
+through segmilter from the client's own address (way `transparent`). Postfix's smtp-source makes the load, in another network namespace behind a veth link with offloads on. The server is sink.cc, which accepts mail and
+drops it.
 
-A ratio is the median of the turns' own ratios, each of two runs that followed one another: what the machine
-does for minutes falls out of it, which a ratio of two medians keeps. Who goes first changes from turn to turn.
+A ratio is the median of the ratios of all turns; each of those compares two runs that followed one another. Not the ratio of two
+medians, because that keeps what disturbs the machine for minutes. The order of the ways changes from turn to turn.
 
-CPU is the process's run time from schedstat (nanoseconds; utime+stime count in ticks). The kernel works on
-packets in whatever process runs on that core, so the proxies are kept on the first core and load and
-server on the second: else the figure says where the scheduler happened to put them.
+CPU is the process's run time from schedstat (in nanoseconds; utime+stime only counts ticks). The kernel handles packets in
+the process that happens to run on that core. So the proxies are pinned to the first core, load and server to the second;
+otherwise the figure would depend on the scheduler's choices.
 """
 import argparse
 import json
@@ -38,7 +38,9 @@ from bed.process import end, wait_until  # noqa: E402
 from bed.segmilter import Segmilter  # noqa: E402
 from bed.testbed import Missing, check_machine, stop_on_signals  # noqa: E402
 
-PORTS = {"direct": 2501, "haproxy": 2502, "segmilter": 25}
+PORTS = {"direct": 2501, "haproxy": 2502, "segmilter": 25, "transparent": 26}
+TRANSPARENT = {"listen": [f"{SERVER4}:{PORTS['transparent']}"], "upstream": f"127.0.0.1:{PORTS['direct']}", "workers": 1,
+               "upstream_protocol": "transparent"}
 UPSTREAM = 10025
 SESSIONS = 10
 PROXY_CORES, LOAD_CORES = {0}, {1}
@@ -61,7 +63,7 @@ listen smtp
 class Load:
     name: str       # as in the ratios: 5k_new
     length: int     # bytes of message text
-    kept: bool      # many messages a connection, or a connection a message
+    kept: bool      # many messages in one connection, or one connection for each message
     messages: int
 
 
@@ -95,7 +97,7 @@ class Bench:
         stack.callback(self.link.delete)
         self.link.set(Condition(sender_offload=True, router_offload=True, receiver_offload=True))
         for space in (self.link.client, self.link.server):
-            # A connection a message uses up ports faster than TIME_WAIT gives them back.
+            # With one connection for each message, ports are used up faster than TIME_WAIT frees them.
             space.sysctl("ipv4/ip_local_port_range", "1024 65535" if space is self.link.client else "12000 65535")
             space.sysctl("ipv4/tcp_tw_reuse", 1)
         self.pids: dict[str, int] = {}
@@ -107,6 +109,13 @@ class Bench:
         stack.callback(segmilter.stop)
         segmilter.start()
         self.pids["segmilter"] = segmilter.child("proxy")
+        other = Segmilter(self.link.server, program, self.root / "transparent", self.root / "transparent-queue",
+                          {"proxy": TRANSPARENT, "capture": {"method": "kernel"}})
+        routing = self.link.server.run(program, "nft", "--routing", "-c", other.config, capture_output=True, text=True).stdout
+        self.link.server.run("/bin/sh", "-ec", routing)
+        stack.callback(other.stop)
+        other.start()
+        self.pids["transparent"] = other.child("proxy")
         for port in PORTS.values():
             wait_until(lambda port=port: self._greets(port), 10, f"port {port}")
         for name, pid in self.pids.items():
@@ -163,10 +172,10 @@ def medians(samples: dict[str, list]) -> dict:
                   "wall": statistics.median(wall for _, wall in found)} for way, found in samples.items()}
 
 
-def ratio(samples: dict[str, list], other: str, what: int) -> float:
-    """Of ours to another way's, turn by turn; `what`: 0 is CPU, 1 is wall time."""
-    turns = zip(samples["segmilter"], samples[other])
-    return round(statistics.median(ours[what] / theirs[what] for ours, theirs in turns), 3)
+def ratio(samples: dict[str, list], other: str, what: int, ours: str = "segmilter") -> float:
+    """The ratios of segmilter (its way `ours`) to another way, for each turn; `what`: 0 is CPU, 1 is wall time."""
+    turns = zip(samples[ours], samples[other])
+    return round(statistics.median(one[what] / theirs[what] for one, theirs in turns), 3)
 
 
 def ratios(samples: dict[str, dict]) -> dict:
@@ -175,17 +184,21 @@ def ratios(samples: dict[str, dict]) -> dict:
         out[f"cpu_vs_haproxy_{name}"] = ratio(ways, "haproxy", 0)
         out[f"wall_vs_haproxy_{name}"] = ratio(ways, "haproxy", 1)
         out[f"wall_vs_direct_{name}"] = ratio(ways, "direct", 1)
+        out[f"transparent_cpu_vs_haproxy_{name}"] = ratio(ways, "haproxy", 0, "transparent")
+        out[f"transparent_cpu_vs_header_{name}"] = ratio(ways, "segmilter", 0, "transparent")
     return out
 
 
 def show(results: dict, found: dict) -> None:
     print("\nCPU seconds of the proxy's process and wall seconds, for 10,000 messages; medians, of the ratios too\n")
     head = ["load", "direct wall", "haproxy cpu", "haproxy wall", "segmilter cpu", "segmilter wall",
-            "cpu vs haproxy", "wall vs direct"]
+            "transparent cpu", "transparent wall", "cpu vs haproxy", "wall vs direct", "transparent vs haproxy"]
     rows = [[name, *(f"{value:.2f}" for value in (ways["direct"]["wall"], ways["haproxy"]["cpu"],
                                                   ways["haproxy"]["wall"], ways["segmilter"]["cpu"],
-                                                  ways["segmilter"]["wall"])),
-             f"{found[f'cpu_vs_haproxy_{name}']:.2f}", f"{found[f'wall_vs_direct_{name}']:.2f}"]
+                                                  ways["segmilter"]["wall"], ways["transparent"]["cpu"],
+                                                  ways["transparent"]["wall"])),
+             f"{found[f'cpu_vs_haproxy_{name}']:.2f}", f"{found[f'wall_vs_direct_{name}']:.2f}",
+             f"{found[f'transparent_cpu_vs_haproxy_{name}']:.2f}"]
             for name, ways in results.items()]
     report.table(head, rows)
 

@@ -1,9 +1,10 @@
-// How long a verdict takes: from a trace to pattern, score and reasons, in no words yet.
+// Measures how long a verdict takes: from a trace to pattern, score and reasons, without their
+// text.
 //
 //     build/release/tests/classify_trace [--benchmark_repetitions=9]
 //
-// The aim is 2 µs for a message of twelve segments. `formatted` adds what only a debug log asks
-// for: the reasons as sentences.
+// The target is 2 µs for a message of twelve segments. `formatted` also makes the reasons'
+// sentences, which only a debug log needs.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
@@ -18,8 +19,8 @@ namespace {
 
 using classifier::Trace;
 
-// Messages of about `segments` segments: mail servers and line writers over ordinary links, so that
-// the branch predictor learns no single answer.
+// Messages of about `segments` segments, by mail servers and line writers over ordinary links. They
+// are mixed so that the branch predictor does not learn one answer.
 std::vector<Trace> traces_of(std::uint32_t segments) {
   test::Random random(12);
   std::vector<Trace> traces;

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What the recorder makes of what it saw: the truth of a row, the writes that strace tells, and the table that is kept.
+"""Tests what the recorder makes of its input: the row of the truth, the writes that strace shows, and the table that is kept.
 
     recorder_test.py SEGMILTER
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from recorder import messages  # first: it says where the bed is
+from recorder import messages  # imported first, because it sets the path to the bed
 from recorder.programs import PROGRAMS, Program
 from recorder.recording import LINKS, truth, writes
 

@@ -1,15 +1,15 @@
 #!/usr/bin/python3
-"""Live and offline agree: what is said of a message by the proxy, by the wire observer, and by `classify` on a capture.
+"""Live and offline agree: the proxy, the wire observer, and `classify` on a capture say the same about a message.
 
     agree.py PROGRAM
 
-All three watch the same packets: the proxy in the path, beside it a second segmilter that only watches, and tcpdump in
-front of both. Postfix asks one filter, a tee asks the other's as well. The senders are those of under_tls.py, in clear and
-under TLS, over links with super-packets, loss and small segments, and those of odd_senders.py.
+All three watch the same packets: the proxy in the path, a second segmilter beside it that only watches, and tcpdump before
+both. Postfix asks one filter; a tee asks the other filter too. The senders are those of under_tls.py, in clear and under TLS,
+over links with super-packets, loss and small segments, and those of odd_senders.py.
 
-Compared, message by message, is the whole trace (segments with their flags, records, landmarks, dialogue) and the whole
-verdict (pattern, writer, path, block, gait, score, confidence, the writes). Not compared are times. Where they differ for
-a reason, REASONS has it, with the cause; any other difference fails, and so does a reason that is met no more.
+For each message the whole trace (segments with their flags, records, landmarks, dialogue) and the whole verdict (pattern, writer,
+path, block, gait, score, confidence, the writes) are compared. Times are not compared. Known differences are in REASONS, with
+their cause. Every other difference fails, and so does a reason that no longer occurs.
 """
 import re
 import sys
@@ -36,7 +36,7 @@ LINKS = {"offloads": Condition(sender_offload=True, router_offload=True, receive
          "MSS 536": Condition(mss=536), "no timestamps": Condition(timestamps=False),
          "loss": Condition(loss_permille=20)}
 
-# What only somebody knows who has read the text or was told by the milter, and what rests on it.
+# Facts that are known only from the text or from the milter, and values that depend on them.
 OF_TEXT = {"window", "miss", "line1", "header", "body", "dot", "fields", "folds", "declared"}
 OF_MAIL = {"8bit", "7bit", "body-first", "dsn", "blank-end"}
 SURENESS = {"score", "confidence"}
@@ -45,16 +45,16 @@ OF_PATH = {"mss", "ts", "syn"}
 
 @dataclass(frozen=True)
 class Pair:
-    """One message as two have seen it. `left` is live; what is not there is None."""
-    sent: Sent | None  # None: nobody delivered it
-    session: str       # its name, where the sender is an odd one
-    watchers: str      # "proxy, wire": whom left and right are of
+    """One message as two watchers have seen it. `left` is live; None: that watcher has not seen it."""
+    sent: Sent | None  # None: it was not delivered
+    session: str       # its name, if it is one of odd_senders.py
+    watchers: str      # the watchers of left and right, such as "proxy, wire"
     left: View | None
     right: View | None
 
     def keys(self) -> set[str]:
-        """In which they differ. "talk of MAIL": in nothing of talk but what MAIL and the text say; "order": in nothing of the
-        segments but which came late or again."""
+        """The keys in which they differ. "talk of MAIL": talk differs only in what MAIL and the text say. "order": the segments differ
+        only in which of them came late or were retransmitted."""
         if not self.left or not self.right:
             return {"message"}
         found = set()
@@ -90,20 +90,20 @@ def inferred(pair: Pair) -> bool:
 
 
 def bdat_under_tls(pair: Pair) -> bool:
-    """Live it is placed as what it is, or not at all."""
+    """Live, the message is placed correctly or not at all."""
     right = pair.left is None or unobserved(pair.left) or pair.left.trace.get("transfer") == "bdat"
     return pair.watchers.endswith("offline") and pair.tls() and "BDAT" in pair.way() and right
 
 
 def not_told_apart(pair: Pair) -> bool:
-    """Sessions with messages in a row by DATA, and under TLS with refused messages or blanks behind a command."""
+    """Sessions with several messages by DATA in a row, and under TLS with refused messages or spaces after a command."""
     odd = pair.session == "DATA row" or pair.session in ("refused", "soft") and (pair.tls() or pair.sent is None)
     live = pair.left is None or unobserved(pair.left) and pair.left.trace["reason"] in ("ambiguous", "lost")
     return odd and live and pair.watchers.endswith("offline")
 
 
 def end_of_a_session(pair: Pair) -> bool:
-    """What a capture has of a session under TLS that began before it."""
+    """The part of a TLS session that a capture has if the session began before the capture."""
     right = pair.right
     return pair.left is None and not pair.session and unobserved(right) and right.trace["reason"] == "encrypted" and right.number == 1
 
@@ -117,8 +117,8 @@ class Reason:
     name: str
     cause: str
     holds: Callable[[Pair], bool]
-    keys: set[str] | None = None  # that may differ for it; None: any
-    most: float = 0               # share of all messages that it may be met in, and it need not be met; 0: any, and it must
+    keys: set[str] | None = None  # keys that may differ for this reason; None: any
+    most: float = 0               # the largest share of messages; the reason may be absent. 0: any share, and it must occur
 
 
 REASONS = (
@@ -157,13 +157,13 @@ REASONS = (
 
 @dataclass
 class Findings:
-    """Counts, and what differs for no reason."""
-    pairs: Counter = field(default_factory=Counter)   # compared, by watchers
+    """The counts, and the differences without a known reason."""
+    pairs: Counter = field(default_factory=Counter)   # compared messages, by watchers
     alike: Counter = field(default_factory=Counter)
     messages: Counter = field(default_factory=Counter)            # by reason and watchers
-    keys: dict[tuple, Counter] = field(default_factory=dict)      # likewise, what differed
+    keys: dict[tuple, Counter] = field(default_factory=dict)      # the keys that differed, likewise
     unlisted: list[list[str]] = field(default_factory=list)
-    orders: list[list[str]] = field(default_factory=list)         # segments that came late or again for one of two
+    orders: list[list[str]] = field(default_factory=list)         # segments that came late or were retransmitted for only one of two
     unexplained: Counter = field(default_factory=Counter)         # messages, by watchers
 
     def add(self, pair: Pair) -> None:
@@ -218,8 +218,8 @@ def show(view: View | None, key: str) -> str:
 
 
 def sessions(found: list[View]) -> dict[tuple[str, int, int], View]:
-    """By client, how many sessions it had from that port before, and number. A session's messages are numbered upwards,
-    and each watcher has them in the order in which they came."""
+    """The messages by client, by the number of earlier sessions from the same port, and by number. The messages of a session have
+    rising numbers, and each watcher has them in the order in which they came."""
     keyed, last = {}, {}
     for view in found:
         before, number = last.get(view.client, (0, 0))
@@ -229,15 +229,15 @@ def sessions(found: list[View]) -> dict[tuple[str, int, int], View]:
 
 
 def pairs(proxy: list[View], wire: list[View], offline: list[View], sent: dict[str, Sent], names: dict[str, str]):
-    """What the watchers say of one message, two of them at a time."""
+    """What the watchers say about one message, for each pair of watchers."""
     left_over, witnesses, bdat = sessions(offline), {view.queue: view for view in wire}, {}
-    # The odd sessions came first, so theirs is the first use of a port.
+    # The odd sessions ran first, so a port's first use is theirs.
     name_of = {key: names.get(key[0], "") if key[1] == 0 else "" for key in left_over}
     for key, live in sessions(proxy).items():
         one, witness, other = sent[live.queue], witnesses.get(live.queue), left_over.pop(key, None)
         name = names.get(key[0], "") if key[1] == 0 else ""
         yield Pair(one, name, "proxy, wire", live, witness)
-        # What the proxy's filter cannot tell apart, the witness's perhaps can.
+        # Messages that the proxy's filter cannot distinguish may be distinguished by the witness.
         if unobserved(live) and witness and not unobserved(witness):
             yield Pair(one, name, "wire, offline", as_in_clear(witness), other)
         else:
@@ -249,13 +249,13 @@ def pairs(proxy: list[View], wire: list[View], offline: list[View], sent: dict[s
 
 
 def as_in_clear(view: View) -> View:
-    """What the wire observer has from the milter is left out: the capture was read."""
+    """Leaves out what the wire observer knows from the milter, because the capture has no milter."""
     return View(view.client, view.number, view.queue,
                 {key: value for key, value in view.trace.items() if key not in ("window", "folds")}, view.verdict)
 
 
 def send_over_link(senders: Senders, name: str) -> None:
-    """What a clean link does not show: super-packets, loss, a small MSS; real programs and played ones."""
+    """Conditions beyond a clean link: super-packets, loss, a small MSS; with real and played programs."""
     for _ in range(2 if name == "loss" else 1):
         for writer in ("whole", "headers apart", "template", "blocks of 2048", "lines"):
             senders.played(writer, SIZES, f"clear, {name}")
@@ -266,8 +266,8 @@ def send_over_link(senders: Senders, name: str) -> None:
 
 
 def send_and_capture(bed: Bed, senders: Senders, odd: OddSenders) -> list[View]:
-    """All that is sent, and what `classify` says of the captures; one a link, since tcpdump asks the interface how large
-    packets may be when it starts."""
+    """Sends everything, and classifies the captures. There is one capture for each link, because tcpdump reads the largest packet size
+    of the interface when it starts."""
     found: list[View] = []
     parts = {"odd sessions": odd.send_all, "clean link": lambda: send_all(senders),
              **{name: lambda name=name: send_over_link(senders, name) for name in LINKS}}
@@ -292,7 +292,7 @@ def by_queue(bed: Bed, sent: list[Sent]) -> dict[str, Sent]:
 
 @contextmanager
 def witness_of(bed: Bed):
-    """A second segmilter, which only watches, and is asked about the same messages."""
+    """A second segmilter that only watches, and whose filter is asked about the same messages."""
     sockets = bed.root / "server/queue/segmilter"
     witness = Segmilter(bed.link.server, bed.program, bed.root / "witness", sockets.parent, way="wire",
                         settings={**DEBUG, "filter": {"socket": f"unix:{sockets}/witness.sock"}})
@@ -309,7 +309,7 @@ def witness_of(bed: Bed):
 def main() -> int:
     checks = report.Checks()
     with Bed(Path(sys.argv[1]), DEBUG, tag="agree", tls=True) as bed:
-        bed.link.server.sysctl("ipv4/tcp_fastopen", 0x403)  # for every listener that begins, without asking it
+        bed.link.server.sysctl("ipv4/tcp_fastopen", 0x403)  # for every new listener, without an option of its own
         bed.segmilter.stop()
         bed.segmilter.start()
         with witness_of(bed) as witness:

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""A sender tries to give a message another message's label: the short form of tests/attacks/run.
+"""A sender tries to give a message the label of another message: the short form of tests/attacks/run.
 
     attacks.py PROGRAM
 
-Each attack some twenty times, through the proxy and beside the wire observer, in clear and under TLS. The two ways are run
-beside each other, since most of it is waiting.
+Makes each attack about twenty times, through the proxy and beside the wire observer, in clear and under TLS. The two ways run at
+the same time, because most of the time is waiting.
 """
 import subprocess
 import sys
@@ -17,7 +17,7 @@ ATTEMPTS = 20
 
 
 def main() -> int:
-    stop_on_signals()  # the two go with us
+    stop_on_signals()  # the two children end with this process
     started = [subprocess.Popen(["/usr/bin/python3", RUN, f"--attempts={ATTEMPTS}", f"--way={way}", sys.argv[1]],
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for way in ("proxy", "wire")]
     try:

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""A backup MX seals its headers, the primary believes them: the files of examples/postfix/backup-mx, on two servers.
+"""A backup MX seals its headers and the primary believes them: the files of examples/postfix/backup-mx, on two servers.
 
     backup_mx.py PROGRAM
 
     client ──► backup: segmilter, Postfix ──► primary: segmilter, Postfix ──► maildir
 
-Then the seals that are not to be believed: what comes from the backup's address with another header, another message, another key,
-no seal or an old one; and a good one that comes from anybody else.
+Then come the seals that must not be believed: from the backup's address with another header, another message, another key, no seal
+or an old seal; and a valid seal that comes from another address.
 """
 import re
 import sys
@@ -24,14 +24,14 @@ FORGED = "X-Protocol-Pattern: mx1.example.org; pattern=official-mta; score=-9; v
 
 
 def message(tag: str, header: str = "", subject: str = "You have won") -> bytes:
-    """With `header` on top, as a relay puts it there."""
+    """The message with `header` on top, where a relay puts it."""
     fields = ["Message-ID: <fixed@bot.example>", "From: Bot <bot@bot.example>", "Date: Wed, 25 Nov 2026 22:00:00 +0000",
               f"Subject: {subject}", f"X-Test-Id: {tag}"]
     top = header.replace("\r", "").replace("\n", "\r\n") + "\r\n" if header else ""
     return (top + "\r\n".join(fields) + "\r\n\r\n").encode() + b"text\r\n" * 500
 
 
-# What the four fields may look like when they have passed two Postfixes; each is a message's header but for X-Test-Id.
+# Forms of the four fields that two Postfixes pass on; each is a message's header except for X-Test-Id.
 SHAPES = {
     "folded": b"Message-ID:\r\n <1@bot.example>\r\nFrom: Bot\r\n\t<bot@bot.example>\r\nSubject: one\r\n  two\t three  \r\n",
     "no blank": b"From:bot@bot.example\r\nSubject:text\r\nDate:Wed, 25 Nov 2026 22:00:00 +0000\r\n",
@@ -76,7 +76,7 @@ class Site:
         return found, line.group(0)
 
     def send_raw(self, tag: str, head: bytes):
-        """To the backup, as it is; returns as send()."""
+        """Sends the message unchanged to the backup; returns the same as send()."""
         client = self.bed.smtp(name="bot.example")
         client.envelope(FROM, TO)
         log = len(self.segmilter.log())
@@ -138,7 +138,7 @@ def shapes(checks: report.Checks, site: Site) -> None:
     for tag, head in SHAPES.items():
         found, line = site.send_raw(tag, head)
         checks.that("seal=good" in line and len(found.labels()) == 1, f"{tag}: {re.search('seal=[a-z-]*', line).group(0)}")
-    # Postfix breaks lines of more than 998 bytes, in the middle of a word too: another text.
+    # Postfix breaks lines of more than 998 bytes, even in the middle of a word: the text changes.
     found, line = site.send_raw("2000 in a line", b"Subject: " + b"x" * 2000 + b"\r\n")
     checks.that(not found.labels() and "seal=wrong" in line, "a line that Postfix breaks on its way: the seal does not hold")
 
@@ -156,7 +156,7 @@ def keys(checks: report.Checks, site: Site) -> None:
     checks.that(not found.labels() and "seal=wrong" in line, "a key of a known name that is another: deleted")
     (backup.root / "seal.keys").chmod(0o644)
     words = backup.reload()
-    checks.that("seal.key_file: " in words and "may be read by others" in words, "a key file that others may read is refused at the reload")
+    checks.that("seal.key_file: " in words and "other users can read it" in words, "a key file that others may read is refused at the reload")
 
 
 def age(checks: report.Checks, site: Site, good: str) -> None:

@@ -1,14 +1,16 @@
 #!/usr/bin/python3
-"""Behind HAProxy: who the client is, nobody else can claim; what is seen is said to be the balancer's.
+"""Behind HAProxy: Postfix sees the real client, no client can pretend to be another, and the label says that HAProxy's connection
+was observed.
 
     balancer.py PROGRAM
 
-A real HAProxy with examples/postfix/haproxy/haproxy.cfg runs on the router, in front of segmilter and Postfix from the
-files of the same folder:
+A real HAProxy with examples/postfix/haproxy/haproxy.cfg runs on the router, before segmilter and Postfix with the files of the
+same folder:
 
     client 192.0.2.7 ─► 192.0.2.1:25 HAProxy 198.51.100.1 ─PROXY v2─► 198.51.100.25:25 segmilter ─► smtpd
 
-Mail by it, its health checks, clients that pose as it, and balancers that send no header, half of one, or garbage.
+Tests mail through it, its health checks, clients that pretend to be HAProxy, and balancers that send no header, half of one, or
+garbage.
 """
 import re
 import socket
@@ -69,7 +71,7 @@ class HAProxy:
                 if row["pxname"] == "mx" and row["svname"].startswith("mx")}
 
     def wait(self, status: str) -> bool:
-        """Until all servers have it; False when they have not within ten seconds."""
+        """Waits until all servers have this state. False: they do not have it within ten seconds."""
         try:
             return wait_until(lambda: all(now.startswith(status) for now, _ in self.servers().values()), 10, status)
         except TimeoutError:
@@ -89,7 +91,7 @@ def through(bed: Bed, v6: bool = False) -> socket.socket:
 
 
 def as_balancer(bed: Bed) -> socket.socket:
-    """A connection from HAProxy's address, not by HAProxy."""
+    """A connection from HAProxy's address that is not made by HAProxy."""
     connection = bed.link.router.socket()
     connection.settimeout(10)
     connection.connect((SERVER4, 25))
@@ -148,7 +150,7 @@ def transparent(bed: Bed, checks: report.Checks, settings: dict) -> None:
 
 
 def quiet(bed: Bed, haproxy: HAProxy, checks: report.Checks, ours: str, asks_postfix: bool) -> None:
-    """Some seconds of health checks and nothing else, five a second of each server."""
+    """Some seconds with only health checks, five per second for each server."""
     before, own = len(bed.postfix.log()), len(bed.segmilter.log())
     time.sleep(3)
     wanted = ("UP", "L7OK" if asks_postfix else "L4OK")
@@ -169,7 +171,7 @@ def postfix_down(bed: Bed, haproxy: HAProxy, checks: report.Checks) -> None:
 
 
 def posers(bed: Bed, checks: report.Checks) -> None:
-    """Clients from elsewhere that send a PROXY header, before the greeting and behind it."""
+    """Clients from elsewhere that send a PROXY header, before and after the greeting."""
     claims = {"version 1": b"PROXY TCP4 127.0.0.1 198.51.100.25 4000 25\r\n", "version 2": proxy_v2("127.0.0.1", 4000)}
     for what, claim in claims.items():
         for early in (True, False):
@@ -184,7 +186,7 @@ def posers(bed: Bed, checks: report.Checks) -> None:
                 while more := connection.recv(65536):
                     said += more
             except ConnectionResetError:
-                pass  # version 2 has QUIT in it: Postfix went while there was more to read
+                pass  # version 2 contains QUIT, so Postfix closed the connection with unread bytes
             answers = [line for line in said.decode(errors="replace").splitlines() if re.match(r"\d{3} ", line)]
             name = f"a poser, {what}, {'before' if early else 'behind'} the greeting"
             checks.that(any(re.match(r"5\d\d 5\.5\.\d", line) for line in answers), f"{name}: {answers}")
@@ -207,7 +209,7 @@ def bad_balancers(bed: Bed, checks: report.Checks) -> None:
     for what, (first, limit) in rows.items():
         connection, began, said = as_balancer(bed), time.monotonic(), b""
         try:
-            if first is None:  # a byte every 0.2 s is not silence, and not a header either
+            if first is None:  # a byte every 0.2 s is not silence, but the header never becomes complete
                 connection.settimeout(0.2)
                 for byte in good[:-1]:
                     connection.sendall(bytes([byte]))
@@ -230,7 +232,7 @@ def bad_balancers(bed: Bed, checks: report.Checks) -> None:
     strange = [line for line in bed.postfix.log()[before:].splitlines() if "192.0.2.99" in line or line in warnings]
     checks.that(not strange, f"Postfix has not heard of them {strange[:2]}")
     checks.that(bed.postfix.delivered(send(through(bed))), "and mail passes")
-    # As a header should be, in two pieces, and the client's talk right behind it.
+    # A valid header in two pieces, and the client's commands directly after it.
     connection = as_balancer(bed)
     connection.sendall(good[:10])
     time.sleep(0.3)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""How the bed waits: until the condition holds, no longer than a process lives that is needed, and not for ever."""
+"""Tests how the bed waits: until the condition holds, not after a needed process has died, and not forever."""
 import subprocess
 import time
 import unittest

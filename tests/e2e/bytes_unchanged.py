@@ -3,9 +3,9 @@
 
     bytes_unchanged.py PROGRAM
 
-Messages of 1 byte to 5 MB: 8-bit, dots at line starts, lines longer than 998 and 2048, bare CR and bare
-LF, no header at all, no line end at the end. A raw client writes them in random pieces. What Postfix
-delivered must have the same SHA-256 both ways, but for the headers that Postfix and the filter add.
+Messages of 1 byte to 5 MB: 8-bit text, dots at line starts, lines longer than 998 and 2048 bytes, bare CR and bare LF, no header
+at all, no line end at the end. A raw client writes them in random pieces. What Postfix delivered must have the same SHA-256 both
+ways, except for the headers that Postfix and the filter add.
 """
 import hashlib
 import random
@@ -21,7 +21,7 @@ from bed.smtp import Client, stuffed
 from bed.testbed import DIRECT_PORT, Bed
 
 MESSAGES, SESSIONS = 500, 2
-# Added on the way, below each other on top of the message; none of them is sent by us.
+# Fields that are added on the way, on top of the message; the test itself sends none of them.
 ADDED = re.compile(rb"(?:(?:Return-Path|X-Original-To|Delivered-To|Received|X-Protocol-Pattern|Message-Id|"
                    rb"Date|From):.*\n(?:[ \t].*\n)*)")
 
@@ -46,7 +46,7 @@ def line(chance: random.Random) -> bytes:
 
 
 def size_of(number: int, chance: random.Random) -> int:
-    """Every size class, few of the largest: the whole is about 60 MB."""
+    """Messages of every size class, with few of the largest; about 60 MB in all."""
     if number < 20:
         return number + 1
     if number % 100 == 50:
@@ -57,8 +57,8 @@ def size_of(number: int, chance: random.Random) -> int:
 
 
 def message(number: int) -> bytes:
-    """The wire form, final dot included. Its own test id is its first line, if it is long enough for
-    one; the shorter ones are told by the order of delivery."""
+    """The message as it is sent, with the final dot. Its first line is its test id, if it is long enough; shorter messages are
+    identified by the order of delivery."""
     chance = random.Random(number)
     size = size_of(number, chance)
     content = bytearray()
@@ -68,12 +68,12 @@ def message(number: int) -> bytes:
     while len(content) < size:
         content += block if size - len(content) > len(block) else line(chance) + b"\r\n"
     content = content[:size]
-    # A cut may leave a lone CR before the CRLF that stuffed() adds: sent as it is.
+    # A cut may leave a single CR before the CRLF that stuffed() adds; it is sent unchanged.
     return stuffed(bytes(content))
 
 
 class Sender(threading.Thread):
-    """Sends every message of its share twice: direct and through the proxy, in random writes."""
+    """Sends each message of its share twice, directly and through the proxy, in random writes."""
 
     def __init__(self, bed: Bed, numbers: list[int]):
         super().__init__(daemon=True)

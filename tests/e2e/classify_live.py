@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""`segmilter classify` beside a running segmilter: on the pipe of a tcpdump, and on the log as it is written.
+"""`segmilter classify` beside a running segmilter: on the pipe of a tcpdump, and on the log while it is written.
 
     classify_live.py PROGRAM
 
-A client speaks EHLO, sends two messages and stays; in clear, and under TLS. tcpdump writes to classify, which must print a
-message's row while tcpdump still runs and the session is open: in clear when the message was answered, under TLS when the
-next command came. Then the log, in text and in JSON, behind the prefix of syslog and without, gives the traces that are in
-it, with client, EHLO name and time.
+A client sends EHLO and two messages and stays connected, in clear and under TLS. tcpdump writes to classify, which must print a
+message's row while tcpdump still runs and the session is open: in clear when the message is answered, under TLS when the next
+command comes. Then classify reads the log, in text and in JSON, with syslog's prefix and without it, and gives the traces in it
+with client, EHLO name and time.
 """
 import json
 import select
@@ -21,7 +21,7 @@ from bed import report
 from bed.process import end
 from bed.testbed import Bed
 
-SOON = 10  # seconds; it takes a fraction of one, but the machine may be busy
+SOON = 10  # seconds; usually it takes a fraction of one, but the machine may be busy
 TEXT = b"Subject: live\r\n\r\n" + b"a line of text\r\n" * 400 + b".\r\n"
 
 
@@ -42,14 +42,14 @@ class Live:
             raise RuntimeError("tcpdump does not listen")
 
     def row(self) -> dict | None:
-        """The next one; None when none came soon, or tcpdump has ended."""
+        """The next row; None: none came soon, or tcpdump has ended."""
         readable, _, _ = select.select([self._classify.stdout], [], [], SOON)
         if not readable or self._tcpdump.poll() is not None:
             return None
         return json.loads(self._classify.stdout.readline())
 
     def finish(self) -> tuple[int, str]:
-        """tcpdump ends, as by Ctrl-C: classify's exit code, and what it still said."""
+        """Ends tcpdump as by Ctrl-C. Returns classify's exit code and its remaining output."""
         end(self._tcpdump, first=signal.SIGINT)
         out, err = self._classify.communicate(timeout=60)
         return self._classify.returncode, out + err

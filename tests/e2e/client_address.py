@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Postfix sees the client's real address and port; a configuration that would hide it is refused.
+"""Postfix sees the client's real address and port; a configuration that would hide them is refused.
 
     client_address.py PROGRAM
 
-By the way `listen` with PROXY protocol 2 and 1, IPv4 and IPv6. The address is what Postfix decides by
-who may relay: if every client looked like 127.0.0.1, the server would be an open relay.
+With the deployment `listen`, PROXY protocol 2 and 1, IPv4 and IPv6. By this address Postfix decides who may relay: if every
+client looked like 127.0.0.1, the server would be an open relay.
 """
 import re
 import subprocess
@@ -18,7 +18,7 @@ from bed.smtp import Client
 from bed.testbed import Bed
 
 EX_CONFIG = 78
-# Settings by which clients would look local, or a proxy could not announce them.
+# Settings that would make clients look local, or leave the proxy no way to name them.
 REFUSED = [
     ("no announcement of the client", {"proxy": {"upstream_protocol": "none"}}),
     ("plain TCP", {"proxy": {"upstream_protocol": "tcp"}}),

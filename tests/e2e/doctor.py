@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""`segmilter doctor`: content with a system that is right; names each thing that is broken, and the lines it prints mend it.
+"""`segmilter doctor` finds nothing in a system that is right, names each thing that is broken, and prints lines that fix it.
 
-    doctor.py PROGRAM [WORD]        with WORD only the faults whose name has it in them
+    doctor.py PROGRAM [WORD]        with WORD only the faults whose name contains it
 
-First the doctor looks at a Postfix and a segmilter that are as in examples/postfix/listen: nothing may be found, no file
-changed, no message queued. Then one thing after the other is broken. Each time the doctor has to name it, with the right
-state and exit code; the very lines that it prints are given to a shell, and it has to be content again. Two kinds of line
-are carried out otherwise, since the bed has no systemd and no editor: `systemctl start|restart segmilter` starts the bed's,
-and a line for segmilter.toml is written there, followed by a restart.
+First the doctor examines a Postfix and a segmilter as in examples/postfix/listen: it must find nothing, change no file and queue no
+message. Then the test breaks one thing after the other. Each time the doctor has to name it, with the right state and exit code.
+Then a shell runs exactly the lines that the doctor printed, and the doctor must find nothing again. Two kinds of lines are carried out
+differently, because the bed has no systemd and no editor: `systemctl start|restart segmilter` starts the bed's segmilter, and a line
+for segmilter.toml is written into that file, followed by a restart.
 """
 import hashlib
 import json
@@ -49,7 +49,7 @@ class Examination:
 
 
 class Ward:
-    """The bed, and what may be done to it."""
+    """The bed, and ways to break and fix it."""
 
     def __init__(self, bed: Bed, checks: report.Checks):
         self.bed, self.checks = bed, checks
@@ -58,8 +58,8 @@ class Ward:
         self.socket = bed.segmilter.queue / "segmilter/milter.sock"
         self.evidence = bed.segmilter.root / "evidence.sock"
         self.program = bed.segmilter.program
-        self.played = {}  # lines that the bed has no means for, and what is done in their place
-        self.hidden = ()  # what the doctor is run behind
+        self.played = {}  # lines that the bed cannot run, and what it does instead
+        self.hidden = ()  # the prefix of the doctor's command line
         self.well = self.shape()
 
     def doctor(self, *options, prefix=()) -> subprocess.CompletedProcess:
@@ -77,8 +77,8 @@ class Ward:
 
     @contextmanager
     def fresh(self):
-        """What happens inside makes Postfix read its settings; a server that was idle may serve some more clients by
-        the old ones, so afterwards none of those is left."""
+        """The code inside makes Postfix read its settings. A server that was idle may serve some more clients with the old settings, so
+        this waits until none of the old servers is left."""
         def reloads() -> int:
             return self.bed.postfix.log().count(": reload -- version")
         before, servers = reloads(), children(self.bed.postfix.master_pid())
@@ -112,7 +112,7 @@ class Ward:
         self.bed.segmilter.stop()
         self.bed.segmilter.start()
 
-    # What mends them.
+    # What fixes them.
     def carry_out(self, lines: list[str]) -> None:
         for line in lines:
             if line.startswith("segmilter.toml: "):
@@ -151,10 +151,10 @@ class Ward:
         return process.pid if process.poll() is None else 0, paths, self.bed.segmilter.config.read_text()
 
     def reset(self) -> None:
-        """All as it was, whatever a fault left behind."""
+        """Restores everything, whatever a fault has changed."""
         changed = self.shape() != self.well
         for path, text in self.good.items():
-            aside = path.with_suffix(".new")  # by a rename: an smtpd that starts now must not find half a file
+            aside = path.with_suffix(".new")  # by a rename, because an smtpd that starts now must not read half a file
             aside.write_text(text)
             aside.replace(path)
         if not alive(self.bed.postfix.master_pid()):
@@ -176,8 +176,8 @@ def content(ward: Ward, what: str) -> bool:
 
 
 def fault(ward: Ward, name: str, broken, wanted: list[tuple[str, str, str]], mend: bool = True, all_lines: bool = False) -> None:
-    """`broken()` breaks something. Each of `wanted` (check, state, words) has to be found; the lines of the first one
-    that has some mend it all, or, with `all_lines`, all lines in the order in which the doctor puts them at its end."""
+    """`broken()` breaks something. The doctor has to find each of `wanted` (check, state, words). The lines of the first finding that
+    has some must fix everything; with `all_lines`, all lines in the order in which the doctor prints them at its end."""
     if len(sys.argv) > 2 and sys.argv[2] not in name:
         return
     report.step(name)
@@ -195,10 +195,10 @@ def fault(ward: Ward, name: str, broken, wanted: list[tuple[str, str, str]], men
     named = [seen.find(*each) for each in wanted]
     cure = next((each for each in named if each and (each["mend"] or each["setting"])), None)
     if mend and all_lines:
-        ward.checks.that(seen.mend, f"{name}: what mends it is printed")
+        ward.checks.that(seen.mend, f"{name}: the lines that fix it are printed")
         ward.carry_out(seen.mend)
         content(ward, name)
-    elif mend and ward.checks.that(cure, f"{name}: what mends it is printed"):
+    elif mend and ward.checks.that(cure, f"{name}: the lines that fix it are printed"):
         ward.carry_out(cure["mend"])
         if cure["setting"]:
             ward.write_setting(cure["setting"])
@@ -227,13 +227,13 @@ while True:
 
 
 def look_at_good(ward: Ward) -> None:
-    """Content, quick, and it leaves no trace but log lines."""
+    """The doctor finds nothing, is quick, and leaves only log lines."""
     bed = ward.bed
     before = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in ward.good}
     began = time.monotonic()
     plain = ward.doctor()
     print(re.sub(r"(?m)^", "  ", plain.stdout.replace(str(bed.root), "…")))
-    ward.checks.that(plain.returncode == 0 and "\n23 ok, 0 to look at, 0 failed, 0 skipped" in plain.stdout,
+    ward.checks.that(plain.returncode == 0 and "\n23 ok, 0 warnings, 0 failed, 0 skipped" in plain.stdout,
                      f"all is well: exit {plain.returncode} in {time.monotonic() - began:.2f} s")
     ward.checks.that("\033" not in plain.stdout, "no colours, as it is no terminal")
     seen = ward.examine()
@@ -264,7 +264,7 @@ def usage(ward: Ward) -> None:
 
 
 def by_the_journal(ward: Ward) -> None:
-    """Where Postfix has no log file of its own and syslog none, journalctl is asked; here a stand-in for it."""
+    """If neither Postfix nor syslog has a log file, the doctor asks journalctl; here a script replaces it."""
     bed = ward.bed
     copy, tools = bed.root / "conf-without-log-file", bed.root / "bin"
     shutil.copytree(bed.postfix.conf, copy)
@@ -283,7 +283,7 @@ sed 's/^.*\\]: //' {bed.postfix.log_file}
 
 
 def by_tcp(ward: Ward) -> None:
-    """The filter on a TCP port: content with it, and what is not there is missed."""
+    """The filter on a TCP port: the doctor finds nothing, and reports it when it is stopped."""
     ward.settings({"filter": {"socket": "inet:8890@127.0.0.1"}}, restart=False)
     ward.main_cf("smtpd_milters = { inet:localhost:8890, default_action=accept, connect_timeout=2s, command_timeout=5s }")
     ward.restart()
@@ -307,7 +307,7 @@ def faults_of_sockets(ward: Ward) -> None:
         os.kill(bed.segmilter.child("filter"), signal.SIGCONT)
 
     fault(ward, "segmilter is stopped", bed.segmilter.stop,
-          [("listen", "FAIL", "nobody listens"), ("milter-socket", "FAIL", "filter"),
+          [("listen", "FAIL", "no process listens"), ("milter-socket", "FAIL", "filter"),
            ("evidence-socket", "FAIL", "unobserved")])
     report.step("the filter hangs")
     stop_filter()
@@ -324,7 +324,7 @@ def faults_of_sockets(ward: Ward) -> None:
     fault(ward, "milter socket configured 0600", lambda: ward.settings({"filter": {"socket_mode": "0600"}}),
           [("milter-socket", "FAIL", "0600 postfix")])
     report.step("evidence socket is gone")
-    bed.segmilter.process.send_signal(signal.SIGSTOP)  # it would bind another one
+    bed.segmilter.process.send_signal(signal.SIGSTOP)  # it would create another one
     try:
         ward.evidence.unlink()
         seen = ward.examine()
@@ -343,10 +343,10 @@ def faults_of_milters(ward: Ward) -> None:
 
     fault(ward, "smtpd_milters is empty", milters(""),
           [("smtpd_milters", "FAIL", "does not name"), ("same-port", "FAIL", "does not ask")])
-    fault(ward, "segmilter is the second milter", milters(f"{DEAD}, {OURS}"), [("smtpd_milters", "warn", "behind inet:127.0.0.1:11332")])
-    # Without a word of its own, a milter that is gone has mail refused: Postfix's default is tempfail.
+    fault(ward, "segmilter is the second milter", milters(f"{DEAD}, {OURS}"), [("smtpd_milters", "warn", "comes after inet:127.0.0.1:11332")])
+    # A milter that is down and has no default_action of its own stops all mail: Postfix's default is tempfail.
     fault(ward, "a dead milter in front", milters(f"inet:127.0.0.1:11332, {OURS}"),
-          [("other-milters", "FAIL", "Postfix takes no mail"), ("same-port", "FAIL", "the session is refused"),
+          [("other-milters", "FAIL", "Postfix accepts no mail"), ("same-port", "FAIL", "the session is refused"),
            ("same-port", "FAIL", ": 451 ")], all_lines=True)
     fault(ward, "a dead milter behind, by a unix socket", milters(f"{OURS}, {{ unix:segmilter/nobody.sock, default_action=reject }}"),
           [("other-milters", "FAIL", "No such file"), ("same-port", "FAIL", "the session is refused")])
@@ -356,7 +356,7 @@ def faults_of_milters(ward: Ward) -> None:
           [("smtpd_milters", "warn", "connect_timeout is 30s"), ("smtpd_milters", "warn", "command_timeout is 30s")])
     fault(ward, "milter_protocol 4", lambda: ward.main_cf("milter_protocol = 4"), [("smtpd_milters", "warn", "milter_protocol is 4")])
     fault(ward, "a service with milters of its own", lambda: ward.master_cf(("-P", f"{UPSTREAM}/smtpd_milters=inet:127.0.0.1:11332")),
-          [("smtpd_milters", "FAIL", "does not name"), ("other-milters", "FAIL", "Postfix takes no mail")], all_lines=True)
+          [("smtpd_milters", "FAIL", "does not name"), ("other-milters", "FAIL", "Postfix accepts no mail")], all_lines=True)
 
     back = "127.0.0.1:10026/inet"
 
@@ -380,13 +380,13 @@ def faults_of_postfix(ward: Ward) -> None:
     bed = ward.bed
     fault(ward, "Postfix is stopped", bed.postfix.stop, [("upstream", "FAIL", "refused")])
     fault(ward, "upstream does not expect PROXY", lambda: ward.master_cf(("-PX", f"{UPSTREAM}/smtpd_upstream_proxy_protocol")),
-          [("upstream", "FAIL", "may relay"), ("proxy-protocol", "FAIL", "every client is 127.0.0.1"), ("upstream", "FAIL", "taken for SMTP")])
+          [("upstream", "FAIL", "may relay"), ("proxy-protocol", "FAIL", "every client is 127.0.0.1"), ("upstream", "FAIL", "takes the PROXY header for SMTP")])
 
     def relay_by_v1() -> None:
         ward.settings({"proxy": {"upstream_protocol": "proxy-v1"}})
         ward.master_cf(("-PX", f"{UPSTREAM}/smtpd_upstream_proxy_protocol"))
     fault(ward, "the same with PROXY version 1", relay_by_v1,
-          [("open-relay", "FAIL", "OPEN RELAY: 198.51.100.25 is not in mynetworks"), ("upstream", "FAIL", "taken for SMTP")])
+          [("open-relay", "FAIL", "OPEN RELAY: 198.51.100.25 is not in mynetworks"), ("upstream", "FAIL", "takes the PROXY header for SMTP")])
     fault(ward, "upstream on all addresses", lambda: ward.master_cf(("-F", f"{UPSTREAM}/service=10025")),
           [("upstream-scope", "FAIL", "0.0.0.0:10025")])
     fault(ward, "no service for upstream", lambda: ward.master_cf(("-M#", UPSTREAM)), [("postconf", "FAIL", "no smtpd on 127.0.0.1:10025")])
@@ -399,7 +399,7 @@ def faults_of_postfix(ward: Ward) -> None:
           [("open-relay", "FAIL", "OPEN RELAY: a stranger, 203.0.113.77"), ("open-relay", "FAIL", "OPEN RELAY: 198.51.100.25")])
     fault(ward, "Postfix logs no ports", lambda: ward.main_cf("smtpd_client_port_logging = no"), [("same-port", "warn", "no port")])
     fault(ward, "one client may have all processes", lambda: ward.master_cf(("-F", f"{UPSTREAM}/process_limit=20")),
-          [("limits", "warn", "one client can have all")])
+          [("limits", "warn", "one client can use all")])
 
     def first_word(v6: bool) -> bytes:
         with bed.connect(v6=v6) as client:
@@ -409,10 +409,11 @@ def faults_of_postfix(ward: Ward) -> None:
         ward.master_cf(("-P", f"{UPSTREAM}/inet_protocols=ipv4"))
         ward.checks.that(first_word(v6=True) == b"421", "Postfix speaks IPv4 only: a client by IPv6 is told 421")
     fault(ward, "Postfix speaks IPv4 only", ipv4_only,
-          [("proxy-protocol", "FAIL", "each client that comes by IPv6")])
+          [("proxy-protocol", "FAIL", "each client that comes over IPv6")])
 
     def speaks(protocol: str, upstream: str) -> None:
-        """In main.cf, which Postfix reads at its start. It does not start with services of another family, but for `upstream`."""
+        """Sets inet_protocols in main.cf, which Postfix reads at its start. Postfix does not start with services of another family, so all
+        except `upstream` are removed."""
         ward.settings({"proxy": {"upstream": upstream}})
         bed.postfix.stop()
         for line in bed.link.server.run("postconf", "-c", bed.postfix.conf, "-M", capture_output=True, text=True).stdout.splitlines():
@@ -428,11 +429,11 @@ def faults_of_postfix(ward: Ward) -> None:
         speaks(protocol, upstream)
         ward.checks.that(first_word(v6=v6) == b"421", f"main.cf: {protocol}, upstream {upstream}: a client by IPv{6 if v6 else 4} is told 421")
     fault(ward, "main.cf: Postfix speaks IPv4 only", lambda: told_421("ipv4", "127.0.0.1:10025", v6=True),
-          [("proxy-protocol", "FAIL", "each client that comes by IPv6")])
+          [("proxy-protocol", "FAIL", "each client that comes over IPv6")])
     fault(ward, "main.cf: Postfix speaks IPv6 only", lambda: told_421("ipv6", "[::1]:10025", v6=False),
-          [("proxy-protocol", "FAIL", "each client that comes by IPv4")])
+          [("proxy-protocol", "FAIL", "each client that comes over IPv4")])
     fault(ward, "main.cf: upstream is of the other family", lambda: told_421("ipv4", "[::1]:10025", v6=True),
-          [("proxy-protocol", "FAIL", "it does not start, or every client is told 421"), ("upstream", "FAIL", "refused")])
+          [("proxy-protocol", "FAIL", "it does not start, or every client gets the reply 421"), ("upstream", "FAIL", "refused")])
 
     def port_is_gone() -> None:
         bed.segmilter.stop()
@@ -463,7 +464,7 @@ def faults_of_postscreen(ward: Ward) -> None:
     def both() -> None:
         short_wait()
         ward.master_cf(*screen, told, ("-M", "smtpd/pass=smtpd pass - - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy"))
-    fault(ward, "postscreen is not told of PROXY", deaf, [("proxy-protocol", "FAIL", "does not expect the PROXY protocol")])
+    fault(ward, "postscreen is not told of PROXY", deaf, [("proxy-protocol", "FAIL", "does not expect a PROXY header")])
     fault(ward, "postscreen without an smtpd behind it", no_pass,
           [("proxy-protocol", "FAIL", "no smtpd of type pass"), ("same-port", "FAIL", "421 ")])
     fault(ward, "smtpd behind postscreen expects PROXY", both, [("proxy-protocol", "warn", "ignored there")])
@@ -474,7 +475,7 @@ def faults_of_segmilter(ward: Ward) -> None:
     fault(ward, "idle_timeout is short", lambda: ward.settings({"proxy": {"idle_timeout": "100s"}}), [("timeouts", "warn", "hangs up before")])
     fault(ward, "answer_timeout is short", lambda: ward.settings({"proxy": {"answer_timeout": "100s"}}), [("timeouts", "warn", "arrives twice")])
     fault(ward, "capture is off", lambda: ward.settings({"capture": {"method": "off"}}),
-          [("capture", "warn", "nobody observes"), ("same-port", "warn", "capture is off")])
+          [("capture", "warn", "nothing is observed"), ("same-port", "warn", "capture is off")])
     fault(ward, "capture by reads", lambda: ward.settings({"capture": {"method": "read"}}), [("capture", "warn", "via=read")])
 
     desk = {"desk": {"listen": ["127.0.0.1:9125"]}}
@@ -484,7 +485,7 @@ def faults_of_segmilter(ward: Ward) -> None:
         other.listen()
         fault(ward, "another server has the desk's address", lambda: ward.settings(desk), [("desk", "warn", "and not segmilter")],
               mend=False)
-    fault(ward, "the desk's address is new", lambda: ward.settings(desk, restart=False), [("desk", "warn", "nobody listens there")])
+    fault(ward, "the desk's address is new", lambda: ward.settings(desk, restart=False), [("desk", "warn", "no process listens there")])
 
     def without_bpf() -> None:
         wrapper = bed.root / "segmilter-without-bpf"
@@ -492,7 +493,7 @@ def faults_of_segmilter(ward: Ward) -> None:
         wrapper.chmod(0o755)
         bed.segmilter.program = wrapper
         ward.restart()
-        bed.segmilter.program = ward.program  # the next start has its rights
+        bed.segmilter.program = ward.program  # the next start has its rights again
     fault(ward, "started without CAP_BPF", without_bpf, [("capture", "warn", "the running segmilter is without it")])
     if len(sys.argv) == 2 or sys.argv[2] in "another server has port 25":
         report.step("another server has port 25")
@@ -504,14 +505,14 @@ def faults_of_segmilter(ward: Ward) -> None:
 
 
 def behind(ward: Ward, before: str) -> tuple[str, ...]:
-    """What a command is put behind so that `before` has been done in a view of the file system of its own."""
+    """The prefix of a command line that runs `before` and then the command in a separate mount namespace."""
     tools = ward.bed.root / "tools"
     tools.mkdir(exist_ok=True)
     return ("unshare", "--mount", "env", f"PATH={tools}:{os.environ['PATH']}", "sh", "-ec", before + '\nexec "$@"', "sh")
 
 
 def faults_at_boot(ward: Ward) -> None:
-    """systemd's word is a stand-in's; systemd_unit.py has a real one."""
+    """A script replaces systemctl; systemd_unit.py tests a real systemd."""
     ward.hidden = behind(ward, "mkdir -p /run/systemd; mount -t tmpfs none /run/systemd; mkdir /run/systemd/system")
     systemctl = ward.bed.root / "tools/systemctl"
 
@@ -520,7 +521,7 @@ def faults_at_boot(ward: Ward) -> None:
         systemctl.chmod(0o755)
     state("enabled")
     seen = ward.examine()
-    ward.checks.that(seen.find("boot", "ok", "with the machine") and not seen.bad(), f"enabled: content {seen.bad()}")
+    ward.checks.that(seen.find("boot", "ok", "at boot") and not seen.bad(), f"enabled: content {seen.bad()}")
     ward.played["systemctl enable segmilter"] = lambda: state("enabled")
     fault(ward, "segmilter is not enabled", lambda: state("disabled"), [("boot", "warn", "after the next boot clients are refused")])
     ward.hidden = ()
@@ -534,7 +535,7 @@ def with_tproxy(checks: report.Checks) -> None:
         ward.shell(load)
         ward.shell(f"{bed.program} nft --routing -c {bed.segmilter.config} | sh -e")
         content(ward, "tproxy")
-        # The line names the program as it is installed.
+        # The line names the installed program, so the bed runs its own.
         ward.played[f"segmilter nft -c {bed.segmilter.config} | nft -f -"] = lambda: ward.shell(load)
         fault(ward, "tproxy: no rules", lambda: ward.shell("nft delete table inet segmilter"), [("tproxy", "FAIL", "no rule sends port 25")])
         nft = shutil.which("nft", path=os.environ["PATH"] + ":/usr/sbin:/sbin")

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""The table of failures, row by row, under load: no message lost, altered or bounced; what is delayed is said.
+"""The README's table of failures, row by row, under load: no message is lost, altered or bounced, and delays are printed.
 
     fail_open.py PROGRAM [ROW…]
 
-smtp-source hands messages over 20 sessions to a real Postfix in the client's namespace, which sends them through the proxy
-over 20 sessions and, as SMTP asks, tries again what it got no answer for. In the middle of it something breaks. A
-message whose answer was lost is sent again: such duplicates are SMTP's own (RFC 5321, 4.5.4.1) and are counted.
+smtp-source gives messages over 20 sessions to a real Postfix in the client's namespace. That sends them through the proxy over 20
+sessions and, as SMTP requires, tries again what was not answered. In the middle something breaks. A message whose reply was lost is
+sent again: such duplicates are part of SMTP (RFC 5321, 4.5.4.1), and they are counted.
 """
 import hashlib
 import os
@@ -28,16 +28,16 @@ FILTER = "smtpd_milters = {{ unix:segmilter/{}, default_action=accept, connect_t
 
 
 class Row:
-    """One failure. `breaks` is called when `at` messages are delivered, `mends` behind it, `after` at the end."""
+    """One failure. `breaks` is called when `at` messages are delivered, then `mends`, and `after` at the end."""
 
     def __init__(self, name: str, breaks, mends=lambda bed: None, longest: float = 20, at: int = MESSAGES // 4,
                  after=lambda bed: None):
         self.name, self.breaks, self.mends, self.at, self.after = name, breaks, mends, at, after
-        self.longest = longest  # seconds that a message may be delayed
+        self.longest = longest  # the longest permitted delay of a message, in seconds
 
 
 def struck(name: str, child: str, number: int, **options) -> Row:
-    """A child that gets a signal; the row ends when another one is in its place, so that the next begins whole."""
+    """A child gets a signal. The row ends when the child is replaced, so that the next row begins with all children."""
     pids = []
 
     def breaks(bed: Bed) -> None:
@@ -59,7 +59,7 @@ def supervisor(number: int):
 
 
 def start_again(bed: Bed) -> None:
-    """What systemd does when the supervisor is gone."""
+    """Does what systemd does when the supervisor has died."""
     bed.segmilter.process.wait(10)
     time.sleep(1)  # RestartSec
     bed.segmilter.start()
@@ -118,7 +118,7 @@ ROWS = [
     Row("Postfix is stopped and started", postfix_stopped),
     Row("a reload with an error in the file", broken_reload),
 ]
-# The same by the wire observer, where nothing but the filter's question is in the mail's way.
+# The same with the wire observer, where only the filter's question is in the mail's path.
 WIRE_ROWS = [
     struck("the wire observer is killed", "wire", signal.SIGKILL),
     struck("the wire observer is stopped (SIGSTOP)", "wire", signal.SIGSTOP),
@@ -170,7 +170,7 @@ def judge(checks: report.Checks, row: Row, found: dict) -> list[str]:
 
 
 def milter_cut(bed: Bed) -> tuple[Cutter, list[Row]]:
-    """One row a state in which the milter's connection is cut."""
+    """One row for each state in which the milter's connection is cut."""
     sockets = bed.segmilter.queue / "segmilter"
     cutter = Cutter(sockets / "cutter.sock", sockets / "milter.sock")
 

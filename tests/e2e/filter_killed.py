@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""kill -9 of the filter in mid load: every message is delivered, and the filter comes back by itself.
+"""kill -9 of the filter under load: every message is delivered, and the filter is started again.
 
     filter_killed.py PROGRAM
 
-smtp-source sends from 20 sessions at once; the filter is killed twice meanwhile. Postfix accepts what
-it cannot have judged (default_action=accept in the shipped main.cf); labels are there again afterwards.
+smtp-source sends from 20 sessions at once; the filter is killed twice meanwhile. Postfix accepts messages that the filter could not
+judge (default_action=accept in the shipped main.cf). Afterwards messages are labelled again.
 """
 import os
 import signal
@@ -33,7 +33,7 @@ def kill_filter(bed: Bed, at: int) -> float:
 
 
 def labelled_again(bed: Bed) -> bool:
-    """Whether one message sent now gets a label that says more than `unobserved`."""
+    """True if a message that is sent now gets a label other than `unobserved`."""
     box = bed.postfix.mailbox("bob")
     client = bed.smtp()
     client.envelope("a@sender.example", "bob@example.org")

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Whatever X-Protocol-Pattern headers a client sends, the message ends with exactly one, ours, below Postfix's own Received;
-or it is refused.
+"""A client may send any X-Protocol-Pattern headers: the delivered message has exactly one, segmilter's own, below Postfix's own
+Received; or the message is refused.
 
     forged_header.py PROGRAM
 
-Where fields are put in front of the message (PREPEND), where a header check takes Received away, and where a content filter
-brings the message back over loopback: there the label of its first way stays.
+Also tested: fields that are put before the message (PREPEND), a header check that removes Received, and a content filter that gives
+the message back over loopback, where the first label stays.
 """
 import sys
 import time
@@ -35,7 +35,8 @@ def names(message) -> list[str]:
 
 
 def adds_up(label, size: int) -> bool:
-    """The label's segments are the message's. Of many unlike ones the header has the first, and how many more there are."""
+    """Checks that the label's segments are the message's. If there are many different ones, the header has the first ones and the
+    number of the others."""
     if label.segments:
         return sum(label.segments) == size
     return "+" in label.fields.get("segments", "")
@@ -47,14 +48,14 @@ class Sender:
         self.seen: set[bytes] = set()
 
     def newest(self):
-        """The message that was not there before; None: there is none. Their files are not in the order of their delivery."""
+        """The new message; None: there is none. The order of the files is not that of delivery."""
         messages = self.bed.postfix.wait_delivered("alice", self.count, 60)
         fresh = [message for message in messages if message.data not in self.seen]
         self.seen |= {message.data for message in fresh}
         return fresh[-1] if fresh else None
 
     def send(self, what: str, head: bytes):
-        """The message as delivered, which has one header, and that is ours."""
+        """The delivered message; checks that it has one header, and that it is segmilter's."""
         client = self.bed.smtp()
         client.envelope("a@sender.example", "alice@example.org")
         wire = head + b"\r\n" + BODY + b".\r\n"
@@ -111,7 +112,7 @@ def thousands(bed: Bed, sender: Sender, checks: report.Checks) -> None:
 
 def main() -> int:
     checks = report.Checks()
-    # A content filter's mail comes back over loopback, and is not to be taken for mail from outside.
+    # A content filter's mail comes back over loopback and must not be taken for mail from outside.
     with Bed(Path(sys.argv[1]), tag="forge", services=BACK, settings={"exempt": {"loopback": False}}) as bed:
         sender = Sender(bed, checks)
         in_one_session(bed, sender, checks)

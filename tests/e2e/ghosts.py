@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""Packets that TCP refuses, and bytes that are none, change no label: it stays as it was, or says that it does not know.
+"""Packets that TCP refuses, and packets without bytes of the stream, change no label: it stays the same, or says that it is not sure.
 
     ghosts.py PROGRAM [--flood MESSAGES]
 
-Before Postfix's proxy (way: listen) and beside Postfix (way: wire) stands the same sender. It puts packets between the segments
-of its message that its server refuses (wrong checksum, old timestamp, ahead, out of the window), to hide where its program
-cut; it sends urgent data, Fast Open, data with the handshake's last ACK; and strangers send packets by the hundred thousand,
-to connections that there are and to none. `--flood`: so many messages are labelled under the flood, not forty.
+The same sender sends to Postfix through the proxy (deployment listen) and to Postfix beside the wire observer (deployment wire). It
+sends packets that the server refuses (wrong checksum, old timestamp, ahead of the stream, out of the window) between the segments of
+its message, to hide where its program cut. It sends urgent data, uses Fast Open, and sends data with the handshake's last ACK.
+Strangers send packets by the hundred thousand, to existing connections and to none. `--flood`: the number of messages that are
+labelled during the flood (default forty).
 """
 import argparse
 import random
@@ -28,11 +29,11 @@ from under_tls import FROM, TO, cuts, message
 SIZE = 9_000
 RATE = 100_000
 MSG_FASTOPEN = 0x20000000
-NEW_ISN = 0x1234567  # no sequence number that the connection ever had, but by chance
+NEW_ISN = 0x1234567  # these are the connection's sequence numbers only by chance
 
 
 class Attack:
-    """Sends one message in the writes of a bot's template, or whole, and something else in between."""
+    """Sends one message in the writes of a bot's template, or in one write, with other packets in between."""
 
     def __init__(self, bed: Bed, forger: Forger, tag: str, writer: str):
         self.bed, self.forger, self.tag = bed, forger, tag
@@ -43,12 +44,12 @@ class Attack:
         self.client.envelope(FROM, TO)
 
     def begin(self):
-        """DATA; returns the numbers of the message's first byte."""
+        """Sends DATA; returns the TCP numbers of the message's first byte."""
         self.client.expect("DATA", 354)
         return self.forger.learn(self.socket)
 
     def finish(self):
-        """The message, a write at a time, each long enough after the one before to be a segment; its label."""
+        """Sends the message write by write, with pauses so that each write is a segment. Returns its label."""
         self.client.write(self.wire, self.sizes, 0.01)
         self.client.reply()
         self.client.quit()
@@ -73,14 +74,14 @@ def said(label) -> str:
 
 
 def cover(attack: Attack, **packets) -> None:
-    """Full segments over the whole message, in front of it."""
+    """Full segments that cover the whole message, sent before it."""
     numbers = attack.begin()
     for at in range(0, SIZE, 1448):
         attack.forger.send(attack.socket, numbers, at, attack.wire[at:at + 1448], **packets)
 
 
 def cover_late(attack: Attack) -> None:
-    """The same behind its first two segments, so that what the server has taken by then is covered too."""
+    """The same after its first two segments, so that bytes are covered too that the server has already accepted."""
     numbers = attack.begin()
     for size in attack.sizes[:2]:
         attack.client.send(attack.wire[:size])
@@ -104,7 +105,7 @@ def out_of_window(attack: Attack) -> None:
 
 
 def strangers_guess(attack: Attack) -> None:
-    """20,000 packets by somebody who knows both ends of the connection, and no number of it."""
+    """20,000 packets by an attacker who knows both ends of the connection, but no sequence number."""
     attack.begin()
     with Flood(attack.bed.link.client, blind(20_000, attack.socket), RATE) as flood:
         while flood.sent < 20_000:
@@ -124,13 +125,13 @@ def urgent_in_text(attack: Attack) -> None:
 
 
 def other_syn(attack: Attack) -> None:
-    """A SYN of the same ends and another beginning: the server does not take it."""
+    """A SYN with the same ends and another initial number: the server ignores it."""
     attack.begin()
     ends = (CLIENT4, attack.socket.getsockname()[1]), (SERVER4, 25)
     attack.forger._raw.sendto(packet(*ends, NEW_ISN, 0, SYN, options=struct.pack("!BBH", 2, 4, 536)), (SERVER4, 0))
 
 
-# What is sent between a template's segments, and what its label may be: never that of a program that writes at once.
+# Packets between a template's segments, and the permitted labels: never that of a program that writes at once.
 HIDING = {
     "cover, wrong checksum": lambda attack: cover(attack, good=False),
     "cover, old timestamp": lambda attack: cover(attack, stamp=-(1 << 30)),
@@ -138,7 +139,7 @@ HIDING = {
     "cover, late": cover_late,
     "4200 packets ahead": ahead,
 }
-# What a stranger may send, or what has no bytes of the stream: the label is as without it.
+# Packets of strangers, or without bytes of the stream: the label must be the same as without them.
 HARMLESS = {
     "beyond the window": out_of_window,
     "20,000 packets with random numbers": strangers_guess,
@@ -153,7 +154,7 @@ def baseline(bed: Bed, forger: Forger, writer: str):
 
 
 def same(label, plain) -> bool:
-    """A segment may have been sent again: the machine is slow now and then."""
+    """True if both labels agree. Retransmission marks are not compared, because the machine is sometimes slow."""
     return label.fields["segments"] == plain.fields["segments"] and label.pattern == plain.pattern and "reason" not in label.fields
 
 
@@ -183,15 +184,15 @@ def hide(checks: report.Checks, bed: Bed, forger: Forger) -> None:
 
 
 def taken_with_syn(bed: Bed) -> int:
-    """Connections whose first bytes the server's kernel has taken from the SYN."""
+    """The number of connections whose first bytes the server's kernel has taken from the SYN."""
     names, values = [line.split() for line in bed.link.server.run("cat", "/proc/net/netstat", stdout=subprocess.PIPE, text=True)
                      .stdout.splitlines() if line.startswith("TcpExt:")]
     return int(values[names.index("TCPFastOpenPassive")])
 
 
 def fast_open(checks: report.Checks, bed: Bed, way: str) -> None:
-    """The client's first bytes with its SYN, with the handshake's last ACK, and a whole session blindly."""
-    bed.link.server.sysctl("ipv4/tcp_fastopen", 0x403)  # for every listener that begins, without asking it
+    """The client's first bytes come with its SYN, with the handshake's last ACK, and as a whole session without waiting."""
+    bed.link.server.sysctl("ipv4/tcp_fastopen", 0x403)  # for every new listener, without an option of its own
     listener = bed.postfix if way == "wire" else bed.segmilter
     listener.stop()
     listener.start()
@@ -244,7 +245,7 @@ def talk(checks: report.Checks, bed: Bed, connection: socket.socket, name: str) 
 
 
 def flood(checks: report.Checks, bed: Bed, count: int) -> None:
-    """Strangers' packets for no connection, and for one that idles, while mail is labelled."""
+    """Strangers send packets for no connection, and for an idle one, while mail is labelled."""
     idle = bed.smtp()
     half = RATE // 2
     with Flood(bed.link.client, strangers(20_000), half) as first, \
@@ -257,7 +258,7 @@ def flood(checks: report.Checks, bed: Bed, count: int) -> None:
             wire = stuffed(message(f"flood{number}", SIZE))
             client.expect("DATA", 354)
             if number % 10 < 2:
-                time.sleep(0.6)  # nothing of segmilter's becomes readable for longer than the packets need to fill a ring
+                time.sleep(0.6)  # none of segmilter's descriptors is readable for longer than the packets need to fill a ring
             client.write(wire, cuts(wire, writer), 0.005)
             client.reply()
             client.quit()
@@ -275,7 +276,7 @@ def flood(checks: report.Checks, bed: Bed, count: int) -> None:
 def run(checks: report.Checks, program: Path, way: str, messages: int) -> None:
     report.step(f"way: {way}")
     with Bed(program, tag="ghost", way=way) as bed:
-        # The client's own machine would end a connection that it does not know.
+        # Otherwise the client's kernel would reset a connection that it does not know.
         with Forger(bed.link.client) as forger:
             hide(checks, bed, forger)
             fast_open(checks, bed, way)

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Port 465, and what comes to the wrong port: handled, and not judged.
+"""Port 465, and clients at the wrong port: their sessions are relayed, and their mail is not judged.
 
     implicit_tls.py PROGRAM
 
-Postfix's smtpd in wrapper mode behind the proxy, and the same beside it without one; then under the wire observer. Mail
-over implicit TLS is delivered and `unobserved`: nobody reads where a message begins. Plain SMTP to a port of TLS and TLS
-to a port of SMTP end as they do without segmilter, to the byte; and the next session is labelled as ever.
+Postfix's smtpd in wrapper mode runs behind the proxy, and beside it one without a proxy; then under the wire observer. Mail over
+implicit TLS is delivered and `unobserved`, because the beginning of a message cannot be seen. Plain SMTP to a port of TLS, and TLS
+to a port of SMTP, end with the same bytes as without segmilter. The next session is labelled as usual.
 """
 import ssl
 import sys
@@ -30,7 +30,7 @@ def implicit(bed: Bed, port: int, tag: str, version: ssl.TLSVersion | None = Non
 
 
 def heard(bed: Bed, port: int, said: bytes) -> bytes:
-    """All that the server answers to `said` until it ends the session, or falls silent."""
+    """All that the server answers to `said` until it closes the session or is silent."""
     connection = bed.connect(port)
     connection.sendall(said)
     connection.settimeout(2)
@@ -45,7 +45,7 @@ def heard(bed: Bed, port: int, said: bytes) -> bytes:
 
 
 def client_hello() -> bytes:
-    """What a TLS client says first."""
+    """The first bytes of a TLS client."""
     into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
     try:
         context().wrap_bio(into, out, server_hostname="mx1.example.org").do_handshake()

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""What is counted, where it is read: the page of metrics, a real Prometheus, and the alerts of examples/monitoring.
+"""Counters where they are read: the page of metrics, a real Prometheus, and the alerts of examples/monitoring.
 
     monitoring.py PROGRAM
 
-A bot sends to a real Postfix in enforce mode until the circuit breaker opens: the page says so, and Prometheus fires the
-alert. The counts outlive the filter, and the page goes on through a reload, an upgrade, and the death of its process.
+A bot sends to a real Postfix in enforce mode until the circuit breaker opens. The page shows it, and Prometheus fires the alert.
+The counters survive the filter, and the page survives a reload, an upgrade, and the death of its process.
 """
 import json
 import re
@@ -36,13 +36,13 @@ def fetch(bed: Bed, url: str, *options) -> str:
 
 
 def read(bed: Bed) -> dict[str, int]:
-    """Samples by name and labels; {} where nobody answers."""
+    """Samples by name and labels; {}: no process answers."""
     lines = [line.rsplit(" ", 1) for line in fetch(bed, PAGE).splitlines() if not line.startswith("#")]
     return {name.removeprefix("segmilter_"): int(value) for name, value in lines}
 
 
 class Prometheus:
-    """The example's files as they are, but for the 15 s, in the server's namespace."""
+    """Prometheus in the server's namespace, with the example's files; only the 15 s are changed."""
 
     def __init__(self, bed: Bed):
         self._bed, root = bed, bed.root / "prometheus"

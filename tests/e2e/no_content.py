@@ -3,10 +3,9 @@
 
     no_content.py PROGRAM
 
-Words that stand nowhere else go through the bed in a Subject, a body and an attachment's name, in clear and
-under STARTTLS. Then the proxy and the filter are killed as a crash would, in the middle of such a message. The
-words may be in Postfix's queue and in the mailbox, and in no other file below the test's folder; there is no
-core file, where a program without our care leaves one.
+Words that occur nowhere else are sent through the bed in a Subject, a body and an attachment's name, in clear and under STARTTLS.
+Then the proxy and the filter are killed as by a crash, in the middle of such a message. The words may be in Postfix's queue and in the
+mailbox, and in no other file below the test's folder. There must be no core file in a place where other programs leave one.
 """
 import os
 import signal
@@ -52,7 +51,7 @@ def half(bed: Bed) -> Client:
 
 
 def in_memory(pid: int) -> bool:
-    """Whether the words are in a process's memory: root may look."""
+    """True if the words are in a process's memory, which root may read."""
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
         for line in maps:
             span, rights = line.split()[:2]
@@ -97,7 +96,7 @@ def cores(folder: Path) -> list[str]:
 def main() -> int:
     checks = report.Checks()
     program = Path(sys.argv[1]).resolve()
-    # Where a core file of a process that runs as anybody would go.
+    # A folder in which a process of any user could leave a core file.
     with tempfile.TemporaryDirectory(prefix="segmilter-cwd-") as name:
         cwd = Path(name)
         cwd.chmod(0o777)

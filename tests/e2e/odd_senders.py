@@ -1,6 +1,6 @@
-"""Sessions that no honest program has, or few: every one is to be seen alike by all who watch.
+"""Sessions that few or no legitimate programs have. All watchers have to see each of them alike.
 
-Behind each message its sender goes on, so that what it did is followed by mail as usual.
+After each odd message its sender goes on with ordinary mail, which has to be followed too.
 """
 import socket
 import ssl
@@ -12,9 +12,9 @@ from bed.testbed import Bed
 from under_tls import FROM, TO, Senders, context, message
 
 MSG_FASTOPEN = 0x20000000
-REFUSED_HEADER = b"X-Refuse: yes\r\n"  # Postfix has a header check for it
+REFUSED_HEADER = b"X-Refuse: yes\r\n"  # a header check of Postfix refuses it
 ENVELOPE = f"MAIL FROM:<{FROM}>\r\nRCPT TO:<{TO}>\r\n".encode()
-# Commands that are written otherwise than RFC 5321 has them, and parameters.
+# Commands in a form that differs from RFC 5321, and parameters.
 HABITS = {
     "lower": ("helo client.example", f"mail from:<{FROM}>", f"rcpt to:<{TO}>", "data"),
     "soft": ("EHLO [192.0.2.7]", f"MAIL From: <{FROM}> BODY=8BITMIME SIZE=5100 RET=HDRS",
@@ -27,7 +27,7 @@ HABITS = {
 class OddSenders:
     def __init__(self, senders: Senders):
         self._senders, self._bed = senders, senders.bed
-        self.names: dict[str, str] = {}  # of sessions, by the client's address and port
+        self.names: dict[str, str] = {}  # names of the sessions, by the client's address and port
 
     def send_all(self) -> None:
         self._urgent()
@@ -108,7 +108,7 @@ class OddSenders:
         client.close()
 
     def _with_the_last_ack(self) -> None:
-        """Of the handshake: so EHLO is there before the server can greet."""
+        """Sends data with the handshake's last ACK, so that EHLO arrives before the server can greet."""
         connection = self._bed.link.client.socket()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)  # of a client: its ACK waits for data
         connection.connect((SERVER4, 25))
@@ -116,8 +116,8 @@ class OddSenders:
         self._go_on(connection, "early talker")
 
     def _fast_open(self) -> None:
-        """EHLO with the SYN, then all of a session and the beginning of its message."""
-        ask = self._bed.link.client.socket()  # for the cookie
+        """Sends EHLO with the SYN, then a whole session up to the beginning of its message."""
+        ask = self._bed.link.client.socket()  # to get the cookie
         ask.sendto(b"", MSG_FASTOPEN, (SERVER4, 25))
         ask.recv(1)
         ask.close()
@@ -180,7 +180,7 @@ class OddSenders:
         client.quit()
 
     def _refused(self, tls: ssl.SSLContext | None, way: str) -> None:
-        """Sender, recipient, header; then one that is taken; by BDAT likewise."""
+        """Messages that are refused for their sender, recipient or header, then one that is accepted; the same by BDAT."""
         client = self._open("refused", tls)
         client.command(f"MAIL FROM:<{FROM}> SIZE=99999999")
         self._foreign_recipient(client)

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Too much of everything: observation stops first, mail goes on, and afterwards all is as before.
+"""Too much of everything: observation stops first, mail goes on, and afterwards everything is as before.
 
     overload.py PROGRAM
 
-Descriptors run out, with clients waiting; SYNs flood in from addresses that do not exist; more sessions than
-there is room for evidence, in number and in memory; more messages at a time than the filter may judge; clients
-that come too often. Each time all that was accepted is delivered.
+Descriptors run out while clients wait; SYNs come from addresses that do not exist; there are more sessions than the limits of evidence
+permit, in number and in memory; more messages at a time than the filter may judge; clients that connect too often. Each time all
+accepted mail is delivered.
 """
 import os
 import pwd
@@ -43,7 +43,7 @@ def delivered(checks: report.Checks, bed: Bed, source: subprocess.Popen, message
 
 
 def reasons(messages: list) -> dict[str, int]:
-    """How many of each reason; "" for those with evidence."""
+    """The number of messages by reason; "" for those with evidence."""
     counts: dict[str, int] = {}
     for message in messages:
         for label in message.labels():
@@ -53,7 +53,7 @@ def reasons(messages: list) -> dict[str, int]:
 
 
 def labelled(bed: Bed, tag: str) -> bool:
-    """Whether a message sent now is observed."""
+    """True if a message that is sent now is observed."""
     client = bed.smtp()
     client.envelope("a@sender.example", "bob@example.org")
     client.data(stuffed(f"X-Test-Id: {tag}\r\n".encode() + TEXT))
@@ -67,8 +67,8 @@ def labelled(bed: Bed, tag: str) -> bool:
 
 
 def observed_again(bed: Bed, tag: str) -> bool:
-    """Whether messages are observed from some time on: what was short is looked at once a second, and a loop that was
-    late is given ten."""
+    """True if messages are observed again after some time. The proxy checks once a second what was short; after a late loop it waits
+    ten seconds."""
     tags = (f"{tag}-{number}" for number in count())
     try:
         return wait_until(lambda: labelled(bed, next(tags)), 20, f"a message {tag} to be observed", every=0.5)
@@ -82,14 +82,14 @@ def cpu_seconds(pid: int) -> float:
 
 
 def set_limit(pid: int, name: str, soft: int | str) -> None:
-    """As the account it runs as, which may; root in a container may not."""
+    """Changes the limit as segmilter's account, which may do so; root in a container may not."""
     group = pwd.getpwnam(USER).pw_gid
     subprocess.run(["setpriv", "--reuid", USER, "--regid", str(group), "--clear-groups",
                     "prlimit", "--pid", str(pid), f"--{name}={soft}:"], check=True)
 
 
 def descriptors(checks: report.Checks, program: Path) -> None:
-    """So few that accept has none for some of the clients."""
+    """So few descriptors that accept fails for some of the clients."""
     with Bed(program, tag="fds") as bed:
         when = "no descriptor free"
         proxy = bed.segmilter.child("proxy")
@@ -102,7 +102,7 @@ def descriptors(checks: report.Checks, program: Path) -> None:
         for session in sessions:
             session.envelope("a@sender.example", "alice@example.org")
             session.expect("DATA", 354)
-        # Not more than the backlog: they are connected, and wait or have their greeting.
+        # Not more than the backlog: all are connected, and either wait or have received the greeting.
         crowd = [bed.connect() for _ in range(60)]
         wait_until(lambda: len(os.listdir(f"/proc/{proxy}/fd")) >= few, 10, "the proxy to run out of descriptors")
         began, busy = time.monotonic(), cpu_seconds(proxy)
@@ -129,7 +129,7 @@ def descriptors(checks: report.Checks, program: Path) -> None:
 
 
 def inject(bed: Bed, count: int) -> None:
-    """Hands messages of 20 KB to the sending Postfix, which tries again what was refused."""
+    """Gives messages of 20 KB to the sending Postfix, which tries again what was refused."""
     connection = bed.link.client.socket(socket.AF_INET)
     connection.connect(("127.0.0.1", 2525))
     client = Client(connection)
@@ -140,7 +140,7 @@ def inject(bed: Bed, count: int) -> None:
 
 
 def big_message(session: Client) -> int:
-    """Its evidence takes some 60 KB. The server's code; 0: the connection was cut."""
+    """Sends a message whose evidence takes about 60 KB. Returns the server's code; 0: the connection was closed."""
     try:
         session.write(TEXT * 10, [34] * 1500, pause=0.0003)
         session.send(b".\r\n")
@@ -150,7 +150,7 @@ def big_message(session: Client) -> int:
 
 
 def no_memory(checks: report.Checks, program: Path) -> None:
-    """Every allocation that needs more memory from the kernel fails, for a while."""
+    """For a while every allocation fails that needs more memory from the kernel."""
     with Bed(program, tag="enomem") as bed:
         when = "no memory"
         sender = bed.sender_postfix()
@@ -255,7 +255,7 @@ def evidence(checks: report.Checks, program: Path) -> None:
     settings = {"evidence": {"max_sessions": 5, "linger": "1s"}}
     with Bed(program, settings, tag="seats") as bed:
         when = "room for the evidence of 5 sessions, 30 at a time"
-        # All of them at their end at once: answered, evidence goes.
+        # All messages end at the same time, because a message's evidence is freed when it is answered.
         clients = [bed.smtp() for _ in range(30)]
         for client in clients:
             client.envelope("a@sender.example", "alice@example.org")
@@ -278,7 +278,7 @@ def memory(checks: report.Checks, program: Path) -> None:
         for client in clients:
             client.envelope("a@sender.example", "alice@example.org")
             client.expect("DATA", 354)
-        for client in clients:  # some 450 segments each: a pause, or TCP joins them behind its first ten
+        for client in clients:  # about 450 segments each; with a pause, because TCP would join them after the first ten
             client.write(TEXT * 3, [34] * 500, pause=0.0003)
         late = bed.smtp()
         late.envelope("a@sender.example", "alice@example.org")

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""The header's mss is what a full segment of the client holds, known before any full segment came.
+"""The header's mss is the payload of a full segment of the client, and is known before a full segment has come.
 
     path_mss.py PROGRAM
 
-One small message on each link: the value can only come from the handshake. With and without timestamps
-(12 bytes of each segment), IPv4 and IPv6, and with an MSS that a router has lowered.
+Sends one small message over each link, so that the value can only come from the handshake. With and without timestamps (12 bytes of
+each segment), IPv4 and IPv6, and with an MSS that a router has lowered.
 """
 import sys
 from pathlib import Path

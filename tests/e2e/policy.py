@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Between a threshold and an action: roll-out, the circuit breaker, trust by name, a policy a listener, fallbacks.
+"""Between a threshold and an action: roll-out, the circuit breaker, trust by name, a policy for each listener, fallbacks.
 
     policy.py PROGRAM
 
-A real Postfix in enforce mode, and a bot that cuts its headers as a template does. Whoever is in the share of a
-roll-out is computed here again; names come from a name server of the bed, so that Postfix confirms them or does not.
+A real Postfix in enforce mode, and a bot that cuts its headers as a template does. The test computes itself which clients are in the
+share of a roll-out. Names come from a name server of the bed, so that Postfix confirms them or does not.
 """
 import hashlib
 import hmac
@@ -36,7 +36,7 @@ def config(policy: dict, **sections) -> dict:
 
 def reload(bed: Bed, settings: dict) -> None:
     bed.segmilter.reload(settings)
-    time.sleep(0.1)  # the counters are logged behind the word that is waited for
+    time.sleep(0.1)  # the counters are logged after the line for which the test waits
 
 
 def message(tag: str, extra: bytes = b"") -> bytes:
@@ -64,7 +64,7 @@ def delivered(bed: Bed, tag: str):
 
 
 def fields(bed: Bed, tag: str) -> dict:
-    """The label of a message that is to be delivered; {} where it has none."""
+    """The label of a message that should be delivered; {}: it has none."""
     found = wait_until(lambda: delivered(bed, tag), 10, f"{tag} to be delivered")
     labels = found.labels()
     return labels[0].fields if labels else {}

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Postfix is stopped: a client of the proxy is told 421 4.3.2, never a 5xx, and mail flows again after.
+"""Postfix is stopped: a client of the proxy gets the reply 421 4.3.2, never a 5xx, and afterwards mail flows again.
 
     postfix_down.py PROGRAM
 """

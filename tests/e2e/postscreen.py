@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""In front of postscreen with all deep protocol tests on: a new client comes back, passes, and is labelled.
+"""Before postscreen with all deep protocol tests on: a new client comes back, passes, and is labelled.
 
     postscreen.py PROGRAM
 
-Postfix is that of examples/postfix/postscreen. postscreen reads the PROXY header and hands the connection itself to smtpd, so
-the filter has to find the evidence by what postscreen told smtpd. New clients end in postscreen's own SMTP engine; what it
-finds fault with has to reach it as it was sent.
+Postfix is that of examples/postfix/postscreen. postscreen reads the PROXY header and passes the connection itself to smtpd, so the
+filter has to find the evidence by the address that postscreen gave to smtpd. New clients end in postscreen's own SMTP engine; what
+it rejects has to reach it as it was sent.
 """
 import re
 import socket
@@ -23,7 +23,7 @@ from bed.testbed import DIRECT_PORT, Bed
 from bytes_unchanged import same_both_ways
 
 TEXT = b"Subject: screened\r\nFrom: a@sender.example\r\n\r\n" + b"one line of the text\r\n" * 400 + b".\r\n"
-# Clients that no other part of the test has used: to postscreen each is new.
+# Clients that no other part of the test uses: each is new to postscreen.
 EARLY, PIPELINING, BARE, HTTP = (f"192.0.2.{number}" for number in (101, 102, 103, 104))
 
 
@@ -34,7 +34,7 @@ def connect(bed: Bed, address: str) -> socket.socket:
 
 
 class NewClient(threading.Thread):
-    """Comes for the first time, is told 450, says QUIT; then comes again with a message."""
+    """A client comes for the first time, gets the reply 450 and sends QUIT; then it comes again with a message."""
 
     def __init__(self, bed: Bed, address: str):
         super().__init__(daemon=True)
@@ -105,7 +105,7 @@ def server_sends(bed: Bed, checks: report.Checks) -> None:
 
 
 def faults(bed: Bed, checks: report.Checks) -> None:
-    """What deep tests look for reaches postscreen as it was sent. All at once: each waits for the greeting."""
+    """What deep tests look for reaches postscreen as it was sent. All clients run at once, because each waits for the greeting."""
     talks = {EARLY: b"EHLO early.example\r\n", PIPELINING: b"", BARE: b"", HTTP: b""}
     later = {PIPELINING: b"EHLO x\r\nMAIL FROM:<a@sender.example>\r\n", BARE: b"EHLO x\n", HTTP: b"GET / HTTP/1.0\r\n"}
     lines = {EARLY: rf"PREGREET 20 after [\d.]+ from \[{EARLY}\]:\d+: EHLO early\.example\\r\\n",

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""kill -9 of the proxy in mid load: it comes back by itself and no message is lost.
+"""kill -9 of the proxy under load: it is started again, and no message is lost.
 
     proxy_killed.py PROGRAM
 
-A real Postfix in the client's namespace sends and, as SMTP asks, tries again what it got no answer for.
-A message whose final dot had reached the server when its connection was cut is sent a second time: the
-duplicates that SMTP's retry allows (RFC 5321, 4.5.4.1 and RFC 1047). The test counts them and says so.
+A real Postfix in the client's namespace sends and, as SMTP requires, tries again what was not answered. If a message's final dot had
+reached the server when its connection was cut, the message is sent a second time: SMTP's retry permits such duplicates (RFC 5321,
+4.5.4.1 and RFC 1047). The test counts and prints them.
 """
 import os
 import signal
@@ -45,7 +45,7 @@ def kill_proxy(bed: Bed, at: int) -> tuple[float, float]:
     report.step(f"{box.count()} of {MESSAGES} delivered: kill -9 of the proxy, {old}")
     began = time.monotonic()
     os.kill(old, signal.SIGKILL)
-    waiting = bed.smtp()  # refused or cut: an exception, and the test fails
+    waiting = bed.smtp()  # if the connection is refused or closed, an exception fails the test
     greeted = time.monotonic() - began
     waiting.quit()
     wait_until(lambda: bed.segmilter.child("proxy") not in (0, old), 15, "a new proxy")

@@ -3,8 +3,7 @@
 
     reload.py PROGRAM
 
-Also under way: a session that was open before the reload goes on undisturbed; a hundred reloads while 20 sessions send fail
-none of them.
+A session that was open before the reload continues undisturbed. A hundred reloads while 20 sessions send make none of them fail.
 """
 import subprocess
 import sys
@@ -24,7 +23,7 @@ ENFORCE = {"policy": {**MONITOR["policy"], "mode": "enforce"}, "weights": WEIGHT
 
 
 def answer(bed: Bed, tag: str, wanted: str) -> str:
-    """The server's answer to a bot's message; asked again for a second, as a reload takes a moment."""
+    """The server's reply to a bot's message; tried for a second, because a reload takes a moment."""
     for attempt in range(10):
         text = bed.talk("bot2", f"{tag}-{attempt}")
         if text.startswith(wanted):
@@ -36,8 +35,8 @@ RELOADS, SESSIONS, MESSAGES = 100, 20, 2000
 
 
 class Probe:
-    """Sessions one after the other, greeting to QUIT; remembers the longest. No MAIL: Postfix holds up a client whose
-    transactions come to nothing (in_flow_delay)."""
+    """Runs sessions one after the other, from the greeting to QUIT, and remembers the longest. Without MAIL, because Postfix slows
+    down a client whose transactions bring no message (in_flow_delay)."""
 
     def __init__(self, bed: Bed):
         self.longest, self.asked, self.failed, self._over = 0.0, 0, "", threading.Event()

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""What the processes may still do once they serve: nothing that the mail does not need.
+"""What the processes are still permitted to do when they serve: nothing that mail does not need.
 
     rights.py PROGRAM
 
-Started as root; proxy and wire observer. Then the milter's socket from a chrooted smtpd. Started by systemd:
-systemd_unit.py.
+Started as root, with the proxy and with the wire observer. Then the milter's socket is used from a chrooted smtpd. systemd_unit.py
+tests the start by systemd.
 """
 import os
 import pwd
@@ -34,7 +34,7 @@ def mail(checks: report.Checks, bed: Bed, how: str, tag: str) -> None:
 
 
 def reload(checks: report.Checks, bed: Bed, how: str) -> None:
-    """With a file to read, as the account that runs."""
+    """Tests a reload with a file of gaits, which the process has to read as its own account."""
     gaits = bed.root / "own.gait"
     gaits.write_text("# none yet\n")
     gaits.chmod(0o644)

@@ -3,10 +3,10 @@
 
     segments_on_the_wire.py PROGRAM
 
-For each condition a few dozen messages of all kinds are sent (one write, lines, blocks, random cuts,
-BDAT, several a session, several sessions at once; at the end some that do not wait for 354) while tcpdump looks at the router's interface towards
-the server, where segments are not merged. bed/pcap.py rebuilds each message's segments from the
-capture without any of the program's code; the header's list must be the same, in every message.
+For each condition a few dozen messages of all kinds are sent (one write, lines, blocks, random cuts, BDAT, several in a session,
+several sessions at once; at the end some that do not wait for 354). tcpdump captures on the router's interface towards the server,
+where segments are not merged. bed/pcap.py rebuilds each message's segments from the capture without any of the program's code. The
+header's list must be the same for every message.
 """
 import random
 import sys
@@ -33,7 +33,7 @@ class Round:
 
 ROUNDS = [
     Round("offloads off", Condition()),
-    # The wire carries MTU-size segments; the server's kernel joins them before anybody can read.
+    # The wire carries MTU-size segments; the server's kernel joins them before a program can read them.
     Round("GRO on", Condition(receiver_offload=True)),
     Round("GRO on, IPv6", Condition(receiver_offload=True), v6=True, messages=40),
     Round("IPv6", Condition(), v6=True),
@@ -57,7 +57,7 @@ def content(test_id: str, size: int, chance: random.Random) -> bytes:
 
 
 def cuts(size: int, chance: random.Random) -> list[int]:
-    """How the message is written: in one go, in blocks, or anyhow."""
+    """How the message is written: in one write, in blocks, or at random."""
     kind = chance.choice(("whole", "block", "random", "first", "tail"))
     if kind == "block":
         return [chance.choice((1024, 2048, 4096, 8189, 8192))] * (size // 1024 + 1)
@@ -146,8 +146,8 @@ def compare(task: Round, ids: list[str], transfers: dict, delivered: dict) -> in
 
 
 def in_front_of_354(bed: Bed) -> tuple[int, int, int]:
-    """Messages that come as a whole before Postfix has said 354, which `sleep` makes it say late: the second one is more
-    than the tracker keeps. Returns as measure()."""
+    """Messages that arrive completely before Postfix has sent 354, which `sleep` delays. The second one is larger than the tracker's
+    buffer. Returns the same as measure()."""
     task = Round("in front of 354", Condition())
     bed.postfix.set("smtpd_data_restrictions = sleep 1")
     bed.postfix.mailbox("alice").clear()

@@ -1,13 +1,14 @@
 #!/usr/bin/python3
-"""Postfix shows a message otherwise than it came: the label is as without that, or says that it does not know.
+"""Postfix shows the filter a message that differs from what the client sent: the label is the same as without the change, or says that
+it is not sure.
 
     shown.py PROGRAM
 
-Under STARTTLS through the proxy, and in clear beside the wire observer, nobody but Postfix tells of the text. Fields are put in
-front by a policy service, appended because they are missing, taken out, replaced and put in front of others by header_checks;
-lines end in LF alone; DATA comes with the text; the filter is asked by an old milter protocol. Four programs write: a template, one
-that writes its header apart, one that writes lines, and one that writes all at once. A field that was added costs nothing; a few
-bytes more or less cost confidence; no message gets the name of another program.
+Under STARTTLS through the proxy, and in clear beside the wire observer, only Postfix knows the text. A policy service puts fields
+before the message; missing fields are appended; header_checks remove fields, replace them and put fields before others. Lines end
+in LF alone; DATA comes with the text; the filter is asked by an old milter protocol. Four programs write: a template, one that writes
+its header apart, one that writes lines, and one that writes all at once. A field that was added costs nothing. A few bytes more or
+less cost confidence. No message gets the name of another program.
 """
 import ssl
 import sys
@@ -53,7 +54,7 @@ WRITERS = {write.__name__: write for write in (template, headers_apart, lines, w
 POLICY = "smtpd_recipient_restrictions = check_client_access inline:{{192.0.2.7=PREPEND Received-SPF: pass (sender.example)}}"
 CHECK = "header_checks = regexp:{{{{/^{}/ {}}}}}"
 UNDONE = {"smtpd_recipient_restrictions": "", "header_checks": "", "always_add_missing_headers": "no", "milter_protocol": "6"}
-# What Postfix is told, what the sender does otherwise, and whether the label has to be just as without it.
+# The settings of Postfix, what the sender does differently, and whether the label has to stay exactly the same.
 CASES = {
     "as it came": ([], {}, True),
     "PREPEND by a policy service": ([POLICY], {}, True),

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Another milter takes longer for each message than proxy.idle_timeout: the mail arrives once, and idle clients still go.
+"""Another milter takes longer for each message than proxy.idle_timeout: the mail arrives once, and idle clients are still closed.
 
     slow_answers.py PROGRAM
 
-In clear and under TLS, by DATA and by BDAT in one go (Postfix answers MAIL and RCPT before it has the message, so that
-it has spoken last while it owes the answer to the message), observed and not. Also when segmilter is upgraded or
-stopped meanwhile, and the answer comes later than proxy.drain_timeout.
+In clear and under TLS, by DATA and by BDAT in one write, observed and not. (With BDAT Postfix answers MAIL and RCPT before it has the
+message, so Postfix has spoken last although it still owes the reply to the message.) Also tested: segmilter is upgraded or stopped
+meanwhile, and the reply comes later than proxy.drain_timeout.
 """
 import signal
 import ssl
@@ -21,7 +21,7 @@ from bed.smtp import Client, stuffed
 from bed.testbed import Bed
 from upgrade import upgrade
 
-IDLE, SLOW, SMTPD = 2, 4, 6  # seconds: our idle_timeout, the other milter, Postfix's smtpd_timeout
+IDLE, SLOW, SMTPD = 2, 4, 6  # seconds: proxy.idle_timeout, the other milter's delay, Postfix's smtpd_timeout
 DRAIN = 1  # second: drain_timeout
 
 
@@ -49,7 +49,7 @@ def by_bdat(client: Client, tag: str) -> str:
 
 
 def last_words(client: Client) -> tuple[str, float]:
-    """What a client hears that says nothing more, and after how long the connection is closed."""
+    """What a silent client receives, and after how long its connection is closed."""
     began = time.monotonic()
     heard = b""
     while more := client._socket.recv(4096):
@@ -58,7 +58,7 @@ def last_words(client: Client) -> tuple[str, float]:
 
 
 def half(client: Client) -> tuple[str, float]:
-    """Begins a message, and says nothing more: what is heard then, and when the connection is closed."""
+    """Begins a message and is then silent. Returns what it receives, and when the connection is closed."""
     client.envelope("a@sender.example", "alice@example.org")
     client.expect("DATA", 354)
     client.send(b"Subject: half a message\r\n")
@@ -66,7 +66,7 @@ def half(client: Client) -> tuple[str, float]:
 
 
 class Clients:
-    """Sessions side by side: each is a function in a thread, whose result or error is kept under its name."""
+    """Sessions that run at the same time: each is a function in a thread; its result or error is kept under its name."""
 
     def __init__(self, bed: Bed):
         self._bed, self._threads, self.results = bed, [], {}
@@ -95,7 +95,7 @@ def sent(checks: report.Checks, bed: Bed, clients: Clients, tags: list[str]) -> 
     try:
         wait_until(lambda: set(tags) <= set(tags_arrived()) and not bed.postfix.queued(), 20, "the mail")
     except TimeoutError:
-        pass  # what is missing is said below
+        pass  # missing results are reported below
     arrived = tags_arrived()
     for tag in tags:
         answer = clients.results[tag]
@@ -114,7 +114,7 @@ def drained(checks: report.Checks, bed: Bed, how: str, drain) -> None:
     clients.start(tags[-1], False, lambda client, tag=tags[-1]: by_bdat(client, tag))
     clients.start("half", False, half)
     clients.start("idle-tls", True, last_words)
-    time.sleep(1.5)  # the other milter has them all
+    time.sleep(1.5)  # the other milter has all messages
     log, began = len(bed.segmilter.log()), time.monotonic()
     drain()
     took = time.monotonic() - began

@@ -1,13 +1,12 @@
 #!/usr/bin/python3
-"""Where a message ends, Postfix decides, and the label is of those very bytes or says that it does not know.
+"""Postfix decides where a message ends, and the label describes exactly these bytes or says that it is not sure.
 
     smuggling.py PROGRAM
 
-Each end-of-data string of the published smuggling checkers stands in a message, with a whole second transaction behind it
-and the true end at last; with smtpd_forbid_bare_newline off and on; all in one write, and cut behind the string so that the
-server answers first. What Postfix takes for one message or two is what it takes without the proxy, too. Then the STARTTLS
-injection (CVE-2011-0411): a command behind STARTTLS in the same segment. All of it again for a Postfix that the wire
-observer watches.
+A message contains one of the end-of-data strings of the published smuggling checkers, a second transaction after it, and the true
+end at last. smtpd_forbid_bare_newline is off and on; the message is sent in one write, and cut after the string so that the server
+answers first. Postfix must see one message or two exactly as it does without the proxy. Then comes the STARTTLS injection
+(CVE-2011-0411): a command after STARTTLS in the same segment. All of it is repeated with a Postfix that the wire observer watches.
 """
 import ssl
 import sys
@@ -30,7 +29,7 @@ STRINGS = {
 
 
 def parts(tag: str, string: bytes) -> tuple[bytes, bytes, bytes]:
-    """The outer message up to the string's end; the commands behind it; the inner message to the true end."""
+    """The outer message up to the end of the string, the commands after it, and the inner message up to the true end."""
     outer = f"Subject: outer\r\nX-Test-Id: {tag}-outer\r\n\r\n".encode() + b"text of the outer message\r\n" * 120 + b"last" + string
     commands = f"MAIL FROM:<{FROM}>\r\nRCPT TO:<{TO}>\r\nDATA\r\n".encode()
     inner = f"Subject: inner\r\nX-Test-Id: {tag}-inner\r\n\r\n".encode() + b"smuggled\r\n" * 150 + b".\r\n"
@@ -57,7 +56,7 @@ def send(bed: Bed, port: int, tag: str, string: bytes, wait: bool) -> None:
 
 
 def judge(checks: report.Checks, bed: Bed, name: str, tag: str, string: bytes) -> str:
-    """What became of one session through the proxy, against the same without it."""
+    """The result of one session through the proxy, compared with the same session without it."""
     delivered = {message.value("X-Test-Id"): message for message in bed.postfix.mailbox("alice").messages()}
     outer, commands, inner = parts(tag, string)
     direct = [key for key in delivered if key.startswith(f"{tag}d-")]

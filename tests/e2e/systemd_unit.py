@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""The unit, its drop-in and what is installed, under a real systemd: as a postmaster does it, step by step.
+"""The unit, its drop-in and the installed files under a real systemd, in the steps that a postmaster takes.
 
     systemd_unit.py PROGRAM      in its build folder, which is installed from there
 
-A machine with systemd as process 1 and Debian's own Postfix units, in a network namespace; the files of
-examples/postfix/tproxy and wire as they are. What the unit's sandbox forbids is tried from within.
+A machine with systemd as process 1 and Debian's own Postfix units, in a network namespace, with the unchanged files of
+examples/postfix/tproxy, transparent and wire. The test also tries, from within, what the unit's sandbox forbids.
 """
 import json
 import re
@@ -21,14 +21,14 @@ from bed.link import Link
 from bed.machine import Machine
 from bed.mail import Mailbox
 from bed.netns import fresh_tag
-from bed.postfix import EXAMPLES
+from bed.postfix import EXAMPLES, STOCK_MASTER
 from bed.process import children, wait_until
 from bed.rights import look
 from bed.smtp import Client, stuffed
 from bed.testbed import CLIENT4, check_machine, connect, need, stop_on_signals, talk
 
 UNIT = "segmilter.service"
-# The unit's CapabilityBoundingSet, which only CAP_SETPCAP could empty.
+# The unit's CapabilityBoundingSet; only a process with CAP_SETPCAP could empty it.
 BOUNDS = 1 << 10 | 1 << 12 | 1 << 13 | 1 << 38 | 1 << 39  # NET_BIND_SERVICE, NET_ADMIN, NET_RAW, PERFMON, BPF
 FROM, TO = "sender@sender.example", "alice@example.org"
 
@@ -44,7 +44,9 @@ class House:
     def put(self, way: str) -> None:
         """The example's files, and a desk."""
         for name, target in (("main.cf", "postfix"), ("master.cf", "postfix"), ("segmilter.toml", "segmilter")):
-            shutil.copyfile(EXAMPLES / way / name, self.machine.root / "etc" / target / name)
+            source = EXAMPLES / way / name
+            # Where the example has none, Debian's own is meant.
+            shutil.copyfile(source if source.exists() else STOCK_MASTER, self.machine.root / "etc" / target / name)
         with open(self.config, "a", encoding="ascii") as file:
             file.write('\n[desk]\nlisten = ["127.0.0.1:9125"]\n')
 
@@ -76,7 +78,7 @@ class House:
         return self.machine.systemctl("is-active", UNIT, check=False) == "active"
 
     def label(self, tag: str) -> dict:
-        """Of a message that a bot sends now; {} where it has none, or was not taken."""
+        """The label of a message that a bot sends now; {}: it has none, or was not accepted."""
         before = self.box.count()
         if not talk(self.link, "bot2", tag).startswith("250"):
             return {}
@@ -227,10 +229,32 @@ def stop(checks: report.Checks, house: House) -> None:
     checks.that("segmilter" not in left and "0x736d" not in left, "the drop-in has taken its rules away")
 
 
+def transparent(checks: report.Checks, house: House) -> None:
+    report.step("transparent")
+    machine = house.machine
+    (machine.root / "etc/systemd/system" / f"{UNIT}.d/tproxy.conf").unlink()
+    house.put("transparent")
+    house.drop_in("transparent.conf", (EXAMPLES / "transparent/segmilter-transparent.conf").read_text())
+    machine.systemctl("restart", "postfix", UNIT)
+    house.look(checks, "the example transparent under the same unit")
+    labelled(checks, house, "the example transparent under the same unit", "transparent")
+    done = machine.run("segmilter", "doctor", "--format", "json", check=False)
+    bad = [f"{one['check']}: {one['found']}" for one in json.loads(done.stdout)["findings"] if one["state"] == "FAIL"]
+    checks.that(done.returncode == 0 and not bad, f"segmilter doctor: content {bad or ''}")
+    ready, old = house.count(" ready: "), set(house.children())
+    machine.systemctl("kill", "-s", "USR2", "--kill-whom=main", UNIT)
+    wait_until(lambda: house.count(" ready: ") > ready and not old & set(house.children()), 20, "the new program")
+    house.look(checks, "after USR2")
+    labelled(checks, house, "after USR2", "transparent-upgraded")
+    machine.systemctl("stop", UNIT)
+    left = "".join(machine.run("ip", family, "rule").stdout for family in ("-4", "-6")) + machine.run("nft", "list", "ruleset").stdout
+    checks.that("segmilter" not in left and "29549" not in left, "stopped, it has taken its rules away")
+    (machine.root / "etc/systemd/system" / f"{UNIT}.d/transparent.conf").unlink()
+
+
 def wire(checks: report.Checks, house: House) -> None:
     report.step("wire")
     machine = house.machine
-    (machine.root / "etc/systemd/system" / f"{UNIT}.d/tproxy.conf").unlink()
     house.put("wire")
     machine.systemctl("daemon-reload")
     machine.systemctl("restart", "postfix", UNIT)
@@ -254,7 +278,7 @@ def main() -> int:
         machine.start()
         house = House(machine, link)
         try:
-            for part in (install, sandbox, reload, deaths, stop, wire):
+            for part in (install, sandbox, reload, deaths, stop, transparent, wire):
                 part(checks, house)
             words = re.findall(r".*segmilter/\w+\[\d+\] (?:warning|error): .*", machine.journal(UNIT))
             strange = [line for line in words if "reload refused" not in line]

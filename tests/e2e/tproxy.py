@@ -1,41 +1,28 @@
 #!/usr/bin/python3
-"""Way `tproxy`: Postfix keeps port 25, the firewall sends clients to the proxy, and without a proxy Postfix answers.
+"""The deployment `tproxy`: Postfix keeps port 25, the firewall sends clients to the proxy, and without a proxy Postfix answers.
 
     tproxy.py PROGRAM
 
-The rules are set and removed by the very commands of the example's drop-in. Over IPv4 and IPv6: labelled through the
-proxy with the client's own address in Postfix; unlabelled, and not refused, while there is none; a session that Postfix
-took meanwhile goes on when the proxy is back. Mail that the machine sends to itself is left alone.
+The commands of the example's drop-in set and remove the rules. Over IPv4 and IPv6: with a proxy, mail is labelled and Postfix sees the
+client's own address. Without a proxy, mail is unlabelled and not refused. A session that Postfix accepted meanwhile continues when
+the proxy is back. Mail that the machine sends to itself is left alone.
 """
 import json
 import os
-import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 from bed import report
 from bed.link import CLIENT4, CLIENT6
-from bed.postfix import EXAMPLES
 from bed.process import wait_until
 from bed.smtp import Client, stuffed
 from bed.testbed import SERVER4, Bed
 
 FROM, TO = "sender@sender.example", "alice@example.org"
 BODY = b"text of a message\r\n" * 700
-
-
-def drop_in(bed: Bed, key: str) -> None:
-    """Runs the lines `key` of the example's drop-in as systemd would, in the server's namespace."""
-    for line in (EXAMPLES / "tproxy/segmilter-tproxy.conf").read_text().splitlines():
-        match = re.fullmatch(rf"{key}=([-+]*)/bin/sh -c '(.*)'", line)
-        if not match:
-            continue
-        script = match[2].replace("segmilter nft", f"{bed.program} nft -c {bed.segmilter.config}")
-        bed.link.server.run("/bin/sh", "-c", script, check="-" not in match[1], stderr=subprocess.DEVNULL)
 
 
 def send(bed: Bed, tag: str, v6: bool = False) -> None:
@@ -74,7 +61,7 @@ def unlabelled(checks: report.Checks, bed: Bed, when: str) -> None:
         send(bed, tag, v6)
         message = arrived(bed, tag)
         said = [f"{label.pattern} {label.fields.get('reason')}" for label in message.labels()]
-        # The filter asks the proxy about it, which has not seen it or is not there.
+        # The filter asks the proxy, which has not seen this message or does not run.
         right = said in (["unobserved no-session"], ["unobserved error"]) if bed.segmilter.running() else not said
         checks.that(right, f"{when}, {'IPv6' if v6 else 'IPv4'}: taken by Postfix's own port ({', '.join(said) or 'no label'})")
 
@@ -93,18 +80,18 @@ def doctor(bed: Bed) -> dict:
 
 
 def examined(checks: report.Checks, bed: Bed) -> None:
-    """Without the rules the doctor says so, and its line brings them back."""
-    drop_in(bed, "ExecStopPost")
+    """Without the rules the doctor reports it, and its line loads them again."""
+    bed.drop_in("ExecStopPost")
     found = doctor(bed)
     checks.that(found["state"] == "FAIL" and "no rule sends port 25" in found["found"], f"doctor: {found['found']}")
     bed.link.server.run("/bin/sh", "-c", found["mend"][0].replace("segmilter nft", f"{bed.program} nft"))
     found = doctor(bed)
     checks.that(found["state"] == "ok", f"doctor, after its line: {found['found']}")
-    drop_in(bed, "ExecStartPre")
+    bed.drop_in("ExecStartPre")
 
 
 def proxy_fails_again_and_again(checks: report.Checks, bed: Bed) -> None:
-    """While the supervisor waits before the next start, clients fall through instead of waiting."""
+    """While the supervisor waits before the next start, clients reach Postfix directly instead of waiting."""
     def fell_through() -> bool:
         listing = bed.link.server.run("ss", "-Hltn", "sport = :10024", capture_output=True, text=True)
         return not listing.stdout.strip()
@@ -128,8 +115,8 @@ def main() -> int:
     checks = report.Checks()
     with Bed(Path(sys.argv[1]), tag="tprx", way="tproxy") as bed:
         unlabelled(checks, bed, "before the rules")
-        drop_in(bed, "ExecStartPre")
-        drop_in(bed, "ExecStartPre")  # twice is as once
+        bed.drop_in("ExecStartPre")
+        bed.drop_in("ExecStartPre")  # loading them twice is harmless
         rules = bed.link.server.run("nft", "list", "table", "inet", "segmilter", capture_output=True, text=True).stdout
         checks.that(rules.count("tproxy ip") == 2, "the rules, set twice, are there once")
         labelled(checks, bed, "with the rules")
@@ -160,7 +147,7 @@ def main() -> int:
         taken_by_postfix.quit()
         checks.that(not arrived(bed, "kept").labels(), "a session that Postfix took meanwhile stays with it")
 
-        drop_in(bed, "ExecStopPost")
+        bed.drop_in("ExecStopPost")
         rules = bed.link.server.run("nft", "list", "ruleset", capture_output=True, text=True).stdout
         routing = bed.link.server.run("ip", "rule", capture_output=True, text=True).stdout
         checks.that("segmilter" not in rules and "0x736d" not in routing, "the drop-in's last commands leave nothing behind")

@@ -1,14 +1,14 @@
 #!/usr/bin/python3
-"""The same program, message and link, in clear and under STARTTLS: the same label, and the message placed to the byte.
+"""The same program, message and link, in clear and under STARTTLS: the label is the same, and the message is placed to the byte.
 
     under_tls.py PROGRAM
 
 Real mail servers (Postfix, Exim by DATA and by BDAT, Sendmail, OpenSMTPD), programs (swaks, curl, msmtp) and libraries
-(Python's smtplib, Go's net/smtp, nodemailer), and writers played here over Python's ssl, since bots do not come in
-packages. TLS 1.3 and 1.2, RSA and ECDSA keys, resumed sessions, several messages a session, QUIT behind the dot, BDAT.
-Every difference is printed. What is said to be exact is compared with what Postfix delivered.
+(Python's smtplib, Go's net/smtp, nodemailer). Bots are not available as packages, so their way of writing is played here over
+Python's ssl. TLS 1.3 and 1.2, RSA and ECDSA keys, resumed sessions, several messages in a session, QUIT after the dot, BDAT. Every
+difference is printed. Labels that claim to be exact are compared with what Postfix delivered.
 
-swaks is left out of the comparison: through Net::SSLeay it writes the whole message at once and not 8192 at a time.
+swaks is not compared: through Net::SSLeay it writes the whole message at once, and in clear 8192 bytes at a time.
 """
 import functools
 import os
@@ -25,7 +25,7 @@ from bed.smtp import Client, stuffed
 from bed.testbed import SERVER4, Bed, need
 
 FROM, TO = "sender@sender.example", "alice@example.org"
-SENDERS = Path(__file__).resolve().parent / "senders"  # programs of ours around a library
+SENDERS = Path(__file__).resolve().parent / "senders"  # small programs of the tests around a library
 SIZES = (900, 2_500, 5_000, 9_000, 13_000, 18_000, 27_000, 40_000, 70_000)
 LEAST_SAME = 0.97
 PLAYED = ("whole", "headers apart", "template", "blocks of 2048", "lines")
@@ -46,7 +46,7 @@ def context(version: ssl.TLSVersion | None = None, key: str = "") -> ssl.SSLCont
     made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
     if version:
         made.maximum_version = version
-    if key:  # in TLS 1.2 the suite decides which certificate is shown
+    if key:  # in TLS 1.2 the cipher suite decides which certificate is used
         made.set_ciphers({"rsa": "ECDHE-RSA-AES256-GCM-SHA384", "ecdsa": "ECDHE-ECDSA-CHACHA20-POLY1305",
                           "cbc": "ECDHE-RSA-AES128-SHA"}[key] + ":@SECLEVEL=0")
     return made
@@ -67,7 +67,7 @@ def cuts(content: bytes, writer: str) -> list[int]:
 class Sent:
     program: str
     size: int
-    way: str   # "clear", or what is special about this TLS
+    way: str   # "clear", or the variant of TLS
     tag: str
 
 
@@ -122,7 +122,7 @@ class Senders:
                  f"{start} s.sendmail('{FROM}', ['{TO}'], open(sys.argv[1], 'rb').read()); s.quit()", path)
 
     def postfix(self, size: int, way: str) -> None:
-        """Its own smtp client; main.cf of the relay says whether under TLS."""
+        """Sends with Postfix's own smtp client; main.cf of the relay decides whether it uses TLS."""
         _, path = self.note("Postfix", size, way)
         self._hand_over(2525, path)
 
@@ -131,7 +131,7 @@ class Senders:
         self._hand_over(self._opensmtpd.ports[way], path)
 
     def _hand_over(self, port: int, path: Path) -> None:
-        """To a server of the client's namespace, which relays it."""
+        """Sends to a server in the client's namespace, which relays the message."""
         self.run("/usr/bin/python3", "-c", f"import smtplib, sys; s = smtplib.SMTP('127.0.0.1', {port}, 'client.example');"
                  f"s.sendmail('{FROM}', ['{TO}'], open(sys.argv[1], 'rb').read()); s.quit()", path)
 
@@ -179,7 +179,7 @@ class Senders:
         return fresh
 
     def pipelined(self, size: int, way: str, made: ssl.SSLContext | None = None) -> None:
-        """The commands at once, and QUIT in the write that has the dot."""
+        """Sends the commands at once, and QUIT in the write of the final dot."""
         client = Client(self.bed.connect(), name="client.example")
         connection = client._socket
         if made:
@@ -201,7 +201,7 @@ class Senders:
 
 def send_all(senders: Senders) -> None:
     real = (senders.postfix, senders.opensmtpd, senders.msmtp, senders.smtplib, senders.swaks)
-    versioned = (senders.curl, senders.exim, senders.exim_bdat, senders.sendmail, senders.netsmtp)  # know TLS 1.2 as well
+    versioned = (senders.curl, senders.exim, senders.exim_bdat, senders.sendmail, senders.netsmtp)  # also support TLS 1.2
     for way in ("clear", "TLS"):
         if way == "TLS":
             senders.relay.set("smtp_tls_security_level = encrypt")
@@ -257,7 +257,7 @@ class Judge:
                 self.wire[one.tag] = self.logged.get(received[2]) if received else None
 
     def size_on_the_wire(self, one: Sent) -> int:
-        """Told from what was delivered below our header: that is what the client sent."""
+        """Compares with the delivered message below segmilter's header: that is what the client sent."""
         text = self.delivered[one.tag].data
         text = text[text.index(HEADER.encode()):]
         lines = text[re.search(rb"\n(?![ \t])", text).end():].splitlines()
@@ -270,15 +270,16 @@ def compare(checks: report.Checks, judge: Judge, sent: list[Sent]) -> None:
     clear = {(one.program, one.size): judge.label[one.tag] for one in sent if one.way == "clear"}
     pairs = [(one, clear.get((one.program, one.size)), judge.label[one.tag]) for one in sent
              if one.way.startswith("TLS") and one.program != "swaks"]
-    # In clear one segment says nothing, under TLS one record does.
+    # In clear one segment shows nothing, but under TLS one record does.
     silent = [one for one, twin, _ in pairs if twin and twin.pattern == "indistinct"]
     report.step(f"not compared: swaks, and {len(silent)} messages that are indistinct in clear "
                 f"({', '.join(sorted({f'{one.program} {one.size}' for one in silent}))})")
     pairs = [(one, twin, label) for one, twin, label in pairs if twin and label]
     agree(checks, ("pattern", "writer"), [pair for pair in pairs if pair[0] not in silent])
-    # Two segments tell no gait in clear, two records do.
+    # Two segments show no gait in clear, but two records do.
     named = [pair for pair in pairs if gait(pair[1]) != "unknown"]
-    # A played writer has Python's hello, and what it says under TLS nobody hears: it may lose its name, and has no other one.
+    # A played writer has Python's ClientHello, and its commands under TLS cannot be read. So it may lose its name, but must not get
+    # another one.
     kept = [pair for pair in named if pair[0].program not in PLAYED or gait(pair[2]) != "unknown"]
     agree(checks, ("gait",), kept, functools.partial(same_program, programs_of_gaits()), least=150)
     report.step(f"without a name under TLS: {len(named) - len(kept)} messages of played writers")
@@ -296,7 +297,7 @@ def gait(label: Label) -> str:
 
 
 def programs_of_gaits() -> dict[str, set[str]]:
-    """Of each entry of the database: the programs that it stands for."""
+    """The programs for which each entry of the book stands."""
     found: dict[str, set[str]] = {}
     for file in (Path(__file__).resolve().parents[2] / "classifier/gaits").glob("*.gait"):
         for line in file.read_text().splitlines():
@@ -309,7 +310,7 @@ def programs_of_gaits() -> dict[str, set[str]]:
 
 
 def same_program(gaits: dict[str, set[str]], one: str, other: str) -> bool:
-    """Under TLS more can be seen: what shares a name with others in clear may have one of its own."""
+    """Under TLS more can be seen: a program that shares a name in clear may have its own name."""
     return one == other or bool(gaits.get(one, set()) & gaits.get(other, set()))
 
 
@@ -326,7 +327,7 @@ def agree(checks: report.Checks, keys: tuple[str, ...], pairs: list[tuple[Sent, 
 
 
 def show_differences(differ: list[tuple[Sent, str, str, str]]) -> None:
-    """A line for those that differ in nothing but their size."""
+    """Joins rows that differ only in their size into one line."""
     sizes: dict[tuple[str, ...], list[int]] = {}
     for one, twin, label, window in differ:
         sizes.setdefault((one.program, one.way, twin, label, window), []).append(one.size)

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""USR2: another program takes over the sockets and the kernel filters; nobody is refused, and what was open goes on.
+"""USR2: another program takes over the sockets and the kernel filters; no client is refused, and open sessions continue.
 
     upgrade.py PROGRAM
 
-A real Postfix sends over 20 sessions while the program's file is replaced and it takes over, ten times. A session in a
-transaction finishes it in the old process, one under TLS goes on as long as it likes, up to proxy.drain_timeout. What
-cannot take over is refused, and everything stays. With the milter's socket on a TCP port likewise; there also HUP, and a
-filter that is killed.
+A real Postfix sends over 20 sessions while the program's file is replaced and the new program takes over, ten times. A session in a
+transaction finishes it in the old process; a session under TLS continues there up to proxy.drain_timeout. A program that cannot
+take over is refused, and everything stays as it was. The same is tested with the milter's socket on a TCP port; there also HUP, and
+a filter that is killed.
 """
 import os
 import shutil
@@ -29,7 +29,7 @@ BODY = b"text of a message\r\n" * 700
 
 
 def replace(bed: Bed, program: Path) -> None:
-    """As a package does: a new file at the old path."""
+    """Installs a new file at the old path, as a package does."""
     fresh = bed.program.with_suffix(".new")
     shutil.copy(program, fresh)
     fresh.rename(bed.program)

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""The wire observer with Postfix alone on its port: killed while mail comes in, of which the mail is to notice nothing.
+"""The wire observer, with only Postfix on its port: it is killed while mail comes in, and the mail must not be affected.
 
     wire.py PROGRAM
 
-That its labels are those of the proxy is shown by agree.py.
+agree.py shows that its labels are the same as the proxy's.
 """
 import os
 import signal
@@ -20,7 +20,7 @@ from under_tls import FROM, TO, message
 
 
 def observer_killed(checks: report.Checks, program: Path) -> None:
-    """kill -9 in the middle of sessions: all are delivered, and what begins afterwards is labelled."""
+    """kill -9 in the middle of sessions: all mail is delivered, and messages that begin afterwards are labelled."""
     report.step("the observer is killed while mail comes in")
     with Bed(program, tag="wkill", way="wire") as bed:
         first = bed.smtp()
@@ -39,7 +39,7 @@ def observer_killed(checks: report.Checks, program: Path) -> None:
         threads = [threading.Thread(target=slow, args=(f"k{number}",), daemon=True) for number in range(10)]
         for thread in threads:
             thread.start()
-        time.sleep(0.5)  # the observer has read of them
+        time.sleep(0.5)  # the observer has read the beginning of the sessions
         pid = bed.segmilter.child("wire")
         os.kill(pid, signal.SIGKILL)
         early.set()

@@ -60,6 +60,12 @@ void read_log(std::string_view text) {
   require(seen != doctor::Seen::Port || text.find("[192.0.2.7]:40112") != text.npos);
 }
 
+void read_routing(std::string_view text) {
+  const doctor::Routing routing{
+      .why_not = "x", .rules = std::string(text), .routes = std::string(text)};
+  require(doctor::judge_routing({}, routing).state == doctor::State::Fail);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -77,6 +83,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 3:
       read_log(text);
+      read_routing(text);
       break;
     case 4:
       (void)net::parse_tcp(text, false);

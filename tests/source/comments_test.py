@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Comments stand as they were written: clang-format breaks lines of code, and comments are not reflowed
-(ReflowComments). A drawing or a paragraph that was torn all the same shows by what a line ends with.
+"""Checks that drawings and paragraphs in comments are whole. clang-format breaks lines of code but leaves
+comments as they are (ReflowComments). A comment that was torn anyway can be recognized by the end of its lines.
 
     tests/source/comments_test.py
 """
@@ -24,8 +24,8 @@ def text_of(line):
 
 
 def is_orphan(before, line, after):
-    """A few words between a full line and one that they would have fitted on: a line that was too long
-    was broken, and what came behind it was left where it stood."""
+    """A few words stand alone between a full line and a line with room for them: a line that was too long was broken,
+    and the text after it was not moved."""
     texts = [text_of(each) for each in (before, line, after)]
     if None in texts or any(DRAWN.search(text) for text in texts):
         return False
@@ -37,7 +37,7 @@ def is_orphan(before, line, after):
 
 
 def torn_at(before, line, after):
-    """Why the line looks torn; else nothing."""
+    """Why the line looks torn; None if it does not."""
     text = text_of(line)
     if text is None:
         if re.search(r"[^=!<>]=$", line) and re.match(r"\s*\S+;\s+//", after):

@@ -8,8 +8,8 @@
 // that lost something. It may be complete only if all bytes of the message came again in other
 // packets; then the ends of its segments are ends of those.
 //
-// It is longer than other files because reader, losses and comparison belong together: what counts
-// as whole is said once, for all of them.
+// This file has more than 450 lines, because reader, losses and comparison belong together: what
+// counts as whole is said once, for all of them.
 #pragma once
 
 #include <catch2/catch.hpp>

@@ -63,6 +63,7 @@ struct BedOptions {
   std::size_t max_bytes = SIZE_MAX;  // for all evidence
   std::size_t ring_bytes = 1 << 16;
   std::string host = "127.0.0.1";  // of the proxy and the server
+  std::vector<int> sources = {};   // for transparent sockets
 };
 
 // Everything around the sessions, except the loop that runs them.
@@ -105,7 +106,7 @@ struct BedParts {
 class ProxyBed final : public BedParts, public proxy::Host, private capture::KernelFilter::Sink {
  public:
   explicit ProxyBed(const BedOptions& options = {})
-      : BedParts(options), Host(process, net::make_loop()) {
+      : BedParts(options), Host(process, net::make_loop(), options.sources) {
     now_ = proxy::steady_clock::now();
   }
 
@@ -116,14 +117,15 @@ class ProxyBed final : public BedParts, public proxy::Host, private capture::Ker
     accept();
     return client;
   }
-  // Begins the session of a client that has itself connected to address().
-  void accept() {
-    REQUIRE(readable(listener()));
+  // Begins the session of a client that has itself connected to address(), or to `listener`.
+  void accept() { accept_at(listener()); }
+  void accept_at(int listener) {
+    REQUIRE(readable(listener));
     sockaddr_storage storage{};
     socklen_t size = sizeof storage;
     auto* from = reinterpret_cast<sockaddr*>(&storage);
     net::Fd client(
-        net::check(accept4(listener(), from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC), "accept"));
+        net::check(accept4(listener, from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC), "accept"));
     const auto address = *net::Endpoint::from(from);
     const auto& limits = config().proxy;
     auto [answer, place] = net::contains(limits.balancers, address)

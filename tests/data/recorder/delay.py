@@ -1,7 +1,7 @@
-"""A round trip: every packet that the router forwards waits for a while.
+"""A round trip: every packet that the router forwards is delayed.
 
-netem is not part of every kernel, so packets take a detour. The router sends what comes in by either side into a TUN
-device; a thread reads it, waits, and writes it back, and then it is forwarded to where it was going. Order is kept.
+Not every kernel has netem, so packets take a detour. The router sends the packets of both sides into a TUN device. A thread reads
+each packet, waits, and writes it back; then it is forwarded to its destination. The order is kept.
 """
 import fcntl
 import os

@@ -1,7 +1,7 @@
-"""The messages that are sent: four sizes, always the same bytes, filler only.
+"""The messages that are sent: four sizes, always the same bytes, only filler text.
 
-Each is written as a file with LF and one with CRLF line ends, and as the parts from which a program builds a message of
-its own: KIND.subject, .text, .html (empty but for k20), .bin (an attachment, k100 only), .header and .body (both CRLF).
+Each is written as one file with LF and one with CRLF line ends, and as parts from which a program builds its own message:
+KIND.subject, .text, .html (empty except for k20), .bin (an attachment, k100 only), .header and .body (both CRLF).
 """
 import base64
 import random

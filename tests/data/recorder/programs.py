@@ -1,7 +1,7 @@
-"""The table of programs: how each is installed and called, and what it is known to write.
+"""The table of programs: how each is installed and called, and how it is known to write.
 
-`writer` and `block` are what `tests/data/record --writes` shows of the program's system calls (or of its source, where a buffer of
-this size is set), never what the classifier says. `*` stands for what is between two of the classifier's words.
+`writer` and `block` are taken from the program's system calls (`tests/data/record --writes`) or from its source, if that sets a buffer
+of this size; never from the classifier. `*` stands for a way of writing between two of the classifier's words.
 """
 from dataclasses import dataclass, replace
 
@@ -17,13 +17,13 @@ class Program:
     tree: str = "main"               # programs of one tree may be installed side by side
     writer: str = "*"                # stream, blocks, lines, received-first, headers-apart, template; several with | between
     block: int = 0
-    corked: bool = False             # TCP_CORK puts its writes together; under TLS they show
+    corked: bool = False             # TCP_CORK joins its writes; they are visible only under TLS
     links: tuple[str, ...] = ("base", "lan")  # of recording.LINKS
     sizes: tuple[str, ...] = ()      # of the messages; empty: all
 
 
 def _npm(name: str, versions: str, send: str, **more) -> list[Program]:
-    """One entry a version; the first is called `name`, others have their version behind it. {at}: where it lies."""
+    """One entry for each version. The first is called `name`, the others have their version after it. {at}: the folder of the version."""
     made = []
     for number, version in enumerate(versions.split()):
         package = version if "@" in version else f"{more['npm_name']}@{version}"
@@ -35,10 +35,10 @@ def _npm(name: str, versions: str, send: str, **more) -> list[Program]:
 
 
 PLAIN, BDAT, TLS = ("base", "lan"), ("base-bdat",), ("base-tls",)
-BARE = ("base-bare",)  # for programs that say more to a server that offers more
-PATHS = ("initcwnd1", "jumbo", "tunnel")  # ways on which boundaries move
+BARE = ("base-bare",)  # for programs whose commands depend on what the server offers
+PATHS = ("initcwnd1", "jumbo", "tunnel")  # links on which boundaries move
 VPNS = ("openvpn", "openvpn-tcp", "wireguard-go")
-STACKS = (*VPNS, "gvisor", "lwip")  # and TCP stacks of a program
+STACKS = (*VPNS, "gvisor", "lwip")  # and TCP stacks that are part of a program
 
 FEED = "python3 $S/feed.py"  # gives the message to a server on this machine: PORT [USER PASSWORD]
 MUTT = ('-n -F /dev/null -e "set smtp_url=smtp://$SERVER:25/ from=$FROM ssl_starttls=no ssl_force_tls=no '
@@ -157,7 +157,7 @@ _TABLE = [
 
 
 def _relayed() -> list[Program]:
-    """Senders with something between them and the link that takes their bytes and writes them anew."""
+    """Senders behind a program that reads their bytes and writes them again (a relay or a proxy)."""
     senders = {"postfix": (POSTFIX, "relays", ("postfix",)), "exim": (f"{EXIM} $M.lf plain", "exim", ("exim4-daemon-heavy",)),
                "py-smtplib": ("python3 $S/python_ways.py smtplib", "relays", ()),
                "script-2048": ("python3 $S/script_2048.py", "relays", ())}
@@ -178,12 +178,12 @@ def _relayed() -> list[Program]:
                 continue
             add(relay, needs, start=f"bash $S/relay.sh {relay}", send=f"export SERVER=127.0.0.1 PORT=2600; {send}")
         for relay, needs in proxies.items():
-            if sender not in ("postfix", "exim"):  # the programs that they start do not load what leads to the proxy
+            if sender not in ("postfix", "exim"):  # the programs that they start do not load the library that leads to the proxy
                 add(relay, (*needs, "proxychains4"),
             start=f"bash $S/relay.sh {relay}", send=f"proxychains4 -q -f /tmp/proxychains.conf {send}")
         for stack, needs in stacks.items():
             add(stack, needs, send=f"bash $S/stack.sh {stack} {send}")
-    # Programs of other ways to write, of which a relay makes one of its own.
+    # Programs with various ways to write; a relay turns them into its own way.
     for sender in ("mutt", "msmtp", "phpmailer", "nodemailer-raw", "ruby-netsmtp", "swaks", "esmtp", "curl", "script-template"):
         alone = next(program for program in _TABLE if program.name == sender)
         for relay in ("haproxy", "socat", "redir", "tinyproxy", *(("shadowsocks",) if sender in ("curl", "msmtp", "script-template") else ())):

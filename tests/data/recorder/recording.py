@@ -1,4 +1,4 @@
-"""One message of one program on one link: sent, captured at the server, and made into a trace and its row of the truth."""
+"""One message of one program on one link: it is sent, captured at the server, and made into a trace and its row of the truth."""
 import json
 import re
 import shlex
@@ -21,10 +21,10 @@ COLUMNS = ("file", "message", "sender", "class", "link", "kind", "tls", "bdat", 
            "block", "version")
 PATTERNS = {"stream": "official-mta", "blocks": "kilobyte-blocks", "lines": "line-writer", "received-first": "relay",
             "headers-apart": "bot-headers-apart", "template": "bot-template", "*": "*"}
-FIRST_FLIGHT = 14_000  # bytes that leave at once; where a longer write ends, the next one may be waiting already
-# Detached, so that what is waited for is the program; a daemon that it leaves behind is traced on.
+FIRST_FLIGHT = 14_000  # bytes that leave at once; after a longer write the next one may already be waiting
+# Detached, so that the wait is for the program; a daemon that it leaves behind is still traced.
 STRACE = "exec strace -D -A -f -qq -yy -s 400 -o /record/strace -e trace=write,sendto,sendmsg,writev"
-SECONDS = 60  # what one message may take
+SECONDS = 60  # the longest time for one message
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ LINKS = {"base": LinkKind(20), "lan": LinkKind(0), "base-bare": LinkKind(20, hid
 
 
 class Failed(Exception):
-    """The program did not send, or not what can be a row; the text says why."""
+    """The program did not send, or its message cannot become a row; the text says why."""
 
 
 @contextmanager
@@ -71,8 +71,8 @@ def variables(kind: str, name: str) -> str:
 
 
 class Running:
-    """A program that is ready to send on one link. Whatever it leaves running ends with it. `traced`: strace writes what it
-    does, and what it starts, to /record/strace."""
+    """A program that is ready to send on one link. Processes that it leaves running are ended with it. `traced`: strace writes the
+    system calls of the program and of its children to /record/strace."""
 
     def __init__(self, bed: Bed, tree: Tree, program: Program, link_name: str, traced: bool = False):
         self._bed, self._tree, self._program, self._link, self._traced = bed, tree, program, link_name, traced
@@ -114,7 +114,7 @@ class Running:
             self._run(kind, f"bash $S/stack.sh {stack} bash -c {shlex.quote(self._program.send)}" if stack else self._program.send, "it")
             try:
                 wait_until(lambda: bed.postfix.log().count("status=sent") > before, 3, "the message to arrive")
-                # Some keep it for the next message, which would then be captured without its beginning.
+                # Some programs keep the connection for the next message, which would then be captured without its beginning.
                 wait_until(lambda: not self._connected(), 6, "the session to end")
             except TimeoutError as error:
                 raise Failed(f"{error}; {(Path(bed.root) / 'program.log').read_text(errors='replace')[-500:]}") from None
@@ -134,14 +134,14 @@ def classified(segmilter: Path, capture: Path) -> list[dict]:
 
 
 def seen(program: Program, link_name: str, kind: str, message: dict, version: str) -> dict:
-    """What a row says of one message that was found in a capture."""
+    """The row of one message that was found in a capture."""
     return {"sender": program.name, "class": program.kind, "link": link_name, "kind": kind, "tls": "y" if message["tls"] else "n",
             "bdat": "y" if message["chunking"] else "n", "segments": len(message["segments"]), "bytes": message["size"],
             "version": version, "trace": message["trace"]}
 
 
 def truth(program: Program, row: dict) -> dict:
-    """What is true of it: what the program is known to write, and the link; not what was made of the evidence."""
+    """The truth about the message: how the program is known to write, and the link. It does not use the classifier's verdict."""
     writer, block, segments = program.writer, program.block, int(row["segments"])
     if writer == "blocks" and int(row["bytes"]) <= block:
         writer = "stream"  # one block is one write
@@ -178,7 +178,7 @@ TO_SERVER = r"\b(?:write|sendto|sendmsg|writev)\(\d+<[^>]*->\[?(?:::ffff:)?" + r
 
 
 def writes(trace: str) -> list[int]:
-    """Sizes of the writes to the server behind DATA or BDAT, from what STRACE says of one session in clear."""
+    """Sizes of the writes to the server after DATA or BDAT, from the output of STRACE for one session in clear."""
     sizes, seen = [], False
     for line in trace.splitlines():
         call = re.search(TO_SERVER + r".* = (\d+)$", line)

@@ -1,9 +1,9 @@
-"""Where a program is installed: a folder laid over the machine's root.
+"""The folder in which a program is installed: it is laid over the machine's root.
 
-A tree has the machine's files and, in a layer of its own, what apt-get installs there, so that nothing is installed on the machine and
-mail servers that exclude each other have a tree each. npm packages need none: each version lies in a folder below NPM.
-Trees stay below /var/lib/segmilter-test; delete the folder to be rid of them. Mounts are those of this process's mount
-namespace and end with it. Needs overlayfs.
+A tree has the machine's files, and in its own layer the files that apt-get installs there. So nothing is installed on the machine, and
+mail servers that exclude each other have separate trees. npm packages need no tree: each version is in a folder below NPM. Trees stay
+below /var/lib/segmilter-test; delete that folder to remove them. The mounts are in this process's mount namespace and end with it.
+Needs overlayfs.
 """
 import fcntl
 import os
@@ -39,7 +39,7 @@ class Tree:
         self.root = place / "root"
         for folder in ("upper", "work", "root"):
             (place / folder).mkdir(parents=True, exist_ok=True)
-        # A layer that is mounted twice at a time is damaged; another recording waits here. The lock ends with the process.
+        # Two mounts of the same layer would damage it, so another recording waits here. The lock ends with the process.
         self._lock = open(place / "lock", "w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._mount("-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={place / 'upper'},workdir={place / 'work'}", self.root)
@@ -70,7 +70,7 @@ class Tree:
         if absent := [name for name in packages if name not in there]:
             for name in ("resolv.conf", "hosts"):
                 shutil.copy(Path("/etc") / name, self.root / "etc" / name)
-            # One that was interrupted is finished first.
+            # An interrupted installation is finished first.
             for command in (["dpkg", "--configure", "-a"], ["apt-get", "-q", "-y", "install", "--no-install-recommends", *absent]):
                 done = subprocess.run(["chroot", self.root, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                       env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})

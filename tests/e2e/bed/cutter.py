@@ -1,11 +1,11 @@
-"""A milter connection that breaks: stands between Postfix and the filter and hangs up on both in a chosen state."""
+"""Breaks a milter connection: it relays between Postfix and the filter, and closes both connections in a chosen state."""
 import socket
 import threading
 from pathlib import Path
 
 from .milter import Between, filter_at, packet
 
-# The command of the milter protocol (SMFIC_…) at which the connection is cut: all that the filter asks to be told of.
+# The command of the milter protocol (SMFIC_…) at which the connection is cut: all events that the filter asks for.
 STATES = {"connect": b"C", "HELO": b"H", "MAIL": b"M", "RCPT": b"R", "a header": b"L", "the body": b"B",
           "the end of the message": b"E"}
 

@@ -1,7 +1,7 @@
-"""Packets that TCP refuses: made by hand, sent from the client's namespace beside a true connection of it.
+"""Packets that TCP refuses. They are made by hand and sent from the client's namespace beside a real connection of the client.
 
-A Forger listens to what its connection really sends, so that it knows sequence numbers and timestamps, and puts packets of
-its own between; a flood() sends prepared packets as fast as one is told. IPv4 only.
+A Forger captures what its connection really sends, so it knows the sequence numbers and timestamps, and sends its own packets in
+between. A flood() sends prepared packets at a given rate. IPv4 only.
 """
 import array
 import ctypes
@@ -47,14 +47,14 @@ def timestamps(value: int, echo: int) -> bytes:
 
 @dataclass
 class Numbers:
-    """Of a connection, as its last packet had them."""
-    seq: int = 0  # of the next byte
+    """A connection's numbers, as in its last packet."""
+    seq: int = 0  # the number of the next byte
     ack: int = 0
     stamp: tuple[int, int] | None = None  # timestamp and echo
 
 
 class Forger:
-    """Requires: opened before the connection sends what is to be learnt of it."""
+    """Requires: opened before the connection sends the packets from which its numbers are learned."""
 
     def __init__(self, space: Namespace, port: int = 25):
         self._raw = space.inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW))
@@ -71,7 +71,7 @@ class Forger:
         self._tap.close()
 
     def learn(self, connection: socket.socket) -> Numbers:
-        """Its numbers, when it has sent nothing for a moment."""
+        """The connection's numbers, read when it has sent nothing for a moment."""
         mine, found = connection.getsockname()[1], Numbers()
         while True:
             try:
@@ -92,7 +92,7 @@ class Forger:
 
     def send(self, connection: socket.socket, numbers: Numbers, offset: int, payload: bytes, good: bool = True,
              stamp: int = 0, ack: int | None = None, flags: int = ACK | PSH) -> None:
-        """A packet of the connection, `offset` bytes from where its stream is; `stamp` is added to its timestamp."""
+        """A packet of the connection, `offset` bytes after its current place in the stream; `stamp` is added to its timestamp."""
         options = timestamps(numbers.stamp[0] + stamp, numbers.stamp[1]) if numbers.stamp else b""
         data = packet((CLIENT4, connection.getsockname()[1]), (SERVER4, self._port), numbers.seq + offset,
                       numbers.ack if ack is None else ack, flags, payload, options, good=good)
@@ -154,7 +154,7 @@ class Flood:
 
 
 def strangers(count: int, port: int = 25) -> list[bytes]:
-    """An ACK with a byte of payload each, of connections that nobody has, from all over the world."""
+    """ACKs with one byte of payload each, of connections that do not exist, from many addresses."""
     chance = random.Random(7)
     return [packet((f"10.{chance.randrange(256)}.{chance.randrange(256)}.{chance.randrange(1, 255)}",
                     chance.randrange(1024, 65536)), (SERVER4, port), chance.getrandbits(32), chance.getrandbits(32),
@@ -162,7 +162,7 @@ def strangers(count: int, port: int = 25) -> list[bytes]:
 
 
 def blind(count: int, connection: socket.socket, port: int = 25, size: int = 100) -> list[bytes]:
-    """Packets of a connection by somebody who knows its ends and neither sequence number."""
+    """Packets for a connection, from an attacker who knows its addresses and ports but no sequence number."""
     chance = random.Random(11)
     return [packet((CLIENT4, connection.getsockname()[1]), (SERVER4, port), chance.getrandbits(32), chance.getrandbits(32),
                    payload=b"g" * size) for _ in range(count)]

@@ -1,8 +1,8 @@
 """The link: client – router – server, and what a network does to segments on the way.
 
-Loss, rate and MSS act on the router. Loss is drawn by nft in the forward hook, the rate by tbf on the
-interface towards the server; tcpdump on that interface sees what really leaves for the server, behind
-both. There is no delay: netem is not everywhere.
+Loss, rate and MSS act on the router. nft drops packets at random in the forward hook, tbf on the interface towards the server
+limits the rate. tcpdump runs on that interface and sees the packets after both. There is no delay, because not every kernel has
+netem.
 """
 import subprocess
 import threading
@@ -14,8 +14,8 @@ CLIENT4, CLIENT6 = "192.0.2.7", "2001:db8:1::7"
 SERVER4, SERVER6 = "198.51.100.25", "2001:db8:2::25"
 PRIMARY4, PRIMARY6 = "203.0.113.25", "2001:db8:3::25"    # a second server, where a test attaches one
 NEIGHBOUR4, NEIGHBOUR6 = "198.18.0.7", "2001:db8:4::7"   # a second client, where a test attaches one
-ROUTER4, ROUTER6 = "192.0.2.1", "2001:db8:1::1"          # as the client sees it
-ROUTER4S, ROUTER6S = "198.51.100.1", "2001:db8:2::1"     # as the server sees it
+ROUTER4, ROUTER6 = "192.0.2.1", "2001:db8:1::1"          # the router's address on the client's side
+ROUTER4S, ROUTER6S = "198.51.100.1", "2001:db8:2::1"     # the router's address on the server's side
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Condition:
     sender_offload: bool = False    # TSO/GSO on the client
     router_offload: bool = False    # GRO/TSO on the router: merged segments pass it as they are
     receiver_offload: bool = False  # GRO on the server
-    loss_permille: int = 0          # of packets with payload, towards the server
+    loss_permille: int = 0          # share of packets with payload that are lost, towards the server
     rate: str = ""                  # tbf, as "256kbit", towards the server
     mss: int = 0                    # clamp in SYN and SYN-ACK; 0: none
     timestamps: bool = True
@@ -43,7 +43,7 @@ class Link:
             self.router.sysctl("ipv4/ip_forward", 1)
             self.router.sysctl("ipv6/conf/all/forwarding", 1)
             for end in (self.client, self.server):
-                # What one connection learnt of the path must not show in the next one.
+                # What one connection has learned about the path must not affect the next one.
                 end.sysctl("ipv4/tcp_congestion_control", "reno")
                 end.sysctl("ipv4/tcp_no_metrics_save", 1)
             self.set(Condition())
@@ -62,7 +62,7 @@ class Link:
         end.ip("-6", "route", "add", "default", "via", router6)
 
     def attach_primary(self) -> Namespace:
-        """A third end, on an interface of the router of its own."""
+        """A third end, on its own interface of the router."""
         self.primary = Namespace(f"{self._tag}-primary")
         self._wire(self.primary, PRIMARY4, PRIMARY6, "primary", "203.0.113.1", "2001:db8:3::1")
         return self.primary

@@ -1,9 +1,9 @@
-"""A machine in a network namespace: systemd as process 1, a root of its own, Debian's Postfix with its own units.
+"""A machine in a network namespace: systemd as process 1, its own root folder, Debian's Postfix with its units.
 
     Machine(space, root, build).start()    `root`: a folder for it; `build`: the build folder that is installed there
 
-/usr is this machine's, read-only; /etc is a copy of what a mail server needs, /usr/local and /var are its own. Of Debian's
-units only the journal and Postfix's are there. Its processes are in cgroups below ours, and go with process 1.
+/usr is this machine's, read-only; /etc is a copy of what a mail server needs; /usr/local and /var are the machine's own. Of Debian's
+units only the journal and Postfix's are there. Its processes are in cgroups below this process's, and end with process 1.
 """
 import os
 import shutil
@@ -21,7 +21,7 @@ KEPT = ("systemd-journald", "systemd-tmpfiles-setup.service")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 TARGET = "machine.target"
 
-# In namespaces of its own. The last line is process 1.
+# Runs in new namespaces. The last line becomes process 1.
 BOOT = """set -e
 mount --make-rprivate /
 mount --bind "$1" "$1"
@@ -49,7 +49,7 @@ exec env -i container=bed PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/system
 
 
 def cgroups(name: str) -> list[Path]:
-    """A group of that name below our own, in each hierarchy that lets us make one."""
+    """Makes a cgroup of that name below this process's, in each hierarchy that permits it."""
     own = {}
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
@@ -75,7 +75,7 @@ def enter(groups: list[Path]) -> None:
         try:
             (group / "cgroup.procs").write_text(str(os.getpid()))
         except OSError:
-            pass  # cpuset wants to be told its processors first; nobody here needs it
+            pass  # cpuset needs a list of processors first, and is not needed here
 
 
 class Machine:
@@ -103,7 +103,7 @@ class Machine:
                 shutil.copy2(source, target)
         (self.root / "etc/machine-id").write_text("5e6d11735e6d11735e6d11735e6d1173\n")
         (self.root / "etc/hosts").write_text("127.0.0.1 localhost\n")
-        # Nobody answers there, and that is known at once.
+        # No process listens there, so each look-up fails at once.
         (self.root / "etc/resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
         (self.root / "etc/systemd/system" / TARGET).write_text("[Unit]\nRequires=basic.target\nAfter=basic.target\n")
         for unit in UNITS.glob("*.target.wants/*"):
@@ -144,7 +144,7 @@ class Machine:
         return subprocess.run(self.command(*argv), **options)
 
     def systemctl(self, *argv, check: bool = True) -> str:
-        """What it prints, or its complaint."""
+        """The output of the command, or its error text."""
         done = self.run("systemctl", *argv, check=False)
         if check and done.returncode != 0:
             raise RuntimeError(f"systemctl {' '.join(argv)}: {done.stderr}\n{self.journal()[-3000:]}")

@@ -1,4 +1,4 @@
-"""What was delivered: maildirs, messages, and our header in them."""
+"""Delivered mail: maildirs, messages, and segmilter's header in them."""
 import re
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""Standing between Postfix and a filter: the milter protocol's packets, a socket on which Postfix is awaited, and a
-filter that takes its time."""
+"""Tools that take part in the milter protocol between Postfix and a filter: packets, a socket on which Postfix connects, and a slow
+filter."""
 import os
 import socket
 import struct
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def packet(stream: socket.socket) -> bytes:
-    """One packet, its length in front; empty at the end of the stream."""
+    """One packet with its length before it; empty at the end of the stream."""
     head = exactly(stream, 4)
     return head + exactly(stream, int.from_bytes(head, "big")) if head else b""
 
@@ -25,7 +25,7 @@ def exactly(stream: socket.socket, count: int) -> bytes:
 
 
 class Between:
-    """Listens on `path` for Postfix; serve() has a connection for itself, in a thread of its own."""
+    """Listens on `path` for Postfix; serve() runs in a separate thread for each connection."""
 
     def __init__(self, path: Path):
         self._listener = socket.socket(socket.AF_UNIX)

@@ -1,14 +1,14 @@
-"""Mail servers beside Postfix that send from the client's namespace: Exim, OpenSMTPD, Sendmail.
+"""Mail servers other than Postfix that send from the client's namespace: Exim, OpenSMTPD, Sendmail.
 
-Debian lets a machine have one mail server, so packaging/install-packages unpacks these and does not install
-them. What an installation would have made (accounts, spool folders) they find in a mount namespace:
+Debian permits only one mail server on a machine, so packaging/install-packages unpacks these without installing them. What an
+installation would have created (accounts, spool folders) is provided in a mount namespace:
 
-    /etc/passwd, /etc/group     the machine's, and the accounts of the three
-    /etc/resolv.conf            empty: there is no name service to wait for
-    /run, /var/lib, /var/spool  folders of the bed, since OpenSMTPD has these paths compiled in
+    /etc/passwd, /etc/group     those of the machine, with the accounts of the three servers
+    /etc/resolv.conf            empty, so that they do not wait for a name service
+    /run, /var/lib, /var/spool  folders of the bed, because these paths are compiled into OpenSMTPD
 
-Exim and Sendmail deliver in the process that takes the message, each with a configuration for "clear", "TLS" and
-"TLS 1.2"; OpenSMTPD is a daemon with a port for each, but 1.2: its client has no setting for that.
+Exim and Sendmail deliver in the process that takes the message, each with one configuration for "clear", "TLS" and "TLS 1.2".
+OpenSMTPD is a daemon with one port for each way except TLS 1.2, for which its client has no setting.
 """
 import subprocess
 from os import chown
@@ -19,7 +19,7 @@ from .process import end, wait_until
 
 TREES = Path("/var/lib/segmilter-test/mta")
 ACCOUNTS = ("Debian-exim", "opensmtpd", "opensmtpq", "smmta", "smmsp")
-FIRST_ACCOUNT = 64900  # numbers that Debian gives to nobody by itself
+FIRST_ACCOUNT = 64900  # numbers that Debian does not assign by itself
 HOST = "mail.sender.example"
 
 
@@ -57,7 +57,7 @@ class House:
         return self.space.command("unshare", "--mount", "--uts", "sh", "-ec", script, "sh", *argv)
 
     def program(self, path: str) -> Path:
-        """Below the folder on which TREES is bound: in here /var/lib is another one."""
+        """The path below the folder on which TREES is bound, because /var/lib is different in this namespace."""
         return self.root / "trees" / path
 
     def run(self, *argv, stdin: Path) -> None:
@@ -74,12 +74,12 @@ exim_path = {program}
 spool_directory = {spool}
 log_file_path = {spool}/%slog
 keep_environment =
-disable_ipv6
+{families}
 begin routers
 relay:
   driver = manualroute
   transport = relay
-  route_list = * {relay}
+  route_list = * "<+ {relay}"
 begin transports
 relay:
   driver = smtp
@@ -93,7 +93,7 @@ EXIM_TLS = {"clear": "hosts_avoid_tls = *", "TLS": "hosts_require_tls = *",
 
 
 class Exim:
-    """Without `chunking`, DATA where the server offers BDAT as well."""
+    """Without `chunking` Exim uses DATA although the server offers BDAT."""
 
     def __init__(self, house: House, chunking: bool):
         self._house, self._name = house, "bdat" if chunking else "data"
@@ -102,6 +102,7 @@ class Exim:
         for way, tls in EXIM_TLS.items():
             self._file(way).write_text(EXIM.format(
                 host=HOST, program=self._program, spool=self._spool, relay=house.relay, tls=tls,
+                families="" if ":" in house.relay else "disable_ipv6",
                 chunking="" if chunking else "hosts_try_chunking ="))
 
     def _file(self, way: str) -> Path:
@@ -133,7 +134,7 @@ FEATURE(`nocanonify')
 CLIENT_OPTIONS(`Family=inet{modifier}')
 MAILER(`smtp')
 """
-# Modifier S: no STARTTLS as a client. QUEUE_LA: on a busy machine it would keep its mail for later.
+# Modifier S: no STARTTLS as a client. QUEUE_LA: without it, a busy machine would only queue the mail.
 SENDMAIL_TLS = {"clear": {"modifier": ", M=S", "options": ""}, "TLS": {"modifier": "", "options": ""},
                 "TLS 1.2": {"modifier": "", "options": "+SSL_OP_NO_TLSv1_3"}}
 
@@ -159,7 +160,7 @@ class Sendmail:
             raise RuntimeError(f"Sendmail did not deliver: {left}")
 
 
-# Without these it waits some seconds between two connections to one server.
+# Without these settings OpenSMTPD waits some seconds between two connections to the same server.
 OPENSMTPD = """\
 mta limit conn-delay-host 0 conn-delay-source 0 conn-delay-connector 0 conn-delay-relay 0 conn-delay-domain 0
 mta limit reconn-delay-route 0 session-transaction-delay 0

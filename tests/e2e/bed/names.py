@@ -1,6 +1,6 @@
-"""A name server of the bed: what it is told of addresses and names, and "no such name" for the rest.
+"""A name server of the bed. It answers from its tables of addresses and names, and "no such name" for all others.
 
-With it Postfix looks up its clients as it does in the world: from the address to the name, and from the name back.
+With it Postfix looks up its clients as on the internet: from the address to the name, and from the name back.
 """
 import ipaddress
 import socket

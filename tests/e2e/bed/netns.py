@@ -1,7 +1,7 @@
-"""Network namespaces, and sockets made inside them.
+"""Network namespaces, and sockets that are made inside them.
 
-A socket stays in the namespace in which it was made, so a client in this process can speak from the
-client's namespace: a short-lived thread enters it (setns is per thread), makes the socket and ends.
+A socket stays in the namespace in which it was made. So a client in this process can speak from the client's namespace: a
+short-lived thread enters it (setns applies to one thread), makes the socket and ends.
 """
 import ctypes
 import os
@@ -41,7 +41,7 @@ class Namespace:
         subprocess.run(["ip", "-n", self.name, *map(str, argv)], check=True)
 
     def inside(self, function):
-        """function() with this thread's view of the network being ours; returns its result."""
+        """Calls function() in a thread that has entered this namespace, and returns its result."""
         outcome = {}
 
         def body():
@@ -50,7 +50,7 @@ class Namespace:
                     if _libc.setns(handle.fileno(), CLONE_NEWNET) != 0:
                         raise OSError(ctypes.get_errno(), f"setns {self.name}")
                 outcome["value"] = function()
-            except BaseException as error:  # handed to the caller's thread
+            except BaseException as error:  # passed to the caller's thread
                 outcome["error"] = error
 
         thread = threading.Thread(target=body)
@@ -83,8 +83,8 @@ def fresh_tag(word: str) -> str:
 
 
 def sweep() -> None:
-    """Takes away what a run left behind that was killed (SIGKILL lets nobody clean up): namespaces
-    with our kind of name whose process is gone, and what runs in them."""
+    """Removes what a killed run has left (after SIGKILL it cannot clean up): namespaces with this kind of name whose process no longer
+    exists, and the processes in them."""
     for path in Path("/run/netns").glob("segbed-*"):
         owner = re.fullmatch(r"segbed-\w+-(\d+)(-\w+)?", path.name)
         if owner and not alive(int(owner.group(1))):

@@ -1,8 +1,8 @@
 """An independent reader of what tcpdump saw: streams, SMTP, and each message's segments.
 
-Shares nothing with the program under test. A segment is a packet's payload; the first copy of a byte
-that arrived wins, later copies are cut away, what is left empty is dropped. The message's window is
-found by walking the dialogue: commands and replies in step, DATA to CRLF.CRLF, BDAT by its counts.
+It shares no code with the program under test. A segment is a packet's payload. Of several copies of a byte the first one that
+arrived counts; later copies are cut away, and packets that become empty are dropped. The message's window is found by following
+the dialogue: commands and replies in step, DATA up to CRLF.CRLF, BDAT by its counts.
 """
 import re
 import struct
@@ -69,8 +69,8 @@ class Stream:
                 self.arrivals.append((offset, packet.payload))
 
     def first_copies(self) -> list[list[tuple[int, int]]]:
-        """For each arrival the ranges that it was the first to bring; in arrival order."""
-        holes: list[tuple[int, int]] = [(0, 1 << 40)]  # ranges that nobody brought yet
+        """For each arrival, in order, the ranges of bytes that it was the first to bring."""
+        holes: list[tuple[int, int]] = [(0, 1 << 40)]  # ranges that have not arrived yet
         result = []
         for offset, payload in self.arrivals:
             end, fresh, rest = offset + len(payload), [], []
@@ -178,7 +178,7 @@ def _transfer(stream: bytes, spans: list[tuple[int, int]], bdat: bool) -> Transf
 
 
 def _segments(stream: Stream, transfers: list[Transfer]) -> list[Transfer]:
-    """Gives each transfer its segments: what each packet was first to bring of its window."""
+    """Assigns each transfer its segments: the bytes of its window that each packet was the first to bring."""
     copies = stream.first_copies()
     offsets = [offset for offset, _ in stream.arrivals]
     untidy = offsets != sorted(offsets) or any(

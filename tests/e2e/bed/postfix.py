@@ -1,8 +1,7 @@
-"""A private Postfix: own configuration, queue and data folders, never the host's.
+"""A private Postfix with its own configuration, queue and data folders; the host's Postfix is never touched.
 
-Server: the files of examples/postfix/listen with other paths, and a few lines that a namespace
-without name service needs. Sender: a small relaying instance in the client's namespace, so that
-mail is sent by Postfix's own smtp client.
+The server has the files of examples/postfix/listen with other paths, and a few lines that a namespace without a name service
+needs. The sender is a small relaying instance in the client's namespace, so that Postfix's own smtp client sends the mail.
 """
 import re
 import shutil
@@ -16,6 +15,7 @@ from .process import PATIENCE, alive, check_needed, children, end_pids, need_ali
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples/postfix"
 EXAMPLE = EXAMPLES / "listen"
+STOCK_MASTER = Path("/usr/share/postfix/master.cf.dist")
 
 # No name service, no waiting, a log file, and room for 5 MB messages and many sessions.
 BED_LINES = """
@@ -72,7 +72,7 @@ class Postfix:
             raise RuntimeError(f"postfix {word}: {done.stdout.strip()}\n{self.log()[-2000:]}")
 
     def _house(self) -> list[str]:
-        """What a command is put behind so that it, and the daemons it starts, ask the resolver."""
+        """The prefix of a command that makes it, and the daemons that it starts, use the bed's resolver."""
         if not self.resolver:
             return []
         (self.root / "resolv.conf").write_text(f"nameserver {self.resolver}\noptions timeout:1 attempts:1\n")
@@ -91,8 +91,8 @@ class Postfix:
                 self._control("start")
                 break
             except RuntimeError as error:
-                # Killed while it made a queue file, Postfix leaves one without a name, does not start beside it, and
-                # names one at a time.
+                # If Postfix is killed while it makes a queue file, the file keeps a temporary name. Postfix then does not
+                # start, and complains about one such file at a time.
                 nameless = re.findall(r"bogus file name: (incoming/\S+)", str(error))
                 left = [self.root / "queue" / name for name in nameless]
                 if not any(file.exists() for file in left):
@@ -100,6 +100,10 @@ class Postfix:
                 for file in left:
                     file.unlink(missing_ok=True)
         wait_until(lambda: "daemon started" in self.log(), 20, "Postfix to start")
+        self.watch()
+
+    def watch(self) -> None:
+        """From here on the process that is there now has to stay; also where somebody else has started it."""
         pid = self.master_pid()
         need_alive(self._name, lambda: "" if alive(pid) else "has ended")
 
@@ -118,7 +122,7 @@ class Postfix:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def warnings(self) -> list[str]:
-        """Lines of the log that say something is wrong; not those about the machine's clock, which files are behind."""
+        """Lines of the log that report a problem, except those about file times that differ from the machine's clock."""
         clock = r"file system clock is|resetting file time stamps"
         return [line for line in self.log().splitlines()
                 if re.search(r"(warning|fatal|panic): ", line) and not re.search(clock, line)]
@@ -133,7 +137,7 @@ class Postfix:
                    if file.is_file())
 
     def delivered(self, queue_id: str, name: str = "alice"):
-        """Waits for the message that smtpd has queued under this id; it, or nothing."""
+        """Waits for the message that smtpd has queued under this id. None: it did not come."""
         wait_until(lambda: f"{queue_id}: removed" in self.log(), 15, f"delivery of {queue_id}")
         return next((one for one in self.mailbox(name).messages() if f"id {queue_id}" in one.value("Received")), None)
 
@@ -151,15 +155,15 @@ class Postfix:
         return box.messages()
 
     def set(self, line: str) -> None:
-        """Changes main.cf of the running instance. Who comes next is served by the new settings."""
+        """Changes main.cf of the running instance. The next client is served with the new settings."""
         self.space.run("postconf", "-c", self.conf, "-e", line)
         before = [pid for pid in children(self.master_pid()) if re.search("smtpd|cleanup", title(pid))]
         self._control("reload")
-        # A server that has a client goes on with the old settings, and takes no other.
+        # A server that has a client continues with the old settings and accepts no other client.
         wait_until(lambda: not self._idle(before), 20, "Postfix's old servers to end")
 
     def _idle(self, pids: list[int]) -> list[int]:
-        """Those that are alive without a client. Where there are clients, their messages need cleanup."""
+        """The servers that are alive and have no client. Servers with clients need cleanup for their messages."""
         listing = self.space.run("ss", "-Htnp", "state", "established", capture_output=True, text=True).stdout
         busy = {int(pid) for pid in re.findall(r"pid=(\d+)", listing)}
         if busy.intersection(pids):
@@ -195,7 +199,9 @@ def server(space: Namespace, root: Path, extra_services: str = "", tls: bool = F
         if path not in main and (ours != root / "mail" or "virtual_mailbox_base" in main):
             raise RuntimeError(f"examples/postfix/{way}/main.cf no longer names {path}")
         main = main.replace(path, str(ours))
-    master = (EXAMPLES / way / "master.cf").read_text()
+    # Where the example has none, Debian's own is meant, as it is.
+    own = EXAMPLES / way / "master.cf"
+    master = (own if own.exists() else STOCK_MASTER).read_text()
     if tls:
         root.mkdir(parents=True)
         make_keys(root)

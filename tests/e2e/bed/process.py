@@ -1,7 +1,7 @@
-"""Child processes of the bed: started, waited for, ended by their own ids.
+"""Child processes of the bed: they are started, waited for, and ended by their ids.
 
-A wait ends when its condition holds. It fails at once when a process has died that the bed needs, and in the end at its
-limit. The limit says when a test hangs; it measures nothing, so it is far above what a slow or shared machine takes.
+A wait ends when its condition holds. It fails at once when a process has died that the bed needs, and at the latest at its limit.
+The limit only detects a test that hangs and measures nothing. So it is far above the time that a slow or shared machine needs.
 """
 import os
 import signal
@@ -10,17 +10,17 @@ import time
 from pathlib import Path
 
 
-PATIENCE = 6  # a machine may be so many times slower than one that is fast
+PATIENCE = 6  # a slow machine may be this many times slower than a fast one
 
 _needed = {}
 
 
 class Died(Exception):
-    """A process has ended without which nothing that is waited for will happen."""
+    """A process has ended that the awaited condition needs."""
 
 
 def need_alive(name: str, ended) -> None:
-    """From now on no wait goes on when ended() gives a reason, until not_needed(name)."""
+    """From now on every wait fails when ended() returns a reason, until not_needed(name) is called."""
     _needed[name] = ended
 
 
@@ -29,7 +29,7 @@ def not_needed(name: str) -> None:
 
 
 def check_needed(what: str) -> None:
-    """Raises Died when a process has ended that is needed for `what`."""
+    """Raises Died if a process has ended that `what` needs."""
     for name, ended in list(_needed.items()):
         if reason := ended():
             not_needed(name)  # told once
@@ -37,8 +37,8 @@ def check_needed(what: str) -> None:
 
 
 def wait_until(condition, seconds: float, what: str, every: float = 0.05):
-    """Polls condition() until it is true and returns its value; TimeoutError names what was awaited. `seconds`: what a
-    fast machine may take at most."""
+    """Polls condition() until it is true and returns its value; TimeoutError names what was awaited. `seconds`: the longest time on
+    a fast machine."""
     limit = PATIENCE * seconds
     deadline = time.monotonic() + limit
     while True:
@@ -52,7 +52,7 @@ def wait_until(condition, seconds: float, what: str, every: float = 0.05):
 
 
 def end(process: subprocess.Popen, seconds: float = 5, first: int = signal.SIGTERM) -> int:
-    """Asks a child to end, then makes it; returns its status."""
+    """Asks a child to end (TERM), later kills it; returns its status."""
     if process.poll() is None:
         process.send_signal(first)
         try:

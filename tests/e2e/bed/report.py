@@ -1,4 +1,4 @@
-"""What a person sees: progress lines, tables, colours on a terminal only."""
+"""Output for people: progress lines and tables, with colours only on a terminal."""
 import os
 import sys
 import time

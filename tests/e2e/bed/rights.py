@@ -1,4 +1,4 @@
-"""What the processes of a running segmilter may still do, looked at from outside."""
+"""What the processes of a running segmilter are still permitted to do, as seen from outside."""
 import os
 import re
 from pathlib import Path
@@ -14,8 +14,8 @@ def _status(path: Path) -> dict[str, str]:
 
 
 def look(checks: Checks, how: str, supervisor: int, uid: int, bounds: int = 0, seccomp: str = "2") -> None:
-    """Every thread of the supervisor and its three children: of `uid`, without any capability; `bounds`: the set that
-    may be left as a bound of what an exec could give."""
+    """Checks every thread of the supervisor and of its three children: they run as `uid`, without any capability. `bounds`: the
+    capabilities that may remain in the bounding set."""
     family = [supervisor, *children(supervisor)]
     checks.that(len(family) == 4, f"{how}: a supervisor and three children")
     for pid in family:
@@ -29,7 +29,7 @@ def look(checks: Checks, how: str, supervisor: int, uid: int, bounds: int = 0, s
         cores = re.search(r"Max core file size\s+(\S+)\s+(\S+)", Path(f"/proc/{pid}/limits").read_text())
         if cores.groups() != ("0", "0"):
             wrong["core"] = cores.groups()
-        # proc(5): what cannot be dumped belongs to root there, whoever it runs as.
+        # The files of a process that cannot be dumped belong to root there, whatever its user is (proc(5)).
         if os.stat(f"/proc/{pid}/environ").st_uid != 0:
             wrong["dumpable"] = "yes"
         checks.that(not wrong, f"{how}: {name}, {len(tasks)} threads: uid {uid}, no capability, no new privileges, seccomp "

@@ -21,7 +21,7 @@ class Segmilter:
                  files: dict[str, str] | None = None):
         self.observer = "wire" if way == "wire" else "proxy"
         self._example = EXAMPLES / way / "segmilter.toml"
-        self._port = 10024 if way == "tproxy" else 25  # where the observer or Postfix listens
+        self._port = 10024 if way in ("tproxy", "transparent") else 25  # the port at which the observer or Postfix listens
         self.space, self.program, self.root, self.queue = space, program, root, queue
         self.config, self.log_file = root / "segmilter.toml", root / "segmilter.log"
         self.process: subprocess.Popen | None = None
@@ -51,7 +51,7 @@ class Segmilter:
                 raise RuntimeError(f"{self._example} no longer has {old}")
             text = text.replace(old, new)
         text = text.replace("/etc/segmilter", str(self.root))
-        # A proxy that has to wait for its processor is not one that hangs.
+        # On a busy machine a proxy may wait for the processor; it must not be taken for one that hangs.
         text = overlay(text, {"filter": {"evidence_timeout": "3s"},
                               "memory": {"folder": str(self.root / "memory"), "min_free": 0}})
         if os.environ.get("SEGMILTER_COVERAGE"):
@@ -78,11 +78,11 @@ class Segmilter:
         return "" if status is None else f"ended with status {status}"
 
     def let_go(self) -> None:
-        """It will end, and is meant to."""
+        """From now on the end of the process is expected."""
         not_needed(self._name)
 
     def kill(self) -> None:
-        """The supervisor; its children find out."""
+        """Kills the supervisor; its children notice that."""
         self.let_go()
         self.process.kill()
         self.process.wait()
@@ -111,12 +111,12 @@ class Segmilter:
         return 0
 
     def hang_up(self) -> None:
-        """HUP: the configuration is read again, in a moment."""
+        """Sends HUP: the configuration is read again a moment later."""
         self.process.send_signal(signal.SIGHUP)
 
     def reload(self, settings=None) -> str:
-        """The same (with `settings`, of a new file), waited for: the last word is the filter's, or the supervisor's, that
-        the file is refused. What was logged since."""
+        """Sends HUP (with `settings`: after writing a new file) and waits until the filter has read it, or the supervisor has refused it.
+        Returns what was logged since."""
         begin = len(self.log())
         if settings is not None:
             self.write(settings)
@@ -126,7 +126,7 @@ class Segmilter:
         return self.log()[begin:]
 
     def stop(self) -> int | None:
-        """TERM; a second one, which means "at once", when open sessions keep it."""
+        """Sends TERM, and a second TERM ("stop at once") if open sessions delay the end."""
         self.let_go()
         if not self.process:
             return None

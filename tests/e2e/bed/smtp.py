@@ -1,6 +1,6 @@
-"""A raw SMTP client: bytes go out exactly as told, in exactly the writes that were told.
+"""A raw SMTP client: it sends exactly the bytes that it is given, in exactly the given writes.
 
-smtplib repairs line ends and stuffs dots by itself; a test of bytes needs neither.
+Not smtplib, because that repairs line ends and stuffs dots, which a test of bytes must not do.
 """
 import re
 import socket
@@ -9,7 +9,7 @@ import time
 
 
 class Refused(Exception):
-    """The server answered with a code that was not wanted."""
+    """The server replied with an unexpected code."""
 
     def __init__(self, code: int, text: str):
         super().__init__(f"{code} {text}")
@@ -17,7 +17,7 @@ class Refused(Exception):
 
 
 def stuffed(content: bytes) -> bytes:
-    """RFC 5321, 4.5.2: a dot in front of lines that begin with one, then the final dot."""
+    """Adds a dot before lines that begin with one, then the final dot (RFC 5321, 4.5.2)."""
     if not content.endswith(b"\r\n"):
         content += b"\r\n"
     return re.sub(rb"(?m)^\.", b"..", content) + b".\r\n"

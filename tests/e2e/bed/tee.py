@@ -1,9 +1,9 @@
-"""A second filter that is shown what the first one is, without Postfix knowing: what one adds to a message is
-never seen by the other, as it would be if Postfix asked them one after the other.
+"""Shows a second filter what the first one is shown, without Postfix's knowledge. Each filter does not see what the other one adds to
+a message; if Postfix asked both one after the other, the second would.
 
-Packets of the milter protocol go to both; the answers of the first go back, those of the witness are thrown away. What
-Postfix waits for (the negotiation, the end of a message) is the witness's first: so that for both it lies in front of
-Postfix's own answer to the client, and the witness asks while the message is still unanswered.
+Packets of the milter protocol go to both filters. The answers of the first go back to Postfix, those of the second (the witness) are
+dropped. At the events for which Postfix waits (the negotiation, the end of a message) the witness is asked first. So both filters are
+asked before Postfix answers the client, and the witness asks its observer while the message is still unanswered.
 """
 import queue
 import socket
@@ -14,7 +14,7 @@ from .milter import Between, filter_at, packet
 
 NEGOTIATE, END_OF_MESSAGE = b"O", b"E"  # SMFIC_OPTNEG, SMFIC_BODYEOB
 INSERT, CONTINUE = b"i", b"c"   # SMFIR_INSHEADER, which comes before the final answer; SMFIR_CONTINUE
-SKIP = b"s"                     # SMFIR_SKIP: no more of the body, of which the witness wants all
+SKIP = b"s"                     # SMFIR_SKIP: the first filter wants no more of the body, but the witness wants all of it
 
 
 class Tee(Between):
@@ -43,7 +43,7 @@ class Tee(Between):
                 postfix.sendall(answer[:4] + CONTINUE if answer[4:5] == SKIP else answer)
             postfix.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # Postfix has gone
+            pass  # Postfix has closed its connection
 
     @staticmethod
     def _read(witness: socket.socket, answers: queue.Queue) -> None:
@@ -52,11 +52,11 @@ class Tee(Between):
 
     @staticmethod
     def _await(command: bytes, answers: queue.Queue) -> None:
-        """Until the witness has answered `command`. Parts of the body are answered too, in front of the message's end."""
+        """Waits until the witness has answered `command`. It answers parts of the body too, before the end of the message."""
         wanted = {NEGOTIATE: [NEGOTIATE], END_OF_MESSAGE: [INSERT, CONTINUE]}.get(command, [])
         try:
             while wanted:
                 if answers.get(timeout=10) == wanted[0]:
                     wanted.pop(0)
         except queue.Empty:
-            pass  # judged without the witness: the comparison will say so
+            pass  # judged without the witness; the comparison reports it

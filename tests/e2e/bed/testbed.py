@@ -1,4 +1,4 @@
-"""All of the bed together: link, Postfix, segmilter, tcpdump, in one context manager."""
+"""The whole bed in one context manager: link, Postfix, segmilter, tcpdump."""
 import os
 import re
 import shutil
@@ -20,11 +20,11 @@ from .segmilter import Segmilter
 from .smtp import Client
 
 TALK_SENDER = Path(__file__).resolve().parents[3] / "examples/quickstart/talk_sender.py"
-DIRECT_PORT = 2525  # an smtpd of the same Postfix without the proxy in front, for comparing
+DIRECT_PORT = 2525  # an smtpd of the same Postfix without the proxy before it, for comparison
 
 
 class Missing(Exception):
-    """The machine lacks something the bed needs; the text says what and what to do."""
+    """The machine lacks something that the bed needs; the text says what it is and what to do."""
 
 
 def need(*tools: str) -> None:
@@ -34,7 +34,7 @@ def need(*tools: str) -> None:
 
 
 def check_machine() -> None:
-    """Raises Missing with one plain sentence about the first thing that is not there."""
+    """Raises Missing with one plain sentence about the first missing thing."""
     if os.geteuid() != 0:
         raise Missing("this needs root: it makes network namespaces (run it as root)")
     need("ip", "nft", "tc", "ethtool", "ss", "nsenter", "tcpdump", "postfix", "swaks", "curl", "msmtp")
@@ -55,7 +55,7 @@ def stop_on_signals() -> None:
 
 
 def connect(link: Link, port: int = 25, v6: bool = False, source: str = "") -> socket.socket:
-    """A connection from the client (from `source`, one of its addresses) to the server, not yet spoken on."""
+    """A new connection from the client (from `source`, one of its addresses) to the server."""
     family, server = (socket.AF_INET6, SERVER6) if v6 else (socket.AF_INET, SERVER4)
     connection = link.client.socket(family)
     connection.settimeout(60)
@@ -74,7 +74,7 @@ def talk(link: Link, role: str, tag: str) -> str:
 
 @contextmanager
 def uninterrupted():
-    """Cleaning up is not interrupted by an impatient second Ctrl-C."""
+    """A second Ctrl-C does not interrupt the clean-up."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     try:
@@ -127,13 +127,16 @@ class Bed:
             self.postfix.start()
             if self.segmilter:
                 stack.callback(self.segmilter.stop)
+                # Without the routing rules it does not start.
+                if self._way == "transparent":
+                    self.drop_in("ExecStartPre")
                 self.segmilter.start()
             self._stack = stack.pop_all()
         return self
 
     def _installed(self, program: Path) -> Path:
-        """Where its user can read it, as an installed one: at an upgrade the program starts itself again. A checkout may
-        lie in a folder that only root may enter."""
+        """Copies the program to a folder that its user can read, because it starts itself again at an upgrade. A checkout may be in a
+        folder that only root may enter."""
         place = self.root / "installed"
         place.mkdir()
         return Path(shutil.copy2(program, place))
@@ -144,8 +147,17 @@ class Bed:
         with uninterrupted():
             self._stack.close()
 
+    def drop_in(self, key: str) -> None:
+        """Runs the lines `key` of the example's drop-in as systemd would, in the server's namespace."""
+        for line in (postfix.EXAMPLES / f"{self._way}/segmilter-{self._way}.conf").read_text().splitlines():
+            match = re.fullmatch(rf"{key}=([-+]*)/bin/sh -c '(.*)'", line)
+            if not match:
+                continue
+            script = match[2].replace("segmilter nft", f"{self.program} nft -c {self.segmilter.config}")
+            self.link.server.run("/bin/sh", "-c", script, check="-" not in match[1], stderr=subprocess.DEVNULL)
+
     def _end_strays(self) -> None:
-        """Whatever still runs in our namespaces was started by us."""
+        """Ends the processes in the bed's namespaces; all of them were started by the bed."""
         for space in self.link.spaces():
             end_pids(space.pids())
 
@@ -177,11 +189,11 @@ class Bed:
         return instance, segmilter
 
     def house(self) -> mta.House:
-        """Where Exim, Sendmail and OpenSMTPD send from; Exim and Sendmail need no more."""
+        """The place from which Exim, Sendmail and OpenSMTPD send; Exim and Sendmail need nothing else."""
         return mta.House(self.link.client, self.root / "house", SERVER4)
 
     def opensmtpd(self, house: mta.House) -> mta.OpenSmtpd:
-        """Its daemon; stopped with the bed."""
+        """The daemon of OpenSMTPD; it is stopped with the bed."""
         instance = mta.OpenSmtpd(house)
         self._stack.callback(instance.stop)
         return instance
@@ -198,9 +210,9 @@ class Bed:
 
     @contextmanager
     def capture(self, name: str, port: int = 25, ring_mb: int = 32):
-        """tcpdump on the router's interface towards the server; yields a function that ends it and
-        reads what it saw. `ring_mb`: what waits for tcpdump; each packet takes 64 KB of it where super-packets may come, as
-        the interface says when tcpdump starts."""
+        """Runs tcpdump on the router's interface towards the server; yields a function that ends it and reads the capture. `ring_mb`: the
+        buffer for packets that wait for tcpdump. If the interface may bring super-packets when tcpdump starts, each packet
+        takes 64 KB of it."""
         path = self.root / f"{name}.pcap"
         process = subprocess.Popen(
             self.link.router.command("tcpdump", "-i", "server", "-s", "65550", "-B", str(ring_mb * 1024), "-U", "-n", "--immediate-mode",

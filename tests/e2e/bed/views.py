@@ -1,7 +1,7 @@
-"""What is said of a message by whoever watched it: a running segmilter, or `segmilter classify` on a capture.
+"""What a watcher says about a message: a running segmilter, or `segmilter classify` on a capture.
 
-A View has the trace, taken apart, and the verdict that the program gives on that trace. Of a live segmilter both are from
-its log (level debug); the traces are judged again offline, so that the verdicts have the same form and all their digits.
+A View has the trace, in parts, and the program's verdict on that trace. For a live segmilter both come from its log (level debug);
+the traces are judged again offline, so that the verdicts have the same form and all their digits.
 """
 import json
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 from .segmilter import Segmilter
 
 VERDICT = ("pattern", "writer", "path", "block", "gait", "score", "confidence", "mss", "writes")
-# In the log and in the verdict alike; two of them in the log with fewer digits.
+# Keys that the log and the verdict share; two of them have fewer digits in the log.
 LOGGED = {"pattern": 0, "writer": 0, "path": 0, "gait": 0, "block": 0, "mss": 0, "score": 0.0506, "confidence": 0.00551}
 LISTS = ("fields", "folds", "talk", "chunk-begins")
 
@@ -20,7 +20,7 @@ LISTS = ("fields", "folds", "talk", "chunk-begins")
 @dataclass(frozen=True)
 class View:
     client: str   # address and port
-    number: int   # of the message in its session, as the watcher counted
+    number: int   # the message's number in its session, as the watcher counted
     queue: str    # Postfix's id; empty offline
     trace: dict   # of the notation's keys, those that are there; lists expanded, times left out
     verdict: dict
@@ -36,7 +36,7 @@ def classified(program: Path, path: Path) -> list[dict]:
 
 
 def runs(text: str) -> list[str]:
-    """Of seg= or rec=: one entry a segment, without the time since the one before."""
+    """The entries of seg= or rec=, one for each segment, without the time since the previous one."""
     entries = []
     for run in text.split(","):
         match = re.fullmatch(r"((?:\d+<)?\d+(?:\+\d+)?(?:/\d+)?)(?:x(\d+))?([a-z]*)(?:@\d+)?", run)
@@ -45,7 +45,7 @@ def runs(text: str) -> list[str]:
 
 
 def taken_apart(trace: str) -> dict:
-    """Round trips are measured anew by each watcher, and `via` is who it was: neither is part of a View."""
+    """Removes round trips, which each watcher measures itself, and `via`, which names the watcher: they are not part of a View."""
     fields = dict(field.split("=", 1) for field in trace.split(" ")[1:])
     for key in ("seg", "rec"):
         if key in fields:
@@ -62,7 +62,7 @@ def offline(program: Path, capture: Path) -> list[View]:
 
 
 def live(segmilter: Segmilter, scratch: Path) -> tuple[list[View], list[str]]:
-    """All that it has logged, and where its log and the verdict on the logged trace differ."""
+    """All views of its log, and the places where the log and the verdict on the logged trace differ."""
     said, traces = {}, {}
     for line in segmilter.log().splitlines():
         if match := re.search(r" info: (\w+): message (.*)$", line):

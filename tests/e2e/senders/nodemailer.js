@@ -2,7 +2,7 @@
 //
 //   node nodemailer.js built|raw clear|TLS|"TLS 1.2" HOST FROM TO FILE...
 //
-// raw: the file as it is. built: nodemailer writes a message of its own with the file's body, date and X-Test-Id.
+// raw: sends the file unchanged. built: nodemailer builds a message with the file's body, date and X-Test-Id.
 const { readFileSync } = require('fs');
 const nodemailer = require('/usr/share/nodejs/nodemailer');
 

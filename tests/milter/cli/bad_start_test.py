@@ -1,8 +1,8 @@
-"""Starts that fail: each says in one line what was wrong and what to do next, with the exit code of segmilter(8).
+"""Starts that fail: each says in one line what is wrong and what to do next, with the exit code of segmilter(8).
 
     bad_start_test.py SEGMILTER
 
-As root each start that must not be root's is one of `nobody`.
+If the test runs as root, starts that must not be root's run as the user nobody.
 """
 import atexit
 import os
@@ -30,7 +30,7 @@ def free_port():
 
 
 def config(name, listen=None, user="nobody", evidence="", milter="", more=""):
-    """A configuration that starts, but for what is said; its sockets' folders are there."""
+    """A configuration that starts, except for the given fault; the folders of its sockets exist."""
     place = FOLDER / name
     place.mkdir(exist_ok=True)
     if ROOT:
@@ -60,12 +60,21 @@ def start(text, command="run", prefix=()):
 
 class BadStart(unittest.TestCase):
     def says(self, done, code, *words):
-        """Exit code, and one line of the program's own with all of `words`."""
+        """Checks the exit code, and that the program printed one line that has all of `words`."""
         self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
         errors = [line for line in done.stderr.splitlines() if line.startswith("segmilter: ") and " warning: " not in line]
         self.assertEqual(len(errors), 1, done.stderr)
         for word in words:
             self.assertIn(word, errors[0])
+
+    def test_no_way_back_from_postfix(self):
+        """Way `transparent` without its routing rules, and without the right to open its sockets."""
+        text = config("transparent").replace("[proxy]\n", '[proxy]\nupstream_protocol = "transparent"\n')
+        if ROOT:  # in a network of its own, which has no such rule
+            done = start(text, prefix=["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"])
+            self.says(done, 69, 'proxy.upstream_protocol "transparent"', "does not come back to this machine",
+                      "segmilter nft --routing | sh -e")
+        self.says(start(text, prefix=AS_NOBODY), 77, 'proxy.upstream_protocol "transparent"', "CAP_NET_ADMIN")
 
     def test_text_without_quotes(self):
         rows = (
@@ -105,13 +114,13 @@ class BadStart(unittest.TestCase):
             self.says(start(config("taken", milter=f"inet:{port}@127.0.0.1")), 69, f"filter.socket: bind 127.0.0.1:{port}: Address already",
                       here, "set another address in filter.socket")
             self.says(start(config("taken", milter=f"inet:{port}@127.0.0.1"), "filter"), 69, here)
-            if ROOT:  # who it is, nobody may not see
+            if ROOT:  # the user nobody may not see which program it is
                 self.says(start(config("taken", f"127.0.0.1:{port}"), prefix=AS_NOBODY), 69, f"`ss -ltnp 'sport = :{port}'`")
 
     def test_a_port_that_takes_a_right(self):
         low = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text().strip()
         if int(low) <= 25:
-            return  # here anybody may have port 25
+            return  # in this namespace every user may have port 25
         self.says(start(config("low", "127.0.0.1:25"), prefix=AS_NOBODY), 77, "proxy.listen: bind 127.0.0.1:25: Permission denied",
                   "CAP_NET_BIND_SERVICE", "systemctl start segmilter", "as root")
 
@@ -134,7 +143,7 @@ class BadStart(unittest.TestCase):
         if not Path("/var/spool/postfix/segmilter").exists():
             self.says(start(packaged, prefix=AS_NOBODY), 71, "systemd-tmpfiles --create segmilter.conf")
         if ROOT:
-            self.says(start(config("folder", evidence=gone / "e.sock")), 71, f"create the folder {gone}", f"make {gone.parent} first")
+            self.says(start(config("folder", evidence=gone / "e.sock")), 71, f"create the folder {gone}", f"create {gone.parent} first")
 
     @unittest.skipIf(not ROOT, "only root closes a folder to others")
     def test_a_socket_whose_folder_is_closed(self):
@@ -150,7 +159,7 @@ class BadStart(unittest.TestCase):
             if ROOT:
                 self.says(start(text, command), 78, 'general.user: there is no user "no-such-user"', "adduser --system --group no-such-user")
                 self.says(start(group, command), 78, 'filter.socket_group: there is no group "no-such-group"', "addgroup --system")
-        done = start(text, "check", AS_NOBODY)  # whoever is not root stays who it is
+        done = start(text, "check", AS_NOBODY)  # a user that is not root keeps its account
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stderr, 'warning: .*general.user: there is no user "no-such-user"')
 

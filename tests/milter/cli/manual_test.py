@@ -2,8 +2,8 @@
 
     manual_test.py SEGMILTER
 
-An example is run as it stands, by a shell, in a folder with a configuration, a capture and a truth of that name; only what
-would need the machine itself is put in its place (PLAYED).
+A shell runs each example unchanged, in a folder with a configuration, a capture and a truth of that name. Only programs that would
+change or need the machine itself are replaced (PLAYED).
 """
 import csv
 import json
@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted((ROOT / "packaging/man").glob("*.[1578]"))
 README = (ROOT / "README.md").read_text()
 COMMANDS = ("run", "proxy", "wire", "filter", "check", "nft", "doctor", "classify", "evaluate", "gait", "version")
-# Programs of the machine that an example pipes from or into: a capture of the examples' own mail, and a shell or firewall
-# that only reads.
+# Replacements for the machine's programs that an example pipes from or into: a tcpdump that gives the example's capture, and a
+# shell and a firewall that only read.
 PLAYED = {"tcpdump": "cat \"$HERE/mail.pcap\"", "nft": "grep -q 'table inet segmilter'", "sh": "grep -q 'ip -'"}
-SERVES = ("run", "proxy", "wire", "filter")  # they go on until they are told to end
+SERVES = ("run", "proxy", "wire", "filter")  # they run until they get a signal
 
 
 def help_of(*command):
@@ -35,7 +35,7 @@ def help_of(*command):
 
 
 def examples_in(text):
-    """The commands below "Example(s):", without what is said about them."""
+    """The commands below "Example(s):", without their explanations."""
     block = re.search(r"(?ms)^Examples?:\n(.*?)(?:^\S|\Z)", text)
     lines = block.group(1).splitlines() if block else []
     return [re.split(r"  +", line.strip())[0] for line in lines if line.strip()]
@@ -163,7 +163,7 @@ exec {PROGRAM} "$command" "$@"
         by_file = {}
         for row in rows:
             by_file.setdefault(row.split("\t")[at], []).append(row)
-        # One whose messages all have a row: what has none is listed, and is not 0.
+        # A table in which all messages have a row: with a message without one the exit code is not 0.
         name = next(name for name, of_it in by_file.items() if traces_in(data / "corpus" / name) == len(of_it))
         shutil.copy(data / "corpus" / name, cls.folder / "captures")
         (cls.folder / "TRUTH.tsv").write_text("\n".join([head, *by_file[name]]) + "\n")
@@ -174,7 +174,7 @@ exec {PROGRAM} "$command" "$@"
         shutil.rmtree(cls.folder, ignore_errors=True)
 
     def shell(self, line):
-        # Whoever serves is told to end when it is there; the others end by themselves.
+        # A program that serves gets a signal when it is ready; the others end by themselves.
         serves = any(f"segmilter {command}" in line for command in SERVES)
         command = f"timeout --foreground --preserve-status -s INT 3 {line}" if serves else f"set -o pipefail; {line}"
         return subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, timeout=120, cwd=self.folder,
@@ -188,7 +188,7 @@ exec {PROGRAM} "$command" "$@"
         self.assertGreater(len(lines), 20)
         for line in lines:
             done = self.shell(line)
-            # The doctor fails here: there is no Postfix. It has to have looked.
+            # The doctor fails here, because there is no Postfix; it must have printed findings.
             good = (1,) if "segmilter doctor" in line else (0,)
             self.assertIn(done.returncode, good, f"{line}\n{done.stdout}{done.stderr}")
             self.assertNotIn("see segmilter --help", done.stderr, line)

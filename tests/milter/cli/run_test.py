@@ -1,8 +1,8 @@
-"""The program from outside: `check`, usage, and `run` with its children and signals.
+"""The program from outside: `check`, wrong usage, and `run` with its children and signals.
 
     run_test.py SEGMILTER
 
-Needs no rights and no Postfix: where it is root it becomes nobody. Ports and folders are its own.
+Needs no rights and no Postfix: if it is root it becomes the user nobody. Uses its own ports and folders.
 """
 import atexit
 import ctypes
@@ -22,8 +22,8 @@ import unittest
 from pathlib import Path
 
 def copied(program):
-    """The program in a folder that every user may look into: whoever it becomes, it starts itself again at an upgrade, and a
-    checkout may lie where only root may go."""
+    """The program in a folder that every user may enter. At an upgrade it starts itself again as another user, and a checkout may
+    be in a folder that only root may enter."""
     folder = Path(tempfile.mkdtemp(prefix="segmilter-run-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     folder.chmod(0o755)
@@ -50,7 +50,7 @@ def wait_until(condition, what, seconds=120):
 
 
 def forbid_ipv6():
-    """From here on, in this process and those that it starts, socket(AF_INET6, …) fails with EAFNOSUPPORT."""
+    """Makes socket(AF_INET6, …) fail with EAFNOSUPPORT in this process and its children."""
     number = {"x86_64": 41, "aarch64": 198}[os.uname().machine]
     def step(code, yes, no, value):
         return struct.pack("=HBBI", code, yes, no, value)
@@ -68,7 +68,7 @@ def forbid_ipv6():
 
 
 def memory(pid):
-    """What a process has in its writable memory, part by part."""
+    """The writable memory of a process, part by part."""
     with open(f"/proc/{pid}/mem", "rb", 0) as file:
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
             span, rights, *_ = line.split()
@@ -76,7 +76,7 @@ def memory(pid):
                 continue
             begin, end = (int(word, 16) for word in span.split("-"))
             if end - begin >= 1 << 30:
-                continue  # the address sanitizer's shadow, terabytes that nobody has touched
+                continue  # the address sanitizer's shadow memory, terabytes that were never used
             file.seek(begin)
             try:
                 yield file.read(end - begin)
@@ -119,7 +119,7 @@ class Evaluate(Folder):
 
 
 ACCOUNT = {"user": "nobody", "group": "", "socket_group": ""}
-# An account that there is, and something to observe: nothing to complain of.
+# With an existing account and something to observe there is no warning.
 GOOD = '[general]\nuser = "nobody"\n[filter]\nsocket_group = ""\n[wire]\nports = [25]\n'
 
 
@@ -137,12 +137,12 @@ class Check(Folder):
         keys.write_text("2026a:" + "0f" * 32)
         keys.chmod(0o640)
         for file in files:
-            # Keys and accounts that this machine need not have.
+            # Keys and accounts that this machine may lack.
             text = file.read_text().replace("/etc/segmilter/seal.keys", str(keys))
             text = re.sub('(?m)^(user|group|socket_group) = "(segmilter|postfix)"', lambda found: f'{found[1]} = "{ACCOUNT[found[1]]}"', text)
             code, out, err = self.check(text)
             self.assertEqual((code, out), (0, f"{self.file}: ok\n"), (file, err))
-            # The packaged file is to be completed.
+            # The packaged file has settings that the administrator has to complete.
             self.assertEqual(bool(re.fullmatch("segmilter: warning: .*: both are empty: nothing is observed.*\n", err)),
                              file.parent.name == "packaging", err)
             self.assertEqual(err.count("\n"), int(file.parent.name == "packaging"), (file, err))
@@ -176,6 +176,12 @@ class Check(Folder):
 
 
 class Nft(Folder):
+    @staticmethod
+    def removal_of(routing):
+        """What takes away what the lines `routing` set."""
+        lines = [line for line in routing.splitlines(True) if " del " not in line]
+        return "".join(lines).replace(" add ", " del ").replace(" replace ", " del ")
+
     def test_the_rules_are_those_of_the_configuration(self):
         self.file.write_text('[proxy]\nlisten = ["127.0.0.1:10024", "[::1]:10024"]\nupstream = "127.0.0.1:10025"\n'
                              "tproxy_ports = [25, 2525]\ntproxy_mark = 255\n")
@@ -186,9 +192,27 @@ class Nft(Folder):
         code, out, err = run("nft", "--routing", "-c", self.file)
         self.assertIn("ip -6 rule add fwmark 0xff lookup ", out)
         code, removal, err = run("nft", "--routing", "--remove", "-c", self.file)
-        self.assertEqual(removal, out.replace(" add ", " del ").replace(" replace ", " del "))
+        self.assertEqual(removal, self.removal_of(out))
         code, out, err = run("nft", "--remove", "-c", self.file)
         self.assertEqual(out, "table inet segmilter\ndelete table inet segmilter\n")
+
+    def test_answers_to_a_connection_from_the_clients_address_come_back(self):
+        transparent = ('[proxy]\nlisten = ["127.0.0.1:10024", "[::1]:10024"]\nupstream = "127.0.0.1:25"\n'
+                       'upstream_protocol = "transparent"\n')
+        def rule(selects):
+            line = f"{selects} lookup 29549 priority 29549"
+            return f"ip -4 rule del {line} 2>/dev/null || true\nip -4 rule add {line}\n"
+        def both(v4):
+            return v4 + v4.replace("-4", "-6").replace("127.0.0.0/8", "::1/128").replace("0.0.0.0/0", "::/0")
+        back = rule("from 127.0.0.0/8 iif lo")
+        route = "ip -4 route replace local 0.0.0.0/0 dev lo table 29549\n"
+        self.file.write_text(transparent)
+        self.assertEqual(run("nft", "--routing", "-c", self.file), (0, both(back + route), ""))
+        self.assertEqual(run("nft", "-c", self.file)[0], 78)  # no port is sent there
+        self.file.write_text(transparent + "tproxy_ports = [25]\n")
+        out = both(rule("fwmark 0x736d") + back + route)
+        self.assertEqual(run("nft", "--routing", "-c", self.file), (0, out, ""))
+        self.assertEqual(run("nft", "--routing", "--remove", "-c", self.file), (0, self.removal_of(out), ""))
 
     def test_where_there_is_nothing_to_do_it_says_so(self):
         self.file.write_text("")
@@ -198,7 +222,7 @@ class Nft(Folder):
 
 
 class Doctor(Folder):
-    """Where there is nothing to look at; tests/e2e/doctor.py has the rest."""
+    """A system without Postfix and segmilter; tests/e2e/doctor.py has the rest."""
 
     def doctor(self, *more):
         self.file.write_text(f"""
@@ -225,8 +249,8 @@ class Doctor(Folder):
     def test_for_people_there_is_a_line_each(self):
         code, out, err = self.doctor()
         self.assertEqual((code, err), (1, ""))
-        self.assertRegex(out, r"(?m)^FAIL  listen +nobody listens there: clients are refused$")
-        self.assertRegex(out, r"(?m)^        mend       systemctl start segmilter$")
+        self.assertRegex(out, r"(?m)^FAIL  listen +no process listens there: clients are refused$")
+        self.assertRegex(out, r"(?m)^        to fix it  systemctl start segmilter$")
         self.assertNotIn("\033", out)
 
     def test_exit_codes(self):
@@ -287,7 +311,7 @@ socket_group = ""
 folder = "{self.folder}/memory"
 min_free = 0
 {more}""")
-        if os.geteuid() != 0:  # as root it makes the folders itself
+        if os.geteuid() != 0:  # as root it creates the folders itself
             for name in ("run", "milter", "memory"):
                 (self.folder / name).mkdir(exist_ok=True)
 
@@ -316,7 +340,7 @@ min_free = 0
         return text
 
     def children(self):
-        """{"proxy": pid, "filter": pid} of those that are there."""
+        """The running children: {"proxy": pid, "filter": pid}."""
         found = {}
         for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
             try:
@@ -337,7 +361,7 @@ min_free = 0
         self.start()
         self.assertEqual(set(self.children()), {"proxy", "filter", "memory"})
         with socket.create_connection(("127.0.0.1", self.port), 10) as client:
-            self.assertTrue(client.recv(100).startswith(b"421 "))  # nobody is upstream
+            self.assertTrue(client.recv(100).startswith(b"421 "))  # no server listens at upstream
         self.process.send_signal(signal.SIGTERM)
         self.notice("STOPPING=1")
         self.finish()
@@ -448,7 +472,7 @@ min_free = 0
         self.wait_for(waiting)
         self.wait_for("configuration reloaded")
         self.assertEqual(self.log.read_text().count(waiting), 1)
-        self.write(more="")  # back to what runs: nothing waits
+        self.write(more="")  # back to the running value: no change waits for a restart
         self.process.send_signal(signal.SIGHUP)
         wait_until(lambda: self.log.read_text().count("configuration reloaded") == 2, "the second reload")
         self.assertEqual(self.log.read_text().count(waiting), 1)
@@ -485,7 +509,7 @@ min_free = 0
             silent.settimeout(60)
             self.start(upstream=silent.getsockname()[1])
             with socket.create_connection(("127.0.0.1", self.port), 10):
-                kept, _ = silent.accept()  # a session that says nothing and stays
+                kept, _ = silent.accept()  # a session that is silent and stays open
                 self.process.send_signal(signal.SIGTERM)
                 self.wait_for("draining")
                 with self.assertRaises(subprocess.TimeoutExpired):
@@ -508,7 +532,7 @@ min_free = 0
         return run("run", "-c", other)
 
     def talks(self, name):
-        """Whether the socket's process answers: the filter a negotiation, the proxy a question."""
+        """True if a process answers on the socket: the filter a negotiation, the proxy a question."""
         path, word = {"filter": ("milter/milter.sock", bytes.fromhex("0000000d4f00000006000001ff001fffff")),
                       "proxy": ("run/evidence.sock", b"get 192.0.2.7:1 after=0\n")}[name]
         with socket.socket(socket.AF_UNIX) as client:
@@ -544,7 +568,7 @@ min_free = 0
 
     def test_a_socket_whose_path_is_another_ones_is_said_and_taken_back_when_that_is_gone(self):
         self.start()
-        # One that answers us, and one that we may not even connect to (as root; then its path has to be removed).
+        # A socket whose process answers, and one to which this test may not even connect (as root; then its path has to be removed).
         for name, path, mode in (("proxy", "run/evidence.sock", 0o666), ("filter", "milter/milter.sock", 0o600)):
             with socket.socket(socket.AF_UNIX) as thief:
                 self.process.send_signal(signal.SIGSTOP)  # else it may be faster
@@ -562,7 +586,7 @@ min_free = 0
             self.assertTrue(self.talks(name))
 
     def without_ipv6(self, listen, desk=""):
-        """The start of `run` in which the kernel knows no IPv6 (ipv6.disable=1): socket() says EAFNOSUPPORT."""
+        """A start of `run` on a kernel without IPv6 (ipv6.disable=1): socket() fails with EAFNOSUPPORT."""
         self.write(more=f'[desk]\nlisten = [{desk}]\n' if desk else "")
         self.file.write_text(re.sub("(?m)^listen = .*$", f"listen = [{listen}]", self.file.read_text(), count=1))
         self.log = self.folder / "log"
@@ -617,7 +641,7 @@ min_free = 0
     def test_a_child_that_cannot_begin_ends_the_program(self):
         self.write()
         (self.folder / "milter").mkdir(exist_ok=True)
-        (self.folder / "milter").chmod(0o500 if os.geteuid() else 0o755)  # root's folder: the filter may not write there
+        (self.folder / "milter").chmod(0o500 if os.geteuid() else 0o755)  # the folder belongs to root: the filter may not write there
         code, _, err = run("run", "-c", self.file)
         self.assertGreaterEqual(code, 64, err)
         self.assertRegex(err, r"filter \(pid \d+\) ended with status \d+ before it was ready")
@@ -628,7 +652,7 @@ min_free = 0
         (self.folder / "milter/milter.sock").mkdir()
         code, _, err = run("run", "-c", self.file)
         self.assertEqual(code, 69, err)
-        self.assertIn(f"filter.socket: {self.folder}/milter/milter.sock: a file that is not a socket is there", err)
+        self.assertIn(f"filter.socket: {self.folder}/milter/milter.sock: it exists but is not a socket", err)
 
     @unittest.skipIf(os.geteuid() != 0, "only root becomes another user")
     def test_a_user_that_is_not_there_is_78(self):

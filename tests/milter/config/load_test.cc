@@ -163,10 +163,10 @@ TEST_CASE("a refused value is reported with file, line, key and reason") {
       {"unknown section, nothing near", "[desk_of_mine]\n", "test.toml:1: desk_of_mine: unknown section"},
       {"unknown key", "[proxy]\nmax_session = 3\n", "test.toml:2: proxy.max_session: unknown setting; did you mean max_sessions?"},
       {"key outside of a section", "listen = 1\n", "test.toml:1: listen: unknown section"},
-      {"a section that is a value", "proxy = 1\n", "test.toml:1: proxy: must be a section: [proxy]"},
-      {"a section that is a list", "[[proxy]]\n", "test.toml:1: proxy: must be a section: [proxy]"},
+      {"a section that is a value", "proxy = 1\n", "test.toml:1: proxy: this has to be a section: [proxy]"},
+      {"a section that is a list", "[[proxy]]\n", "test.toml:1: proxy: this has to be a section: [proxy]"},
       {"string for integer", "[proxy]\nworkers = \"2\"\n", "test.toml:2: proxy.workers: expected an integer, got a string"},
-      {"fraction for integer", "[proxy]\nworkers = 1.0\n", "test.toml:2: proxy.workers: expected an integer, got a fraction"},
+      {"fraction for integer", "[proxy]\nworkers = 1.0\n", "test.toml:2: proxy.workers: expected an integer, got a number with a fraction"},
       {"integer for string", "[log]\nlevel = 3\n", "test.toml:2: log.level: expected one of \"error\", \"warning\", \"info\", \"debug\", got an integer"},
       {"string for flag", "[exempt]\nloopback = \"true\"\n", "test.toml:2: exempt.loopback: expected true or false without quotes, got a string"},
       {"below the range", "[proxy]\nworkers = -1\n", "test.toml:2: proxy.workers: -1 is out of range: from 0 to 64"},
@@ -188,29 +188,29 @@ TEST_CASE("a refused value is reported with file, line, key and reason") {
       {"listen not a list", "[proxy]\nlisten = \"0.0.0.0:25\"\n", "test.toml:2: proxy.listen: expected an array such as [\"192.0.2.1:25\", \"[2001:db8::1]:25\"], got a string"},
       {"listen without port", "[proxy]\nlisten = [\"0.0.0.0\"]\n", "test.toml:2: proxy.listen: \"0.0.0.0\" is not an address with a port, such as \"192.0.2.1:25\" or \"[2001:db8::1]:25\""},
       {"listen by name", "[proxy]\nlisten = [\"localhost:25\"]\n", "test.toml:2: proxy.listen: \"localhost:25\" is not an address with a port, such as \"192.0.2.1:25\" or \"[2001:db8::1]:25\""},
-      {"listen on port 0", "[proxy]\nlisten = [\"127.0.0.1:0\"]\n", "test.toml:2: proxy.listen: \"127.0.0.1:0\": port 0 names no port"},
+      {"listen on port 0", "[proxy]\nlisten = [\"127.0.0.1:0\"]\n", "test.toml:2: proxy.listen: \"127.0.0.1:0\": the port has to be from 1 to 65535"},
       {"ports not a list", "[wire]\nports = 25\n", "test.toml:2: wire.ports: expected an array such as [25, 465], got an integer"},
       {"port 0", "[wire]\nports = [0]\n", "test.toml:2: wire.ports: 0 is out of range: from 1 to 65535"},
-      {"port twice", "[wire]\nports = [25, 25]\n", "test.toml:2: wire.ports: 25 is named twice"},
-      {"too many ports", "[wire]\nports = [1, 2, 3, 4, 5, 6, 7, 8, 9]\n", "test.toml:2: wire.ports: more than 8 ports"},
+      {"port twice", "[wire]\nports = [25, 25]\n", "test.toml:2: wire.ports: 25 occurs twice"},
+      {"too many ports", "[wire]\nports = [1, 2, 3, 4, 5, 6, 7, 8, 9]\n", "test.toml:2: wire.ports: the list has more than 8 ports"},
       {"no interface", "[wire]\ninterface = \"eth0/1\"\n", "test.toml:2: wire.interface: \"eth0/1\" is not the name of a network interface"},
       {"tproxy port out of range", "[proxy]\ntproxy_ports = [70000]\n", "test.toml:2: proxy.tproxy_ports: 70000 is out of range: from 1 to 65535"},
-      {"tproxy to nowhere", "[proxy]\ntproxy_ports = [25]\n", "test.toml:2: proxy.tproxy_ports: proxy.listen is not set: name the address to which the firewall sends them, such as listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]"},
-      {"tproxy to the port that Postfix keeps", "[proxy]\ntproxy_ports = [25]\nupstream = \"127.0.0.1:10025\"\nlisten = [\"127.0.0.1:25\"]\n", "test.toml:4: proxy.listen: \"127.0.0.1:25\" is on a port of proxy.tproxy_ports, which Postfix keeps; take another, such as \"127.0.0.1:10024\""},
-      {"tproxy to two", "[proxy]\ntproxy_ports = [25]\nupstream = \"127.0.0.1:10025\"\nlisten = [\"127.0.0.1:10024\", \"127.0.0.2:10024\"]\n", "test.toml:4: proxy.listen: \"127.0.0.2:10024\": with proxy.tproxy_ports one address of IPv4 and one of IPv6 is enough"},
-      {"listen twice", "[proxy]\nlisten = [\"127.0.0.1:25\", \"127.0.0.1:25\"]\n", "test.toml:2: proxy.listen: \"127.0.0.1:25\" is named twice"},
-      {"network with host bits", "[exempt]\nnetworks = [\"192.0.2.1/24\"]\n", "test.toml:2: exempt.networks: \"192.0.2.1/24\" is neither an address nor a network such as \"192.0.2.0/24\" or \"2001:db8::/32\" (no bits set after the prefix)"},
-      {"socket path not absolute", "[evidence]\nsocket = \"evidence.sock\"\n", "test.toml:2: evidence.socket: \"evidence.sock\" is not an absolute path of a socket"},
-      {"milter socket in Postfix's spelling", "[filter]\nsocket = \"inet:127.0.0.1:8891\"\n", "test.toml:2: filter.socket: \"inet:127.0.0.1:8891\" is not how libmilter spells it; write \"inet:8891@127.0.0.1\""},
-      {"the same with IPv6", "[filter]\nsocket = \"inet:[::1]:8891\"\n", "test.toml:2: filter.socket: \"inet:[::1]:8891\" is not how libmilter spells it; write \"inet6:8891@::1\""},
-      {"milter socket as a bare path", "[filter]\nsocket = \"/run/milter.sock\"\n", "test.toml:2: filter.socket: \"/run/milter.sock\" is not how libmilter spells it; write \"unix:/run/milter.sock\""},
-      {"milter socket on all addresses", "[filter]\nsocket = \"inet:8891\"\n", "test.toml:2: filter.socket: without @ADDRESS every address of the machine would be opened; name one, such as inet:8891@127.0.0.1"},
+      {"tproxy to nowhere", "[proxy]\ntproxy_ports = [25]\n", "test.toml:2: proxy.tproxy_ports: proxy.listen is not set: name the address to which the firewall sends these ports, such as listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]"},
+      {"tproxy to the port that Postfix keeps", "[proxy]\ntproxy_ports = [25]\nupstream = \"127.0.0.1:10025\"\nlisten = [\"127.0.0.1:25\"]\n", "test.toml:4: proxy.listen: \"127.0.0.1:25\" has a port of proxy.tproxy_ports, on which Postfix listens; use another port, such as \"127.0.0.1:10024\""},
+      {"tproxy to two", "[proxy]\ntproxy_ports = [25]\nupstream = \"127.0.0.1:10025\"\nlisten = [\"127.0.0.1:10024\", \"127.0.0.2:10024\"]\n", "test.toml:4: proxy.listen: \"127.0.0.2:10024\": with proxy.tproxy_ports only one IPv4 and one IPv6 address are permitted"},
+      {"listen twice", "[proxy]\nlisten = [\"127.0.0.1:25\", \"127.0.0.1:25\"]\n", "test.toml:2: proxy.listen: \"127.0.0.1:25\" occurs twice"},
+      {"network with host bits", "[exempt]\nnetworks = [\"192.0.2.1/24\"]\n", "test.toml:2: exempt.networks: \"192.0.2.1/24\" is not an address or a network such as \"192.0.2.0/24\" or \"2001:db8::/32\" (no bits may be set after the prefix)"},
+      {"socket path not absolute", "[evidence]\nsocket = \"evidence.sock\"\n", "test.toml:2: evidence.socket: \"evidence.sock\" is not the absolute path of a socket"},
+      {"milter socket in Postfix's spelling", "[filter]\nsocket = \"inet:127.0.0.1:8891\"\n", "test.toml:2: filter.socket: libmilter does not accept \"inet:127.0.0.1:8891\"; write \"inet:8891@127.0.0.1\""},
+      {"the same with IPv6", "[filter]\nsocket = \"inet:[::1]:8891\"\n", "test.toml:2: filter.socket: libmilter does not accept \"inet:[::1]:8891\"; write \"inet6:8891@::1\""},
+      {"milter socket as a bare path", "[filter]\nsocket = \"/run/milter.sock\"\n", "test.toml:2: filter.socket: libmilter does not accept \"/run/milter.sock\"; write \"unix:/run/milter.sock\""},
+      {"milter socket on all addresses", "[filter]\nsocket = \"inet:8891\"\n", "test.toml:2: filter.socket: without @ADDRESS the filter would listen on every address of this machine; name one, such as inet:8891@127.0.0.1"},
       {"milter socket without a port", "[filter]\nsocket = \"inet:@127.0.0.1\"\n", "test.toml:2: filter.socket: \"\" is not a port from 1 to 65535"},
       {"hostname that ends the header's word", "[general]\nhostname = \"mx1; pattern=x\"\n", "test.toml:2: general.hostname: \"mx1; pattern=x\" is not a host name: letters, digits, '.', '-' and '_' only"},
-      {"no user", "[general]\nuser = \"\"\n", "test.toml:2: general.user: must not be empty"},
+      {"no user", "[general]\nuser = \"\"\n", "test.toml:2: general.user: the name must not be empty"},
       {"reply with the wrong class", "[reply]\nreject = \"4.7.1 No\"\n", "test.toml:2: reply.reject: \"4.7.1 No\" must begin with an enhanced status code 5.x.y and a space, then a text"},
       {"reply without a text", "[reply]\nreject = \"5.7.1 \"\n", "test.toml:2: reply.reject: \"5.7.1 \" must begin with an enhanced status code 5.x.y and a space, then a text"},
-      {"reply of two lines", "[reply]\nreject = \"5.7.1 a\\r\\nb\"\n", "test.toml:2: reply.reject: may have printable ASCII characters only, on one line"},
+      {"reply of two lines", "[reply]\nreject = \"5.7.1 a\\r\\nb\"\n", "test.toml:2: reply.reject: the text may have only printable ASCII characters, on one line"},
       {"a line break in a message", "[log]\nlevel = \"a\\nb\"\n", "test.toml:2: log.level: \"a?b\" is not one of \"error\", \"warning\", \"info\", \"debug\""},
       {"threshold that is no number", "[policy]\nreject = \"never\"\n", "test.toml:2: policy.reject: expected a number or \"off\", got \"never\""},
       {"threshold nan", "[policy]\nreject = nan\n", "test.toml:2: policy.reject: nan is out of range: from -1000 to 1000"},
@@ -225,10 +225,10 @@ TEST_CASE("a refused value is reported with file, line, key and reason") {
       {"a jump down", "[breaker]\njump = 0.5\n", "test.toml:2: breaker.jump: 0.5 is out of range: from 1 to 1000"},
       {"a suffix with a star", "[exempt]\nptr_suffixes = [\"*.example.org\"]\n", "test.toml:2: exempt.ptr_suffixes: \"*.example.org\" is not the end of a host name, such as \".example.org\""},
       {"a suffix of dots", "[exempt]\nhelo_suffixes = [\".\"]\n", "test.toml:2: exempt.helo_suffixes: \".\" is not the end of a host name, such as \".example.org\""},
-      {"a suffix twice", "[exempt]\nptr_suffixes = [\"a.example\", \"a.example\"]\n", "test.toml:2: exempt.ptr_suffixes: \"a.example\" is named twice"},
-      {"a listener without a name", "[listener]\nmode = \"enforce\"\n", "test.toml:2: listener.mode: must be a section: [listener.mode]"},
-      {"listeners as a list", "[[listener]]\nmode = \"enforce\"\n", "test.toml:1: listener: must be a list of sections: [listener.NAME]"},
-      {"a listener's name of two words", "[listener.\"a b\"]\n", "test.toml:1: listener.a b: is not the name of a listener: letters, digits, '.', '-' and '_' only"},
+      {"a suffix twice", "[exempt]\nptr_suffixes = [\"a.example\", \"a.example\"]\n", "test.toml:2: exempt.ptr_suffixes: \"a.example\" occurs twice"},
+      {"a listener without a name", "[listener]\nmode = \"enforce\"\n", "test.toml:2: listener.mode: this has to be a section: [listener.mode]"},
+      {"listeners as a list", "[[listener]]\nmode = \"enforce\"\n", "test.toml:1: listener: this has to be a section for each listener: [listener.NAME]"},
+      {"a listener's name of two words", "[listener.\"a b\"]\n", "test.toml:1: listener.a b: this is not the name of a listener: letters, digits, '.', '-' and '_' only"},
       {"a listener's unknown setting", "[listener.a]\nmod = 1\n", "test.toml:2: listener.a.mod: unknown setting; did you mean mode?"},
       {"a listener's value", "[listener.a]\nreject = 2000\n", "test.toml:2: listener.a.reject: 2000 is out of range: from -1000 to 1000"},
       {"weight of no pattern", "[weights]\nbot_template = 1.0\n", "test.toml:2: weights.bot_template: unknown setting; did you mean bot-template?"},
@@ -284,13 +284,13 @@ TEST_CASE("there are at most 32 listeners") {
   for (int i = 0; i < 32; ++i) text += "[listener.n" + std::to_string(i) + "]\n";
   CHECK(refusal(text) == "taken");
   CHECK(refusal(text + "[listener.more]\n") ==
-        "test.toml:33: listener.more: more than 32 listeners");
+        "test.toml:33: listener.more: there are more than 32 listeners");
 }
 
 TEST_CASE("a text longer than a control message is refused") {
   const std::string at_limit = "#" + std::string(config::kMaxText - 1, 'x');
   CHECK(refusal(at_limit) == "taken");
-  CHECK(refusal(at_limit + "x") == "test.toml: has 122881 bytes; a configuration may have at most 122880");
+  CHECK(refusal(at_limit + "x") == "test.toml: the configuration has 122881 bytes, and at most 122880 are permitted");
 }
 
 TEST_CASE("a file that cannot be read is reported with the reason") {
@@ -298,7 +298,7 @@ TEST_CASE("a file that cannot be read is reported with the reason") {
                     "/nonexistent/x.toml: cannot be read: No such file or directory");
   CHECK_THROWS_WITH(config::read_file("/"), "/: cannot be read: Is a directory");
   CHECK_THROWS_WITH(config::read_file("/dev/zero"),
-                    "/dev/zero: more than the 122880 bytes that a configuration may have");
+                    "/dev/zero: the file has more than 122880 bytes, which is the limit of a configuration");
 }
 
 TEST_CASE("a reload changes everything except settings that need a restart") {

@@ -65,7 +65,7 @@ TEST_CASE("an inet socket has an address if its host is one") {
 
 TEST_CASE("common wrong spellings are refused with the right one") {
   CHECK(refused("/run/a.sock") ==
-        "\"/run/a.sock\" is not how libmilter spells it; write \"unix:/run/a.sock\"");
+        "libmilter does not accept \"/run/a.sock\"; write \"unix:/run/a.sock\"");
   CHECK_THAT(refused("inet:127.0.0.1:8890"), Catch::EndsWith("write \"inet:8890@127.0.0.1\""));
   CHECK_THAT(refused("inet:[::1]:8890"), Catch::EndsWith("write \"inet6:8890@::1\""));
 }
@@ -75,23 +75,23 @@ TEST_CASE("a text that is not a socket is refused with the reason") {
     std::string text;
     const char* reason;
   } rows[] = {
-      {"", "not of the form unix:PATH"},
-      {"tcp:8890", "not of the form unix:PATH"},
-      {"local:/run/a.sock", "not of the form unix:PATH"},
-      {"unix", "not an absolute path"},
-      {"unix:", "not an absolute path"},
-      {"unix:a.sock", "not an absolute path"},
-      {"unix:/run/", "not an absolute path"},
-      {"unix:/run/a\n.sock", "not an absolute path"},
+      {"", "is not unix:PATH"},
+      {"tcp:8890", "is not unix:PATH"},
+      {"local:/run/a.sock", "is not unix:PATH"},
+      {"unix", "not the absolute path"},
+      {"unix:", "not the absolute path"},
+      {"unix:a.sock", "not the absolute path"},
+      {"unix:/run/", "not the absolute path"},
+      {"unix:/run/a\n.sock", "not the absolute path"},
       {"unix:/" + std::string(107, 'x'),
-       "the path has 108 bytes; a socket's path may have at most 107"},
+       "the path has 108 bytes, and a socket's path may have at most 107"},
       {"inet:", "\"\" is not a port"},
       {"inet:0@::1", "\"0\" is not a port"},
       {"inet:65536@127.0.0.1", "\"65536\" is not a port"},
       {"inet:x@127.0.0.1", "\"x\" is not a port"},
       {"inet:+1@127.0.0.1", "\"+1\" is not a port"},
-      {"inet:8890", "every address of the machine"},
-      {"inet:8890@", "every address of the machine"},
+      {"inet:8890", "every address of this machine"},
+      {"inet:8890@", "every address of this machine"},
       {"inet:8890@[]", "\"\" is not an address"},
       {"inet:8890@a b", "\"a b\" is not an address"},
   };

@@ -1,4 +1,4 @@
-// The checks that only compare values: a configuration, Postfix's settings, and what is found.
+// Tests of the checks that only compare values: a configuration and Postfix's settings.
 #include "milter/doctor/check.h"
 
 #include <fmt/format.h>
@@ -23,7 +23,7 @@ const std::string kOurs =
 struct Case {
   std::string toml = kListen;
   std::string milters = kOurs;
-  std::string main;  // more lines; a later one counts
+  std::string main;  // more lines of main.cf; of two equal settings the later one counts
   std::string services = "127.0.0.1:10025 inet n - n - - smtpd\n";
   std::string overrides = "127.0.0.1:10025/inet/smtpd_upstream_proxy_protocol = haproxy\n";
 };
@@ -60,7 +60,7 @@ bool found(const Findings& findings, State state, std::string_view words) {
 
 }  // namespace
 
-TEST_CASE("nothing is found where all is as in the examples") {
+TEST_CASE("the settings of the examples give no findings") {
   for (const auto& values :
        {Case{}, Case{.toml = kWire, .services = "smtp inet n - n - - smtpd\n", .overrides = ""}}) {
     const auto well = patient(values);
@@ -75,7 +75,7 @@ TEST_CASE("nothing is found where all is as in the examples") {
   }
 }
 
-TEST_CASE("smtpd_milters: what is wrong, and one line that mends it") {
+TEST_CASE("smtpd_milters: each fault is found, and one line fixes it") {
   const auto mended = [](const std::string& value) {
     return "postconf -e 'smtpd_milters = " + value + "'";
   };
@@ -89,7 +89,7 @@ TEST_CASE("smtpd_milters: what is wrong, and one line that mends it") {
       {"empty", "", State::Fail, "does not name", mended(kOurs)},
       {"another one only", "inet:127.0.0.1:11332", State::Fail, "does not name",
        mended(kOurs + ", inet:127.0.0.1:11332")},
-      {"second", "inet:localhost:11332, " + kOurs, State::Warn, "behind inet:localhost:11332",
+      {"second", "inet:localhost:11332, " + kOurs, State::Warn, "comes after inet:localhost:11332",
        mended(kOurs + ", inet:localhost:11332")},
       {"no default_action",
        "{ unix:segmilter/milter.sock, connect_timeout=1s, command_timeout=3s }", State::Warn,
@@ -105,7 +105,7 @@ TEST_CASE("smtpd_milters: what is wrong, and one line that mends it") {
        mended("{ local:segmilter/milter.sock, default_action=accept, connect_timeout=2s, "
               "command_timeout=5s, content_timeout=9s }")},
       {"an absolute path that is not the socket's", "unix:/segmilter/milter.sock", State::Fail,
-       "looks for it at /segmilter/milter.sock", mended(kOurs)},
+       "looks for segmilter's socket at /segmilter/milter.sock", mended(kOurs)},
   };
   for (const auto& row : rows) {
     INFO(row.name);
@@ -116,7 +116,7 @@ TEST_CASE("smtpd_milters: what is wrong, and one line that mends it") {
   }
 }
 
-TEST_CASE("a filter before the queue hides the message from milters, and may stand behind it") {
+TEST_CASE("a filter before the queue hides messages from milters; it can run after the queue") {
   const auto findings = check_milters(patient({.main = "smtpd_proxy_filter = 127.0.0.1:10026\n"}));
   REQUIRE(found(findings, State::Fail, "shows milters no message"));
   CHECK(findings[0].mend ==
@@ -136,7 +136,8 @@ TEST_CASE("a filter before the queue hides the message from milters, and may sta
   CHECK(socket[0].mend.empty());
 }
 
-TEST_CASE("what a content filter brings back over loopback need not come by the milters again") {
+TEST_CASE(
+    "mail that a content filter gives back over loopback should not be shown to milters again") {
   const std::string services =
       "127.0.0.1:10025 inet n - n - - smtpd\n127.0.0.1:10026 inet n - n - - smtpd\n";
   const std::string filter = "content_filter = scan:[127.0.0.1]:10024\n";
@@ -163,7 +164,7 @@ TEST_CASE("what a content filter brings back over loopback need not come by the 
   CHECK(look("content_filter = pipe:\n", "")[0].state == State::Ok);
 }
 
-TEST_CASE("the host of a content filter is one whose mail is not judged") {
+TEST_CASE("a content filter's host should be in exempt.networks") {
   const std::string main = "content_filter = smtp:[192.0.2.99]:10024\n";
   const auto findings = check_milters(
       patient({.toml = kListen + "[exempt]\nnetworks = [\"198.51.100.0/24\"]\n", .main = main}));
@@ -191,7 +192,7 @@ TEST_CASE("the same socket has several spellings") {
         State::Fail);
 }
 
-TEST_CASE("in a chroot a whole path leads elsewhere") {
+TEST_CASE("in a chroot an absolute path leads elsewhere") {
   const auto value =
       "{ unix:/var/spool/postfix/segmilter/milter.sock, default_action=accept, "
       "connect_timeout=2s, command_timeout=5s }";
@@ -201,20 +202,20 @@ TEST_CASE("in a chroot a whole path leads elsewhere") {
   CHECK(findings[0].mend[0] == "postconf -e 'smtpd_milters = " + kOurs + "'");
 }
 
-TEST_CASE("a service's own smtpd_milters go, so that main.cf's count") {
+TEST_CASE("a service's own smtpd_milters are removed, so that main.cf's apply") {
   const auto findings = check_milters(
       patient({.overrides = "127.0.0.1:10025/inet/smtpd_milters = inet:127.0.0.1:11332\n"}));
   REQUIRE(found(findings, State::Fail, "does not name"));
   CHECK(findings[0].mend[0] == "postconf -PX 127.0.0.1:10025/inet/smtpd_milters");
 }
 
-TEST_CASE("a command_timeout below the filter's own patience") {
+TEST_CASE("command_timeout must be longer than the filter's evidence_timeout") {
   const auto toml = kListen + "[filter]\nevidence_timeout = \"6s\"\n";
   const auto findings = check_milters(patient({.toml = toml}));
   REQUIRE(found(findings, State::Warn, "gives up before the filter"));
 }
 
-TEST_CASE("Postfix's folder is named in each line, where it is not the usual one") {
+TEST_CASE("each line names Postfix's folder if it is not the default") {
   auto ill = patient({.milters = ""});
   ill.postfix_config = "/etc/postfix two";
   const auto mend = check_milters(ill)[0].mend;
@@ -222,7 +223,7 @@ TEST_CASE("Postfix's folder is named in each line, where it is not the usual one
   CHECK(mend[1] == "postfix -c '/etc/postfix two' reload");
 }
 
-TEST_CASE("the upstream service has to expect the PROXY protocol, and no other by accident") {
+TEST_CASE("the upstream service has to expect a PROXY header, and no other service may") {
   const auto missing = check_proxy_protocol(patient({.overrides = ""}));
   REQUIRE(found(missing, State::Fail, "every client is 127.0.0.1"));
   CHECK(missing[0].mend[0] ==
@@ -234,25 +235,26 @@ TEST_CASE("the upstream service has to expect the PROXY protocol, and no other b
   CHECK(global[0].mend[1] == "postconf -X smtpd_upstream_proxy_protocol");
 }
 
-TEST_CASE("a family that Postfix does not speak, and clients come by") {
+TEST_CASE("an address family that clients use but Postfix does not") {
   auto four = patient({.main = "inet_protocols = ipv4\n"});
-  CHECK(found(check_proxy_protocol(four), State::Ok, "expects it"));  // nobody comes by IPv6
+  CHECK(found(check_proxy_protocol(four), State::Ok,
+              "expects the PROXY header"));  // no client can come over IPv6
   four.addresses.push_back(*net::Endpoint::parse("[2001:db8::25]:0"));
   const auto findings = check_proxy_protocol(four);
-  REQUIRE(found(findings, State::Fail, "each client that comes by IPv6"));
+  REQUIRE(found(findings, State::Fail, "each client that comes over IPv6"));
   CHECK(findings.size() == 1);
   CHECK(findings[0].mend == std::vector<std::string>{"postconf -e 'inet_protocols = all'",
                                                      "postfix stop", "postfix start"});
   for (const char* both : {"all", "ipv4, ipv6", "ipv6, ipv4"}) {
     auto well = patient({.main = std::string("inet_protocols = ") + both + "\n"});
     well.addresses = four.addresses;
-    CHECK(found(check_proxy_protocol(well), State::Ok, "expects it"));
+    CHECK(found(check_proxy_protocol(well), State::Ok, "expects the PROXY header"));
   }
   auto six = patient({.main = "inet_protocols = ipv6\n"});
-  CHECK(found(check_proxy_protocol(six), State::Fail, "each client that comes by IPv4"));
+  CHECK(found(check_proxy_protocol(six), State::Fail, "each client that comes over IPv4"));
 }
 
-TEST_CASE("Postfix has to speak the upstream address's family") {
+TEST_CASE("Postfix has to use the upstream address's family") {
   auto four = patient({.toml = "[proxy]\nlisten = [\"0.0.0.0:25\"]\nupstream = \"[::1]:10025\"\n",
                        .main = "inet_protocols = ipv4\n",
                        .services = "[::1]:10025 inet n - n - - smtpd\n",
@@ -266,13 +268,13 @@ TEST_CASE("Postfix has to speak the upstream address's family") {
         std::vector<std::string>{"postconf -e 'inet_protocols = all'", "postfix start"});
 }
 
-TEST_CASE("a configuration that observes nothing is told of, with the setting that mends it") {
+TEST_CASE("a configuration that observes nothing is reported, with the setting that fixes it") {
   const auto findings = check_configuration(patient({.toml = ""}));
   REQUIRE(found(findings, State::Warn, "both are empty: nothing is observed"));
   CHECK(findings.back().setting == "[wire] ports = [25]");
 }
 
-TEST_CASE("postscreen has a setting of its own, and smtpd behind it none") {
+TEST_CASE("postscreen has its own setting, and the smtpd after it must have none") {
   const std::string services =
       "127.0.0.1:10025 inet n - n - 1 postscreen\nsmtpd pass - - n - - smtpd\n";
   const std::string told = "127.0.0.1:10025/inet/postscreen_upstream_proxy_protocol = haproxy\n";
@@ -290,7 +292,7 @@ TEST_CASE("postscreen has a setting of its own, and smtpd behind it none") {
               State::Fail, "no smtpd of type pass"));
 }
 
-TEST_CASE("who is to have port 25") {
+TEST_CASE("only one program can have port 25") {
   const std::string ours = "127.0.0.1:10025 inet n - n - - smtpd\n";
   for (const char* line : {"smtp inet n - n - - smtpd\n", "25 inet n - n - - smtpd\n",
                            "192.0.2.25:smtp inet n - n - 1 postscreen\n"}) {
@@ -302,14 +304,14 @@ TEST_CASE("who is to have port 25") {
   const auto one = kListen.substr(0, kListen.find(",")) + "]\nupstream = \"127.0.0.1:10025\"\n";
   CHECK(found(
       check_ports(patient({.toml = one, .services = ours + "[::1]:2525 inet n - n - - smtpd\n"})),
-      State::Ok, "leaves"));
+      State::Ok, "no service of master.cf uses"));
   const auto wire =
       check_ports(patient({.toml = kWire, .services = "2525 inet n - n - - smtpd\n"}));
-  REQUIRE(found(wire, State::Fail, "nothing to see"));
+  REQUIRE(found(wire, State::Fail, "nothing to observe"));
   CHECK(wire[0].mend[0] == "postconf -M 'smtp/inet=smtp inet n - n - - smtpd'");
 }
 
-TEST_CASE("without a service for upstream there is a line that makes one") {
+TEST_CASE("if there is no service for upstream, a line creates one") {
   const auto findings = check_postconf(patient({.services = "smtp inet n - n - - smtpd\n"}));
   REQUIRE(found(findings, State::Fail, "no smtpd on 127.0.0.1:10025"));
   CHECK(findings[0].mend[0] ==
@@ -317,7 +319,7 @@ TEST_CASE("without a service for upstream there is a line that makes one") {
         "smtpd_upstream_proxy_protocol=haproxy'");
 }
 
-TEST_CASE("who may relay") {
+TEST_CASE("a network that is too large may relay") {
   const auto world =
       check_mynetworks(patient({.main = "mynetworks = 10.0.0.0/8 0.0.0.0/1 [::]/0\n"}));
   REQUIRE(found(world, State::Fail, "OPEN RELAY: mynetworks has 0.0.0.0/1 [::]/0"));
@@ -325,7 +327,7 @@ TEST_CASE("who may relay") {
   CHECK(found(check_mynetworks(patient({})), State::Ok, "loopback may relay"));
 }
 
-TEST_CASE("who hangs up first") {
+TEST_CASE("the proxy must not hang up before Postfix") {
   const auto findings = check_timeouts(patient({.main = "smtpd_timeout = 10m\n"}));
   REQUIRE(found(findings, State::Warn, "hangs up before"));
   CHECK(findings[0].setting == "[proxy] idle_timeout = \"630s\"");
@@ -348,7 +350,7 @@ TEST_CASE("how long Postfix may take for one answer, and whether the proxy waits
        {},
        "1h",
        State::Ok,
-       "may take 300 s for an answer (for the end of a message: 1 milter 300 s)",
+       "may take 300 s for a reply (for the end of a message: 1 milter 300 s)",
        ""},
       {"milters, one with a time of its own",
        {.milters = three},
@@ -403,18 +405,18 @@ TEST_CASE("how long Postfix may take for one answer, and whether the proxy waits
   }
 }
 
-TEST_CASE("one client and all processes") {
+TEST_CASE("one client must not be able to use all processes") {
   CHECK(found(check_limits(patient({.services = "127.0.0.1:10025 inet n - n - 50 smtpd\n"})),
               State::Warn, "all smtpd processes"));
   CHECK(found(check_limits(patient({.services = "127.0.0.1:10025 inet n - n - 0 smtpd\n"})),
               State::Ok, "smtpd processes"));
 }
 
-TEST_CASE("without Postfix's settings that is said once") {
+TEST_CASE("missing settings of Postfix are reported only once") {
   auto blind = patient({});
   blind.postfix.reset();
-  blind.postfix_error = "postconf: cannot be run, is it installed?";
-  CHECK(found(check_postconf(blind), State::Fail, "is it installed?"));
+  blind.postfix_error = "postconf cannot be run. Is it installed?";
+  CHECK(found(check_postconf(blind), State::Fail, "Is it installed?"));
   for (const Look look : {check_milters, check_proxy_protocol, check_ports, check_timeouts,
                           check_mynetworks, check_limits}) {
     CHECK(look(blind).empty());
@@ -433,14 +435,14 @@ TEST_CASE("how Postfix spells the milter socket") {
   CHECK(spelled("inet:8890@mx1.example.org", "/q") == "inet:mx1.example.org:8890");
 }
 
-TEST_CASE("an address of smtpd_milters is the milter socket's, however it is written") {
+TEST_CASE("the milter socket is recognized in each spelling of smtpd_milters") {
   const auto same = [](const char* address, const char* socket) {
     return same_socket(address, std::get<config::MilterSocket>(config::parse_milter_socket(socket)),
                        "/q");
   };
   CHECK(same("unix:a/b.sock", "unix:/q/a/b.sock"));
   CHECK(same("local:/q/a/b.sock", "unix:/q/a/b.sock"));
-  CHECK(same("unix:/a/b.sock", "unix:/q/a/b.sock"));  // in a jail
+  CHECK(same("unix:/a/b.sock", "unix:/q/a/b.sock"));  // in a chroot
   CHECK(same("unix:a/./b.sock", "unix:/q/a/b.sock"));
   CHECK(same("inet:localhost:8890", "inet:8890@127.0.0.1"));
   CHECK(same("inet:[::1]:8890", "inet6:8890@::1"));
@@ -476,7 +478,7 @@ TEST_CASE("the doctor's client comes from an address that is not in mynetworks, 
   CHECK(front_doors(two)[1].print() == "192.0.2.25:2525");
 }
 
-TEST_CASE("another milter that is down keeps mail out, unless Postfix goes on without it") {
+TEST_CASE("another milter that is down stops mail, unless Postfix accepts mail without it") {
   const std::string dead = "inet:127.0.0.1:11332";
   const auto look = [&](const std::string& milters, const std::string& main = "") {
     const auto one = patient({.milters = milters, .main = main});
@@ -490,7 +492,7 @@ TEST_CASE("another milter that is down keeps mail out, unless Postfix goes on wi
   };
   const auto first = look(dead + ", " + kOurs);
   CHECK(first.state == State::Fail);
-  CHECK(first.found.find("its default_action is tempfail: Postfix takes no mail") !=
+  CHECK(first.found.find("its default_action is tempfail: Postfix accepts no mail") !=
         std::string::npos);
   CHECK(first.mend == std::vector<std::string>{"postconf -e 'smtpd_milters = " + kOurs + ", { " +
                                                    dead + ", default_action=accept }'",
@@ -503,7 +505,7 @@ TEST_CASE("another milter that is down keeps mail out, unless Postfix goes on wi
   CHECK(look(dead, "milter_default_action = accept\n").state == State::Skip);
 }
 
-TEST_CASE("systemd has to start it with the machine") {
+TEST_CASE("systemd has to start segmilter at boot") {
   const auto one = patient({});
   CHECK(judge_enabled(one, "enabled").state == State::Ok);
   CHECK(judge_enabled(one, "enabled-runtime").state == State::Ok);
@@ -519,7 +521,7 @@ TEST_CASE("systemd has to start it with the machine") {
   }
 }
 
-TEST_CASE("what Postfix's log says of a client") {
+TEST_CASE("a client is found in Postfix's log") {
   const auto client = *net::Endpoint::parse("192.0.2.7:40112");
   const struct {
     const char* log;
@@ -544,7 +546,7 @@ TEST_CASE("what Postfix's log says of a client") {
   }
 }
 
-TEST_CASE("whose bits of a mode count") {
+TEST_CASE("the bits of a mode that apply to an account") {
   const Account postfix{"postfix", 100, 110, "postfix", {110, 120}};
   const auto granted = [&](mode_t mode, uid_t owner, gid_t group) {
     const auto access = access_for(postfix, mode, owner, group, 2);
@@ -553,24 +555,24 @@ TEST_CASE("whose bits of a mode count") {
   CHECK(granted(0660, 1, 110) == "g+");
   CHECK(granted(0660, 1, 120) == "g+");
   CHECK(granted(0600, 1, 110) == "g-");
-  CHECK(granted(0606, 1, 110) == "g-");  // the group's count, not the others'
+  CHECK(granted(0606, 1, 110) == "g-");  // the bits of the group apply, not those of the others
   CHECK(granted(0660, 1, 1) == "o-");
   CHECK(granted(0066, 100, 1) == "u-");
 }
 
-TEST_CASE("a program is run, and not for ever") {
+TEST_CASE("a program is run, and killed after its time limit") {
   using std::chrono::seconds;
   const auto said = run_command({"sh", "-c", "echo out; echo why >&2; exit 3"}, seconds(5));
   CHECK(said.status == 3);
   CHECK(said.output == "out\n");
   CHECK(said.error == "why");
   CHECK(run_command({"no-such-program-here"}, seconds(5)).error ==
-        "no-such-program-here: cannot be run, is it installed?");
+        "no-such-program-here cannot be run. Is it installed?");
   for (const char* script : {"sleep 60", "exec >&- 2>&-; sleep 60"}) {
     INFO(script);
     const auto late = run_command({"sh", "-c", script}, seconds(1));
     CHECK(late.status == -1);
-    CHECK(late.error == "sh did not end in 1 s");
+    CHECK(late.error == "sh did not end within 1 s");
   }
   const auto much = run_command({"sh", "-c", "head -c 3000000 /dev/zero"}, seconds(20));
   CHECK(much.status == 0);
@@ -610,6 +612,64 @@ TEST_CASE("the firewall's rules have to send each port to each listener") {
     CHECK(finding.mend ==
           std::vector<std::string>{"segmilter nft -c /etc/segmilter/segmilter.toml | nft -f -"});
   }
+}
+
+TEST_CASE("connections from the clients' addresses have to come back") {
+  const auto one = patient({});
+  // As ip 6.1 prints them.
+  const std::string rules4 =
+      "0:\tfrom all lookup local\n29549:\tfrom 127.0.0.0/8 iif lo lookup 29549\n";
+  const std::string rules6 = "0:\tfrom all lookup local\n29549:\tfrom ::1 iif lo lookup 29549\n";
+  const std::string route = "local default dev lo scope host \n";
+  const struct {
+    const char* what;
+    Routing routing;
+    const char* found;
+  } rows[] = {
+      {"they do", {true, "", "", ""}, "come back (IPv4)"},
+      {"no rule", {true, "it failed", "0:\tfrom all lookup local\n", route}, "no rule"},
+      {"the other family's", {false, "it failed", rules4, route}, "no rule \"from ::1"},
+      {"to another table",
+       {true, "it failed", "9:\tfrom 127.0.0.0/8 iif lo lookup 100\n", route},
+       "no rule"},
+      {"no route", {true, "it failed", rules4, ""}, "no route"},
+      {"a route elsewhere", {true, "it failed", rules4, "default via 192.0.2.1\n"}, "no route"},
+      {"both are there", {true, "it failed", rules4, route}, "it failed; the routing rule"},
+      {"both are there, IPv6", {false, "it failed", rules6, route}, "it failed; the routing rule"},
+  };
+  for (const auto& row : rows) {
+    INFO(row.what);
+    const auto finding = judge_routing(one, row.routing);
+    CHECK((finding.state == State::Ok) == row.routing.why_not.empty());
+    CHECK_THAT(finding.found, Catch::Contains(row.found));
+    const bool by_rules = finding.found.starts_with("no ");
+    CHECK((finding.mend ==
+           std::vector<std::string>{
+               "segmilter nft -c /etc/segmilter/segmilter.toml --routing | sh -e"}) == by_rules);
+  }
+}
+
+TEST_CASE("a way that needs no PROXY header is not asked for one") {
+  const std::string toml =
+      "[proxy]\nlisten = [\"127.0.0.1:10024\"]\ntproxy_ports = [25]\nupstream = "
+      "\"127.0.0.1:25\"\nupstream_protocol = \"transparent\"\n";
+  auto one = patient({.toml = toml, .services = "smtp inet n - n - - smtpd\n"});
+  CHECK(has_proxy(one));
+  CHECK_FALSE(uses_proxy_header(one));
+  CHECK(check_proxy_protocol(one).empty());
+  CHECK(check_upstream_scope(one).empty());
+  CHECK(check_upstream(one).empty());
+  // The service is there, and where it is not, it is Debian's own that is missing.
+  CHECK(check_postconf(one).front().state == State::Ok);
+  auto none = patient({.toml = toml, .services = "pickup unix n - n 60 1 pickup\n"});
+  CHECK(check_postconf(none).front().mend.front() ==
+        "postconf -M 'smtp/inet=smtp inet n - n - - smtpd'");
+  // A client of the doctor is not on loopback.
+  const auto door = *net::Endpoint::parse("127.0.0.1:10024");
+  one.addresses = {*net::Endpoint::parse("192.0.2.25:0"),
+                   *net::Endpoint::parse("[2001:db8::25]:0")};
+  CHECK(front_address(one, door) == *net::Endpoint::parse("192.0.2.25:0"));
+  CHECK_FALSE(front_address(patient({}), door));
 }
 
 TEST_CASE("Postfix has to keep the port that the firewall sends to the proxy") {

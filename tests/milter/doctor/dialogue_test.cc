@@ -24,7 +24,7 @@ TEST_CASE("replies are taken one by one") {
   CHECK(input.empty());
 }
 
-TEST_CASE("what is no reply is said to be none") {
+TEST_CASE("other text is reported as malformed") {
   for (const char* wrong : {"hello\r\n", "2x0 a\r\n", "25\r\n", "2500 a\r\n", "\r\n"}) {
     INFO(wrong);
     std::string input = wrong;
@@ -56,7 +56,7 @@ TEST_CASE("a session, and a server that hangs up") {
   server.join();
 }
 
-TEST_CASE("nobody there is a reason, not an exception") {
+TEST_CASE("a server that does not listen is an error text, not an exception") {
   net::Endpoint gone;
   {
     const auto listener = support::listen_on();

@@ -36,7 +36,7 @@ net::Endpoint endpoint(const char* text) {
 
 }  // namespace
 
-TEST_CASE("what postconf prints is read") {
+TEST_CASE("the output of postconf is read") {
   const auto postfix = Postfix::parse(kMain, kServices, kOverrides);
   REQUIRE(postfix.services().size() == 5);
   CHECK(postfix.value("smtpd_timeout") == "300s");
@@ -51,7 +51,7 @@ TEST_CASE("what postconf prints is read") {
   CHECK(postfix.value(*upstream, "smtpd_timeout") == "300s");
 }
 
-TEST_CASE("a service is found by the address it takes") {
+TEST_CASE("a service is found by an address that it accepts") {
   const auto postfix = Postfix::parse(kMain, kServices, kOverrides);
   const struct {
     const char* address;
@@ -68,7 +68,7 @@ TEST_CASE("a service is found by the address it takes") {
   }
 }
 
-TEST_CASE("behind postscreen the smtpd of type pass counts") {
+TEST_CASE("after postscreen the smtpd of type pass is used") {
   const auto postfix = Postfix::parse(kMain, kServices, kOverrides);
   const auto* screen = postfix.service("smtp", "inet");
   REQUIRE(screen != nullptr);
@@ -80,7 +80,7 @@ TEST_CASE("behind postscreen the smtpd of type pass counts") {
   CHECK(alone.smtpd_behind(*alone.service("smtp", "inet")) == nullptr);
 }
 
-TEST_CASE("a service without a word on chroot follows the compatibility level") {
+TEST_CASE("a service without a chroot setting follows the compatibility level") {
   const auto now = Postfix::parse(kMain, kServices, kOverrides);
   CHECK(now.chrooted(*now.service("submission", "inet")));
   CHECK_FALSE(now.chrooted(*now.service("smtp", "inet")));
@@ -115,7 +115,7 @@ TEST_CASE("times") {
   }
 }
 
-TEST_CASE("networks that are written out are known, tables are counted") {
+TEST_CASE("networks are parsed, tables are counted") {
   const auto list = parse_networks(
       "127.0.0.0/8, [::1]/128 192.0.2.7 cidr:/etc/postfix/networks !192.0.2.9 /etc/networks");
   CHECK(list.networks.size() == 3);
@@ -142,7 +142,7 @@ TEST_CASE("milters with and without braces") {
         "{ unix:segmilter/milter.sock, default_action=accept, connect_timeout=2s }");
   CHECK(list[2].address == "unix:/run/c.sock");
   CHECK(parse_milters(" , ").empty());
-  // Broken ones are somebody's mistake, not ours: they name nothing of ours.
+  // Malformed entries do not name segmilter's socket.
   CHECK(parse_milters("{ unix:a, b=c").front().address == "unix:a");
   CHECK(parse_milters("}").front().address == "}");
 }

@@ -27,23 +27,23 @@ const std::vector<Finding> kFindings = {
 
 }  // namespace
 
-TEST_CASE("a line a finding, and what mends those that are not well") {
+TEST_CASE("each finding has a line, and if it is not ok, the lines that fix it") {
   CHECK(report_text(kFindings, false) ==
         "ok    listen         0.0.0.0:25: segmilter (pid 7) listens\n"
         "warn  smtpd_milters  not named\n"
         "        looked at  smtpd_milters of smtp/inet: (empty)\n"
-        "        mend       postconf -e 'smtpd_milters = { unix:a }'\n"
-        "        mend       postfix reload\n"
+        "        to fix it  postconf -e 'smtpd_milters = { unix:a }'\n"
+        "        to fix it  postfix reload\n"
         "FAIL  open-relay     OPEN RELAY: a stranger may send: 250 \\x1b[2JOk\\x0d.\n"
         "        looked at  RCPT\n"
         "skip  timeouts       not told\n"
         "        looked at  smtpd_timeout\n"
         "        setting    [proxy] idle_timeout = \"330s\"\n"
-        "1 ok, 1 to look at, 1 failed, 1 skipped\n"
-        "OPEN RELAY: a stranger may send: 250 \\x1b[2JOk\\x0d. Mend this first.\n");
+        "1 ok, 1 warning, 1 failed, 1 skipped\n"
+        "OPEN RELAY: a stranger may send: 250 \\x1b[2JOk\\x0d. Fix this first.\n");
 }
 
-TEST_CASE("all that mends stands in the order in which it works, each line once") {
+TEST_CASE("all fixing lines are repeated once, in an order that works") {
   const std::string ours = "postconf -e 'smtpd_milters = { unix:a }'";
   const std::vector<Finding> findings = {
       {"listen", State::Fail, "", "nobody", {"systemctl start segmilter"}, ""},
@@ -66,7 +66,7 @@ TEST_CASE("all that mends stands in the order in which it works, each line once"
   CHECK(mend_in_order(findings) == wanted);
   CHECK(nlohmann::json::parse(report_json(findings))["mend"] == nlohmann::json(wanted));
   CHECK(report_text(findings, false)
-            .find("in the order in which it works:\n    apt-get install nftables\n    chmod") !=
+            .find("run these lines in this order:\n    apt-get install nftables\n    chmod") !=
         std::string::npos);
   auto stopped = findings;
   stopped[5].mend = {"postconf -e 'inet_protocols = all'", "postfix stop", "postfix start"};
@@ -78,12 +78,12 @@ TEST_CASE("all that mends stands in the order in which it works, each line once"
   CHECK(mend_in_order({}).empty());
 }
 
-TEST_CASE("colours only where they are asked for") {
+TEST_CASE("colours are used only on request") {
   CHECK(report_text(kFindings, false).find('\033') == std::string::npos);
   CHECK(report_text(kFindings, true).starts_with("\033[32mok  \033[0m  listen"));
 }
 
-TEST_CASE("what a peer said writes no escape sequence, of 7 bits or of 8, alone or in UTF-8") {
+TEST_CASE("text from a peer prints no escape sequence: 7-bit, 8-bit, or in UTF-8") {
   const std::vector<Finding> findings = {{"upstream",
                                           State::Warn,
                                           "a\x9b"
@@ -103,11 +103,11 @@ TEST_CASE("what a peer said writes no escape sequence, of 7 bits or of 8, alone 
   CHECK(report_text(findings, false) ==
         "warn  upstream  220 \\x1b[2J \\x9b2J \\xc2\\x9b2J \\xd0\\x9b2J \\x7f\n"
         "        looked at  a\\x9b2J\n"
-        "        mend       cat '/etc/postf\xc3\xadx'\n"
-        "0 ok, 1 to look at, 0 failed, 0 skipped\n");
+        "        to fix it  cat '/etc/postf\xc3\xadx'\n"
+        "0 ok, 1 warning, 0 failed, 0 skipped\n");
 }
 
-TEST_CASE("the same as JSON") {
+TEST_CASE("the findings as JSON") {
   const auto json = nlohmann::json::parse(report_json(kFindings));
   REQUIRE(json["findings"].size() == 4);
   const auto& second = json["findings"][1];
@@ -121,18 +121,18 @@ TEST_CASE("the same as JSON") {
   CHECK(json["skip"] == 1);
 }
 
-TEST_CASE("a greeting that is no UTF-8 does not spoil the JSON") {
+TEST_CASE("a greeting that is not UTF-8 still gives valid JSON") {
   const std::vector<Finding> odd = {{"upstream", State::Ok, "", "220 \xff\xfe hello", {}, ""}};
   CHECK(nlohmann::json::parse(report_json(odd))["findings"].size() == 1);
 }
 
-TEST_CASE("only a failure is a failure") {
+TEST_CASE("only a failure gives exit code 1") {
   CHECK(exit_code(kFindings) == 1);
   CHECK(exit_code({kFindings[0], kFindings[1], kFindings[3]}) == 0);
   CHECK(exit_code({}) == 0);
 }
 
-TEST_CASE("words for a shell") {
+TEST_CASE("words are quoted for a shell") {
   CHECK(shell_word("/etc/postfix") == "/etc/postfix");
   CHECK(shell_word("127.0.0.1:10025/inet") == "127.0.0.1:10025/inet");
   CHECK(shell_word("[::1]:25/inet") == "'[::1]:25/inet'");

@@ -12,7 +12,7 @@ using recorded::NotRead;
 
 }  // namespace
 
-TEST_CASE("where no message came of a capture the note says why") {
+TEST_CASE("if a capture has no message, the note says why") {
   CHECK_THAT(note({}), Catch::Contains("has no packet"));
   CHECK_THAT(note({.counts = {.packets = 7}}), Catch::Contains("none of 7 packets"));
   CHECK_THAT(note({.counts = {.packets = 7, .tcp = 7}}),
@@ -27,13 +27,13 @@ TEST_CASE("where no message came of a capture the note says why") {
                               .mail_filled = 2,
                               .mail_seen = 2,
                               .mail_tls = 1}}),
-             Catch::Contains("1 of them TLS"));
+             Catch::Contains("1 of them with TLS"));
   CHECK_THAT(
       note({.counts = {.packets = 7, .tcp = 7, .mail = 3, .mail_filled = 2, .mail_seen = 2}}),
-      Catch::Contains("no MAIL or DATA"));
+      Catch::Contains("none has a MAIL or DATA command"));
 }
 
-TEST_CASE("what was left out is said in one line with numbers, and a sound capture has no note") {
+TEST_CASE("the note counts what was left out, in one line; a complete capture has no note") {
   CaptureNotes notes{.counts = {.packets = 100, .tcp = 90, .mail = 90}, .messages = 1};
   CHECK(note(notes).empty());
   for (int i = 0; i < 213; ++i) notes.not_read.add(NotRead::Kind::LinkType, 6);
@@ -42,15 +42,16 @@ TEST_CASE("what was left out is said in one line with numbers, and a sound captu
   notes.counts.cut = 1;
   notes.copies = 4;
   const std::string text = note(notes);
-  CHECK_THAT(text, Catch::Contains("214 packets not read: 213 of link type 6"));
+  CHECK_THAT(text, Catch::Contains("214 packets could not be read: 213 of link type 6"));
   CHECK_THAT(text, Catch::Contains("1 of a tunnel (4789)"));
   CHECK_THAT(text, Catch::Contains("3 IP fragments left out") && Catch::Contains("overlap (2)"));
-  CHECK_THAT(text, Catch::Contains("1 packet captured without their end"));
+  CHECK_THAT(text, Catch::Contains("1 packet captured only in part"));
   CHECK_THAT(text, Catch::Contains("4 packets captured more than once"));
   CHECK(text.find('\n') == text.npos);
 }
 
-TEST_CASE("kinds that are not read are kept up to a bound, and counted beyond") {
+TEST_CASE(
+    "kinds of packets that cannot be read are listed up to a limit; the others are only counted") {
   NotRead not_read;
   for (std::uint32_t type = 0; type < 1000; ++type) {
     not_read.add(NotRead::Kind::EtherType, 0x1000 + type);
@@ -59,7 +60,7 @@ TEST_CASE("kinds that are not read are kept up to a bound, and counted beyond") 
   CHECK_THAT(not_read.text(), Catch::Contains("968 of other kinds"));
 }
 
-TEST_CASE("a format that is not read is named, with the next step") {
+TEST_CASE("a format that cannot be read is named, with the next step") {
   CHECK_THAT(name_of_format("snoop\0\0\0\0\0\0\2"sv, "a.cap"),
              Catch::Contains("snoop") && Catch::Contains("editcap -F pcap a.cap a.cap.pcap"));
   CHECK_THAT(name_of_format("RTSS\1\1"sv, "a"), Catch::Contains("Network Monitor 1"));

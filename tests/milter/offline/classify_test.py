@@ -2,7 +2,7 @@
 
     classify_test.py SEGMILTER
 
-Reads the captures of the fuzz corpus (tests/fuzz/corpus/pcap): small, made by us.
+Reads the captures of the fuzz corpus (tests/fuzz/corpus/pcap), which are small and made by hand.
 """
 import json
 import select
@@ -81,14 +81,14 @@ class Formats(unittest.TestCase):
         Reader().feed(out)
         self.assertEqual((opened, loads), ([], []))
         self.assertGreater(len(wanted), 10)
-        self.assertLessEqual(wanted, names)  # every link leads somewhere
+        self.assertLessEqual(wanted, names)  # every link has its target
 
 
 class Live:
-    """classify with pipes at both ends, written to as a capture in progress is."""
+    """classify with pipes at both ends; the input is written like a capture in progress."""
 
     def __init__(self, *arguments):
-        # A shell starts jobs in the background with SIGINT ignored, and whoever ignores it is not asked.
+        # A shell starts background jobs with SIGINT ignored, and then classify leaves it ignored.
         self.process = subprocess.Popen([PROGRAM, "classify", *arguments, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
@@ -97,7 +97,7 @@ class Live:
         self.process.stdin.flush()
 
     def line(self, seconds=10):
-        """The next line, or None when none has come in time. (Far more time than it needs: the machine may be busy.)"""
+        """The next line; None: none came in time. (The limit is far above the usual time, because the machine may be busy.)"""
         readable, _, _ = select.select([self.process.stdout], [], [], seconds)
         return self.process.stdout.readline().decode() if readable else None
 
@@ -107,7 +107,7 @@ class Live:
 
 
 def start_of(frames_left_out):
-    """A capture without its last frames, and these."""
+    """A capture without its last frames, and the last frames."""
     data = (CORPUS / "plain.pcap").read_bytes()
     begins, at = [], 24
     while at < len(data):
@@ -177,7 +177,7 @@ class Pipes(unittest.TestCase):
         with open("/dev/full", "w") as full:
             done = subprocess.run([PROGRAM, "classify", CORPUS / "plain.pcap"], stdout=full, stderr=subprocess.PIPE, timeout=60)
         self.assertEqual(done.returncode, 74)
-        self.assertEqual(done.stderr, b"segmilter: write the report: No space left on device\n")
+        self.assertEqual(done.stderr, b"segmilter: cannot write the report: No space left on device\n")
 
 
 class Jobs(unittest.TestCase):

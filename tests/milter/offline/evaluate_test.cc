@@ -24,7 +24,7 @@ using offline::TruthRow;
 
 namespace {
 
-// A message of a mail server that was recognised; tests change what they are about.
+// A mail server's message that was recognized. Each test changes the values that it is about.
 Judged server(const std::string& file = "a.pcap") {
   return {.truth = {.file = file,
                     .sender = "postfix",
@@ -68,7 +68,7 @@ const offline::Figure& figure(const Evaluation& all, const std::string& name) {
   return all.figures.front();
 }
 
-// exim and its relay write alike; nothing else is held.
+// A book of one gait: exim and its relay write alike.
 const offline::GaitPrograms kExims = {
     {"exim", {.programs = {"exim", "exim-relay"}, .kind = classifier::GaitClass::OfficialMta}}};
 
@@ -92,7 +92,7 @@ class Folder {
   std::filesystem::path path_;
 };
 
-// Standard output of a call, and its exit code.
+// The standard output of a command, and its exit code.
 struct Printed {
   int code = 0;
   std::string text;
@@ -138,7 +138,7 @@ TEST_CASE("right answers meet every target that could be measured") {
   CHECK(all.mistakes.empty());
 }
 
-TEST_CASE("a message that was not found is wrong, and named") {
+TEST_CASE("a message that was not found counts as wrong and is listed") {
   Judged lost = server("b");
   lost.answer.reset();
   const auto all = evaluated({server("a"), lost});
@@ -151,7 +151,7 @@ TEST_CASE("a message that was not found is wrong, and named") {
   CHECK(all.clear.calibration.n() == 1);
 }
 
-TEST_CASE("a message that the truth does not know costs precision, and is named") {
+TEST_CASE("a message that the truth does not know lowers precision and is listed") {
   const Extra extra{.file = "a", .message = 2, .link = "base", .answer = *server().answer};
   const auto all = evaluated({server("a")}, {extra});
   CHECK(*figure(all, "pattern_f1").value == Approx(2.0 / 3));
@@ -184,7 +184,7 @@ TEST_CASE("the writer of less than three segments is not counted") {
   CHECK(all.mistakes.empty());
 }
 
-TEST_CASE("one segment is to be called indistinct") {
+TEST_CASE("the right answer for one segment is indistinct") {
   Judged one = server();
   one.truth.segments = 1;
   one.truth.patterns = {Pattern::Indistinct};
@@ -193,7 +193,7 @@ TEST_CASE("one segment is to be called indistinct") {
   CHECK(*figure(evaluated({one}), "one_segment").value == 1);
 }
 
-TEST_CASE("a block size is right when it is the program's own") {
+TEST_CASE("a block size is right if the program has it") {
   const auto all = evaluated({block_writer(4096), block_writer(8192), server()});
   CHECK(figure(all, "block_right").n == 2);
   CHECK(*figure(all, "block_right").value == Approx(0.5));
@@ -201,7 +201,7 @@ TEST_CASE("a block size is right when it is the program's own") {
   CHECK(offline::print_mistake(all.mistakes[0]) == "block 8192 instead of 4096");
 }
 
-TEST_CASE("clean links are counted on their own too") {
+TEST_CASE("clean links are also counted separately") {
   Judged lossy = server();
   lossy.truth.link = "loss2";
   lossy.answer->writer = Writer::Lines;
@@ -213,7 +213,7 @@ TEST_CASE("clean links are counted on their own too") {
   CHECK_FALSE(offline::is_clean("satellite"));
 }
 
-TEST_CASE("TLS is counted apart, beside the same program in clear") {
+TEST_CASE("TLS is counted separately, and compared with the same program in clear") {
   Judged secret = server("b");
   secret.truth.tls = true;
   secret.truth.sender = "postfix-tls";
@@ -227,7 +227,7 @@ TEST_CASE("TLS is counted apart, beside the same program in clear") {
   CHECK(all.twins.messages == 1);
 }
 
-TEST_CASE("an official MTA with an alarm is named") {
+TEST_CASE("an official MTA with an alarm is listed") {
   Judged bot = server("bot");
   bot.answer->pattern = Pattern::BotHeadersApart;
   Judged deferred = server("deferred");
@@ -246,7 +246,7 @@ TEST_CASE("an official MTA with an alarm is named") {
   CHECK(all.alarms[1].bot.hits == 1);
 }
 
-TEST_CASE("a gait is right when the database says that it is the same program") {
+TEST_CASE("a gait is right if the book says that it stands for the program") {
   Judged relay = server();
   relay.truth.sender = "exim-relay";
   relay.truth.link = "loss2";
@@ -256,7 +256,7 @@ TEST_CASE("a gait is right when the database says that it is the same program") 
   Judged undecided = relay;
   undecided.truth.link = "base";
   undecided.answer->gait = "unknown";
-  Judged stranger = server();  // not held: neither right nor wrong
+  Judged stranger = server();  // not in the book: neither right nor wrong
   stranger.answer->gait_left_out = "exim";
   Judged brief = wrong;
   brief.truth.bytes = 4999;
@@ -265,7 +265,7 @@ TEST_CASE("a gait is right when the database says that it is the same program") 
   CHECK(all.clear.gait.hits == 1);
   CHECK(all.clear.gait_elsewhere.n == 2);
   CHECK(all.clear.gait_unknown.hits == 1);
-  // A short message with a wrong name, and one of a program that the database does not hold.
+  // A short message with a wrong name, and one of a program that is not in the book.
   CHECK(all.wrong_names.known.n == 5);
   CHECK(all.wrong_names.known.hits == 3);
   CHECK(all.wrong_names.left_out.hits == 1);
@@ -277,7 +277,7 @@ TEST_CASE("a gait is right when the database says that it is the same program") 
   CHECK(all.gait_mistakes[0].answer == "qmail");
 }
 
-TEST_CASE("a class in place of a name is right when a gait of the sender has it") {
+TEST_CASE("a class in place of a name is right if a gait of the sender has it") {
   using classifier::GaitClass;
   Judged right = server();
   right.truth.sender = "exim-relay";
@@ -285,7 +285,7 @@ TEST_CASE("a class in place of a name is right when a gait of the sender has it"
   right.answer->gait_class = GaitClass::OfficialMta;
   Judged wrong = right;
   wrong.answer->gait_class = GaitClass::Library;
-  Judged stranger = right;  // of a program that the database does not hold
+  Judged stranger = right;  // of a program that is not in the book
   stranger.truth.sender = "nobody";
   Judged silent = right;
   silent.answer->gait_class.reset();
@@ -296,7 +296,7 @@ TEST_CASE("a class in place of a name is right when a gait of the sender has it"
   CHECK(*figure(all, "class_right").value == Approx(1.0 / 3));
 }
 
-TEST_CASE("the worst mistake is the surest wrong pattern") {
+TEST_CASE("the worst mistake is the wrong pattern with the highest confidence") {
   Judged sure = server("sure");
   sure.answer->pattern = Pattern::Noisy;
   sure.answer->confidence = 0.8;
@@ -325,7 +325,7 @@ TEST_CASE("the JSON form has figures by name, and null where nothing was measure
   CHECK(json["mistakes"][0]["truth"]["writer"] == "blocks");
 }
 
-TEST_CASE("the page stands alone and escapes what files say") {
+TEST_CASE("the page needs no other file and escapes text from files") {
   Judged odd = server("<script>alert(1)</script>");
   odd.answer->pattern = Pattern::Noisy;
   const std::string page = offline::print_html(evaluated({odd, server()}));
@@ -344,7 +344,7 @@ TEST_CASE("the text names mistakes with their trace") {
                   "    segmilter/1 seg=1448x3,856\n") != std::string::npos);
 }
 
-TEST_CASE("of a file of traces the line is the message") {
+TEST_CASE("in a file of traces the line is the message's number") {
   const Folder folder;
   folder.write("b.trace",
                "# comment\n\nsegmilter/1 mss=1448 seg=1448x9,200pn\nsegmilter/1 seg=900pn\n");
@@ -362,7 +362,7 @@ TEST_CASE("of a file of traces the line is the message") {
   CHECK(json["clear"]["pattern"]["accuracy"]["hits"] == 2);
 }
 
-TEST_CASE("messages of a capture are numbered as they come, and joined to the truth") {
+TEST_CASE("messages of a capture are numbered in their order and matched with the truth") {
   const Folder folder;
   const auto two = [](const std::string& file, const offline::Options&,
                       const offline::OnResult& on_result) {
@@ -391,7 +391,7 @@ TEST_CASE("a program behind a relay is still that program") {
   CHECK_FALSE(offline::stands_for(programs, "socat+postfix"));
 }
 
-TEST_CASE("the exit code says how reading went, not how right the answers are") {
+TEST_CASE("the exit code depends on the reading, not on the answers") {
   const Folder folder;
   const std::string row =
       "\t1\tpostfix\tofficial-mta\tbase\tk20\tn\tn\t10\t13232\tstream\tfull\tnoisy\t\n";

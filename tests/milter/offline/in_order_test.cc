@@ -15,7 +15,7 @@ struct Told {
   bool same_thread = true;
 };
 
-// Files are named by how many messages they have; the first ones take longest.
+// A file's name is the number of its messages; the first files take longest.
 Told read(const std::vector<std::string>& files, unsigned jobs) {
   Told told;
   std::atomic<unsigned> at_a_time{0};
@@ -51,7 +51,8 @@ Told read(const std::vector<std::string>& files, unsigned jobs) {
 }  // namespace
 
 TEST_CASE("however many jobs, results and outcomes come in the order of the files") {
-  // More results than a queue holds, files without any, more files than are begun ahead.
+  // More results than a queue has room for, files without results, and more files than are begun
+  // ahead.
   std::vector<std::string> files = {"3000", "0", "1", "2000", "0"};
   std::mt19937 random(7);
   for (int i = 0; i < 60; ++i) files.push_back(std::to_string(random() % 40));
@@ -67,7 +68,7 @@ TEST_CASE("however many jobs, results and outcomes come in the order of the file
   }
 }
 
-TEST_CASE("what a step throws reaches the caller, and every reader comes to its end") {
+TEST_CASE("an exception of a step reaches the caller, and every reader ends") {
   const std::vector<std::string> files(20, "file");
   const auto run = [&](unsigned jobs, bool reader_throws) {
     std::atomic<int> readers{0};
@@ -97,6 +98,6 @@ TEST_CASE("what a step throws reaches the caller, and every reader comes to its 
   }
 }
 
-TEST_CASE("no file is nothing to do") {
+TEST_CASE("without files nothing is done") {
   CHECK(read({}, 4).lines.empty());
 }

@@ -15,7 +15,7 @@ const std::string kEvent =
 
 }  // namespace
 
-TEST_CASE("a trace is read from each form in which the log comes") {
+TEST_CASE("a trace is read from each form of the log") {
   struct Row {
     const char* what;
     std::string line;
@@ -44,7 +44,7 @@ TEST_CASE("a trace is read from each form in which the log comes") {
   }
 }
 
-TEST_CASE("a trace is read from the log's JSON, and from what classify prints itself") {
+TEST_CASE("a trace is read from the log's JSON, and from classify's own JSON") {
   const std::string json =
       R"({"time":"2026-11-27T07:00:00.123Z","level":"debug","process":"filter","pid":71,)"
       R"("event":"trace","queue_id":"4AbC","client":"192.0.2.7:40112","helo":"a",)"
@@ -60,7 +60,7 @@ TEST_CASE("a trace is read from the log's JSON, and from what classify prints it
   }
 }
 
-TEST_CASE("a line of segmilter's without a trace is told from a stranger's") {
+TEST_CASE("a line of segmilter without a trace is distinguished from other programs' lines") {
   struct Row {
     const char* what;
     std::string line;
@@ -88,12 +88,12 @@ TEST_CASE("a line of segmilter's without a trace is told from a stranger's") {
   }
 }
 
-TEST_CASE("what a client has said cannot pass for a trace") {
+TEST_CASE("text from a client cannot pass for a trace") {
   const std::string forged = "4A: trace trace=\\\"segmilter/1 seg=1n\\\"";
   const std::string lines[] = {
-      // Another program quotes it.
+      // Another program's line quotes a trace.
       "Nov 27 07:00:00 mx1 postfix/smtpd[9]: helo=<segmilter/filter[1]: " + kEvent + ">",
-      // Ours does, in a line that has none.
+      // segmilter's own line, which has no trace, quotes one.
       "2026-11-27T07:00:00.123Z segmilter/filter[71] info: 4A: message helo=\"" + forged + "\"",
       "2026-11-27T07:00:00.123Z segmilter/filter[71] debug: 4A: trace helo=\" trace=segmilter/1\"",
       "2026-11-27T07:00:00.123Z segmilter/filter[71] debug: 4A: trace helo=\"no end trace=x",

@@ -20,7 +20,7 @@ using namespace support;
 using offline::Outcome;
 using offline::Result;
 
-// A file of its own that goes with the test.
+// A temporary file that is deleted after the test.
 class TemporaryFile {
  public:
   explicit TemporaryFile(const std::string& bytes) {
@@ -75,7 +75,7 @@ std::string small_capture() {
 
 }  // namespace
 
-TEST_CASE("a capture gives a result a message, in order") {
+TEST_CASE("a capture gives one result for each message, in order") {
   const Read got = classify_bytes(small_capture());
   CHECK(got.outcome.kind == Outcome::Kind::Good);
   CHECK(got.outcome.warning.empty());
@@ -88,7 +88,8 @@ TEST_CASE("a capture gives a result a message, in order") {
   CHECK(got.results[1].trace.segments.front().size == 33);
 }
 
-TEST_CASE("a list of traces gives a result a trace; comments and empty lines are passed over") {
+TEST_CASE(
+    "a list of traces gives one result for each trace; comments and empty lines are skipped") {
   const Read got = classify_bytes(
       "# two\n\nsegmilter/1 mss=1448 dot=3 seg=1448x9,331+6pn\r\nsegmilter/1 msg=2 seg=9n");
   CHECK(got.outcome.kind == Outcome::Kind::Good);
@@ -98,14 +99,15 @@ TEST_CASE("a list of traces gives a result a trace; comments and empty lines are
   CHECK(got.results[0].client.port() == 0);
 }
 
-TEST_CASE("a line that is no trace is a warning that names it") {
+TEST_CASE("a line that is not a trace gives a warning with its number") {
   const Read got = classify_bytes("segmilter/1 seg=9n\nsegmilter/1 seg=x\nnothing\n");
   CHECK(got.outcome.kind == Outcome::Kind::Damaged);
   CHECK(got.results.size() == 1);
   CHECK_THAT(got.outcome.warning, Catch::Contains(":2: ") && Catch::Contains("1 more"));
 }
 
-TEST_CASE("a compressed capture gives the same messages, and one that is cut gives those before") {
+TEST_CASE(
+    "a compressed capture gives the same messages, and a truncated one those before the cut") {
   const auto pack = GENERATE(&gzip, &zstd, &xz);
   const Read plain = classify_bytes(small_capture());
   REQUIRE(plain.results.size() == 2);
@@ -119,13 +121,13 @@ TEST_CASE("a compressed capture gives the same messages, and one that is cut giv
   CHECK_THAT(cut.outcome.warning, Catch::Contains("truncated"));
 }
 
-TEST_CASE("compressed files of something else are named") {
-  CHECK_THAT(classify_bytes(gzip("hello")).outcome.warning, Catch::Contains("no capture"));
+TEST_CASE("other compressed files are named") {
+  CHECK_THAT(classify_bytes(gzip("hello")).outcome.warning, Catch::Contains("without a capture"));
   CHECK_THAT(classify_bytes(gzip("GMBU")).outcome.warning, Catch::Contains("Network Monitor 2"));
   CHECK_THAT(classify_bytes("BZh91AY").outcome.warning, Catch::Contains("bzip2 -dc"));
 }
 
-TEST_CASE("a capture without a message has a note that says why, and is no damage") {
+TEST_CASE("a capture without a message has a note that says why, and is not damaged") {
   Conversation talk;
   talk.open();
   PcapFile file(1);
@@ -135,7 +137,7 @@ TEST_CASE("a capture without a message has a note that says why, and is no damag
   CHECK_THAT(got.outcome.warning, Catch::Contains("no message: 3 packets to or from port 25"));
 }
 
-TEST_CASE("what is neither capture nor trace is unreadable, with the reason") {
+TEST_CASE("other files are unreadable, with the reason") {
   struct Row {
     const char* what;
     std::string bytes;
@@ -161,14 +163,14 @@ TEST_CASE("what is neither capture nor trace is unreadable, with the reason") {
   CHECK(classify("/tmp").outcome.kind == Outcome::Kind::Unreadable);
 }
 
-TEST_CASE("a log gives a result a line with a trace; other lines are counted") {
+TEST_CASE("a log gives one result for each line with a trace; other lines are counted") {
   const std::string prefix = "2026-11-27T07:00:00.123Z segmilter/filter[71] ";
   const Read got = classify_bytes(
       "Nov 27 06:59:59 mx1 postfix/smtpd[9]: connect from x\n" + prefix +
       "info: 4A: message client=192.0.2.7:40112 helo=a\n" + prefix +
       "debug: 4A: trace client=192.0.2.7:40112 helo=a trace=\"segmilter/1 msg=2 seg=9n\"\n");
   CHECK(got.outcome.kind == Outcome::Kind::Good);
-  CHECK_THAT(got.outcome.warning, Catch::EndsWith(": 2 lines without a trace were passed by"));
+  CHECK_THAT(got.outcome.warning, Catch::EndsWith(": 2 lines without a trace were skipped"));
   REQUIRE(got.results.size() == 1);
   CHECK(got.results[0].client.print() == "192.0.2.7:40112");
   CHECK(got.results[0].helo == "a");
@@ -176,14 +178,14 @@ TEST_CASE("a log gives a result a line with a trace; other lines are counted") {
   CHECK(got.results[0].time_ns == 1'795'762'800'123'000'000);
 }
 
-TEST_CASE("a log without a trace is no error, and the note says how to get some") {
+TEST_CASE("a log without a trace is not an error, and the note says how to log traces") {
   const Read got = classify_bytes("Nov 27 06:59:59 mx1 segmilter[70]: started\n");
   CHECK(got.outcome.kind == Outcome::Kind::Good);
-  CHECK_THAT(got.outcome.warning, Catch::Contains("1 lines, none with a trace") &&
+  CHECK_THAT(got.outcome.warning, Catch::Contains("none of 1 lines has a trace") &&
                                       Catch::Contains("log.level is \"debug\""));
 }
 
-TEST_CASE("a log's line whose trace cannot be read is a warning that names it") {
+TEST_CASE("a log line whose trace is malformed gives a warning with its number") {
   const Read got =
       classify_bytes("4A: trace trace=\"segmilter/1 seg=9n\"\n4B: trace trace=segmilter/9\n");
   CHECK(got.outcome.kind == Outcome::Kind::Damaged);
@@ -200,7 +202,7 @@ TEST_CASE("a result has the time at which its message was complete, and the EHLO
   CHECK(got.results[1].time_ns > got.results[0].time_ns);
 }
 
-TEST_CASE("a result has what the filter would have done, by the thresholds and [policy]") {
+TEST_CASE("a result has the filter's decision, by the thresholds and [policy]") {
   using classifier::Action;
   const TemporaryFile file(
       "segmilter/1 mss=1448 dot=3 seg=900pn\n"
@@ -227,7 +229,7 @@ TEST_CASE("a result has what the filter would have done, by the thresholds and [
   CHECK(decisions() == std::vector<policy::Decision>{{}, outside, outside});
 }
 
-TEST_CASE("an input ends where it is told to, and what came until then is given") {
+TEST_CASE("an input can be stopped, and the results up to then are given") {
   const TemporaryFile file(small_capture());
   int ends[2];
   REQUIRE(pipe(ends) == 0);
@@ -242,10 +244,11 @@ TEST_CASE("an input ends where it is told to, and what came until then is given"
   CHECK(stopped.stopped);
   CHECK(stopped.kind == Outcome::Kind::Good);
   CHECK(stopped.messages == 0);
-  CHECK_THAT(stopped.warning, Catch::Contains("stopped behind byte 0 of"));
+  CHECK_THAT(stopped.warning, Catch::Contains("stopped after byte 0 of"));
 }
 
-TEST_CASE("a capture cut anywhere gives what is in front of the cut, and says where") {
+TEST_CASE(
+    "a capture that is cut anywhere gives the messages before the cut, and says where it is") {
   const std::string whole = small_capture();
   for (std::size_t size = 25; size < whole.size(); size += 61) {
     INFO("cut at " << size);
@@ -258,7 +261,7 @@ TEST_CASE("a capture cut anywhere gives what is in front of the cut, and says wh
   }
 }
 
-TEST_CASE("a thousand mutated captures are read to an end, each in bounded time") {
+TEST_CASE("reading ends for a thousand mutated captures, each in bounded time") {
   const std::string whole = small_capture();
   std::mt19937 random(20140924);
   const TemporaryFile file("");
@@ -267,7 +270,7 @@ TEST_CASE("a thousand mutated captures are read to an end, each in bounded time"
     const auto at = [&](std::size_t from) { return from + random() % (bytes.size() - from); };
     const int changes = 1 + static_cast<int>(random() % 20);
     for (int i = 0; i < changes; ++i) {
-      // The file's own header is spared mostly: behind it is more to break.
+      // Most mutations leave the file's header intact, so that the packets are read.
       const std::size_t from = random() % 8 == 0 ? 0 : 24;
       switch (random() % 5) {
         case 0:

@@ -55,7 +55,7 @@ const std::string kHostile = "<script>alert('1')</script>&\x1b[31m\xff.pcap";
 
 }  // namespace
 
-TEST_CASE("a class in place of a name is told in each form, and none where nothing is known") {
+TEST_CASE("each form shows a class in place of a name, and none if nothing is known") {
   const Result result = result_of(
       "segmilter/1 tls=yes version=0304 window=inferred mss=1448 rtt=40000 "
       "talk=ehlo,quit-with-dot,rcpt-ahead,data-ahead seg=1448x3,1009 rec=5297+6");
@@ -90,7 +90,7 @@ TEST_CASE("a line of JSON has every promised key") {
   CHECK(json["time"] == "2026-11-27T07:00:00.123Z");
 }
 
-TEST_CASE("what is not known of a message is null in JSON") {
+TEST_CASE("unknown values are null in JSON") {
   Result result = result_of(kBot);
   result.client = result.server = {};
   result.helo.clear();
@@ -102,7 +102,7 @@ TEST_CASE("what is not known of a message is null in JSON") {
   }
 }
 
-TEST_CASE("a name that a client chose is text, whatever is in it") {
+TEST_CASE("a name from a client is shown as text, whatever it contains") {
   Result result = result_of(kBot);
   result.helo = "<b>\"x\x1b[31m\xe2\x80\xae\xc2\x9b\xff";
   const auto json = nlohmann::json::parse(printed(jsonl_report, {result}));
@@ -114,7 +114,7 @@ TEST_CASE("a name that a client chose is text, whatever is in it") {
              Catch::Contains("<bdi>&lt;b&gt;&quot;x\\u001b[31m\\u202e\\u009b\xef\xbf\xbd</bdi>"));
 }
 
-TEST_CASE("a file name that is no UTF-8 still gives JSON") {
+TEST_CASE("a file name that is not UTF-8 still gives valid JSON") {
   const auto json = nlohmann::json::parse(printed(jsonl_report, {result_of(kBot, kHostile)}));
   CHECK_THAT(json["file"].get<std::string>(), Catch::Contains("script"));
 }
@@ -127,12 +127,12 @@ TEST_CASE("the table has a row, a strip, sizes and reasons") {
   CHECK_THAT(printed(kText, {}), Catch::Contains("no messages"));
 }
 
-TEST_CASE("colours come only when they are asked for, and a name cannot bring its own") {
+TEST_CASE("colours are used only on request, and a name cannot add its own") {
   CHECK_THAT(printed(kColours, {result_of(kBot)}), Catch::Contains("\x1b["));
   CHECK_THAT(printed(kText, {result_of(kBot, kHostile)}), !Catch::Contains("\x1b"));
 }
 
-TEST_CASE("the page draws each message, loads nothing and escapes what is not ours") {
+TEST_CASE("the page draws each message, loads nothing and escapes text from outside") {
   const std::string page = printed(kPage, {result_of(kBot, kHostile)});
   CHECK_THAT(page, Catch::StartsWith("<!DOCTYPE html>") && Catch::EndsWith("</html>\n"));
   CHECK_THAT(page, Catch::Contains("<svg") && Catch::Contains("segment 5: 1377 bytes"));
@@ -142,7 +142,7 @@ TEST_CASE("the page draws each message, loads nothing and escapes what is not ou
   CHECK_THAT(page, !Catch::Contains(" style="));
 }
 
-TEST_CASE("the page begins with a row a message, in the order that is asked for") {
+TEST_CASE("the page begins with a row for each message, in the requested order") {
   Result bot = result_of(kBot);
   Result server = result_of("segmilter/1 mss=1448 dot=3 seg=1448x9,331+6pn");
   server.number = 1;
@@ -163,7 +163,7 @@ TEST_CASE("the page begins with a row a message, in the order that is asked for"
   CHECK(rows(SortBy::Time) == std::string("server, bot"));
 }
 
-TEST_CASE("messages of a client stand together on the page, others apart") {
+TEST_CASE("the page groups messages by client") {
   Result one = result_of(kBot);
   Result other = result_of(kBot);
   Result again = result_of(kBot);
@@ -174,10 +174,10 @@ TEST_CASE("messages of a client stand together on the page, others apart") {
                        Catch::Contains("<h2>Client <bdi>192.0.2.9</bdi>: 1 message</h2>"));
 }
 
-TEST_CASE("a page has a bound, and says what is not on it") {
+TEST_CASE("a page has a limit, and says how many messages are not on it") {
   const std::string page =
       printed(kPage, std::vector<Result>(2003, result_of("segmilter/1 seg=9n")));
-  CHECK_THAT(page, Catch::Contains("The first 2000 of 2003 messages are on this page"));
+  CHECK_THAT(page, Catch::Contains("This page shows the first 2000 of 2003 messages"));
   std::size_t sections = 0;
   for (std::size_t at = 0; (at = page.find("<section", at)) != page.npos; ++at) ++sections;
   CHECK(sections == 2000);
@@ -195,7 +195,7 @@ TEST_CASE("a header that would be too narrow to see is drawn a second time, enla
   CHECK_THAT(printed(kPage, {result_of(large)}), Catch::Contains("width=\"4.22%\""));
 }
 
-TEST_CASE("the picture of many segments is bounded by its width") {
+TEST_CASE("the size of a picture with many segments is limited by its width") {
   const std::string page = printed(kPage, {result_of("segmilter/1 mss=10 seg=10x60000")});
   std::size_t boxes = 0;
   for (std::size_t at = 0; (at = page.find("<rect", at)) != page.npos; ++at) ++boxes;

@@ -31,7 +31,7 @@ TEST_CASE("a time with a zone is read") {
   }
 }
 
-TEST_CASE("what is no time is none") {
+TEST_CASE("other text is not a time") {
   struct Row {
     const char* what;
     const char* text;
@@ -46,7 +46,7 @@ TEST_CASE("what is no time is none") {
       {"two digits for the year", "26-11-27T07:00:00Z"},
       {"a zone of more than a day", "2026-11-27T07:00:00+24:00"},
       {"half a zone", "2026-11-27T07:00:00+01"},
-      {"more behind it", "2026-11-27T07:00:00Zx"},
+      {"text after it", "2026-11-27T07:00:00Zx"},
       {"before 1970", "1970-01-01T00:00:00+01:00"},
       {"later than 64 bits of nanoseconds", "9999-01-01T00:00:00Z"},
   };

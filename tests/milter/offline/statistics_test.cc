@@ -8,7 +8,7 @@ using offline::Calibration;
 using offline::Confusion;
 using offline::Rate;
 
-TEST_CASE("a rate of nothing is no rate") {
+TEST_CASE("a rate of no messages has no value") {
   CHECK_FALSE(Rate{}.value().has_value());
   CHECK(Rate{}.wilson().low == 0);
   CHECK(Rate{}.wilson().high == 1);
@@ -29,7 +29,7 @@ TEST_CASE("Wilson's interval has the textbook's values") {
   check(20, 20, 0.8389, 1.0000);
 }
 
-TEST_CASE("precision, recall and F1 come out of the matrix") {
+TEST_CASE("precision, recall and F1 are computed from the matrix") {
   Confusion confusion({"a", "b", "c"});
   for (int i = 0; i < 8; ++i) confusion.add(0, 0);
   for (int i = 0; i < 2; ++i) confusion.add(0, 1);
@@ -46,7 +46,7 @@ TEST_CASE("precision, recall and F1 come out of the matrix") {
   CHECK(confusion.accuracy().n == 14);
 }
 
-TEST_CASE("an answer that is no truth anywhere costs recall and is no class of the mean") {
+TEST_CASE("a class that occurs only as an answer lowers recall and is not part of the mean") {
   Confusion confusion({"unknown", "a"});
   confusion.add(1, 1);
   confusion.add(1, 0);
@@ -54,7 +54,7 @@ TEST_CASE("an answer that is no truth anywhere costs recall and is no class of t
   CHECK(confusion.classes().size() == 2);
 }
 
-TEST_CASE("what is missing costs recall, what is too much costs precision") {
+TEST_CASE("missing messages lower recall, extra messages lower precision") {
   Confusion confusion({"a"});
   confusion.add(0, 0);
   confusion.add(0, Confusion::kNone);
@@ -71,7 +71,7 @@ TEST_CASE("without a truth there is no F1") {
   CHECK_FALSE(Calibration{}.ece().has_value());
 }
 
-TEST_CASE("who claims 0.9 and is right nine times of ten is calibrated") {
+TEST_CASE("a confidence of 0.9 that is right nine times out of ten is calibrated") {
   Calibration calibration;
   for (int i = 0; i < 10; ++i) calibration.add(0.9, i != 0);
   CHECK(*calibration.ece() == Approx(0).margin(1e-12));
@@ -86,7 +86,7 @@ TEST_CASE("the calibration error weighs bins by their messages") {
   CHECK(calibration.bins()[2].right.n == 1);
 }
 
-TEST_CASE("both ends of the scale have a bin, and so has nonsense") {
+TEST_CASE("both ends of the scale have a bin, and values outside have one too") {
   Calibration calibration;
   for (const double claimed : {0.0, 1.0, 1.5, -1.0, std::nan("")}) calibration.add(claimed, true);
   CHECK(calibration.bins()[0].right.n == 3);

@@ -35,7 +35,7 @@ std::string row(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("a row of the truth becomes what it says") {
+TEST_CASE("a row of the truth is read") {
   const auto rows = read(kHeader +
                          "\na.pcap\t2\tmutt\tmua\tloss2\tk5h\ty\tn\t4\t5115\tlines|received-first\t"
                          "*\tline-writer|relay\t4096\n");
@@ -54,7 +54,7 @@ TEST_CASE("a row of the truth becomes what it says") {
                             .block = 4096});
 }
 
-TEST_CASE("columns are found by name, others are not looked at") {
+TEST_CASE("columns are found by name, other columns are ignored") {
   const auto rows = read(
       "note\tblock\tpattern\tpath\twriter\tbytes\tsegments\tbdat\ttls\tkind\tlink\tclass\tsender\t"
       "message\tfile\tdoubt\nany\t\tindistinct\tfull\tstream\t9\t1\ty\tn\tk1\tbase\tmua\tnmh\t1\t"
@@ -66,33 +66,36 @@ TEST_CASE("columns are found by name, others are not looked at") {
   CHECK(rows[0].block == 0);
 }
 
-TEST_CASE("a table that is wrong is refused with its place") {
+TEST_CASE("a malformed table is refused, with the place of the fault") {
   const auto expect = [](const std::string& found, const std::string& wanted) {
     CHECK(found == wanted);
   };
-  expect(error_of(""), "T.tsv:1: holds no message");
-  expect(error_of(kHeader + "\n"), "T.tsv:1: holds no message");
+  expect(error_of(""), "T.tsv:1: the table has no message");
+  expect(error_of(kHeader + "\n"), "T.tsv:1: the table has no message");
   expect(error_of("file\tmessage\n"), "T.tsv:1: sender: the column is missing");
-  expect(error_of(kHeader + "\tfile\n"), "T.tsv:1: file: stands twice");
-  expect(row("a\t1"), "T.tsv:2: 2 values for 14 columns");
-  expect(row(""), "T.tsv:2: 1 values for 14 columns");
+  expect(error_of(kHeader + "\tfile\n"), "T.tsv:1: file: the column occurs twice");
+  expect(row("a\t1"), "T.tsv:2: the row has 2 values for 14 columns");
+  expect(row(""), "T.tsv:2: the row has 1 values for 14 columns");
   const std::string rest = "\ts\tc\tl\tk\tn\tn\t1\t9\t*\t*\t*\t";
-  expect(row("../a\t1" + rest), "T.tsv:2: file: \"../a\" is not a file below the recordings");
-  expect(row("/a\t1" + rest), "T.tsv:2: file: \"/a\" is not a file below the recordings");
-  expect(row("\t1" + rest), "T.tsv:2: file: is empty");
-  expect(row("a\t0" + rest), "T.tsv:2: message: \"0\" is not a number of at least 1");
-  expect(row("a\t1x" + rest), "T.tsv:2: message: \"1x\" is not a number of at least 1");
+  expect(row("../a\t1" + rest),
+         "T.tsv:2: file: \"../a\" is not a path below the folder of the recordings");
+  expect(row("/a\t1" + rest),
+         "T.tsv:2: file: \"/a\" is not a path below the folder of the recordings");
+  expect(row("\t1" + rest), "T.tsv:2: file: the value is empty");
+  expect(row("a\t0" + rest), "T.tsv:2: message: \"0\" is not a whole number of at least 1");
+  expect(row("a\t1x" + rest), "T.tsv:2: message: \"1x\" is not a whole number of at least 1");
   expect(row("a\t99999999999" + rest),
-         "T.tsv:2: message: \"99999999999\" is not a number of at least 1");
-  expect(row("a\t1" + rest + "0"), "T.tsv:2: block: \"0\" is not a number of at least 1");
-  expect(row("a\t1" + rest + "\r"), "T.tsv:2: block: \"\r\" is not a number of at least 1");
-  expect(row("a\t1" + rest + "\na\t1" + rest), "T.tsv:3: message: message 1 of a was named before");
+         "T.tsv:2: message: \"99999999999\" is not a whole number of at least 1");
+  expect(row("a\t1" + rest + "0"), "T.tsv:2: block: \"0\" is not a whole number of at least 1");
+  expect(row("a\t1" + rest + "\r"), "T.tsv:2: block: \"\r\" is not a whole number of at least 1");
+  expect(row("a\t1" + rest + "\na\t1" + rest),
+         "T.tsv:3: message: message 1 of a has a row already");
   expect(row("a\t1\ts\tc\tl\tk\tyes\tn\t1\t9\t*\t*\t*\t"),
          "T.tsv:2: tls: \"yes\" is neither y nor n");
   expect(row("a\t1\ts\tc\tl\tk\tn\tn\t1\t9\tstream|\t*\t*\t"),
-         "T.tsv:2: writer: \"\" is not one of its names");
+         "T.tsv:2: writer: \"\" is not a known writer");
   expect(row("a\t1\ts\tc\tl\tk\tn\tn\t1\t9\t*\tsmal\t*\t"),
-         "T.tsv:2: path: \"smal\" is not one of its names");
+         "T.tsv:2: path: \"smal\" is not a known path");
   expect(row("a\t1\ts\tc\tl\tk\tn\tn\t1\t9\t*\t*\t*|relay\t"),
-         "T.tsv:2: pattern: \"*\" is not one of its names");
+         "T.tsv:2: pattern: \"*\" is not a known pattern");
 }

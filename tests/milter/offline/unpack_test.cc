@@ -30,7 +30,7 @@ std::string text() {
 
 }  // namespace
 
-TEST_CASE("gzip, zstd and xz give what was packed, in whatever pieces it comes") {
+TEST_CASE("gzip, zstd and xz are unpacked, whatever pieces they come in") {
   const std::string packed = GENERATE(gzip(text()), zstd(text()), xz(text()));
   CHECK(packing_of(packed) != Packing::None);
   CHECK(all(packed) == text());
@@ -38,7 +38,7 @@ TEST_CASE("gzip, zstd and xz give what was packed, in whatever pieces it comes")
   CHECK(all(packed + packed) == text() + text());
 }
 
-TEST_CASE("what is cut or damaged gives what was there, and then an error") {
+TEST_CASE("a truncated or damaged file gives the bytes before the damage, and then an error") {
   const std::string packed = GENERATE(gzip(text()), zstd(text()), xz(text()));
   std::string out;
   const auto read_all = [&](const std::string& bytes) {
@@ -54,12 +54,12 @@ TEST_CASE("what is cut or damaged gives what was there, and then an error") {
   CHECK_THROWS_AS(read_all(damaged), std::runtime_error);
 }
 
-TEST_CASE("what wants to look back further than 64 MB is refused") {
+TEST_CASE("a window of more than 64 MB is refused") {
   std::string packed("\x28\xb5\x2f\xfd\0\xa0", 6);  // a window of 1 GB
   CHECK_THROWS_AS(all(packed + std::string(20, '\0')), std::runtime_error);
 }
 
-TEST_CASE("other files are not packed") {
+TEST_CASE("other files are not compressed") {
   CHECK(packing_of("") == Packing::None);
   CHECK(packing_of("\x1f") == Packing::None);
   CHECK(packing_of("segmilter/1") == Packing::None);

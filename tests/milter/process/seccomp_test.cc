@@ -279,6 +279,20 @@ TEST_CASE("a child adds its own list to the supervisor's") {
   }
 }
 
+TEST_CASE("a proxy that connects from its clients' addresses may bind, and not listen") {
+  if (kSanitized) return;
+  const auto confined = [](auto call) {
+    return in_child([call] {
+      config::Config config;
+      config.proxy.upstream_protocol = config::Proxy::Protocol::Transparent;
+      process::confine(Part::Proxy, config);
+      return call() < 0 ? errno : 0;
+    });
+  };
+  CHECK(confined([] { return bind(-1, nullptr, 0); }) == strerrorname_np(EBADF));
+  CHECK(confined([] { return listen(-1, 1); }) == strerrorname_np(EPERM));
+}
+
 TEST_CASE("general.seccomp = false restricts nothing") {
   CHECK(in_child([] {
           config::Config config;

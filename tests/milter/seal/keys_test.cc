@@ -60,8 +60,8 @@ TEST_CASE("a line that is not a key is refused by its number and without its tex
     const char* message;
   };
   const Row rows[] = {
-      {"nothing", "", "0: no key"},
-      {"comments only", "# a\n\n", "2: no key"},
+      {"nothing", "", "0: the file has no key"},
+      {"comments only", "# a\n\n", "2: the file has no key"},
       {"no name", good + kHex, "2: expected ID:HEX"},
       {"empty name", ":" + kHex, "1: a key's name has 1 to 32 letters, digits, '-' and '_'"},
       {"a name that would end the header's word", "a,b:" + kHex,
@@ -69,14 +69,14 @@ TEST_CASE("a line that is not a key is refused by its number and without its tex
       {"a long name", std::string(33, 'k') + ":" + kHex,
        "1: a key's name has 1 to 32 letters, digits, '-' and '_'"},
       {"base64", "k:c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3I=",
-       "1: a key is an even number of hexadecimal digits (openssl rand -hex 32)"},
+       "1: a key has an even number of hexadecimal digits (openssl rand -hex 32)"},
       {"an odd digit", "k:" + kHex + "0",
-       "1: a key is an even number of hexadecimal digits (openssl rand -hex 32)"},
+       "1: a key has an even number of hexadecimal digits (openssl rand -hex 32)"},
       {"too short", "k:" + std::string(30, 'a'),
        "1: a key has 32 to 128 hexadecimal digits (openssl rand -hex 32)"},
       {"too long", "k:" + std::string(130, 'a'),
        "1: a key has 32 to 128 hexadecimal digits (openssl rand -hex 32)"},
-      {"twice", good + good, "2: key k is there twice"},
+      {"twice", good + good, "2: key k occurs twice"},
   };
   for (const Row& row : rows) {
     INFO(row.label);
@@ -98,13 +98,13 @@ TEST_CASE("a file that others could read or change is refused") {
     const KeyFile file(text, mode);
     CHECK_THROWS_WITH(
         seal::read_keys(file.path()),
-        file.path() + ": may be read by others or written by its group: chmod 0640 or less");
+        file.path() + ": other users can read it or its group can write it: chmod 0640 or less");
   }
   const KeyFile bad("# c\nk:zz\n", 0600);
   CHECK_THROWS_WITH(seal::read_keys(bad.path()),
-                    Catch::StartsWith(bad.path() + ":2: a key is an even number"));
+                    Catch::StartsWith(bad.path() + ":2: a key has an even number"));
   const KeyFile large(std::string(17 * 1024, '#'), 0600);
-  CHECK_THROWS_WITH(seal::read_keys(large.path()), large.path() + ": longer than 16 KiB");
+  CHECK_THROWS_WITH(seal::read_keys(large.path()), large.path() + ": it is longer than 16 KiB");
   CHECK_THROWS_WITH(seal::read_keys("/nonexistent/keys"),
                     "/nonexistent/keys: cannot be read: No such file or directory");
   CHECK_THROWS_WITH(seal::read_keys("/dev/null"), "/dev/null: is not a file");

@@ -18,33 +18,38 @@ TEST_CASE("a handover that was printed is parsed to the same value") {
       {{{7}}, {}, {}, {}},
       {{{7, 8}, {9, 10}}, {11, 12}, {13}, {4711, 4712}},
       {{{7, 8}, {9, 10}}, {}, {13, 14}, {1}},
+      {{{7, 8}, {9, 10}}, {11, 12}, {}, {}, {{13, 14}, {15, 16}}},
   };
   for (const Handover& row : rows) {
     INFO(print(row));
     CHECK(parse_handover(print(row)) == row);
   }
   CHECK(print(rows[1]) == "2 listeners=7,8/9,10 rings=11,12 desk=13 children=4711,4712");
+  CHECK(print(rows[3]) == "2 listeners=7,8/9,10 rings=11,12 desk= children= sources=13,14/15,16");
 }
 
 TEST_CASE("a text that is nearly a handover is refused") {
   const char* rows[] = {
       "",
       "1",
-      "9 listeners=7 rings= desk= children=",            // another version
-      "2 listeners= rings= desk= children=",             // nothing to listen on
-      "2 listeners=7 rings= desk=",                      // cut off
-      "2 listeners=7 rings= children=",                  // without a desk
-      "2 listeners=7 children= rings= desk=",            // another order
-      "2 listeners=7 rings= desk= children= more",       // more text
-      "2 listeners=7/ rings= desk= children=,",          // a number is missing
-      "2 listeners=7//8 rings= desk= children=",         // a worker without a socket
-      "2 listeners=7,x rings= desk= children=",          //
-      "2 listeners=-7 rings= desk= children=",           //
-      "2 listeners=0 rings= desk= children=",            // standard input
-      "2 listeners=99999999999 rings= desk= children=",  //
-      "2 listeners=7/8 rings=9 desk= children=",         // fewer rings than workers
-      "2 listeners=7 rings= desk=0 children=",           // standard input
-      "2  listeners=7 rings= desk= children=",           //
+      "9 listeners=7 rings= desk= children=",              // another version
+      "2 listeners= rings= desk= children=",               // nothing to listen on
+      "2 listeners=7 rings= desk=",                        // cut off
+      "2 listeners=7 rings= children=",                    // without a desk
+      "2 listeners=7 children= rings= desk=",              // another order
+      "2 listeners=7 rings= desk= children= more",         // more text
+      "2 listeners=7/ rings= desk= children=,",            // a number is missing
+      "2 listeners=7//8 rings= desk= children=",           // a worker without a socket
+      "2 listeners=7,x rings= desk= children=",            //
+      "2 listeners=-7 rings= desk= children=",             //
+      "2 listeners=0 rings= desk= children=",              // standard input
+      "2 listeners=99999999999 rings= desk= children=",    //
+      "2 listeners=7/8 rings=9 desk= children=",           // fewer rings than workers
+      "2 listeners=7 rings= desk=0 children=",             // standard input
+      "2 listeners=7 rings= desk= children= sources=8/9",  // more sources than workers
+      "2 listeners=7 rings= desk= children= sources=0",    // standard input
+      "2 listeners=7 rings= desk= children= sources=8 9",  // more text
+      "2  listeners=7 rings= desk= children=",             //
   };
   for (const char* row : rows) {
     INFO(row);

@@ -1,4 +1,4 @@
-# Starts Haraka on 127.0.0.1:2525: haraka.sh FOLDER forward|outbound. outbound: by way of its queue.
+# Starts Haraka on 127.0.0.1:2525: haraka.sh FOLDER forward|outbound. outbound: through its queue.
 set -e
 at=$(mktemp -d)
 mkdir -p "$at/config" "$at/plugins" "$at/queue"

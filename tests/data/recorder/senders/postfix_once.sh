@@ -1,4 +1,4 @@
-# A Postfix of its own sends one message to $SERVER, port $PORT, and ends.
+# A separate Postfix sends one message to $SERVER, port $PORT, and ends.
 set -e
 bash "$S/postfix.sh"
 python3 "$S/feed.py" 2525

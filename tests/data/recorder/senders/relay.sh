@@ -1,4 +1,4 @@
-# relay.sh KIND [PORT]: starts a relay in front of $SERVER, port 25: on 127.0.0.1:PORT (2600), or a SOCKS5 proxy on 127.0.0.1:1080.
+# relay.sh KIND [PORT]: starts a relay to $SERVER, port 25: on 127.0.0.1:PORT (2600), or a SOCKS5 proxy on 127.0.0.1:1080.
 set -e
 near=${2:-2600}
 at=$(mktemp -d)

@@ -1,4 +1,4 @@
-"""What a few lines on a socket do: HELO, the message in pieces of 2048 bytes, CRLF.CRLF. Ours, and no bot."""
+"""A few lines on a socket: HELO, the message in pieces of 2048 bytes, CRLF.CRLF. Written for this test; it is no real bot."""
 import os
 import socket
 

@@ -1,8 +1,8 @@
-# stack.sh KIND COMMAND…: runs it where a program carries its packets or is its TCP stack.
+# stack.sh KIND COMMAND…: runs the command where another program carries its packets or is its TCP stack.
 #
-#   slirp, pasta     a container of an ordinary user: the program ends TCP and begins it anew
-#   gvisor           in a sandbox with a TCP stack of its own
-#   lwip             on lwIP, by a library in front of the C library (lwip_shim.c)
+#   slirp, pasta     a rootless container: the program ends the TCP connection and begins another one
+#   gvisor           in a sandbox that has its own TCP stack
+#   lwip             on lwIP, by a library that is loaded before the C library (lwip_shim.c)
 #   openvpn, openvpn-tcp, wireguard-go    in a network whose only way out is a VPN
 set -e
 kind=$1
