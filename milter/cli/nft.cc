@@ -3,16 +3,12 @@
 #include <fmt/format.h>
 #include <sysexits.h>
 
-#include <algorithm>
-
+#include "milter/net/connect_as.h"
 #include "milter/process/setup_error.h"
 
 namespace cli {
 namespace {
 
-// Chosen so that it collides with no other table: Linux uses 253 to 255, and administrators usually
-// choose small numbers. 29549 is 0x736d, "sm", like the default of proxy.tproxy_mark.
-constexpr unsigned kRoutingTable = 29549;
 // The rule is looked up before the main table (32766) and after rules that an administrator gave a
 // small number.
 constexpr unsigned kRulePriority = 29549;
@@ -46,14 +42,12 @@ std::string nft_rules(const config::Proxy& proxy, bool remove) {
 std::string nft_routing(const config::Proxy& proxy, bool remove) {
   std::string text;
   for (const bool v4 : {true, false}) {
-    const bool served = std::any_of(proxy.listen.begin(), proxy.listen.end(),
-                                    [&](const auto& listen) { return listen.is_v4() == v4; });
-    if (!served) continue;
+    if (!net::has_family(proxy.listen, v4)) continue;
     const auto* family = v4 ? "-4" : "-6";
     // A rule that is there already is no failure: it is set anew.
     const auto add_rule = [&](const std::string& selects) {
       const auto rule =
-          fmt::format("{} lookup {} priority {}", selects, kRoutingTable, kRulePriority);
+          fmt::format("{} lookup {} priority {}", selects, net::kRoutingTable, kRulePriority);
       text +=
           fmt::format("ip {} rule del {}{}\n", family, rule, remove ? "" : " 2>/dev/null || true");
       if (!remove) text += fmt::format("ip {} rule add {}\n", family, rule);
@@ -64,7 +58,7 @@ std::string nft_routing(const config::Proxy& proxy, bool remove) {
       add_rule(fmt::format("from {} iif lo", v4 ? "127.0.0.0/8" : "::1/128"));
     }
     text += fmt::format("ip {} route {} local {} dev lo table {}\n", family,
-                        remove ? "del" : "replace", v4 ? "0.0.0.0/0" : "::/0", kRoutingTable);
+                        remove ? "del" : "replace", v4 ? "0.0.0.0/0" : "::/0", net::kRoutingTable);
   }
   return text;
 }

@@ -15,7 +15,6 @@ namespace doctor {
 namespace {
 
 constexpr std::chrono::seconds kIpLimit{10};
-constexpr const char* kRoutingTable = "29549";  // as `segmilter nft --routing` sets it
 
 std::string routing_line(const Patient& patient) {
   return fmt::format("segmilter nft -c {} --routing | sh -e", patient.config_file);
@@ -100,12 +99,13 @@ Finding judge_routing(const Patient& patient, const Routing& routing) {
     return ok(fmt::format("connections from clients' addresses come back ({})",
                           routing.v4 ? "IPv4" : "IPv6"));
   }
-  if (!has_line(routing.rules, {loopback, kRoutingTable})) {
+  if (!has_line(routing.rules, {loopback, std::to_string(net::kRoutingTable)})) {
     return fail(fmt::format("ip {} rule", family),
-                fmt::format("no rule \"{} lookup {}\": {}", loopback, kRoutingTable, kCost), mend);
+                fmt::format("no rule \"{} lookup {}\": {}", loopback, net::kRoutingTable, kCost),
+                mend);
   }
   if (!has_line(routing.routes, {"local default dev lo"})) {
-    return fail(fmt::format("ip {} route show table {}", family, kRoutingTable),
+    return fail(fmt::format("ip {} route show table {}", family, net::kRoutingTable),
                 fmt::format("no route \"local default dev lo\" in it: {}", kCost), mend);
   }
   return fail(
@@ -118,9 +118,7 @@ Finding judge_routing(const Patient& patient, const Routing& routing) {
 std::vector<bool> transparent_families(const Patient& patient) {
   std::vector<bool> families;
   for (const bool v4 : {true, false}) {
-    const auto& listen = patient.config.proxy.listen;
-    const bool served = std::any_of(listen.begin(), listen.end(),
-                                    [&](const auto& address) { return address.is_v4() == v4; });
+    const bool served = net::has_family(patient.config.proxy.listen, v4);
     if (served && (v4 || patient.ipv6)) families.push_back(v4);
   }
   return families;
@@ -144,7 +142,8 @@ Findings check_transparent(const Patient& patient) {
         .v4 = v4, .why_not = net::why_not_transparent(source), .rules = {}, .routes = {}};
     if (!routing.why_not.empty()) {
       routing.rules = ask_ip(v4, {"rule", "show"});
-      routing.routes = ask_ip(v4, {"route", "show", "table", kRoutingTable});
+      routing.routes =
+          ask_ip(v4, {"route", "show", "table", std::to_string(net::kRoutingTable).c_str()});
     }
     findings.push_back(judge_routing(patient, routing));
   }

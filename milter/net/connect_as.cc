@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -119,6 +120,11 @@ std::string_view word(ConnectedAs::Outcome outcome) {
 Endpoint loopback_of(const Endpoint& server, bool v4) {
   if (server.is_v4() == v4) return server;
   return *Endpoint::parse_address(v4 ? "127.0.0.1" : "::1", server.port());
+}
+
+bool has_family(std::span<const Endpoint> addresses, bool v4) {
+  return std::any_of(addresses.begin(), addresses.end(),
+                     [&](const Endpoint& address) { return address.is_v4() == v4; });
 }
 
 std::string why_not_transparent(const Fd& source) {

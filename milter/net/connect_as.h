@@ -8,6 +8,8 @@
 // there is no connection.
 #pragma once
 
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "milter/net/address.h"
@@ -44,6 +46,14 @@ std::string_view word(ConnectedAs::Outcome outcome);
 // The loopback address at which a client of that address family reaches `server`: `server` itself,
 // or 127.0.0.1 or ::1 with the same port if `server` is of the other family.
 Endpoint loopback_of(const Endpoint& server, bool v4);
+
+// Is one of `addresses` of this address family?
+bool has_family(std::span<const Endpoint> addresses, bool v4);
+
+// The routing table that `segmilter nft --routing` fills, and that the doctor examines. Chosen so
+// that it collides with no other table: Linux uses 253 to 255, and administrators usually choose
+// small numbers. 29549 is 0x736d, "sm", like the default of proxy.tproxy_mark.
+inline constexpr unsigned kRoutingTable = 29549;
 
 // Tests rights and routes: connects to `source` (transparent_sockets.h) as an address that belongs
 // to nobody (192.0.2.1, 2001:db8::1), and waits for the answer for at most one second. Returns an

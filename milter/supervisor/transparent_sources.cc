@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <sysexits.h>
 
-#include <algorithm>
 #include <system_error>
 
 #include "milter/net/connect_as.h"
@@ -53,9 +52,7 @@ Sources open_sources(const config::Proxy& config, const std::vector<net::Endpoin
   if (!config.is_transparent()) return {};
   Sources sources(workers);
   for (const bool v4 : {true, false}) {
-    const bool wanted = std::any_of(listening.begin(), listening.end(),
-                                    [&](const auto& address) { return address.is_v4() == v4; });
-    if (!wanted) continue;
+    if (!net::has_family(listening, v4)) continue;
     for (auto& row : sources) row.push_back(open_source(v4));
     check_way(sources.front().back());
   }

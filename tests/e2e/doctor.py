@@ -572,7 +572,7 @@ def on_the_wire(checks: report.Checks) -> None:
         seen = ward.examine()
         knows = seen.find("same-port", "ok", "the observer knows the client as 198.51.100.25:")
         checks.that(knows and seen.code == 0 and not seen.bad(), f"wire: content {seen.bad()}")
-        fault(ward, "wire: Postfix has no port 25", lambda: ward.master_cf(("-M#", "smtp/inet")), [("ports", "FAIL", "nothing to see")])
+        fault(ward, "wire: Postfix has no port 25", lambda: ward.master_cf(("-M#", "smtp/inet")), [("ports", "FAIL", "nothing to observe")])
         fault(ward, "wire: milters empty", lambda: ward.main_cf("smtpd_milters ="), [("smtpd_milters", "FAIL", "does not name")])
 
 
