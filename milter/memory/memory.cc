@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -191,6 +192,7 @@ class Process final : private process::Orders::Listener {
   }
 
   void tick() {
+    count_waiting();
     write();
     if (socket_ >= 0) read_on();
     const auto now = Clock::now();
@@ -207,6 +209,12 @@ class Process final : private process::Orders::Listener {
 
   static Day today() {
     return day_of(std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()));
+  }
+
+  void count_waiting() {
+    int bytes = 0;
+    if (socket_ < 0 || ioctl(socket_, FIONREAD, &bytes) != 0) return;
+    counters_.waiting = static_cast<std::uint64_t>(bytes);
   }
 
   void clean() {
