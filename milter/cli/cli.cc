@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
+#include <stdexcept>
 #include <string>
 
 #include "milter/cli/classify.h"
@@ -17,6 +18,7 @@
 #include "milter/cli/versions.h"
 #include "milter/config/checks.h"
 #include "milter/config/load.h"
+#include "milter/memory/forget.h"
 #include "milter/process/setup_error.h"
 #include "milter/supervisor/rights.h"
 #include "milter/supervisor/supervisor.h"
@@ -44,6 +46,7 @@ struct Options {
   ClassifyArguments classify;
   EvaluateArguments evaluate;
   DoctorArguments doctor;
+  std::string forget;  // an address or a network
 };
 
 // A missing account is an error only for root. Other users do not change their account at the
@@ -95,6 +98,10 @@ int run_filter(const Options& options) {
   return supervisor::run_alone("filter", read_config(options), options.file);
 }
 
+int run_memory(const Options& options) {
+  return supervisor::run_alone("memory", read_config(options), options.file);
+}
+
 int run_check(const Options& options) {
   return check(read_config(options), options);
 }
@@ -105,6 +112,14 @@ int run_nft(const Options& options) {
 
 int run_doctor(const Options& options) {
   return examine(read_config(options), options.file, options.doctor);
+}
+
+int run_forget(const Options& options) {
+  const auto forgotten = memory::forget(read_config(options).memory, options.forget);
+  for (const auto& problem : forgotten.problems) fmt::print(stderr, "segmilter: {}\n", problem);
+  fmt::print("{}: {} messages forgotten, in {} files\n", options.forget, forgotten.rows,
+             forgotten.files);
+  return forgotten.problems.empty() ? EX_OK : 1;
 }
 
 int run_classify(const Options& options) {
@@ -184,6 +199,10 @@ void define(CLI::App& app, Options& options) {
       run_wire);
   add_configured(app, options, "filter",
                  "start only the filter, in the foreground, without a supervisor", run_filter);
+  add_configured(app, options, "memory",
+                 "start only the memory, without a supervisor: it receives no message, and keeps "
+                 "the store within its limits",
+                 run_memory);
   add_configured(app, options, "check",
                  "check the configuration: exit 0, or exit 78 with FILE:LINE: KEY: REASON",
                  run_check)
@@ -200,6 +219,11 @@ void define(CLI::App& app, Options& options) {
           "examine the running system, Postfix included, and print what is wrong and how to fix it",
           run_doctor),
       options.doctor);
+  add_configured(app, options, "forget", "delete what is remembered of an address or a network",
+                 run_forget)
+      .add_option("who", options.forget, "192.0.2.7, 2001:db8::7, 192.0.2.0/24")
+      ->type_name("ADDRESS|NET")
+      ->required();
   define_classify(add(app, options, "classify",
                       "label the messages in a capture, a list of traces or a log", run_classify),
                   options.classify);
@@ -228,6 +252,8 @@ int guarded(const Options& options) {
     return complain(EX_CONFIG, error.what());
   } catch (const process::SetupError& error) {
     return complain(error.code(), error.what());
+  } catch (const std::invalid_argument& error) {
+    return complain(EX_USAGE, error.what());
   } catch (const std::system_error& error) {
     return complain(EX_OSERR, error.what());
   } catch (const std::exception& error) {

@@ -44,6 +44,10 @@ Example:
 Example:
   segmilter filter -c ./segmilter.toml   run only the filter, until Ctrl-C
 )"},
+    {"memory", R"(
+Example:
+  segmilter memory -c ./segmilter.toml   looks after the files of the store, until Ctrl-C
+)"},
     {"check", R"(
 Examples:
   segmilter check                        exit 0, or exit 78 and one line that says what is wrong
@@ -60,6 +64,13 @@ Examples:
   segmilter doctor                                       examine the running system, as root
   segmilter doctor --postfix-config /etc/postfix-in      with the Postfix that has its main.cf there
   segmilter doctor --format json                         print JSON, for a program
+)"},
+    {"forget", R"(
+Examples:
+  segmilter forget 192.0.2.7             as root or general.user, while the service runs or not
+  segmilter forget 192.0.2.0/24          a network
+
+Exit codes: 0; 1 a file could not be changed; 64 neither an address nor a network; 71 the folder cannot be read.
 )"},
     {"classify", R"(
 Examples:

@@ -148,6 +148,11 @@ void check_seal(const Source& source, const Seal& seal) {
   }
 }
 
+void check_memory(const Source& source, const Memory& memory) {
+  if (memory.addresses != Memory::Addresses::Keyed || !memory.key_file.empty()) return;
+  fail(source, "memory.addresses", "memory.key_file is not set: there is no key for \"keyed\"");
+}
+
 }  // namespace
 
 void check_between(const Source& source, const Config& config) {
@@ -158,6 +163,7 @@ void check_between(const Source& source, const Config& config) {
   check_thresholds(source, "policy", config.policy);
   check_sockets(source, config);
   check_seal(source, config.seal);
+  check_memory(source, config.memory);
   for (const Listener& listener : config.listeners) {
     check_thresholds(source, fmt::format("{}.{}", kListener, listener.name), listener.policy);
   }

@@ -186,6 +186,18 @@ struct Desk {
   std::vector<net::Endpoint> listen;  // addresses of the metrics page (HTTP); empty: no page
 };
 
+// What is remembered of judged messages, and for how long.
+struct Memory {
+  bool enabled = true;
+  std::string folder = "/var/lib/segmilter";
+  unsigned max_days = 14;                           // today is one of them
+  std::uint64_t max_bytes = 2ULL << 30;             // of all files
+  std::uint64_t min_free = 1ULL << 30;              // that the disk keeps for others
+  enum class Addresses { Full, Truncated, Keyed };  // see memory/address_form.h
+  Addresses addresses = Addresses::Full;
+  std::string key_file;  // with Keyed; read by the process memory (seal/keys.h)
+};
+
 struct Gaits {
   std::vector<std::string> files;  // files whose entries come before the compiled-in ones
 };
@@ -204,6 +216,7 @@ struct Config {
   Enforcement enforcement;
   Breaker breaker;
   Seal seal;
+  Memory memory;
   Desk desk;
   Gaits gaits;                      // load.cc reads these files into policy.gaits
   classifier::Policy policy;        // [policy] and [weights]

@@ -186,6 +186,17 @@ void read_seal_keys(const Source& source, Seal& seal) {
   }
 }
 
+// The process memory reads it for itself; here it is looked at, so that a start or a reload with a
+// file that cannot be used fails at once.
+void check_memory_key(const Source& source, const Memory& memory) {
+  if (memory.addresses != Memory::Addresses::Keyed) return;
+  try {
+    (void)seal::read_keys(memory.key_file);
+  } catch (const std::runtime_error& error) {
+    fail(source, "memory.key_file", error.what());
+  }
+}
+
 template <typename Target>
 void print_settings(const std::vector<BasicSetting<Target>>& settings, const Target& target,
                     std::string& text) {
@@ -225,7 +236,10 @@ Config parse(std::string_view text, const std::string& file, Secrets secrets) {
   check_between(source, config);
   config.policy.gaits = read_gaits(source, config.gaits);
   for (Listener& listener : config.listeners) listener.policy.gaits = config.policy.gaits;
-  if (secrets == Secrets::Read) read_seal_keys(source, config.seal);
+  if (secrets == Secrets::Read) {
+    read_seal_keys(source, config.seal);
+    check_memory_key(source, config.memory);
+  }
   return config;
 }
 

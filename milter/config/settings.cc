@@ -218,6 +218,20 @@ std::vector<Setting> seal() {
   };
 }
 
+std::vector<Setting> memory() {
+  const In<Memory> in{&Config::memory};
+  const Size bytes{1 << 20, 1LL << 50};
+  return {
+      in("enabled", &Memory::enabled, Flag{}, kRestart),
+      in("folder", &Memory::folder, Text{R"("/var/lib/segmilter")", check_folder}, kRestart),
+      in("max_days", &Memory::max_days, Number{1, 3650}),
+      in("max_bytes", &Memory::max_bytes, bytes),
+      in("min_free", &Memory::min_free, Size{0, 1LL << 50}),
+      in("addresses", &Memory::addresses, Choice<Memory::Addresses>{{"full", "truncated", "keyed"}}),
+      in("key_file", &Memory::key_file, Text{R"("/etc/segmilter/memory.key")", check_file_or_empty}),
+  };
+}
+
 std::vector<Setting> desk() {
   const In<Desk> in{&Config::desk};
   return {
@@ -273,8 +287,8 @@ const std::vector<Section>& sections() {
       {"capture", capture()}, {"wire", wire()},     {"evidence", evidence()},
       {"filter", filter()},   {"header", header()}, {"exempt", exempt()},
       {"reply", reply()},     {"policy", policy()}, {"weights", weights()},
-      {"breaker", breaker()}, {"seal", seal()},     {"desk", desk()},
-      {"gaits", gaits()},
+      {"breaker", breaker()}, {"seal", seal()},     {"memory", memory()},
+      {"desk", desk()},       {"gaits", gaits()},
   };
   return all;
 }

@@ -70,6 +70,11 @@ std::string check_file_or_empty(std::string_view text) {
   return fmt::format("\"{}\" is not an absolute path", text);
 }
 
+std::string check_folder(std::string_view text) {
+  return text.empty() ? "is empty; the absolute path of a folder is wanted"
+                      : check_file_or_empty(text);
+}
+
 // The values that Postfix's milter_macro_daemon_name can have. Quotes are refused, because print()
 // would have to escape them.
 std::string check_listener(std::string_view text) {

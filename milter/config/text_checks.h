@@ -13,6 +13,7 @@ std::string check_account(std::string_view text);  // name of a user or a group
 std::string check_account_or_empty(std::string_view text);
 std::string check_interface_or_empty(std::string_view text);
 std::string check_file_or_empty(std::string_view text);  // an absolute path
+std::string check_folder(std::string_view text);         // an absolute path
 std::string check_listener(std::string_view text);
 std::string check_word_or_empty(std::string_view text);  // printable, without blanks
 std::string check_note(std::string_view text);      // printable ASCII, for a log or a queue file

@@ -25,6 +25,7 @@
 #include <thread>
 
 #include "milter/filter/callbacks.h"
+#include "milter/filter/memory_sink.h"
 #include "milter/filter/message_log.h"
 #include "milter/filter/service.h"
 #include "milter/filter/socket.h"
@@ -169,12 +170,14 @@ int run_supervised(Service& service, Listener& socket, const process::Start& sta
 
 }  // namespace
 
-int run(const process::Start& start, Counters& counters) {
+int run(const process::Start& start, Counters& counters, const MemoryLine& memory) {
   const auto& config = start.config;
   raise_descriptor_limit();
   // Never freed: libmilter's threads use it until the process ends.
   auto& log = *new MessageLog;
-  auto& service = *new Service(std::make_shared<config::Config>(config), counters, {&log});
+  std::vector<RecordSink*> sinks{&log};
+  if (memory.socket >= 0) sinks.push_back(new MemorySink(memory.socket, memory.counters));
+  auto& service = *new Service(std::make_shared<config::Config>(config), counters, sinks);
   register_milter(service, config.filter.timeout);
   Listener socket(config.filter);
   process::confine(start.part, config);

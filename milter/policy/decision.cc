@@ -20,6 +20,18 @@ std::string_view name(HeldBackBy held) {
   return "none";
 }
 
+std::string_view name(Basis basis) {
+  switch (basis) {
+    case Basis::Evidence:
+      return "evidence";
+    case Basis::Unobserved:
+      return "unobserved";
+    case Basis::Failed:
+      return "failed";
+  }
+  return "failed";
+}
+
 Basis basis_of(const classifier::Trace& trace, classifier::Pattern pattern) {
   using classifier::Pattern;
   using classifier::Reason;

@@ -34,6 +34,7 @@ enum class Basis : std::uint8_t {
   Unobserved,  // no observer saw the message, or saw too little to judge it
   Failed,      // asking the observer or judging failed: timeout, busy, error
 };
+std::string_view name(Basis basis);
 // `pattern`: the label that the trace got. It decides here, not the trace's state: otherwise a
 // sender could make observers lose its segments, and so escape the rule for unobserved mail.
 // Partial evidence from which nothing could be concluded (no segment, or one) counts as none.

@@ -72,6 +72,14 @@ constexpr Names kEverybody = {
 // The filter unlinks the path of its socket when it stops, and may replace the socket by another.
 constexpr Names kFilter = {"unlink", "unlinkat", "dup2", "dup3"};
 
+// SQLite makes, writes, truncates and flushes files; the process memory also lists the folder, moves
+// damaged files aside and removes old ones.
+constexpr Names kMemory = {
+    "open", "openat", "pwrite64", "ftruncate", "fallocate", "fsync", "fdatasync", "fchmod",
+    "fchown", "unlink", "unlinkat", "rename", "renameat", "renameat2", "getdents64", "statfs",
+    "fstatfs", "umask",
+};
+
 // The supervisor prepares sockets with their modes, groups and folders, looks up names and
 // accounts, starts and ends children, and starts a new program at an upgrade. There the dynamic
 // loader runs first.
@@ -83,7 +91,7 @@ constexpr Names kSupervisor = {
     "seccomp", "prlimit64", "open", "openat", "rename", "renameat", "renameat2", "ftruncate",
     "fsync", "fdatasync", "flock", "statfs", "fstatfs", "pidfd_open", "pidfd_send_signal",
     "close_range", "memfd_create", "getpgrp", "getpgid", "getsid", "chdir", "fadvise64", "bpf",
-    "sched_getparam", "sched_getscheduler", "fallocate", "pipe", "ioctl",
+    "sched_getparam", "sched_getscheduler", "fallocate", "pipe", "ioctl", "pwrite64",
 };
 
 // None of our processes calls these; injected code would. They end the process.
@@ -166,6 +174,9 @@ std::vector<Rule> rules_for(Part part, bool binds) {
       break;
     case Part::Filter:
       add(kFilter);
+      break;
+    case Part::Memory:
+      add(kMemory);
       break;
   }
   return rules;

@@ -15,7 +15,7 @@
 
 namespace process {
 
-enum class Part { Supervisor, Proxy, Wire, Filter, Desk };
+enum class Part { Supervisor, Proxy, Wire, Filter, Memory, Desk };
 
 // Restricts this thread and the threads that it starts. Only a warning is logged if general.seccomp
 // is off, or if the kernel refuses the list (it may be built without seccomp): mail is more

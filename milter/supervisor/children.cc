@@ -1,6 +1,7 @@
 #include "milter/supervisor/children.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include "milter/filter/filter.h"
 #include "milter/filter/socket.h"
 #include "milter/log/log.h"
+#include "milter/memory/memory.h"
 #include "milter/net/unix_socket.h"
 #include "milter/process/setup_error.h"
 #include "milter/proxy/proxy.h"
@@ -55,6 +57,21 @@ bool open_tap(const config::Config& config, const Handover*, Opened& opened) {
 }
 
 bool open_nothing(const config::Config&, const Handover*, Opened&) {
+  return true;
+}
+
+// SOCK_SEQPACKET keeps the boundaries between the sightings, and loses and repeats none.
+bool open_memory(const config::Config&, const Handover*, Opened& opened) {
+  int ends[2];
+  net::check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "make a socket pair");
+  opened.sightings_out = net::Fd(ends[0]);
+  opened.sightings_in = net::Fd(ends[1]);
+  // The first call needs CAP_NET_ADMIN; the second one gives net.core.wmem_max at most.
+  constexpr int kBytes = memory::kSocketBytes;
+  const int out = opened.sightings_out.get();
+  if (setsockopt(out, SOL_SOCKET, SO_SNDBUFFORCE, &kBytes, sizeof kBytes) < 0) {
+    (void)setsockopt(out, SOL_SOCKET, SO_SNDBUF, &kBytes, sizeof kBytes);
+  }
   return true;
 }
 
@@ -147,15 +164,38 @@ constexpr std::array kKinds = {
         .wanted = [](const config::Config&) { return true; },
         .not_wanted = "",
         .open = open_nothing,
-        .keep = [](Opened&, Opened&) {},
+        .keep = [](Opened& opened,
+                   Opened& own) { own.sightings_out = std::move(opened.sightings_out); },
         .has_keys = true,
         .socket = &kMilterSocket,
         .takes_clients = false,
         .needed = true,
         .drain_time = short_drain,
         .describe = [](const Counts& counts) { return describe(counts.filter); },
-        .run = [](const process::Start& start, const Opened&,
-                  Counts& counts) { return filter::run(start, counts.filter); },
+        .run =
+            [](const process::Start& start, const Opened& own, Counts& counts) {
+              return filter::run(start, counts.filter, {own.sightings_out.get(), counts.memory});
+            },
+    },
+    // Behind the filter: at a stop the filter is gone when memory writes what is left.
+    ChildKind{
+        .name = "memory",
+        .part = process::Part::Memory,
+        .wanted = [](const config::Config& config) { return config.memory.enabled; },
+        .not_wanted = "memory.enabled: is false, so there is nothing to remember",
+        .open = open_memory,
+        .keep = [](Opened& opened,
+                   Opened& own) { own.sightings_in = std::move(opened.sightings_in); },
+        .has_keys = false,
+        .socket = nullptr,
+        .takes_clients = false,
+        .needed = false,
+        .drain_time = short_drain,
+        .describe = [](const Counts& counts) { return describe(counts.memory); },
+        .run =
+            [](const process::Start& start, const Opened& own, Counts& counts) {
+              return memory::run(start, own.sightings_in.get(), counts.memory);
+            },
     },
     ChildKind{
         .name = "desk",

@@ -28,7 +28,11 @@ namespace supervisor {
 struct Opened {
   std::unique_ptr<ProxyParts> proxy;      // null: no proxy
   std::unique_ptr<capture::WireTap> tap;  // null: no wire observer
-  std::vector<net::Fd> desk;              // listening; empty: no desk
+  // The socket pair from the filter to memory, by their ends; null: nothing is remembered. What waits
+  // in it outlives both processes.
+  net::Fd sightings_out;
+  net::Fd sightings_in;
+  std::vector<net::Fd> desk;  // listening; empty: no desk
 };
 
 // A unix socket that a child serves. When its path was removed, the supervisor binds it again,

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "milter/filter/counters.h"
+#include "milter/memory/counters.h"
 #include "milter/proxy/counters.h"
 #include "milter/supervisor/counters.h"
 #include "milter/wire/counters.h"
@@ -22,6 +23,7 @@ struct Counts {
   proxy::Counters proxy;
   wire::Counters wire;
   filter::Counters filter;
+  memory::Counters memory;
 };
 
 struct Unmap {

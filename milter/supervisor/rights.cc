@@ -55,6 +55,17 @@ void make_folder(const std::string& folder, mode_t mode, uid_t uid, gid_t gid) {
   net::check(fchmod(fd.get(), mode), attempt);
 }
 
+// Mail is labelled without the store too. So a folder that cannot be made is only a warning here; the
+// process memory then logs that it cannot write.
+void make_memory_folder(const config::Memory& memory, const Account& account) {
+  if (!memory.enabled) return;
+  try {
+    make_folder(memory.folder, 0750, account.uid, account.gid);
+  } catch (const std::exception& error) {
+    logging::warning(fmt::format("memory.folder: {}", error.what()));
+  }
+}
+
 // Sets the user's own groups and the group of the milter socket.
 void set_groups(const std::string& user, const Account& account) {
   net::check(initgroups(user.c_str(), account.gid), "set the groups of " + user);
@@ -140,6 +151,7 @@ void prepare_folders(const config::Config& config, const Account& account) {
     // Only Postfix's group may enter. The mode of the socket itself restricts further.
     make_folder(net::folder_of(config.filter.socket.path), 02750, account.uid, account.socket_gid);
   }
+  make_memory_folder(config.memory, account);
 }
 
 void drop(const config::Config& config) {

@@ -15,8 +15,9 @@ struct Account {
 // Throws SetupError (EX_CONFIG) which names the setting whose user or group does not exist.
 Account find_account(const config::Config& config);
 
-// Makes the folder of each unix socket for the account, if the folder does not exist. A folder that
-// exists is left as it is. Throws SetupError or std::system_error.
+// Makes the folder of each unix socket and the folder of the store for the account, if the folder
+// does not exist. A folder that exists is left as it is. Throws SetupError or std::system_error; a
+// folder of the store that cannot be made is a warning in the log.
 void prepare_folders(const config::Config& config, const Account& account);
 
 // As root: makes the sockets' folders and becomes general.user. The group of the milter socket

@@ -102,6 +102,8 @@ ROWS = [
     struck("the filter is stopped (SIGSTOP)", "filter", signal.SIGSTOP, longest=30),
     struck("the proxy is killed", "proxy", signal.SIGKILL),
     struck("the proxy is stopped (SIGSTOP)", "proxy", signal.SIGSTOP, longest=40),
+    struck("the memory is killed", "memory", signal.SIGKILL),
+    struck("the memory is stopped (SIGSTOP)", "memory", signal.SIGSTOP),
     struck("the desk is killed", "desk", signal.SIGKILL),
     struck("the desk is stopped (SIGSTOP)", "desk", signal.SIGSTOP),
     Row("the supervisor is killed", supervisor(signal.SIGKILL), start_again),

@@ -52,7 +52,8 @@ class Segmilter:
             text = text.replace(old, new)
         text = text.replace("/etc/segmilter", str(self.root))
         # On a busy machine a proxy may wait for the processor; it must not be taken for one that hangs.
-        text = overlay(text, {"filter": {"evidence_timeout": "3s"}})
+        text = overlay(text, {"filter": {"evidence_timeout": "3s"},
+                              "memory": {"folder": str(self.root / "memory"), "min_free": 0}})
         if os.environ.get("SEGMILTER_COVERAGE"):
             text = overlay(text, {"general": {"seccomp": False}})  # counts are written to files
         self.config.write_text(overlay(text, settings or {}))

@@ -47,6 +47,8 @@ socket = "{evidence or place / 'evidence.sock'}"
 [filter]
 socket = "{milter or f'unix:{place}/milter.sock'}"
 socket_group = ""
+[memory]
+folder = "{place}/memory"
 {more}"""
 
 

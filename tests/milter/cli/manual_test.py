@@ -140,6 +140,9 @@ socket = "{cls.folder}/run/evidence.sock"
 [filter]
 socket = "unix:{cls.folder}/milter/milter.sock"
 socket_group = ""
+[memory]
+folder = "{cls.folder}/memory"
+min_free = 0
 """)
         wire = cls.folder / "wire.toml"
         wire.write_text(re.sub(r"(?s)\[proxy\].*?(?=\[evidence\])", "[wire]\nports = [25]\n", config.read_text()))

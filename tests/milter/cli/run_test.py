@@ -307,9 +307,12 @@ socket = "{self.folder}/run/evidence.sock"
 [filter]
 socket = "unix:{self.folder}/milter/milter.sock"
 socket_group = ""
+[memory]
+folder = "{self.folder}/memory"
+min_free = 0
 {more}""")
         if os.geteuid() != 0:  # as root it creates the folders itself
-            for name in ("run", "milter"):
+            for name in ("run", "milter", "memory"):
                 (self.folder / name).mkdir(exist_ok=True)
 
     def start(self, environment=None, **settings):
@@ -356,7 +359,7 @@ socket_group = ""
 
     def test_it_serves_and_ends_when_told(self):
         self.start()
-        self.assertEqual(set(self.children()), {"proxy", "filter"})
+        self.assertEqual(set(self.children()), {"proxy", "filter", "memory"})
         with socket.create_connection(("127.0.0.1", self.port), 10) as client:
             self.assertTrue(client.recv(100).startswith(b"421 "))  # no server listens at upstream
         self.process.send_signal(signal.SIGTERM)
@@ -376,11 +379,46 @@ socket_group = ""
 
     def test_without_listen_there_is_only_a_filter(self):
         self.start(proxy=False)
-        self.assertEqual(set(self.children()), {"filter"})
+        self.assertEqual(set(self.children()), {"filter", "memory"})
+
+    def test_the_folder_of_the_store_is_for_the_account(self):
+        self.start()
+        folder = self.folder / "memory"
+        self.assertEqual(folder.stat().st_mode & 0o777, 0o750 if os.geteuid() == 0 else folder.stat().st_mode & 0o777)
+        self.wait_for(f"memory ready: {folder}")
+        if os.geteuid() == 0:
+            self.assertNotEqual(folder.stat().st_uid, 0)
+
+    def test_without_a_folder_for_the_store_mail_is_served(self):
+        self.write(more="")
+        text = self.file.read_text().replace(f"{self.folder}/memory", f"{self.folder}/none/memory")
+        write, self.write = self.write, lambda **_: self.file.write_text(text)
+        self.start()
+        self.write = write
+        self.wait_for(f"read the folder {self.folder}/none/memory: No such file or directory")
+        with socket.create_connection(("127.0.0.1", self.port), 10) as client:
+            self.assertTrue(client.recv(100).startswith(b"421 "))
+
+    def test_the_memory_alone_ends_when_told(self):
+        self.write()
+        (self.folder / "memory").mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            shutil.chown(self.folder / "memory", "nobody")
+        alone = subprocess.Popen([PROGRAM, "memory", "-c", self.file], stderr=subprocess.PIPE, text=True)
+        self.addCleanup(alone.kill)
+        ready = next((line for line in alone.stderr if "memory ready: " in line), "it ended")
+        self.assertRegex(ready, r"memory ready: .*; alone, so that it hears of no message")
+        alone.terminate()
+        self.assertEqual(alone.wait(10), 0)
+        alone.stderr.close()
+        self.assertEqual(run("forget", "-c", str(self.file), "192.0.2.7"), (
+            0, "192.0.2.7: 0 messages forgotten, in 0 files\n", ""))
+        self.assertEqual(run("forget", "-c", str(self.file), "mail.example.org"), (
+            64, "", 'segmilter: "mail.example.org" is not an address or a network such as 192.0.2.0/24\n'))
 
     def test_a_child_that_dies_is_replaced_and_the_log_says_of_what(self):
         self.start()
-        for name in ("proxy", "filter"):
+        for name in ("proxy", "filter", "memory"):
             before = self.children()
             os.kill(before[name], signal.SIGKILL)
             wait_until(lambda: self.children().get(name, before[name]) != before[name], f"a new {name}")
@@ -452,11 +490,11 @@ socket_group = ""
 
         def holders(wanted):
             return {name for name, pid in self.children().items() if any(wanted in part for part in memory(pid))}
-        self.assertEqual(set(self.children()), {"proxy", "filter", "desk"})
+        self.assertEqual(set(self.children()), {"proxy", "filter", "memory", "desk"})
         self.assertEqual(holders(key), {"filter"})
         self.assertEqual(holders(key.hex().encode()[31:]), set())  # the file's text
         # A reload, and a child that is started after it.
-        self.write(more=self.file.read_text().split('socket_group = ""')[1].replace(percent.decode(), "other-percent"))
+        self.write(more=self.file.read_text().split("min_free = 0\n")[1].replace(percent.decode(), "other-percent"))
         self.process.send_signal(signal.SIGHUP)
         self.wait_for("configuration reloaded")
         before = self.children()["proxy"]

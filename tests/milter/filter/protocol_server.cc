@@ -56,13 +56,14 @@ int main(int count, char** words) try {
   if (count < 2) return 64;
   const auto config = config::parse(config::read_file(words[1]), words[1], config::Secrets::Read);
   filter::Counters counters;
+  memory::Counters memory;
   logging::open(config.log, "filter");
   const std::string file = words[1];
   return filter::run({.config = config,
                       .config_file = file,
                       .part = process::Part::Filter,
                       .control_fd = count > 2 ? std::atoi(words[2]) : -1},
-                     counters);
+                     counters, {-1, memory});
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 78;

@@ -83,6 +83,7 @@ struct Row {
   const char* what;
   Call call;
   const char* expected;
+  bool is_file = false;  // the process memory may do this
 };
 
 constexpr Row kOfAllChildren[] = {
@@ -99,12 +100,13 @@ constexpr Row kOfAllChildren[] = {
      "killed by SIGSYS"},
     {"fork", [] { return long{fork()}; }, "EPERM"},
     {"a packet socket", [] { return long{socket(AF_PACKET, SOCK_RAW, 0)}; }, "EPERM"},
-    {"open for writing", [] { return long{::open("/etc/hostname", O_WRONLY)}; }, "EPERM"},
-    {"open to append", [] { return long{::open("/etc/hostname", O_RDONLY | O_APPEND)}; }, "EPERM"},
+    {"open for writing", [] { return long{::open("/etc/hostname", O_WRONLY)}; }, "EPERM", true},
+    {"open to append", [] { return long{::open("/etc/hostname", O_RDONLY | O_APPEND)}; }, "EPERM",
+     true},
     {"make a file", [] { return long{::open("/tmp/segmilter-none", O_RDONLY | O_CREAT, 0600)}; },
-     "EPERM"},
+     "EPERM", true},
     {"chmod", [] { return long{chmod("/etc/hostname", 0644)}; }, "EPERM"},
-    {"rename", [] { return long{rename("/etc/none", "/etc/none2")}; }, "EPERM"},
+    {"rename", [] { return long{rename("/etc/none", "/etc/none2")}; }, "EPERM", true},
     {"bind", [] { return long{bind(0, nullptr, 0)}; }, "EPERM"},
     {"a signal to another process", [] { return long{kill(getppid(), 0)}; }, "EPERM"},
     {"be dumpable again", [] { return long{prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)}; }, "EPERM"},
@@ -194,8 +196,9 @@ std::set<std::string> allowed_by_unit(const std::string& path) {
 
 TEST_CASE("a child that serves can do its work and nothing else") {
   if (kSanitized) return;
-  for (const Part part : {Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
+  for (const Part part : {Part::Proxy, Part::Wire, Part::Filter, Part::Memory, Part::Desk}) {
     for (const auto& row : kOfAllChildren) {
+      if (part == Part::Memory && row.is_file) continue;
       INFO(row.what << ", part " << static_cast<int>(part));
       CHECK(tried(part, row.call) == row.expected);
     }
@@ -214,6 +217,26 @@ TEST_CASE("only the proxy opens connections, and only the filter removes its soc
   CHECK(tried(Part::Wire, take_away) == "EPERM");
   CHECK(tried(Part::Desk, take_away) == "EPERM");
   CHECK(tried(Part::Filter, take_away) == "ENOENT");
+}
+
+TEST_CASE("only the process memory writes, moves and removes files") {
+  if (kSanitized) return;
+  const Call write_file = [] {
+    const int file = ::open("/tmp/segmilter-seccomp-test", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0 || pwrite(file, "x", 1, 0) != 1 || ftruncate(file, 0) != 0) return -1L;
+    if (fdatasync(file) != 0) return -1L;
+    if (rename("/tmp/segmilter-seccomp-test", "/tmp/segmilter-seccomp-moved") != 0) return -1L;
+    return long{unlink("/tmp/segmilter-seccomp-moved")};
+  };
+  CHECK(tried(Part::Memory, write_file) == "ok");
+  CHECK(in_child([&] {
+          process::confine(Part::Supervisor, {});
+          process::confine(Part::Memory, {});
+          return write_file() == -1 ? errno : 0;
+        }) == "ok");
+  CHECK(tried(Part::Filter, write_file) == "EPERM");
+  CHECK(tried(Part::Desk, write_file) == "EPERM");
+  CHECK(tried(Part::Memory, [] { return long{socket(AF_INET, SOCK_STREAM, 0)}; }) == "EPERM");
 }
 
 TEST_CASE("the supervisor forks and starts a program, and can do no more than that") {
@@ -247,7 +270,7 @@ TEST_CASE("the supervisor forks and starts a program, and can do no more than th
 
 TEST_CASE("a child adds its own list to the supervisor's") {
   if (kSanitized) return;
-  for (const Part part : {Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
+  for (const Part part : {Part::Proxy, Part::Wire, Part::Filter, Part::Memory, Part::Desk}) {
     CHECK(in_child([part] {
             process::confine(Part::Supervisor, {});
             process::confine(part, {});
@@ -294,7 +317,8 @@ TEST_CASE("a process serves even if the kernel refuses the list") {
 }
 
 TEST_CASE("the library knows all calls in the lists") {
-  for (const Part part : {Part::Supervisor, Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
+  for (const Part part :
+       {Part::Supervisor, Part::Proxy, Part::Wire, Part::Filter, Part::Memory, Part::Desk}) {
     for (const auto& name : process::allowed_calls(part)) {
       INFO(name);
       CHECK(seccomp_syscall_resolve_name(name.c_str()) != __NR_SCMP_ERROR);
@@ -306,7 +330,8 @@ TEST_CASE("the systemd unit allows all calls that the lists allow") {
   const auto unit = allowed_by_unit(SEGMILTER_UNIT);
   CHECK(unit.contains("bpf"));
   CHECK_FALSE(unit.contains("ptrace"));
-  for (const Part part : {Part::Supervisor, Part::Proxy, Part::Wire, Part::Filter, Part::Desk}) {
+  for (const Part part :
+       {Part::Supervisor, Part::Proxy, Part::Wire, Part::Filter, Part::Memory, Part::Desk}) {
     for (const auto& name : process::allowed_calls(part)) {
       INFO(name);
       CHECK(unit.contains(name));

@@ -44,10 +44,13 @@ config::Config with_proxy_and_desk() {
 
 TEST_CASE("the configuration decides which processes are started") {
   config::Config config;
+  CHECK(wanted(config) == std::vector<std::string>{"filter", "memory"});
+  config.memory.enabled = false;
   CHECK(wanted(config) == std::vector<std::string>{"filter"});
   config.wire.ports = {25};
   CHECK(wanted(config) == std::vector<std::string>{"wire", "filter"});
-  CHECK(wanted(with_proxy_and_desk()) == std::vector<std::string>{"proxy", "filter", "desk"});
+  CHECK(wanted(with_proxy_and_desk()) ==
+        std::vector<std::string>{"proxy", "filter", "memory", "desk"});
 }
 
 TEST_CASE("each process has its own row") {
@@ -67,23 +70,27 @@ TEST_CASE("each process has its own row") {
 
 TEST_CASE("a process closes what was opened for other processes") {
   const auto config = with_proxy_and_desk();
-  const std::map<std::string, std::pair<bool, bool>> expected = {
-      {"proxy", {true, false}}, {"filter", {false, false}}, {"desk", {false, true}}};
+  // Of the proxy's listener, the filter's and memory's end of their pair, and the desk's listener.
+  const std::map<std::string, std::vector<bool>> expected = {
+      {"proxy", {true, false, false, false}},
+      {"filter", {false, true, false, false}},
+      {"memory", {false, false, true, false}},
+      {"desk", {false, false, false, true}}};
   for (const auto& [name, keeps] : expected) {
     INFO(name);
     Opened opened;
     for (const auto& kind : child_kinds()) {
       if (kind.wanted(config)) REQUIRE(kind.open(config, nullptr, opened));
     }
-    const int of_proxy = opened.proxy->inputs().front().listeners.front();
-    const int of_desk = opened.desk.front().get();
-    REQUIRE(fcntl(of_proxy, F_GETFD) >= 0);
-    REQUIRE(fcntl(of_desk, F_GETFD) >= 0);
+    const int fds[] = {opened.proxy->inputs().front().listeners.front(), opened.sightings_out.get(),
+                       opened.sightings_in.get(), opened.desk.front().get()};
+    for (const int fd : fds) REQUIRE(fcntl(fd, F_GETFD) >= 0);
     Opened own;
     child_kind(name).keep(opened, own);
     opened = std::move(own);
-    CHECK((fcntl(of_proxy, F_GETFD) >= 0) == keeps.first);
-    CHECK((fcntl(of_desk, F_GETFD) >= 0) == keeps.second);
+    std::vector<bool> open;
+    for (const int fd : fds) open.push_back(fcntl(fd, F_GETFD) >= 0);
+    CHECK(open == keeps);
   }
 }
 

@@ -1,0 +1,44 @@
+#include "milter/memory/address_form.h"
+
+#include <fmt/format.h>
+
+#include "milter/seal/hmac.h"
+
+namespace memory {
+
+using Addresses = config::Memory::Addresses;
+
+AddressForm::AddressForm(const config::Memory& settings) : kind_(settings.addresses) {
+  if (kind_ == Addresses::Keyed) key_ = seal::read_keys(settings.key_file).front();
+}
+
+std::string AddressForm::address(const net::Endpoint& client) const {
+  switch (kind_) {
+    case Addresses::Full:
+      return client.print_address();
+    case Addresses::Truncated:
+      return {};
+    case Addresses::Keyed:
+      return keyed("address ", client);
+  }
+  return {};
+}
+
+std::string AddressForm::network(const net::Endpoint& client) const {
+  return kind_ == Addresses::Keyed ? keyed("network ", client.network()) : print_network(client);
+}
+
+// A word in front for each level: the keyed forms of a network and of its first address differ.
+std::string AddressForm::keyed(std::string_view level, const net::Endpoint& endpoint) const {
+  const auto digest =
+      seal::hmac_sha256(key_->secret, fmt::format("{}{}", level, endpoint.print_address()));
+  std::string text;
+  for (std::size_t i = 0; i < 8; ++i) text += fmt::format("{:02x}", digest[i]);
+  return text;
+}
+
+std::string print_network(const net::Endpoint& client) {
+  return fmt::format("{}/{}", client.network().print_address(), client.is_v4() ? 24 : 48);
+}
+
+}  // namespace memory

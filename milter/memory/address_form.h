@@ -1,0 +1,39 @@
+// How addresses stand in the store, by the setting memory.addresses. A row has the client's address
+// and its network apart, so that the address can be taken away after some days and the network stays.
+//
+//     full        192.0.2.7          192.0.2.0/24        2001:db8:1::7     2001:db8:1::/48
+//     truncated   nothing            192.0.2.0/24        nothing           2001:db8:1::/48
+//     keyed       16 digits          16 digits           of HMAC-SHA-256, with another word for each
+//
+// Pure; safe from any thread once made.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "milter/config/config.h"
+#include "milter/net/address.h"
+
+namespace memory {
+
+class AddressForm {
+ public:
+  // With Keyed it reads the first key of `settings.key_file` (seal/keys.h), which it throws
+  // std::runtime_error about.
+  explicit AddressForm(const config::Memory& settings);
+
+  // Empty: the address is not stored.
+  std::string address(const net::Endpoint& client) const;
+  std::string network(const net::Endpoint& client) const;
+
+ private:
+  std::string keyed(std::string_view level, const net::Endpoint& endpoint) const;
+
+  config::Memory::Addresses kind_;
+  std::optional<seal::Key> key_;  // of Keyed
+};
+
+// "192.0.2.0/24", "2001:db8:1::/48": the network that `client` is in (Endpoint::network).
+std::string print_network(const net::Endpoint& client);
+
+}  // namespace memory

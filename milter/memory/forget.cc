@@ -1,0 +1,139 @@
+#include "milter/memory/forget.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <span>
+#include <stdexcept>
+
+#include "milter/memory/address_form.h"
+#include "milter/memory/database.h"
+#include "milter/memory/day_file.h"
+#include "milter/memory/retention.h"
+
+namespace memory {
+namespace {
+
+using Addresses = config::Memory::Addresses;
+
+constexpr std::size_t kRowsAtOnce = 1000;
+
+// Whether a row with these two texts, either of which may be empty, is to go.
+using Wanted = std::function<bool(std::string_view address, std::string_view network)>;
+
+net::Endpoint last_address(const net::Endpoint& network) {
+  auto bytes = network.bytes();
+  const std::size_t first_free = network.is_v4() ? 15 : 6;
+  std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(first_free), bytes.end(), 0xff);
+  return net::Endpoint::from_bytes(bytes, 0);
+}
+
+std::optional<net::Endpoint> address_in(std::string_view text) {
+  return net::Endpoint::parse_address(text.substr(0, text.find('/')), 0);
+}
+
+Wanted plain(const net::Network& who) {
+  return [who](std::string_view address, std::string_view network) {
+    if (const auto client = address_in(address)) return who.contains(*client);
+    const auto first = address_in(network);
+    return first && who.contains(*first) && who.contains(last_address(*first));
+  };
+}
+
+// The form of an address tells nothing of the networks that it is in, but for its own.
+Wanted keyed(const AddressForm& form, const std::string& who) {
+  const auto client = address_in(who);
+  if (who.find('/') == who.npos) {
+    return [text = form.address(*client)](std::string_view address, std::string_view) {
+      return address == text;
+    };
+  }
+  if (print_network(*client) != who) {
+    throw std::invalid_argument(
+        fmt::format("{}: with memory.addresses = \"keyed\" a network can be an IPv4 /24 or an IPv6 "
+                    "/48 only, such "
+                    "as {}",
+                    who, print_network(*client)));
+  }
+  return [text = form.network(*client)](std::string_view, std::string_view network) {
+    return network == text;
+  };
+}
+
+std::vector<std::int64_t> ids(Database& database, const Wanted& wanted) {
+  auto rows = database.prepare("SELECT id, address, network FROM messages");
+  std::vector<std::int64_t> found;
+  while (rows.step()) {
+    if (wanted(rows.text(1), rows.text(2))) found.push_back(rows.integer(0));
+  }
+  return found;
+}
+
+void remove(Database& database, std::span<const std::int64_t> rows) {
+  auto remove_row = database.prepare("DELETE FROM messages WHERE id = ?");
+  while (!rows.empty()) {
+    const auto some = rows.first(std::min(rows.size(), kRowsAtOnce));
+    Transaction transaction(database);
+    for (const auto id : some) {
+      remove_row.bind(1, id);
+      remove_row.run();
+    }
+    transaction.commit();
+    rows = rows.subspan(some.size());
+  }
+}
+
+std::size_t forget_in(const std::string& file, const Wanted& wanted) {
+  Database database(file, Database::Mode::Write);
+  {
+    auto version = database.prepare("PRAGMA user_version");
+    (void)version.step();
+    if (version.integer(0) != DayFile::kSchema) {
+      throw std::runtime_error(
+          fmt::format("{}: has schema {}, which this program cannot change: remove the file", file,
+                      version.integer(0)));
+    }
+  }
+  database.execute("PRAGMA secure_delete = ON");
+  const auto rows = ids(database, wanted);
+  remove(database, rows);
+  if (!rows.empty() && !database.checkpoint()) {
+    throw std::runtime_error(fmt::format(
+        "{}: another program reads it, so that its write-ahead log still has the rows: try again",
+        file));
+  }
+  return rows.size();
+}
+
+}  // namespace
+
+Forgotten forget(const config::Memory& settings, const std::string& who) {
+  const auto network = net::Network::parse(who);
+  if (!network) {
+    throw std::invalid_argument(
+        fmt::format("\"{}\" is not an address or a network such as 192.0.2.0/24", who));
+  }
+  const AddressForm form(settings);
+  const auto wanted = settings.addresses == Addresses::Keyed ? keyed(form, who) : plain(*network);
+  Forgotten forgotten;
+  for (const auto& [day, use] : uses(settings.folder)) {
+    for (const auto& name : use.files) {
+      const auto file = settings.folder + "/" + name;
+      if (name.find(".corrupt-") != name.npos) {
+        forgotten.problems.push_back(file + ": is damaged: remove the file");
+      }
+      if (!name.ends_with(".db")) continue;
+      try {
+        ++forgotten.files;
+        forgotten.rows += forget_in(file, wanted);
+      } catch (const std::runtime_error& error) {
+        forgotten.problems.emplace_back(error.what());
+      }
+    }
+  }
+  return forgotten;
+}
+
+}  // namespace memory

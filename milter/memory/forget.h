@@ -1,0 +1,25 @@
+// `segmilter forget`: deletes the rows of an address or of a network from the store, and overwrites
+// the bytes that they had. It works beside the process memory, which waits for it some milliseconds.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "milter/config/config.h"
+
+namespace memory {
+
+struct Forgotten {
+  std::size_t rows = 0;
+  std::size_t files = 0;              // that were looked at
+  std::vector<std::string> problems;  // "FILE: …" for each file that could not be worked on
+};
+
+// `who`: "192.0.2.7", "2001:db8::7", "192.0.2.0/24". Rows that have only a network any more go when
+// `who` covers all of it. The counts of the hours stay; they have no address. With keyed addresses a
+// network has to be an IPv4 /24 or an IPv6 /48. Throws std::invalid_argument, which says why `who` is
+// none of these, std::runtime_error for a key file that cannot be read, and std::system_error.
+Forgotten forget(const config::Memory& settings, const std::string& who);
+
+}  // namespace memory

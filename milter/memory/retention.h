@@ -1,0 +1,38 @@
+// Which days go. Only whole days are removed, the oldest first, because removing a file is all that
+// frees room on a full disk: SQLite refuses to delete rows there.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "milter/memory/day.h"
+
+namespace memory {
+
+struct DayUse {
+  std::uint64_t bytes = 0;         // on the disk, of all files of the day
+  std::vector<std::string> files;  // names without the folder
+};
+using Uses = std::map<Day, DayUse>;
+
+// The files of the store in `folder`. Throws std::system_error "read the folder …".
+Uses uses(const std::string& folder);
+
+struct Limits {
+  unsigned max_days = 0;  // today is one of them
+  std::uint64_t max_bytes = 0;
+  std::uint64_t min_free = 0;
+};
+
+struct Plan {
+  std::vector<Day> remove;
+  // Even then there is more than max_bytes, or less free than min_free: nothing may be written.
+  bool full = false;
+};
+
+// `free`: bytes that the disk has left for this user. The files of today and of later days stay.
+Plan plan(const Uses& uses, std::uint64_t free, const Limits& limits, Day today);
+
+}  // namespace memory
