@@ -8,6 +8,8 @@
 // limit. One thread.
 #pragma once
 
+#include <cstdint>
+#include <ctime>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +18,7 @@
 #include "milter/config/config.h"
 #include "milter/doctor/finding.h"
 #include "milter/doctor/postfix.h"
+#include "milter/memory/retention.h"
 #include "milter/net/sockets.h"
 
 namespace doctor {
@@ -62,6 +65,7 @@ Findings check_listen(const Patient&);          // which process listens at prox
 Findings check_desk(const Patient&);            // which process listens at desk.listen
 Findings check_upstream_scope(const Patient&);  // from where can the upstream port be reached
 Findings check_capture(const Patient&);         // tries to load the kernel filter
+Findings check_store(const Patient&);           // can what was judged be remembered
 Findings check_boot(const Patient&);            // asks systemd whether a boot starts segmilter
 
 Findings check_tproxy(const Patient&);       // asks nft for the rules
@@ -91,6 +95,14 @@ struct Routing {
   std::string routes;
 };
 Finding judge_routing(const Patient& patient, const Routing& routing);
+
+// Part of check_store.
+struct StoreLook {
+  memory::Uses uses;
+  std::uint64_t free = 0;                 // bytes that the disk has left
+  std::optional<std::time_t> last_write;  // nothing: there is no file
+};
+Findings judge_store(const Patient& patient, const StoreLook& look, memory::Day today);
 
 // Part of check_boot: takes the output of `systemctl is-enabled segmilter`.
 Finding judge_enabled(const Patient& patient, std::string_view state);

@@ -39,6 +39,7 @@ constexpr Check kChecks[] = {
     {"limits", "one client must not use all smtpd processes", check_limits},
     {"capture", "how segments are observed", check_capture},
     {"desk", "Prometheus has to reach the metrics", check_desk},
+    {"store", "what was judged has to be written", check_store},
     {"boot", "segmilter has to start at boot", check_boot},
     {"same-port", "proxy and filter have to see the same client address and port", check_same_port},
     {"open-relay", "strangers must not be able to relay", check_open_relay},

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "milter/seal/hmac.h"
 
 namespace memory {
@@ -10,6 +12,14 @@ using Addresses = config::Memory::Addresses;
 
 AddressForm::AddressForm(const config::Memory& settings) : kind_(settings.addresses) {
   if (kind_ == Addresses::Keyed) key_ = seal::read_keys(settings.key_file).front();
+}
+
+AddressForm::AddressForm(seal::Key key) : kind_(Addresses::Keyed), key_(std::move(key)) {}
+
+std::vector<AddressForm> AddressForm::of_keys(const std::string& key_file) {
+  std::vector<AddressForm> forms;
+  for (auto& key : seal::read_keys(key_file)) forms.push_back(AddressForm(std::move(key)));
+  return forms;
 }
 
 std::string AddressForm::address(const net::Endpoint& client) const {

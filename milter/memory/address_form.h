@@ -10,6 +10,8 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "milter/config/config.h"
 #include "milter/net/address.h"
@@ -21,12 +23,15 @@ class AddressForm {
   // With Keyed it reads the first key of `settings.key_file` (seal/keys.h), which it throws
   // std::runtime_error about.
   explicit AddressForm(const config::Memory& settings);
+  // The keyed forms by each key of `key_file`, the newest first: rows are of the key of their time.
+  static std::vector<AddressForm> of_keys(const std::string& key_file);
 
   // Empty: the address is not stored.
   std::string address(const net::Endpoint& client) const;
   std::string network(const net::Endpoint& client) const;
 
  private:
+  explicit AddressForm(seal::Key key);
   std::string keyed(std::string_view level, const net::Endpoint& endpoint) const;
 
   config::Memory::Addresses kind_;

@@ -11,6 +11,7 @@ struct Counters {
   process::Count dropped_full{0};  // the socket was full: memory is away, stopped or too slow
   process::Count dropped_gone{0};  // the socket has no other end, or failed
 
+  process::Count waiting{0};  // bytes in the socket, as memory last saw it
   process::Count stored{0};
   process::Count dropped_malformed{0};
   process::Count dropped_disk{0};
@@ -29,6 +30,8 @@ inline process::Families describe(const Counters& counts) {
       family("memory_sightings_total", counts.sent,
              "Messages that the filter told the process memory of."),
       family("memory_rows_total", counts.stored, "Of these, written into the store."),
+      family("memory_waiting_bytes", counts.waiting,
+             "Bytes of messages that waited in the socket when the process memory last looked."),
       {"memory_dropped_total",
        "Messages that are not in the store, by the reason.",
        "reason",

@@ -43,22 +43,42 @@ Wanted plain(const net::Network& who) {
 }
 
 // The form of an address tells nothing of the networks that it is in, but for its own.
-Wanted keyed(const AddressForm& form, const std::string& who) {
-  const auto client = address_in(who);
-  if (who.find('/') == who.npos) {
-    return [text = form.address(*client)](std::string_view address, std::string_view) {
-      return address == text;
-    };
+bool has_keyed_form(const std::string& who) {
+  return who.find('/') == who.npos || print_network(*address_in(who)) == who;
+}
+
+// Requires: has_keyed_form(who).
+Wanted keyed(const std::string& key_file, const std::string& who) {
+  const auto client = *address_in(who);
+  const bool is_address = who.find('/') == who.npos;
+  std::vector<std::string> texts;
+  for (const auto& form : AddressForm::of_keys(key_file)) {
+    texts.push_back(is_address ? form.address(client) : form.network(client));
   }
-  if (print_network(*client) != who) {
+  return [texts, is_address](std::string_view address, std::string_view network) {
+    const auto text = is_address ? address : network;
+    return std::find(texts.begin(), texts.end(), text) != texts.end();
+  };
+}
+
+// Rows may be from before memory.addresses was changed, so that each form is looked for.
+Wanted wanted(const config::Memory& settings, const std::string& who) {
+  const auto network = net::Network::parse(who);
+  if (!network) {
+    throw std::invalid_argument(
+        fmt::format("\"{}\" is not an address or a network such as 192.0.2.0/24", who));
+  }
+  const bool keyed_too = !settings.key_file.empty() && has_keyed_form(who);
+  if (settings.addresses == Addresses::Keyed && !keyed_too) {
     throw std::invalid_argument(
         fmt::format("{}: with memory.addresses = \"keyed\" a network can be an IPv4 /24 or an IPv6 "
-                    "/48 only, such "
-                    "as {}",
-                    who, print_network(*client)));
+                    "/48 only, such as {}",
+                    who, print_network(*address_in(who))));
   }
-  return [text = form.network(*client)](std::string_view, std::string_view network) {
-    return network == text;
+  if (!keyed_too) return plain(*network);
+  return [by_text = plain(*network), by_key = keyed(settings.key_file, who)](
+             std::string_view address, std::string_view net) {
+    return by_text(address, net) || by_key(address, net);
   };
 }
 
@@ -110,13 +130,7 @@ std::size_t forget_in(const std::string& file, const Wanted& wanted) {
 }  // namespace
 
 Forgotten forget(const config::Memory& settings, const std::string& who) {
-  const auto network = net::Network::parse(who);
-  if (!network) {
-    throw std::invalid_argument(
-        fmt::format("\"{}\" is not an address or a network such as 192.0.2.0/24", who));
-  }
-  const AddressForm form(settings);
-  const auto wanted = settings.addresses == Addresses::Keyed ? keyed(form, who) : plain(*network);
+  const auto is_wanted = wanted(settings, who);
   Forgotten forgotten;
   for (const auto& [day, use] : uses(settings.folder)) {
     for (const auto& name : use.files) {
@@ -127,7 +141,7 @@ Forgotten forget(const config::Memory& settings, const std::string& who) {
       if (!name.ends_with(".db")) continue;
       try {
         ++forgotten.files;
-        forgotten.rows += forget_in(file, wanted);
+        forgotten.rows += forget_in(file, is_wanted);
       } catch (const std::runtime_error& error) {
         forgotten.problems.emplace_back(error.what());
       }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -28,8 +29,10 @@ using namespace std::chrono_literals;
 constexpr std::size_t kBatch = 500;
 constexpr timeval kWriteEvery{0, 200'000};
 // Having read all, it sleeps for so long, whatever comes: the filter then pays for waking it a hundred
-// times a second at most, and not for each message.
+// times a second at most, and not for each message. Where more than a few have come at once it reads
+// on, because the socket may be small.
 constexpr timeval kReadPause{0, 10'000};
+constexpr std::size_t kFew = 16;
 constexpr auto kCleanEvery = 5s;
 constexpr auto kCheckpointEvery = 60s;
 // Rows that lose their addresses in a turn of the timer: some milliseconds of work.
@@ -100,7 +103,10 @@ class Process final : private process::Orders::Listener {
   void read() {
     // Bounded, so that the supervisor is answered in between.
     for (std::size_t i = 0; i < kBatch; ++i) {
-      if (!receive()) return rest();
+      if (!receive()) {
+        if (i < kFew) rest();
+        return;
+      }
       if (batch_.size() < kBatch) continue;
       write();
       // Another process has the file. What comes waits in the socket, where the filter finds it full.
@@ -186,6 +192,7 @@ class Process final : private process::Orders::Listener {
   }
 
   void tick() {
+    count_waiting();
     write();
     if (socket_ >= 0) read_on();
     const auto now = Clock::now();
@@ -202,6 +209,12 @@ class Process final : private process::Orders::Listener {
 
   static Day today() {
     return day_of(std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()));
+  }
+
+  void count_waiting() {
+    int bytes = 0;
+    if (socket_ < 0 || ioctl(socket_, FIONREAD, &bytes) != 0) return;
+    counters_.waiting = static_cast<std::uint64_t>(bytes);
   }
 
   void clean() {

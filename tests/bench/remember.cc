@@ -90,6 +90,9 @@ int measure(const char* file, unsigned count) {
                               MAP_SHARED | MAP_ANONYMOUS, -1, 0)) memory::Counters;
   int ends[2];
   net::check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "socketpair");
+  // As the supervisor does it.
+  constexpr int kBytes = memory::kSocketBytes;
+  (void)setsockopt(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &kBytes, sizeof kBytes);
   int line[2];  // to the supervisor, which is us
   net::check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, line), "socketpair");
   const pid_t pid = start_memory(config, ends[1], line[1], counters);
@@ -118,6 +121,13 @@ int measure(const char* file, unsigned count) {
   const double stopped = cost(sink, records, 20'000);
   kill(pid, SIGKILL);
   (void)waitpid(pid, nullptr, 0);
+  rusage used{};
+  net::check(getrusage(RUSAGE_CHILDREN, &used), "getrusage");
+  const auto cpu = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  fmt::print("the process used {:.1f} us of a processor for a sighting\n",
+             (cpu(used.ru_utime) + cpu(used.ru_stime)) * 1e6 / count);
   close(ends[1]);
   const double gone = cost(sink, records, 20'000);
   fmt::print(

@@ -233,12 +233,12 @@ def look_at_good(ward: Ward) -> None:
     began = time.monotonic()
     plain = ward.doctor()
     print(re.sub(r"(?m)^", "  ", plain.stdout.replace(str(bed.root), "…")))
-    ward.checks.that(plain.returncode == 0 and "\n23 ok, 0 warnings, 0 failed, 0 skipped" in plain.stdout,
+    ward.checks.that(plain.returncode == 0 and "\n24 ok, 0 warnings, 0 failed, 0 skipped" in plain.stdout,
                      f"all is well: exit {plain.returncode} in {time.monotonic() - began:.2f} s")
     ward.checks.that("\033" not in plain.stdout, "no colours, as it is no terminal")
     seen = ward.examine()
     looked_at = {finding["check"] for finding in seen.findings}
-    ward.checks.that(len(looked_at) == 16, f"{len(looked_at)} checks: {sorted(looked_at)}")
+    ward.checks.that(len(looked_at) == 17, f"{len(looked_at)} checks: {sorted(looked_at)}")
     ward.checks.that(before == {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in ward.good},
                      "no configuration is changed")
     ward.checks.that(bed.postfix.queued() == 0 and "cleanup" not in bed.postfix.log(), "no message has come to Postfix")
@@ -486,6 +486,14 @@ def faults_of_segmilter(ward: Ward) -> None:
         fault(ward, "another server has the desk's address", lambda: ward.settings(desk), [("desk", "warn", "and not segmilter")],
               mend=False)
     fault(ward, "the desk's address is new", lambda: ward.settings(desk, restart=False), [("desk", "warn", "no process listens there")])
+
+    store = bed.segmilter.root / "memory"
+    fault(ward, "the folder of the store is gone", lambda: shutil.rmtree(store), [("store", "warn", "it is not there")])
+    fault(ward, "the folder of the store is root's", lambda: shutil.chown(store, "root", "root"), [("store", "warn", "cannot write there")])
+    fault(ward, "the store has a damaged file", lambda: (store / "messages-20261127.db.corrupt-1795780800").write_text("x"),
+          [("store", "warn", "damaged and moved aside")])
+    fault(ward, "the store's disk has little left", lambda: ward.settings({"memory": {"folder": str(store), "min_free": "1000000G"}}),
+          [("store", "warn", "too little left")], mend=False)
 
     def without_bpf() -> None:
         wrapper = bed.root / "segmilter-without-bpf"

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bed import report
 from bed.cutter import STATES, Cutter
+from bed.disk import SmallDisk
 from bed.process import wait_until
 from bed.testbed import Bed
 
@@ -97,6 +98,39 @@ def postfix_stopped(bed: Bed) -> None:
     bed.postfix.start()
 
 
+def store(bed: Bed) -> Path:
+    return bed.segmilter.root / "memory"
+
+
+def said(bed: Bed, words: str) -> None:
+    if words not in bed.segmilter.log():
+        raise RuntimeError(f'the log does not say "{words}": nothing was broken')
+
+
+def store_full() -> Row:
+    """From the first message on; at its end the disk is large again."""
+    disks = []
+
+    def breaks(bed: Bed) -> None:
+        disks.append(SmallDisk(store(bed), "64k").__enter__())
+        disks[-1].fill()
+        restarted(bed)
+
+    def mends(bed: Bed) -> None:
+        said(bed, "messages are not remembered")
+        disks.pop().__exit__()
+        restarted(bed)
+    return Row("the store's disk is full", breaks, at=0, after=mends)
+
+
+def store_damaged(bed: Bed) -> None:
+    bed.segmilter.stop()
+    for file in store(bed).glob("messages-????????.db"):
+        file.write_bytes(b"no database " * 10_000)
+    bed.segmilter.start()
+    said(bed, "the file is moved to")
+
+
 ROWS = [
     struck("the filter is killed", "filter", signal.SIGKILL),
     struck("the filter is stopped (SIGSTOP)", "filter", signal.SIGSTOP, longest=30),
@@ -104,6 +138,8 @@ ROWS = [
     struck("the proxy is stopped (SIGSTOP)", "proxy", signal.SIGSTOP, longest=40),
     struck("the memory is killed", "memory", signal.SIGKILL),
     struck("the memory is stopped (SIGSTOP)", "memory", signal.SIGSTOP),
+    store_full(),
+    Row("the store's file is damaged", store_damaged),
     struck("the desk is killed", "desk", signal.SIGKILL),
     struck("the desk is stopped (SIGSTOP)", "desk", signal.SIGSTOP),
     Row("the supervisor is killed", supervisor(signal.SIGKILL), start_again),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .process import wait_until
 from .report import Checks
+from .smtp import Refused
 from .testbed import Bed
 
 PROCESSES = ("proxy", "filter", "memory", "desk", "supervisor")
@@ -47,7 +48,7 @@ class Clients:
                 with self._lock:
                     self.answered += 1
                 client.quit()
-            except (OSError, RuntimeError):  # cut, or refused for the moment
+            except (OSError, Refused):  # cut, or refused for the moment
                 time.sleep(0.02)
 
     def stop(self) -> None:

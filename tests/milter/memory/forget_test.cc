@@ -110,6 +110,31 @@ TEST_CASE("keyed addresses are found by the key") {
   CHECK(forget(store.settings, "198.51.100.7").rows == 2);
 }
 
+TEST_CASE(
+    "rows are found in the form of their time: before a change of the setting and of the key") {
+  const Filled store;  // with full addresses
+  auto settings = store.settings;
+  settings.addresses = config::Memory::Addresses::Keyed;
+  const auto write_one = [&settings] {
+    memory::Store rows(settings.folder);
+    const auto sighting = memory::bot_sighting();
+    REQUIRE(rows.write({&sighting, 1}, memory::AddressForm(settings)).rows == 1);
+  };
+  write_one();
+  // Another key comes in front, and the old one stays in the file.
+  fs::permissions(settings.key_file, fs::perms::owner_read | fs::perms::owner_write);
+  std::ofstream(settings.key_file)
+      << "k2:" << std::string(64, 'b') << "\nk1:" << std::string(64, 'a') << '\n';
+  write_one();
+  CHECK(store.rest() == "5 7");
+  CHECK(forget(settings, "192.0.2.7").rows == 6);
+  CHECK(store.rest() == "3 3");
+  write_one();
+  settings.addresses = config::Memory::Addresses::Full;  // the key file is still named
+  CHECK(forget(settings, "192.0.2.0/24").rows == 3);
+  CHECK(forget(settings, "198.51.0.0/16").rows == 2);
+}
+
 TEST_CASE("what is no address is refused, and a file that cannot be changed is said") {
   const Filled store;
   for (const char* who : {"", "mail.example.org", "192.0.2", "192.0.2.0/33", "192.0.2.7:25"}) {

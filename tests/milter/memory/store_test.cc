@@ -206,6 +206,38 @@ TEST_CASE("each day has a file, also when the clock goes back over midnight") {
   CHECK(count_of(folder.day("messages-20261128.db")) == "3");
 }
 
+TEST_CASE("an hour that the clock goes through twice is one hour, and no row is lost or removed") {
+  const Folder folder;
+  Store store(folder.path());
+  const memory::Limits limits{14, 1 << 30, 0};
+  for (const auto hours : {0, 1, 0, 1, 12, 11, 12}) {  // noon, one hour on, back, …, over midnight
+    const auto now = kNoon + hours * kHourMs;
+    write_one(store, now);
+    const auto today = memory::day_of(memory::at_ms(now));
+    CHECK(store.clean(limits, today).removed == 0);
+    CHECK_FALSE(store.truncate_some(1000, today));
+  }
+  CHECK(count_of(folder.day()) == "5");
+  CHECK(count_of(folder.day("messages-20261128.db")) == "2");
+  CHECK(ask(folder.day(), "SELECT group_concat(n) FROM (SELECT n FROM hours ORDER BY hour)") ==
+        "2,2,1");
+  CHECK(ask(folder.day(), "SELECT count(address) || '' FROM messages") == "5");
+}
+
+TEST_CASE("a clock that was three days ahead takes addresses early, and never a row") {
+  const Folder folder;
+  Store store(folder.path());
+  write_one(store);
+  while (store.truncate_some(1000, kToday + memory::kExactDays)) {
+  }
+  CHECK(ask(folder.day(), "SELECT count(address) || '' FROM messages") == "0");
+  write_one(store);  // the clock is right again
+  CHECK(ask(folder.day(), "SELECT count(*) || ' ' || count(address) FROM messages") == "2 1");
+  while (store.truncate_some(1000, kToday + memory::kExactDays)) {
+  }
+  CHECK(ask(folder.day(), "SELECT count(*) || ' ' || count(address) FROM messages") == "2 0");
+}
+
 TEST_CASE("rows go on where another process has left the file") {
   const Folder folder;
   for (int i = 0; i < 3; ++i) {
