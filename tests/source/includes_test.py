@@ -16,13 +16,15 @@ FLOORS = """
     milter
     milter/cli
     milter/supervisor  milter/offline  milter/doctor
-    milter/proxy  milter/wire  milter/filter  milter/desk
+    milter/desk
+    milter/history
+    milter/proxy  milter/wire  milter/filter
     milter/evidence  milter/memory
     milter/process
     milter/log  milter/policy
     milter/config  milter/capture  milter/recorded
     milter/seal  milter/tcp
-    milter/net
+    milter/net  milter/time
     classifier
     text
 """
