@@ -4,6 +4,7 @@
 #include <map>
 
 #include "classifier/classify.h"
+#include "milter/history/words.h"
 #include "milter/policy/decision.h"
 
 namespace history {
@@ -25,11 +26,8 @@ std::vector<std::pair<std::string, Count>> Counts::by(std::string Labels::*membe
 }
 
 bool is_refusal(std::string_view action) {
-  using classifier::Action;
-  for (const auto one : {Action::None, Action::Tempfail, Action::Quarantine, Action::Reject}) {
-    if (name(one) == action) return policy::is_refusal(one);
-  }
-  return false;
+  const auto known = named<classifier::Action>(action);
+  return known && policy::is_refusal(*known);
 }
 
 }  // namespace history

@@ -4,15 +4,14 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
-#include <cmath>
 
 #include "classifier/classify.h"
 #include "classifier/enum_names.h"
 #include "classifier/gait.h"
 #include "classifier/pattern.h"
 #include "classifier/trace_text.h"
+#include "milter/history/words.h"
 #include "milter/policy/decision.h"
 #include "milter/time/rfc3339.h"
 #include "text/ascii.h"
@@ -55,11 +54,10 @@ constexpr std::size_t kAllKeys = std::size(kKeys) + std::size(kWordKeys);
 // A word that is none of the table's is a mistake, and the tables are short enough to be printed.
 template <typename Enum>
 std::string check_enum(std::string_view what, std::string_view word) {
+  if (named<Enum>(word)) return {};
   std::string all;
   for (std::size_t i = 0; i < classifier::enumerators<Enum>(); ++i) {
-    const auto known = name(static_cast<Enum>(i));
-    if (known == word) return {};
-    all += fmt::format("{}{}", all.empty() ? "" : ", ", known);
+    all += fmt::format("{}{}", all.empty() ? "" : ", ", name(static_cast<Enum>(i)));
   }
   return fmt::format("is not {}; write one of: {}", what, all);
 }
@@ -154,13 +152,9 @@ Wrong read_client(std::string_view value, Selection& selection) {
 }
 
 Wrong read_score(std::string_view key, std::string_view value, std::optional<double>& score) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  if (error != std::errc{} || end != value.data() + value.size() || !std::isfinite(number)) {
-    return wrong(key, value, "is not a score such as 4.5");
-  }
-  score = number;
-  return std::nullopt;
+  score = decimal(value);
+  if (score) return std::nullopt;
+  return wrong(key, value, "is not a score such as 4.5");
 }
 
 std::optional<Time> read_day(std::string_view value) {
