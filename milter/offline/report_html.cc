@@ -18,13 +18,22 @@
 #include <vector>
 
 #include "classifier/trace_text.h"
-#include "milter/offline/drawing.h"
-#include "milter/offline/page.h"
 #include "milter/offline/report.h"
+#include "milter/page/drawing.h"
+#include "milter/page/page.h"
 #include "milter/time/rfc3339.h"
 
 namespace offline {
 namespace {
+
+using page::class_of;
+using page::escape;
+using page::in_words;
+using page::kPageEnd;
+using page::mini_picture;
+using page::page_begin;
+using page::picture;
+using page::picture_legend;
 
 // How many sizes of segments are printed of a message, counting equal neighbours as one.
 constexpr std::size_t kRuns = 60;

@@ -39,8 +39,8 @@ ordered_json to_json(const Result& result) {
   row["server"] = endpoint(result.server);
   row["helo"] = result.helo.empty() ? ordered_json(nullptr) : ordered_json(result.helo);
   row["message"] = result.message;
-  row["time"] =
-      result.time_ns == 0 ? ordered_json(nullptr) : ordered_json(rfc3339::print_time(result.time_ns));
+  row["time"] = result.time_ns == 0 ? ordered_json(nullptr)
+                                    : ordered_json(rfc3339::print_time(result.time_ns));
   row["pattern"] = classifier::name(verdict.pattern);
   row["writer"] = classifier::name(verdict.writer);
   row["path"] = classifier::name(verdict.path);

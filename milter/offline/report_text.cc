@@ -10,13 +10,15 @@
 
 #include "classifier/trace_text.h"
 #include "milter/offline/report.h"
+#include "milter/page/strip.h"
 #include "milter/time/rfc3339.h"
-#include "milter/offline/strip.h"
 #include "text/ascii.h"
 #include "text/printable.h"
 
 namespace offline {
 namespace {
+
+using page::strip;
 
 constexpr std::size_t kStrip = 92;  // the width of a strip; with its indent it fits in 100 columns
 constexpr std::size_t kRuns = 16;   // how many sizes are printed, counting equal neighbours as one

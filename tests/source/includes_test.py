@@ -23,7 +23,7 @@ FLOORS = """
     milter/process
     milter/log  milter/policy
     milter/config  milter/capture  milter/recorded
-    milter/seal  milter/tcp
+    milter/seal  milter/tcp  milter/page
     milter/net  milter/time
     classifier
     text

@@ -1,10 +1,10 @@
-#include "milter/offline/page.h"
+#include "milter/page/page.h"
 
 #include <fmt/format.h>
 
 #include <cstdint>
 
-namespace offline {
+namespace page {
 namespace {
 
 struct Character {
@@ -184,4 +184,4 @@ std::string_view class_of(classifier::Pattern pattern) {
   return "soft";
 }
 
-}  // namespace offline
+}  // namespace page
