@@ -11,6 +11,7 @@
 #include "classifier/gait.h"
 #include "classifier/pattern.h"
 #include "classifier/trace_text.h"
+#include "milter/history/print.h"
 #include "milter/history/words.h"
 #include "milter/policy/decision.h"
 #include "milter/time/rfc3339.h"
@@ -37,7 +38,7 @@ constexpr WordKey kWordKeys[] = {
     {"held", "held", &Selection::held,
      "what held the action back: none, monitor, percent, breaker"},
     {"basis", "basis", &Selection::basis, "what it was judged by: evidence, unobserved, failed"},
-    {"reason", "reason", &Selection::reason, "why evidence is missing, such as late"},
+    {"reason", "reason", &Selection::reason, "why evidence is missing, such as timeout"},
 };
 
 constexpr Key kKeys[] = {
@@ -250,11 +251,6 @@ std::string print(const Values& values) {
   return fmt::format("{}{}", values.excluded ? "!" : "", fmt::join(values.any, ","));
 }
 
-std::string print(Time time) {
-  return rfc3339::print_time(static_cast<std::uint64_t>(time.time_since_epoch().count()) *
-                             kNsPerMs);
-}
-
 }  // namespace
 
 std::span<const WordKey> word_keys() {
@@ -287,8 +283,8 @@ Pairs print(const Selection& selection) {
   const auto add = [&pairs](std::string_view key, std::string value) {
     pairs.push_back({std::string(key), std::move(value)});
   };
-  if (selection.from) add("from", print(*selection.from));
-  if (selection.to) add("to", print(*selection.to));
+  if (selection.from) add("from", print_time(*selection.from));
+  if (selection.to) add("to", print_time(*selection.to));
   if (selection.client) {
     add("client", (selection.client->excluded ? "!" : "") + selection.client->text);
   }
