@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+#include <string_view>
+#include <vector>
 
 #include "milter/history/print.h"
 #include "milter/history/report.h"
@@ -52,27 +53,51 @@ std::string print_table(const Table& table) {
   return text;
 }
 
-// The counts of each bin by a label; the labels with most messages come first, and all that have no
-// colour of their own are one kind.
-page::Bars bars_by(const Counts& counts, std::string Labels::*member, std::string title) {
+// Words that are drawn in one colour, from the bottom of a bar up. Words that are in no row have the
+// last one's.
+struct Colour {
+  const char* name;
+  std::vector<std::string_view> words;
+  std::size_t colour;
+};
+using Colours = std::vector<Colour>;
+
+const Colours kPatternColours = {
+    {"official-mta", {"official-mta"}, 6},
+    {"relay", {"relay"}, 5},
+    {"kilobyte-blocks, line-writer", {"kilobyte-blocks", "line-writer"}, 4},
+    {"garage-server", {"garage-server"}, 3},
+    {"mobile", {"mobile"}, 2},
+    {"bot-headers-apart", {"bot-headers-apart"}, 1},
+    {"bot-template", {"bot-template"}, 0},
+    {"nothing told: unobserved, indistinct, noisy", {}, 7},
+};
+const Colours kActionColours = {
+    {"tempfail", {"tempfail"}, 2},
+    {"quarantine", {"quarantine"}, 1},
+    {"reject", {"reject"}, 0},
+    {"none", {}, 7},
+};
+
+std::size_t place_of(const Colours& colours, std::string_view word) {
+  const auto found = std::find_if(colours.begin(), colours.end(), [word](const Colour& one) {
+    return std::find(one.words.begin(), one.words.end(), word) != one.words.end();
+  });
+  return std::min<std::size_t>(static_cast<std::size_t>(found - colours.begin()),
+                               colours.size() - 1);
+}
+
+page::Bars bars_by(const Counts& counts, std::string Labels::*member, const Colours& colours,
+                   std::string title) {
   page::Bars bars{
       .title = std::move(title), .description = "messages by time", .kinds = {}, .bars = {}};
-  std::map<std::string_view, std::size_t> places;
-  const auto kinds = counts.by(member);
-  for (const auto& [word, count] : kinds) {
-    const auto place = std::min(places.size(), page::kBarColours - 1);
-    places.emplace(word, place);
-    const bool is_rest = place == page::kBarColours - 1 && kinds.size() > page::kBarColours;
-    if (place == bars.kinds.size()) {
-      bars.kinds.push_back(is_rest ? "others" : word.empty() ? "-" : word);
-    }
-  }
+  for (const auto& one : colours) bars.kinds.push_back({one.name, one.colour});
   for (const Cell& cell : counts.cells) {
     const auto label = print_time(cell.begin).substr(0, 16) + "Z";
     if (bars.bars.empty() || bars.bars.back().label != label) {
-      bars.bars.push_back({label, std::vector<std::uint64_t>(bars.kinds.size())});
+      bars.bars.push_back({label, std::vector<std::uint64_t>(colours.size())});
     }
-    bars.bars.back().parts[places.at(cell.labels.*member)] += cell.count.messages;
+    bars.bars.back().parts[place_of(colours, cell.labels.*member)] += cell.count.messages;
   }
   return bars;
 }
@@ -88,8 +113,8 @@ std::string print_html(const Report& report, const Counts& counts) {
   std::string text = page::page_begin("segmilter report");
   text += fmt::format("<h1>{}</h1>\n", escape(report.title));
   for (const auto& note : report.notes) text += fmt::format("<p>{}</p>\n", escape(note));
-  text += plot(bars_by(counts, &Labels::pattern, "Patterns by time"));
-  text += plot(bars_by(counts, &Labels::would, "What was asked for, by time"));
+  text += plot(bars_by(counts, &Labels::pattern, kPatternColours, "Patterns by time"));
+  text += plot(bars_by(counts, &Labels::would, kActionColours, "What was asked for, by time"));
   for (const auto& table : report.tables) text += print_table(table);
   return text.append(page::kPageEnd);
 }

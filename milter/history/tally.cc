@@ -52,8 +52,9 @@ struct HashCell {
 std::string select(const OpenFile& file, const Condition& condition, bool needs_address) {
   std::string sql = "SELECT ";
   for (const auto& word : kWords) sql += fmt::format("{}, ", word.column);
-  return sql + fmt::format("time, {}, network{} FROM messages WHERE id > ? AND id <= ? AND {}",
-                           file.weight(), needs_address ? ", address" : "", condition.sql);
+  return sql + fmt::format(
+                   "time, {}, network{} FROM messages NOT INDEXED WHERE id > ? AND id <= ? AND {}",
+                   file.weight(), needs_address ? ", address" : "", condition.sql);
 }
 
 }  // namespace

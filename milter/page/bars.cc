@@ -36,30 +36,26 @@ std::vector<Bar> joined(const std::vector<Bar>& bars) {
   return all;
 }
 
-std::size_t colour(std::size_t kind) {
-  return std::min(kind, kBarColours - 1);
-}
-
-std::string title_of(const Bar& bar, const std::vector<std::string>& kinds) {
+std::string title_of(const Bar& bar, const std::vector<Kind>& kinds) {
   std::string text = fmt::format("{}: {}", bar.label, sum_of(bar));
   for (std::size_t k = 0; k < bar.parts.size() && k < kinds.size(); ++k) {
-    if (bar.parts[k] != 0) text += fmt::format("; {} {}", kinds[k], bar.parts[k]);
+    if (bar.parts[k] != 0) text += fmt::format("; {} {}", kinds[k].name, bar.parts[k]);
   }
   return text;
 }
 
 // Widths are shares of the picture's width, heights are pixels, as in drawing.h.
-std::string draw_bar(const Bar& bar, const std::vector<std::string>& kinds, double left,
-                     double width, std::uint64_t most) {
+std::string draw_bar(const Bar& bar, const std::vector<Kind>& kinds, double left, double width,
+                     std::uint64_t most) {
   std::string text = fmt::format("<g><title>{}</title>", escape(title_of(bar, kinds)));
   double bottom = kTop + kHeight;
-  for (std::size_t k = 0; k < bar.parts.size(); ++k) {
+  for (std::size_t k = 0; k < bar.parts.size() && k < kinds.size(); ++k) {
     if (bar.parts[k] == 0) continue;
     const double height = kHeight * static_cast<double>(bar.parts[k]) / static_cast<double>(most);
     bottom -= height;
     text += fmt::format(
         "<rect class=\"k{}\" x=\"{:.3f}%\" y=\"{:.2f}\" width=\"{:.3f}%\" height=\"{:.2f}\"/>",
-        colour(k), left, bottom, width, height);
+        kinds[k].colour, left, bottom, width, height);
   }
   return text + "</g>\n";
 }
@@ -94,7 +90,7 @@ std::string legend(const Bars& bars) {
     text += fmt::format(
         "<li><svg class=\"key\" aria-hidden=\"true\"><rect class=\"k{}\" width=\"100%\" "
         "height=\"100%\"/></svg> {}</li>\n",
-        colour(k), escape(bars.kinds[k]));
+        bars.kinds[k].colour, escape(bars.kinds[k].name));
   }
   return text + "</ul>\n";
 }

@@ -4,6 +4,7 @@
 // numbers as a table. No script, no style attribute. Pure; any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,15 +17,20 @@ struct Bar {
   std::vector<std::uint64_t> parts;  // one for each kind, from the bottom up
 };
 
-struct Bars {
-  std::string title;
-  std::string description;         // what a bar is, for example "messages in an hour"
-  std::vector<std::string> kinds;  // names of the parts
-  std::vector<Bar> bars;
+struct Kind {
+  std::string name;
+  std::size_t colour = 0;  // less than kBarColours
 };
 
-// Kinds that have a colour of their own; further ones have the last one's.
+// Colours of the style sheet: from red, for what is bad, over green to grey, for what says nothing.
 inline constexpr std::size_t kBarColours = 8;
+
+struct Bars {
+  std::string title;
+  std::string description;  // what a bar is, for example "messages in an hour"
+  std::vector<Kind> kinds;  // of the parts
+  std::vector<Bar> bars;
+};
 
 // Empty if there is no bar. More than 1000 bars are drawn as 1000, of which each adds up neighbours.
 std::string draw(const Bars& bars);
