@@ -97,8 +97,9 @@ class Explainer {
     constexpr std::string_view kLine = "  {:<72} {:>8}\n";
     std::string text = "\nWhy, and what each reason adds to the score\n";
     for (const auto& [sentence, part] : explained.reasons) {
-      text += fmt::format(fmt::runtime(kLine), text::printable(sentence),
-                          part ? fmt::format("{:+.3f}", *part) : "");
+      const auto words = text::printable(sentence);
+      text += part ? fmt::format(fmt::runtime(kLine), words, fmt::format("{:+.3f}", *part))
+                   : fmt::format("  {}\n", words);
     }
     if (std::abs(explained.rest) >= 0.0005) {
       text += fmt::format(fmt::runtime(kLine), "rounding, and terms that were not kept",
