@@ -46,10 +46,12 @@ ClientCondition::ClientCondition(const config::Memory& settings,
 
 void ClientCondition::add_to(Condition& condition) const {
   if (columns_.empty()) return;
+  // Without the address, it is not known to be the client's; and a plain column can use an index.
+  const auto* form = excluded_ ? "ifnull({}, '') IN ({})" : "{} IN ({})";
   std::string any;
   for (const auto* column : columns_) {
-    any += fmt::format("{}ifnull({}, '') IN ({})", any.empty() ? "" : " OR ", column,
-                       texts_.size() == 1 ? "?" : "?,?");
+    any += any.empty() ? "" : " OR ";
+    any += fmt::format(fmt::runtime(form), column, texts_.size() == 1 ? "?" : "?,?");
     condition.texts.insert(condition.texts.end(), texts_.begin(), texts_.end());
   }
   condition.add(fmt::format("{}({})", excluded_ ? "NOT " : "", any));

@@ -167,7 +167,15 @@ struct Search {
   memory::TracePacker* packer;
 };
 
+// True: the selected rows have a queue id or an address.
+bool is_of_a_person(const Selection& selection) {
+  const auto& client = selection.client;
+  return (!selection.queue_id.empty() && !selection.queue_id.excluded) ||
+         (client && !client->excluded && client->kind == Client::Kind::Address);
+}
+
 void find_rows(OpenFile& file, int source, const Search& search, std::vector<Row>& rows) {
+  if (is_of_a_person(search.selection) && file.is_truncated()) return;
   auto condition = file.condition(search.selection);
   search.client.add_to(condition);
   if (search.before) condition.add(behind(*search.before, source));

@@ -77,6 +77,12 @@ const std::string& OpenFile::word(std::int64_t id) const {
   return id < 0 || id >= std::ssize(words_) ? kNone : words_[static_cast<std::size_t>(id)];
 }
 
+bool OpenFile::is_truncated() {
+  auto truncated = database_.prepare(
+      "SELECT value >= (SELECT max(id) FROM messages) FROM about WHERE key = 'truncated_to'");
+  return truncated.step() && truncated.integer(0) != 0;
+}
+
 // A value that no row of the file has, has no number in it.
 void OpenFile::add_words(const WordKey& key, const Values& values, Condition& condition) const {
   if (values.empty()) return;

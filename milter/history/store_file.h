@@ -41,6 +41,8 @@ class OpenFile {
   const std::vector<std::string>& words() const { return words_; }
   // "weight", or what stands for it in a file that has no such column.
   const char* weight() const { return has_weight_ ? "weight" : "1"; }
+  // No row has an address or a queue id any more.
+  bool is_truncated();
   // Without the client, which client_condition.h adds.
   Condition condition(const Selection& selection) const;
   // `before`: parameters of `sql` that stand in front of those of the condition. The statement

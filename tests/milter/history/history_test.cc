@@ -338,6 +338,8 @@ TEST_CASE("a row that lost its address is found by its network") {
   CHECK(store.page({{"client", "192.0.2.0/24"}}).rows.size() == 2);
   CHECK(store.page({{"client", "192.0.0.0/16"}}).rows.size() == 2);
   CHECK(store.page({{"queue-id", "4abcDEF"}}).rows.size() == 1);
+  CHECK(store.page({{"queue-id", "!4abcDEF"}}).rows.size() == 1);
+  CHECK(store.page({{"client", "!192.0.2.7"}}).rows.size() == 1);
   CHECK_FALSE(store.page().rows[1].port);
 }
 
