@@ -14,7 +14,9 @@
 #include "milter/cli/evaluate.h"
 #include "milter/cli/gait.h"
 #include "milter/cli/help.h"
+#include "milter/cli/history.h"
 #include "milter/cli/nft.h"
+#include "milter/cli/report.h"
 #include "milter/cli/versions.h"
 #include "milter/config/checks.h"
 #include "milter/config/load.h"
@@ -47,6 +49,8 @@ struct Options {
   EvaluateArguments evaluate;
   DoctorArguments doctor;
   std::string forget;  // an address or a network
+  HistoryArguments history;
+  ReportArguments report;
 };
 
 // A missing account is an error only for root. Other users do not change their account at the
@@ -120,6 +124,23 @@ int run_forget(const Options& options) {
   fmt::print("{}: {} messages forgotten, in {} files\n", options.forget, forgotten.rows,
              forgotten.files);
   return forgotten.problems.empty() ? EX_OK : 1;
+}
+
+// Without the keys of seals, which nobody needs to look back.
+config::Config read_public_config(const Options& options) {
+  return config::parse(config::read_file(options.file), options.file);
+}
+
+std::string file_if_given(const Options& options) {
+  return options.file == kDefaultFile ? "" : options.file;
+}
+
+int run_history(const Options& options) {
+  return look_back(read_public_config(options), file_if_given(options), options.history);
+}
+
+int run_report(const Options& options) {
+  return report(read_public_config(options), options.report);
 }
 
 int run_classify(const Options& options) {
@@ -224,6 +245,15 @@ void define(CLI::App& app, Options& options) {
       .add_option("who", options.forget, "192.0.2.7, 2001:db8::7, 192.0.2.0/24")
       ->type_name("ADDRESS|NET")
       ->required();
+  define_history(
+      add_configured(app, options, "history",
+                     "list the messages that are remembered, or explain one", run_history),
+      options.history);
+  define_report(add_configured(app, options, "report",
+                               "count the messages that are remembered: by pattern, time, program, "
+                               "network and action",
+                               run_report),
+                options.report);
   define_classify(add(app, options, "classify",
                       "label the messages in a capture, a list of traces or a log", run_classify),
                   options.classify);

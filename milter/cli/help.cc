@@ -72,6 +72,27 @@ Examples:
 
 Exit codes: 0; 1 a file could not be changed; 64 neither an address nor a network; 71 the folder cannot be read.
 )"},
+    {"history", R"(
+Examples:
+  segmilter history                                          the last messages, newest first
+  segmilter history --pattern bot-template --since 2h        with one label
+  segmilter history --client 192.0.2.0/24 --gait '!postfix'  of one network, but not of one program
+  segmilter history --would '!none' --format csv --limit 0   all for which something was asked, as CSV
+A message is explained by its queue id: segmilter history 4fXyZ12abc
+
+Exit codes: 0; 1 a file was passed over, or no message has that queue id; 64 wrong usage; 66 there is no store;
+77 this user may not read it. More: segmilter-history(1).
+)"},
+    {"report", R"(
+Examples:
+  segmilter report                                           of the last 48 hours
+  segmilter report --since 14d --pattern '!official-mta'     of two weeks, without one pattern
+  segmilter report --format html > report.html               a page with plots
+  segmilter report --from 2026-11-26 --to 2026-11-27 --format csv > day.csv
+
+Exit codes: 0; 1 a file was passed over; 64 wrong usage; 66 there is no store; 77 this user may not read it.
+More: segmilter-report(1).
+)"},
     {"classify", R"(
 Examples:
   segmilter classify mail.pcap                               print a table

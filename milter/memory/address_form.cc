@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "milter/seal/hmac.h"
@@ -9,6 +10,21 @@
 namespace memory {
 
 using Addresses = config::Memory::Addresses;
+
+namespace {
+
+net::Endpoint last_address(const net::Endpoint& network) {
+  auto bytes = network.bytes();
+  const std::size_t first_free = network.is_v4() ? 15 : 6;
+  std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(first_free), bytes.end(), 0xff);
+  return net::Endpoint::from_bytes(bytes, 0);
+}
+
+std::optional<net::Endpoint> address_in(std::string_view text) {
+  return net::Endpoint::parse_address(text.substr(0, text.find('/')), 0);
+}
+
+}  // namespace
 
 AddressForm::AddressForm(const config::Memory& settings) : kind_(settings.addresses) {
   if (kind_ == Addresses::Keyed) key_ = seal::read_keys(settings.key_file).front();
@@ -49,6 +65,12 @@ std::string AddressForm::keyed(std::string_view level, const net::Endpoint& endp
 
 std::string print_network(const net::Endpoint& client) {
   return fmt::format("{}/{}", client.network().print_address(), client.is_v4() ? 24 : 48);
+}
+
+bool is_within(const net::Network& who, std::string_view address, std::string_view network) {
+  if (const auto client = address_in(address)) return who.contains(*client);
+  const auto first = address_in(network);
+  return first && who.contains(*first) && who.contains(last_address(*first));
 }
 
 }  // namespace memory

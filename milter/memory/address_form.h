@@ -41,4 +41,8 @@ class AddressForm {
 // "192.0.2.0/24", "2001:db8:1::/48": the network that `client` is in (Endpoint::network).
 std::string print_network(const net::Endpoint& client);
 
+// Whether a row with these two texts, either of which may be empty, is of a client in `who`. A row
+// that has only a network any more is, if `who` covers all of it. Keyed texts are in no network.
+bool is_within(const net::Network& who, std::string_view address, std::string_view network);
+
 }  // namespace memory

@@ -1,5 +1,6 @@
 #include "milter/memory/database.h"
 
+#include <fmt/format.h>
 #include <sqlite3.h>
 
 #include <cstring>
@@ -38,6 +39,17 @@ Trouble trouble_of(int result) {
     what += std::string(" (") + std::strerror(error) + ")";
   }
   throw DatabaseError(trouble_of(result), what);
+}
+
+// sqlite.org/uri.html
+std::string immutable(const std::string& file) {
+  std::string uri = "file:";
+  for (const char c : file) {
+    const bool plain = c == '/' || c == '.' || c == '-' || (c >= '0' && c <= '9') ||
+                       (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    uri += plain ? std::string(1, c) : fmt::format("%{:02x}", static_cast<unsigned char>(c));
+  }
+  return uri + "?immutable=1";
 }
 
 }  // namespace
@@ -120,8 +132,11 @@ void Database::Close::operator()(sqlite3* database) const {
 Database::Database(const std::string& file, Mode mode) {
   sqlite3* opened = nullptr;
   const int flags =
-      mode == Mode::Read ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-  const int result = sqlite3_open_v2(file.c_str(), &opened, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+      mode == Mode::Write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+  const auto name = mode == Mode::ReadAlone ? immutable(file) : file;
+  const int uri = mode == Mode::ReadAlone ? SQLITE_OPEN_URI : 0;
+  const int result =
+      sqlite3_open_v2(name.c_str(), &opened, flags | uri | SQLITE_OPEN_NOMUTEX, nullptr);
   database_.reset(opened);
   if (result != SQLITE_OK) {
     std::string what = file + ": " + sqlite3_errstr(result);

@@ -66,7 +66,11 @@ class Statement {
 
 class Database {
  public:
-  enum class Mode { Write, Read };  // Write: the file is made where it is not there
+  enum class Mode {
+    Write,      // the file is made where it is not there
+    Read,       // beside a writer; SQLite needs its files -shm and -wal, or the right to make them
+    ReadAlone,  // without them: for a file that nobody writes meanwhile
+  };
   // Throws DatabaseError "FILE: …".
   Database(const std::string& file, Mode mode);
 

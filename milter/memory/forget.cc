@@ -23,22 +23,13 @@ constexpr std::size_t kRowsAtOnce = 1000;
 // Whether a row with these two texts, either of which may be empty, is to go.
 using Wanted = std::function<bool(std::string_view address, std::string_view network)>;
 
-net::Endpoint last_address(const net::Endpoint& network) {
-  auto bytes = network.bytes();
-  const std::size_t first_free = network.is_v4() ? 15 : 6;
-  std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(first_free), bytes.end(), 0xff);
-  return net::Endpoint::from_bytes(bytes, 0);
-}
-
 std::optional<net::Endpoint> address_in(std::string_view text) {
   return net::Endpoint::parse_address(text.substr(0, text.find('/')), 0);
 }
 
 Wanted plain(const net::Network& who) {
   return [who](std::string_view address, std::string_view network) {
-    if (const auto client = address_in(address)) return who.contains(*client);
-    const auto first = address_in(network);
-    return first && who.contains(*first) && who.contains(last_address(*first));
+    return is_within(who, address, network);
   };
 }
 

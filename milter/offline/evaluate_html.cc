@@ -6,12 +6,17 @@
 #include <string_view>
 
 #include "classifier/trace_text.h"
-#include "milter/offline/drawing.h"
 #include "milter/offline/evaluate_report.h"
-#include "milter/offline/page.h"
+#include "milter/page/drawing.h"
+#include "milter/page/page.h"
 
 namespace offline {
 namespace {
+
+using page::escape;
+using page::kPageEnd;
+using page::page_begin;
+using page::picture;
 
 std::string cell(std::string_view text) {
   return fmt::format("<td>{}</td>", escape(text));

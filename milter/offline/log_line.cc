@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "milter/offline/rfc3339.h"
+#include "milter/time/rfc3339.h"
 
 namespace offline {
 namespace {
@@ -51,7 +51,7 @@ enum class Prefix { None, Ours, Foreign };
 // Takes a time, a host and a tag from the front.
 Prefix take_prefix(std::string_view& text, std::uint64_t& time_ns) {
   std::string_view rest = text;
-  if (const auto time = parse_time(peek_word(rest))) {
+  if (const auto time = rfc3339::parse_time(peek_word(rest))) {
     time_ns = *time;
     take_word(rest);
   } else if (!take_old_time(rest)) {
@@ -140,7 +140,7 @@ std::optional<LogLine> read_json(std::string_view text) {
   };
   LogLine line;
   for (const char* key : {"trace", "helo", "client"}) set(line, key, string(key));
-  line.time_ns = parse_time(string("time")).value_or(0);
+  line.time_ns = rfc3339::parse_time(string("time")).value_or(0);
   const bool ours = !line.trace.empty() || (json.contains("process") && json.contains("level"));
   return ours ? std::optional(std::move(line)) : std::nullopt;
 }

@@ -18,13 +18,22 @@
 #include <vector>
 
 #include "classifier/trace_text.h"
-#include "milter/offline/drawing.h"
-#include "milter/offline/page.h"
 #include "milter/offline/report.h"
-#include "milter/offline/rfc3339.h"
+#include "milter/page/drawing.h"
+#include "milter/page/page.h"
+#include "milter/time/rfc3339.h"
 
 namespace offline {
 namespace {
+
+using page::class_of;
+using page::escape;
+using page::in_words;
+using page::kPageEnd;
+using page::mini_picture;
+using page::page_begin;
+using page::picture;
+using page::picture_legend;
 
 // How many sizes of segments are printed of a message, counting equal neighbours as one.
 constexpr std::size_t kRuns = 60;
@@ -187,7 +196,7 @@ std::string section(const Result& result) {
   std::string text = fmt::format(
       "<section class=\"message\" id=\"m{0}\"><h3>Message {0}: {1}</h3>\n<p>{2}{3}{4}: {5}</p>\n",
       result.number, named(result.verdict.pattern),
-      result.time_ns == 0 ? "" : print_time(result.time_ns) + ", ",
+      result.time_ns == 0 ? "" : rfc3339::print_time(result.time_ns) + ", ",
       fmt::format("{} bytes", result.trace.size), result.trace.tls ? ", under TLS" : "",
       in_words(result.verdict.pattern));
   text += facts(result);
@@ -291,7 +300,7 @@ class HtmlReport final : public Report {
         fmt::format("<tr role=\"row\"><th role=\"rowheader\" scope=\"row\"><a "
                     "class=\"whole\" href=\"#m{0}\">message {0}</a></th>",
                     row.number));
-    cell("time", row.time_ns == 0 ? "not known" : breakable(print_time(row.time_ns)));
+    cell("time", row.time_ns == 0 ? "not known" : breakable(rfc3339::print_time(row.time_ns)));
     cell("client", row.client.port() == 0 ? "not known" : foreign(row.client.print()));
     cell("EHLO name", row.helo.empty() ? "not known" : foreign(row.helo));
     cell("pattern", fmt::format("{}: {}; confidence {:.2f}", named(row.pattern),

@@ -9,7 +9,7 @@
 
 #include "classifier/trace_text.h"
 #include "milter/offline/report.h"
-#include "milter/offline/rfc3339.h"
+#include "milter/time/rfc3339.h"
 
 namespace offline {
 namespace {
@@ -39,8 +39,8 @@ ordered_json to_json(const Result& result) {
   row["server"] = endpoint(result.server);
   row["helo"] = result.helo.empty() ? ordered_json(nullptr) : ordered_json(result.helo);
   row["message"] = result.message;
-  row["time"] =
-      result.time_ns == 0 ? ordered_json(nullptr) : ordered_json(print_time(result.time_ns));
+  row["time"] = result.time_ns == 0 ? ordered_json(nullptr)
+                                    : ordered_json(rfc3339::print_time(result.time_ns));
   row["pattern"] = classifier::name(verdict.pattern);
   row["writer"] = classifier::name(verdict.writer);
   row["path"] = classifier::name(verdict.path);

@@ -10,13 +10,15 @@
 
 #include "classifier/trace_text.h"
 #include "milter/offline/report.h"
-#include "milter/offline/rfc3339.h"
-#include "milter/offline/strip.h"
+#include "milter/page/strip.h"
+#include "milter/time/rfc3339.h"
 #include "text/ascii.h"
 #include "text/printable.h"
 
 namespace offline {
 namespace {
+
+using page::strip;
 
 constexpr std::size_t kStrip = 92;  // the width of a strip; with its indent it fits in 100 columns
 constexpr std::size_t kRuns = 16;   // how many sizes are printed, counting equal neighbours as one
@@ -101,7 +103,7 @@ class TextReport final : public Report {
     if (verdict.block != 0) writer += fmt::format(" {}", verdict.block);
     std::string who;
     const auto add = [&](const std::string& text) { who += (who.empty() ? "" : "  ") + text; };
-    if (result.time_ns != 0) add(print_time(result.time_ns));
+    if (result.time_ns != 0) add(rfc3339::print_time(result.time_ns));
     if (result.client.port() != 0) add(result.client.print());
     if (result.server.port() != 0) who += " > " + result.server.print();
     if (!result.helo.empty()) add("helo=" + text::printable(result.helo));

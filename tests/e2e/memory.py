@@ -7,6 +7,7 @@ Messages come through a real Postfix while the process memory serves, is killed,
 an upgrade, while its disk is full, and while its file is damaged. Each message is delivered at once, with its label. Each row of the
 store belongs to one line of the log. At last each process is killed three times: the short form of tests/long/store_kills.
 """
+import json
 import os
 import random
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 from bed import report
 from bed.disk import SmallDisk
 from bed.kills import Kills, store_rows
+from bed.mail import parse_label
 from bed.process import wait_until
 from bed.testbed import Bed
 
@@ -144,6 +146,17 @@ def main() -> int:
         checks.that(not any(word in whole for word in (SECRET.encode(), b"sender.example", b"alice", b"client.example")),
                     "no text, sender, recipient or EHLO name in any byte of the store")
 
+        message = bed.postfix.mailbox("alice").messages()[-1]
+        queue_id = re.search(r" id (\w+)", message.value("Received"))[1]
+        explained = look_back(bed, "history", "--format", "json", queue_id)
+        label = parse_label(explained["header"])
+        checks.that(label.fields == message.labels()[0].fields and explained["queue_id"] == queue_id,
+                    f"history {queue_id}: the header field of the delivered message, in all {len(label.fields)} values")
+        parts = sum(reason["part"] or 0 for reason in explained["reasons"]) + explained["rest"]
+        checks.that(abs(parts - explained["score"]) < 0.002, f"its reasons add up to the score, {explained['score']}")
+        counted = look_back(bed, "report", "--format", "json")
+        checks.that(counted["messages"] == len(logged(bed)), f"report counts {counted['messages']} messages")
+
         old = bed.segmilter.child("memory")
         os.kill(old, signal.SIGKILL)
         killed = send(bed, 20)
@@ -198,6 +211,14 @@ def main() -> int:
             bed.show_logs()
     in_trouble(checks)
     return checks.finish()
+
+
+def look_back(bed: Bed, command: str, *arguments: str) -> dict:
+    """What one of the commands that read the store prints as JSON, while the service runs."""
+    done = bed.segmilter.space.run(bed.program, command, "-c", bed.segmilter.config, *arguments, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command}: {done.returncode} {done.stderr}")
+    return json.loads(done.stdout)
 
 
 def memory_settings(bed: Bed) -> dict:

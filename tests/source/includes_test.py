@@ -16,13 +16,15 @@ FLOORS = """
     milter
     milter/cli
     milter/supervisor  milter/offline  milter/doctor
-    milter/proxy  milter/wire  milter/filter  milter/desk
+    milter/desk
+    milter/history
+    milter/proxy  milter/wire  milter/filter
     milter/evidence  milter/memory
     milter/process
     milter/log  milter/policy
     milter/config  milter/capture  milter/recorded
-    milter/seal  milter/tcp
-    milter/net
+    milter/seal  milter/tcp  milter/page
+    milter/net  milter/time
     classifier
     text
 """
@@ -40,7 +42,7 @@ LIBRARIES = {
     "toml++/": "milter/config milter/cli",
     "spdlog/": "milter/log milter/cli",
     "CLI/": "milter/cli",
-    "nlohmann/": "milter/log milter/offline milter/doctor",
+    "nlohmann/": "milter/log milter/history milter/offline milter/doctor",
     "zlib.h": "milter/offline",
     "zstd.h": "milter/offline milter/memory",
     "sqlite3.h": "milter/memory",

@@ -1,6 +1,6 @@
 """The manual and the README: mandoc finds no fault in the pages, and what they and --help show as examples works.
 
-    manual_test.py SEGMILTER
+    manual_test.py SEGMILTER FILL_STORE
 
 A shell runs each example unchanged, in a folder with a configuration, a capture and a truth of that name. Only programs that would
 change or need the machine itself are replaced (PLAYED).
@@ -18,10 +18,11 @@ import unittest
 from pathlib import Path
 
 PROGRAM = Path(sys.argv.pop(1)).resolve()
+FILL_STORE = Path(sys.argv.pop(1)).resolve()  # tests/milter/cli/fill_store.cc
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted((ROOT / "packaging/man").glob("*.[1578]"))
 README = (ROOT / "README.md").read_text()
-COMMANDS = ("run", "proxy", "wire", "filter", "check", "nft", "doctor", "classify", "evaluate", "gait", "version")
+COMMANDS = ("run", "proxy", "wire", "filter", "check", "nft", "doctor", "history", "report", "classify", "evaluate", "gait", "version")
 # Replacements for the machine's programs that an example pipes from or into: a tcpdump that gives the example's capture, and a
 # shell and a firewall that only read.
 PLAYED = {"tcpdump": "cat \"$HERE/mail.pcap\"", "nft": "grep -q 'table inet segmilter'", "sh": "grep -q 'ip -'"}
@@ -155,6 +156,8 @@ case " $* " in *" -c "*|*" --config "*) ;; *) case $command in classify|evaluate
 exec {PROGRAM} "$command" "$@"
 """)
         wrapper.chmod(0o755)
+        (cls.folder / "memory").mkdir()
+        subprocess.run([FILL_STORE, cls.folder / "memory"], check=True)
         data = ROOT / "tests/data"
         shutil.copy(ROOT / "tests/fuzz/corpus/pcap/plain.pcap", cls.folder / "mail.pcap")
         (cls.folder / "captures").mkdir()
@@ -197,7 +200,7 @@ exec {PROGRAM} "$command" "$@"
 
 
 def page_text(page):
-    return page.read_text().replace("\\-", "-")
+    return page.read_text().replace("\\-", "-").replace("\\(aq", "'")
 
 
 def talk_bot():

@@ -8,11 +8,12 @@
 #include <variant>
 
 #include "classifier/trace_text.h"
-#include "milter/offline/strip.h"
+#include "milter/page/strip.h"
 
 namespace {
 
 using namespace offline;
+using page::strip;
 
 Result result_of(const std::string& notation, const std::string& file = "mail.pcap") {
   Result result;

@@ -1,10 +1,10 @@
-#include "milter/offline/page.h"
+#include "milter/page/page.h"
 
 #include <fmt/format.h>
 
 #include <cstdint>
 
-namespace offline {
+namespace page {
 namespace {
 
 struct Character {
@@ -110,6 +110,9 @@ th { font-weight: 600; } th .soft { font-weight: 400; } table.wraps td { min-wid
 .right3 { background: rgb(40 110 200 / .55); } .wrong1 { background: rgb(200 50 50 / .15); }
 .wrong2 { background: rgb(200 50 50 / .3); } .wrong3 { background: rgb(200 50 50 / .45); }
 .plot { stroke: currentColor; stroke-opacity: .5; fill: none; } .point { fill: var(--link); stroke: var(--link); }
+svg.bars { height: 238px; } ul.kinds { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; list-style: none; }
+.k0 { fill: #b5442f; } .k1 { fill: #d7822b; } .k2 { fill: #c9a227; } .k3 { fill: #a8577e; } .k4 { fill: #7562a8; }
+.k5 { fill: #3d7ea6; } .k6 { fill: #5b8c3e; } .k7 { fill: #7b8794; }
 @media (max-width: 48rem) { body { padding: .6rem; } th, td { padding-right: .3rem; } svg .wide { display: none; } .whole { white-space: normal; }
   table.wraps thead { position: absolute; left: -99rem; } table.wraps tr, table.wraps td, table.wraps th { display: block; border: 0; }
   table.wraps tr { border-bottom: 1px solid var(--line); padding: .4rem 0; } table.wraps td.number { text-align: left; }
@@ -184,4 +187,4 @@ std::string_view class_of(classifier::Pattern pattern) {
   return "soft";
 }
 
-}  // namespace offline
+}  // namespace page

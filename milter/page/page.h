@@ -8,7 +8,7 @@
 
 #include "classifier/classify.h"
 
-namespace offline {
+namespace page {
 
 // Makes text from outside safe, as HTML text or as an attribute value in double quotes. Markup is
 // escaped, control characters and characters that change the direction of text are shown as their
@@ -28,4 +28,4 @@ std::string_view in_words(classifier::Pattern pattern);
 // The class of the style sheet for a pattern: bad, odd, good or soft.
 std::string_view class_of(classifier::Pattern pattern);
 
-}  // namespace offline
+}  // namespace page

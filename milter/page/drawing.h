@@ -16,7 +16,7 @@
 #include "classifier/classify.h"
 #include "classifier/trace.h"
 
-namespace offline {
+namespace page {
 
 // The whole message. If the message's header is too narrow to see, the header is drawn above, at a
 // larger scale. Empty if no segment was seen.
@@ -29,4 +29,4 @@ std::string mini_picture(const classifier::Trace& trace, const classifier::Verdi
 // Explains the colours and lines of the pictures, as an HTML list.
 std::string picture_legend();
 
-}  // namespace offline
+}  // namespace page

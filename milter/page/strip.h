@@ -16,7 +16,7 @@
 #include "classifier/classify.h"
 #include "classifier/trace.h"
 
-namespace offline {
+namespace page {
 
 // Returns at most `width` characters; a short message gets a short strip. If several ends fall on
 // one character, the end of a write is preferred to the end of a segment.
@@ -29,4 +29,4 @@ std::string strip(const classifier::Trace& trace, const classifier::Verdict& ver
 std::vector<std::uint64_t> write_ends(const classifier::Trace& trace,
                                       const classifier::Verdict& verdict);
 
-}  // namespace offline
+}  // namespace page

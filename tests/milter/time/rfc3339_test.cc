@@ -1,9 +1,9 @@
-#include "milter/offline/rfc3339.h"
+#include "milter/time/rfc3339.h"
 
 #include <catch2/catch.hpp>
 
-using offline::parse_time;
-using offline::print_time;
+using rfc3339::parse_time;
+using rfc3339::print_time;
 
 TEST_CASE("a time is printed in UTC to the millisecond, and read back") {
   CHECK(print_time(1'795'762'800'123'999'999) == "2026-11-27T07:00:00.123Z");

@@ -1,10 +1,10 @@
-#include "milter/offline/rfc3339.h"
+#include "milter/time/rfc3339.h"
 
 #include <fmt/format.h>
 
 #include <ctime>
 
-namespace offline {
+namespace rfc3339 {
 namespace {
 
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
@@ -97,4 +97,4 @@ std::optional<std::uint64_t> parse_time(std::string_view text) {
   return static_cast<std::uint64_t>(seconds) * kNsPerSecond + fraction;
 }
 
-}  // namespace offline
+}  // namespace rfc3339

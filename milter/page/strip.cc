@@ -1,8 +1,8 @@
-#include "milter/offline/strip.h"
+#include "milter/page/strip.h"
 
 #include <algorithm>
 
-namespace offline {
+namespace page {
 
 std::vector<std::uint64_t> write_ends(const classifier::Trace& trace,
                                       const classifier::Verdict& verdict) {
@@ -45,4 +45,4 @@ std::string strip(const classifier::Trace& trace, const classifier::Verdict& ver
   return line;
 }
 
-}  // namespace offline
+}  // namespace page

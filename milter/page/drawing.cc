@@ -1,4 +1,4 @@
-#include "milter/offline/drawing.h"
+#include "milter/page/drawing.h"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "milter/offline/strip.h"
+#include "milter/page/strip.h"
 
-namespace offline {
+namespace page {
 namespace {
 
 // In per cent of a picture's width; a picture is at most about 1000 pixels wide.
@@ -264,4 +264,4 @@ std::string picture_legend() {
          "<li>thick line: bytes that were not captured</li>\n</ul>\n";
 }
 
-}  // namespace offline
+}  // namespace page

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace offline {
+namespace rfc3339 {
 
 // Prints "2026-11-27T07:00:00.123Z". `ns`: nanoseconds since 1970.
 std::string print_time(std::uint64_t ns);
@@ -17,4 +17,4 @@ std::string print_time(std::uint64_t ns);
 // 1970.
 std::optional<std::uint64_t> parse_time(std::string_view text);
 
-}  // namespace offline
+}  // namespace rfc3339

@@ -1,0 +1,122 @@
+// The HTML page of a report: the plots, and each table. It has no script and loads nothing, so that
+// it can be sent to others and opened anywhere.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include "milter/history/print.h"
+#include "milter/history/report.h"
+#include "milter/page/bars.h"
+#include "milter/page/page.h"
+
+namespace history {
+namespace {
+
+using page::escape;
+
+std::string text_of(const Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) return escape(*text);
+  if (const auto* number = std::get_if<std::uint64_t>(&value)) return fmt::format("{}", *number);
+  return fmt::format("{:.1f} %", 100 * std::get<double>(value));
+}
+
+std::string with_blanks(std::string name) {
+  std::replace(name.begin(), name.end(), '_', ' ');
+  return name;
+}
+
+std::string print_table(const Table& table) {
+  std::string text = fmt::format(
+      "<h2 id=\"{}\">{}</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
+      "aria-labelledby=\"{}\"><table><thead><tr>",
+      table.key, escape(table.title), table.key);
+  for (const auto& [name, is_number] : table.columns) {
+    text += fmt::format("<th scope=\"col\"{}>{}</th>", is_number ? " class=\"number\"" : "",
+                        escape(with_blanks(name)));
+  }
+  text += "</tr></thead><tbody>\n";
+  for (const auto& row : table.rows) {
+    text += "<tr>";
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      text += i == 0 ? fmt::format("<th scope=\"row\">{}</th>", text_of(row[i]))
+                     : fmt::format("<td{}>{}</td>",
+                                   table.columns[i].is_number ? " class=\"number\"" : "",
+                                   text_of(row[i]));
+    }
+    text += "</tr>\n";
+  }
+  text += "</tbody></table></div>\n";
+  if (table.rows.empty()) text += "<p>None.</p>\n";
+  if (!table.note.empty()) text += fmt::format("<p class=\"soft\">{}.</p>\n", escape(table.note));
+  return text;
+}
+
+// Words that are drawn in one colour, from the bottom of a bar up. Words that are in no row have the
+// last one's.
+struct Colour {
+  const char* name;
+  std::vector<std::string_view> words;
+  std::size_t colour;
+};
+using Colours = std::vector<Colour>;
+
+const Colours kPatternColours = {
+    {"official-mta", {"official-mta"}, 6},
+    {"relay", {"relay"}, 5},
+    {"kilobyte-blocks, line-writer", {"kilobyte-blocks", "line-writer"}, 4},
+    {"garage-server", {"garage-server"}, 3},
+    {"mobile", {"mobile"}, 2},
+    {"bot-headers-apart", {"bot-headers-apart"}, 1},
+    {"bot-template", {"bot-template"}, 0},
+    {"nothing told: unobserved, indistinct, noisy", {}, 7},
+};
+const Colours kActionColours = {
+    {"tempfail", {"tempfail"}, 2},
+    {"quarantine", {"quarantine"}, 1},
+    {"reject", {"reject"}, 0},
+    {"none", {}, 7},
+};
+
+std::size_t place_of(const Colours& colours, std::string_view word) {
+  const auto found = std::find_if(colours.begin(), colours.end(), [word](const Colour& one) {
+    return std::find(one.words.begin(), one.words.end(), word) != one.words.end();
+  });
+  return std::min<std::size_t>(static_cast<std::size_t>(found - colours.begin()),
+                               colours.size() - 1);
+}
+
+page::Bars bars_by(const Counts& counts, std::string Labels::*member, const Colours& colours,
+                   std::string title) {
+  page::Bars bars{
+      .title = std::move(title), .description = "messages by time", .kinds = {}, .bars = {}};
+  for (const auto& one : colours) bars.kinds.push_back({one.name, one.colour});
+  for (const Cell& cell : counts.cells) {
+    const auto label = print_time(cell.begin).substr(0, 16) + "Z";
+    if (bars.bars.empty() || bars.bars.back().label != label) {
+      bars.bars.push_back({label, std::vector<std::uint64_t>(colours.size())});
+    }
+    bars.bars.back().parts[place_of(colours, cell.labels.*member)] += cell.count.messages;
+  }
+  return bars;
+}
+
+std::string plot(const page::Bars& bars) {
+  if (bars.bars.empty()) return {};
+  return fmt::format("<h2>{}</h2>\n{}{}", escape(bars.title), draw(bars), legend(bars));
+}
+
+}  // namespace
+
+std::string print_html(const Report& report, const Counts& counts) {
+  std::string text = page::page_begin("segmilter report");
+  text += fmt::format("<h1>{}</h1>\n", escape(report.title));
+  for (const auto& note : report.notes) text += fmt::format("<p>{}</p>\n", escape(note));
+  text += plot(bars_by(counts, &Labels::pattern, kPatternColours, "Patterns by time"));
+  text += plot(bars_by(counts, &Labels::would, kActionColours, "What was asked for, by time"));
+  for (const auto& table : report.tables) text += print_table(table);
+  return text.append(page::kPageEnd);
+}
+
+}  // namespace history

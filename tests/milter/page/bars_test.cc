@@ -1,0 +1,66 @@
+#include "milter/page/bars.h"
+
+#include <catch2/catch.hpp>
+#include <string>
+
+using page::Bars;
+using page::draw;
+
+namespace {
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t found = 0;
+  for (auto at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("bars are stacked to scale from the bottom up") {
+  const Bars bars{.title = "Patterns",
+                  .description = "messages in an hour",
+                  .kinds = {{"mobile", 0}, {"relay", 1}},
+                  .bars = {{"10:00", {30, 70}}, {"11:00", {50, 0}}}};
+  const auto svg = draw(bars);
+  CHECK_THAT(svg, Catch::Contains(
+                      "<title>Patterns</title><desc>messages in an hour; the tallest bar is 100"));
+  CHECK_THAT(svg, Catch::Contains("<title>10:00: 100; mobile 30; relay 70</title>"));
+  CHECK_THAT(
+      svg,
+      Catch::Contains(
+          "<rect class=\"k0\" x=\"0.000%\" y=\"156.00\" width=\"45.000%\" height=\"60.00\"/>"));
+  CHECK_THAT(
+      svg,
+      Catch::Contains(
+          "<rect class=\"k1\" x=\"0.000%\" y=\"16.00\" width=\"45.000%\" height=\"140.00\"/>"));
+  CHECK(count(svg, "<rect") == 3);
+}
+
+TEST_CASE("nothing is drawn of nothing") {
+  CHECK(draw({}).empty());
+  CHECK(draw({.kinds = {{"mobile", 0}}, .bars = {{"10:00", {0}}}}).empty());
+}
+
+TEST_CASE("text from outside is no markup") {
+  const Bars bars{
+      .title = "<b>", .description = "<i>", .kinds = {{"<u>", 0}}, .bars = {{"<s>", {1}}}};
+  const auto svg = draw(bars) + legend(bars);
+  for (const char* tag : {"<b>", "<i>", "<u>", "<s>"}) CHECK(svg.find(tag) == svg.npos);
+}
+
+TEST_CASE("many bars become fewer whose numbers add up") {
+  Bars bars{.title = "a", .description = "b", .kinds = {{"k", 0}}, .bars = {}};
+  for (int i = 0; i < 2500; ++i) bars.bars.push_back({std::to_string(i), {1}});
+  const auto svg = draw(bars);
+  CHECK(count(svg, "<rect") == 834);
+  CHECK_THAT(svg, Catch::Contains("the tallest bar is 3"));
+}
+
+TEST_CASE("a part without a kind is not drawn, and two kinds may share a colour") {
+  const Bars bars{.title = "a",
+                  .description = "b",
+                  .kinds = {{"noisy", 7}, {"indistinct", 7}},
+                  .bars = {{"x", {1, 1, 1}}}};
+  CHECK(count(draw(bars), "class=\"k7\"") == 2);
+  CHECK(count(legend(bars), "class=\"k7\"") == 2);
+}
