@@ -267,7 +267,7 @@ def measure(value):
 
 def log_messages(text):
     """The longest run of fixed words in each call that logs a warning or an error."""
-    for call in re.finditer(r"logging::(?:warning|error)\(", text):
+    for call in re.finditer(r"logging::(?:warning|error)\(|\bwarn\(context\b", text):
         depth, at, message = 1, call.end(), ""
         while depth and at < len(text):
             if literal := re.compile(r'"((?:[^"\\]|\\.)*)"').match(text, at):
