@@ -126,6 +126,18 @@ class Files(unittest.TestCase):
             self.assertEqual(self.offered("doctor", "--format", "", before=setting), ["json", "text"], setting)
 
 
+class Package(unittest.TestCase):
+    def test_the_package_bash_completion_finds_and_loads_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkdir(f"{folder}/completions")
+            shutil.copy(FILE, f"{folder}/completions/segmilter")
+            done = subprocess.run(["/bin/bash", "--norc", "-c", "source /usr/share/bash-completion/bash_completion && "
+                                   "_completion_loader segmilter; echo $?; complete -p segmilter"], capture_output=True, text=True,
+                                  env={**os.environ, "BASH_COMPLETION_USER_DIR": folder, "XDG_DATA_DIRS": folder}, timeout=60)
+        # 124 tells readline to try again with what was loaded.
+        self.assertEqual((done.stdout, done.stderr), ("124\ncomplete -o default -F _segmilter segmilter\n", ""))
+
+
 class Terminal(unittest.TestCase):
     """What arrives at the program when a user presses the tabulator."""
 
