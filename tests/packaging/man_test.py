@@ -156,6 +156,30 @@ class Settings(unittest.TestCase):
             value = values[tags.index(key)] if len(values) == len(tags) else values[0]
             self.assertEqual(measure(value), measure(self.defaults[name][key]), f"{name}.{key}")
 
+    def test_each_range_is_that_of_the_program(self):
+        tried = 0
+        for (name, key), text in self.page.items():
+            default = self.defaults.get(name, {}).get(key)
+            if isinstance(default, (bool, list, type(None))) or default == measure(default) and isinstance(default, str):
+                continue  # only numbers, durations and sizes have a range
+            found = re.search(r'"?(-?[\d.]+(?:ms|[smhKMG])?)"?\s+to\s+"?(-?[\d.]+(?:ms|[smhKMG])?)"?', text)
+            if not found:
+                continue
+            tried += 1
+            low, high = (bound.rstrip(".") for bound in found.groups())
+            for value, good in ((low, True), (high, True), (beyond(low, -1), False), (beyond(high, 1), False)):
+                said = self.check(name, key, value)
+                self.assertEqual("is out of range" in said or "is not a" in said, not good, f"{name}.{key} = {value}: {said}")
+        self.assertGreater(tried, 40)
+
+    def check(self, name, key, value):
+        """What the program says of a file with this setting."""
+        quoted = value if re.fullmatch(r"-?[\d.]+", value) else f'"{value}"'
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(f"[{name}]\n{key} = {quoted}\n")
+            file.flush()
+            return run(PROGRAM, "check", "-c", file.name).stderr
+
     def test_a_restart_is_marked_as_in_the_packaged_file(self):
         packaged, comment, name, before = {}, "", "", ""
         for line in source("packaging/segmilter.toml").splitlines():
@@ -276,6 +300,12 @@ class Examples(unittest.TestCase):
             done = run(PROGRAM, "gait", "-c", config)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"(?m)^acme +library +acme$")
+
+
+def beyond(bound, direction):
+    """The next value outside of a range; the unit stays."""
+    number, unit = re.fullmatch(r"(-?[\d.]+)(\w*)", bound).groups()
+    return f"{float(number) + direction:g}" if "." in number else f"{int(number) + direction}{unit}"
 
 
 def measure(value):
