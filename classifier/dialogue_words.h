@@ -1,6 +1,6 @@
 // The words for what a dialogue showed. One table has three uses: the trace notation (`talk=`), the
 // entries of gaits (`talk`), and the bits by which a message is compared with an entry.
-// classifier/README.md says what each word means. Constant data; any thread.
+// segmilter-trace(5) says what each word means. Constant data; any thread.
 #pragma once
 
 #include <array>

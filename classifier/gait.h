@@ -6,7 +6,7 @@
 //     the Traits of one program ─► learn() ─► text          gait_learn.h
 //
 // A book consists of text entries. classifier/gaits/*.gait are compiled in, and an administrator's
-// own files come before them. classifier/README.md has the grammar. A book is built once and then
+// own files come before them. segmilter-gait(5) has the grammar. A book is built once and then
 // shared as const: safe from any thread.
 #pragma once
 

@@ -1,5 +1,5 @@
 // The text of entries. It is read line by line into a book, and a printed entry can be read again.
-// classifier/README.md has the grammar. Pure functions; any thread.
+// segmilter-gait(5) has the grammar. Pure functions; any thread.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -128,7 +128,11 @@ Term Reasons::term(std::size_t at) const {
 }
 
 std::string Reasons::word(std::size_t at) const {
-  std::string word = put(wording(because(at)).word, at);
+  const Entry& entry = entries_[at];
+  // A sign has the same name as in [weights], unless its sentence names a program too.
+  const bool is_sign = entry.because == Because::Term && entry.sign->about == nullptr;
+  std::string word = is_sign ? fmt::format("{}:{:+.1f}", entry.sign->key, entry.weight)
+                             : put(wording(entry.because).word, at);
   // Each word must stay one term in every place: no blank, and no character that separates terms.
   for (char& c : word) {
     if (!text::is_visible(c) || c == ',' || c == ';') c = '-';

@@ -1,4 +1,4 @@
-// Reads and prints the one text form of a Trace. classifier/README.md has the grammar. The table
+// Reads and prints the one text form of a Trace. segmilter-trace(5) has the grammar. The table
 // below implements it: each key has one row for both directions. trace_values.h says how each kind
 // of value is written. Pure functions; any thread.
 //

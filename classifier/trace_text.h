@@ -1,5 +1,5 @@
 // The one text form of a Trace, used by log, evidence socket, tests and corpora.
-// classifier/README.md has the grammar with examples. Reading and printing are exact inverses.
+// segmilter-trace(5) has the grammar with examples. Reading and printing are exact inverses.
 // parse(print(t)) == t for every t within the limits below, with sizes and counts of at least 1.
 // print(parse(s)) == s for every s that print() made. Pure functions; safe from any thread.
 #pragma once

@@ -39,23 +39,23 @@ void define_classify(CLI::App& command, ClassifyArguments& arguments) {
       ->type_name("text|jsonl|html");
   command
       .add_option("--sort", arguments.sort,
-                  "order of the HTML page's overview; default: the order of the capture")
+                  "order of the HTML page's overview (default the order of the capture)")
       ->check(CLI::IsMember({"time", "score", "pattern", "client"}).description(""))
       ->type_name("time|score|pattern|client");
   command
       .add_option(
           "--jobs", arguments.jobs,
-          "number of files to read at the same time, 1 to 256; default: the number of processors")
+          "number of files to read at the same time, 1 to 256 (default the number of processors)")
       ->check(CLI::Range(1, 256).description(""))
       ->type_name("NUMBER");
   command
       .add_option("-c,--config", arguments.config,
-                  "configuration with thresholds and weights; default: the built-in values")
-      ->type_name("FILE");
+                  "configuration with thresholds and weights (default the built-in values)")
+      ->type_name("FILE.toml");
   command
       .add_option("files", arguments.files,
                   "captures (pcap, pcapng), lists of traces or logs; - is standard input")
-      ->type_name("FILE")
+      ->type_name("CAPTURE|TRACES|LOG")
       ->required();
 }
 

@@ -31,8 +31,8 @@ namespace {
 constexpr const char* kDefaultFile = "/etc/segmilter/segmilter.toml";
 
 constexpr const char* kDescription =
-    "Labels mail for Postfix by how it was sent: an SMTP proxy observes where the sender's TCP "
-    "segments end, and a milter adds a header with the name of the pattern (X-Protocol-Pattern).";
+    "Tells Postfix how a message was sent: an SMTP proxy observes where the sender's TCP segments "
+    "end, and a milter adds a header field with the name of the pattern (X-Protocol-Pattern).";
 
 struct Options;
 using Command = int (*)(const Options& options);
@@ -167,17 +167,19 @@ int print_versions(const Options&) {
 void define_gait(CLI::App& command, GaitOptions& options, std::string& config) {
   command
       .add_option("-c,--config", config,
-                  "configuration that names [gaits] files; default: the built-in book")
-      ->type_name("FILE");
-  auto* list =
-      command.add_flag("--list", options.list, "print name, class and programs of each gait");
+                  "configuration whose [gaits] files count too (default none)")
+      ->type_name("FILE.toml");
+  auto* list = command.add_flag("--list", options.list,
+                                "print the name, the class and the programs of each gait");
   auto* learn = command
                     .add_option("--learn", options.learn,
-                                "print an entry NAME that is learned from the files")
+                                "print an entry of this name, learned from the captures")
                     ->type_name("NAME");
   auto* files =
-      command.add_option("files", options.files, "captures or traces of only that program")
-          ->type_name("PCAP|TRACE");
+      command
+          .add_option("files", options.files,
+                      "captures or lists of traces that hold only messages of that program")
+          ->type_name("CAPTURE|TRACES");
   learn->excludes(list)->needs(files);
   files->needs(learn);
 }
@@ -195,8 +197,8 @@ CLI::App& add(CLI::App& app, Options& options, const char* name, const char* des
 CLI::App& add_configured(CLI::App& app, Options& options, const char* name, const char* description,
                          Command command) {
   auto& added = add(app, options, name, description, command);
-  added.add_option("-c,--config", options.file, "configuration file")
-      ->type_name("FILE")
+  added.add_option("-c,--config", options.file, "the configuration")
+      ->type_name("FILE.toml")
       ->capture_default_str();
   return added;
 }
@@ -208,41 +210,32 @@ void define(CLI::App& app, Options& options) {
   });
   app.add_flag("-V,--version", options.version,
                "print the versions of the program and of its libraries");
-  add_configured(app, options, "run",
-                 "start the proxy (or the wire observer) and the filter, and keep them running",
+  app.set_help_flag("-h,--help", "print this help");
+  add_configured(app, options, "run", "start the service, and keep its processes running",
                  run_service);
-  add_configured(app, options, "proxy",
-                 "start only the proxy, in the foreground, without a supervisor", run_proxy);
-  add_configured(
-      app, options, "wire",
-      "start only the wire observer, which watches the packets of Postfix's own port and "
-      "is not in the mail's path",
-      run_wire);
-  add_configured(app, options, "filter",
-                 "start only the filter, in the foreground, without a supervisor", run_filter);
+  add_configured(app, options, "proxy", "start only the proxy, without a supervisor", run_proxy);
+  add_configured(app, options, "wire",
+                 "start only the wire observer, which watches the packets of Postfix's own port",
+                 run_wire);
+  add_configured(app, options, "filter", "start only the filter, without a supervisor", run_filter);
   add_configured(app, options, "memory",
-                 "start only the memory, without a supervisor: it receives no message, and keeps "
-                 "the store within its limits",
-                 run_memory);
-  add_configured(app, options, "check",
-                 "check the configuration: exit 0, or exit 78 with FILE:LINE: KEY: REASON",
+                 "start only the memory, which then keeps the store within its limits", run_memory);
+  add_configured(app, options, "check", "check the configuration, or print every setting",
                  run_check)
       .add_flag("--print", options.print, "print every setting, as TOML");
-  auto& rules = add_configured(
-      app, options, "nft",
-      "print the firewall's rules for proxy.tproxy_ports: segmilter nft | nft -f -", run_nft);
+  auto& rules = add_configured(app, options, "nft",
+                               "print the firewall's rules for proxy.tproxy_ports", run_nft);
   rules.add_flag("--routing", options.nft.routing,
                  "print the routing rule instead, as lines for sh -e");
-  rules.add_flag("--remove", options.nft.remove, "print what removes the rules");
+  rules.add_flag("--remove", options.nft.remove, "print the commands that remove the rules");
   define_doctor(
-      add_configured(
-          app, options, "doctor",
-          "examine the running system, Postfix included, and print what is wrong and how to fix it",
-          run_doctor),
+      add_configured(app, options, "doctor",
+                     "find what is wrong in the running system and its Postfix, and how to fix it",
+                     run_doctor),
       options.doctor);
   add_configured(app, options, "forget", "delete what is remembered of an address or a network",
                  run_forget)
-      .add_option("who", options.forget, "192.0.2.7, 2001:db8::7, 192.0.2.0/24")
+      .add_option("who", options.forget, "such as 192.0.2.7, 2001:db8::7, 192.0.2.0/24")
       ->type_name("ADDRESS|NET")
       ->required();
   define_history(
@@ -255,15 +248,16 @@ void define(CLI::App& app, Options& options) {
                                run_report),
                 options.report);
   define_classify(add(app, options, "classify",
-                      "label the messages in a capture, a list of traces or a log", run_classify),
+                      "label the messages in captures, lists of traces or logs", run_classify),
                   options.classify);
-  define_evaluate(add(app, options, "evaluate",
-                      "measure how often the classifier is right, on recordings with known senders",
-                      run_evaluate),
-                  options.evaluate);
-  define_gait(add(app, options, "gait",
-                  "list the programs that are known by how they write, or learn one", run_gait),
-              options.gait, options.gait_config);
+  define_evaluate(
+      add(app, options, "evaluate",
+          "measure how often the labels are right, on recordings of known senders", run_evaluate),
+      options.evaluate);
+  define_gait(
+      add(app, options, "gait",
+          "list the programs that are known by how they write, or learn a new one", run_gait),
+      options.gait, options.gait_config);
   add(app, options, "version", "print the versions of the program and of its libraries",
       print_versions);
   define_help(app);

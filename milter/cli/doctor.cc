@@ -7,7 +7,7 @@ namespace cli {
 void define_doctor(CLI::App& command, DoctorArguments& arguments) {
   command
       .add_option("--postfix-config", arguments.postfix_config,
-                  "folder of Postfix's main.cf and master.cf; default: that of postconf")
+                  "folder of Postfix's main.cf and master.cf (default that of postconf)")
       ->type_name("DIR");
   command.add_option("--format", arguments.format, "form of the output")
       ->check(CLI::IsMember({"text", "json"}))

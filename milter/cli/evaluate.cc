@@ -27,10 +27,10 @@ void define_evaluate(CLI::App& command, EvaluateArguments& arguments) {
       ->type_name("text|json|html");
   command
       .add_option("-c,--config", arguments.config,
-                  "configuration with thresholds and weights; default: the built-in values")
-      ->type_name("FILE");
+                  "configuration with thresholds and weights (default the built-in values)")
+      ->type_name("FILE.toml");
   command.add_option("folder", arguments.folder, "folder with the files that the table lists")
-      ->type_name("FOLDER")
+      ->type_name("DIR")
       ->required();
 }
 

@@ -23,7 +23,7 @@ void warn(const std::string& what) {
   fmt::print(stderr, "segmilter: warning: {}\n", what);
 }
 
-// Warns if the book already recognizes the messages, because an entry for a known program is rarely
+// Warns if the book already knows the messages, because an entry for a known program is rarely
 // useful.
 void mention_known(const std::vector<classifier::Traits>& messages,
                    const classifier::GaitBook& book) {
@@ -32,7 +32,7 @@ void mention_known(const std::vector<classifier::Traits>& messages,
     const auto* known = book.match(traits).gait;
     if (known == nullptr || known->name == last) continue;
     last = known->name;
-    warn(fmt::format("the book already recognizes such messages, as {}", last));
+    warn(fmt::format("such messages are already known, as {}", last));
   }
 }
 

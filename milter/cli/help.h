@@ -1,5 +1,5 @@
-// The parts of `--help` that CLI11 does not write: types as manuals name them, and examples of the
-// one command that the user asked about.
+// `--help`: what follows the options, for the program and for each command. help_layout.h has the
+// form of the page.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -140,7 +140,7 @@ struct Enforcement {
   Fallback on_error = Fallback::None;       // when asking for the evidence or judging failed
 };
 
-// Suspends rejects and deferrals when there are suddenly many of them.
+// Suspends rejections and deferrals when there are suddenly many of them.
 struct Breaker {
   bool enabled = true;
   seconds window{300};

@@ -73,7 +73,7 @@ void judge_server(const Patient& patient, const net::Endpoint& server, Findings&
     }
     findings.push_back(fail(
         looked,
-        fmt::format("{}: clients that come by {} are told 421 (inet_interfaces {}, inet_protocols "
+        fmt::format("{}: clients that come over {} receive 421 (inet_interfaces {}, inet_protocols "
                     "{})",
                     session.error(), server.is_v4() ? "IPv4" : "IPv6", interfaces, protocols),
         std::move(mend)));
@@ -94,7 +94,7 @@ Finding judge_routing(const Patient& patient, const Routing& routing) {
   const auto* family = routing.v4 ? "-4" : "-6";
   const auto* loopback = routing.v4 ? "from 127.0.0.0/8 iif lo" : "from ::1 iif lo";
   const std::vector<std::string> mend{routing_line(patient)};
-  constexpr std::string_view kCost = "Postfix's answers do not come back, and clients are told 421";
+  constexpr std::string_view kCost = "Postfix's answers do not come back, and clients receive 421";
   if (routing.why_not.empty()) {
     return ok(fmt::format("connections from clients' addresses come back ({})",
                           routing.v4 ? "IPv4" : "IPv6"));
@@ -109,7 +109,7 @@ Finding judge_routing(const Patient& patient, const Routing& routing) {
                 fmt::format("no route \"local default dev lo\" in it: {}", kCost), mend);
   }
   return fail(
-      "a connection from an address that is nobody's, over lo",
+      "a connection over lo, from an address that no machine has",
       fmt::format("{}; the routing rule and its route are there: another rule stands in front "
                   "of it, or the firewall drops what comes over lo from foreign addresses. {}",
                   routing.why_not, kCost));
@@ -133,8 +133,8 @@ Findings check_transparent(const Patient& patient) {
     if (!waits)
       judge_server(patient, net::loopback_of(*patient.config.proxy.upstream, v4), findings);
     if (!patient.root) {
-      findings.push_back(skip("a connection from an address that is nobody's, over lo",
-                              "such a connection only root may make"));
+      findings.push_back(skip("a connection over lo, from an address that no machine has",
+                              "only root may make such a connection (run the doctor as root)"));
       continue;
     }
     const auto source = net::open_transparent_source(v4, "open a transparent socket");

@@ -1,4 +1,4 @@
-// The circuit breaker: it suspends rejects and deferrals when their share of the mail jumps. Causes
+// The circuit breaker: it suspends rejections and deferrals when their share of the mail jumps. Causes
 // can be a network that changes, a new version of a client's mailer, or a wrong weight. What
 // suddenly hits many senders is more often our error than their attack. And mail that was let in
 // can still be filtered by others, but mail that was refused is gone.
@@ -36,7 +36,7 @@ class Breaker {
   using Clock = std::chrono::steady_clock;
   enum class State : std::uint8_t {
     Closed,  // actions are carried out
-    Open,    // rejects and deferrals are not carried out
+    Open,    // rejections and deferrals are not carried out
   };
   enum class Change : std::uint8_t { None, Tripped, Prolonged, ClosedAgain };
   // The window's share, and the share that it was compared with.

@@ -58,7 +58,7 @@ inline process::Families describe(const Counters& counts) {
         {&counts.held_percent, "percent", "held_percent"},
         {&counts.held_breaker, "breaker", "held_breaker"}}},
       family("breaker_open", counts.breaker_open,
-             "1: rejects and deferrals are suspended, because there were suddenly many."),
+             "1: rejections and deferrals are suspended, because there were suddenly many."),
       family("breaker_trips_total", counts.breaker_trips, "How often it opened.", "breaker_trips"),
       family("headers_forged_total", counts.forged,
              "Headers of our name from outside that were deleted.", "forged"),

@@ -101,14 +101,14 @@ void Service::tell(Breaker::Change change, const config::Breaker& settings) {
   switch (change) {
     case Breaker::Change::Tripped:
       ++counters_.breaker_trips;
-      logging::warning("breaker open: rejects and deferrals are suspended for " +
+      logging::warning("breaker open: rejections and deferrals are suspended for " +
                        fmt::format("{}s: ", settings.hold.count()) + facts);
       break;
     case Breaker::Change::Prolonged:
       logging::warning("breaker stays open: " + facts);
       break;
     case Breaker::Change::ClosedAgain:
-      logging::warning("breaker closed: rejects and deferrals are done again: " + facts);
+      logging::warning("breaker closed: rejections and deferrals are done again: " + facts);
       break;
     case Breaker::Change::None:
       break;

@@ -69,7 +69,7 @@ void send_at_once(int listener) {
 // Returns a listening socket with a name that the kernel chooses and no process knows. It must be
 // made early, because seccomp forbids it later.
 net::Fd listen_unknown() {
-  constexpr const char* kAttempt = "filter.socket: a socket for after its end";
+  constexpr const char* kAttempt = "filter.socket: make a socket that takes its place at the end";
   net::Fd fd(net::check(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), kAttempt));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

@@ -40,7 +40,7 @@ std::string_view name(Basis basis);
 // Partial evidence from which nothing could be concluded (no segment, or one) counts as none.
 Basis basis_of(const classifier::Trace& trace, classifier::Pattern pattern);
 
-// True for rejects and deferrals. The breaker counts and suspends these. A message on hold can
+// True for rejections and deferrals. The breaker counts and suspends these. A message on hold can
 // still be released, so it does not count.
 bool is_refusal(classifier::Action action);
 

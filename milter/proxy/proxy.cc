@@ -153,16 +153,17 @@ class Process final : private process::Orders::Listener {
     if (sessions != 0 && now < last_deadline_) {
       if (now >= deadline_ && !std::exchange(closing_, true)) {
         logging::warning(
-            fmt::format("drain_timeout: {} sessions are open; those are closed in "
-                        "which Postfix owes no answer to a message",
+            fmt::format("proxy.drain_timeout: {} sessions are still open; those for which Postfix "
+                        "owes no answer to a message are closed",
                         sessions));
         for (const auto& worker : workers_) worker->close_sessions();
       }
       return;
     }
     if (sessions != 0) {
-      logging::warning(fmt::format("{} sessions cut: {}", sessions,
-                                   closing_ ? "drain_answer_timeout" : "drain_timeout"));
+      logging::warning(fmt::format("{}: {} sessions are cut off",
+                                   closing_ ? "proxy.drain_answer_timeout" : "proxy.drain_timeout",
+                                   sessions));
     }
     event_base_loopbreak(base_.get());
   }
@@ -172,11 +173,12 @@ class Process final : private process::Orders::Listener {
     const auto more = overload_word_.more(counters.overload(), now);
     if (more == 0) return;
     try {
-      logging::warning(fmt::format(
-          "overload: {} sessions relayed without being observed (so far: {} for descriptors, {} "
-          "for a late loop, {} for evidence.max_bytes)",
-          more, counters.overload_descriptors.load(), counters.overload_time.load(),
-          counters.overload_memory.load()));
+      logging::warning(
+          fmt::format("overload: {} sessions are not observed (so far: {} for lack of descriptors, "
+                      "{} for a late "
+                      "loop, {} for evidence.max_bytes)",
+                      more, counters.overload_descriptors.load(), counters.overload_time.load(),
+                      counters.overload_memory.load()));
     } catch (const std::bad_alloc&) {
       // There is not even memory for the log line.
     }

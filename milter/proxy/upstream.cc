@@ -27,7 +27,7 @@ void warn(Host& host, std::string_view what) {
   const auto more = shared.transparent_word.more(all, host.now());
   if (more == 0) return;
   logging::warning(fmt::format(
-      "proxy.upstream_protocol \"transparent\": {} clients are told 421, because {}", more, what));
+      "proxy.upstream_protocol \"transparent\": {} clients received 421, because {}", more, what));
 }
 
 void note_failure(Host& host, const net::Endpoint& client, const net::ConnectedAs& tried) {

@@ -305,7 +305,8 @@ class Supervisor {
       // It will start with config_.
       if (child->state() == Child::State::Down) continue;
       if (!child->send({process::ControlMessage::Kind::Reload, text})) {
-        logging::error(fmt::format("reload: {} does not read its orders", child->name()));
+        logging::error(
+            fmt::format("reload: {} does not take the new configuration", child->name()));
       }
     }
   }
@@ -314,7 +315,7 @@ class Supervisor {
   void upgrade() {
     const auto program = own_program();
     std::string why;
-    if (state_ != State::Serving) why = "not all children are ready";
+    if (state_ != State::Serving) why = "not all processes are ready";
     if (why.empty() && !opened_.proxy)
       why = "only the proxy's sockets can be handed over, and there is no proxy: restart instead";
     if (why.empty()) why = why_no_upgrade(program, *config_, file_);

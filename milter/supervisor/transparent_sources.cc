@@ -62,7 +62,7 @@ Sources open_sources(const config::Proxy& config, const std::vector<net::Endpoin
 Sources adopt_sources(const config::Proxy& config, const Handover& handover) {
   if (config.is_transparent() == handover.sources.empty()) {
     throw process::SetupError(EX_UNAVAILABLE,
-                              "proxy.upstream_protocol: the program before has had another one: a "
+                              "proxy.upstream_protocol: the previous program had another one: a "
                               "restart is needed");
   }
   Sources sources;
@@ -71,7 +71,7 @@ Sources adopt_sources(const config::Proxy& config, const Handover& handover) {
     for (const int fd : left) {
       if (!is_source(fd)) {
         throw process::SetupError(EX_UNAVAILABLE,
-                                  fmt::format("{}: the sockets that the program before has left "
+                                  fmt::format("{}: the sockets that the previous program left "
                                               "are others: a restart is needed",
                                               kSetting));
       }

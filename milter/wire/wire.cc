@@ -88,8 +88,9 @@ class Process final : private process::Orders::Listener {
     table_.expire(std::chrono::steady_clock::now());
     table_.tell(counters_.evidence);
     if (const auto dropped = tap_.dropped(); dropped != counters_.ring_full) {
-      logging::warning(fmt::format("wire: {} events found the ring full (capture.ring_bytes)",
-                                   dropped - counters_.ring_full.exchange(dropped)));
+      logging::warning(fmt::format(
+          "wire: {} packets were not seen, because the ring was full (capture.ring_bytes)",
+          dropped - counters_.ring_full.exchange(dropped)));
     }
     const auto now = std::chrono::steady_clock::now();
     if (now >= next_mark_) {
@@ -98,8 +99,8 @@ class Process final : private process::Orders::Listener {
     }
     if (server_.lost()) orders_.report_lost_socket(now);
     if (const auto more = overload_word_.more(counters_.overload, now)) {
-      logging::warning(
-          fmt::format("overload: {} connections not observed: evidence.max_bytes", more));
+      logging::warning(fmt::format(
+          "overload: {} connections are not observed, because of evidence.max_bytes", more));
     }
   }
 

@@ -31,6 +31,20 @@ TEST_CASE("each reason is a word with its numbers, in the order of the sentences
   CHECK(print_why(Reasons()).empty());
 }
 
+TEST_CASE("a term of the score has the name that its weight has in the configuration") {
+  Reasons reasons;
+  reasons.add_term(term("template-cuts", 1.0));
+  reasons.add_term(term("quit-with-dot", -1.0));
+  CHECK(print_why(reasons) == "template-cuts:+1.0,quit-with-dot:-1.0");
+  CHECK(reasons.sentence(1) == "QUIT sent with the dot -1.0");
+  // This one also names a program.
+  Reasons claim;
+  Term contradiction = term("contradiction", 3.0);
+  contradiction.about = "exim";
+  claim.add_term(contradiction);
+  CHECK(print_why(claim) == "claims-to-be-exim:+3.0");
+}
+
 TEST_CASE(
     "the terms of a score can be separated from the other reasons, and their sum is the score") {
   const Verdict verdict = judge(

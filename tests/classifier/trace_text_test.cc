@@ -333,23 +333,3 @@ TEST_CASE("names of the enumerations are found again") {
   CHECK(state_named("partial") == State::Partial);
   CHECK_FALSE(reason_named("No-session"));
 }
-
-TEST_CASE("the grammar in the classifier's README lists every reason, in their order") {
-  std::ifstream in("classifier/README.md");
-  const std::string page{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  const auto begin = page.find("\"reason=\"");
-  REQUIRE(begin != page.npos);
-  const auto open = page.find('(', begin);
-  const auto close = page.find(')', open);
-  REQUIRE(close != page.npos);
-  std::vector<std::string> listed;
-  std::istringstream words(page.substr(open + 1, close - open - 1));
-  for (std::string text; std::getline(words, text, '"') && std::getline(words, text, '"');) {
-    listed.push_back(text);
-  }
-  std::vector<std::string> reasons;
-  for (std::size_t i = 0; i < enumerators<Reason>(); ++i) {
-    reasons.emplace_back(name(static_cast<Reason>(i)));
-  }
-  CHECK(listed == reasons);
-}

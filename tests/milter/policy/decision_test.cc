@@ -114,7 +114,7 @@ TEST_CASE("without evidence, or after a failure, the configured fallback is used
   }
 }
 
-TEST_CASE("an open breaker suspends rejects and deferrals, and nothing else") {
+TEST_CASE("an open breaker suspends rejections and deferrals, and nothing else") {
   const Decision reject{Action::Reject, Action::Reject, HeldBackBy::None};
   CHECK(policy::suspended(reject) == Decision{Action::None, Action::Reject, HeldBackBy::Breaker});
   const Decision tempfail{Action::Tempfail, Action::Reject, HeldBackBy::Percent};

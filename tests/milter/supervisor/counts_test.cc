@@ -10,8 +10,10 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "milter/config/load.h"
 #include "milter/desk/metrics.h"
 #include "milter/supervisor/children.h"
 
@@ -167,6 +169,29 @@ TEST_CASE("a process that is not started is not on the page") {
   const auto of_proxy = samples({}, with_proxy());
   CHECK(of_proxy.contains("segmilter_proxy_sessions"));
   CHECK_FALSE(of_proxy.contains("segmilter_wire_ring_full_total"));
+}
+
+TEST_CASE("the list of examples/monitoring has each metric, and no other") {
+  config::Config wire;
+  wire.wire.ports = {25};
+  std::set<std::string> metrics;
+  for (const auto& config : {with_proxy(), wire}) {
+    for (const auto& line : lines(page({}, config))) {
+      constexpr std::string_view kType = "# TYPE segmilter_";
+      if (!line.starts_with(kType)) continue;
+      metrics.insert(line.substr(kType.size(), line.rfind(' ') - kType.size()));
+    }
+  }
+  // The first column of the table has the names, each between backquotes.
+  std::set<std::string> listed;
+  for (const auto& line : lines(config::read_file("examples/monitoring/README.md"))) {
+    std::istringstream names(line.substr(0, line.find('|', 1)));
+    if (!line.starts_with("| `")) continue;
+    for (std::string text; std::getline(names, text, '`') && std::getline(names, text, '`');) {
+      if (text.find('.') == text.npos) listed.insert(text);  // else it is a file
+    }
+  }
+  CHECK(listed == metrics);
 }
 
 TEST_CASE("the parent sees what a child counts, also after the child's end") {
