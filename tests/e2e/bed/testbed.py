@@ -27,10 +27,10 @@ class Missing(Exception):
     """The machine lacks something that the bed needs; the text says what it is and what to do."""
 
 
-def need(*tools: str) -> None:
+def need(*tools: str, install: str = "test") -> None:
     absent = [tool for tool in tools if not shutil.which(tool)]
     if absent:
-        raise Missing(f"not installed: {', '.join(absent)} (run packaging/install-packages test)")
+        raise Missing(f"not installed: {', '.join(absent)} (run packaging/install-packages {install})")
 
 
 def check_machine() -> None:
