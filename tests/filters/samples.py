@@ -7,12 +7,14 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from bed.link import CLIENT4
 from bed.testbed import DIRECT_PORT, Bed
 
 HOST = "mx1.example.org"
 TO, FROM = "alice@example.org", "sender@sender.example"
 NAME = b"X-Protocol-Pattern:"
 FIELD = re.compile(rb"(?m)^X-Protocol-Pattern:.*\n(?:[ \t].*\n)*")
+ATTACHMENT = b'multipart/mixed; boundary="part"'
 REST = "action=none; writer=template; path=full; gait=unknown; mss=1448; tls=no; segments=146,26,83; why=none"
 
 
@@ -46,6 +48,16 @@ def send_whole(bed: Bed, data: bytes, port: int = 25) -> None:
     client.quit()
 
 
+def send_by_user(bed: Bed, data: bytes) -> None:
+    """As somebody who has logged in: XCLIENT tells Postfix so (a login needs a server of passwords)."""
+    client = bed.smtp(DIRECT_PORT)
+    client.expect("XCLIENT LOGIN=alice", 220)
+    client.expect("EHLO client.example", 250)
+    client.envelope(FROM, TO)
+    client.data(data + b".\r\n")
+    client.quit()
+
+
 def send_by_postfix(bed: Bed) -> None:
     """By a real Postfix, which sends what it was given on loopback."""
     path = bed.root / "relayed.eml"
@@ -70,13 +82,15 @@ def delivered(bed: Bed, send) -> bytes:
 
 def real(bed: Bed) -> list[Sample]:
     bed.sender_postfix()
-    forged = field() + field(pattern="bot-headers-apart")
+    bed.postfix.set(f"smtpd_authorized_xclient_hosts = {CLIENT4}")
+    forged = (field() + field(pattern="bot-headers-apart")).replace(b"\n", b"\r\n")
     return [Sample("a template bot", delivered(bed, lambda: bed.talk("bot2", "bot")), True),
             Sample("Postfix", delivered(bed, lambda: send_by_postfix(bed)), False),
             Sample("a message at once, with forged fields",
-                   delivered(bed, lambda: send_whole(bed, message(9000, forged.replace(b"\n", b"\r\n")))), False),
+                   delivered(bed, lambda: send_whole(bed, message(9000, forged))), False),
             Sample("a short message", delivered(bed, lambda: send_whole(bed, message(300))), False),
-            Sample("an unobserved message", delivered(bed, lambda: send_whole(bed, message(9000), DIRECT_PORT)), False)]
+            Sample("an unobserved message", delivered(bed, lambda: send_whole(bed, message(9000), DIRECT_PORT)), False),
+            Sample("a user who logged in, with forged fields", delivered(bed, lambda: send_by_user(bed, message(9000, forged))), False, True)]
 
 
 def derived(bot: bytes, postfix: bytes) -> list[Sample]:
@@ -112,6 +126,8 @@ def derived(bot: bytes, postfix: bytes) -> list[Sample]:
         Sample("bytes that are no text", with_(field().replace(b"bot-", b"bot\xff\x00-")), False),
         Sample("another field that holds one", with_(b"X-Other: X-Protocol-Pattern: " + b" ".join(words) + b"\n"), False),
         Sample("a field in the body", with_() + own, False),
+        Sample("a bot's message in an attachment", with_(others).partition(b"\n\n")[0].replace(b"text/html; charset=us-ascii", ATTACHMENT)
+               + b"\n\n--part\nContent-Type: message/rfc822\n\n" + bot + b"\n--part--\n", False),
     ]
 
 
