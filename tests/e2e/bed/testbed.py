@@ -33,6 +33,17 @@ def need(*tools: str, install: str = "test") -> None:
         raise Missing(f"not installed: {', '.join(absent)} (run packaging/install-packages {install})")
 
 
+def run_as(name: str, main) -> None:
+    """Ends this process with the status of main(); 69: the machine lacks something, and a line says what; 130: Ctrl-C."""
+    try:
+        sys.exit(main())
+    except Missing as missing:
+        print(f"{name}: {missing}", file=sys.stderr)
+        sys.exit(69)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
 def check_machine() -> None:
     """Raises Missing with one plain sentence about the first missing thing."""
     if os.geteuid() != 0:
