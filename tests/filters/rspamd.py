@@ -62,7 +62,7 @@ def ready(bed: Bed, process: subprocess.Popen, root: Path) -> bool:
 
 def scan(bed: Bed, data: bytes, *options) -> dict:
     """Score and symbols that rspamd gives."""
-    text = run(bed.link.server.command("rspamc", "--json", "--ip", "192.0.2.7", *options, "symbols"), data)
+    text = run(bed.link.server.command("rspamc", "--json", *(() if "--ip" in options else ("--ip", "192.0.2.7")), *options, "symbols"), data)
     return json.loads(text)
 
 
@@ -85,6 +85,8 @@ def check_cap(checks: report.Checks, bed: Bed, bot: Sample) -> None:
     found = ours(answer)
     checks.that("SEGMILTER_BOT_FREEMAIL" in found and "SEGMILTER_BOT_UNSIGNED" not in found,
                 f"free mail address, unsigned: one composite of two: {found}")
+    exempt = ours(scan(bed, bot.data, "--ip", "203.0.113.9"))
+    checks.that(not exempt, f"a bot's message from a network of settings.conf: {exempt or 'no symbol'}")
     checks.that(abs(sum(found.values()) - POINTS) < 0.011, f"all symbols together add {sum(found.values()):.2f}, the bound of the group")
 
 

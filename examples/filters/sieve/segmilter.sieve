@@ -5,18 +5,16 @@
 # "index", which Dovecot's Pigeonhole has.
 require ["fileinto", "imap4flags", "mailbox", "regex", "index"];
 
-# segmilter does not judge users who have logged in. The Received field of your own Postfix names them: it is the topmost
-# one, or the second one below that of a delivery by LMTP.
-if anyof (
-  header :index 1 :regex "Received" "by mx[12]\\.example\\.org \\(Postfix\\)[[:space:]]+with [A-Z0-9]*SMTPS?A id ",
-  allof (
+if allof (
+  # segmilter does not judge users who have logged in. The Received field of your own Postfix names them: it is the topmost
+  # one, or the second one below that of a delivery by LMTP.
+  not header :index 1 :regex "Received" "by mx[12]\\.example\\.org \\(Postfix\\)[[:space:]]+with [A-Z0-9]*SMTPS?A id ",
+  not allof (
     header :index 1 :contains "Received" " with LMTP ",
-    header :index 2 :regex "Received" "by mx[12]\\.example\\.org \\(Postfix\\)[[:space:]]+with [A-Z0-9]*SMTPS?A id ")) {
-  keep;
-}
-# The score is 3.0 or more, the confidence 0.90 or more.
-elsif header :index 1 :regex "X-Protocol-Pattern"
-    "^[[:space:]]*mx[12]\\.example\\.org;[[:space:]]+pattern=bot-template;[[:space:]]+score=([3-9]|[1-9][0-9])\\.[0-9];[[:space:]]+confidence=(0\\.9[0-9]|1\\.00);.*;[[:space:]]+v=1$" {
+    header :index 2 :regex "Received" "by mx[12]\\.example\\.org \\(Postfix\\)[[:space:]]+with [A-Z0-9]*SMTPS?A id "),
+  # A template bot; the score is 3.0 or more, the confidence 0.90 or more.
+  header :index 1 :regex "X-Protocol-Pattern"
+    "^[[:space:]]*mx[12]\\.example\\.org;[[:space:]]+pattern=bot-template;[[:space:]]+score=([3-9]|[1-9][0-9])\\.[0-9];[[:space:]]+confidence=(0\\.9[0-9]|1\\.00);.*;[[:space:]]+v=1$") {
   addflag "$Junk";
   fileinto :create "Junk";
 }
