@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "tests/e2e"))
 from bed import report  # noqa: E402
 from bed.link import Condition, RouteFlip  # noqa: E402
-from bed.testbed import SERVER4, Bed, Missing  # noqa: E402
+from bed.testbed import SERVER4, Bed, Missing, run_as  # noqa: E402
 
 TO, FROM = "alice@example.org", "sender@sender.example"
 SMTPLIB = """
@@ -249,10 +249,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Missing as missing:
-        print(f"quickstart: {missing}", file=sys.stderr)
-        sys.exit(69)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_as("quickstart", main)

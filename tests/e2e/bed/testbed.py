@@ -27,10 +27,21 @@ class Missing(Exception):
     """The machine lacks something that the bed needs; the text says what it is and what to do."""
 
 
-def need(*tools: str) -> None:
+def need(*tools: str, install: str = "test") -> None:
     absent = [tool for tool in tools if not shutil.which(tool)]
     if absent:
-        raise Missing(f"not installed: {', '.join(absent)} (run packaging/install-packages test)")
+        raise Missing(f"not installed: {', '.join(absent)} (run packaging/install-packages {install})")
+
+
+def run_as(name: str, main) -> None:
+    """Ends this process with the status of main(); 69: the machine lacks something, and a line says what; 130: Ctrl-C."""
+    try:
+        sys.exit(main())
+    except Missing as missing:
+        print(f"{name}: {missing}", file=sys.stderr)
+        sys.exit(69)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def check_machine() -> None:
