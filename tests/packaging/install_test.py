@@ -75,6 +75,24 @@ class Installed(unittest.TestCase):
         self.run_in_root(UNINSTALL, self.build)
         self.assertIn("removed 0 files", self.run_in_root(UNINSTALL, self.build))
 
+    def test_uninstalling_is_refused_while_the_service_runs_from_there(self):
+        unit, other = self.root / "lib/segmilter.service", self.root / "lib/other.service"
+        unit.parent.mkdir()
+        unit.write_text("")
+        other.write_text("")
+        (self.root / "install_manifest.txt").write_text(str(unit))
+        # The answers of a systemd that runs `fragment`.
+        systemctl = self.root / "bin/systemctl"
+        systemctl.parent.mkdir()
+        systemctl.write_text('#!/bin/sh\nif [ "$1" = show ]; then echo "$FRAGMENT"; fi\n')
+        systemctl.chmod(0o755)
+        self.environment = {**os.environ, "DESTDIR": "", "PATH": f"{systemctl.parent}:{os.environ['PATH']}", "FRAGMENT": str(unit)}
+        self.assertIn("systemctl disable --now segmilter", self.run_in_root(UNINSTALL, self.root, code=69))
+        self.assertTrue(unit.exists())
+        self.environment["FRAGMENT"] = str(other)
+        self.assertIn("removed 1 files", self.run_in_root(UNINSTALL, self.root))
+        self.assertFalse(unit.exists())
+
     def test_wrong_usage_is_told(self):
         self.assertIn("one build folder is needed", self.run_in_root(UNINSTALL, code=64))
         self.assertIn("nothing was installed from this folder", self.run_in_root(UNINSTALL, self.root, code=66))
