@@ -26,10 +26,7 @@ BOOT = """set -e
 mount --make-rprivate /
 mount --bind "$1" "$1"
 cd "$1"
-mount --rbind /usr usr
-mount -o remount,bind,ro usr
-mount --bind local usr/local
-mount -t proc proc proc
+{usr}mount -t proc proc proc
 mount --bind proc/sys proc/sys
 mount -o remount,bind,ro proc/sys
 mount -t sysfs -o ro sysfs sys
@@ -45,6 +42,11 @@ pivot_root . mnt
 umount -l /mnt
 exec env -i container=bed PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --unit={target} \
   --log-target=journal --show-status=0
+"""
+# /usr of this machine, read-only, with another /usr/local.
+SHARED_USR = """mount --rbind /usr usr
+mount -o remount,bind,ro usr
+mount --bind local usr/local
 """
 
 
@@ -79,6 +81,8 @@ def enter(groups: list[Path]) -> None:
 
 
 class Machine:
+    target, usr = TARGET, SHARED_USR  # what is booted; how /usr gets there
+
     def __init__(self, space: Namespace, root: Path, build: Path):
         self.space, self.root, self.build = space, root, build
         self._groups: list[Path] = []
@@ -120,7 +124,7 @@ class Machine:
 
     def start(self) -> None:
         self._groups = cgroups(f"segmilter-{os.getpid()}")
-        boot = BOOT.format(devices=" ".join(DEVICES), target=TARGET)
+        boot = BOOT.format(devices=" ".join(DEVICES), target=self.target, usr=self.usr)
         self._process = subprocess.Popen(
             self.space.command("unshare", "--pid", "--mount", "--uts", "--ipc", "--cgroup", "--fork", "--kill-child",
                                "/bin/sh", "-c", boot, "sh", self.root),
@@ -134,7 +138,7 @@ class Machine:
         if not found or Path(f"/proc/{found[0]}/comm").read_text().strip() != "systemd":
             return False
         self.init = found[0]
-        return self.run("systemctl", "is-active", "--quiet", TARGET, check=False).returncode == 0
+        return self.run("systemctl", "is-active", "--quiet", self.target, check=False).returncode == 0
 
     def command(self, *argv) -> list[str]:
         return ["nsenter", "--target", str(self.init), "--all", "--", *map(str, argv)]
