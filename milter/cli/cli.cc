@@ -214,8 +214,7 @@ void define(CLI::App& app, Options& options) {
   add_configured(app, options, "run", "start the service, and keep its processes running",
                  run_service);
   add_configured(app, options, "proxy", "start only the proxy, without a supervisor", run_proxy);
-  add_configured(app, options, "wire",
-                 "start only the wire observer, which watches the packets of Postfix's own port",
+  add_configured(app, options, "wire", "start only the wire observer, without a supervisor",
                  run_wire);
   add_configured(app, options, "filter", "start only the filter, without a supervisor", run_filter);
   add_configured(app, options, "memory",
@@ -230,8 +229,7 @@ void define(CLI::App& app, Options& options) {
   rules.add_flag("--remove", options.nft.remove, "print the commands that remove the rules");
   define_doctor(
       add_configured(app, options, "doctor",
-                     "find what is wrong in the running system and its Postfix, and how to fix it",
-                     run_doctor),
+                     "find what is wrong in the running system, and how to fix it", run_doctor),
       options.doctor);
   add_configured(app, options, "forget", "delete what is remembered of an address or a network",
                  run_forget)
@@ -242,21 +240,18 @@ void define(CLI::App& app, Options& options) {
       add_configured(app, options, "history",
                      "list the messages that are remembered, or explain one", run_history),
       options.history);
-  define_report(add_configured(app, options, "report",
-                               "count the messages that are remembered: by pattern, time, program, "
-                               "network and action",
-                               run_report),
-                options.report);
+  define_report(
+      add_configured(app, options, "report",
+                     "count the messages that are remembered, in tables and plots", run_report),
+      options.report);
   define_classify(add(app, options, "classify",
                       "label the messages in captures, lists of traces or logs", run_classify),
                   options.classify);
   define_evaluate(
-      add(app, options, "evaluate",
-          "measure how often the labels are right, on recordings of known senders", run_evaluate),
+      add(app, options, "evaluate", "measure how often the labels are right", run_evaluate),
       options.evaluate);
   define_gait(
-      add(app, options, "gait",
-          "list the programs that are known by how they write, or learn a new one", run_gait),
+      add(app, options, "gait", "list the programs that are known, or learn a new one", run_gait),
       options.gait, options.gait_config);
   add(app, options, "version", "print the versions of the program and of its libraries",
       print_versions);

@@ -99,25 +99,30 @@ nor a network; 71 the folder cannot be read; 78 wrong configuration.
 More: segmilter-forget(8).
 )"},
     {"history", R"(
+WORDS: one, or several with commas; with ! before the first one, all others.
+
 Examples:
-  segmilter history                                          the last messages, newest first
-  segmilter history --pattern bot-template --since 2h        with one label
-  segmilter history --client 192.0.2.0/24 --gait '!postfix'  of one network, but not of one program
-  segmilter history --would '!none' --format csv --limit 0   all for which something was asked, as CSV
+  segmilter history                                     the newest messages
+  segmilter history --pattern bot-template --since 2h   with one label
+  segmilter history --client 192.0.2.0/24 --gait '!postfix'
+  segmilter history --would '!none' --format csv --limit 0
 A message is explained by its queue id: segmilter history 4fXyZ12abc
 
-Exit codes: 0; 1 a file was passed over, or no message has that queue id; 64 wrong usage; 66 there is no store;
-77 this user may not read it. More: segmilter-history(1).
+Exit codes: 0 good; 1 a file was passed over, or no message has that queue id;
+64 wrong usage; 66 there is no store; 77 this user may not read it.
+More: segmilter-history(1).
 )"},
     {"report", R"(
+WORDS: one, or several with commas; with ! before the first one, all others.
+
 Examples:
-  segmilter report                                           of the last 48 hours
-  segmilter report --since 14d --pattern '!official-mta'     of two weeks, without one pattern
-  segmilter report --format html > report.html               a page with plots
+  segmilter report                                   of the last 48 hours
+  segmilter report --since 14d --pattern '!official-mta'
+  segmilter report --format html > report.html       a page with plots
   segmilter report --from 2026-11-26 --to 2026-11-27 --format csv > day.csv
 
-Exit codes: 0; 1 a file was passed over; 64 wrong usage; 66 there is no store; 77 this user may not read it.
-More: segmilter-report(1).
+Exit codes: 0 good; 1 a file was passed over; 64 wrong usage; 66 there is no
+store; 77 this user may not read it. More: segmilter-report(1).
 )"},
     {"classify", R"(
 Examples:

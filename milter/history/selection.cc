@@ -45,7 +45,7 @@ constexpr Key kKeys[] = {
     {"from", "TIME", "2026-11-27 or 2026-11-27T07:00:00Z, in UTC; included"},
     {"to", "TIME", "the same; not included"},
     {"since", "DURATION", "15m, 48h, 14d before now, in place of from"},
-    {"client", "ADDRESS|NET", "192.0.2.7, 2001:db8::7, 192.0.2.0/24"},
+    {"client", "ADDRESS", "192.0.2.7, 2001:db8::7, 192.0.2.0/24"},
     {"min-score", "SCORE", "lowest score"},
     {"max-score", "SCORE", "highest score"},
 };
@@ -262,7 +262,7 @@ std::span<const Key> keys() {
     std::array<Key, kAllKeys> all{};
     const auto next = std::copy(std::begin(kKeys), std::end(kKeys), all.begin());
     std::transform(std::begin(kWordKeys), std::end(kWordKeys), next, [](const WordKey& key) {
-      return Key{key.key, "WORD[,WORD]", key.help};
+      return Key{key.key, "WORDS", key.help};
     });
     return all;
   }();
