@@ -115,7 +115,7 @@ class Lesson:
 
 
 def check_text(lesson: Lesson, entry: str) -> None:
-    block = "".join(f"    {line}\n" for line in entry.splitlines())
+    block = "".join(f"       {line}\n" for line in entry.splitlines())  # code in a list
     lesson.checks.that(f"\n{block}\n" in (HERE / "README.md").read_text(), "README.md has this entry")
 
 

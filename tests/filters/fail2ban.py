@@ -1,6 +1,7 @@
 """fail2ban with examples/filters/fail2ban: its filter on each form of the log, and a server that bans with nftables.
 
-The server reads the journal, as the example says: a journal file that systemd-journal-remote makes of segmilter's own lines.
+The server reads the journal, as the example says, and then a file of syslog. systemd-journal-remote makes the journal file of
+segmilter's own lines.
 """
 import re
 import shutil
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bed import report
-from bed.link import CLIENT4, CLIENT6
+from bed.link import CLIENT4, CLIENT6, SERVER4
 from bed.postfix import EXAMPLES
 from bed.process import end, wait_until
 from bed.testbed import Bed
@@ -113,38 +114,53 @@ def server(bed: Bed, root: Path, conf: Path):
         end(process, 10)
 
 
-def check_ban(checks: report.Checks, bed: Bed, root: Path, conf: Path, logged: list[str]) -> None:
-    bot = next(line for line in logged if "pattern=bot-template" in line)
-    others = [line for line in logged if "pattern=official-mta" in line]
+def by_journal(root: Path, messages: list[str]) -> str:
+    """The jail's lines for a journal file that has these messages."""
     path = root / "journal/system.journal"
     path.parent.mkdir()
+    journal(path, messages)
+    return f"backend = systemd[journalfiles={path}]"
+
+
+def by_syslog(root: Path, messages: list[str]) -> str:
+    """The jail's lines for a log file of syslog."""
+    path = root / "mail.log"
+    stamp = time.strftime("%b %d %H:%M:%S")
+    path.write_text("".join(f"{stamp} mx1 segmilter/filter[9078]: {line.partition(' info: ')[2]}\n" for line in messages))
+    return f"backend = auto\nlogpath = {path}"
+
+
+def check_ban(checks: report.Checks, bed: Bed, root: Path, conf: Path, logged: list[str], form) -> None:
+    bot = next(line for line in logged if "pattern=bot-template" in line)
+    others = [line for line in logged if "pattern=official-mta" in line]
     # The tenth message of the first address is one too many; the second address has nine.
     six = bot.replace(f"client={CLIENT4}:", f"client=[{CLIENT6}]:")
-    journal(path, [bot] * 10 + [six] * 9 + others * 20)
-    text = (FILES / "jail.d/segmilter.conf").read_text()
-    changed = re.sub(r"(?m)^backend .*$", f"backend = systemd[journalfiles={path}]", text)
-    if changed == text:
+    lines_of_jail = form(root, [bot] * 10 + [six] * 9 + others * 20)
+    changed, hits = re.subn(r"(?m)^backend .*$", lambda _: lines_of_jail, (FILES / "jail.d/segmilter.conf").read_text())
+    if hits != 1:
         raise RuntimeError("the example's jail has no backend")
-    (conf / "jail.d/segmilter.conf").write_text(changed + "\n[DEFAULT]\n")
-    (conf / "fail2ban.local").write_text(f"[Definition]\nlogtarget = STDOUT\ndbfile = {root}/db.sqlite3\n")
+    (conf / "jail.d/segmilter.conf").write_text(changed)
+    (conf / "fail2ban.local").write_text(f"[Definition]\nlogtarget = STDOUT\ndbfile = {root}/{form.__name__}.sqlite3\n")
     with server(bed, root, conf) as ask:
         wait_until(lambda: CLIENT4 in ask("status", "segmilter"), 20, "the ban")
-        status = ask("status", "segmilter")
-        banned = re.search(r"Banned IP list:\s*(.*)", status)[1].split()
-        checks.that(banned == [CLIENT4], f"ten messages of a bot in the journal: {banned} is banned; nine, and twenty of a Postfix, are not")
+        banned = re.search(r"Banned IP list:\s*(.*)", ask("status", "segmilter"))[1].split()
+        checks.that(banned == [CLIENT4], f"{form.__name__}: ten messages of a bot: {banned} is banned; nine, and twenty of a Postfix, are not")
         rules = bed.link.server.run("nft", "list", "ruleset", capture_output=True, text=True).stdout
         checks.that(CLIENT4 in rules and "dport 25" in rules, "the address is in a set of nftables")
-        connection = bed.link.client.socket()
-        connection.settimeout(3)
-        try:
-            connection.connect(("198.51.100.25", 25))
-            refused = False
-        except OSError:
-            refused = True
+        checks.that(not connects(bed), "a banned client cannot connect")
+    checks.that(connects(bed), "after the server's end it can")
+
+
+def connects(bed: Bed) -> bool:
+    connection = bed.link.client.socket()
+    connection.settimeout(3)
+    try:
+        connection.connect((SERVER4, 25))
+        return True
+    except OSError:
+        return False
+    finally:
         connection.close()
-        checks.that(refused, "a banned client cannot connect")
-    send_whole(bed, message(9300))
-    checks.that(True, "after the server's end it can")
 
 
 def check_json(checks: report.Checks, bed: Bed, conf: Path) -> None:
@@ -174,5 +190,6 @@ def check(checks: report.Checks, bed: Bed, _samples: list[Sample]) -> None:
     conf = configure(root)
     check_lines(checks, conf)
     logged = [line for line in bed.segmilter.log().splitlines() if ": message client=" in line]
-    check_ban(checks, bed, root, conf, logged)
+    for form in (by_journal, by_syslog):
+        check_ban(checks, bed, root, conf, logged, form)
     check_json(checks, bed, conf)
