@@ -49,12 +49,13 @@ Sums Entry::sums(Time now) const {
   return {spam * left, total * left, bad * left, seen * left};
 }
 
-void Entry::add(const Sums& message, Time now) {
+void Entry::add(const Sums& message, Time time, Time now) {
   const Sums old = sums(now);
-  spam = static_cast<float>(old.spam + message.spam);
-  total = static_cast<float>(old.total + message.total);
-  bad = static_cast<float>(old.bad + message.bad);
-  seen = static_cast<float>(old.seen + message.seen);
+  const double left = fade(key.kind, now - time);
+  spam = static_cast<float>(old.spam + left * message.spam);
+  total = static_cast<float>(old.total + left * message.total);
+  bad = static_cast<float>(old.bad + left * message.bad);
+  seen = static_cast<float>(old.seen + left * message.seen);
   last = std::max(last, now);
 }
 

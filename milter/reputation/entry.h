@@ -29,11 +29,13 @@ struct Entry {
 
   // As they are at `now`. A clock that was set back changes nothing.
   Sums sums(Time now) const;
-  // Decays to `now`, and adds a message.
-  void add(const Sums& message, Time now);
+  // Decays to `now`, and adds a message of that `time`, which has faded since then.
+  void add(const Sums& message, Time time, Time now);
   // By this the table chooses the entry that has to go: what was learnt counts, and that the key is
   // known for long a little.
   double worth(Time now) const;
+  // The last message was so long ago that nothing of the entry is kept.
+  bool is_over(Time now) const { return now - last > 5 * half_life(key.kind); }
 };
 
 using Words = std::array<std::uint64_t, 5>;

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "milter/seal/hmac.h"
 
@@ -41,6 +41,10 @@ std::string_view name(Kind kind) {
   return kNames[static_cast<std::size_t>(kind)];
 }
 
+bool is_kind(std::string_view word) {
+  return std::find(kNames.begin(), kNames.end(), word) != kNames.end();
+}
+
 Keys::Keys(const config::Memory& settings)
     : addresses_(settings.addresses != config::Memory::Addresses::Truncated) {
   if (settings.addresses == config::Memory::Addresses::Keyed) {
@@ -57,7 +61,8 @@ std::uint64_t Keys::value(std::string_view word, const net::Endpoint& endpoint) 
 
 Origin Keys::origin(const net::Endpoint& client, std::string_view gait,
                     std::optional<std::uint32_t> asn) const {
-  const bool v4 = client.is_v4();
+  // The forms of HMAC do not show the family, and cannot clash.
+  const bool v4 = client.is_v4() && !key_;
   Origin origin;
   if (asn) origin.asn = Key{Kind::Asn, false, *asn};
   origin.network = {Kind::Network, v4, value("network", client.network())};

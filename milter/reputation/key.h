@@ -23,10 +23,11 @@ namespace reputation {
 enum class Kind : std::uint8_t { Site, Asn, Network, Address, Gait };
 inline constexpr std::size_t kKinds = 5;
 std::string_view name(Kind kind);  // "site", "asn", "network", "address", "gait"
+bool is_kind(std::string_view word);
 
 struct Key {
   Kind kind = Kind::Site;
-  bool v4 = false;  // of networks and addresses: the families do not share keys
+  bool v4 = false;  // of plain networks and addresses: the families do not share keys
   std::uint64_t value = 0;
   bool operator==(const Key&) const = default;
 };

@@ -43,24 +43,26 @@ Lesson own_lesson(double score, bool vouched) {
 }
 
 // Returns the trust with which the level above is taught.
-double Learner::teach(const Key& key, const Lesson& lesson, double trust, double most, Time time) {
-  auto entry = table_.find(key).value_or(Entry{.key = key, .first = time, .last = time});
-  const double passed = allowance(entry, trust, most, time);
+double Learner::teach(const Key& key, const Lesson& lesson, double trust, double most,
+                      const When& when) {
+  auto entry = table_.find(key).value_or(Entry{.key = key, .first = when.time, .last = when.now});
+  const double passed = allowance(entry, trust, most, when.time);
   const bool is_bad = trust > 0 && lesson.label > 0.5;
   entry.add({.spam = trust * lesson.label, .total = trust, .bad = is_bad ? 1.0 : 0.0, .seen = 1},
-            time);
-  (void)table_.put(entry, time);
+            when.time, when.now);
+  (void)table_.put(entry, when.now);
   return passed;
 }
 
-void Learner::learn(const Origin& origin, const Lesson& lesson, Time time) {
+void Learner::learn(const Origin& origin, const Lesson& lesson, Time time, Time now) {
+  const When when{time, now};
   // Without addresses the whole network counts as one.
   double trust = lesson.trust;
-  if (origin.address) trust = teach(*origin.address, lesson, trust, kMostOfAddress, time);
-  if (origin.gait) (void)teach(*origin.gait, lesson, trust, kNoLimit, time);
-  trust = teach(origin.network, lesson, trust, kMostOfNetwork, time);
-  if (origin.asn) (void)teach(*origin.asn, lesson, trust, kNoLimit, time);
-  (void)teach(kSite, lesson, trust, kNoLimit, time);
+  if (origin.address) trust = teach(*origin.address, lesson, trust, kMostOfAddress, when);
+  if (origin.gait) (void)teach(*origin.gait, lesson, trust, kNoLimit, when);
+  trust = teach(origin.network, lesson, trust, kMostOfNetwork, when);
+  if (origin.asn) (void)teach(*origin.asn, lesson, trust, kNoLimit, when);
+  (void)teach(kSite, lesson, trust, kNoLimit, when);
   ++(lesson.trust == 0    ? counters_.learnt_nothing
      : lesson.label > 0.5 ? counters_.learnt_bad
                           : counters_.learnt_good);

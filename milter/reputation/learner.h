@@ -33,11 +33,15 @@ class Learner {
   // `counters` must outlive the learner.
   Learner(TableWriter& table, Counters& counters) : table_(table), counters_(counters) {}
 
-  // `time`: when the message came; not later than now.
-  void learn(const Origin& origin, const Lesson& lesson, Time time);
+  // `time`: when the message came; not later than `now`.
+  void learn(const Origin& origin, const Lesson& lesson, Time time, Time now);
 
  private:
-  double teach(const Key& key, const Lesson& lesson, double trust, double most, Time time);
+  struct When {
+    Time time;
+    Time now;
+  };
+  double teach(const Key& key, const Lesson& lesson, double trust, double most, const When& when);
 
   TableWriter& table_;
   Counters& counters_;

@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "milter/log/log.h"
 
 namespace reputation {
 namespace {
@@ -26,7 +30,43 @@ std::string name_of(Kind kind, const net::Endpoint& client, std::string_view gai
   return {};
 }
 
+int tenths(double log_odds) {
+  return static_cast<int>(std::lround(10 * log_odds));
+}
+
+template <typename Read>
+auto read_for(std::string_view setting, Read read) {
+  try {
+    return read();
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(fmt::format("{}: {}", setting, error.what()));
+  }
+}
+
 }  // namespace
+
+Rules read_rules(const config::Config& config) {
+  return {
+      .keys = read_for("memory.key_file", [&] { return Keys(config.memory); }),
+      .networks = read_for("reputation.networks",
+                           [&] { return Networks::read(config.reputation.networks); }),
+      .clamp = {.least = tenths(config.reputation.least), .most = tenths(config.reputation.most)},
+  };
+}
+
+Rules start_rules(const config::Config& config) {
+  try {
+    return read_rules(config);
+  } catch (const std::runtime_error& error) {
+    if (config.reputation.networks.empty()) throw;
+    auto without = config;
+    without.reputation.networks.clear();
+    auto rules = read_rules(without);
+    logging::error(fmt::format("{}; nothing is known of networks until it can be read at a reload",
+                               error.what()));
+    return rules;
+  }
+}
 
 std::shared_ptr<const Rules> Reader::rules() const {
   std::lock_guard lock(mutex_);
@@ -37,11 +77,6 @@ void Reader::replace(Rules rules) {
   auto fresh = std::make_shared<const Rules>(std::move(rules));
   std::lock_guard lock(mutex_);
   rules_.swap(fresh);
-}
-
-NetworkFacts Reader::facts(const net::Endpoint& client) const {
-  const auto rules = this->rules();
-  return rules->networks ? rules->networks->find(client) : NetworkFacts{};
 }
 
 std::optional<Standing> Reader::look_up(const net::Endpoint& client, std::string_view gait,
@@ -64,7 +99,9 @@ std::optional<Standing> Reader::look_up(const net::Endpoint& client, std::string
   }
   ++(answered ? counters_.answered : counters_.unanswered);
   if (!answered) return std::nullopt;
-  return combine(site, levels, rules->clamp);
+  auto standing = combine(site, levels, rules->clamp);
+  standing.network = facts;
+  return standing;
 }
 
 }  // namespace reputation

@@ -26,6 +26,14 @@ struct Rules {
   Clamp clamp;
 };
 
+// Reads the files that `config` names. Throws std::runtime_error with the setting, the file and the
+// line.
+Rules read_rules(const config::Config& config);
+
+// As read_rules(). But files of networks of which one cannot be read are left out, with an error in the
+// log: at a start that is better than no reputations.
+Rules start_rules(const config::Config& config);
+
 class Reader {
  public:
   // `counters` must outlive the reader.
@@ -39,9 +47,6 @@ class Reader {
   // nothing is known has a standing without levels.
   std::optional<Standing> look_up(const net::Endpoint& client, std::string_view gait,
                                   Time now) const;
-
-  // What the files of networks say of `client`.
-  NetworkFacts facts(const net::Endpoint& client) const;
 
   void replace(Rules rules);
 

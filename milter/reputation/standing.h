@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "milter/reputation/key.h"
+#include "milter/reputation/networks.h"
 
 namespace reputation {
 
@@ -45,6 +46,7 @@ struct Standing {
   double term = 0;  // the sum of the deltas
   double rate = 0;  // the last level's m: the share of unwanted mail that is expected, 0 to 1
   std::vector<Level> levels;
+  NetworkFacts network;  // what the files of networks say; it adds nothing
   bool operator==(const Standing&) const = default;
 };
 

@@ -18,8 +18,6 @@ constexpr std::size_t kWord = sizeof(std::uint64_t);
 constexpr std::size_t kEntryBytes = sizeof(Words);
 constexpr std::size_t kMostBytes = 48 * 1024 * 1024;
 static_assert(TableMemory::kEntries * kEntryBytes + 64 * 1024 < kMostBytes);
-// What was learnt from less than a fifth of a weak lesson, and seen about once, is not worth a line.
-constexpr double kLeastWorth = 0.05 / 4;
 
 std::string bytes_of(std::uint64_t number) {
   std::string bytes(kWord, '\0');
@@ -159,7 +157,7 @@ bool StateWriter::step(Time now) {
   constexpr std::size_t kBuckets = TableMemory::kBuckets / kSteps;
   std::string entries;
   table_.for_each(next_, kBuckets, [&](const Entry& entry) {
-    if (entry.worth(now) < kLeastWorth) return;
+    if (entry.is_over(now)) return;
     const auto words = to_words(entry);
     entries.append(reinterpret_cast<const char*>(words.data()), kEntryBytes);
   });

@@ -46,7 +46,7 @@ class StateWriter {
   StateWriter(const StateWriter&) = delete;
   StateWriter& operator=(const StateWriter&) = delete;
 
-  // Entries that have faded away are left out. True: the file is whole and in its place.
+  // Entries that are over are left out. True: the file is whole and in its place.
   bool step(Time now);
   static constexpr std::size_t kSteps = 64;
 

@@ -14,7 +14,7 @@ namespace {
 
 Entry entry_of(Kind kind = Kind::Network) {
   Entry entry{.key = {kind, true, 0xc000'0200'0000'0000U}, .first = on_day(0), .last = on_day(0)};
-  entry.add({.spam = 3, .total = 4, .bad = 12, .seen = 40}, on_day(0));
+  entry.add({.spam = 3, .total = 4, .bad = 12, .seen = 40}, on_day(0), on_day(0));
   return entry;
 }
 
@@ -29,7 +29,7 @@ TEST_CASE("half of an entry is forgotten in the half-life of its kind") {
 TEST_CASE("a clock that is set back forgets nothing and brings nothing back") {
   auto entry = entry_of();
   CHECK(entry.sums(on_day(-3)).total == Approx(4));
-  entry.add({.spam = 0, .total = 1, .bad = 0, .seen = 1}, on_day(-3));
+  entry.add({.spam = 0, .total = 1, .bad = 0, .seen = 1}, on_day(-3), on_day(-3));
   CHECK(entry.total == Approx(5));
   CHECK(entry.last == on_day(0));
   CHECK(entry.sums(on_day(14)).total == Approx(2.5));
@@ -37,8 +37,8 @@ TEST_CASE("a clock that is set back forgets nothing and brings nothing back") {
 
 TEST_CASE("a clock that jumps an hour ahead and back changes hardly anything") {
   auto entry = entry_of();
-  entry.add({}, on_day(0, 1h));
-  entry.add({.spam = 1, .total = 1, .bad = 1, .seen = 1}, on_day(0, 10min));
+  entry.add({}, on_day(0, 1h), on_day(0, 1h));
+  entry.add({.spam = 1, .total = 1, .bad = 1, .seen = 1}, on_day(0, 10min), on_day(0, 10min));
   CHECK(entry.total == Approx(5).epsilon(0.01));
 }
 

@@ -15,7 +15,7 @@ struct Bed {
 
   void learn(std::string_view address, double label, double trust, Time time = on_day(0),
              std::string_view gait = {}) {
-    learner.learn(keys.origin(client(address), gait, asn), {label, trust}, time);
+    learner.learn(keys.origin(client(address), gait, asn), {label, trust}, time, time);
   }
   Standing standing(std::string_view address, Time now = on_day(0), std::string_view gait = {}) {
     return *Reader(TableView(table.fd.get()), {keys, nullptr, {}}, counters)

@@ -54,15 +54,18 @@ TEST_CASE("a table comes back from its file") {
   CHECK(other.writer.find({Kind::Network, true, 77}) == entry_of(77));
 }
 
-TEST_CASE("what has faded away is not written") {
+TEST_CASE("what is over is not written") {
   const Folder folder;
   TableFile table;
-  (void)table.writer.put(entry_of(1, 2), on_day(0));
-  (void)table.writer.put(entry_of(2, 20'000), on_day(0));
-  save(folder.file(), table.writer, on_day(200));
+  (void)table.writer.put(entry_of(1, 20'000), on_day(0));
+  auto later = entry_of(2);
+  later.last = on_day(1);
+  (void)table.writer.put(later, on_day(1));
+  save(folder.file(), table.writer, on_day(71));  // 5 times 14 days, and one more
   TableFile other;
-  CHECK(load_state(folder.file(), other.writer, 5, on_day(200)) == StateFound::Whole);
+  CHECK(load_state(folder.file(), other.writer, 5, on_day(71)) == StateFound::Whole);
   CHECK(other.writer.entries() == 1);
+  CHECK(other.writer.find(later.key));
 }
 
 TEST_CASE("entries from the future count as of now") {
