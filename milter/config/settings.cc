@@ -232,6 +232,16 @@ std::vector<Setting> memory() {
   };
 }
 
+std::vector<Setting> reputation() {
+  const In<Reputation> in{&Config::reputation};
+  return {
+      in("enabled", &Reputation::enabled, Flag{}),
+      in("most", &Reputation::most, Real{0, 20}),
+      in("least", &Reputation::least, Real{-20, 0}),
+      in("networks", &Reputation::networks, Files{}),
+  };
+}
+
 std::vector<Setting> desk() {
   const In<Desk> in{&Config::desk};
   return {
@@ -283,12 +293,12 @@ const std::vector<BasicSetting<Listener>>& listener_settings() {
 
 const std::vector<Section>& sections() {
   static const std::vector<Section> all = {
-      {"general", general()}, {"log", log()},       {"proxy", proxy()},
-      {"capture", capture()}, {"wire", wire()},     {"evidence", evidence()},
-      {"filter", filter()},   {"header", header()}, {"exempt", exempt()},
-      {"reply", reply()},     {"policy", policy()}, {"weights", weights()},
-      {"breaker", breaker()}, {"seal", seal()},     {"memory", memory()},
-      {"desk", desk()},       {"gaits", gaits()},
+      {"general", general()},       {"log", log()},       {"proxy", proxy()},
+      {"capture", capture()},       {"wire", wire()},     {"evidence", evidence()},
+      {"filter", filter()},         {"header", header()}, {"exempt", exempt()},
+      {"reply", reply()},           {"policy", policy()}, {"weights", weights()},
+      {"breaker", breaker()},       {"seal", seal()},     {"memory", memory()},
+      {"reputation", reputation()}, {"desk", desk()},     {"gaits", gaits()},
   };
   return all;
 }

@@ -20,6 +20,7 @@ FLOORS = """
     milter/history
     milter/proxy  milter/wire  milter/filter
     milter/evidence  milter/memory
+    milter/reputation
     milter/process
     milter/log  milter/policy
     milter/config  milter/capture  milter/recorded
@@ -46,6 +47,7 @@ LIBRARIES = {
     "zlib.h": "milter/offline",
     "zstd.h": "milter/offline milter/memory",
     "sqlite3.h": "milter/memory",
+    "maxminddb.h": "milter/reputation",
     "lzma.h": "milter/offline",
 }
 
