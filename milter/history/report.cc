@@ -248,23 +248,12 @@ std::vector<std::string> notes(const Counts& counts, const Selection& selection)
   return list;
 }
 
-std::string text_of(const Value& value) {
-  if (const auto* text = std::get_if<std::string>(&value)) return text::printable(*text);
-  if (const auto* number = std::get_if<std::uint64_t>(&value)) return fmt::format("{}", *number);
-  return fmt::format("{:.1f} %", 100 * std::get<double>(value));
-}
-
-std::string with_blanks(std::string name) {
-  std::replace(name.begin(), name.end(), '_', ' ');
-  return name;
-}
-
 std::string print_table(const Table& table) {
   std::vector<std::vector<std::string>> lines(1);
-  for (const auto& column : table.columns) lines[0].push_back(with_blanks(column.name));
+  for (const auto& column : table.columns) lines[0].push_back(heading(column));
   for (const auto& row : table.rows) {
     auto& line = lines.emplace_back();
-    for (const auto& value : row) line.push_back(text_of(value));
+    for (const auto& value : row) line.push_back(text::printable(print(value)));
   }
   std::vector<std::size_t> widths(table.columns.size());
   for (const auto& line : lines) {
@@ -302,6 +291,18 @@ ordered_json to_json(const Table& table) {
 }
 
 }  // namespace
+
+std::string print(const Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) return *text;
+  if (const auto* number = std::get_if<std::uint64_t>(&value)) return fmt::format("{}", *number);
+  return fmt::format("{:.1f} %", 100 * std::get<double>(value));
+}
+
+std::string heading(const Column& column) {
+  auto text = column.name;
+  std::replace(text.begin(), text.end(), '_', ' ');
+  return text;
+}
 
 Report make_report(const Counts& counts, const Selection& selection) {
   const auto all = counts.all().messages;

@@ -23,6 +23,9 @@ struct Column {
 // Shares are between 0 and 1.
 using Value = std::variant<std::string, std::uint64_t, double>;
 
+std::string print(const Value& value);      // as a person reads it: a share as "27.6 %"
+std::string heading(const Column& column);  // its name with blanks for '_'
+
 struct Table {
   std::string key;    // in JSON, and the id in HTML
   std::string title;  // a sentence without a full stop

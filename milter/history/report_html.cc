@@ -16,34 +16,23 @@ namespace {
 
 using page::escape;
 
-std::string text_of(const Value& value) {
-  if (const auto* text = std::get_if<std::string>(&value)) return escape(*text);
-  if (const auto* number = std::get_if<std::uint64_t>(&value)) return fmt::format("{}", *number);
-  return fmt::format("{:.1f} %", 100 * std::get<double>(value));
-}
-
-std::string with_blanks(std::string name) {
-  std::replace(name.begin(), name.end(), '_', ' ');
-  return name;
-}
-
 std::string print_table(const Table& table) {
   std::string text = fmt::format(
       "<h2 id=\"{}\">{}</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
       "aria-labelledby=\"{}\"><table><thead><tr>",
       table.key, escape(table.title), table.key);
-  for (const auto& [name, is_number] : table.columns) {
-    text += fmt::format("<th scope=\"col\"{}>{}</th>", is_number ? " class=\"number\"" : "",
-                        escape(with_blanks(name)));
+  for (const auto& column : table.columns) {
+    text += fmt::format("<th scope=\"col\"{}>{}</th>", column.is_number ? " class=\"number\"" : "",
+                        escape(heading(column)));
   }
   text += "</tr></thead><tbody>\n";
   for (const auto& row : table.rows) {
     text += "<tr>";
     for (std::size_t i = 0; i < row.size(); ++i) {
-      text += i == 0 ? fmt::format("<th scope=\"row\">{}</th>", text_of(row[i]))
+      text += i == 0 ? fmt::format("<th scope=\"row\">{}</th>", escape(print(row[i])))
                      : fmt::format("<td{}>{}</td>",
                                    table.columns[i].is_number ? " class=\"number\"" : "",
-                                   text_of(row[i]));
+                                   escape(print(row[i])));
     }
     text += "</tr>\n";
   }
