@@ -291,7 +291,7 @@ class Supervisor {
     if (state_ == State::Draining) return;
     notify_reloading();
     if (const auto text = config_.reload_file()) {
-      logging::info(fmt::format("reload: {} is read and goes to the children", file_));
+      logging::info(fmt::format("reload: {} is read, and each process receives it", file_));
       hand_out(*text);
       ++counts_->supervisor.reloads;
     } else {

@@ -74,7 +74,7 @@ def under_load(checks: report.Checks, bed: Bed) -> None:
         bed.segmilter.write(MONITOR if done % 2 else ENFORCE)
         bed.segmilter.hang_up()
         done += 1
-        wait_until(lambda: bed.segmilter.log()[log:].count("is read and goes to the children") == done, 5, "the reload", every=0.002)
+        wait_until(lambda: bed.segmilter.log()[log:].count("is read, and each process receives it") == done, 5, "the reload", every=0.002)
     sending = source.poll() is None
     status = source.wait(120)
     probe.stop()

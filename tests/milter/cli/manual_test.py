@@ -179,12 +179,13 @@ exec {PROGRAM} "$command" "$@"
         command = f"exec {line}" if serves else f"set -o pipefail; {line}"
         with subprocess.Popen(["/bin/bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder,
                               env={**os.environ, "PATH": self.path}) as running:
-            # A program that serves gets a signal as soon as it takes signals; the others end by themselves.
-            while serves and running.poll() is None:
-                if takes_interrupts(running.pid):
-                    running.send_signal(signal.SIGINT)
-                    break
-                time.sleep(0.05)
+            # A program that serves gets a signal when it waits for work; the others end by themselves.
+            waits = 0
+            while serves and running.poll() is None and waits < 10:
+                waits = waits + 1 if waits_for_work(running.pid) else 0
+                time.sleep(0.1)
+            if serves:
+                running.send_signal(signal.SIGINT)
             output, errors = running.communicate(timeout=120)
             return subprocess.CompletedProcess(line, running.returncode, output, errors)
 
@@ -204,16 +205,13 @@ exec {PROGRAM} "$command" "$@"
                 self.assertIn("fail", done.stdout, line)
 
 
-def takes_interrupts(pid):
-    """Whether the process is the program, and has a handler for SIGINT or waits for it."""
+def waits_for_work(pid):
+    """Whether the process is the program and all its threads sleep. One that waits for a processor does not sleep."""
     try:
-        if Path(os.readlink(f"/proc/{pid}/exe")) != PROGRAM:
-            return False
-        status = Path(f"/proc/{pid}/status").read_text()
+        threads = [Path(f"/proc/{pid}/task/{thread}/stat").read_text() for thread in os.listdir(f"/proc/{pid}/task")]
+        return Path(os.readlink(f"/proc/{pid}/exe")) == PROGRAM and all(stat.rsplit(") ", 1)[1][0] == "S" for stat in threads)
     except OSError:
         return False
-    masks = re.findall(r"(?m)^Sig(?:Blk|Cgt):\t([0-9a-f]+)$", status)
-    return any(int(mask, 16) & 1 << (signal.SIGINT - 1) for mask in masks)
 
 
 def page_text(page):
