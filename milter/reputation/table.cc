@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <stdexcept>
 #include <utility>
 
@@ -117,8 +120,32 @@ bool TableView::find(const Key& key, std::optional<Entry>& entry) const {
   return false;
 }
 
-TableWriter::TableWriter(int fd) : memory_(map(fd, PROT_READ | PROT_WRITE)) {
+TableWriter::TableWriter(int fd)
+    : fd_(net::check(fcntl(fd, F_DUPFD_CLOEXEC, 0), "keep the table of reputations")),
+      memory_(map(fd, PROT_READ | PROT_WRITE)) {
   repair();
+}
+
+// Leaves out the pages that were never written: only looking at one would make the kernel find memory
+// for it, which takes time at a start.
+void TableWriter::visit(std::size_t first, std::size_t end,
+                        const std::function<void(Bucket&)>& take) const {
+  constexpr std::size_t kHead = offsetof(TableMemory, buckets);
+  const auto index_at = [](off_t offset) {
+    const auto at = static_cast<std::size_t>(offset);
+    return at < kHead ? 0 : (at - kHead) / sizeof(Bucket);
+  };
+  end = std::min(end, TableMemory::kBuckets);
+  while (first < end) {
+    const off_t data =
+        lseek(fd_.get(), static_cast<off_t>(kHead + first * sizeof(Bucket)), SEEK_DATA);
+    if (data < 0) return;  // ENXIO: all that follows was never written
+    const off_t hole = lseek(fd_.get(), data, SEEK_HOLE);
+    const auto last = hole < 0 ? end : std::min(end, index_at(hole - 1) + 1);
+    for (first = std::max(first, index_at(data)); first < last; ++first) {
+      take(memory_->buckets[first]);
+    }
+  }
 }
 
 void TableWriter::use_keys(std::uint64_t key_check) {
@@ -130,14 +157,13 @@ void TableWriter::use_keys(std::uint64_t key_check) {
 // What a writer that was killed has left. The whole bucket goes: an entry that is half written may
 // look like a sound one.
 void TableWriter::repair() {
-  for (Bucket& bucket : memory_->buckets) {
+  visit(0, TableMemory::kBuckets, [this](Bucket& bucket) {
     if ((bucket.sequence.load(kRelaxed) & 1) != 0) {
       const Write write(bucket);
       for (Place& place : bucket.places) store(place, {});
-      continue;
     }
     for (const Place& place : bucket.places) entries_ += load(place) ? 1 : 0;
-  }
+  });
 }
 
 Bucket& TableWriter::bucket_of(const Key& key) const {
@@ -183,17 +209,16 @@ bool TableWriter::put(const Entry& entry, Time now) {
 
 void TableWriter::for_each(std::size_t first, std::size_t count,
                            const std::function<void(const Entry&)>& take) const {
-  const auto end = std::min(TableMemory::kBuckets, first + count);
-  for (std::size_t i = first; i < end; ++i) {
-    for (const Place& place : memory_->buckets[i].places) {
+  visit(first, first + count, [&take](const Bucket& bucket) {
+    for (const Place& place : bucket.places) {
       if (const auto entry = load(place)) take(*entry);
     }
-  }
+  });
 }
 
 std::size_t TableWriter::remove_if(const std::function<bool(const Entry&)>& unwanted) {
   std::size_t removed = 0;
-  for (Bucket& bucket : memory_->buckets) {
+  visit(0, TableMemory::kBuckets, [&](Bucket& bucket) {
     for (Place& place : bucket.places) {
       const auto entry = load(place);
       if (!entry || !unwanted(*entry)) continue;
@@ -201,7 +226,7 @@ std::size_t TableWriter::remove_if(const std::function<bool(const Entry&)>& unwa
       store(place, {});
       ++removed;
     }
-  }
+  });
   entries_ -= removed;
   return removed;
 }

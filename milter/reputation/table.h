@@ -96,8 +96,10 @@ class TableWriter {
 
  private:
   Bucket& bucket_of(const Key& key) const;
+  void visit(std::size_t first, std::size_t end, const std::function<void(Bucket&)>& take) const;
   void repair();
 
+  net::Fd fd_;
   std::unique_ptr<TableMemory, Unmap> memory_;
   std::size_t entries_ = 0;
   std::size_t evictions_ = 0;

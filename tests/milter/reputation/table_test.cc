@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -139,6 +140,20 @@ TEST_CASE("a reader sees whole entries while a writer writes") {
   stop = true;
   writer.join();
   CHECK(answers == 100'000);
+}
+
+TEST_CASE("a young table takes little memory, also when all of its entries are visited") {
+  TableFile table;
+  for (std::uint64_t i = 0; i < 100; ++i) (void)table.writer.put(entry_of(i, 1), on_day(0));
+  TableWriter next(table.fd.get());
+  CHECK(next.entries() == 100);
+  std::size_t seen = 0;
+  next.for_each(0, TableMemory::kBuckets, [&seen](const Entry&) { ++seen; });
+  CHECK(seen == 100);
+  CHECK(next.remove_if([](const Entry& entry) { return entry.key.value < 30; }) == 30);
+  struct stat about {};
+  REQUIRE(fstat(table.fd.get(), &about) == 0);
+  CHECK(about.st_blocks * 512 < 20 * 1024 * 1024);  // the kernel gives 64 KB at a time
 }
 
 TEST_CASE("entries are removed by what they are, and by another writer's keys") {
