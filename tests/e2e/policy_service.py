@@ -107,15 +107,22 @@ def pattern(checks: report.Checks, bed: Bed) -> None:
     checks.that(delivered(bed, "held") is None, "it is not delivered")
 
 
+def use_rules(bed: Bed, settings: dict, change) -> None:
+    """Reloads `settings` with the rules of the example as `change` returns them."""
+    bed.segmilter.write(settings)
+    text = bed.segmilter.config.read_text()
+    begin = text.index("[[policy_service.rule]]")
+    behind = text.find("\n[", text.rindex("[[policy_service.rule]]"))
+    end = behind if behind >= 0 else len(text)
+    bed.segmilter.config.write_text(text[:begin] + change(text[begin:end]) + text[end:])
+    bed.segmilter.reload()
+
+
 def prepend(checks: report.Checks, bed: Bed) -> None:
     report.step("PREPEND does not disturb the label")
-    rules = '\n[[policy_service.rule]]\nstate = ["RCPT"]\nnetwork = ["192.0.2.0/24"]\nanswer = "PREPEND X-Sender-History: poor"\n'
+    rule = '[[policy_service.rule]]\nstate = ["RCPT"]\nnetwork = ["192.0.2.0/24"]\nanswer = "PREPEND X-Sender-History: poor"\n'
     plain = fields(bed, "patient-2")
-    path = bed.segmilter.config
-    bed.segmilter.write(config("enforce"))
-    text = path.read_text()
-    path.write_text(text[:text.index("[[policy_service.rule]]")] + rules)
-    bed.segmilter.reload()
+    use_rules(bed, config("enforce"), lambda _: rule)
     content = message("patient-3")  # as long as patient-2
     checks.that(send(bed, "patient-3", content=content) == "250", "a message with a field in front is accepted")
     label = fields(bed, "patient-3")
@@ -124,6 +131,39 @@ def prepend(checks: report.Checks, bed: Bed) -> None:
     same = all(label.get(key) == plain.get(key) for key in ("pattern", "segments", "score", "writer"))
     checks.that(same, f"its label is that of a message without it: {label.get('pattern')} {label.get('segments')}")
     bed.segmilter.reload(config("enforce"))
+
+
+def reputation(checks: report.Checks, bed: Bed) -> None:
+    """The bed has one network of IPv4, so its bots speak against a site that has hardly any other mail: the term stays small."""
+    report.step("a network with a bad past")
+
+    def mildly(rules: str) -> str:
+        return rules.replace("reputation = 2.0", "reputation = 0.3").replace("reputation = 1.0", "reputation = 0.3")
+
+    def settings(mode: str) -> dict:
+        return config(mode, weights={"bot-template": 8.0}, policy_service={"greylist_after": "2s"})
+
+    use_rules(bed, settings("monitor"), mildly)
+    for number, bot in enumerate(BOTS):
+        template(bed, f"bot-{number}", bot)
+    begin = len(bed.segmilter.log())
+    checks.that(send(bed, "next-monitor", NEXT_BOT) == "250", "monitor: the next client of the network is delivered")
+    line = next((line for line in policy_lines(bed, begin) if "state=RCPT" in line), "-")
+    checks.that("would=DEFER_IF_PERMIT held=monitor reputation=+" in line, f"and its log says: {line[line.find('client='):]}")
+    use_rules(bed, settings("enforce"), mildly)
+    text = send(bed, "next", NEXT_BOT)
+    checks.that(text.startswith("450 4.7.1") and "few minutes" in text, f"enforce: it is deferred at RCPT ({text[:80]})")
+    client = bed.smtp(v6=True)
+    client.envelope("bot@bot.example", "alice@example.org")
+    client.data(stuffed(message("elsewhere")))
+    client.quit()
+    checks.that(delivered(bed, "elsewhere") is not None or bool(fields(bed, "elsewhere")), "a client of another network is delivered at once")
+    text = send(bed, "next-soon", NEXT_BOT)
+    checks.that(text.startswith("450"), f"coming again at once does not help ({text[:30]})")
+    time.sleep(2.1)
+    checks.that(send(bed, "next-later", NEXT_BOT) == "250", "coming again as a queue does is accepted")
+    fields(bed, "next-later")
+    checks.that(delivered(bed, "next-later").value("X-Sender-History") == "poor", "and marked by the rule below")
 
 
 def failures(checks: report.Checks, bed: Bed) -> None:
@@ -151,6 +191,16 @@ def failures(checks: report.Checks, bed: Bed) -> None:
     checks.that("451" not in "".join(re.findall(r"NOQUEUE: reject.*", bed.postfix.log())), "nobody was given a 451")
 
 
+def upgrade(checks: report.Checks, bed: Bed) -> None:
+    report.step("upgrade")
+    before, ready = bed.segmilter.child("filter"), bed.segmilter.log().count(" ready: ")
+    bed.segmilter.process.send_signal(signal.SIGUSR2)
+    wait_until(lambda: bed.segmilter.log().count(" ready: ") > ready, 15, "the new program")
+    begin = len(bed.segmilter.log())
+    checks.that(impatient(bed, "upgraded", False) == "250" and bed.segmilter.child("filter") != before, "the next program is there")
+    checks.that(any("would=REJECT" in line for line in policy_lines(bed, begin)), "and answers at the same socket")
+
+
 def relaying(checks: report.Checks, bed: Bed) -> None:
     client = bed.smtp()
     client.expect("MAIL FROM:<bot@bot.example>", 250)
@@ -165,7 +215,7 @@ def main() -> int:
         for address in [*BOTS, NEXT_BOT]:
             bed.link.client.ip("addr", "add", f"{address}/24", "dev", "eth0")
         relaying(checks, bed)
-        for part in (talk, pattern, prepend, failures):
+        for part in (talk, pattern, prepend, failures, upgrade, reputation):
             part(checks, bed)
         if checks.failed:
             bed.show_logs(60)

@@ -5,11 +5,14 @@
 #include <fmt/format.h>
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
 #include <vector>
 
 #include "classifier/dialogue_words.h"
 #include "milter/config/load.h"
 #include "milter/log/log.h"
+#include "milter/net/unix_socket.h"
 #include "tests/support/captured_stderr.h"
 
 using classifier::Reason;
@@ -263,10 +266,27 @@ TEST_CASE(
   CHECK(bed.counts.policy_service.answers[2] == 1);
 }
 
-TEST_CASE("an observer that does not answer in time is left alone for a while") {
-  Bed bed(kEarly, "[policy]\nmode = \"enforce\"\n[evidence]\nsocket = \"/nowhere/e.sock\"\n");
+TEST_CASE(
+    "an observer that does not answer in time is left alone for a while, and one that is gone is "
+    "not") {
+  char name[] = "/tmp/segmilter-test-XXXXXX";
+  const std::filesystem::path folder = mkdtemp(name);
+  const auto path = (folder / "evidence.sock").string();
+  Bed bed(kEarly, fmt::format("[evidence]\nsocket = \"{}\"\n[filter]\nevidence_timeout = "
+                              "\"50ms\"\n",
+                              path));
   filter::PatientEvidence evidence(bed.service);
-  const auto answer = evidence.ask_talk({kClient, kServer, kBegan});
-  CHECK(std::get<Reason>(answer) == Reason::Error);  // nobody listens: that takes no time
-  CHECK(std::get<Reason>(evidence.ask_talk({kClient, kServer, kBegan})) == Reason::Error);
+  const evidence::SessionQuestion question{kClient, kServer, kBegan};
+  const auto reason = [&] { return std::get<Reason>(evidence.ask_talk(question)); };
+  CHECK(reason() == Reason::Error);
+  CHECK(reason() == Reason::Error);
+  {
+    const auto silent = net::listen_unix(path, 0600, 10, "listen");
+    CHECK(reason() == Reason::Timeout);
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 1000; ++i) CHECK(reason() == Reason::Busy);
+    CHECK(evidence.ask({.client = kClient}).reason == Reason::Busy);
+    CHECK(std::chrono::steady_clock::now() - begin < filter::PatientEvidence::kRest);
+  }
+  std::filesystem::remove_all(folder);
 }
