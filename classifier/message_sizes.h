@@ -96,7 +96,6 @@ struct Added {
   std::optional<std::size_t> lone;
   bool blank = true;
 
-  bool none() const { return top == 0 && end == 0 && !lone && blank; }
   bool operator==(const Added&) const = default;
 };
 

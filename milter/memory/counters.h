@@ -14,10 +14,11 @@ struct Counters {
   process::Count stored{0};
   process::Count dropped_malformed{0};
   process::Count dropped_disk{0};
-  process::Count dropped_limit{0};  // [memory] max_bytes or min_free
-  process::Count days{0};           // of which there are files
-  process::Count bytes{0};          // on the disk
-  process::Count oldest{0};         // seconds since 1970; 0: there is no file
+  process::Count dropped_limit{0};   // [memory] max_bytes or min_free
+  process::Count dropped_sample{0};  // in the hours only (sampling.h)
+  process::Count days{0};            // of which there are files
+  process::Count bytes{0};           // on the disk
+  process::Count oldest{0};          // seconds since 1970; 0: there is no file
   process::Count removed_days{0};
   process::Count corrupt{0};
 };
@@ -35,12 +36,13 @@ inline process::Families describe(const Counters& counts) {
         {&counts.dropped_gone, "gone"},
         {&counts.dropped_malformed, "malformed"},
         {&counts.dropped_disk, "disk"},
-        {&counts.dropped_limit, "limit"}}},
-      family("memory_days", counts.days, "Days of which the store has files."),
+        {&counts.dropped_limit, "limit"},
+        {&counts.dropped_sample, "sample"}}},
+      family("memory_dates", counts.days, "Days of which the store has files."),
       family("memory_bytes", counts.bytes, "Bytes that these files take on the disk."),
       family("memory_oldest_seconds", counts.oldest,
              "When the oldest of these days began, in seconds since 1970."),
-      family("memory_days_removed_total", counts.removed_days,
+      family("memory_dates_removed_total", counts.removed_days,
              "Days whose files were removed, because of their age or for room."),
       family("memory_files_corrupt_total", counts.corrupt,
              "Files of the store that could not be read and were moved aside."),

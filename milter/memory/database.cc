@@ -164,6 +164,25 @@ bool Database::checkpoint() {
   fail(database_.get(), result);
 }
 
+std::string Database::damage(std::chrono::milliseconds most) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kInstructions = 10'000;  // of SQLite's machine, between two looks at the clock
+  auto end = Clock::now() + most;
+  sqlite3_progress_handler(
+      database_.get(), kInstructions,
+      [](void* until) { return Clock::now() >= *static_cast<Clock::time_point*>(until) ? 1 : 0; },
+      &end);
+  std::string found;
+  {
+    auto check = prepare("PRAGMA quick_check(1)");
+    const int result = sqlite3_step(check.statement_.get());
+    if (result == SQLITE_ROW && check.text(0) != "ok") found = check.text(0);
+    if (trouble_of(result) == Trouble::Corrupt) found = sqlite3_errmsg(database_.get());
+  }
+  sqlite3_progress_handler(database_.get(), 0, nullptr, nullptr);
+  return found;
+}
+
 Transaction::Transaction(Database& database) : database_(database) {
   database_.execute("BEGIN IMMEDIATE");
 }

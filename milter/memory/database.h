@@ -2,6 +2,7 @@
 // here knows of messages. A Database and its Statements belong to one thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -75,6 +76,8 @@ class Database {
   std::int64_t changes() const;  // rows that the last statement has changed
   // Moves the write-ahead log into the file and makes it empty. False: a reader holds it.
   bool checkpoint();
+  // What is damaged, in SQLite's words. Empty: nothing is, as far as it could look in `most`.
+  std::string damage(std::chrono::milliseconds most);
 
  private:
   friend class Transaction;

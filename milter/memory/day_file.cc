@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "classifier/signature.h"
 #include "classifier/trace_text.h"
 
 namespace memory {
@@ -24,10 +25,9 @@ constexpr const char* kWordColumns[] = {"listener",   "pattern", "writer", "path
 
 // The columns that hold values, in front of those.
 constexpr const char* kValueColumns =
-    "time, queue_id, address, port, network, helo, tls, score, terms, confidence, size, block, "
-    "mss, "
-    "syn, ja4, dictionary, trace";
-constexpr int kValues = 17;
+    "weight, time, queue_id, address, port, network, helo, tls, score, terms, confidence, size, "
+    "block, mss, syn, ja4, signature, dictionary, trace";
+constexpr int kValues = 19;
 
 constexpr const char* kTables = R"(
 CREATE TABLE about (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -38,10 +38,12 @@ CREATE TABLE hours (hour INTEGER, pattern TEXT, gait TEXT, action TEXT, n INTEGE
 
 std::string make_messages() {
   std::string sql =
-      "CREATE TABLE messages (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, "
+      "CREATE TABLE messages (id INTEGER PRIMARY KEY, weight INTEGER NOT NULL DEFAULT 1, "
+      "time INTEGER NOT NULL, "
       "queue_id TEXT, address TEXT, port INTEGER, network TEXT, helo INTEGER, "
       "tls INTEGER, score REAL, terms TEXT, confidence REAL, size INTEGER, "
-      "block INTEGER, mss INTEGER, syn TEXT, ja4 TEXT, dictionary INTEGER, trace BLOB";
+      "block INTEGER, mss INTEGER, syn TEXT, ja4 TEXT, signature INTEGER, "
+      "dictionary INTEGER, trace BLOB";
   for (const auto* column : kWordColumns) sql += fmt::format(", {} INTEGER", column);
   return sql + "); CREATE INDEX messages_time ON messages (time);";
 }
@@ -49,10 +51,11 @@ std::string make_messages() {
 // helo: 1 an address in brackets, 2 one word, 4 the confirmed name (HeloShape).
 std::string make_view() {
   std::string sql =
-      "CREATE VIEW sightings AS SELECT id, strftime('%Y-%m-%dT%H:%M:%S', time / 1000, 'unixepoch') "
+      "CREATE VIEW sightings AS SELECT id, weight, strftime('%Y-%m-%dT%H:%M:%S', time / 1000, "
+      "'unixepoch') "
       "|| printf('.%03dZ', time % 1000) AS time, queue_id, address, port, network, helo & 1 AS "
       "helo_literal, helo >> 1 & 1 AS helo_dotless, helo >> 2 & 1 AS helo_confirmed, tls, score, "
-      "terms, confidence, size, block, mss, syn, ja4";
+      "terms, confidence, size, block, mss, syn, ja4, signature";
   for (const auto* column : kWordColumns) {
     sql += fmt::format(", (SELECT word FROM words WHERE words.id = messages.{0}) AS {0}", column);
   }
@@ -156,6 +159,7 @@ void DayFile::make() {
     database_.execute(kTables + make_messages() + make_view());
     set_about("schema", std::to_string(kSchema));
     set_about("trace", "segmilter/1");
+    set_about("signature", std::to_string(classifier::kSignature));
     set_about("dictionary", std::to_string(TracePacker::kDictionary));
     database_.execute(
         fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", kApplication, kSchema));
@@ -186,13 +190,15 @@ std::int64_t DayFile::word(std::string_view text) {
   return id;
 }
 
-void DayFile::insert(const Sighting& sighting, const AddressForm& form, TracePacker& packer) {
+void DayFile::insert(const Sighting& sighting, std::uint32_t weight, const AddressForm& form,
+                     TracePacker& packer) {
   const auto terms = print_terms(sighting.verdict.reasons);
   const auto trace = classifier::print(sighting.trace);
   const auto& client = sighting.client;
   const auto address = client ? form.address(*client) : std::string();
   const auto network = client ? form.network(*client) : std::string();
   Cells cells(insert_row_);
+  cells.add(std::int64_t{weight});
   cells.add(std::int64_t{sighting.time.time_since_epoch().count()});
   cells.add(std::string_view(sighting.queue_id));
   cells.add(std::string_view(address));
@@ -202,6 +208,7 @@ void DayFile::insert(const Sighting& sighting, const AddressForm& form, TracePac
   add_numbers(cells, sighting, terms);
   cells.add(std::string_view(sighting.trace.path.syn));
   cells.add(std::string_view(sighting.trace.hello.ja4));
+  cells.add(std::int64_t{classifier::kSignature});
   cells.add(std::int64_t{TracePacker::kDictionary});
   cells.add_blob(packer.pack(trace));
   add_words(cells, sighting);
@@ -253,15 +260,20 @@ void DayFile::count_hour(const Sighting& sighting) {
   count_hour_.run();
 }
 
-void DayFile::write(std::span<const Sighting> sightings, const AddressForm& form,
-                    TracePacker& packer) {
+std::size_t DayFile::write(std::span<const Sighting> sightings, const AddressForm& form,
+                           TracePacker& packer, Sampler& sampler) {
+  std::size_t rows = 0;
   try {
     Transaction transaction(database_);
     for (const Sighting& sighting : sightings) {
-      insert(sighting, form, packer);
+      if (const auto weight = sampler.weight(sighting); weight > 0) {
+        insert(sighting, weight, form, packer);
+        ++rows;
+      }
       count_hour(sighting);
     }
     transaction.commit();
+    return rows;
   } catch (...) {
     words_.clear();  // those of the transaction are not in the file
     throw;

@@ -1,17 +1,21 @@
 // The rows of one day, in one SQLite file (write-ahead log, synchronous NORMAL). An administrator may
 // read it with sqlite3: the view `sightings` has all columns in words.
 //
-//     about      key, value              which versions wrote the file; whether it is truncated
+//     about      key, value              which versions made the file; whether it is truncated
 //     words      id, word                names of patterns, gaits, listeners, … that the rows refer to
 //     messages   one row a sighting      with an index on the time only: an index on a random key would
 //                                        make writing eighteen times slower
 //     hours      hour, pattern, gait, action, n    how many messages, counted with the rows themselves
+//
+// A row has the versions by which it can be read: of the labels (classifier::kSignature) and of the
+// dictionary of its trace. Its weight is the number of messages that it stands for (sampling.h).
 //
 // A file of another schema is not written and not changed. One thread.
 #pragma once
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <stdexcept>
@@ -21,6 +25,7 @@
 #include "milter/memory/address_form.h"
 #include "milter/memory/database.h"
 #include "milter/memory/packed_trace.h"
+#include "milter/memory/sampling.h"
 #include "milter/memory/sighting.h"
 
 namespace memory {
@@ -41,8 +46,10 @@ class DayFile {
   // Opens the file, or makes it. Throws DatabaseError and OtherSchema.
   explicit DayFile(const std::string& path);
 
-  // All rows in one transaction, and the hours with them. Throws DatabaseError; then none is written.
-  void write(std::span<const Sighting> sightings, const AddressForm& form, TracePacker& packer);
+  // All in one transaction, and the hours with them. Returns how many of them have a row. Throws
+  // DatabaseError; then none is written.
+  std::size_t write(std::span<const Sighting> sightings, const AddressForm& form,
+                    TracePacker& packer, Sampler& sampler);
 
   // Takes address, port and queue id away from the next `rows` rows; false: from all rows they are
   // gone. The freed bytes are overwritten. Throws DatabaseError.
@@ -51,6 +58,9 @@ class DayFile {
   // Empties the write-ahead log, if no reader holds it. Throws DatabaseError.
   void checkpoint() { (void)database_.checkpoint(); }
 
+  // Of the file (Database::damage).
+  std::string damage(std::chrono::milliseconds most) { return database_.damage(most); }
+
   // Whether the path still leads to this file, and not to another one or to none.
   bool intact() const;
 
@@ -58,7 +68,8 @@ class DayFile {
   void make();
   std::int64_t word(std::string_view text);
   class Cells;
-  void insert(const Sighting& sighting, const AddressForm& form, TracePacker& packer);
+  void insert(const Sighting& sighting, std::uint32_t weight, const AddressForm& form,
+              TracePacker& packer);
   void add_numbers(Cells& cells, const Sighting& sighting, std::string_view terms);
   void add_words(Cells& cells, const Sighting& sighting);
   void count_hour(const Sighting& sighting);

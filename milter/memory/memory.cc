@@ -27,6 +27,9 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kBatch = 500;
 constexpr timeval kWriteEvery{0, 200'000};
+// Having read all, it sleeps for so long, whatever comes: the filter then pays for waking it a hundred
+// times a second at most, and not for each message.
+constexpr timeval kReadPause{0, 10'000};
 constexpr auto kCleanEvery = 5s;
 constexpr auto kCheckpointEvery = 60s;
 // Rows that lose their addresses in a turn of the timer: some milliseconds of work.
@@ -60,10 +63,16 @@ class Process final : private process::Orders::Listener {
     readable_ = net::make_event(
         base_.get(), socket_, EV_READ | EV_PERSIST,
         [](evutil_socket_t, short, void* self) { guarded<&Process::read>(self); }, this);
+    rested_ = net::make_event(
+        base_.get(), -1, 0,
+        [](evutil_socket_t, short, void* self) { static_cast<Process*>(self)->read_on(); }, this,
+        &kReadPause);
   }
 
   int run() {
     process::confine(start_.part, start_.config);
+    store_.check(today());
+    count_corrupt();
     orders_.ready();
     logging::info(fmt::format("memory ready: {}{}", settings_.folder,
                               socket_ < 0 ? "; alone, so that it hears of no message" : ""));
@@ -91,7 +100,7 @@ class Process final : private process::Orders::Listener {
   void read() {
     // Bounded, so that the supervisor is answered in between.
     for (std::size_t i = 0; i < kBatch; ++i) {
-      if (!receive()) return;
+      if (!receive()) return rest();
       if (batch_.size() < kBatch) continue;
       write();
       // Another process has the file. What comes waits in the socket, where the filter finds it full.
@@ -102,12 +111,20 @@ class Process final : private process::Orders::Listener {
     }
   }
 
+  void rest() {
+    (void)event_del(readable_.get());
+    (void)event_add(rested_.get(), &kReadPause);
+  }
+
+  void read_on() {
+    if (batch_.size() < kBatch) (void)event_add(readable_.get(), nullptr);
+  }
+
   // False: nothing waits.
   bool receive() {
     const auto size = recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT | MSG_TRUNC);
     if (size < 0) return errno == EINTR;
     if (size == 0 && has_ended()) {
-      (void)event_del(readable_.get());
       if (state_ == State::HandedOver) end();
       return false;
     }
@@ -142,10 +159,10 @@ class Process final : private process::Orders::Listener {
 
   void write_batch(Clock::time_point now) {
     const auto written = store_.write(batch_, form_);
-    counters_.corrupt =
-        counters_.corrupt + store_.corrupt() - std::exchange(corrupt_, store_.corrupt());
+    count_corrupt();
     counters_.stored += written.rows;
-    batch_.erase(batch_.begin(), batch_.begin() + static_cast<std::ptrdiff_t>(written.rows));
+    counters_.dropped_sample += written.done - written.rows;
+    batch_.erase(batch_.begin(), batch_.begin() + static_cast<std::ptrdiff_t>(written.done));
     if (!written.error.empty()) {
       drop(counters_.dropped_disk);
       pause_ = now + kPause;
@@ -159,6 +176,10 @@ class Process final : private process::Orders::Listener {
     }
   }
 
+  void count_corrupt() {
+    counters_.corrupt += store_.corrupt() - std::exchange(corrupt_, store_.corrupt());
+  }
+
   void drop(process::Count& counter) {
     counter += batch_.size();
     batch_.clear();
@@ -166,7 +187,7 @@ class Process final : private process::Orders::Listener {
 
   void tick() {
     write();
-    if (batch_.size() < kBatch && readable_ != nullptr) (void)event_add(readable_.get(), nullptr);
+    if (socket_ >= 0) read_on();
     const auto now = Clock::now();
     if (now >= next_clean_) {
       next_clean_ = now + kCleanEvery;
@@ -197,6 +218,20 @@ class Process final : private process::Orders::Listener {
             : static_cast<std::uint64_t>(
                   std::chrono::seconds(cleaned.uses.begin()->first.time_since_epoch()).count());
     tell_full(cleaned.full);
+    sample(cleaned.uses);
+  }
+
+  void sample(const Uses& uses) {
+    const auto today_uses = uses.find(today());
+    const auto one_of =
+        today_uses == uses.end() ? 1 : sample_of(today_uses->second.bytes, settings_.max_bytes);
+    if (std::exchange(one_of_, one_of) == one_of) return;
+    store_.sample(one_of);
+    logging::warning(
+        fmt::format("{}: the files of today have {} of memory.max_bytes: {}", settings_.folder,
+                    one_of == 1 ? "enough" : "little",
+                    one_of == 1 ? "each message has a row again"
+                                : fmt::format("one of {} harmless messages has a row", one_of)));
   }
 
   void tell_full(bool full) {
@@ -260,6 +295,7 @@ class Process final : private process::Orders::Listener {
   Clock::time_point pause_;
   Clock::time_point next_clean_;
   Clock::time_point next_checkpoint_ = Clock::now() + kCheckpointEvery;
+  std::uint32_t one_of_ = 1;    // harmless messages for a row
   std::size_t corrupt_ = 0;     // of the store's, that are counted already
   std::uint64_t failures_ = 0;  // of writes, and the line a minute about them
   logging::RateLimit failure_;
@@ -268,6 +304,7 @@ class Process final : private process::Orders::Listener {
   net::EventBase base_;
   net::Event timer_;
   net::Event readable_;
+  net::Event rested_;
   process::Orders orders_;
 };
 

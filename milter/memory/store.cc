@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <utility>
@@ -100,13 +101,23 @@ void Store::move_aside(Day day, const std::string& why) {
   logging::error(fmt::format("{}; the file is moved to {}, and another one is begun", why, aside));
 }
 
+void Store::check(Day day) {
+  if (access(path(day).c_str(), F_OK) != 0) return;
+  try {
+    const auto damage = open(day).damage(kCheckTime);
+    if (!damage.empty()) move_aside(day, fmt::format("{}: {}", path(day), damage));
+  } catch (const DatabaseError& error) {
+    if (error.trouble() == Trouble::Corrupt) move_aside(day, error.what());
+  }
+}
+
 // False: the run is not written, and `written` says why.
 bool Store::write_run(std::span<const Sighting> run, const AddressForm& form, Written& written) {
   const auto day = day_of(run.front().time);
   for (int attempt = 1;; ++attempt) {
     try {
-      open(day).write(run, form, packer_);
-      written.rows += run.size();
+      written.rows += open(day).write(run, form, packer_, sampler_);
+      written.done += run.size();
       return true;
     } catch (const DatabaseError& error) {
       written.busy = error.trouble() == Trouble::Busy;
@@ -175,8 +186,27 @@ void Store::remove(Day day, const DayUse& use) {
   logging::info(fmt::format("the messages of {} are removed from {}", print(day), folder_));
 }
 
+// "messages-20261127.db.corrupt-1795780800": the number is the time at which it was moved.
+void Store::remove_aside(const Uses& uses, Day today) {
+  constexpr std::string_view kMark = ".corrupt-";
+  for (const auto& [day, use] : uses) {
+    for (const auto& file : use.files) {
+      const auto at = file.find(kMark);
+      if (at == file.npos) continue;
+      const auto moved = std::strtoll(file.c_str() + at + kMark.size(), nullptr, 10);
+      const auto moved_on = std::chrono::floor<std::chrono::days>(
+          std::chrono::sys_seconds(std::chrono::seconds(moved)));
+      if (moved_on + kAsideDays > today) continue;
+      if (unlink((folder_ + "/" + file).c_str()) == 0) {
+        logging::info(fmt::format("{}/{} is removed", folder_, file));
+      }
+    }
+  }
+}
+
 Store::Cleaned Store::clean(const Limits& limits, Day today) {
   Cleaned cleaned;
+  remove_aside(uses(folder_), today);
   auto found = uses(folder_);
   const auto plan = memory::plan(found, free_bytes(folder_), limits, today);
   for (const Day day : plan.remove) remove(day, found.at(day));
@@ -187,22 +217,38 @@ Store::Cleaned Store::clean(const Limits& limits, Day today) {
 }
 
 bool Store::truncate_some(unsigned rows, Day today) {
+  if (std::exchange(truncated_on_, today) != today) truncated_.clear();
   for (const auto& [day, use] : uses(folder_)) {
     if (day + kExactDays > today) return false;
     const bool is_there = std::find(use.files.begin(), use.files.end(),
                                     fmt::format("messages-{}.db", print(day))) != use.files.end();
     if (!is_there || truncated_.contains(day)) continue;
-    try {
-      if (open(day).truncate(rows)) return true;
-      open_.erase(day);
-    } catch (const std::exception& error) {
-      open_.erase(day);
-      logging::error(fmt::format("{}: addresses older than {} days are not taken away: {}",
-                                 path(day), kExactDays.count(), error.what()));
-    }
+    if (truncate(day, rows)) return true;
     truncated_.insert(day);
     return true;
   }
+  return false;
+}
+
+// False: nothing is left to do in the file, or nothing can be done.
+bool Store::truncate(Day day, unsigned rows) {
+  std::string problem;
+  try {
+    if (open(day).truncate(rows)) return true;
+  } catch (const DatabaseError& error) {
+    problem = error.what();
+    if (error.trouble() == Trouble::Busy) return true;
+    if (error.trouble() == Trouble::Corrupt) {
+      move_aside(day, problem);
+      return false;
+    }
+  } catch (const std::exception& error) {
+    problem = error.what();
+  }
+  open_.erase(day);
+  if (problem.empty()) return false;
+  logging::error(fmt::format("{}: addresses older than {} days are not taken away: {}", path(day),
+                             kExactDays.count(), problem));
   return false;
 }
 

@@ -21,6 +21,7 @@
 #include "milter/memory/day_file.h"
 #include "milter/memory/packed_trace.h"
 #include "milter/memory/retention.h"
+#include "milter/memory/sampling.h"
 #include "milter/memory/sighting.h"
 #include "milter/memory/totals.h"
 
@@ -30,12 +31,21 @@ namespace memory {
 // before it have them.
 inline constexpr std::chrono::days kExactDays{3};
 
+// What comes at the start waits in the socket for so long at most. In two seconds SQLite reads about
+// a gigabyte that is in memory.
+inline constexpr std::chrono::milliseconds kCheckTime{2000};
+
+// A file that was moved aside is removed after as many days as addresses are kept, because addresses
+// cannot be taken out of it.
+inline constexpr std::chrono::days kAsideDays = kExactDays;
+
 class Store {
  public:
   explicit Store(std::string folder) : folder_(std::move(folder)) {}
 
   struct Written {
-    std::size_t rows = 0;  // so many of the first sightings are in the store
+    std::size_t done = 0;  // so many of the first sightings are in the store
+    std::size_t rows = 0;  // so many of them have a row; the others are counted in the hours only
     bool busy = false;     // the rest can be tried again
     std::string error;     // the rest cannot be written; empty: all was written, or busy
   };
@@ -43,12 +53,15 @@ class Store {
   // damaged is moved aside, with an error in the log, and another one is begun.
   Written write(std::span<const Sighting> sightings, const AddressForm& form);
 
+  // Looks for damage in the file of `day`, for at most kCheckTime, and moves it aside if there is any.
+  void check(Day day);
+
   struct Cleaned {
     Uses uses;  // what is there now
     unsigned removed = 0;
     bool full = false;  // no row may be written: max_bytes or min_free would not hold
   };
-  // Removes days that are too many. Throws std::system_error where the folder cannot be read.
+  // Removes days that are too many, and files that were moved aside long ago. Throws std::system_error where the folder cannot be read.
   Cleaned clean(const Limits& limits, Day today);
 
   // Shortens the next `rows` rows that are old enough. False: there is none left. What fails is
@@ -60,6 +73,9 @@ class Store {
   // A file that somebody has removed or replaced is opened anew at the next write.
   void forget_lost_files();
 
+  // Of the messages that come, the harmless ones have a row for every `one_of` (sampling.h).
+  void sample(std::uint32_t one_of) { sampler_.set(one_of); }
+
   std::size_t corrupt() const { return corrupt_; }  // files moved aside so far
 
  private:
@@ -69,14 +85,18 @@ class Store {
   bool write_run(std::span<const Sighting> run, const AddressForm& form, Written& written);
   void move_aside(Day day, const std::string& why);
   void remove(Day day, const DayUse& use);
+  bool truncate(Day day, unsigned rows);
+  void remove_aside(const Uses& uses, Day today);
   bool keep(const Hours& hours, bool is_last);
 
   const std::string folder_;
   TracePacker packer_;
+  Sampler sampler_;
   // Of which rows come: today's, and that of the day before while the clock is around midnight.
   static constexpr std::size_t kMostOpen = 2;
   std::map<Day, std::unique_ptr<DayFile>> open_;
-  std::set<Day> truncated_;  // that are known to have no addresses; bounded by the files
+  std::set<Day> truncated_;  // with which today has nothing left to do; bounded by the files
+  Day truncated_on_{};       // today, for truncated_
   std::size_t corrupt_ = 0;
 };
 

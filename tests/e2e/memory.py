@@ -4,18 +4,20 @@
     memory.py PROGRAM
 
 Messages come through a real Postfix while the process memory serves, is killed, is stopped, has no folder, and is replaced by
-an upgrade. Each message is delivered at once, with its label. Each row of the store belongs to one line of the log.
+an upgrade, while its disk is full, and while its file is damaged. Each message is delivered at once, with its label. Each row of the
+store belongs to one line of the log. At last each process is killed three times: the short form of tests/long/store_kills.
 """
 import os
+import random
 import re
 import signal
-import sqlite3
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
 from bed import report
+from bed.disk import SmallDisk
+from bed.kills import Kills, store_rows
 from bed.process import wait_until
 from bed.testbed import Bed
 
@@ -45,16 +47,8 @@ def folder(bed: Bed) -> Path:
     return bed.segmilter.root / "memory"
 
 
-def files(bed: Bed) -> list[Path]:
-    return sorted(folder(bed).glob("messages-????????.db"))
-
-
 def ask(bed: Bed, sql: str) -> list[tuple]:
-    rows = []
-    for file in files(bed):
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
-            rows += database.execute(sql).fetchall()
-    return rows
+    return store_rows(folder(bed), sql)
 
 
 def stored(bed: Bed) -> set[str]:
@@ -73,6 +67,67 @@ def all_stored(bed: Bed, seconds: float = 20) -> bool:
 def metric(bed: Bed, name: str) -> int:
     page = bed.segmilter.space.run("curl", "-s", "http://127.0.0.1:9125/metrics", capture_output=True, text=True).stdout
     return int(re.search(rf"(?m)^segmilter_{re.escape(name)} (\d+)$", page)[1])
+
+
+def until_logged(bed: Bed, words: str) -> None:
+    """Messages are sent until the log has `words` once more than now."""
+    count = bed.segmilter.log().count(words)
+    wait_until(lambda: bed.segmilter.log().count(words) > count or send(bed, 1) and False, 60, f'the words "{words}"', every=0.3)
+
+
+def full_disk(checks: report.Checks, bed: Bed) -> None:
+    report.step("full disk")
+    with SmallDisk(folder(bed), "2m") as disk:
+        until = time.monotonic() + 20  # memory looks every 5 s whether its file is still the one in the folder
+        while not stored(bed) and time.monotonic() < until:
+            send(bed, 1)
+            time.sleep(0.3)
+        checks.that(stored(bed), "rows go to the small disk")
+        before, logged_before = metric(bed, 'memory_dropped_total{reason="disk"}'), logged(bed)
+        disk.fill()
+        until_logged(bed, "messages are not remembered")
+        longest = send(bed, 20)
+        disk.empty()
+        until_logged(bed, "messages are remembered again")
+        send(bed, 5)
+        last = max(logged(bed) - logged_before, key=bed.segmilter.log().find)
+        wait_until(lambda: last in stored(bed), 10, "the row of the last message")
+        missing = len(logged(bed) - logged_before - stored(bed))
+        checks.that(missing == metric(bed, 'memory_dropped_total{reason="disk"}') - before >= 20,
+                    f"disk full: {missing} messages are delivered, dropped and counted (the longest answer took {longest:.3f} s); "
+                    "with room again it comes back by itself")
+        checks.that(ask(bed, "PRAGMA integrity_check") == [("ok",)], "the file on that disk is sound")
+
+
+def damaged(checks: report.Checks, bed: Bed) -> None:
+    report.step("damaged file")
+    send(bed, 20)
+    wait_until(lambda: len(stored(bed)) >= 20, 20, "rows")
+    bed.segmilter.stop()
+    with open(next(folder(bed).glob("messages-????????.db")), "r+b") as pages:
+        pages.seek(8192)
+        pages.write(b"damaged " * 1024)
+    bed.segmilter.start()
+    send(bed, 5)
+    wait_until(lambda: len(stored(bed)) == 5, 20, "five rows")
+    aside = [path.name for path in folder(bed).glob("*.corrupt-*") if path.name[-1].isdigit()]
+    checks.that(len(aside) == 1 and f"is moved to {folder(bed)}/{aside[0]}" in bed.segmilter.log() and metric(bed, "memory_files_corrupt_total") == 1,
+                f"a damaged file is found at the start and moved to {' '.join(aside)}, and mail flows")
+
+
+def killed(checks: report.Checks, bed: Bed) -> None:
+    report.step("each process killed three times")
+    with Kills(bed, random.Random(20261127)) as kills:
+        kills.rounds(3, checks)
+        kills.finish(checks)
+
+
+def in_trouble(checks: report.Checks) -> None:
+    for part in (full_disk, damaged, killed):
+        with Bed(Path(sys.argv[1]), {**SETTINGS, **Kills.SETTINGS}, tag="trouble") as bed:
+            part(checks, bed)
+            if checks.failed:
+                bed.show_logs(60)
 
 
 def main() -> int:
@@ -141,6 +196,7 @@ def main() -> int:
         checks.that(ask(bed, "PRAGMA quick_check") == [("ok",)], "the file is sound")
         if checks.failed:
             bed.show_logs()
+    in_trouble(checks)
     return checks.finish()
 
 

@@ -112,13 +112,16 @@ def breaker(checks: report.Checks, bed: Bed, prometheus: Prometheus) -> None:
 def lives(checks: report.Checks, bed: Bed, prometheus: Prometheus) -> None:
     report.step("deaths, reload")
     before = read(bed)
-    for word in ("filter", "desk"):
+    for word in ("filter", "memory", "desk"):
         kill(bed, word)
-    wait_until(lambda: read(bed).get('process_serving{process="filter"}') == 1, 10, "both to be back")
+    wait_until(lambda: read(bed).get('process_serving{process="filter"}') == 1, 10, "the filter to be back")
+    wait_until(lambda: read(bed).get("memory_rows_total") == before["messages_total"], 10, "a row for each message")
     page = read(bed)
     checks.that(page["messages_total"] == before["messages_total"] > 0 and page["breaker_trips_total"] == 1,
-                "filter and desk are killed: nothing that was counted is lost")
-    checks.that(all(page[f'process_starts_total{{process="{word}"}}'] == 2 for word in ("filter", "desk"))
+                "filter, memory and desk are killed: nothing that was counted is lost")
+    checks.that(page["memory_dates"] == 1 and page["memory_bytes"] > 8192 and not any(
+        count for name, count in page.items() if name.startswith("memory_dropped")), "each message has a row in the store, and none is dropped")
+    checks.that(all(page[f'process_starts_total{{process="{word}"}}'] == 2 for word in ("filter", "memory", "desk"))
                 and page['process_starts_total{process="proxy"}'] == 1, "each was started twice, the proxy once")
     text = bot(bed, "afterwards")
     checks.that(text.startswith("550") and read(bed)["messages_total"] == page["messages_total"] + 1,

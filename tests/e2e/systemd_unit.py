@@ -146,6 +146,8 @@ def sandbox(checks: report.Checks, house: House) -> None:
     checks.that("null" in devices and not {"mem", "kmsg", "sda", "vda", "loop0"} & set(devices), f"of devices it has {len(devices)}")
     socket = machine.run("stat", "-c", "%a %U %G", "/var/spool/postfix/segmilter/milter.sock").stdout.strip()
     checks.that(socket == "660 segmilter postfix", f"the milter's socket: {socket}")
+    store = machine.run("stat", "-c", "%a %U", "/var/lib/segmilter").stdout.strip()
+    checks.that(store == "750 segmilter", f"the folder of the store: {store}")
     folder = machine.run("stat", "-c", "%a %U", "/run/segmilter").stdout.strip()
     checks.that(folder == "755 segmilter", f"/run/segmilter is the unit's: {folder}")
 

@@ -14,10 +14,11 @@ def _status(path: Path) -> dict[str, str]:
 
 
 def look(checks: Checks, how: str, supervisor: int, uid: int, bounds: int = 0, seccomp: str = "2") -> None:
-    """Checks every thread of the supervisor and of its three children: they run as `uid`, without any capability. `bounds`: the
+    """Checks every thread of the supervisor and of its four children: they run as `uid`, without any capability. `bounds`: the
     capabilities that may remain in the bounding set."""
     family = [supervisor, *children(supervisor)]
-    checks.that(len(family) == 4, f"{how}: a supervisor and three children")
+    names = sorted(re.sub(r".*\[segm-(.*)\]", r"\1", title(pid)) for pid in family[1:])
+    checks.that(len(names) == 4 and {"desk", "filter", "memory"} < set(names), f"{how}: a supervisor and {', '.join(names)}")
     for pid in family:
         name = re.sub(r".*\[(.*)\]", r"\1", title(pid))
         tasks = [_status(task / "status") for task in Path(f"/proc/{pid}/task").iterdir()]

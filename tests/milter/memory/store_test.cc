@@ -129,6 +129,31 @@ TEST_CASE("a row has the whole sighting, in words") {
   CHECK(packer.unpack(ask(file, "SELECT trace FROM messages"), 1) ==
         classifier::print(bot_sighting().trace));
   CHECK(ask(file, "SELECT CAST(n AS TEXT) FROM hours WHERE pattern = 'bot-template'") == "1");
+  CHECK(ask(file, "SELECT weight || ' ' || signature || ' ' || dictionary FROM messages") ==
+        "1 1 1");
+  CHECK(ask(file, "SELECT group_concat(key || '=' || value) FROM about") ==
+        "dictionary=1,schema=1,signature=1,trace=segmilter/1");
+}
+
+TEST_CASE("of too many messages the harmless ones are sampled, and the hours count all") {
+  const Folder folder;
+  Store store(folder.path());
+  store.sample(4);
+  auto batch = numbered(0, 100);
+  for (std::size_t i = 0; i < 90; ++i) {
+    batch[i].verdict.score = 0;
+    batch[i].decision = {};
+  }
+  const auto written = store.write(batch, form());
+  CHECK(written.done == 100);
+  CHECK(written.rows == 22 + 10);
+  CHECK(ask(folder.day(), "SELECT sum(weight) || ' ' || max(weight) FROM messages") == "98 4");
+  CHECK(ask(folder.day(), "SELECT sum(weight) || '' FROM messages WHERE score > 0") == "10");
+  CHECK(ask(folder.day(), "SELECT CAST(sum(n) AS TEXT) FROM hours") == "100");
+  // The next row stands for the two that have none.
+  store.sample(1);
+  CHECK(store.write({batch.data(), 1}, form()).rows == 1);
+  CHECK(ask(folder.day(), "SELECT sum(weight) || '' FROM messages") == "101");
 }
 
 TEST_CASE("a file can be read by its group and by nobody else") {
@@ -293,6 +318,52 @@ TEST_CASE("a file that is damaged while it is in use is moved aside too") {
   CHECK(next.write(numbered(500, 100), form()).rows == 100);
   CHECK(next.corrupt() == 1);
   CHECK(ask(folder.day(), "PRAGMA quick_check") == "ok");
+}
+
+TEST_CASE("damage is found at the start, also in a part of the file that no row would touch") {
+  const Folder folder;
+  {
+    Store store(folder.path());
+    REQUIRE(store.write(numbered(0, 5000), form()).rows == 5000);
+  }
+  {
+    Store sound(folder.path());
+    sound.check(kToday);
+    CHECK(sound.corrupt() == 0);
+  }
+  {
+    const int file = open(folder.day().c_str(), O_WRONLY | O_CLOEXEC);
+    const std::string noise(8192, 'x');
+    REQUIRE(pwrite(file, noise.data(), noise.size(), 20 * 8192) == 8192);
+    close(file);
+  }
+  Store store(folder.path());
+  const support::CapturedStderr log;
+  store.check(kToday + std::chrono::days(1));
+  CHECK(store.corrupt() == 0);
+  store.check(kToday);
+  CHECK(store.corrupt() == 1);
+  CHECK(log.text().find(folder.day() + ": ") != std::string::npos);
+  CHECK_FALSE(fs::exists(folder.day()));
+  write_one(store);
+  CHECK(count_of(folder.day()) == "1");
+}
+
+TEST_CASE("a damaged file whose addresses are due is moved aside, and removed three days later") {
+  const Folder folder;
+  std::ofstream(folder.day("messages-20261120.db")) << std::string(20'000, 'x');
+  Store store(folder.path());
+  const support::CapturedStderr log;
+  CHECK(store.truncate_some(1000, kToday));
+  CHECK(store.corrupt() == 1);
+  REQUIRE(folder.names().size() == 1);
+  CHECK(folder.names()[0].starts_with("messages-20261120.db.corrupt-"));
+  const Day moved = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
+  const memory::Limits limits{10'000, 1 << 30, 0};
+  (void)store.clean(limits, moved + std::chrono::days(2));
+  CHECK(folder.names().size() == 1);
+  CHECK(store.clean(limits, moved + std::chrono::days(3)).uses.empty());
+  CHECK(folder.names().empty());
 }
 
 TEST_CASE("the file of another version is kept under another name") {

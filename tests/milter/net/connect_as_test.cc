@@ -205,6 +205,14 @@ TEST_CASE("no connection comes from any address but the client's") {
       CHECK(support::read_to_end(support::accept_one(server4).get()).empty());
     }
   }
+  SECTION("there is no way to the server") {
+    const Routes routes;
+    TransparentSockets sockets(sources.borrowed);
+    const auto done = net::connect_as(sockets, at("192.0.2.7:40112"), at("198.51.100.77:25"));
+    CHECK(done.outcome == Outcome::NotSent);
+    CHECK(done.error == ENETUNREACH);
+    CHECK_FALSE(done.socket);
+  }
   SECTION("there is no source") {
     TransparentSockets sockets;
     const auto done = net::connect_as(sockets, at("192.0.2.7:40112"), server4.address);
@@ -255,6 +263,14 @@ TEST_CASE("whether the way is there is found out without the server") {
   const auto ordinary = support::listen_on("127.0.0.1");
   REQUIRE(fcntl(ordinary.fd.get(), F_SETFL, O_NONBLOCK) == 0);
   CHECK_THAT(net::why_not_transparent(ordinary.fd), Catch::Contains("no socket"));
+}
+
+TEST_CASE("each way in which a connection can fail has a word of its own") {
+  CHECK(net::word(Outcome::NoSocket) == "no socket");
+  CHECK(net::word(Outcome::NoClient) == "client address");
+  CHECK(net::word(Outcome::NotBound) == "bind");
+  CHECK(net::word(Outcome::NotSent) == "connect");
+  CHECK(net::word(Outcome::Connecting).empty());
 }
 
 TEST_CASE("the server of a family is on the loopback address of that family") {

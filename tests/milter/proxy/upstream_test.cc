@@ -39,6 +39,12 @@ void behind_balancers(config::Config& settings) {
   settings.proxy.balancers = {*net::Network::parse("127.0.0.0/8")};
 }
 
+// To a server that no route leads to.
+void without_way(config::Config& settings) {
+  transparent(settings);
+  settings.proxy.upstream = at("198.51.100.77:25");
+}
+
 // The proxy listens on two addresses.
 void with_two_addresses(config::Config& settings) {
   transparent(settings);
@@ -189,6 +195,24 @@ TEST_CASE("no connection from the client's address, no connection: the client is
       CHECK(nobody_came(bed));
     }
     CHECK(bed.counters.transparent_no_client == 3);
+  }
+  SECTION("a balancer that names a network's broadcast address") {
+    support::shell("ip addr add 203.0.113.1/24 broadcast 203.0.113.255 dev lo");
+    ProxyBed bed({.change = behind_balancers, .sources = network.borrowed});
+    const auto client = bed.connect();
+    support::send_all(client.get(),
+                      net::proxy_v2(at("203.0.113.255:40112"), at("198.51.100.1:25")));
+    CHECK(bed.read_to_end(client) == kNoUpstream);
+    CHECK(bed.counters.transparent_not_bound == 1);
+    support::shell("ip addr del 203.0.113.1/24 dev lo");
+  }
+  SECTION("there is no way to the server") {
+    ProxyBed bed({.change = without_way, .sources = network.borrowed});
+    const auto client = connect_from(at("192.0.2.7:40112"), bed.address());
+    bed.accept();
+    CHECK(bed.read_to_end(client) == kNoUpstream);
+    CHECK(bed.counters.transparent_not_sent == 1);
+    CHECK(nobody_came(bed));
   }
   SECTION("there are no sources") {
     ProxyBed bed({.change = transparent});
