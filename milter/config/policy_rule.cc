@@ -19,6 +19,11 @@ constexpr std::array<std::string_view, kPolicyStates> kStateNames = {
 constexpr std::array<std::string_view, PolicyAnswer::kKinds> kKindNames = {
     "dunno", "defer", "defer_if_permit", "reject", "hold", "prepend", "filter", "class"};
 
+// The words of reputation::Access, in its order; that folder stands above this one. A test compares
+// the two.
+constexpr std::array<std::string_view, 7> kAccess = {"",       "cellular",  "cable",  "satellite",
+                                                     "dialup", "corporate", "hosting"};
+
 constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 constexpr std::string_view kDigits = "0123456789";
 constexpr std::string_view kNameCharacters =
@@ -131,6 +136,21 @@ std::string_view name(PolicyAnswer::Kind kind) {
   return kKindNames[static_cast<std::size_t>(kind)];
 }
 
+std::uint32_t access_bit(std::string_view word) {
+  for (std::uint32_t i = 1; i < kAccess.size(); ++i) {
+    if (kAccess[i] == word) return 1U << i;
+  }
+  return 0;
+}
+
+std::vector<std::string_view> print_access(std::uint32_t bits) {
+  std::vector<std::string_view> words;
+  for (std::uint32_t i = 1; i < kAccess.size(); ++i) {
+    if ((bits & 1U << i) != 0) words.push_back(kAccess[i]);
+  }
+  return words;
+}
+
 Parsed parse_policy_answer(std::string_view text) {
   if (auto reason = check_note(text); !reason.empty()) return reason;
   const auto space = text.find(' ');
@@ -149,10 +169,11 @@ Parsed parse_policy_answer(std::string_view text) {
 std::string check_policy_rule(const PolicyRule& rule) {
   const bool end = rule.states == 0 || (rule.states & bit_of(PolicyState::EndOfMessage)) != 0;
   const bool only_end = rule.states == bit_of(PolicyState::EndOfMessage);
-  const bool any =
-      rule.reputation || rule.talk != 0 || rule.is_about_message() || !rule.networks.empty();
+  const bool any = rule.reputation || rule.talk != 0 || rule.access != 0 ||
+                   rule.is_about_message() || !rule.networks.empty();
   if (!any && rule.answer.kind != Kind::Dunno) {
-    return "the rule holds for every client: give it reputation, talk, pattern, score or network";
+    return "the rule holds for every client: give it reputation, talk, access, pattern, score or "
+           "network";
   }
   if (rule.is_about_message() && !end) {
     return "pattern and score are known at END-OF-MESSAGE only; add it to the states";

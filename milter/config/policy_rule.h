@@ -22,6 +22,11 @@ constexpr std::uint32_t bit_of(PolicyState state) {
   return 1U << static_cast<unsigned>(state);
 }
 
+// A network's kind of access ("cellular") as the bit of its reputation::Access; 0: there is no such
+// kind. The kinds of some bits.
+std::uint32_t access_bit(std::string_view word);
+std::vector<std::string_view> print_access(std::uint32_t bits);
+
 // What Postfix is told to do, as access(5) has it. There is no answer that permits something: it
 // would end the list of restrictions before those that forbid to relay.
 struct PolicyAnswer {
@@ -56,6 +61,7 @@ struct PolicyRule {
   std::uint32_t talk = 0;                   // any of these words of the dialogue; 0: no condition
   std::uint32_t patterns = 0;               // any of these bits of classifier::Pattern; likewise
   std::optional<double> score;              // the score of the message, at least
+  std::uint32_t access = 0;                 // any of these bits of reputation::Access; likewise
   std::vector<std::string> listeners;       // any of these; empty: no condition
   std::vector<net::Network> networks;       // the client is in one of these; empty: no condition
   // Only until the client has come again in time (policy_service/greylist.h).

@@ -304,6 +304,7 @@ const std::vector<BasicSetting<PolicyRule>>& policy_rule_settings() {
   static const std::vector<BasicSetting<PolicyRule>> all = {
       in("state", &PolicyRule::states, WordBits{R"("RCPT")", state_bit, print_states}),
       in("reputation", &PolicyRule::reputation, Optional<Real>{{-20, 20}}),
+      in("access", &PolicyRule::access, WordBits{R"("cellular")", access_bit, print_access}),
       in("talk", &PolicyRule::talk, WordBits{R"("early")", talk_bit, print_talk}),
       in("pattern", &PolicyRule::patterns,
          WordBits{R"("bot-template")", pattern_bit, print_patterns}),

@@ -88,6 +88,7 @@ void tell(const Request& request, const config::Config& settings, const Known& k
     add("held", std::string(name(decision.held)));
   }
   if (known.reputation) add("reputation", fmt::format("{:+.1f}", *known.reputation), true);
+  if (known.access != 0) add("access", std::string(config::print_access(known.access).front()));
   if (known.talk != 0) add("talk", classifier::print_words(known.talk));
   if (known.pattern) add("pattern", std::string(classifier::name(*known.pattern)));
   if (known.score) add("score", fmt::format("{:.1f}", *known.score), true);
@@ -164,7 +165,11 @@ PolicyAnswers::Outcome PolicyAnswers::judge(const Request& request, const config
 void PolicyAnswers::find_out(const Request& request, const config::Config& settings,
                              const Sessions::Session* session, Known& known) {
   const auto wanted = policy_service::wanted(settings.policy_service.rules, known.state);
-  if (wanted.reputation && reputation_) known.reputation = reputation_(*request.client);
+  if (wanted.background && background_) {
+    const Background background = background_(*request.client);
+    known.reputation = background.reputation;
+    known.access = background.access;
+  }
   if (session == nullptr) return;
   if (wanted.talk) {
     const auto talk = evidence_.ask_talk({session->client, session->server, session->began});

@@ -65,16 +65,20 @@ class PatientEvidence final : public DialogueSource {
 
 class PolicyAnswers {
  public:
-  // The term that the reputation of a client adds to a score. Nothing: not known.
-  using Reputation = std::function<std::optional<double>(const net::Endpoint& client)>;
+  // What is known of a client besides what it does now.
+  struct Background {
+    std::optional<double> reputation;  // the term that it adds to a score; nothing: not known
+    std::uint32_t access = 0;          // the bit of its kind of access; 0: not known
+  };
+  using Ask = std::function<Background(const net::Endpoint& client)>;
 
-  // All must outlive this object; `reputation` may be empty.
+  // All must outlive this object; `background` may be empty.
   PolicyAnswers(Service& service, const Sessions& sessions, DialogueSource& evidence,
-                Reputation reputation, policy_service::Counters& counters)
+                Ask background, policy_service::Counters& counters)
       : service_(service),
         sessions_(sessions),
         evidence_(evidence),
-        reputation_(std::move(reputation)),
+        background_(std::move(background)),
         counters_(counters) {}
 
   // Returns the text behind "action=".
@@ -103,7 +107,7 @@ class PolicyAnswers {
   Service& service_;
   const Sessions& sessions_;
   DialogueSource& evidence_;
-  const Reputation reputation_;
+  const Ask background_;
   policy_service::Counters& counters_;
   policy_service::Greylist greylist_;
   // The messages that the breaker counted last, as hashes of Postfix's `instance`: one that is

@@ -27,6 +27,7 @@ bool holds(const PolicyRule& rule, const Known& known) {
     return false;
   }
   if (rule.talk != 0 && (rule.talk & known.talk) == 0) return false;
+  if (rule.access != 0 && (rule.access & known.access) == 0) return false;
   if (rule.patterns != 0) {
     const bool one_of =
         known.pattern && (rule.patterns >> static_cast<unsigned>(*known.pattern) & 1U) != 0;
@@ -46,7 +47,7 @@ Wanted wanted(std::span<const PolicyRule> rules, PolicyState state) {
   Wanted wanted;
   for (const PolicyRule& rule : rules) {
     if (!is_for(rule, state)) continue;
-    wanted.reputation = wanted.reputation || rule.reputation.has_value();
+    wanted.background = wanted.background || rule.reputation || rule.access != 0;
     wanted.talk = wanted.talk || rule.talk != 0;
     wanted.verdict = wanted.verdict || rule.is_about_message();
   }

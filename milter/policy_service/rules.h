@@ -18,7 +18,8 @@ struct Known {
   config::PolicyState state = config::PolicyState::Rcpt;
   std::optional<net::Endpoint> client;
   std::optional<double> reputation;
-  std::uint32_t talk = 0;  // words of the dialogue so far, as bits
+  std::uint32_t access = 0;  // the bit of the client's kind of access
+  std::uint32_t talk = 0;    // words of the dialogue so far, as bits
   std::optional<classifier::Pattern> pattern;
   std::optional<double> score;
   std::string listener;  // empty: not known
@@ -26,7 +27,7 @@ struct Known {
 
 // What has to be found out for these rules in this state.
 struct Wanted {
-  bool reputation = false;
+  bool background = false;  // reputation and access
   bool talk = false;
   bool verdict = false;  // pattern or score
   bool operator==(const Wanted&) const = default;

@@ -50,6 +50,7 @@ struct Bed {
   filter::Service service;
   Evidence evidence;
   std::optional<double> reputation;
+  std::uint32_t access = 0;
   Sessions::Place place;
   PolicyAnswers answers;
 
@@ -61,7 +62,10 @@ struct Bed {
               {.client = kClient, .server = kServer, .began = kBegan, .daemon = "smtpd"}),
         answers(
             service, service.sessions(), evidence,
-            [this](const net::Endpoint&) { return reputation; }, counts.policy_service) {}
+            [this](const net::Endpoint&) {
+              return PolicyAnswers::Background{reputation, access};
+            },
+            counts.policy_service) {}
 
   std::string ask(const Request& request) { return answers.answer(request); }
 };
@@ -153,6 +157,15 @@ TEST_CASE("reputation needs no session, and nothing else is asked for it") {
   bed.reputation = 2.4;
   CHECK(bed.ask(around) == "DEFER_IF_PERMIT 4.7.1 Later");
   CHECK(bed.evidence.talks.empty());
+}
+
+TEST_CASE("a rule may be about the kind of access") {
+  Bed bed(rule("access = [\"cellular\", \"dialup\"]\nanswer = \"PREPEND X-Access: mobile\""));
+  CHECK(bed.ask(request()) == "DUNNO");
+  bed.access = config::access_bit("cable");
+  CHECK(bed.ask(request()) == "DUNNO");
+  bed.access = config::access_bit("cellular");
+  CHECK(bed.ask(request()) == "PREPEND X-Access: mobile");
 }
 
 TEST_CASE("at the end of the message its verdict counts, in clear and seen whole") {

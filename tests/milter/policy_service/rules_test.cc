@@ -46,6 +46,10 @@ TEST_CASE("a condition holds if it is met, and not if nothing is known") {
        {.reputation = 2.0},
        [](Known& one) { one.reputation = 2.0; },
        [](Known& one) { one.reputation = 1.9; }},
+      {"access",
+       {.access = 2 | 4},
+       [](Known& one) { one.access = 4; },
+       [](Known& one) { one.access = 8; }},
       {"talk",
        {.talk = kEarly | kSplit},
        [](Known& one) { one.talk = kSplit; },
@@ -141,7 +145,7 @@ TEST_CASE("only what a rule of this state needs is wanted") {
       {.states = bit_of(PolicyState::Data), .talk = kEarly, .answer = kReject},
   };
   CHECK(wanted(rules, PolicyState::Connect) == Wanted{});
-  CHECK(wanted(rules, PolicyState::Rcpt) == Wanted{.reputation = true});
+  CHECK(wanted(rules, PolicyState::Rcpt) == Wanted{.background = true});
   CHECK(wanted(rules, PolicyState::Data) == Wanted{.talk = true});
   CHECK(wanted(rules, PolicyState::EndOfMessage) == Wanted{.verdict = true});
 }
