@@ -126,6 +126,12 @@ void score(const Seen& seen, const Weights& weights, Verdict& verdict,
   (add_term(kSigns[kRow].term(seen, weights), verdict), ...);
 }
 
+}  // namespace
+
+std::string_view name(Action action) {
+  return word(kActionNames, action);
+}
+
 Action action_for(const Verdict& verdict, const Policy& policy) {
   // A sender is not to blame for evidence that is missing or shows nothing.
   if (verdict.pattern == Pattern::Unobserved || verdict.pattern == Pattern::Indistinct) {
@@ -136,12 +142,6 @@ Action action_for(const Verdict& verdict, const Policy& policy) {
   if (verdict.score >= policy.quarantine) return Action::Quarantine;
   if (verdict.score >= policy.tempfail) return Action::Tempfail;
   return Action::None;
-}
-
-}  // namespace
-
-std::string_view name(Action action) {
-  return word(kActionNames, action);
 }
 
 void classify(const Trace& trace, const Policy& policy, Scratch& scratch, Verdict& verdict,

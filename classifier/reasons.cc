@@ -69,6 +69,7 @@ constexpr Wording kWordings[] = {
      "{0} of {1} full segments have PSH, just those in which a block of {2} ends"},
     {Because::PushedEnds, "pushed:{0}/{1}",
      "{0} of {1} full segments have PSH: writes may have ended in them"},
+    {Because::Added, "{4}:{5:+.1f}/{0}/{1}", "{4} {5:+.1f} ({0} of {1} in {2} d)"},
 };
 
 // Each enumerator has one row, and the rows are in the order of the enum.
@@ -86,28 +87,59 @@ const Wording& wording(Because because) {
 
 }  // namespace
 
-void Reasons::add(Because because, std::uint32_t a, std::uint32_t b, std::uint32_t c) {
-  if (count_ == kMost) return;
+// False: there is no room. Terms that the caller adds have places of their own.
+bool Reasons::take(Because because, std::uint32_t a, std::uint32_t b, std::uint32_t c,
+                   bool is_added) {
+  if (is_added ? added_ == kMostAdded : count_ - added_ == kMost) return false;
+  if (is_added) ++added_;
   Entry& entry = entries_[count_++];
   entry.because = because;
   entry.length = 0;
   entry.weight = 0;
   entry.numbers = {a, b, c};
+  return true;
+}
+
+void Reasons::add(Because because, std::uint32_t a, std::uint32_t b, std::uint32_t c) {
+  (void)take(because, a, b, c, false);
 }
 
 void Reasons::add_text(Because because, std::string_view text) {
-  if (count_ == kMost) return;
-  add(because);
+  if (!take(because, 0, 0, 0, false)) return;
   Entry& entry = entries_[count_ - 1];
   entry.length = static_cast<std::uint8_t>(std::min(text.size(), kLongestText));
   std::copy_n(text.data(), entry.length, entry.text.data());
 }
 
 void Reasons::add_term(const Term& term) {
-  if (count_ == kMost) return;
+  const auto before = count_;
   add_text(Because::Term, term.about);
+  if (count_ == before) return;
   entries_[count_ - 1].sign = term.sign;
   entries_[count_ - 1].weight = static_cast<float>(term.weight);
+}
+
+void Reasons::add_added(const AddedTerm& term) {
+  if (!take(Because::Added, term.bad, term.all, term.days, true)) return;
+  Entry& entry = entries_[count_ - 1];
+  entry.weight = static_cast<float>(term.weight);
+  for (const auto part : {term.kind, std::string_view(term.name.empty() ? "" : " "), term.name}) {
+    const auto size = std::min(part.size(), kLongestText - entry.length);
+    std::copy_n(part.data(), size, entry.text.data() + entry.length);
+    entry.length = static_cast<std::uint8_t>(entry.length + size);
+  }
+}
+
+AddedTerm Reasons::added(std::size_t at) const {
+  const Entry& entry = entries_[at];
+  const std::string_view text(entry.text.data(), entry.length);
+  const auto kind = text.substr(0, text.find(' '));
+  return {.kind = kind,
+          .name = text.substr(std::min(text.size(), kind.size() + 1)),
+          .weight = entry.weight,
+          .bad = entry.numbers[0],
+          .all = entry.numbers[1],
+          .days = entry.numbers[2]};
 }
 
 std::string Reasons::put(std::string_view form, std::size_t at) const {
@@ -129,6 +161,11 @@ Term Reasons::term(std::size_t at) const {
 
 std::string Reasons::word(std::size_t at) const {
   std::string word = put(wording(because(at)).word, at);
+  // Whose network it is stands beside the word already, and once is enough.
+  if (because(at) == Because::Added) {
+    const auto kind = added(at).kind.size();
+    word.erase(kind, entries_[at].length - kind);
+  }
   // Each word must stay one term in every place: no blank, and no character that separates terms.
   for (char& c : word) {
     if (!text::is_visible(c) || c == ',' || c == ';') c = '-';
@@ -171,6 +208,7 @@ std::string print_why(const Reasons& reasons, std::size_t most) {
 Reasons& Reasons::operator=(const Reasons& other) {
   if (this == &other) return *this;
   count_ = other.count_;
+  added_ = other.added_;
   std::copy_n(other.entries_.begin(), count_, entries_.begin());
   return *this;
 }

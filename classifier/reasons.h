@@ -51,6 +51,17 @@ enum class Because : std::uint8_t {
   OneSided,       // the server's answers were assumed
   PushedBlocks,   // a of b full segments have PSH, just those in which a block of c ends
   PushedEnds,     // a of b full segments have PSH
+  Added,          // a term that the caller has added: text, from a of b messages in c days
+};
+
+// A term of a score that does not come from the evidence of the message: the caller adds it.
+struct AddedTerm {
+  std::string_view kind;  // one word: "network"
+  std::string_view name;  // "192.0.2.0/24"; empty: not known any more
+  double weight = 0;      // log-odds
+  std::uint32_t bad = 0;  // of `all` messages in `days` days
+  std::uint32_t all = 0;
+  std::uint32_t days = 0;
 };
 
 // A verdict gives about ten. Reasons beyond the limit are dropped, so no evidence can make a
@@ -58,6 +69,8 @@ enum class Because : std::uint8_t {
 class Reasons {
  public:
   static constexpr std::size_t kMost = 20;
+  // Room for terms that the caller adds, which have to be there for the score to be their sum.
+  static constexpr std::size_t kMostAdded = 4;
   static constexpr std::size_t kLongestText = 92;  // longer texts are cut
 
   struct Entry {
@@ -72,13 +85,17 @@ class Reasons {
   void add(Because because, std::uint32_t a = 0, std::uint32_t b = 0, std::uint32_t c = 0);
   void add_text(Because because, std::string_view text);
   void add_term(const Term& term);
-  void clear() { count_ = 0; }
+  // Beyond kMostAdded they are dropped. The score is the caller's to change.
+  void add_added(const AddedTerm& term);
+  void clear() { count_ = added_ = 0; }
   std::size_t size() const { return count_; }
   bool empty() const { return count_ == 0; }
   Because because(std::size_t at) const { return entries_[at].because; }
   // The weight has the precision of a float. The views live as long as this object. Requires:
   // because(at) == Because::Term.
   Term term(std::size_t at) const;
+  // Likewise. Requires: because(at) == Because::Added.
+  AddedTerm added(std::size_t at) const;
   // In words: "3 of 4 write ends are multiples of 4096". Requires: at < size().
   std::string sentence(std::size_t at) const;
   // As one word without blanks: "block-ends:3/4/4096". Requires: at < size().
@@ -95,8 +112,11 @@ class Reasons {
  private:
   std::string put(std::string_view form, std::size_t at) const;
 
+  bool take(Because because, std::uint32_t a, std::uint32_t b, std::uint32_t c, bool is_added);
+
   std::size_t count_ = 0;
-  std::array<Entry, kMost> entries_;
+  std::size_t added_ = 0;  // of these
+  std::array<Entry, kMost + kMostAdded> entries_;
 };
 
 // The reasons as words for a header or a log line: "first-line:40,dot-apart,line-writer:+0.5".

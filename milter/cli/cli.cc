@@ -20,6 +20,7 @@
 #include "milter/config/load.h"
 #include "milter/memory/forget.h"
 #include "milter/process/setup_error.h"
+#include "milter/reputation/networks.h"
 #include "milter/supervisor/rights.h"
 #include "milter/supervisor/supervisor.h"
 
@@ -63,9 +64,20 @@ void check_account(const config::Config& config, const Options& options,
   }
 }
 
+// At a start a file of networks that cannot be read is left out; here is the place to hear of it.
+void check_networks(const config::Config& config, const Options& options) {
+  try {
+    (void)reputation::Networks::read(config.reputation.networks);
+  } catch (const std::runtime_error& error) {
+    throw config::ConfigError(
+        fmt::format("{}: reputation.networks: {}", options.file, error.what()));
+  }
+}
+
 int check(const config::Config& config, const Options& options) {
   auto warnings = config::warnings(config);
   check_account(config, options, warnings);
+  check_networks(config, options);
   if (auto why = config::why_unobserved(config); !why.empty()) warnings.push_back(std::move(why));
   for (const auto& warning : warnings) {
     fmt::print(stderr, "segmilter: warning: {}: {}\n", options.file, warning);

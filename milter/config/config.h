@@ -216,6 +216,16 @@ struct Memory {
   std::string key_file;  // with Keyed; read by the process memory (seal/keys.h)
 };
 
+// What was learnt of clients and networks, as a term of the score. It needs [memory].
+struct Reputation {
+  bool enabled = true;
+  double most = 2.5;    // limits of the term: what a bad name adds at most,
+  double least = -1.5;  // and what a good one takes away
+  // CSV files and, by the ending .mmdb, databases that know the systems of networks; see
+  // reputation/networks.h. The first that knows a fact decides.
+  std::vector<std::string> networks;
+};
+
 struct Gaits {
   std::vector<std::string> files;  // files whose entries come before the compiled-in ones
 };
@@ -236,6 +246,7 @@ struct Config {
   Seal seal;
   Memory memory;
   PolicyService policy_service;
+  Reputation reputation;
   Desk desk;
   Gaits gaits;                      // load.cc reads these files into policy.gaits
   classifier::Policy policy;        // [policy] and [weights]

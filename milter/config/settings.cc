@@ -233,6 +233,16 @@ std::vector<Setting> memory() {
   };
 }
 
+std::vector<Setting> reputation() {
+  const In<Reputation> in{&Config::reputation};
+  return {
+      in("enabled", &Reputation::enabled, Flag{}),
+      in("most", &Reputation::most, Real{0, 20}),
+      in("least", &Reputation::least, Real{-20, 0}),
+      in("networks", &Reputation::networks, Files{}),
+  };
+}
+
 std::vector<Setting> policy_service() {
   const In<PolicyService> in{&Config::policy_service};
   return {
@@ -319,12 +329,25 @@ const std::vector<BasicSetting<PolicyRule>>& policy_rule_settings() {
 
 const std::vector<Section>& sections() {
   static const std::vector<Section> all = {
-      {"general", general()}, {"log", log()},       {"proxy", proxy()},
-      {"capture", capture()}, {"wire", wire()},     {"evidence", evidence()},
-      {"filter", filter()},   {"header", header()}, {"exempt", exempt()},
-      {"reply", reply()},     {"policy", policy()}, {"weights", weights()},
-      {"breaker", breaker()}, {"seal", seal()},     {"memory", memory()},
-      {"desk", desk()},       {"gaits", gaits()},   {kPolicyService, policy_service()},
+      {"general", general()},
+      {"log", log()},
+      {"proxy", proxy()},
+      {"capture", capture()},
+      {"wire", wire()},
+      {"evidence", evidence()},
+      {"filter", filter()},
+      {"header", header()},
+      {"exempt", exempt()},
+      {"reply", reply()},
+      {"policy", policy()},
+      {"weights", weights()},
+      {"breaker", breaker()},
+      {"seal", seal()},
+      {"memory", memory()},
+      {"reputation", reputation()},
+      {"desk", desk()},
+      {"gaits", gaits()},
+      {kPolicyService, policy_service()},
   };
   return all;
 }

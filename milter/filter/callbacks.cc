@@ -383,7 +383,8 @@ sfsistat on_end_of_message(SMFICTX* context) {
     Session& session = session_of(context);
     const auto settings = service->settings();
     BoundedEvidence source(*service, *settings);
-    Judgement judgement = session.connection.end_of_message(*settings, source, unix_time());
+    Judgement judgement =
+        session.connection.end_of_message(*settings, source, unix_time(), service->reputations());
     session.place.judged(session.connection.judged());
     if (!judgement.failure.empty()) service->failed(judgement.failure);
     service->settle(*settings, session.connection.client(), judgement,

@@ -1,6 +1,7 @@
 #include "milter/filter/connection.h"
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <utility>
 
@@ -142,6 +143,29 @@ void Connection::judge(const Message& message, const config::Config& settings,
   result.verdict = classifier::classify(result.trace, thresholds(settings), &message.claims);
 }
 
+// The classifier judges the message, and what is known of its client comes on top: the score stays
+// the sum of its reasons.
+void Connection::add_standing(const config::Config& settings, const reputation::Reader& reputations,
+                              seal::Seconds now, Judgement& result) const {
+  auto& verdict = result.verdict;
+  result.standing = reputations.look_up(*client_, verdict.gait, reputation::Time(now));
+  if (!result.standing) return;
+  const auto whole = [](double messages) {
+    return static_cast<std::uint32_t>(std::min(std::round(messages), 4e9));
+  };
+  for (const auto& level : result.standing->levels) {
+    if (level.delta == 0) continue;
+    verdict.reasons.add_added({.kind = reputation::name(level.kind),
+                               .name = level.name,
+                               .weight = level.delta,
+                               .bad = whole(level.spam),
+                               .all = whole(level.total),
+                               .days = static_cast<std::uint32_t>(level.half_life.count())});
+  }
+  verdict.score += result.standing->term;
+  verdict.asks = classifier::action_for(verdict, thresholds(settings));
+}
+
 void Connection::decide_on(const config::Config& settings, Judgement& result) const {
   const auto* own = listener(settings);
   const config::Enforcement& enforcement = own != nullptr ? own->enforcement : settings.enforcement;
@@ -154,7 +178,7 @@ void Connection::decide_on(const config::Config& settings, Judgement& result) co
 }
 
 Judgement Connection::end_of_message(const config::Config& settings, EvidenceSource& source,
-                                     seal::Seconds now) {
+                                     seal::Seconds now, const reputation::Reader* reputations) {
   Message message = std::exchange(message_, {});
   message.claims.helo = helo_.substr(0, classifier::Claims::kLongest);
   Judgement result;
@@ -176,6 +200,9 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
   // still deleted.
   try {
     judge(message, settings, source, result);
+    if (client_ && reputations != nullptr && settings.reputation.enabled) {
+      add_standing(settings, *reputations, now, result);
+    }
   } catch (const std::exception& error) {
     result.failure = error.what();
     result.verdict = {};

@@ -25,6 +25,7 @@
 #include "milter/filter/shown.h"
 #include "milter/net/address.h"
 #include "milter/policy/decision.h"
+#include "milter/reputation/reader.h"
 #include "milter/seal/identity.h"
 #include "milter/seal/seal.h"
 
@@ -44,7 +45,9 @@ class EvidenceSource {
 struct Judgement {
   Exemption exempt = Exemption::None;  // other than None: no header is added
   classifier::Trace trace;             // empty for an exempt message
-  classifier::Verdict verdict;
+  classifier::Verdict verdict;         // its score and reasons have the terms of the standing
+  std::optional<reputation::Standing>
+      standing;  // nothing: there was no answer, or nobody was asked
   policy::Basis basis = policy::Basis::Evidence;
   policy::Decision decision;
   std::string listener;  // it was judged by the section [listener.NAME]; empty: by [policy]
@@ -108,10 +111,10 @@ class Connection {
   // The rest of the body is not shown. The part before it may not have been the last.
   void body_unseen() { message_.shown.body_unseen(); }
   void abort() { message_ = {}; }
-  // Asks for the evidence and classifies; may wait for filter.evidence_timeout. `now`: to compute
-  // the age of seals.
+  // Asks for the evidence and classifies; may wait for filter.evidence_timeout. `reputations`: null
+  // if there are none. `now`: since 1970; to compute the age of seals and of reputations.
   Judgement end_of_message(const config::Config& settings, EvidenceSource& source,
-                           seal::Seconds now);
+                           seal::Seconds now, const reputation::Reader* reputations = nullptr);
 
   const std::optional<net::Endpoint>& client() const { return client_; }
   const std::string& helo() const { return helo_; }
@@ -145,6 +148,8 @@ class Connection {
   const classifier::Policy& thresholds(const config::Config& settings) const;
   void judge(const Message& message, const config::Config& settings, EvidenceSource& source,
              Judgement& result);
+  void add_standing(const config::Config& settings, const reputation::Reader& reputations,
+                    seal::Seconds now, Judgement& result) const;
   void decide_on(const config::Config& settings, Judgement& result) const;
 
   std::optional<net::Endpoint> client_;

@@ -11,6 +11,7 @@
 // handles the signals in its own way.
 #include "milter/filter/filter.h"
 
+#include <fmt/format.h>
 #include <libmilter/mfapi.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -35,11 +36,13 @@
 #include "milter/process/control.h"
 #include "milter/process/running_config.h"
 #include "milter/process/seccomp.h"
+#include "milter/reputation/reader.h"
 
 namespace filter {
 namespace {
 
 using process::ControlMessage;
+using Reputations = std::unique_ptr<reputation::Reader>;  // null: there is no table
 
 // How often the breaker, the counters and the socket are looked at. Chosen, not measured: a lost
 // socket is noticed within a second.
@@ -104,9 +107,32 @@ class Sockets {
   std::chrono::steady_clock::time_point again_{};
 };
 
+// A key file or a file of networks that cannot be read is no reason to leave mail without labels.
+Reputations read_reputations(const config::Config& config, const MemoryLine& memory) {
+  if (memory.reputations < 0) return nullptr;
+  try {
+    return std::make_unique<reputation::Reader>(reputation::TableView(memory.reputations),
+                                                reputation::start_rules(config),
+                                                memory.reputation_counters);
+  } catch (const std::exception& error) {
+    logging::error(fmt::format("{}; messages are judged without reputation until the next start",
+                               error.what()));
+    return nullptr;
+  }
+}
+
+void reload_reputations(const config::Config& config, reputation::Reader* reputations) {
+  if (reputations == nullptr) return;
+  try {
+    reputations->replace(reputation::read_rules(config));
+  } catch (const std::exception& error) {
+    logging::error(fmt::format("{}; reputations are read as before", error.what()));
+  }
+}
+
 // Returns when the supervisor wants us to drain (true) or libmilter has ended (false).
 bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfig& running,
-           Sockets& sockets) {
+           Sockets& sockets, reputation::Reader* reputations) {
   for (;;) {
     pollfd entries[] = {{control_fd, POLLIN, 0}, {ended_fd, POLLIN, 0}};
     const int ready = poll(entries, 2, kTickMs);
@@ -121,6 +147,7 @@ bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfi
       case ControlMessage::Kind::Reload:
         if (running.reload(message->text)) {
           service.replace(running.share());
+          reload_reputations(*running, reputations);
           logging::info("configuration reloaded");
         }
         service.log_counters();
@@ -178,6 +205,22 @@ void ignore_signals() {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
+// What the policy service is told of a client: a client of which nothing was learnt is not known.
+PolicyAnswers::Ask background_of(const Service& service) {
+  const reputation::Reader* reputations = service.reputations();
+  if (reputations == nullptr) return {};
+  return [&service, reputations](const net::Endpoint& client) {
+    PolicyAnswers::Background background;
+    if (!service.settings()->reputation.enabled) return background;
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto standing = reputations->look_up(client, {}, now);
+    if (!standing) return background;
+    if (!standing->levels.empty()) background.reputation = standing->term;
+    background.access = config::access_bit(reputation::name(standing->network.access));
+    return background;
+  };
+}
+
 // Null: there is no policy service.
 std::unique_ptr<policy_service::Server> serve_policy(net::Fd listener, const config::Config& config,
                                                      Service& service, PolicyAnswers& answers,
@@ -199,13 +242,14 @@ int run_alone(Service& service, const std::string& socket) {
   return answer == MI_SUCCESS ? EX_OK : EX_UNAVAILABLE;
 }
 
-int run_supervised(Service& service, Sockets& sockets, const process::Start& start) {
+int run_supervised(Service& service, Sockets& sockets, const process::Start& start,
+                   reputation::Reader* reputations) {
   ignore_signals();
   process::RunningConfig running(start.config, start.config_file, config::Secrets::Read);
   const int ended_fd = start_milter();
   (void)process::send_control(start.control_fd, {ControlMessage::Kind::Ready, {}});
   logging::info("filter ready on " + start.config.filter.socket.print());
-  const bool told = serve(service, start.control_fd, ended_fd, running, sockets);
+  const bool told = serve(service, start.control_fd, ended_fd, running, sockets, reputations);
   if (!told) {
     logging::error("libmilter ended by itself (syslog has its reason)");
     return EX_UNAVAILABLE;
@@ -223,11 +267,14 @@ int run(const process::Start& start, Counters& counters, const MemoryLine& memor
   auto& log = *new MessageLog;
   std::vector<RecordSink*> sinks{&log};
   if (memory.socket >= 0) sinks.push_back(new MemorySink(memory.socket, memory.counters));
-  auto& service = *new Service(std::make_shared<config::Config>(config), counters, sinks);
+  auto* reputations = read_reputations(config, memory).release();
+  auto& service =
+      *new Service(std::make_shared<config::Config>(config), counters, sinks, reputations);
   register_milter(service, config.filter.timeout);
   Listener socket(config.filter);
   PatientEvidence evidence(service);
-  PolicyAnswers answers(service, service.sessions(), evidence, {}, counters.policy_service);
+  PolicyAnswers answers(service, service.sessions(), evidence, background_of(service),
+                        counters.policy_service);
   net::Fd listener;
   if (config.policy_service.socket) listener = bind_policy_socket(config);
   process::confine(start.part, config);  // before the service has a thread
@@ -235,7 +282,7 @@ int run(const process::Start& start, Counters& counters, const MemoryLine& memor
       serve_policy(std::move(listener), config, service, answers, counters.policy_service);
   Sockets sockets(socket, policy.get());
   if (start.control_fd < 0) return run_alone(service, config.filter.socket.print());
-  return run_supervised(service, sockets, start);
+  return run_supervised(service, sockets, start, reputations);
 }
 
 }  // namespace filter

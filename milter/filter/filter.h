@@ -6,6 +6,7 @@
 #include "milter/filter/counters.h"
 #include "milter/memory/counters.h"
 #include "milter/process/start.h"
+#include "milter/reputation/counters.h"
 
 namespace filter {
 
@@ -13,6 +14,8 @@ namespace filter {
 struct MemoryLine {
   int socket;  // the filter's end of the socket pair, borrowed; -1: nowhere
   memory::Counters& counters;
+  int reputations;  // the table that memory writes, borrowed; -1: there is none
+  reputation::Counters& reputation_counters;
 };
 
 // Runs until the supervisor asks it to drain; without a supervisor SIGTERM ends it. `counters` go

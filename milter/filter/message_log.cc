@@ -49,6 +49,15 @@ void add_verdict(Facts& facts, const classifier::Verdict& verdict,
   if (verdict.mss != 0) facts.number("mss", std::to_string(verdict.mss));
 }
 
+// The levels themselves are among the reasons.
+void add_standing(Facts& facts, const reputation::Standing& standing) {
+  const auto& network = standing.network;
+  if (standing.term != 0) facts.number("reputation", fmt::format("{:.1f}", standing.term));
+  if (network.asn) facts.number("asn", std::to_string(*network.asn));
+  if (network.access != reputation::Access::Unknown) facts.text("access", name(network.access));
+  if (!network.country.empty()) facts.text("country", network.country);
+}
+
 void add_trace(Facts& facts, const classifier::Trace& trace, std::size_t max_runs) {
   if (trace.reason != classifier::Reason::None) {
     facts.text("reason", classifier::name(trace.reason));
@@ -98,6 +107,7 @@ void MessageLog::take(const Record& record, const config::Config& settings) {
     facts.text("exempt", name(record.exempt));
   } else {
     add_judgement(facts, sighting, settings.header.max_runs);
+    if (record.standing) add_standing(facts, *record.standing);
   }
   add_headers(facts, record);
   if (record.judged() && !sighting.verdict.reasons.empty()) {

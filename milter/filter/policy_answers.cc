@@ -87,7 +87,7 @@ void tell(const Request& request, const config::Config& settings, const Known& k
     add("would", word_of(settings.policy_service.rules[*rule].answer));
     add("held", std::string(name(decision.held)));
   }
-  if (known.reputation) add("reputation", fmt::format("{:+.1f}", *known.reputation), true);
+  if (known.reputation) add("reputation", fmt::format("{:.1f}", *known.reputation), true);
   if (known.access != 0) add("access", std::string(config::print_access(known.access).front()));
   if (known.talk != 0) add("talk", classifier::print_words(known.talk));
   if (known.pattern) add("pattern", std::string(classifier::name(*known.pattern)));

@@ -23,6 +23,7 @@ Record make_record(std::string_view queue_id, std::chrono::sys_time<std::chrono:
       .decision = judgement.decision,
   };
   record.helo = connection.helo();
+  record.standing = std::move(judgement.standing);
   record.exempt = judgement.exempt;
   record.flood = judgement.flood;
   record.from_relay = judgement.from_relay;

@@ -21,6 +21,7 @@ struct Record {
   // Other than None: the message was not judged, and the sighting has no trace and no verdict.
   Exemption exempt = Exemption::None;
   bool flood = false;  // as above: it was refused for its many forged headers
+  std::optional<reputation::Standing> standing;
   // Headers of our name that came with the message.
   bool from_relay = false;                 // the client is a relay whose seals are believed
   seal::Result seal = seal::Result::None;  // the result for such a relay's header

@@ -25,10 +25,14 @@ namespace filter {
 class Service {
  public:
   // `counters` go on from where the previous filter process left them. They must outlive the
-  // service, and so must `sinks`, which get the record of each message in this order.
+  // service, and so must `sinks`, which get the record of each message in this order, and
+  // `reputations`, which may be null.
   Service(std::shared_ptr<const config::Config> settings, Counters& counters,
-          std::vector<RecordSink*> sinks = {})
-      : counters_(counters), sinks_(std::move(sinks)), settings_(std::move(settings)) {
+          std::vector<RecordSink*> sinks = {}, const reputation::Reader* reputations = nullptr)
+      : counters_(counters),
+        sinks_(std::move(sinks)),
+        reputations_(reputations),
+        settings_(std::move(settings)) {
     counters_.breaker_open = breaker_.open();
   }
 
@@ -36,6 +40,8 @@ class Service {
   // message.
   std::shared_ptr<const config::Config> settings() const;
   void replace(std::shared_ptr<const config::Config> settings);
+
+  const reputation::Reader* reputations() const { return reputations_; }
 
   void session_begins();
   void session_ends();
@@ -82,6 +88,7 @@ class Service {
   net::Pace counted_;  // what the breaker counted of each sender
   Counters& counters_;
   const std::vector<RecordSink*> sinks_;  // borrowed
+  const reputation::Reader* const reputations_;
   std::mutex log_mutex_;
   std::vector<std::uint64_t> logged_;  // the counters in the last line
   std::chrono::steady_clock::time_point next_log_{};

@@ -85,10 +85,14 @@ Database open(const std::string& path) {
   return database;
 }
 
-// "bot-template:+3.9,contradiction(exim):+3"
+// "bot-template:+3.9,contradiction(exim):+3,network:+0.9"
 std::string print_terms(const classifier::Reasons& reasons) {
   std::string text;
   for (std::size_t i = 0; i < reasons.size(); ++i) {
+    if (reasons.because(i) == classifier::Because::Added) {
+      const auto term = reasons.added(i);
+      text += fmt::format("{}{}:{:+.4g}", text.empty() ? "" : ",", term.kind, term.weight);
+    }
     if (reasons.because(i) != classifier::Because::Term) continue;
     const auto term = reasons.term(i);
     text += fmt::format("{}{}{}:{:+.4g}", text.empty() ? "" : ",", term.sign->key,

@@ -11,6 +11,7 @@
 #include "milter/memory/address_form.h"
 #include "milter/memory/database.h"
 #include "milter/memory/day_file.h"
+#include "milter/memory/forget_requests.h"
 #include "milter/memory/retention.h"
 
 namespace memory {
@@ -133,6 +134,8 @@ Forgotten forget(const config::Memory& settings, const std::string& who) {
       }
     }
   }
+  // The table of reputations is the process memory's to write.
+  request_to_forget(settings.folder, *network);
   return forgotten;
 }
 

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "milter/log/log.h"
 #include "milter/memory/sighting_bytes.h"
 #include "milter/memory/store.h"
+#include "milter/memory/teaching.h"
 #include "milter/net/event.h"
 #include "milter/process/orders.h"
 #include "milter/process/seccomp.h"
@@ -45,13 +47,14 @@ Limits limits_of(const config::Memory& settings) {
 
 class Process final : private process::Orders::Listener {
  public:
-  Process(const process::Start& start, int sightings, Counters& counters)
+  Process(const process::Start& start, const Inputs& inputs)
       : start_(start),
         settings_(start.config.memory),
         form_(settings_),
         store_(settings_.folder),
-        counters_(counters),
-        socket_(start.control_fd < 0 ? -1 : sightings),  // alone: nobody has the other end
+        counters_(inputs.counters),
+        teaching_(std::in_place, start.config, inputs.reputations, inputs.reputation_counters),
+        socket_(start.control_fd < 0 ? -1 : inputs.sightings),  // alone: nobody has the other end
         buffer_(kMostBytes, '\0'),
         base_(net::make_loop()),
         orders_(base_.get(), start, *this) {
@@ -132,6 +135,7 @@ class Process final : private process::Orders::Listener {
                         ? std::nullopt
                         : from_bytes({buffer_.data(), static_cast<std::size_t>(size)});
     if (sighting) {
+      if (teaching_) teaching_->take(*sighting);
       batch_.push_back(std::move(*sighting));
     } else {
       ++counters_.dropped_malformed;
@@ -198,6 +202,7 @@ class Process final : private process::Orders::Listener {
       store_.checkpoint();
     }
     if (!failed_) (void)store_.truncate_some(kTruncateRows, today());
+    if (teaching_) teaching_->tick();
   }
 
   static Day today() {
@@ -261,10 +266,13 @@ class Process final : private process::Orders::Listener {
     if (std::exchange(state_, State::Ended) == State::Ended) return;
     write();
     drop(counters_.dropped_disk);
+    if (teaching_) teaching_->save();
     event_base_loopbreak(base_.get());
   }
 
+  // The next memory is the writer of the table from now on.
   void hand_over() override {
+    teaching_.reset();
     if (socket_ >= 0) state_ = State::HandedOver;
   }
 
@@ -272,6 +280,7 @@ class Process final : private process::Orders::Listener {
 
   void reloaded(std::shared_ptr<const config::Config> config) override {
     settings_ = config->memory;
+    if (teaching_) teaching_->reload(*config);
     try {
       form_ = AddressForm(settings_);
     } catch (const std::runtime_error& error) {
@@ -285,6 +294,7 @@ class Process final : private process::Orders::Listener {
   AddressForm form_;
   Store store_;
   Counters& counters_;
+  std::optional<Teaching> teaching_;  // nothing: another memory writes the table
   const int socket_;
   std::string buffer_;
   std::vector<Sighting> batch_;
@@ -310,10 +320,10 @@ class Process final : private process::Orders::Listener {
 
 }  // namespace
 
-int run(const process::Start& start, int sightings, Counters& counters) {
+int run(const process::Start& start, const Inputs& inputs) {
   std::signal(SIGPIPE, SIG_IGN);
   (void)umask(kMask);
-  return Process(start, sightings, counters).run();
+  return Process(start, inputs).run();
 }
 
 }  // namespace memory

@@ -11,11 +11,12 @@
 
 #include "classifier/enum_names.h"
 #include "classifier/trace_text.h"
+#include "milter/reputation/key.h"
 
 namespace memory {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 // Queue ids of Postfix have 5 to 17 characters; the name of a listener has 255 at most.
 constexpr std::size_t kMostText = 255;
 
@@ -152,6 +153,20 @@ void write_terms(Writer& out, const classifier::Reasons& reasons) {
   }
 }
 
+// The name of the level and its numbers stay with the filter: the row has the client's address for some
+// days only.
+void write_added(Writer& out, const classifier::Reasons& reasons) {
+  std::vector<classifier::AddedTerm> terms;
+  for (std::size_t i = 0; i < reasons.size(); ++i) {
+    if (reasons.because(i) == classifier::Because::Added) terms.push_back(reasons.added(i));
+  }
+  out.number(static_cast<std::uint8_t>(terms.size()));
+  for (const auto& term : terms) {
+    out.text(term.kind);
+    out.number(std::bit_cast<std::uint32_t>(static_cast<float>(term.weight)));
+  }
+}
+
 net::Endpoint read_client(Reader& in) {
   std::array<std::uint8_t, 16> address{};
   const auto bytes = in.take(address.size());
@@ -170,6 +185,17 @@ void read_terms(Reader& in, classifier::Reasons& reasons) {
                       about.size() <= classifier::Reasons::kLongestText;
     if (!fits) return in.fail();
     reasons.add_term({&classifier::kSigns[sign], weight, about});
+  }
+}
+
+void read_added(Reader& in, classifier::Reasons& reasons) {
+  const std::size_t count = in.number<std::uint8_t>();
+  if (count > classifier::Reasons::kMostAdded) in.fail();
+  for (std::size_t i = 0; i < count && !in.failed(); ++i) {
+    const auto kind = in.text();
+    const auto weight = std::bit_cast<float>(in.number<std::uint32_t>());
+    if (!reputation::is_kind(kind) || !std::isfinite(weight)) return in.fail();
+    reasons.add_added({.kind = kind, .weight = weight});
   }
 }
 
@@ -206,6 +232,7 @@ std::string to_bytes(const Sighting& sighting) {
   out.text(sighting.listener);
   out.text(verdict.gait);
   write_terms(out, verdict.reasons);
+  write_added(out, verdict.reasons);
   const auto trace = trace_text(sighting.trace);
   out.number(static_cast<std::uint16_t>(trace.size()));
   out.raw(trace);
@@ -246,6 +273,7 @@ std::optional<Sighting> from_bytes(std::string_view bytes) {
   sighting.listener = in.text();
   verdict.gait = in.text();
   read_terms(in, verdict.reasons);
+  read_added(in, verdict.reasons);
   read_trace(in, sighting.trace);
   if (in.failed() || !in.ended()) return std::nullopt;
   return sighting;

@@ -4,6 +4,7 @@
 //     address 16, port 2                                  where a client is known
 //     queue id, listener, gait                            a length in 1 byte, then the text
 //     terms 1, and of each: sign 1, weight 4, about       the last one as a text above
+//     added terms 1, and of each: kind, weight 4          the kind as a text above
 //     trace                                               a length in 2 bytes, then its text form
 //
 // Numbers are little-endian. Both ends are of one program, because an upgrade makes a pair of its

@@ -190,6 +190,10 @@ bool contains(std::span<const Network> networks, const Endpoint& endpoint) {
                      [&](const Network& network) { return network.contains(endpoint); });
 }
 
+bool Network::contains(const Network& other) const {
+  return bits_ <= other.bits_ && contains(Endpoint::from_bytes(other.bytes_, 0));
+}
+
 std::string Network::print() const {
   const int bits = is_mapped(bytes_) && bits_ >= 96 ? bits_ - 96 : bits_;
   return fmt::format("{}/{}", print_bytes(bytes_), bits);

@@ -61,6 +61,10 @@ class Network {
  public:
   static std::optional<Network> parse(std::string_view text);
   bool contains(const Endpoint& endpoint) const;
+  bool contains(const Network& other) const;  // all of it
+  // The lowest address, and how many bits of the 16-byte form are the same in all addresses.
+  const std::array<std::uint8_t, 16>& first() const { return bytes_; }
+  int bits() const { return bits_; }
   std::string print() const;
   bool operator==(const Network&) const = default;
 

@@ -1,5 +1,6 @@
 #include "milter/supervisor/children.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sysexits.h>
@@ -17,6 +18,7 @@
 #include "milter/net/unix_socket.h"
 #include "milter/process/setup_error.h"
 #include "milter/proxy/proxy.h"
+#include "milter/reputation/table.h"
 #include "milter/supervisor/check_sockets.h"
 #include "milter/supervisor/next_step.h"
 #include "milter/wire/wire.h"
@@ -61,7 +63,14 @@ bool open_nothing(const config::Config&, const Handover*, Opened&) {
 }
 
 // SOCK_SEQPACKET keeps the boundaries between the sightings, and loses and repeats none.
-bool open_memory(const config::Config&, const Handover*, Opened& opened) {
+bool open_memory(const config::Config&, const Handover* handover, Opened& opened) {
+  // A table that the previous program has left is gone on with, if this program has the same kind.
+  if (handover != nullptr) opened.reputations = net::Fd(handover->reputations);
+  if (reputation::is_table(opened.reputations.get())) {
+    (void)fcntl(opened.reputations.get(), F_SETFD, FD_CLOEXEC);
+  } else {
+    opened.reputations = reputation::make_table();
+  }
   int ends[2];
   net::check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "make a socket pair");
   opened.sightings_out = net::Fd(ends[0]);
@@ -174,8 +183,11 @@ constexpr std::array kKinds = {
         .wanted = [](const config::Config&) { return true; },
         .not_wanted = "",
         .open = open_nothing,
-        .keep = [](Opened& opened,
-                   Opened& own) { own.sightings_out = std::move(opened.sightings_out); },
+        .keep =
+            [](Opened& opened, Opened& own) {
+              own.sightings_out = std::move(opened.sightings_out);
+              own.reputations = std::move(opened.reputations);
+            },
         .has_keys = true,
         .sockets = {&kMilterSocket, &kPolicySocket},
         .takes_clients = false,
@@ -189,7 +201,9 @@ constexpr std::array kKinds = {
             },
         .run =
             [](const process::Start& start, const Opened& own, Counts& counts) {
-              return filter::run(start, counts.filter, {own.sightings_out.get(), counts.memory});
+              return filter::run(start, counts.filter,
+                                 {own.sightings_out.get(), counts.memory, own.reputations.get(),
+                                  counts.reputation});
             },
     },
     // Behind the filter: at a stop the filter is gone when memory writes what is left.
@@ -199,17 +213,28 @@ constexpr std::array kKinds = {
         .wanted = [](const config::Config& config) { return config.memory.enabled; },
         .not_wanted = "memory.enabled: is false, so there is nothing to remember",
         .open = open_memory,
-        .keep = [](Opened& opened,
-                   Opened& own) { own.sightings_in = std::move(opened.sightings_in); },
+        .keep =
+            [](Opened& opened, Opened& own) {
+              own.sightings_in = std::move(opened.sightings_in);
+              own.reputations = std::move(opened.reputations);
+            },
         .has_keys = false,
         .sockets = {},
         .takes_clients = false,
         .needed = false,
         .drain_time = short_drain,
-        .describe = [](const Counts& counts) { return describe(counts.memory); },
+        .describe =
+            [](const Counts& counts) {
+              auto families = describe(counts.memory);
+              append(families, describe(counts.reputation));
+              return families;
+            },
         .run =
             [](const process::Start& start, const Opened& own, Counts& counts) {
-              return memory::run(start, own.sightings_in.get(), counts.memory);
+              return memory::run(start, {.sightings = own.sightings_in.get(),
+                                         .reputations = own.reputations.get(),
+                                         .counters = counts.memory,
+                                         .reputation_counters = counts.reputation});
             },
     },
     ChildKind{

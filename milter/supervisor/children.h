@@ -33,6 +33,9 @@ struct Opened {
   // in it outlives both processes.
   net::Fd sightings_out;
   net::Fd sightings_in;
+  // The table of reputations, which memory writes and the filter reads; null: there is none. It
+  // outlives both processes.
+  net::Fd reputations;
   std::vector<net::Fd> desk;  // listening; empty: no desk
 };
 

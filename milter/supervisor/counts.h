@@ -9,6 +9,7 @@
 #include "milter/filter/counters.h"
 #include "milter/memory/counters.h"
 #include "milter/proxy/counters.h"
+#include "milter/reputation/counters.h"
 #include "milter/supervisor/counters.h"
 #include "milter/wire/counters.h"
 
@@ -24,6 +25,7 @@ struct Counts {
   wire::Counters wire;
   filter::Counters filter;
   memory::Counters memory;
+  reputation::Counters reputation;
 };
 
 struct Unmap {

@@ -71,6 +71,7 @@ std::vector<int> descriptors(const Handover& handover) {
   all.insert(all.end(), handover.desk.begin(), handover.desk.end());
   for (const auto& row : handover.listeners) all.insert(all.end(), row.begin(), row.end());
   for (const auto& row : handover.sources) all.insert(all.end(), row.begin(), row.end());
+  if (handover.reputations >= 0) all.push_back(handover.reputations);
   return all;
 }
 
@@ -82,6 +83,7 @@ std::string print(const Handover& handover) {
                   print_rows(handover.listeners), fmt::join(handover.rings, ","),
                   fmt::join(handover.desk, ","), fmt::join(handover.children, ","));
   if (!handover.sources.empty()) text += " sources=" + print_rows(handover.sources);
+  if (handover.reputations >= 0) text += fmt::format(" reputations={}", handover.reputations);
   return text;
 }
 
@@ -97,18 +99,24 @@ std::optional<Handover> parse_handover(std::string_view text) {
   const auto rings = value("rings=");
   const auto desk = value("desk=");
   const auto children = value("children=");
-  const auto sources = text.empty() ? std::string_view() : value("sources=");
-  if (!listeners || !rings || !desk || !children || !sources || !text.empty()) return std::nullopt;
+  const auto sources =
+      text.starts_with("sources=") ? value("sources=") : std::optional<std::string_view>("");
+  const auto table = text.empty() ? std::optional<std::string_view>("") : value("reputations=");
+  if (!listeners || !rings || !desk || !children || !sources || !table || !text.empty()) {
+    return std::nullopt;
+  }
   auto sockets = rows(*listeners);
   auto maps = numbers(*rings);
   auto desks = numbers(*desk);
   auto pids = numbers(*children);
   auto seeds = rows(*sources);
-  if (!sockets || !maps || !desks || !pids || !seeds || sockets->empty()) return std::nullopt;
+  const auto tables = numbers(*table);
+  if (!sockets || !maps || !desks || !pids || !seeds || !tables) return std::nullopt;
+  if (sockets->empty() || tables->size() > 1) return std::nullopt;
   if (!seeds->empty() && seeds->size() != sockets->size()) return std::nullopt;
   if (!maps->empty() && maps->size() != sockets->size()) return std::nullopt;
-  return Handover{std::move(*sockets), std::move(*maps), std::move(*desks), std::move(*pids),
-                  std::move(*seeds)};
+  return Handover{std::move(*sockets), std::move(*maps),  std::move(*desks),
+                  std::move(*pids),    std::move(*seeds), tables->empty() ? -1 : tables->front()};
 }
 
 void leave_handover(const Handover& handover) {

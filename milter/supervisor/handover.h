@@ -24,11 +24,12 @@ struct Handover {
   std::vector<pid_t> children;
   // The sources of transparent sockets of each worker; empty if upstream_protocol needs none.
   std::vector<std::vector<int>> sources;
+  int reputations = -1;  // the table of reputations; -1: there is none
   bool operator==(const Handover&) const = default;
 };
 
-// "2 listeners=7,8/9,10 rings=11,12 desk=13 children=4711,4712 sources=14/15"; the last item is there
-// only if there are sources. The first number is capture::kSegmentEventVersion: it changes when the
+// "2 listeners=7,8/9,10 rings=11,12 desk=13 children=4711,4712 sources=14/15
+// reputations=16"; the last two items are there only if there is such a thing. The first number is capture::kSegmentEventVersion: it changes when the
 // layout of what the kernel filter writes into its ring changes.
 std::string print(const Handover& handover);
 

@@ -327,6 +327,7 @@ class Supervisor {
     notify_reloading();
     auto handover = opened_.proxy->hand_over();
     for (const auto& listener : opened_.desk) handover.desk.push_back(listener.get());
+    handover.reputations = opened_.reputations.get();
     handover.children = leftovers_;
     for (const auto& child : children_) {
       if (!child->hand_over()) child->kill(SIGKILL);

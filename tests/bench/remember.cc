@@ -26,6 +26,7 @@
 #include "milter/memory/memory.h"
 #include "milter/memory/sighting_bytes.h"
 #include "milter/net/fd.h"
+#include "milter/reputation/table.h"
 
 namespace {
 
@@ -67,13 +68,17 @@ double cost(filter::MemorySink& sink, std::vector<filter::Record>& records, unsi
   return seconds_since(begin) / count * 1e6;
 }
 
-pid_t start_memory(const config::Config& config, int fd, int line, memory::Counters& counters) {
+pid_t start_memory(const config::Config& config, int fd, int line, int table,
+                   memory::Counters& counters) {
   const pid_t pid = net::check(fork(), "fork");
   if (pid != 0) return pid;
   const std::string file = "none";
   _exit(memory::run(
       {.config = config, .config_file = file, .part = process::Part::Memory, .control_fd = line},
-      fd, counters));
+      {.sightings = fd,
+       .reputations = table,
+       .counters = counters,
+       .reputation_counters = *new reputation::Counters}));
 }
 
 int measure(const char* file, unsigned count) {
@@ -92,7 +97,8 @@ int measure(const char* file, unsigned count) {
   net::check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "socketpair");
   int line[2];  // to the supervisor, which is us
   net::check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, line), "socketpair");
-  const pid_t pid = start_memory(config, ends[1], line[1], counters);
+  const auto table = reputation::make_table();
+  const pid_t pid = start_memory(config, ends[1], line[1], table.get(), counters);
 
   const auto begin = Clock::now();
   for (unsigned i = 0; i < count; ++i) {

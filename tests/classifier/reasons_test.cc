@@ -66,6 +66,34 @@ TEST_CASE("every reason has its own word, without blanks, and its own sentence")
   }
 }
 
+TEST_CASE("a term that the caller adds has a word and a sentence with its numbers") {
+  Reasons reasons;
+  reasons.add(Because::Terminator);
+  reasons.add_added(
+      {.kind = "network", .name = "192.0.2.0/24", .weight = 0.9, .bad = 41, .all = 60, .days = 14});
+  CHECK(print_why(reasons) == "dot-apart,network:+0.9/41/60");
+  CHECK(reasons.sentence(1) == "network 192.0.2.0/24 +0.9 (41 of 60 in 14 d)");
+  CHECK(reasons.added(1).kind == "network");
+  CHECK(reasons.added(1).name == "192.0.2.0/24");
+  CHECK(reasons.added(1).weight == Approx(0.9));
+}
+
+TEST_CASE("there is room for the terms that the caller adds, however many reasons there are") {
+  Reasons reasons;
+  for (std::size_t i = 0; i < 2 * Reasons::kMost; ++i) reasons.add(Because::Terminator);
+  CHECK(reasons.size() == Reasons::kMost);
+  for (std::size_t i = 0; i < 2 * Reasons::kMostAdded; ++i) {
+    reasons.add_added({.kind = "address", .name = std::string(200, 'x'), .weight = -0.1});
+  }
+  CHECK(reasons.size() == Reasons::kMost + Reasons::kMostAdded);
+  CHECK(reasons.word(Reasons::kMost) == "address:-0.1/0/0");
+  const Reasons copy = reasons;
+  CHECK(copy.sentences() == reasons.sentences());
+  reasons.clear();
+  reasons.add_added({.kind = "asn", .name = "AS64500", .weight = 0.2});
+  CHECK(reasons.size() == 1);
+}
+
 TEST_CASE("a text can neither add a term nor end the header's value") {
   Reasons reasons;
   reasons.add_text(Because::Text, "a; b,c\r\nd\x80");

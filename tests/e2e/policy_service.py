@@ -149,7 +149,7 @@ def reputation(checks: report.Checks, bed: Bed) -> None:
     begin = len(bed.segmilter.log())
     checks.that(send(bed, "next-monitor", NEXT_BOT) == "250", "monitor: the next client of the network is delivered")
     line = next((line for line in policy_lines(bed, begin) if "state=RCPT" in line), "-")
-    checks.that("would=DEFER_IF_PERMIT held=monitor reputation=+" in line, f"and its log says: {line[line.find('client='):]}")
+    checks.that("would=DEFER_IF_PERMIT held=monitor reputation=0." in line, f"and its log says: {line[line.find('client='):]}")
     use_rules(bed, settings("enforce"), mildly)
     text = send(bed, "next", NEXT_BOT)
     checks.that(text.startswith("450 4.7.1") and "few minutes" in text, f"enforce: it is deferred at RCPT ({text[:80]})")

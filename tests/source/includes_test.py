@@ -18,6 +18,7 @@ FLOORS = """
     milter/supervisor  milter/offline  milter/doctor
     milter/proxy  milter/wire  milter/filter  milter/desk
     milter/evidence  milter/memory  milter/policy_service
+    milter/reputation
     milter/process
     milter/log  milter/policy
     milter/config  milter/capture  milter/recorded
@@ -44,6 +45,7 @@ LIBRARIES = {
     "zlib.h": "milter/offline",
     "zstd.h": "milter/offline milter/memory",
     "sqlite3.h": "milter/memory",
+    "maxminddb.h": "milter/reputation",
     "lzma.h": "milter/offline",
 }
 

@@ -4,6 +4,9 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
+#include "milter/reputation/learner.h"
+#include "tests/support/table_file.h"
+
 using classifier::Reason;
 using classifier::State;
 using filter::Connection;
@@ -90,6 +93,54 @@ TEST_CASE("a message without evidence does not get the evidence of the next one"
   connection.end_of_message(kDefaults, script, kNow);
   connection.end_of_message(kDefaults, script, kNow);
   CHECK(script.questions[1].after == 1);
+}
+
+TEST_CASE("what is known of the client is added to the score, which stays the sum of its terms") {
+  reputation::TableFile table;
+  table.writer.use_keys(0);
+  reputation::Counters counters;
+  reputation::Learner learner(table.writer, counters);
+  const auto rules = reputation::read_rules(kDefaults);
+  const reputation::Time now(kNow);
+  for (int host = 0; host < 12; ++host) {
+    const auto bot = *net::Endpoint::parse("192.0.2." + std::to_string(host) + ":1");
+    learner.learn(rules.keys.origin(bot, {}, {}), {1, 0.25}, now, now);
+  }
+  const reputation::Reader reader(reputation::TableView(table.fd.get()), rules, counters);
+  Script script;
+  script.answers = {numbered(1), numbered(2), numbered(3), numbered(4)};
+  const auto judge = [&](const char* client, const config::Config& settings) {
+    auto connection = from(client);
+    connection.mail("<a@sender.example>", "", false);
+    return connection.end_of_message(settings, script, kNow, &reader);
+  };
+  const auto stranger = judge("198.51.100.7:40112", kDefaults);
+  const auto neighbour = judge("192.0.2.77:40112", kDefaults);
+  REQUIRE(neighbour.standing);
+  CHECK(neighbour.standing->term > 0.3);
+  CHECK(stranger.standing->term == 0);
+  CHECK(neighbour.verdict.score == Approx(stranger.verdict.score + neighbour.standing->term));
+  double sum = 0;
+  const auto& reasons = neighbour.verdict.reasons;
+  for (std::size_t at = 0; at < reasons.size(); ++at) {
+    if (reasons.because(at) == classifier::Because::Term) sum += reasons.term(at).weight;
+    if (reasons.because(at) == classifier::Because::Added) sum += reasons.added(at).weight;
+  }
+  CHECK(sum == Approx(neighbour.verdict.score).margin(1e-5));
+  CHECK_THAT(reasons.sentence(reasons.size() - 1), Catch::StartsWith("network 192.0.2.0/24 +"));
+  config::Config off;
+  off.reputation.enabled = false;
+  CHECK_FALSE(judge("192.0.2.77:40112", off).standing);
+}
+
+TEST_CASE("a score that reaches a threshold only with the reputation asks for the action") {
+  classifier::Verdict verdict;
+  verdict.pattern = classifier::Pattern::BotTemplate;
+  verdict.confidence = 0.9;
+  verdict.score = 5.5;
+  CHECK(classifier::action_for(verdict, {}) == classifier::Action::None);
+  verdict.score += 0.9;
+  CHECK(classifier::action_for(verdict, {}) == classifier::Action::Tempfail);
 }
 
 TEST_CASE("an aborted message is not counted, and nothing of it remains") {

@@ -163,6 +163,21 @@ TEST_CASE("a message that is refused for its forged headers was not judged") {
   CHECK_FALSE(line.contains("pattern"));
 }
 
+TEST_CASE("what is known of the client is in the line, and the levels are among the reasons") {
+  auto judgement = judged();
+  judgement.standing.emplace();
+  judgement.standing->term = 0.9;
+  judgement.standing->network = {64500, reputation::Access::Cellular, "RO"};
+  judgement.verdict.reasons.add_added(
+      {.kind = "network", .name = "192.0.2.0/24", .weight = 0.9, .bad = 41, .all = 60, .days = 14});
+  const auto line = line_of(judgement);
+  CHECK(line["reputation"] == 0.9);
+  CHECK(line["asn"] == 64500);
+  CHECK(line["access"] == "cellular");
+  CHECK(line["country"] == "RO");
+  CHECK(line["why"] == "network:+0.9/41/60");
+}
+
 TEST_CASE("at level debug a second line has everything to judge the message again") {
   auto judgement = judged();
   judgement.verdict.reasons.add_text(classifier::Because::Text, "one");

@@ -13,6 +13,7 @@
 #include "milter/config/load.h"
 #include "milter/log/log.h"
 #include "milter/net/unix_socket.h"
+#include "milter/reputation/networks.h"
 #include "tests/support/captured_stderr.h"
 
 using classifier::Reason;
@@ -166,6 +167,18 @@ TEST_CASE("a rule may be about the kind of access") {
   CHECK(bed.ask(request()) == "DUNNO");
   bed.access = config::access_bit("cellular");
   CHECK(bed.ask(request()) == "PREPEND X-Access: mobile");
+}
+
+TEST_CASE("the kinds of access of a rule are those of the files of networks") {
+  using reputation::Access;
+  for (auto kind = Access::Cellular; kind <= Access::Hosting;
+       kind = static_cast<Access>(static_cast<int>(kind) + 1)) {
+    const auto word = reputation::name(kind);
+    CAPTURE(word);
+    CHECK(config::access_bit(word) == 1U << static_cast<unsigned>(kind));
+    CHECK(config::print_access(config::access_bit(word)) == std::vector{word});
+  }
+  CHECK(config::access_bit(reputation::name(Access::Unknown)) == 0);
 }
 
 TEST_CASE("at the end of the message its verdict counts, in clear and seen whole") {

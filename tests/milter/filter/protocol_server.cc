@@ -57,13 +57,14 @@ int main(int count, char** words) try {
   const auto config = config::parse(config::read_file(words[1]), words[1], config::Secrets::Read);
   filter::Counters counters;
   memory::Counters memory;
+  reputation::Counters reputations;
   logging::open(config.log, "filter");
   const std::string file = words[1];
   return filter::run({.config = config,
                       .config_file = file,
                       .part = process::Part::Filter,
                       .control_fd = count > 2 ? std::atoi(words[2]) : -1},
-                     counters, {-1, memory});
+                     counters, {-1, memory, -1, reputations});
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 78;

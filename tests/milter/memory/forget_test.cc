@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "milter/memory/database.h"
+#include "milter/memory/forget_requests.h"
 #include "milter/memory/store.h"
 #include "tests/support/sightings.h"
 
@@ -79,6 +80,10 @@ TEST_CASE("the rows of an address or a network are forgotten, on each day") {
 TEST_CASE("their bytes are gone too") {
   const Filled store;
   REQUIRE(forget(store.settings, "198.51.100.7").rows == 2);
+  // What the process memory is told goes when it has read it.
+  const auto requests = memory::take_forget_requests(store.settings.folder);
+  REQUIRE(requests.size() == 1);
+  CHECK(requests[0].print() == "198.51.100.7/32");
   for (const auto& entry : fs::directory_iterator(store.settings.folder)) {
     std::ifstream in(entry.path(), std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(in), {}};

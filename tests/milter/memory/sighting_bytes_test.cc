@@ -59,6 +59,23 @@ TEST_CASE("a sighting arrives as it was sent") {
   CHECK(last.about == "exim");
 }
 
+TEST_CASE("the terms of the reputation arrive, without whose they are") {
+  auto sighting = bot_sighting();
+  sighting.verdict.reasons.add_added(
+      {.kind = "network", .name = "192.0.2.0/24", .weight = 0.9, .bad = 41, .all = 60, .days = 14});
+  const auto bytes = to_bytes(sighting);
+  CHECK(bytes.find("192.0.2.0/24") == std::string::npos);
+  const auto received = sent(sighting).verdict.reasons;
+  const auto last = received.size() - 1;
+  REQUIRE(received.because(last) == classifier::Because::Added);
+  CHECK(received.added(last).kind == "network");
+  CHECK(received.added(last).name.empty());
+  CHECK(received.added(last).weight == Approx(0.9));
+  auto strange = bytes;
+  strange.replace(strange.find("network"), 7, "netwurk");
+  CHECK_FALSE(from_bytes(strange));
+}
+
 TEST_CASE("a sighting without a client, a listener or evidence arrives too") {
   Sighting sighting;
   sighting.time = memory::at_ms(0);
@@ -120,7 +137,7 @@ TEST_CASE("what is out of range is refused") {
   const std::string huge("\xff\xff\xff\xff\xff\xff\xff\x7f", 8);
   const std::string not_a_number("\0\0\0\0\0\0\xf8\x7f", 8);
   const Row rows[] = {
-      {"another version", 0, "\2"},
+      {"another version", 0, "\1"},
       {"a flag that nobody has", 1, "\x40"},
       {"a pattern that nobody has", 2, "\x0b"},
       {"a writer that nobody has", 3, "\x63"},

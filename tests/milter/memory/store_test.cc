@@ -156,6 +156,17 @@ TEST_CASE("of too many messages the harmless ones are sampled, and the hours cou
   CHECK(ask(folder.day(), "SELECT sum(weight) || '' FROM messages") == "101");
 }
 
+TEST_CASE("a row has the terms of the reputation, and not whose they are") {
+  const Folder folder;
+  Store store(folder.path());
+  auto sighting = bot_sighting();
+  sighting.verdict.reasons.add_added({.kind = "address", .name = "192.0.2.7", .weight = 0.4});
+  CHECK(store.write({&sighting, 1}, form()).rows == 1);
+  const auto terms = ask(folder.day(), "SELECT terms FROM sightings");
+  CHECK(terms.find(",address:+0.4") != std::string::npos);
+  CHECK(terms.find("192.0.2.7") == std::string::npos);
+}
+
 TEST_CASE("a file can be read by its group and by nobody else") {
   const Folder folder;
   const auto before = umask(0027);

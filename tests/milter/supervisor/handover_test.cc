@@ -19,6 +19,8 @@ TEST_CASE("a handover that was printed is parsed to the same value") {
       {{{7, 8}, {9, 10}}, {11, 12}, {13}, {4711, 4712}},
       {{{7, 8}, {9, 10}}, {}, {13, 14}, {1}},
       {{{7, 8}, {9, 10}}, {11, 12}, {}, {}, {{13, 14}, {15, 16}}},
+      {{{7}}, {}, {}, {}, {}, 17},
+      {{{7}}, {}, {}, {}, {{8}}, 17},
   };
   for (const Handover& row : rows) {
     INFO(print(row));
@@ -32,24 +34,28 @@ TEST_CASE("a text that is nearly a handover is refused") {
   const char* rows[] = {
       "",
       "1",
-      "9 listeners=7 rings= desk= children=",              // another version
-      "2 listeners= rings= desk= children=",               // nothing to listen on
-      "2 listeners=7 rings= desk=",                        // cut off
-      "2 listeners=7 rings= children=",                    // without a desk
-      "2 listeners=7 children= rings= desk=",              // another order
-      "2 listeners=7 rings= desk= children= more",         // more text
-      "2 listeners=7/ rings= desk= children=,",            // a number is missing
-      "2 listeners=7//8 rings= desk= children=",           // a worker without a socket
-      "2 listeners=7,x rings= desk= children=",            //
-      "2 listeners=-7 rings= desk= children=",             //
-      "2 listeners=0 rings= desk= children=",              // standard input
-      "2 listeners=99999999999 rings= desk= children=",    //
-      "2 listeners=7/8 rings=9 desk= children=",           // fewer rings than workers
-      "2 listeners=7 rings= desk=0 children=",             // standard input
-      "2 listeners=7 rings= desk= children= sources=8/9",  // more sources than workers
-      "2 listeners=7 rings= desk= children= sources=0",    // standard input
-      "2 listeners=7 rings= desk= children= sources=8 9",  // more text
-      "2  listeners=7 rings= desk= children=",             //
+      "9 listeners=7 rings= desk= children=",                          // another version
+      "2 listeners= rings= desk= children=",                           // nothing to listen on
+      "2 listeners=7 rings= desk=",                                    // cut off
+      "2 listeners=7 rings= children=",                                // without a desk
+      "2 listeners=7 children= rings= desk=",                          // another order
+      "2 listeners=7 rings= desk= children= more",                     // more text
+      "2 listeners=7/ rings= desk= children=,",                        // a number is missing
+      "2 listeners=7//8 rings= desk= children=",                       // a worker without a socket
+      "2 listeners=7,x rings= desk= children=",                        //
+      "2 listeners=-7 rings= desk= children=",                         //
+      "2 listeners=0 rings= desk= children=",                          // standard input
+      "2 listeners=99999999999 rings= desk= children=",                //
+      "2 listeners=7/8 rings=9 desk= children=",                       // fewer rings than workers
+      "2 listeners=7 rings= desk=0 children=",                         // standard input
+      "2 listeners=7 rings= desk= children= sources=8/9",              // more sources than workers
+      "2 listeners=7 rings= desk= children= sources=0",                // standard input
+      "2 listeners=7 rings= desk= children= sources=8 9",              // more text
+      "2 listeners=7 rings= desk= children= reputations=0",            // standard input
+      "2 listeners=7 rings= desk= children= reputations=8,9",          // two tables
+      "2 listeners=7 rings= desk= children= reputations=8 sources=9",  // another order
+      "2 listeners=7 rings= desk= children= sources=9 reputations=8 x",  // more text
+      "2  listeners=7 rings= desk= children=",                           //
   };
   for (const char* row : rows) {
     INFO(row);

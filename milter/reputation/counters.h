@@ -1,0 +1,43 @@
+// What is counted of the table of reputations. The filter writes the first two, and the process
+// memory the others; anybody reads them.
+#pragma once
+
+#include "milter/process/metrics.h"
+
+namespace reputation {
+
+struct Counters {
+  process::Count answered{0};
+  process::Count unanswered{0};
+
+  process::Count entries{0};
+  process::Count evictions{0};
+  process::Count refused{0};
+  process::Count learnt_bad{0};
+  process::Count learnt_good{0};
+  process::Count learnt_nothing{0};
+};
+
+inline process::Families describe(const Counters& counts) {
+  using process::family;
+  return {
+      {"reputation_lookups_total",
+       "Questions to the table of reputations, by whether it could be read.",
+       "answer",
+       {{&counts.answered, "yes"}, {&counts.unanswered, "no"}}},
+      family("reputation_entries", counts.entries,
+             "Addresses, networks, autonomous systems and gaits in the table."),
+      family("reputation_evictions_total", counts.evictions,
+             "Entries that made room for one of more worth."),
+      family("reputation_refused_total", counts.refused,
+             "New entries for which there was no room."),
+      {"reputation_lessons_total",
+       "Messages that the table was told of, by what was learnt from them.",
+       "of",
+       {{&counts.learnt_bad, "unwanted"},
+        {&counts.learnt_good, "wanted"},
+        {&counts.learnt_nothing, "nothing"}}},
+  };
+}
+
+}  // namespace reputation
