@@ -6,6 +6,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "classifier/trace.h"
@@ -42,6 +44,7 @@ inline constexpr auto kDialogueWords = [] {
       {"early", &Dialogue::early_talker, Circumstance},
       {"early-data", &Dialogue::early_data, Circumstance},
       {"pipelined", &Dialogue::pipelined, Unused},
+      {"helo-ahead", &Dialogue::helo_ahead, Unused},
       {"split", &Dialogue::split_command, Habit},
       {"bare-lf", &Dialogue::bare_lf, Habit},
       {"quit-with-dot", &Dialogue::quit_with_dot, Circumstance},
@@ -82,6 +85,20 @@ constexpr std::uint32_t bit_of(std::string_view word) {
   }
   return 0;
 }
+
+// The place of each word in the table, as bits, that a trace of this dialogue prints.
+constexpr std::uint32_t words_of(const Dialogue& dialogue) {
+  std::uint32_t bits = 0;
+  for (std::size_t i = 0; i < kDialogueWordCount; ++i) {
+    const auto member = kDialogueWords[i].member;
+    if (member != nullptr && dialogue.*member) bits |= 1U << i;
+  }
+  return bits;
+}
+
+// Prints words as "early,split"; "-" if there is none. Reads only words that words_of() can give.
+std::string print_words(std::uint32_t words);
+std::optional<std::uint32_t> words_named(std::string_view text);
 
 // All words whose `member` has this value: all_words(&DialogueWord::kind,
 // DialogueWord::Kind::Habit).

@@ -10,6 +10,9 @@ namespace classifier {
 void Habits::command(const Command& command, bool pipelined, bool within_chunks) {
   const std::string_view line = command.line;
   if (pipelined) dialogue_.pipelined = true;
+  if (std::exchange(after_helo_, command.is("EHLO") || command.is("HELO")) && pipelined) {
+    dialogue_.helo_ahead = true;
+  }
   if (line.size() < 2 || line[line.size() - 2] != '\r') dialogue_.bare_lf = true;
   if (command.verb == nullptr) return;
   (command.word == command.verb->name ? capitals_ : dialogue_.lower_case) = true;

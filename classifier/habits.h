@@ -41,6 +41,7 @@ class Habits {
   bool capitals_ = false;     // a verb was written in capitals
   bool reset_asked_ = false;  // RSET since the last MAIL
   bool after_mail_ = false;   // no RCPT since MAIL
+  bool after_helo_ = false;   // no command since EHLO or HELO
 };
 
 }  // namespace classifier

@@ -87,6 +87,10 @@ bool header_contradicts(Sizes shown, Sizes seen) {
 }
 
 bool body_contradicts(const ShownSizes& shown, const SeenSizes& seen) {
+  if (shown.text != 0) {
+    const std::uint64_t all = shown.text + (seen.transfer == Transfer::Data ? kDotLine : 0);
+    return distance(all, seen.size) > most_miss(all);
+  }
   if (!shown.body) return false;
   if (seen.body) {
     const std::uint64_t body = *shown.body + (seen.transfer == Transfer::Data ? shown.dots : 0);

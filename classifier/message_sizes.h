@@ -58,9 +58,11 @@ struct ShownSizes {
   std::uint64_t header = 0;           // all fields and the blank line; 0: not known
   std::vector<std::uint32_t> fields;  // the first kMostFields of them
   std::optional<std::uint64_t> body;  // empty: not counted
-  std::uint64_t dots = 0;             // lines that begin with a dot, which DATA doubles
-  std::uint64_t greeting = 0;         // size of EHLO under TLS; 0: not known, or not said
-  EnvelopeSizes envelope;  // MAIL and each RCPT, or those that were taken; empty: not known
+  // Header and body together, without the dot line, if they were not shown apart; 0: not known.
+  std::uint64_t text = 0;
+  std::uint64_t dots = 0;      // lines that begin with a dot, which DATA doubles
+  std::uint64_t greeting = 0;  // size of EHLO under TLS; 0: not known, or not said
+  EnvelopeSizes envelope;      // MAIL and each RCPT, or those that were taken; empty: not known
 
   bool operator==(const ShownSizes&) const = default;
 };

@@ -122,6 +122,12 @@ void Observer::missed_some() {
   tracker_.text_gap();
 }
 
+Dialogue Observer::dialogue() const {
+  Dialogue dialogue = tracker_.dialogue();
+  dialogue.split_command = split_command_;
+  return dialogue;
+}
+
 void Observer::on_command(Span line) {
   arrivals_.forget_before(tracker_.needed_from());
   split_command_ = split_command_ || arrivals_.cut_by_sender(line, path_.mss);

@@ -108,6 +108,8 @@ class Observer final : private SmtpTracker::Listener {
   bool greeted() const { return tracker_.greeted(); }
   // The name with which the client greeted in clear. This is text: see SmtpTracker::helo().
   const std::string& helo() const { return tracker_.helo(); }
+  // How the client has talked so far; under TLS, until STARTTLS.
+  Dialogue dialogue() const;
   // See SmtpTracker. False under TLS.
   bool all_answered() const { return !tls_ && tracker_.all_answered(); }
   bool between_transactions() const { return !tls_ && tracker_.between_transactions(); }

@@ -99,13 +99,15 @@ enum class Transfer : std::uint8_t { Data, Bdat };
 struct Dialogue {
   enum class Greeting : std::uint8_t { None, Helo, Ehlo };
   Greeting greeting = Greeting::None;
-  bool lower_case = false;         // a verb was not written in capitals
-  bool early_talker = false;       // it spoke before the server's greeting was complete
-  bool early_data = false;         // it sent message bytes before the 354
-  bool pipelined = false;          // it sent a command before the reply to the command before it
-  bool split_command = false;      // a command line, or the line and its CRLF, came in two segments
-  bool bare_lf = false;            // it ended a command line with LF alone
-  bool quit_with_dot = false;      // bytes followed the message in the message's last segment
+  bool lower_case = false;     // a verb was not written in capitals
+  bool early_talker = false;   // it spoke before the server's greeting was complete
+  bool early_data = false;     // it sent message bytes before the 354
+  bool pipelined = false;      // it sent a command before the reply to the command before it
+  bool helo_ahead = false;     // it sent a command before the reply to EHLO or HELO, so before it
+                               // could know that the server permits that (RFC 2920)
+  bool split_command = false;  // a command line, or the line and its CRLF, came in two segments
+  bool bare_lf = false;        // it ended a command line with LF alone
+  bool quit_with_dot = false;  // bytes followed the message in the message's last segment
   bool space_after_colon = false;  // `MAIL FROM: <…>`: RFC 5321, 3.3 forbids the space
   std::uint8_t chunks = 0;         // BDAT chunks of this message; saturates
 

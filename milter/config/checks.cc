@@ -137,6 +137,29 @@ void check_sockets(const Source& source, const Config& config) {
   }
 }
 
+void check_policy_service(const Source& source, const Config& config) {
+  const PolicyService& service = config.policy_service;
+  const std::string socket = fmt::format("{}.socket", kPolicyService);
+  if (service.socket) {
+    const bool same = service.socket->is_unix() ? service.socket->path == config.filter.socket.path
+                                                : service.socket == config.filter.socket;
+    if (same) fail(source, socket, "filter.socket is the same; each protocol needs its own");
+    if (service.socket->is_unix() && service.socket->path == config.evidence.socket) {
+      fail(source, socket, "evidence.socket has the same path; each socket needs its own");
+    }
+  } else if (!service.rules.empty()) {
+    fail(source, fmt::format("{}.{}[1]", kPolicyService, kRule),
+         fmt::format("{} is not set: nobody can ask; set socket = "
+                     "\"unix:/var/spool/postfix/segmilter/policy.sock\" there",
+                     socket));
+  }
+  if (service.greylist_until <= service.greylist_after) {
+    fail(source, fmt::format("{}.greylist_until", kPolicyService),
+         fmt::format("{}s is not after greylist_after ({}s): no attempt could pass",
+                     service.greylist_until.count(), service.greylist_after.count()));
+  }
+}
+
 void check_seal(const Source& source, const Seal& seal) {
   if (!seal.key_file.empty()) return;
   if (seal.sign) {
@@ -162,6 +185,7 @@ void check_between(const Source& source, const Config& config) {
   check_wire(source, config);
   check_thresholds(source, "policy", config.policy);
   check_sockets(source, config);
+  check_policy_service(source, config);
   check_seal(source, config.seal);
   check_memory(source, config.memory);
   for (const Listener& listener : config.listeners) {

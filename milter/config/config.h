@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "classifier/classify.h"
 #include "milter/config/milter_socket.h"
+#include "milter/config/policy_rule.h"
 #include "milter/net/address.h"
 #include "milter/seal/keys.h"
 
@@ -181,6 +183,22 @@ struct Reply {
   std::string quarantine = "held by segmilter";
 };
 
+// Postfix's policy delegation protocol, served by the filter (policy_service/).
+struct PolicyService {
+  // Mode and group of a unix socket are those of filter.socket. Empty: there is no service.
+  std::optional<MilterSocket> socket;
+  unsigned max_connections = 500;  // one for each smtpd of Postfix that has asked
+  // Silence after which a connection is closed. It is above Postfix's
+  // smtpd_policy_service_max_idle, 300 s, so that Postfix closes first.
+  seconds idle_timeout{1000};
+  // Greylisting: the same network, sender and recipient may pass from this time after the first
+  // attempt, until that time after it, and then for as long as it comes again.
+  seconds greylist_after{300};
+  seconds greylist_until{24 * 3600};
+  seconds greylist_keep{35 * 24 * 3600};
+  std::vector<PolicyRule> rules;  // in the order of the file
+};
+
 // The HTTP pages from which monitoring programs read the state of the running program.
 struct Desk {
   std::vector<net::Endpoint> listen;  // addresses of the metrics page (HTTP); empty: no page
@@ -227,11 +245,22 @@ struct Config {
   Breaker breaker;
   Seal seal;
   Memory memory;
+  PolicyService policy_service;
   Reputation reputation;
   Desk desk;
   Gaits gaits;                      // load.cc reads these files into policy.gaits
   classifier::Policy policy;        // [policy] and [weights]
   std::vector<Listener> listeners;  // in the order of the file; the first that matches is used
 };
+
+// The section [listener.NAME] for mail that came to this daemon (milter_macro_daemon_name) and port
+// of ours (0: not known). Null: [policy] applies.
+inline const Listener* listener_for(const Config& config, std::string_view daemon,
+                                    std::uint16_t port) {
+  for (const Listener& listener : config.listeners) {
+    if (listener.port != 0 ? listener.port == port : listener.name == daemon) return &listener;
+  }
+  return nullptr;
+}
 
 }  // namespace config

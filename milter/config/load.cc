@@ -109,13 +109,15 @@ std::vector<Entry> in_file_order(const toml::table& table) {
   return entries;
 }
 
+// `elsewhere`: a key that another function reads.
 template <typename Target>
 void read_section(Source& source, const std::string& section,
                   const std::vector<BasicSetting<Target>>& settings, const toml::table& table,
-                  Target& target) {
+                  Target& target, std::string_view elsewhere = {}) {
   for (const auto& [line, key, node] : in_file_order(table)) {
     const auto name = section + "." + key;
     source.lines[name] = line;
+    if (key == elsewhere) continue;
     const auto* setting = find_named(settings, key, key_of<Target>);
     if (setting == nullptr) {
       fail(source, name, "unknown setting" + did_you_mean(key, settings, key_of<Target>));
@@ -138,6 +140,30 @@ void read_listeners(Source& source, const toml::table& table, Config& config) {
     listener.name = key;
     read_section(source, name, listener_settings(), *node->as_table(), listener);
     config.listeners.push_back(std::move(listener));
+  }
+}
+
+// Reads all [[policy_service.rule]] sections. A rule is named by its number, from 1.
+void read_policy_rules(Source& source, const toml::node* node, PolicyService& service) {
+  const auto all = fmt::format("{}.{}", kPolicyService, kRule);
+  if (node == nullptr) return;
+  const auto* rules = node->as_array();
+  if (rules == nullptr)
+    fail(source, all, fmt::format("each rule has to be a section: [[{}]]", all));
+  for (const auto& element : *rules) {
+    const auto name = fmt::format("{}[{}]", all, service.rules.size() + 1);
+    source.lines[name] = element.source().begin.line;
+    if (!element.is_table())
+      fail(source, name, fmt::format("this has to be a section: [[{}]]", all));
+    if (service.rules.size() == PolicyRule::kMost) {
+      fail(source, name, fmt::format("there are more than {} rules", PolicyRule::kMost));
+    }
+    PolicyRule rule;
+    read_section(source, name, policy_rule_settings(), *element.as_table(), rule);
+    if (!element.as_table()->contains("answer")) fail(source, name, "the rule has no answer");
+    if (auto reason = check_policy_rule(rule); !reason.empty()) fail(source, name, reason);
+    complete_states(rule);
+    service.rules.push_back(std::move(rule));
   }
 }
 
@@ -230,7 +256,10 @@ Config parse(std::string_view text, const std::string& file, Secrets secrets) {
       fail(source, name, "unknown section" + did_you_mean(name, sections(), name_of));
     }
     if (!node->is_table()) fail(source, name, fmt::format("this has to be a section: [{}]", name));
-    read_section(source, section->name, section->settings, *node->as_table(), config);
+    const auto& table = *node->as_table();
+    const bool has_rules = name == kPolicyService;
+    read_section(source, section->name, section->settings, table, config, has_rules ? kRule : "");
+    if (has_rules) read_policy_rules(source, table.get(kRule), config.policy_service);
   }
   complete_listeners(config);
   check_between(source, config);
@@ -279,6 +308,10 @@ std::string print(const Config& config) {
   for (const Listener& listener : config.listeners) {
     text += fmt::format("\n[{}.{}]\n", kListener, quoted(listener.name));
     print_settings(listener_settings(), listener, text);
+  }
+  for (const PolicyRule& rule : config.policy_service.rules) {
+    text += fmt::format("\n[[{}.{}]]\n", kPolicyService, kRule);
+    print_settings(policy_rule_settings(), rule, text);
   }
   return text;
 }

@@ -3,6 +3,7 @@
 #include "milter/config/settings.h"
 
 #include "classifier/signs.h"
+#include "milter/config/rule_value.h"
 #include "milter/config/value.h"
 
 namespace config {
@@ -242,6 +243,18 @@ std::vector<Setting> reputation() {
   };
 }
 
+std::vector<Setting> policy_service() {
+  const In<PolicyService> in{&Config::policy_service};
+  return {
+      in("socket", &PolicyService::socket, Optional<MilterSocketText>{}, kRestart),
+      in("max_connections", &PolicyService::max_connections, Number{1, 100'000}),
+      in("idle_timeout", &PolicyService::idle_timeout, whole_seconds(1s, 24h)),
+      in("greylist_after", &PolicyService::greylist_after, whole_seconds(1s, 24h)),
+      in("greylist_until", &PolicyService::greylist_until, whole_seconds(1s, 720h)),
+      in("greylist_keep", &PolicyService::greylist_keep, whole_seconds(1s, 8760h)),
+  };
+}
+
 std::vector<Setting> desk() {
   const In<Desk> in{&Config::desk};
   return {
@@ -291,14 +304,50 @@ const std::vector<BasicSetting<Listener>>& listener_settings() {
   return all;
 }
 
+const std::vector<BasicSetting<PolicyRule>>& policy_rule_settings() {
+  const auto in = [](std::string_view key, auto member, auto kind) {
+    const auto access = [member](auto& rule) -> auto& {
+      return rule.*member;
+    };
+    return row<PolicyRule>(key, access, kind);
+  };
+  static const std::vector<BasicSetting<PolicyRule>> all = {
+      in("state", &PolicyRule::states, WordBits{R"("RCPT")", state_bit, print_states}),
+      in("reputation", &PolicyRule::reputation, Optional<Real>{{-20, 20}}),
+      in("access", &PolicyRule::access, WordBits{R"("cellular")", access_bit, print_access}),
+      in("talk", &PolicyRule::talk, WordBits{R"("early")", talk_bit, print_talk}),
+      in("pattern", &PolicyRule::patterns,
+         WordBits{R"("bot-template")", pattern_bit, print_patterns}),
+      in("score", &PolicyRule::score, Optional<Real>{{-1000, 1000}}),
+      in("listener", &PolicyRule::listeners, ListenerNames{}),
+      in("network", &PolicyRule::networks, Networks{}),
+      in("greylist", &PolicyRule::greylist, Flag{}),
+      in("answer", &PolicyRule::answer, Answer{}),
+  };
+  return all;
+}
+
 const std::vector<Section>& sections() {
   static const std::vector<Section> all = {
-      {"general", general()},       {"log", log()},       {"proxy", proxy()},
-      {"capture", capture()},       {"wire", wire()},     {"evidence", evidence()},
-      {"filter", filter()},         {"header", header()}, {"exempt", exempt()},
-      {"reply", reply()},           {"policy", policy()}, {"weights", weights()},
-      {"breaker", breaker()},       {"seal", seal()},     {"memory", memory()},
-      {"reputation", reputation()}, {"desk", desk()},     {"gaits", gaits()},
+      {"general", general()},
+      {"log", log()},
+      {"proxy", proxy()},
+      {"capture", capture()},
+      {"wire", wire()},
+      {"evidence", evidence()},
+      {"filter", filter()},
+      {"header", header()},
+      {"exempt", exempt()},
+      {"reply", reply()},
+      {"policy", policy()},
+      {"weights", weights()},
+      {"breaker", breaker()},
+      {"seal", seal()},
+      {"memory", memory()},
+      {"reputation", reputation()},
+      {"desk", desk()},
+      {"gaits", gaits()},
+      {kPolicyService, policy_service()},
   };
   return all;
 }

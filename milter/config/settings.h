@@ -42,4 +42,9 @@ const std::vector<Section>& sections();
 inline constexpr char kListener[] = "listener";
 const std::vector<BasicSetting<Listener>>& listener_settings();
 
+// The section of the policy service, the key of its rules there, and the settings of a rule.
+inline constexpr char kPolicyService[] = "policy_service";
+inline constexpr char kRule[] = "rule";
+const std::vector<BasicSetting<PolicyRule>>& policy_rule_settings();
+
 }  // namespace config

@@ -159,12 +159,6 @@ std::string print_list(const Items& items) {
   return text + "]";
 }
 
-std::string print_strings(const std::vector<std::string>& items) {
-  std::string list;
-  for (const std::string& item : items) list += (list.empty() ? "" : ", ") + quoted(item);
-  return "[" + list + "]";
-}
-
 }  // namespace
 
 std::string quoted(std::string_view text) {
@@ -180,6 +174,16 @@ std::string read_string(const toml::node& node, std::string_view example) {
   const auto* text = node.as_string();
   if (text == nullptr) refuse_kind(node, fmt::format("a string such as {}", example));
   return text->get();
+}
+
+std::string print_strings(const std::vector<std::string>& items) {
+  std::string list;
+  for (const std::string& item : items) list += (list.empty() ? "" : ", ") + quoted(item);
+  return "[" + list + "]";
+}
+
+std::vector<std::string> read_strings(const toml::node& node, std::string_view example) {
+  return read_distinct(node, example, [](const std::string& text) { return text; });
 }
 
 bool Flag::read(const toml::node& node) const {

@@ -32,6 +32,10 @@ std::string quoted(std::string_view text);  // a TOML basic string
 // integer".
 std::string read_string(const toml::node& node, std::string_view example);
 
+// An array of distinct strings, and as TOML.
+std::vector<std::string> read_strings(const toml::node& node, std::string_view example);
+std::string print_strings(const std::vector<std::string>& items);
+
 struct Flag {
   using Value = bool;
   bool read(const toml::node& node) const;

@@ -57,6 +57,7 @@ Findings check_milters(const Patient&);         // smtpd_milters and the setting
 Findings check_proxy_protocol(const Patient&);  // does Postfix expect a PROXY header
 Findings check_ports(const Patient&);           // which program gets port 25, by master.cf
 Findings check_timeouts(const Patient&);        // which side hangs up first, by smtpd's settings
+Findings check_policy_service(const Patient&);  // the lists of restrictions that ask it
 Findings check_mynetworks(const Patient&);
 Findings check_limits(const Patient&);
 
@@ -74,6 +75,7 @@ Findings check_transparent(const Patient&);  // asks ip for them, and greets the
 // --- These checks connect to milters as Postfix's user, and to the evidence socket as segmilter's.
 Findings check_milter_socket(const Patient&);
 Findings check_evidence_socket(const Patient&);
+Findings check_policy_socket(const Patient&);
 Findings check_other_milters(const Patient&);  // the other milters of smtpd_milters
 
 // --- These checks speak SMTP.

@@ -8,9 +8,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <string_view>
 #include <variant>
 
+#include "classifier/dialogue_words.h"
 #include "classifier/trace_text.h"
 #include "milter/net/fd.h"
 #include "milter/net/unix_socket.h"
@@ -94,21 +96,37 @@ Answer exchange(const std::string& path, const std::string& question, millisecon
   return read_line(fd, deadline);
 }
 
+// The reason in an answer "none REASON".
+std::optional<Reason> read_none(std::string_view line) {
+  constexpr std::string_view kNone = "none ";
+  if (!line.starts_with(kNone)) return std::nullopt;
+  const auto reason = classifier::reason_named(line.substr(kNone.size()));
+  return reason && *reason != Reason::None ? reason : std::nullopt;
+}
+
 }  // namespace
 
 // A trace of an earlier message would put that message's pattern on this one, so it is refused.
 Trace read_answer(std::string_view line, std::uint32_t after) {
   constexpr std::string_view kTrace = "trace ";
-  constexpr std::string_view kNone = "none ";
   if (line.starts_with(kTrace)) {
     auto parsed = classifier::parse_trace(line.substr(kTrace.size()));
     auto* trace = std::get_if<Trace>(&parsed);
     if (trace != nullptr && trace->message > after) return std::move(*trace);
-  } else if (line.starts_with(kNone)) {
-    const auto reason = classifier::reason_named(line.substr(kNone.size()));
-    if (reason && *reason != Reason::None) return classifier::unobserved(*reason, after + 1);
+  } else if (const auto reason = read_none(line)) {
+    return classifier::unobserved(*reason, after + 1);
   }
   return classifier::unobserved(Reason::Error, after + 1);
+}
+
+std::variant<std::uint32_t, Reason> read_talk(std::string_view line) {
+  constexpr std::string_view kTalk = "talk ";
+  if (line.starts_with(kTalk)) {
+    if (const auto words = classifier::words_named(line.substr(kTalk.size()))) return *words;
+  } else if (const auto reason = read_none(line)) {
+    return *reason;
+  }
+  return Reason::Error;
 }
 
 Trace Client::ask(const Question& question) const {
@@ -117,6 +135,12 @@ Trace Client::ask(const Question& question) const {
     return classifier::unobserved(*reason, question.after + 1);
   }
   return read_answer(std::get<std::string>(answer), question.after);
+}
+
+std::variant<std::uint32_t, Reason> Client::ask_talk(const SessionQuestion& question) const {
+  const Answer answer = exchange(socket_, print(question) + '\n', timeout_);
+  if (const auto* reason = std::get_if<Reason>(&answer)) return *reason;
+  return read_talk(std::get<std::string>(answer));
 }
 
 }  // namespace evidence

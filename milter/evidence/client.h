@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "classifier/trace.h"
 #include "milter/evidence/question.h"
@@ -18,6 +19,10 @@ namespace evidence {
 // message.
 classifier::Trace read_answer(std::string_view line, std::uint32_t after);
 
+// Parses an observer's answer to a question about a dialogue. Returns the words, as bits, or the
+// reason why none is known.
+std::variant<std::uint32_t, classifier::Reason> read_talk(std::string_view line);
+
 class Client {
  public:
   // `socket`: the path of the evidence socket.
@@ -28,6 +33,8 @@ class Client {
   // evidence the trace is State::Unobserved, with a reason (NoSession, Ambiguous, Timeout, Error,
   // or another one that the observer gives).
   classifier::Trace ask(const Question& question) const;
+  // Asks how the client has talked so far. Never throws because of the observer either.
+  std::variant<std::uint32_t, classifier::Reason> ask_talk(const SessionQuestion& question) const;
 
  private:
   std::string socket_;

@@ -1,12 +1,12 @@
 #include "milter/evidence/server.h"
 
 #include <event2/buffer.h>
-#include <sys/socket.h>
 
 #include <memory>
 #include <new>
 #include <utility>
 
+#include "classifier/dialogue_words.h"
 #include "classifier/trace_text.h"
 
 namespace evidence {
@@ -17,9 +17,18 @@ std::string none(classifier::Reason reason) {
   return "none " + std::string(name(reason));
 }
 
+std::string answer_talk(const Table& table, const SessionQuestion& question, const Look& look) {
+  const auto unseen = look ? look(question.client) : classifier::Reason::None;
+  if (unseen != classifier::Reason::None) return none(unseen);
+  const auto found = table.talk(question);
+  if (const auto* reason = std::get_if<classifier::Reason>(&found)) return none(*reason);
+  return "talk " + classifier::print_words(std::get<std::uint32_t>(found));
+}
+
 }  // namespace
 
 std::string answer(const Table& table, std::string_view text, const Look& look) {
+  if (const auto session = parse_session_question(text)) return answer_talk(table, *session, look);
   const auto question = parse_question(text);
   if (!question) return none(classifier::Reason::Error);
   const auto unseen = look ? look(question->client) : classifier::Reason::None;
@@ -36,31 +45,21 @@ Server::Server(event_base* base, const config::Evidence& settings, const Table& 
 }
 
 void Server::serve_at(net::Fd listener) {
-  auto readable = net::make_event(
-      base_, listener.get(), EV_READ | EV_PERSIST,
-      [](evutil_socket_t, short, void* self) { static_cast<Server*>(self)->accept(); }, this);
-  again_.reset();
-  readable_ = std::move(readable);
-  listener_ = std::move(listener);
+  // 100 ms: chosen, not measured. Half of the default evidence_timeout, so most questions are still
+  // answered in time; shorter would only try more often.
+  constexpr timeval kPause{0, 100'000};
+  acceptor_ = std::make_unique<net::Acceptor>(base_, std::move(listener), kPause,
+                                              [this](net::Fd fd) { accept(std::move(fd)); });
   path_ = net::BoundPath(path_text_);
 }
 
 void Server::close() {
-  again_.reset();
-  readable_.reset();
-  listener_.reset();
+  acceptor_.reset();
 }
 
 Server::~Server() = default;  // The path stays: a restarted process binds it again.
 
-void Server::accept() {
-  net::Fd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (!fd) {
-    // No descriptor is free, and the listener stays readable. Without a pause this thread would do
-    // nothing but try again.
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) pause();
-    return;
-  }
+void Server::accept(net::Fd fd) {
   if (connections_.size() >= kMaxConnections) return;
   try {
     connections_.emplace_back();
@@ -81,25 +80,6 @@ void Server::accept() {
   const timeval patience{kPatience.count(), 0};
   bufferevent_set_timeouts(connection.stream.get(), &patience, &patience);
   bufferevent_enable(connection.stream.get(), EV_READ | EV_WRITE);
-}
-
-void Server::pause() try {
-  // 100 ms: chosen, not measured. Half of the default evidence_timeout, so most questions are still
-  // answered in time; shorter would only try more often.
-  constexpr timeval kPause{0, 100'000};
-  again_ = net::make_event(
-      base_, -1, EV_PERSIST,
-      [](evutil_socket_t, short, void* self) { static_cast<Server*>(self)->resume(); }, this,
-      &kPause);
-  event_del(readable_.get());
-} catch (const std::bad_alloc&) {
-  // Then the server tries again without a pause. That is expensive, but better than never answering
-  // again.
-}
-
-// If memory is short, the next call tries again.
-void Server::resume() {
-  if (event_add(readable_.get(), nullptr) == 0) event_del(again_.get());
 }
 
 void Server::on_read(bufferevent* stream, void* context) {

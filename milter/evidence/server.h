@@ -3,6 +3,8 @@
 //
 //     C: get client=192.0.2.7:40112 after=0 …\n                (question.h)
 //     S: trace segmilter/1 via=kernel …\n      or      none no-session\n
+//     C: talk client=192.0.2.7:40112 …\n
+//     S: talk early,split\n                    or      talk -\n     or      none no-session\n
 //
 // Each connection carries one question and is then closed. At most kMaxConnections are open, and a
 // connection that stays silent for kPatience is closed, so a process that can reach the socket
@@ -12,11 +14,13 @@
 #include <chrono>
 #include <functional>
 #include <list>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "milter/config/config.h"
 #include "milter/evidence/table.h"
+#include "milter/net/acceptor.h"
 #include "milter/net/event.h"
 #include "milter/net/fd.h"
 #include "milter/net/unix_socket.h"
@@ -54,7 +58,7 @@ class Server {
 
   // True if questions no longer reach this server, because the path is gone or leads to another
   // socket.
-  bool lost() const { return listener_ && !path_.intact(); }
+  bool lost() const { return acceptor_ && !path_.intact(); }
   // Continues with this socket, which listens at the configured path. Throws std::bad_alloc.
   void serve_at(net::Fd listener);
   // Stops taking questions, so that another process can bind the path.
@@ -67,9 +71,7 @@ class Server {
     std::list<Connection>::iterator self;
   };
 
-  void accept();
-  void pause();
-  void resume();
+  void accept(net::Fd fd);
   static void on_read(bufferevent* stream, void* context);
   static void on_written(bufferevent* stream, void* context);
   static void on_event(bufferevent* stream, short what, void* context);
@@ -80,9 +82,7 @@ class Server {
   const Look look_;
   const std::string path_text_;
   net::BoundPath path_;
-  net::Fd listener_;
-  net::Event readable_;
-  net::Event again_;  // timer that ends a pause
+  std::unique_ptr<net::Acceptor> acceptor_;  // null: closed
   std::list<Connection> connections_;
 };
 

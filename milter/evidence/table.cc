@@ -85,6 +85,12 @@ void Table::publish(const SessionKey& session, classifier::ObservedMessage&& mes
   entry->messages.push_back(std::move(ended));
 }
 
+void Table::talks(const SessionKey& session, std::uint32_t words) {
+  Shard& place = shard(session.client);
+  const std::lock_guard lock(place.mutex);
+  if (Entry* entry = find_entry(place, session)) entry->words = words;
+}
+
 void Table::behind(const SessionKey& session, bool is) {
   Shard& place = shard(session.client);
   const std::lock_guard lock(place.mutex);
@@ -158,7 +164,7 @@ void Table::close(const SessionKey& session, steady_clock::time_point now) {
 }
 
 std::variant<const Table::Entry*, Reason> Table::session_of(const Port& port,
-                                                            const Question& question) {
+                                                            const SessionQuestion& question) {
   if (port.crowded) return Reason::Ambiguous;
   const Entry* found = nullptr;
   for (const Entry& entry : port.entries) {
@@ -203,7 +209,7 @@ std::variant<Trace, Reason> Table::find(const Question& question) const {
     const std::lock_guard lock(place.mutex);
     const auto port = place.ports.find(question.client);
     if (port == place.ports.end()) return Reason::NoSession;
-    const auto session = session_of(port->second, question);
+    const auto session = session_of(port->second, question.session());
     if (const auto* reason = std::get_if<Reason>(&session)) return *reason;
     const Entry& entry = *std::get<const Entry*>(session);
     tls = entry.tls;
@@ -211,6 +217,18 @@ std::variant<Trace, Reason> Table::find(const Question& question) const {
   }
   // The shard's lock is released: placing arrivals in a message takes time.
   return tls->trace(question);
+}
+
+std::variant<std::uint32_t, Reason> Table::talk(const SessionQuestion& question) const {
+  const Shard& place = shard(question.client);
+  const std::lock_guard lock(place.mutex);
+  const auto port = place.ports.find(question.client);
+  if (port == place.ports.end()) return Reason::NoSession;
+  const auto session = session_of(port->second, question);
+  if (const auto* reason = std::get_if<Reason>(&session)) return *reason;
+  const Entry& entry = *std::get<const Entry*>(session);
+  if (entry.words == 0 && entry.reason != Reason::None) return entry.reason;
+  return entry.words;
 }
 
 void Table::expire(steady_clock::time_point now) {

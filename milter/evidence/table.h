@@ -77,6 +77,8 @@ class Table {
   // Postfix's greeting is complete and has not been passed on yet.
   void greeted(const SessionKey& session, steady_clock::time_point now);
   void publish(const SessionKey& session, classifier::ObservedMessage&& message);
+  // How the client has talked so far: bits as of classifier::words_of().
+  void talks(const SessionKey& session, std::uint32_t words);
   // `is`: the observer cannot currently tell what the client has sent, so a message may have ended
   // that was not published.
   void behind(const SessionKey& session, bool is);
@@ -94,6 +96,11 @@ class Table {
 
   // Returns the trace of the message in question, or the reason why there is none.
   std::variant<classifier::Trace, classifier::Reason> find(const Question& question) const;
+
+  // Returns the words for how the client of this session has talked so far, or the reason why none
+  // is known. Words that were seen stay true when the evidence becomes incomplete; that there were
+  // no others is then not known, so without any word it is the reason that is returned.
+  std::variant<std::uint32_t, classifier::Reason> talk(const SessionQuestion& question) const;
 
   // Removes closed sessions whose linger time is over. If the budget is exceeded, also drops the
   // evidence of the closed sessions that hold most.
@@ -115,6 +122,7 @@ class Table {
     steady_clock::time_point greeted = steady_clock::time_point::max();
     std::deque<Ended> messages;  // ended and not answered
     bool behind = false;
+    std::uint32_t words = 0;  // of the dialogue so far
     std::shared_ptr<TlsEvidence> tls;
     classifier::Reason reason = classifier::Reason::None;
     steady_clock::time_point forget_at = steady_clock::time_point::max();
@@ -134,7 +142,7 @@ class Table {
   // Returns null if the session is not in the table. Requires: the shard's lock is held.
   static Entry* find_entry(Shard& shard, const SessionKey& session);
   static std::variant<const Entry*, classifier::Reason> session_of(const Port& port,
-                                                                   const Question& question);
+                                                                   const SessionQuestion& question);
   static std::variant<classifier::Trace, classifier::Reason> message_of(const Entry& entry,
                                                                         const Question& question);
   static bool unasked(const Entry& entry);

@@ -31,6 +31,16 @@ constexpr unsigned long kExact = SMFIP_HDR_LEADSPC | SMFIP_SKIP | SMFIP_RCPT_REJ
 constexpr unsigned long kNoReply =
     SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_MAIL | SMFIP_NR_RCPT | SMFIP_NR_HDR;
 
+bool serves_policy() {
+  return service->settings()->policy_service.socket.has_value();
+}
+
+// With a policy service Postfix waits for our answer to the connect step: the session must be known
+// here before Postfix asks the policy service about it.
+unsigned long silent_steps() {
+  return serves_policy() ? kNoReply & ~static_cast<unsigned long>(SMFIP_NR_CONN) : kNoReply;
+}
+
 struct Session {
   Session() { service->session_begins(); }
   ~Session() { service->session_ends(); }
@@ -43,9 +53,10 @@ struct Session {
   std::optional<std::chrono::steady_clock::time_point> began;
   // What was negotiated. A second session on one socket (SMFIC_QUIT_NC) has no negotiation. Then
   // the first session's holds, and libmilter always allows these.
-  unsigned long no_reply = kNoReply;
+  unsigned long no_reply = silent_steps();
   unsigned long exact = 0;  // of kExact
   bool no_body = false;     // Postfix shows no bodies
+  Sessions::Place place;    // where the policy service finds it
 };
 
 // The session of a context. It is made here if libmilter did not begin with a negotiation.
@@ -75,7 +86,7 @@ sfsistat guarded(sfsistat otherwise, Body body) noexcept {
 template <typename Body>
 sfsistat guarded_silent(SMFICTX* context, unsigned long step, Body body) noexcept {
   const auto* session = static_cast<const Session*>(smfi_getpriv(context));
-  const unsigned long no_reply = session != nullptr ? session->no_reply : kNoReply;
+  const unsigned long no_reply = session != nullptr ? session->no_reply : silent_steps();
   const sfsistat answer = (no_reply & step) != 0 ? SMFIS_NOREPLY : SMFIS_CONTINUE;
   return guarded(answer, [&] {
     body(session_of(context));
@@ -146,7 +157,7 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
   return guarded(SMFIS_REJECT, [&]() -> sfsistat {
     Session& session = session_of(context);
     session.began = std::chrono::steady_clock::now();
-    session.no_reply = steps & kNoReply;
+    session.no_reply = steps & silent_steps();
     session.exact = steps & kExact;
     unsigned long wanted = actions & kActions;
     if ((actions & SMFIF_SETSYMLIST) != 0) {
@@ -154,7 +165,7 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
       ask_for_macros(context);
     }
     *want_actions = wanted;
-    *want_steps = steps & (kUnwanted | kNoReply | kExact);
+    *want_steps = steps & (kUnwanted | silent_steps() | kExact);
     if (!wants_data_step()) *want_steps |= steps & SMFIP_NODATA;
     // Showing a body costs as much as the message itself. So bodies are only asked for if we can
     // stop them for mail in clear.
@@ -167,6 +178,20 @@ sfsistat on_negotiate(SMFICTX* context, unsigned long actions, unsigned long ste
   });
 }
 
+void take_place(SMFICTX* context, Session& session, std::optional<steady_clock::time_point> began,
+                const std::optional<net::Endpoint>& client,
+                const std::optional<net::Endpoint>& server) {
+  session.place = {};
+  if (!serves_policy() || !client) return;
+  const auto port = text::number<std::uint16_t>(macro(context, "{daemon_port}"));
+  session.place =
+      Sessions::Place(service->sessions(), {.client = *client,
+                                            .server = server,
+                                            .began = began,
+                                            .daemon = std::string(macro(context, "{daemon_name}")),
+                                            .port = port.value_or(0)});
+}
+
 // Where the client connected to. With the PROXY protocol the port is that of the PROXY header: the
 // proxy's own listener.
 void note_daemon(SMFICTX* context, Connection& connection) {
@@ -176,9 +201,11 @@ void note_daemon(SMFICTX* context, Connection& connection) {
 
 sfsistat on_connect(SMFICTX* context, char* name, sockaddr* address) {
   return guarded_silent(context, SMFIP_NR_CONN, [&](Session& session) {
-    session.connection.connect(client_of(context, address),
-                               endpoint_of(context, "{daemon_addr}", "{daemon_port}"),
-                               std::exchange(session.began, std::nullopt));
+    const auto client = client_of(context, address);
+    const auto server = endpoint_of(context, "{daemon_addr}", "{daemon_port}");
+    const auto began = std::exchange(session.began, std::nullopt);
+    take_place(context, session, began, client, server);
+    session.connection.connect(client, server, began);
     session.connection.client_name(text(name));
     note_daemon(context, session.connection);
   });
@@ -358,6 +385,7 @@ sfsistat on_end_of_message(SMFICTX* context) {
     BoundedEvidence source(*service, *settings);
     Judgement judgement =
         session.connection.end_of_message(*settings, source, unix_time(), service->reputations());
+    session.place.judged(session.connection.judged());
     if (!judgement.failure.empty()) service->failed(judgement.failure);
     service->settle(*settings, session.connection.client(), judgement,
                     std::chrono::steady_clock::now());

@@ -8,51 +8,8 @@
 #include "classifier/smtp_words.h"
 #include "classifier/stream.h"
 #include "milter/filter/header.h"
-#include "milter/filter/host_names.h"
 
 namespace filter {
-
-std::string_view name(Exemption exemption) {
-  switch (exemption) {
-    case Exemption::None:
-      return "none";
-    case Exemption::Authenticated:
-      return "authenticated";
-    case Exemption::Loopback:
-      return "loopback";
-    case Exemption::OwnNetwork:
-      return "own-network";
-    case Exemption::ClientName:
-      return "client-name";
-    case Exemption::HeloName:
-      return "helo-name";
-    case Exemption::Relay:
-      return "relay";
-    case Exemption::Sealed:
-      return "sealed";
-  }
-  return "none";
-}
-
-namespace {
-
-bool deletes_forged(Exemption exemption) {
-  switch (exemption) {
-    case Exemption::None:
-    case Exemption::ClientName:
-    case Exemption::HeloName:
-    case Exemption::Relay:
-    case Exemption::Sealed:
-      return true;
-    case Exemption::Authenticated:
-    case Exemption::Loopback:
-    case Exemption::OwnNetwork:
-      return false;
-  }
-  return true;
-}
-
-}  // namespace
 
 void Connection::mail(std::string_view path, std::string_view login, bool tls) {
   message_ = {};
@@ -154,30 +111,6 @@ void Connection::check_seals(const Message& message, const config::Seal& setting
   }
 }
 
-Exemption Connection::exemption(const Message& message, const config::Exempt& settings) const {
-  if (settings.authenticated && message.authenticated) return Exemption::Authenticated;
-  if (!client_) return Exemption::None;
-  if (settings.loopback && client_->is_loopback()) return Exemption::Loopback;
-  if (net::contains(settings.networks, *client_)) return Exemption::OwnNetwork;
-  if (!is_confirmed(client_name_)) return Exemption::None;
-  if (ends_in_any(client_name_, settings.ptr_suffixes)) return Exemption::ClientName;
-  // A client can say any name, so it counts only if the confirmed name ends in the same suffix.
-  const bool said = std::any_of(settings.helo_suffixes.begin(), settings.helo_suffixes.end(),
-                                [this](const std::string& suffix) {
-                                  return ends_in(helo_, suffix) && ends_in(client_name_, suffix);
-                                });
-  return said ? Exemption::HeloName : Exemption::None;
-}
-
-const config::Listener* Connection::listener(const config::Config& settings) const {
-  for (const config::Listener& listener : settings.listeners) {
-    const bool fits =
-        listener.port != 0 ? listener.port == daemon_port_ : listener.name == daemon_name_;
-    if (fits) return &listener;
-  }
-  return nullptr;
-}
-
 const classifier::Policy& Connection::thresholds(const config::Config& settings) const {
   const auto* own = listener(settings);
   return own != nullptr ? own->policy : settings.policy;
@@ -250,7 +183,10 @@ Judgement Connection::end_of_message(const config::Config& settings, EvidenceSou
   message.claims.helo = helo_.substr(0, classifier::Claims::kLongest);
   Judgement result;
   check_seals(message, settings.seal, now, result);
-  if (result.exempt == Exemption::None) result.exempt = exemption(message, settings.exempt);
+  if (result.exempt == Exemption::None) {
+    result.exempt =
+        exemption_of({client_, client_name_, helo_, message.authenticated}, settings.exempt);
+  }
   result.delete_forged = deletes_forged(result.exempt);
   result.identity = message.identity.digest();
   result.tls = message.tls;

@@ -21,6 +21,7 @@
 #include "milter/config/config.h"
 #include "milter/evidence/question.h"
 #include "milter/filter/edits.h"
+#include "milter/filter/exemption.h"
 #include "milter/filter/shown.h"
 #include "milter/net/address.h"
 #include "milter/policy/decision.h"
@@ -39,18 +40,6 @@ class EvidenceSource {
   // As evidence::Client::ask.
   virtual classifier::Trace ask(const evidence::Question& question) = 0;
 };
-
-enum class Exemption : std::uint8_t {
-  None,
-  Authenticated,
-  Loopback,
-  OwnNetwork,
-  ClientName,  // its confirmed name is on the list
-  HeloName,    // its EHLO name is on the list, and its confirmed name ends in the same
-  Relay,       // its seals are believed; the observer saw only the relay and not the sender
-  Sealed,      // as Relay, with a good seal: the header stays
-};
-std::string_view name(Exemption exemption);
 
 // What is to be done with one message, and why.
 struct Judgement {
@@ -130,6 +119,8 @@ class Connection {
   const std::optional<net::Endpoint>& client() const { return client_; }
   const std::string& helo() const { return helo_; }
   const std::string& client_name() const { return client_name_; }  // as Postfix gave it
+  // No message of the session up to this number is still to be judged.
+  std::uint32_t judged() const { return judged_; }
 
  private:
   // A relay adds one header. A client that sends more cannot cause more work than this.
@@ -151,9 +142,9 @@ class Connection {
   static void place_text(const Shown& shown, classifier::Trace& trace);
   static void fit_to_shown(const Shown& shown, classifier::Trace& trace);
   static void add_what_was_shown(const Message& message, classifier::Trace& trace);
-  Exemption exemption(const Message& message, const config::Exempt& settings) const;
-  // The section [listener.NAME] that applies to this connection; null: [policy] applies.
-  const config::Listener* listener(const config::Config& settings) const;
+  const config::Listener* listener(const config::Config& settings) const {
+    return config::listener_for(settings, daemon_name_, daemon_port_);
+  }
   const classifier::Policy& thresholds(const config::Config& settings) const;
   void judge(const Message& message, const config::Config& settings, EvidenceSource& source,
              Judgement& result);
@@ -169,7 +160,7 @@ class Connection {
   std::uint16_t daemon_port_ = 0;
   std::string helo_;
   bool helo_under_tls_ = false;
-  std::uint32_t judged_ = 0;  // no message up to this number is still to be judged
+  std::uint32_t judged_ = 0;
 
   Message message_;  // the current message
 };

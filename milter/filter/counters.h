@@ -4,6 +4,7 @@
 #include <array>
 
 #include "classifier/pattern.h"
+#include "milter/policy_service/counters.h"
 #include "milter/process/metrics.h"
 
 namespace filter {
@@ -27,6 +28,7 @@ struct Counters {
   process::Count sealed{0};
   process::Count seal_refused{0};
   process::Count callback_failures{0};
+  policy_service::Counters policy_service;
 };
 
 inline process::Families describe(const Counters& counts) {

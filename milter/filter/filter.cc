@@ -28,9 +28,11 @@
 #include "milter/filter/callbacks.h"
 #include "milter/filter/memory_sink.h"
 #include "milter/filter/message_log.h"
+#include "milter/filter/policy_answers.h"
 #include "milter/filter/service.h"
 #include "milter/filter/socket.h"
 #include "milter/log/log.h"
+#include "milter/policy_service/server.h"
 #include "milter/process/control.h"
 #include "milter/process/running_config.h"
 #include "milter/process/seccomp.h"
@@ -66,14 +68,44 @@ int start_milter() {
   return ended;
 }
 
-// At most once a tick, although the socket is checked after each message of the supervisor too.
-void report_lost_socket(int control_fd) {
-  static std::chrono::steady_clock::time_point again;
-  const auto now = std::chrono::steady_clock::now();
-  if (now < again) return;
-  again = now + std::chrono::milliseconds(kTickMs);
-  (void)process::send_control(control_fd, {ControlMessage::Kind::SocketLost, {}});
-}
+// The sockets at which Postfix asks.
+class Sockets {
+ public:
+  // `policy`: null if there is no policy service.
+  Sockets(Listener& milter, policy_service::Server* policy) : milter_(milter), policy_(policy) {}
+
+  // At most once a tick, although the sockets are checked after each message of the supervisor too.
+  void report_lost(int control_fd) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < again_) return;
+    again_ = now + std::chrono::milliseconds(kTickMs);
+    const auto report = [control_fd](std::string_view setting) {
+      (void)process::send_control(control_fd,
+                                  {ControlMessage::Kind::SocketLost, std::string(setting)});
+    };
+    if (milter_.lost()) report(kMilter);
+    if (policy_ != nullptr && policy_->lost()) report(kPolicy);
+  }
+  void serve_at(std::string_view setting, net::Fd socket) {
+    if (!socket) return;
+    if (setting == kMilter && milter_.lost()) milter_.serve_at(std::move(socket));
+    if (setting == kPolicy && policy_ != nullptr && policy_->lost()) {
+      policy_->serve_at(std::move(socket));
+    }
+  }
+  void hide() {
+    milter_.hide();
+    if (policy_ != nullptr) policy_->hide();
+  }
+
+ private:
+  static constexpr std::string_view kMilter = "filter.socket";
+  static constexpr std::string_view kPolicy = "policy_service.socket";
+
+  Listener& milter_;
+  policy_service::Server* const policy_;
+  std::chrono::steady_clock::time_point again_{};
+};
 
 // A key file or a file of networks that cannot be read is no reason to leave mail without labels.
 Reputations read_reputations(const config::Config& config, const MemoryLine& memory) {
@@ -100,12 +132,12 @@ void reload_reputations(const config::Config& config, reputation::Reader* reputa
 
 // Returns when the supervisor wants us to drain (true) or libmilter has ended (false).
 bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfig& running,
-           Listener& socket, reputation::Reader* reputations) {
+           Sockets& sockets, reputation::Reader* reputations) {
   for (;;) {
     pollfd entries[] = {{control_fd, POLLIN, 0}, {ended_fd, POLLIN, 0}};
     const int ready = poll(entries, 2, kTickMs);
     service.tick(std::chrono::steady_clock::now());
-    if (socket.lost()) report_lost_socket(control_fd);
+    sockets.report_lost(control_fd);
     if (ready <= 0) continue;  // timeout, or EINTR
     if (entries[1].revents != 0) return false;
     if (entries[0].revents == 0) continue;
@@ -121,7 +153,7 @@ bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfi
         service.log_counters();
         break;
       case ControlMessage::Kind::Handover:
-        socket.hide();  // before the next filter checks whether its place is free
+        sockets.hide();  // before the next filter checks whether their places are free
         (void)process::send_control(control_fd, {ControlMessage::Kind::HandedOver, {}});
         return true;
       case ControlMessage::Kind::Drain:
@@ -131,7 +163,7 @@ bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfi
         (void)process::send_control(control_fd, {ControlMessage::Kind::Pong, {}});
         break;
       case ControlMessage::Kind::Socket:
-        if (message->socket && socket.lost()) socket.serve_at(std::move(message->socket));
+        sockets.serve_at(message->text, std::move(message->socket));
         break;
       case ControlMessage::Kind::Ready:
       case ControlMessage::Kind::Pong:
@@ -145,8 +177,8 @@ bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfi
 // After this the process ends while libmilter still waits for work. smfi_stop() is not used: it
 // abandons the open sessions, takes up to 5 s (its listener sleeps while it holds the lock that is
 // needed), and then destroys mutexes that libmilter's own threads still use.
-void drain(Service& service, Listener& socket) {
-  socket.hide();
+void drain(Service& service, Sockets& sockets) {
+  sockets.hide();
   const auto timeout = service.settings()->proxy.drain_timeout;
   if (!service.wait_until_idle(std::chrono::steady_clock::now() + timeout)) {
     logging::warning("drain timeout: milter sessions that are still open are abandoned");
@@ -173,6 +205,36 @@ void ignore_signals() {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
+// What the policy service is told of a client: a client of which nothing was learnt is not known.
+PolicyAnswers::Ask background_of(const Service& service) {
+  const reputation::Reader* reputations = service.reputations();
+  if (reputations == nullptr) return {};
+  return [&service, reputations](const net::Endpoint& client) {
+    PolicyAnswers::Background background;
+    if (!service.settings()->reputation.enabled) return background;
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto standing = reputations->look_up(client, {}, now);
+    if (!standing) return background;
+    if (!standing->levels.empty()) background.reputation = standing->term;
+    background.access = config::access_bit(reputation::name(standing->network.access));
+    return background;
+  };
+}
+
+// Null: there is no policy service.
+std::unique_ptr<policy_service::Server> serve_policy(net::Fd listener, const config::Config& config,
+                                                     Service& service, PolicyAnswers& answers,
+                                                     policy_service::Counters& counters) {
+  if (!listener) return nullptr;
+  const auto& socket = config.policy_service.socket;
+  auto server = std::make_unique<policy_service::Server>(
+      std::move(listener), *socket, [&service] { return service.settings(); },
+      [&answers](const policy_service::Request& request) { return answers.answer(request); },
+      counters);
+  logging::info("policy service ready on " + socket->print());
+  return server;
+}
+
 int run_alone(Service& service, const std::string& socket) {
   logging::info("filter ready on " + socket);
   const int answer = smfi_main();
@@ -180,19 +242,19 @@ int run_alone(Service& service, const std::string& socket) {
   return answer == MI_SUCCESS ? EX_OK : EX_UNAVAILABLE;
 }
 
-int run_supervised(Service& service, Listener& socket, const process::Start& start,
+int run_supervised(Service& service, Sockets& sockets, const process::Start& start,
                    reputation::Reader* reputations) {
   ignore_signals();
   process::RunningConfig running(start.config, start.config_file, config::Secrets::Read);
   const int ended_fd = start_milter();
   (void)process::send_control(start.control_fd, {ControlMessage::Kind::Ready, {}});
   logging::info("filter ready on " + start.config.filter.socket.print());
-  const bool told = serve(service, start.control_fd, ended_fd, running, socket, reputations);
+  const bool told = serve(service, start.control_fd, ended_fd, running, sockets, reputations);
   if (!told) {
     logging::error("libmilter ended by itself (syslog has its reason)");
     return EX_UNAVAILABLE;
   }
-  drain(service, socket);
+  drain(service, sockets);
   return EX_OK;
 }
 
@@ -210,9 +272,17 @@ int run(const process::Start& start, Counters& counters, const MemoryLine& memor
       *new Service(std::make_shared<config::Config>(config), counters, sinks, reputations);
   register_milter(service, config.filter.timeout);
   Listener socket(config.filter);
-  process::confine(start.part, config);
+  PatientEvidence evidence(service);
+  PolicyAnswers answers(service, service.sessions(), evidence, background_of(service),
+                        counters.policy_service);
+  net::Fd listener;
+  if (config.policy_service.socket) listener = bind_policy_socket(config);
+  process::confine(start.part, config);  // before the service has a thread
+  const auto policy =
+      serve_policy(std::move(listener), config, service, answers, counters.policy_service);
+  Sockets sockets(socket, policy.get());
   if (start.control_fd < 0) return run_alone(service, config.filter.socket.print());
-  return run_supervised(service, socket, start, reputations);
+  return run_supervised(service, sockets, start, reputations);
 }
 
 }  // namespace filter

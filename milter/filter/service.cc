@@ -65,16 +65,28 @@ bool Service::wait_until_idle(std::chrono::steady_clock::time_point deadline) {
 void Service::settle(const config::Config& settings, const std::optional<net::Endpoint>& client,
                      Judgement& judgement, std::chrono::steady_clock::time_point now) {
   if (judgement.exempt == Exemption::None && !judgement.flood) {
-    std::lock_guard lock(breaker_mutex_);
-    const auto& breaker = settings.breaker;
-    const bool refused = policy::is_refusal(judgement.decision.action);
-    const bool counts =
-        !breaker.enabled ||
-        !counted_.exceeded(sender(client), breaker.max_per_address, breaker.window, now);
-    tell(counts ? breaker_.count(refused, breaker, now) : breaker_.tick(breaker, now), breaker);
-    if (breaker_.open()) judgement.decision = policy::suspended(judgement.decision);
+    judgement.decision = through_breaker(settings, client, judgement.decision, now);
   }
   count(judgement);
+}
+
+policy::Decision Service::through_breaker(const config::Config& settings,
+                                          const std::optional<net::Endpoint>& client,
+                                          const policy::Decision& decision,
+                                          std::chrono::steady_clock::time_point now) {
+  std::lock_guard lock(breaker_mutex_);
+  const auto& breaker = settings.breaker;
+  const bool counts =
+      !breaker.enabled ||
+      !counted_.exceeded(sender(client), breaker.max_per_address, breaker.window, now);
+  const bool refused = policy::is_refusal(decision.action);
+  tell(counts ? breaker_.count(refused, breaker, now) : breaker_.tick(breaker, now), breaker);
+  return breaker_.open() ? policy::suspended(decision) : decision;
+}
+
+bool Service::breaker_is_open() {
+  std::lock_guard lock(breaker_mutex_);
+  return breaker_.open();
 }
 
 void Service::tick(std::chrono::steady_clock::time_point now) {

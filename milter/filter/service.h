@@ -17,6 +17,7 @@
 #include "milter/filter/connection.h"
 #include "milter/filter/counters.h"
 #include "milter/filter/record.h"
+#include "milter/filter/sessions.h"
 #include "milter/net/pace.h"
 
 namespace filter {
@@ -51,6 +52,14 @@ class Service {
   // breaker.max_per_address, and suspends the action while it is open. Then the action is counted.
   void settle(const config::Config& settings, const std::optional<net::Endpoint>& client,
               Judgement& judgement, std::chrono::steady_clock::time_point now);
+  // The same for an answer of the policy service that refuses or defers. Answers that do neither are
+  // not for this: the message is counted when it has come.
+  policy::Decision through_breaker(const config::Config& settings,
+                                   const std::optional<net::Endpoint>& client,
+                                   const policy::Decision& decision,
+                                   std::chrono::steady_clock::time_point now);
+  bool breaker_is_open();
+  Sessions& sessions() { return open_; }
   // Passes the record of a message to all sinks.
   void send(const Record& record, const config::Config& settings) {
     for (auto* sink : sinks_) sink->take(record, settings);
@@ -84,6 +93,7 @@ class Service {
   std::vector<std::uint64_t> logged_;  // the counters in the last line
   std::chrono::steady_clock::time_point next_log_{};
   std::condition_variable idle_;
+  Sessions open_;  // those that are open, if there is a policy service
   // Not atomic<shared_ptr>: in libstdc++ 12 it contains a lock that ThreadSanitizer reports.
   std::shared_ptr<const config::Config> settings_;
   unsigned sessions_ = 0;

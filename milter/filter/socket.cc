@@ -18,6 +18,7 @@
 
 #include "milter/log/log.h"
 #include "milter/net/server_socket.h"
+#include "milter/policy_service/server.h"
 
 namespace filter {
 namespace {
@@ -106,19 +107,26 @@ void give_to_group(const std::string& path, const std::string& name) {
   }
 }
 
-void check_place(const config::MilterSocket& socket) {
+void check_place(const config::MilterSocket& socket, const std::string& setting) {
   if (const auto address = socket.address()) {
-    const auto attempt = "filter.socket: bind " + address->print();
+    const auto attempt = setting + ": bind " + address->print();
     net::bind(net::server_socket(*address, attempt), *address, attempt);
   }
   if (!socket.is_unix()) return;
   const auto directory = net::folder_of(socket.path);
   struct stat status {};
-  net::check(stat(directory.c_str(), &status), "directory of filter.socket, " + directory);
+  net::check(stat(directory.c_str(), &status), "directory of " + setting + ", " + directory);
   net::check(faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS),
-             "write to the directory of filter.socket, " + directory);
+             "write to the directory of " + setting + ", " + directory);
   // libmilter would silently take the path away from a process that listens there.
-  net::check_unclaimed(socket.path, "filter.socket: " + socket.path);
+  net::check_unclaimed(socket.path, setting + ": " + socket.path);
+}
+
+net::Fd bind_policy_socket(const config::Config& config) {
+  const auto& socket = *config.policy_service.socket;
+  auto listener = policy_service::listen_at(socket, config.filter.socket_mode);
+  if (socket.is_unix()) give_to_group(socket.path, config.filter.socket_group);
+  return listener;
 }
 
 Listener::Listener(const config::Filter& settings) : name_(settings.socket) {

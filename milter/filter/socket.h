@@ -12,8 +12,12 @@ namespace filter {
 
 // Checks the place of the socket. Unix socket: its directory must exist and be writable, and no
 // process may answer on an old socket there. Inet socket: it must be possible to bind it. Throws
-// std::system_error or std::runtime_error.
-void check_place(const config::MilterSocket& socket);
+// std::system_error or std::runtime_error. `setting`: for the message.
+void check_place(const config::MilterSocket& socket, const std::string& setting = "filter.socket");
+
+// Opens policy_service.socket with the mode and the group of filter.socket. Throws
+// std::system_error. Requires: the setting is there.
+net::Fd bind_policy_socket(const config::Config& config);
 
 // If the socket is not in the right group, Postfix may not reach it. Only the administrator knows
 // whether it has to be, so a failure is only a warning. `name`: if empty, the socket is left as it

@@ -114,6 +114,18 @@ Decision decide(const classifier::Verdict& verdict, Basis basis, const classifie
   return decision;
 }
 
+Decision decide_rule(Action would, const config::Enforcement& enforcement, unsigned place) {
+  Decision decision{.would = would};
+  if (enforcement.mode == config::Enforcement::Mode::Monitor) {
+    decision.held = HeldBackBy::Monitor;
+  } else if (place >= percent_of(would, enforcement)) {
+    decision.held = HeldBackBy::Percent;
+  } else {
+    decision.action = would;
+  }
+  return decision;
+}
+
 Decision suspended(const Decision& decision) {
   if (!is_refusal(decision.action)) return decision;
   return {Action::None, decision.would, HeldBackBy::Breaker};

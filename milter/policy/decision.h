@@ -55,6 +55,10 @@ unsigned rollout_place(const net::Endpoint* client, std::string_view key);
 Decision decide(const classifier::Verdict& verdict, Basis basis, const classifier::Policy& policy,
                 const config::Enforcement& enforcement, unsigned place);
 
+// The same for what a rule of the policy service asks for; no milder action takes its place.
+Decision decide_rule(classifier::Action would, const config::Enforcement& enforcement,
+                     unsigned place);
+
 // The decision while the breaker is open: a refusal is not carried out. It is not replaced by a
 // milder action either, because the mail that opened the breaker would then flood the hold queue.
 Decision suspended(const Decision& decision);

@@ -19,8 +19,8 @@ constexpr std::string_view kPing = "ping";
 constexpr std::string_view kHandover = "handover";
 constexpr std::string_view kPong = "pong";
 constexpr std::string_view kHandedOver = "handed over";
-constexpr std::string_view kSocket = "socket";
-constexpr std::string_view kSocketLost = "socket lost";
+constexpr std::string_view kSocket = "socket\n";
+constexpr std::string_view kSocketLost = "socket lost\n";
 
 std::string packet(const ControlMessage& message) {
   switch (message.kind) {
@@ -39,9 +39,9 @@ std::string packet(const ControlMessage& message) {
     case ControlMessage::Kind::HandedOver:
       return std::string(kHandedOver);
     case ControlMessage::Kind::Socket:
-      return std::string(kSocket);
+      return std::string(kSocket) + message.text;
     case ControlMessage::Kind::SocketLost:
-      return std::string(kSocketLost);
+      return std::string(kSocketLost) + message.text;
     case ControlMessage::Kind::Gone:
       return {};  // never sent: closing the line means this
   }
@@ -51,15 +51,19 @@ std::string packet(const ControlMessage& message) {
 std::optional<ControlMessage> parse(std::string_view text) {
   using Kind = ControlMessage::Kind;
   constexpr std::pair<std::string_view, Kind> kWords[] = {
-      {kDrain, Kind::Drain},   {kReady, Kind::Ready},
-      {kPing, Kind::Ping},     {kHandover, Kind::Handover},
-      {kPong, Kind::Pong},     {kHandedOver, Kind::HandedOver},
-      {kSocket, Kind::Socket}, {kSocketLost, Kind::SocketLost}};
+      {kDrain, Kind::Drain},       {kReady, Kind::Ready}, {kPing, Kind::Ping},
+      {kHandover, Kind::Handover}, {kPong, Kind::Pong},   {kHandedOver, Kind::HandedOver}};
   for (const auto& [word, kind] : kWords) {
     if (text == word) return ControlMessage{kind, {}, {}};
   }
-  if (!text.starts_with(kReload)) return std::nullopt;
-  return ControlMessage{Kind::Reload, std::string(text.substr(kReload.size())), {}};
+  constexpr std::pair<std::string_view, Kind> kFronts[] = {
+      {kReload, Kind::Reload}, {kSocket, Kind::Socket}, {kSocketLost, Kind::SocketLost}};
+  for (const auto& [front, kind] : kFronts) {
+    if (text.starts_with(front)) {
+      return ControlMessage{kind, std::string(text.substr(front.size())), {}};
+    }
+  }
+  return std::nullopt;
 }
 
 // Room for one descriptor that is sent with a message.

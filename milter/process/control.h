@@ -7,14 +7,14 @@
 // - "ping", at regular intervals.
 // - "handover" (upgrade.h): another program takes over the inherited sockets. The child closes
 //   them, answers "handed over" and drains. It ignores the end of file that follows.
-// - "socket", with a new listening socket: the answer to "socket lost".
+// - "socket\n" and its setting, with a new listening socket: the answer to "socket lost".
 //
 // Child to supervisor:
 // - "ready", when it serves.
 // - "pong", the answer to "ping".
 // - "handed over".
-// - "socket lost": the path of its unix socket is gone. The child has no right to bind another one
-//   (seccomp.h).
+// - "socket lost\n" and its setting: the path of its unix socket is gone. The child has no right to
+//   bind another one (seccomp.h).
 //
 // End of file means that the supervisor is gone. The child then drains and exits.
 #pragma once
@@ -44,7 +44,8 @@ struct ControlMessage {
     Gone
   };
   Kind kind = Kind::Gone;
-  std::string text;  // Reload: the configuration
+  // Reload: the configuration. Socket, SocketLost: the setting of the socket; empty: the only one.
+  std::string text;
   net::Fd socket{};  // Socket: a listening socket
 };
 

@@ -10,6 +10,7 @@
 #include <exception>
 #include <utility>
 
+#include "classifier/dialogue_words.h"
 #include "milter/proxy/host.h"
 #include "milter/seal/sha256.h"
 #include "milter/tcp/path.h"
@@ -156,7 +157,7 @@ void Watch::client(std::span<const char> bytes) {
       observe_read(bytes.size());
     }
     observer_->client(bytes);
-    tell_behind();
+    tell_table();
     account();
   });
 }
@@ -165,7 +166,7 @@ void Watch::server(std::span<const char> bytes) {
   if (!observer_) return;
   observe([&] {
     observer_->server(bytes);
-    tell_behind();
+    tell_table();
     if (greeted_ || !observer_->greeted()) return;
     greeted_ = true;
     // The time is read here, because the turn of the loop may have begun before the greeting came.
@@ -173,10 +174,15 @@ void Watch::server(std::span<const char> bytes) {
   });
 }
 
-void Watch::tell_behind() {
-  if (!judged_ || observer_->behind() == behind_) return;
-  behind_ = !behind_;
-  host_.shared().table.behind(session_, behind_);
+void Watch::tell_table() {
+  if (!judged_) return;
+  auto& table = host_.shared().table;
+  if (observer_->behind() != behind_) {
+    behind_ = !behind_;
+    table.behind(session_, behind_);
+  }
+  const std::uint32_t words = classifier::words_of(observer_->dialogue());
+  if (words != words_) table.talks(session_, words_ = words);
 }
 
 void Watch::close() {

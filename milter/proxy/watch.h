@@ -98,8 +98,8 @@ class Watch final : private classifier::Observer::Sink {
   void follow_only();
   void learn_path();
   void observe_read(std::size_t size);
-  // Informs the table when the observer falls behind or has caught up.
-  void tell_behind();
+  // Informs the table when the observer falls behind or has caught up, and how the client talks.
+  void tell_table();
   // Ends the observing. The table is given the reason.
   void stop(classifier::Reason reason);
   // Whether the session has been observed for as long as is allowed, and no message would be cut.
@@ -118,9 +118,10 @@ class Watch final : private classifier::Observer::Sink {
   const int client_;
   const std::uint64_t cookie_;
   evidence::SessionKey session_;
-  bool open_ = false;     // the table has an entry for the session
-  bool greeted_ = false;  // the table knows that Postfix has greeted
-  bool behind_ = false;   // the table knows that the observer is behind
+  bool open_ = false;        // the table has an entry for the session
+  bool greeted_ = false;     // the table knows that Postfix has greeted
+  bool behind_ = false;      // the table knows that the observer is behind
+  std::uint32_t words_ = 0;  // the table knows that the client has talked so
   const steady_clock::time_point began_;
   std::optional<std::uint32_t> first_seq_;  // of the first payload byte; nothing: no kernel filter
   std::uint32_t segments_seen_ = 0;         // tcpi_data_segs_in at the last read

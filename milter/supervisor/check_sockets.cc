@@ -40,17 +40,27 @@ void check_unix(const std::string& path, const std::string& setting) {
   }
 }
 
-void check_inet(const config::MilterSocket& socket) {
+void check_inet(const config::MilterSocket& socket, const std::string& setting) {
   try {
-    filter::check_place(socket);
+    filter::check_place(socket, setting);
   } catch (const std::system_error& error) {
     const bool taken = error.code() == std::errc::address_in_use;
     const bool forbidden = is_forbidden(error.code());
     std::string next;
-    if (taken) next = next_step_taken(*socket.address(), "filter.socket");
+    if (taken) next = next_step_taken(*socket.address(), setting);
     if (forbidden) next = next_step_rights("CAP_NET_BIND_SERVICE");
     throw process::SetupError(forbidden ? EX_NOPERM : EX_UNAVAILABLE, error.what() + next);
   }
+}
+
+// A socket that Postfix asks.
+void check_postfix_socket(const config::Config& config, const config::MilterSocket& socket,
+                          const std::string& setting) {
+  if (!socket.is_unix()) return check_inet(socket, setting);
+  const auto& user = config.general.user;
+  const auto& group = config.filter.socket_group;
+  check_folder(socket.path, setting, user, group.empty() ? user : group, 02750);
+  check_unix(socket.path, setting);
 }
 
 }  // namespace
@@ -62,12 +72,11 @@ void check_evidence_socket(const config::Config& config) {
 }
 
 void check_filter_socket(const config::Config& config) {
-  const auto& user = config.general.user;
-  const auto& socket = config.filter.socket;
-  if (!socket.is_unix()) return check_inet(socket);
-  const auto& group = config.filter.socket_group;
-  check_folder(socket.path, "filter.socket", user, group.empty() ? user : group, 02750);
-  check_unix(socket.path, "filter.socket");
+  check_postfix_socket(config, config.filter.socket, "filter.socket");
+}
+
+void check_policy_socket(const config::Config& config) {
+  check_postfix_socket(config, *config.policy_service.socket, "policy_service.socket");
 }
 
 }  // namespace supervisor

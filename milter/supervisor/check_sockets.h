@@ -10,5 +10,6 @@ namespace supervisor {
 // dropped yet.
 void check_evidence_socket(const config::Config& config);
 void check_filter_socket(const config::Config& config);
+void check_policy_socket(const config::Config& config);
 
 }  // namespace supervisor

@@ -130,7 +130,8 @@ bool Child::hear(Clock::time_point now) {
   if (message->kind == process::ControlMessage::Kind::Gone)
     // SIGCHLD reports the end of the process itself.
     control_.reset();
-  if (message->kind == process::ControlMessage::Kind::SocketLost) socket_lost_ = true;
+  if (message->kind == process::ControlMessage::Kind::SocketLost)
+    sockets_lost_.insert(message->text);
   if (message->kind != process::ControlMessage::Kind::Ready || state_ != State::Starting)
     return false;
   state_ = State::Ready;

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,10 +62,11 @@ class Child {
   void kill(int signal);
 
   // To be called when the control line became readable. True when the child has just reported that
-  // it serves. A request for another socket is kept for take_socket_request().
+  // it serves. A request for another socket is kept for take_socket_requests().
   bool hear(Clock::time_point now);
-  // Whether the child has reported, since the last call, that the path of its unix socket is gone.
-  bool take_socket_request() { return std::exchange(socket_lost_, false); }
+  // The settings of the unix sockets whose paths are gone, as the child has reported since the last
+  // call; an empty setting stands for its only socket.
+  std::set<std::string> take_socket_requests() { return std::exchange(sockets_lost_, {}); }
   // How long a child may be silent. Chosen, not measured: with less a busy child could be killed,
   // with more a stuck one holds up mail for longer.
   static constexpr std::chrono::seconds kSilence{10};
@@ -94,7 +96,7 @@ class Child {
   State state_ = State::Down;
   pid_t pid_ = 0;
   net::Fd control_;
-  bool socket_lost_ = false;
+  std::set<std::string> sockets_lost_;
   Clock::time_point started_;
   Clock::time_point heard_;  // when its last message came, or when it was started
   std::optional<Clock::time_point> next_start_;

@@ -107,6 +107,7 @@ bool open_desk(const config::Config& config, const Handover* handover, Opened& o
 
 constexpr ChildSocket kEvidenceSocket = {
     .setting = "evidence.socket",
+    .wanted = [](const config::Config&) { return true; },
     .check = check_evidence_socket,
     .path = [](const config::Config& config) { return config.evidence.socket; },
     .bind =
@@ -122,6 +123,7 @@ std::string milter_path(const config::Config& config) {
 
 constexpr ChildSocket kMilterSocket = {
     .setting = "filter.socket",
+    .wanted = [](const config::Config&) { return true; },
     .check = check_filter_socket,
     .path = milter_path,
     .bind =
@@ -134,6 +136,14 @@ constexpr ChildSocket kMilterSocket = {
         },
 };
 
+constexpr ChildSocket kPolicySocket = {
+    .setting = "policy_service.socket",
+    .wanted = [](const config::Config& config) { return config.policy_service.socket.has_value(); },
+    .check = check_policy_socket,
+    .path = [](const config::Config& config) { return config.policy_service.socket->path; },
+    .bind = filter::bind_policy_socket,
+};
+
 constexpr std::array kKinds = {
     ChildKind{
         .name = "proxy",
@@ -143,7 +153,7 @@ constexpr std::array kKinds = {
         .open = open_proxy,
         .keep = [](Opened& opened, Opened& own) { own.proxy = std::move(opened.proxy); },
         .has_keys = false,
-        .socket = &kEvidenceSocket,
+        .sockets = {&kEvidenceSocket},
         .takes_clients = true,
         .needed = true,
         .drain_time = [](const config::Config& config) { return config.proxy.longest_drain(); },
@@ -159,7 +169,7 @@ constexpr std::array kKinds = {
         .open = open_tap,
         .keep = [](Opened& opened, Opened& own) { own.tap = std::move(opened.tap); },
         .has_keys = false,
-        .socket = &kEvidenceSocket,
+        .sockets = {&kEvidenceSocket},
         .takes_clients = false,
         .needed = true,
         .drain_time = short_drain,
@@ -179,11 +189,16 @@ constexpr std::array kKinds = {
               own.reputations = std::move(opened.reputations);
             },
         .has_keys = true,
-        .socket = &kMilterSocket,
+        .sockets = {&kMilterSocket, &kPolicySocket},
         .takes_clients = false,
         .needed = true,
         .drain_time = short_drain,
-        .describe = [](const Counts& counts) { return describe(counts.filter); },
+        .describe =
+            [](const Counts& counts) {
+              auto families = describe(counts.filter);
+              append(families, describe(counts.filter.policy_service));
+              return families;
+            },
         .run =
             [](const process::Start& start, const Opened& own, Counts& counts) {
               return filter::run(start, counts.filter,
@@ -204,7 +219,7 @@ constexpr std::array kKinds = {
               own.reputations = std::move(opened.reputations);
             },
         .has_keys = false,
-        .socket = nullptr,
+        .sockets = {},
         .takes_clients = false,
         .needed = false,
         .drain_time = short_drain,
@@ -230,7 +245,7 @@ constexpr std::array kKinds = {
         .open = open_desk,
         .keep = [](Opened& opened, Opened& own) { own.desk = std::move(opened.desk); },
         .has_keys = false,
-        .socket = nullptr,
+        .sockets = {},
         .takes_clients = false,
         .needed = false,
         .drain_time = short_drain,
@@ -258,6 +273,21 @@ const ChildKind& child_kind(std::string_view name) {
                                    [name](const ChildKind& kind) { return kind.name == name; });
   assert(found != kKinds.end());
   return *found;
+}
+
+void check_sockets(const ChildKind& kind, const config::Config& config) {
+  for (const auto* socket : kind.sockets) {
+    if (socket != nullptr && socket->wanted(config)) socket->check(config);
+  }
+}
+
+const ChildSocket* socket_of(const ChildKind& kind, const config::Config& config,
+                             std::string_view setting) {
+  for (const auto* socket : kind.sockets) {
+    if (socket == nullptr || !socket->wanted(config)) continue;
+    if (setting.empty() || setting == socket->setting) return socket;
+  }
+  return nullptr;
 }
 
 ChildCounters& counters_of(const ChildKind& kind, Counts& counts) {

@@ -5,6 +5,7 @@
 // The supervisor and the metrics page walk the rows.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <span>
@@ -42,6 +43,7 @@ struct Opened {
 // because a child may not bind (process/seccomp.h).
 struct ChildSocket {
   const char* setting;
+  bool (*wanted)(const config::Config& config);
   // Before a start: does its folder exist, and does no other segmilter serve the socket? Throws
   // process::SetupError.
   void (*check)(const config::Config& config);
@@ -59,9 +61,9 @@ struct ChildKind {
   // process::SetupError, std::system_error.
   bool (*open)(const config::Config& config, const Handover* handover, Opened& opened);
   void (*keep)(Opened& opened, Opened& own);  // moves what the process needs from `opened` to `own`
-  bool has_keys;              // it reads the keys of seals; the other processes forget them
-  const ChildSocket* socket;  // null: it serves no unix socket
-  bool takes_clients;         // clients wait in the backlog of its listeners
+  bool has_keys;  // it reads the keys of seals; the other processes forget them
+  std::array<const ChildSocket*, 2> sockets;  // null: it serves none, or one
+  bool takes_clients;                         // clients wait in the backlog of its listeners
   bool needed;  // if it ends before all children were ready once, the whole program ends
   std::chrono::seconds (*drain_time)(const config::Config& config);
   process::Families (*describe)(const Counts& counts);  // null: it has no counters
@@ -73,6 +75,14 @@ std::span<const ChildKind> child_kinds();
 
 // Requires: there is a row with that name.
 const ChildKind& child_kind(std::string_view name);
+
+// Checks the places of the sockets that a process would serve, before a start. Throws
+// process::SetupError.
+void check_sockets(const ChildKind& kind, const config::Config& config);
+
+// The socket with this setting; empty: the only one. Null: the process serves no such socket.
+const ChildSocket* socket_of(const ChildKind& kind, const config::Config& config,
+                             std::string_view setting);
 
 // What the supervisor counts for a child.
 ChildCounters& counters_of(const ChildKind& kind, Counts& counts);

@@ -137,7 +137,8 @@ Account find_account(const config::Config& config) {
   const auto& group = config.general.group;
   if (!group.empty()) account.gid = account.socket_gid = find_group(group, "general.group");
   const auto& socket_group = config.filter.socket_group;
-  if (!socket_group.empty() && config.filter.socket.is_unix()) {
+  const auto& policy = config.policy_service.socket;
+  if (!socket_group.empty() && (config.filter.socket.is_unix() || (policy && policy->is_unix()))) {
     account.socket_gid = find_group(socket_group, "filter.socket_group");
   }
   return account;
@@ -147,10 +148,13 @@ void prepare_folders(const config::Config& config, const Account& account) {
   if (!config.proxy.listen.empty() || !config.wire.ports.empty()) {
     make_folder(net::folder_of(config.evidence.socket), 0755, account.uid, account.gid);
   }
-  if (config.filter.socket.is_unix()) {
-    // Only Postfix's group may enter. The mode of the socket itself restricts further.
-    make_folder(net::folder_of(config.filter.socket.path), 02750, account.uid, account.socket_gid);
-  }
+  // Only Postfix's group may enter. The mode of the socket itself restricts further.
+  const auto make_postfix_folder = [&account](const config::MilterSocket& socket) {
+    if (!socket.is_unix()) return;
+    make_folder(net::folder_of(socket.path), 02750, account.uid, account.socket_gid);
+  };
+  make_postfix_folder(config.filter.socket);
+  if (config.policy_service.socket) make_postfix_folder(*config.policy_service.socket);
   make_memory_folder(config.memory, account);
 }
 

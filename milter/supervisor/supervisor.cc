@@ -21,7 +21,6 @@
 #include "milter/supervisor/child.h"
 #include "milter/supervisor/children.h"
 #include "milter/supervisor/counts.h"
-#include "milter/supervisor/proxy_parts.h"
 #include "milter/supervisor/rights.h"
 #include "milter/supervisor/systemd.h"
 #include "milter/supervisor/upgrade.h"
@@ -116,7 +115,7 @@ class Supervisor {
     }
     // All sockets are checked before any is opened, because the checks have the better messages.
     for (const auto* kind : wanted) {
-      if (handover == nullptr && kind->socket != nullptr) kind->socket->check(config);
+      if (handover == nullptr) check_sockets(*kind, config);
     }
     for (const auto* kind : wanted) {
       if (!kind->open(config, handover, opened_)) continue;
@@ -196,23 +195,24 @@ class Supervisor {
     for (std::size_t i = 0; i < children_.size(); ++i) {
       if (entries[i + 1].revents == 0) continue;
       if (children_[i]->hear(Clock::now())) on_ready();
-      if (children_[i]->take_socket_request()) renew_socket(*children_[i]);
+      for (auto& lost : children_[i]->take_socket_requests()) renew_socket(*children_[i], lost);
     }
     if (entries[0].revents != 0) on_signals();
   }
 
   // A child may not bind (process/seccomp.h), so its socket is made here and sent to the child.
-  void renew_socket(KnownChild& child) {
-    const auto* socket = child.kind.socket;
+  void renew_socket(KnownChild& child, const std::string& setting) {
+    const auto* socket = socket_of(child.kind, *config_, setting);
     if (socket == nullptr) return;
     const auto path = socket->path(*config_);
     try {
-      if (!child.send({process::ControlMessage::Kind::Socket, {}, socket->bind(*config_)})) return;
+      auto bound = socket->bind(*config_);
+      if (!child.send({process::ControlMessage::Kind::Socket, setting, std::move(bound)})) return;
       logging::warning(fmt::format("{}: {} was removed or replaced; it is created again",
                                    socket->setting, path));
     } catch (const std::system_error& error) {
       if (child.word.more(++child.failed, Clock::now()) == 0) return;
-      logging::error(fmt::format("{}: {} no longer leads to this {}, and mail is not labelled: {}",
+      logging::error(fmt::format("{}: {} no longer leads to this {}, which nobody can ask: {}",
                                  socket->setting, path, child.name(), error.what()));
     }
   }
@@ -438,7 +438,7 @@ int run_alone(std::string_view name, config::Config config, const std::string& c
   }
   if (!kind.has_keys) config::forget_secrets(config);
   begin(config, name);
-  if (kind.socket != nullptr) kind.socket->check(config);
+  check_sockets(kind, config);
   Opened opened;
   if (!kind.open(config, nullptr, opened)) return EX_UNAVAILABLE;  // the log says why
   drop(config);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "classifier/dialogue_words.h"
 #include "milter/seal/sha256.h"
 #include "milter/tcp/flags.h"
 #include "milter/tcp/path.h"
@@ -108,6 +109,10 @@ void Flow::packet(const WirePacket& packet) {
   if (observer_ && behind() != behind_) {
     behind_ = !behind_;
     shared_.table.behind(session_, behind_);
+  }
+  if (observer_) {
+    const std::uint32_t words = classifier::words_of(observer_->dialogue());
+    if (words != words_) shared_.table.talks(session_, words_ = words);
   }
   account();
   if ((packet.tcp_flags & tcp::kFin) != 0) {

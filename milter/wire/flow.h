@@ -131,8 +131,9 @@ class Flow final : private classifier::Observer::Sink {
   std::uint64_t asked_ns_ = 0;  // when the SYN-ACK was sent; 0: already answered, or not sent
   std::optional<classifier::Observer> observer_;  // none: the connection is no longer observed
   evidence::Budget::Share share_;
-  bool greeted_ = false;  // the table knows that Postfix has greeted
-  bool behind_ = false;   // the table knows that the observer is behind
+  bool greeted_ = false;     // the table knows that Postfix has greeted
+  bool behind_ = false;      // the table knows that the observer is behind
+  std::uint32_t words_ = 0;  // the table knows that the client has talked so
   bool over_ = false;
 };
 

@@ -991,11 +991,11 @@ class Process(unittest.TestCase):
         with Filter() as running, running.milter() as milter:
             milter.connect()
             os.unlink(running.socket)
-            self.assertEqual(running.control.recv(1000), b"socket lost")
+            self.assertEqual(running.control.recv(1000), b"socket lost\nfilter.socket")
             with socket.socket(socket.AF_UNIX) as fresh:
                 fresh.bind(running.socket)
                 fresh.listen(16)
-                socket.send_fds(running.control, [b"socket"], [fresh.fileno()])
+                socket.send_fds(running.control, [b"socket\nfilter.socket"], [fresh.fileno()])
             begin = time.monotonic()
             running.milter().close()
             self.assertLess(time.monotonic() - begin, 30)  # it does not wait until libmilter looks again

@@ -19,7 +19,7 @@ FLOORS = """
     milter/desk
     milter/history
     milter/proxy  milter/wire  milter/filter
-    milter/evidence  milter/memory
+    milter/evidence  milter/memory  milter/policy_service
     milter/reputation
     milter/process
     milter/log  milter/policy
@@ -33,7 +33,7 @@ FLOORS = """
 # A library's headers may be included in these folders only, so that the library could be replaced. cli/ includes most of
 # them for `segmilter --version`. The standard library, fmt and POSIX are for every folder of milter/.
 LIBRARIES = {
-    "event2/": "milter/net milter/evidence milter/desk milter/cli",
+    "event2/": "milter/net milter/evidence milter/policy_service milter/desk milter/cli",
     "libmilter/": "milter/filter milter/cli",
     "bpf/": "milter/capture milter/cli",
     "nettle/": "milter/seal",

@@ -73,6 +73,7 @@ inline std::string dialogue_text(const classifier::Dialogue& d) {
   if (d.early_talker) text += " early-talker";
   if (d.early_data) text += " early-data";
   if (d.pipelined) text += " pipelined";
+  if (d.helo_ahead) text += " helo-ahead";
   if (d.bare_lf) text += " bare-lf";
   if (d.space_after_colon) text += " space";
   if (d.chunks != 0) text += " chunks=" + std::to_string(d.chunks);

@@ -75,6 +75,81 @@ TEST_CASE("the settings of the examples give no findings") {
   }
 }
 
+TEST_CASE("the policy service: each fault is found, and one line fixes it") {
+  const std::string toml =
+      kListen +
+      "[policy_service]\nsocket = \"unix:/var/spool/postfix/segmilter/policy.sock\"\n"
+      "[[policy_service.rule]]\nstate = [\"RCPT\"]\ntalk = [\"early\"]\nanswer = \"REJECT no\"\n";
+  const std::string ours =
+      "check_policy_service { unix:segmilter/policy.sock, default_action=DUNNO, timeout=2s, "
+      "try_limit=1 }";
+  const std::string defaults =
+      "smtpd_policy_service_default_action = 451 4.3.5 Server configuration problem\n"
+      "smtpd_policy_service_timeout = 100s\nsmtpd_policy_service_try_limit = 2\n"
+      "smtpd_policy_service_retry_delay = 1s\nsmtpd_delay_reject = yes\n";
+  const std::string front = "smtpd_recipient_restrictions = permit_mynetworks, ";
+  const auto mended = [&](const std::string& value) {
+    return "postconf -e 'smtpd_recipient_restrictions = " + value + "'";
+  };
+  const struct {
+    const char* name;
+    std::string toml;
+    std::string main;
+    State state;
+    const char* words;
+    std::string mend;
+  } rows[] = {
+      {"as in the example", toml, front + ours, State::Ok, "at 1 place", ""},
+      {"not asked", toml, "smtpd_recipient_restrictions =", State::Fail, "Postfix does not ask",
+       mended("permit_mynetworks, reject_unauth_destination, " + ours)},
+      {"another service only", toml, front + "check_policy_service unix:private/spf", State::Fail,
+       "Postfix does not ask",
+       mended("permit_mynetworks, check_policy_service unix:private/spf, " + ours)},
+      {"Postfix's default_action", toml,
+       front + "check_policy_service { unix:segmilter/policy.sock, timeout=2s, try_limit=1 }",
+       State::Warn, "default_action is \"451", mended("permit_mynetworks, " + ours)},
+      {"Postfix's timeout", toml,
+       front + "check_policy_service { unix:segmilter/policy.sock, default_action=DUNNO, "
+               "try_limit=1 }",
+       State::Warn, "timeout is 100s", mended("permit_mynetworks, " + ours)},
+      {"two tries", toml,
+       front + "check_policy_service { unix:segmilter/policy.sock, default_action=DUNNO, "
+               "timeout=2s }",
+       State::Warn, "each question takes 1s longer", mended("permit_mynetworks, " + ours)},
+      {"before one's own hosts", toml,
+       "smtpd_recipient_restrictions = " + ours + ", permit_mynetworks", State::Warn,
+       "own hosts are judged", mended("permit_mynetworks, " + ours)},
+      {"in a class", toml,
+       "smtpd_restriction_classes = asked\nasked = " + ours +
+           "\nsmtpd_recipient_restrictions = permit_mynetworks, asked",
+       State::Ok, "at 1 place", ""},
+      {"a rule for the end of the message, where Postfix does not ask",
+       toml + "[[policy_service.rule]]\nscore = 4\nanswer = \"HOLD\"\n", front + ours, State::Warn,
+       "rule 2 never holds: Postfix does not ask in its state",
+       "postconf -e 'smtpd_end_of_data_restrictions = permit_mynetworks, " + ours + "'"},
+      {"a rule for HELO, which Postfix delays",
+       toml + "[[policy_service.rule]]\nstate = [\"HELO\"]\ntalk = [\"early\"]\nanswer = "
+              "\"REJECT no\"\n",
+       front + ours, State::Warn, "rule 2 never holds: with smtpd_delay_reject", ""},
+  };
+  for (const auto& row : rows) {
+    INFO(row.name);
+    const auto findings =
+        check_policy_service(patient({.toml = row.toml, .main = defaults + row.main + "\n"}));
+    REQUIRE(findings.size() == 1);
+    CAPTURE(findings[0].found);
+    CHECK(findings[0].state == row.state);
+    CHECK(findings[0].found.find(row.words) != std::string::npos);
+    if (row.mend.empty()) {
+      CHECK(findings[0].mend.empty());
+    } else {
+      REQUIRE_FALSE(findings[0].mend.empty());
+      CHECK(findings[0].mend[0] == row.mend);
+    }
+  }
+  CHECK(check_policy_service(patient({})).empty());
+}
+
 TEST_CASE("smtpd_milters: each fault is found, and one line fixes it") {
   const auto mended = [](const std::string& value) {
     return "postconf -e 'smtpd_milters = " + value + "'";

@@ -91,3 +91,30 @@ TEST_CASE("a question with one mistake is refused") {
     CHECK_FALSE(parse_question(text));
   }
 }
+
+TEST_CASE("a question about a dialogue is read as it was printed, and has no other items") {
+  const evidence::SessionQuestion question = full().session();
+  CHECK(print(question) == "talk client=192.0.2.7:40112 server=[2001:db8::25]:25 began=812345");
+  CHECK(evidence::parse_session_question(print(question)) == question);
+  const std::string texts[] = {
+      "talk",
+      "talk server=192.0.2.7:1",
+      "talk client=192.0.2.7",
+      "talk client=192.0.2.7:1 after=0",
+      "talk client=192.0.2.7:1 ",
+      "talk client=192.0.2.7:1 body=1",
+      "get client=192.0.2.7:1 after=0",
+  };
+  for (const std::string& text : texts) {
+    CAPTURE(text);
+    CHECK_FALSE(evidence::parse_session_question(text));
+  }
+  CHECK_FALSE(parse_question(print(question)));
+}
+
+TEST_CASE("the size of the whole text takes the place of header and body") {
+  Question question{.client = *net::Endpoint::parse("192.0.2.7:40112")};
+  question.shown.text = 5112;
+  CHECK(print(question) == "get client=192.0.2.7:40112 after=0 text=5112");
+  CHECK(parse_question(print(question)) == question);
+}

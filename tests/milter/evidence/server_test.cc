@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "classifier/dialogue_words.h"
 #include "milter/evidence/client.h"
 #include "tests/support/loopback.h"
 
@@ -136,6 +137,24 @@ TEST_CASE("if not everything that was seen of a client is in the table, the answ
   };
   CHECK(answer(Reason::Dropped) == "none dropped");
   CHECK(answer(Reason::None).starts_with("trace "));
+}
+
+TEST_CASE("a question about a dialogue is answered with words, or with a reason") {
+  Bed bed;
+  const evidence::Client client(bed.settings.socket, std::chrono::milliseconds(5000));
+  const evidence::SessionQuestion question{.client = kClient};
+  CHECK(std::get<Reason>(client.ask_talk(question)) == Reason::NoSession);
+  const evidence::SessionKey session{kClient, {}, 1, {}};
+  bed.table.open(session);
+  CHECK(std::get<std::uint32_t>(client.ask_talk(question)) == 0);
+  const auto words = *classifier::words_named("early,helo-ahead");
+  bed.table.talks(session, words);
+  CHECK(std::get<std::uint32_t>(client.ask_talk(question)) == words);
+  for (const char* bad :
+       {"", "talk", "talk ", "talk early,", "talk size", "none", "none none", "trace early"}) {
+    CAPTURE(bad);
+    CHECK(std::get<Reason>(evidence::read_talk(bad)) == Reason::Error);
+  }
 }
 
 TEST_CASE("a question may come in pieces, and is dropped if it is too long or has no end") {

@@ -498,3 +498,49 @@ TEST_CASE("the budget gets its bytes back in whatever way a trace is removed") {
   }
   CHECK(table.budget().used() == 0);
 }
+
+TEST_CASE("how a client talks is known from its own session only") {
+  OneSession bed;
+  const evidence::SessionQuestion asked{.client = kClient, .server = kServer};
+  const auto words = [&](const evidence::SessionQuestion& question) {
+    const auto talk = bed.table.talk(question);
+    const auto* found = std::get_if<std::uint32_t>(&talk);
+    return found != nullptr ? static_cast<int>(*found) : -1;
+  };
+  CHECK(words(asked) == 0);
+  bed.table.talks(kSession, 5);
+  CHECK(words(asked) == 5);
+  CHECK(words({.client = kClient, .server = kOtherServer}) == -1);
+  CHECK(words({.client = endpoint("192.0.2.7:40113")}) == -1);
+  bed.table.open(session(2, kOtherServer));
+  CHECK(words(asked) == 5);
+  CHECK(words({.client = kClient}) == -1);
+  bed.table.open(session(3, kServer, kNow + seconds(9)));
+  CHECK(words(asked) == -1);
+  bed.table.greeted(kSession, kNow + seconds(1));
+  CHECK(words({kClient, kServer, kNow + milliseconds(500)}) == 5);
+  CHECK(words({kClient, kServer, kNow + seconds(9)}) == 0);
+}
+
+TEST_CASE("words that were seen stay when the evidence is lost; that there are none is not known") {
+  OneSession bed;
+  const evidence::SessionQuestion asked{.client = kClient, .server = kServer};
+  bed.table.lost(kSession, Reason::Encrypted);
+  CHECK(std::get<Reason>(bed.table.talk(asked)) == Reason::Encrypted);
+  bed.table.talks(kSession, 1);
+  CHECK(std::get<std::uint32_t>(bed.table.talk(asked)) == 1);
+}
+
+TEST_CASE("the size of the whole text tells messages apart") {
+  OneSession bed;
+  bed.table.publish(kSession, message(1, {70, 40}, 3000));
+  bed.table.publish(kSession, message(2, {70, 40}, 9000));
+  Question asked = question();
+  CHECK(missing(bed.table, asked) == Reason::Ambiguous);
+  asked.shown.text = 70 + 40 + 2 + 9000;
+  CHECK(found(bed.table, asked) == 2);
+  asked.shown.text = 70 + 40 + 2 + 3000;
+  CHECK(found(bed.table, asked) == 1);
+  asked.shown.text = 6000;
+  CHECK(missing(bed.table, asked) == Reason::Ambiguous);
+}

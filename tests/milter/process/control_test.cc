@@ -30,11 +30,12 @@ TEST_CASE("a socket arrives with the message that it was sent with, and with no 
   REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
   const net::Fd here(ends[0]);
   REQUIRE(send_control(parent.get(), {Kind::Ping, ""}));
-  REQUIRE(send_control(parent.get(), {Kind::Socket, "", net::Fd(ends[1])}));
+  REQUIRE(send_control(parent.get(), {Kind::Socket, "filter.socket", net::Fd(ends[1])}));
   REQUIRE(send_control(child.get(), {Kind::SocketLost, ""}));
   CHECK_FALSE(receive_control(child.get())->socket);
   const auto message = receive_control(child.get());
   REQUIRE(message->kind == Kind::Socket);
+  CHECK(message->text == "filter.socket");
   REQUIRE(message->socket);
   CHECK((fcntl(message->socket.get(), F_GETFD) & FD_CLOEXEC) != 0);
   REQUIRE(write(message->socket.get(), "x", 1) == 1);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "classifier/dialogue_words.h"
 #include "tests/support/forged.h"
 #include "tests/support/proxy_bed.h"
 
@@ -66,6 +67,22 @@ TEST_CASE(
   CHECK(trace.path.syn.substr(0, 2) == "4:");
   bed.say(server, client, "250 queued\r\n");
   CHECK_FALSE(observed(bed.table.find({.client = self})));
+}
+
+TEST_CASE("how a client talks is in the table before Postfix has its bytes") {
+  ProxyBed bed({.kernel = true});
+  const auto client = bed.connect();
+  const auto server = bed.serve(client);
+  const auto self = support::local_address(client.get());
+  const auto words = [&] {
+    return classifier::print_words(std::get<std::uint32_t>(bed.table.talk({.client = self})));
+  };
+  bed.say(client, server, "EHLO client.example\r\nMAIL FROM:<a@example>\r\n");
+  CHECK(words() == "early,pipelined,helo-ahead");
+  bed.say(server, client, "220 mx ESMTP\r\n250 ok\r\n250 ok\r\n");
+  bed.say(client, server, "RCPT TO:");
+  bed.say(client, server, "<b@example>\r\n");
+  CHECK(words() == "early,pipelined,helo-ahead,split");
 }
 
 TEST_CASE("the kernel filter sees the segments that one read has joined") {

@@ -74,7 +74,9 @@ TEST_CASE("each counter is described once") {
   const Counts counts{};
   check_all_described(counts.proxy, describe(counts.proxy));
   check_all_described(counts.wire, describe(counts.wire));
-  check_all_described(counts.filter, describe(counts.filter));
+  auto filter = describe(counts.filter);
+  for (auto& family : describe(counts.filter.policy_service)) filter.push_back(std::move(family));
+  check_all_described(counts.filter, filter);
 }
 
 TEST_CASE("each family begins with its help and its type, once, and its samples follow") {
@@ -175,7 +177,9 @@ TEST_CASE("the list of examples/monitoring has each metric, and no other") {
   config::Config wire;
   wire.wire.ports = {25};
   std::set<std::string> metrics;
-  for (const auto& config : {with_proxy(), wire}) {
+  auto proxy = with_proxy();
+  proxy.policy_service.socket = proxy.filter.socket;
+  for (const auto& config : {proxy, wire}) {
     for (const auto& line : lines(page({}, config))) {
       constexpr std::string_view kType = "# TYPE segmilter_";
       if (!line.starts_with(kType)) continue;

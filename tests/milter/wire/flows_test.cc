@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+#include "classifier/dialogue_words.h"
 #include "milter/tcp/flags.h"
 #include "tests/support/tls_stream.h"
 #include "tests/support/wire_script.h"
@@ -111,6 +112,14 @@ TEST_CASE("a message is reported when its end was passed, even if its text was n
 
   bed.script.server("250 Ok\r\n");
   CHECK_FALSE(bed.trace());
+}
+
+TEST_CASE("how a client talks is known on the wire, too") {
+  Bed bed;
+  bed.script.handshake();
+  bed.script.client("EHLO c.example\r\nMAIL FROM:<a@b>\r\n");
+  const auto talk = bed.table.talk({.client = bed.script.client_address()});
+  CHECK(classifier::print_words(std::get<std::uint32_t>(talk)) == "early,pipelined,helo-ahead");
 }
 
 TEST_CASE("segments that come out of order, twice or in one packet are reported as they came") {
