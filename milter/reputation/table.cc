@@ -170,41 +170,47 @@ Bucket& TableWriter::bucket_of(const Key& key) const {
   return memory_->buckets[index_of(*memory_, key)];
 }
 
-std::optional<Entry> TableWriter::find(const Key& key) const {
-  for (const Place& place : bucket_of(key).places) {
-    if (auto entry = load(place); entry && entry->key == key) return entry;
+TableWriter::Place* TableWriter::place_of(Bucket& bucket, const Key& key) {
+  for (Place& place : bucket.places) {
+    if (const auto entry = load(place); entry && entry->key == key) return &place;
   }
-  return std::nullopt;
+  return nullptr;
+}
+
+std::optional<Entry> TableWriter::find(const Key& key) const {
+  const Place* place = place_of(bucket_of(key), key);
+  return place != nullptr ? load(*place) : std::nullopt;
 }
 
 bool TableWriter::put(const Entry& entry, Time now) {
   Bucket& bucket = bucket_of(entry.key);
-  Place* chosen = nullptr;
-  double least = entry.worth(now);
-  bool is_new = true;
-  bool evicts = false;
-  for (Place& place : bucket.places) {
-    const auto other = load(place);
-    if (other && other->key == entry.key) {
-      chosen = &place;
-      is_new = evicts = false;
-      break;
-    }
-    const double worth = other ? other->worth(now) : -1;
-    if (worth >= least) continue;
-    least = worth;
-    chosen = &place;
-    evicts = other.has_value();
-  }
+  Place* chosen = place_of(bucket, entry.key);
+  if (chosen == nullptr) chosen = make_room(bucket, entry.worth(now), now);
   if (chosen == nullptr) {
     ++refused_;
     return false;
   }
-  if (evicts) ++evictions_;
-  if (is_new && !evicts) ++entries_;
   const Write write(bucket);
   store(*chosen, to_words(entry));
   return true;
+}
+
+// A place for a new entry of that worth; null: all others have more.
+TableWriter::Place* TableWriter::make_room(Bucket& bucket, double worth, Time now) {
+  Place* chosen = nullptr;
+  for (Place& place : bucket.places) {
+    const auto other = load(place);
+    if (!other) {
+      ++entries_;
+      return &place;
+    }
+    if (const double least = other->worth(now); least < worth) {
+      worth = least;
+      chosen = &place;
+    }
+  }
+  if (chosen != nullptr) ++evictions_;
+  return chosen;
 }
 
 void TableWriter::for_each(std::size_t first, std::size_t count,

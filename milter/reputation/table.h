@@ -95,7 +95,10 @@ class TableWriter {
   std::size_t refused() const { return refused_; }
 
  private:
+  using Place = decltype(Bucket::places)::value_type;
   Bucket& bucket_of(const Key& key) const;
+  static Place* place_of(Bucket& bucket, const Key& key);
+  Place* make_room(Bucket& bucket, double worth, Time now);
   void visit(std::size_t first, std::size_t end, const std::function<void(Bucket&)>& take) const;
   void repair();
 
