@@ -106,6 +106,10 @@ int run_memory(const Options& options) {
   return supervisor::run_alone("memory", read_config(options), options.file);
 }
 
+int run_desk(const Options& options) {
+  return supervisor::run_alone("desk", read_config(options), options.file);
+}
+
 int run_check(const Options& options) {
   return check(read_config(options), options);
 }
@@ -224,6 +228,11 @@ void define(CLI::App& app, Options& options) {
                  "start only the memory, without a supervisor: it receives no message, and keeps "
                  "the store within its limits",
                  run_memory);
+  add_configured(
+      app, options, "desk",
+      "start only the desk, without a supervisor: its pages show the store, and no counters "
+      "of other processes",
+      run_desk);
   add_configured(app, options, "check",
                  "check the configuration: exit 0, or exit 78 with FILE:LINE: KEY: REASON",
                  run_check)

@@ -44,6 +44,10 @@ Example:
 Example:
   segmilter filter -c ./segmilter.toml   run only the filter, until Ctrl-C
 )"},
+    {"desk", R"(
+Example:
+  segmilter desk -c ./segmilter.toml     serves the pages of [desk] and [memory], until Ctrl-C
+)"},
     {"memory", R"(
 Example:
   segmilter memory -c ./segmilter.toml   looks after the files of the store, until Ctrl-C

@@ -212,8 +212,9 @@ class Supervisor {
                                    socket->setting, path));
     } catch (const std::system_error& error) {
       if (child.word.more(++child.failed, Clock::now()) == 0) return;
-      logging::error(fmt::format("{}: {} no longer leads to this {}, and mail is not labelled: {}",
-                                 socket->setting, path, child.name(), error.what()));
+      logging::error(
+          fmt::format("{}: {} does not lead to this {}{}: {}", socket->setting, path, child.name(),
+                      child.kind.needed ? ", and mail is not labelled" : "", error.what()));
     }
   }
 
