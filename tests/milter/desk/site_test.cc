@@ -307,7 +307,8 @@ TEST_CASE("hostile words of the store are shown and have no effect") {
                        "UPDATE words SET word = '<script>alert(1)</script>\"''>' WHERE word = 'mx';"
                        "UPDATE words SET word = '\xe2\x80\xae<b>gait</b>' WHERE id IN (SELECT gait "
                        "FROM messages);"
-                       "UPDATE messages SET queue_id = '4Q\"><i>', network = '<u>net</u>'",
+                       "UPDATE messages SET queue_id = '4Q\"><i>', address = '<u>net</u>', network "
+                       "= '<u>net</u>'",
                        nullptr, nullptr, nullptr) == SQLITE_OK);
   sqlite3_close(writer);
   const auto list = bed.ask("/messages");
