@@ -118,6 +118,10 @@ int run_memory(const Options& options) {
   return supervisor::run_alone("memory", read_config(options), options.file);
 }
 
+int run_desk(const Options& options) {
+  return supervisor::run_alone("desk", read_config(options), options.file);
+}
+
 int run_check(const Options& options) {
   return check(read_config(options), options);
 }
@@ -231,6 +235,8 @@ void define(CLI::App& app, Options& options) {
   add_configured(app, options, "filter", "start only the filter, without a supervisor", run_filter);
   add_configured(app, options, "memory",
                  "start only the memory, which then keeps the store within its limits", run_memory);
+  add_configured(app, options, "desk", "start only the desk, which then shows the store",
+                 run_desk);
   add_configured(app, options, "check", "check the configuration, or print every setting",
                  run_check)
       .add_flag("--print", options.print, "print every setting, as TOML");

@@ -56,6 +56,12 @@ Example:
 
 Exit codes: those of segmilter run. More: segmilter-run(8).
 )"},
+    {"desk", R"(
+Example:
+  segmilter desk -c ./segmilter.toml    run only the desk, until Ctrl-C
+
+Exit codes: those of segmilter run. More: segmilter-desk(8).
+)"},
     {"memory", R"(
 Example:
   segmilter memory -c ./segmilter.toml  run only the memory, until Ctrl-C

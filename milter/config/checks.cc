@@ -135,6 +135,10 @@ void check_sockets(const Source& source, const Config& config) {
   if (config.filter.socket.path == config.evidence.socket) {
     fail(source, "filter.socket", "evidence.socket has the same path; each socket needs its own");
   }
+  for (const auto& path : {config.filter.socket.path, config.evidence.socket}) {
+    if (config.desk.socket.empty() || config.desk.socket != path) continue;
+    fail(source, "desk.socket", "another socket has the same path; each socket needs its own");
+  }
 }
 
 void check_policy_service(const Source& source, const Config& config) {
@@ -176,6 +180,17 @@ void check_memory(const Source& source, const Memory& memory) {
   fail(source, "memory.addresses", "memory.key_file is not set: there is no key for \"keyed\"");
 }
 
+void check_desk(const Source& source, const Desk& desk) {
+  for (const auto& listen : desk.listen) {
+    if (desk.open || listen.is_loopback()) continue;
+    fail(source, "desk.listen",
+         fmt::format("other machines can reach {}, and the desk asks for no password: use "
+                     "127.0.0.1 with an SSH tunnel, or desk.socket behind a web server that asks "
+                     "for one; or set open = true",
+                     listen.print()));
+  }
+}
+
 }  // namespace
 
 void check_between(const Source& source, const Config& config) {
@@ -188,6 +203,7 @@ void check_between(const Source& source, const Config& config) {
   check_policy_service(source, config);
   check_seal(source, config.seal);
   check_memory(source, config.memory);
+  check_desk(source, config.desk);
   for (const Listener& listener : config.listeners) {
     check_thresholds(source, fmt::format("{}.{}", kListener, listener.name), listener.policy);
   }
@@ -221,10 +237,10 @@ std::vector<std::string> warnings(const Config& config) {
         "unobserved");
   }
   for (const auto& listen : config.desk.listen) {
-    if (!is_wildcard(listen)) continue;
+    if (listen.is_loopback()) continue;
     lines.push_back(fmt::format(
-        "desk.listen: {} stands for every address of this machine: each host that reaches one can "
-        "read the metrics",
+        "desk.open: each host that can reach {} may read the pages, which show addresses of "
+        "clients, and the metrics",
         listen.print()));
   }
   return lines;

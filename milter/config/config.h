@@ -200,8 +200,16 @@ struct PolicyService {
 };
 
 // The HTTP pages from which monitoring programs read the state of the running program.
+// The desk: pages for people, and metrics (HTTP). Without an address and a socket there is none.
 struct Desk {
-  std::vector<net::Endpoint> listen;  // addresses of the metrics page (HTTP); empty: no page
+  std::vector<net::Endpoint> listen;
+  std::string socket;  // a unix socket beside the addresses; empty: none
+  unsigned socket_mode = 0660;
+  // Names by which clients may call the desk, besides its addresses and "localhost".
+  std::vector<std::string> hosts;
+  bool open = false;  // `listen` may have addresses that other machines reach
+
+  bool wanted() const { return !listen.empty() || !socket.empty(); }
 };
 
 // What is remembered of judged messages, and for how long.

@@ -62,6 +62,10 @@ std::string check_socket_path(std::string_view path) {
                      net::kLongestUnixPath);
 }
 
+std::string check_socket_path_or_empty(std::string_view path) {
+  return path.empty() ? "" : check_socket_path(path);
+}
+
 Parsed parse_milter_socket(std::string_view text) {
   if (const auto better = suggestion(text); !better.empty()) {
     return fmt::format("libmilter does not accept \"{}\"; write \"{}\"", text, better);

@@ -40,5 +40,6 @@ std::variant<MilterSocket, std::string> parse_milter_socket(std::string_view tex
 
 // Returns an empty text, or the reason why a unix socket cannot have this path.
 std::string check_socket_path(std::string_view path);
+std::string check_socket_path_or_empty(std::string_view path);
 
 }  // namespace config

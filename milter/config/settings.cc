@@ -259,6 +259,11 @@ std::vector<Setting> desk() {
   const In<Desk> in{&Config::desk};
   return {
       in("listen", &Desk::listen, Endpoints{}, kRestart),
+      in("socket", &Desk::socket, Text{R"("/run/segmilter/desk.sock")", check_socket_path_or_empty},
+         kRestart),
+      in("socket_mode", &Desk::socket_mode, FileMode{}, kRestart),
+      in("hosts", &Desk::hosts, Hosts{}),
+      in("open", &Desk::open, Flag{}, kRestart),
   };
 }
 

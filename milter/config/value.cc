@@ -152,6 +152,13 @@ std::string host_suffix(const std::string& text) {
   return text;
 }
 
+std::string host_or_address(const std::string& text) {
+  if (net::Endpoint::parse_address(text, 0)) return text;
+  auto reason = text.empty() ? std::string("the name is empty") : check_host(text);
+  if (!reason.empty()) throw Refused(reason);
+  return text;
+}
+
 template <typename Items>
 std::string print_list(const Items& items) {
   std::string text = "[";
@@ -374,6 +381,17 @@ Suffixes::Value Suffixes::read(const toml::node& node) const {
 }
 
 std::string Suffixes::print(const Value& value) const {
+  return print_strings(value);
+}
+
+Hosts::Value Hosts::read(const toml::node& node) const {
+  constexpr std::size_t kMost = 100;  // each request is compared with all of them
+  auto hosts = read_distinct(node, R"("mx1.example.org", "192.0.2.1")", host_or_address);
+  if (hosts.size() > kMost) throw Refused(fmt::format("the list has more than {} names", kMost));
+  return hosts;
+}
+
+std::string Hosts::print(const Value& value) const {
   return print_strings(value);
 }
 

@@ -180,6 +180,13 @@ struct Suffixes {
   std::string print(const Value& value) const;
 };
 
+// Names of hosts, and addresses, without a port.
+struct Hosts {
+  using Value = std::vector<std::string>;
+  Value read(const toml::node& node) const;
+  std::string print(const Value& value) const;
+};
+
 struct Networks {
   using Value = std::vector<net::Network>;
   Value read(const toml::node& node) const;

@@ -6,10 +6,12 @@
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "milter/net/fd.h"
 #include "milter/net/server_socket.h"
@@ -40,10 +42,25 @@ std::optional<Value> option(int fd, int level, int name) {
 
 }  // namespace
 
-Connections::Connections(const std::vector<int>& listeners, std::size_t most)
-    : first_(lowest_free()), most_(most) {
-  for (const int listener : listeners) {
-    if (const auto address = net::bound_to(listener)) ports_.insert(address->port());
+Connections::Connections(std::size_t most) : first_(lowest_free()), most_(most) {}
+
+void Connections::belong_to(int listener) {
+  if (auto where = place(listener); !where.empty()) places_.insert(std::move(where));
+}
+
+std::string Connections::place(int fd) {
+  if (const auto address = net::bound_to(fd)) return std::to_string(address->port());
+  sockaddr_un address{};
+  socklen_t size = sizeof address;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) < 0) return {};
+  if (address.sun_family != AF_UNIX || size <= sizeof address.sun_family) return {};
+  return {address.sun_path, size - sizeof address.sun_family};
+}
+
+void Connections::answered(int fd) {
+  const auto cookie = option<std::uint64_t>(fd, SOL_SOCKET, SO_COOKIE);
+  for (auto& known : known_) {
+    if (cookie && known.cookie == *cookie && !known.is_tcp) ++known.sent;
   }
 }
 
@@ -51,21 +68,32 @@ std::vector<Connections::Connection> Connections::find(Clock::time_point now) co
   const int end = highest(first_);
   std::vector<Connection> found;
   for (int fd = std::max(0, first_); fd < end; ++fd) {
-    const auto address = net::bound_to(fd);
-    if (!address || !ports_.contains(address->port())) continue;
+    const auto where = place(fd);
+    if (where.empty() || !places_.contains(where)) continue;
     const auto listens = option<int>(fd, SOL_SOCKET, SO_ACCEPTCONN);
     const auto cookie = option<std::uint64_t>(fd, SOL_SOCKET, SO_COOKIE);
+    if (listens != 0 || !cookie) continue;
     const auto info = option<tcp_info>(fd, IPPROTO_TCP, TCP_INFO);
-    if (listens != 0 || !cookie || !info) continue;
-    Connection connection{fd, *cookie, info->tcpi_bytes_sent, now, now};
+    Connection connection{.fd = fd,
+                          .cookie = *cookie,
+                          .is_tcp = info.has_value(),
+                          .sent = info ? info->tcpi_bytes_sent : 0,
+                          .sent_before = info ? info->tcpi_bytes_sent : 0,
+                          .began = now,
+                          .answered = now};
     for (const auto& known : known_) {
-      if (known.cookie != *cookie) continue;
-      connection.began = known.began;
-      if (known.sent == connection.sent) connection.answered = known.answered;
+      if (known.cookie == *cookie) go_on(known, connection);
     }
     found.push_back(connection);
   }
   return found;
+}
+
+void Connections::go_on(const Connection& known, Connection& connection) {
+  connection.began = known.began;
+  if (!connection.is_tcp) connection.sent = known.sent;
+  if (connection.sent == known.sent_before) connection.answered = known.answered;
+  connection.sent_before = connection.sent;
 }
 
 void Connections::look_after(Clock::time_point now) {

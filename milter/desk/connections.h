@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <set>
+#include <string>
 #include <vector>
 
 namespace desk {
@@ -24,9 +25,15 @@ class Connections {
   // network, a longer one keeps places occupied.
   static constexpr std::chrono::seconds kPatience{10};
 
-  // Looks after the connections that come in by `listeners`. Their descriptors are not below the
-  // one that is the lowest free one now. At most `most` of them stay.
-  Connections(const std::vector<int>& listeners, std::size_t most);
+  // At most `most` connections stay. Their descriptors are not below the one that is the lowest free
+  // one now.
+  explicit Connections(std::size_t most);
+
+  // Looks after the connections that come in by this listener, too.
+  void belong_to(int listener);
+
+  // An answer was given on this connection. Over TCP that is seen without a call.
+  void answered(int fd);
 
   // Closes the connections that have to go. To be called about once a second.
   void look_after(Clock::time_point now);
@@ -35,7 +42,9 @@ class Connections {
   struct Connection {
     int fd = -1;
     std::uint64_t cookie = 0;
-    std::uint64_t sent = 0;  // bytes of answers
+    bool is_tcp = true;
+    std::uint64_t sent = 0;         // bytes of answers; over a unix socket: the answers
+    std::uint64_t sent_before = 0;  // at the last look
     Clock::time_point began;
     Clock::time_point answered;  // when the last answer was sent; at first: when it began
   };
@@ -43,7 +52,12 @@ class Connections {
   // The connections that exist now, with what is already known of them.
   std::vector<Connection> find(Clock::time_point now) const;
 
-  std::set<std::uint16_t> ports_;
+  // Takes over what is known of a connection from the last look.
+  static void go_on(const Connection& known, Connection& connection);
+  // Where a socket is bound: the port, or the path of a unix socket; empty: neither.
+  static std::string place(int fd);
+
+  std::set<std::string> places_;
   const int first_;
   const std::size_t most_;
   std::vector<Connection> known_;

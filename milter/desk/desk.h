@@ -1,5 +1,9 @@
-// The desk: the process that serves the counters of all processes at GET /metrics. It is not in the
-// path of the mail and sees no message; no other process waits for it. One thread.
+// The desk: the process that serves pages for people (site.h), and the counters of all processes at
+// GET /metrics. It reads the store and writes nothing. It is not in the path of the mail and sees no
+// message; no other process waits for it.
+//
+//     server.h ──► site.h ──► lookups.h ──► history
+//     one thread, the loop      threads of its own
 #pragma once
 
 #include <vector>
@@ -15,6 +19,9 @@ namespace desk {
 // not have is left out with a warning. Throws std::system_error "desk.listen: bind 127.0.0.1:9125:
 // …".
 std::vector<net::Fd> open_listeners(const config::Desk& config);
+
+// Requires: config.socket is not empty. Throws std::system_error "listen on desk.socket …".
+net::Fd open_socket(const config::Desk& config);
 
 // Runs until the supervisor asks it to drain (process/orders.h). There is nothing to finish, so it
 // ends at once. `listeners` and `families` are borrowed. Returns a sysexits code; throws if set-up

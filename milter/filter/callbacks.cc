@@ -380,6 +380,7 @@ sfsistat act(SMFICTX* context, const config::Config& settings, Judgement& judgem
 
 sfsistat on_end_of_message(SMFICTX* context) {
   return guarded(SMFIS_CONTINUE, [&]() -> sfsistat {
+    const auto began = std::chrono::steady_clock::now();
     Session& session = session_of(context);
     const auto settings = service->settings();
     BoundedEvidence source(*service, *settings);
@@ -390,6 +391,7 @@ sfsistat on_end_of_message(SMFICTX* context) {
     service->settle(*settings, session.connection.client(), judgement,
                     std::chrono::steady_clock::now());
     const sfsistat answer = act(context, *settings, judgement);
+    service->answered(std::chrono::steady_clock::now() - began);
     // The answer is final, whatever happens to the record.
     return guarded(answer, [&] {
       const auto now =

@@ -1,7 +1,9 @@
 // What the filter counts. libmilter's threads write, any process may read.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 
 #include "classifier/pattern.h"
 #include "milter/policy_service/counters.h"
@@ -29,6 +31,16 @@ struct Counters {
   process::Count seal_refused{0};
   process::Count callback_failures{0};
   policy_service::Counters policy_service;
+  // Answers at the end of a message, by the first of kWithin in which they were given; the last one:
+  // later.
+  static constexpr std::array<unsigned, 9> kWithin{1, 2, 5, 10, 20, 50, 100, 1000, 5000};  // ms
+  std::array<process::Count, kWithin.size() + 1> answered{};
+
+  void count_answer(std::chrono::steady_clock::duration took) {
+    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(took).count();
+    const auto bin = std::lower_bound(kWithin.begin(), kWithin.end(), ms) - kWithin.begin();
+    ++answered[static_cast<std::size_t>(bin)];
+  }
 };
 
 inline process::Families describe(const Counters& counts) {
@@ -37,7 +49,18 @@ inline process::Families describe(const Counters& counts) {
   for (std::size_t i = 0; i < counts.pattern.size(); ++i) {
     patterns.samples.push_back({&counts.pattern[i], name(static_cast<classifier::Pattern>(i))});
   }
+  // Literals, because a description lives as long as the counters.
+  constexpr std::array<std::string_view, Counters::kWithin.size() + 1> kNames{
+      "1ms", "2ms", "5ms", "10ms", "20ms", "50ms", "100ms", "1s", "5s", "more"};
+  process::Family answers{"answers_total",
+                          "Answers to Postfix at the end of a message, by the time they took.",
+                          "within",
+                          {}};
+  for (std::size_t i = 0; i < counts.answered.size(); ++i) {
+    answers.samples.push_back({&counts.answered[i], kNames[i]});
+  }
   return {
+      answers,
       family("messages_total", counts.messages, "Messages that Postfix asked about.", "messages"),
       family("messages_exempt_total", counts.exempt,
              "Of these, the messages that were not judged ([exempt]).", "exempt"),

@@ -65,6 +65,7 @@ class Service {
     for (auto* sink : sinks_) sink->take(record, settings);
   }
   // Counts headers of our name that were deleted from a message.
+  void answered(std::chrono::steady_clock::duration took) { counters_.count_answer(took); }
   void deleted(unsigned headers) { counters_.forged += headers; }
   // To be called about once a second: the breaker may close, and every five minutes the counters
   // are logged.

@@ -151,6 +151,14 @@ Row read_row(const memory::Statement& statement, const OpenFile& file, int sourc
   return row;
 }
 
+// Rows of `file` that are newer than `after` in the order of Cursor.
+std::string in_front(const Cursor& after, int source) {
+  const auto time = after.time.time_since_epoch().count();
+  if (source < after.source) return fmt::format("time > {}", time);
+  if (source > after.source) return fmt::format("time >= {}", time);
+  return fmt::format("(time, id) > ({}, {})", time, after.id);
+}
+
 // Rows of `file` that come behind `before` in the order of Cursor, newest first.
 std::string behind(const Cursor& before, int source) {
   const auto time = before.time.time_since_epoch().count();
@@ -163,6 +171,7 @@ struct Search {
   const Selection& selection;
   const ClientCondition& client;
   std::optional<Cursor> before;
+  std::optional<Cursor> after;
   std::size_t rows;
   memory::TracePacker* packer;
 };
@@ -179,12 +188,14 @@ void find_rows(OpenFile& file, int source, const Search& search, std::vector<Row
   auto condition = file.condition(search.selection);
   search.client.add_to(condition);
   if (search.before) condition.add(behind(*search.before, source));
+  if (search.after) condition.add(in_front(*search.after, source));
+  const auto order = search.after ? "ASC" : "DESC";
   const auto limit =
       search.client.needs_rows() ? std::string() : fmt::format(" LIMIT {}", search.rows);
   // The unary + keeps SQLite from walking through the day by the time in search of a few rows.
   auto found = file.prepare(
-      fmt::format("SELECT {}{} FROM messages WHERE {} ORDER BY {}time DESC, id DESC{}", kColumns,
-                  file.weight(), condition.sql, condition.is_needle ? "+" : "", limit),
+      fmt::format("SELECT {0}{1} FROM messages WHERE {2} ORDER BY {3}time {5}, id {5}{4}", kColumns,
+                  file.weight(), condition.sql, condition.is_needle ? "+" : "", limit, order),
       condition);
   constexpr int kAddress = 3;
   constexpr int kNetwork = 4;
@@ -197,6 +208,10 @@ void find_rows(OpenFile& file, int source, const Search& search, std::vector<Row
 
 bool is_newer(const Row& a, const Row& b) {
   return b.at < a.at;
+}
+
+bool is_older(const Row& a, const Row& b) {
+  return a.at < b.at;
 }
 
 // True: totals.db can tell which of its messages are selected.
@@ -285,24 +300,29 @@ Page History::page(const Selection& selection, const PageRequest& request) {
   Page page;
   const ClientCondition client(settings_, selection.client);
   const auto wanted = std::clamp<std::size_t>(request.rows, 1, PageRequest::kMostRows);
-  const Search search{selection, client, request.before, wanted + 1,
-                      request.traces ? &packer_ : nullptr};
+  const Search search{selection,     client,     request.before,
+                      request.after, wanted + 1, request.traces ? &packer_ : nullptr};
   auto& rows = page.rows;
-  const auto all = files(selection, page.problems);
+  auto all = files(selection, page.problems);
+  if (request.after) std::reverse(all.begin(), all.end());  // oldest first
   for (auto file = all.begin(); file != all.end() && rows.size() <= wanted;) {
     const Day day = file->day;
     const auto first = static_cast<std::ptrdiff_t>(rows.size());
     for (; file != all.end() && file->day == day; ++file) {
       if (request.before && request.before->time < file->day) continue;
+      if (request.after && request.after->time >= file->day + days(1)) continue;
       with_file(*file, page.problems,
                 [&](OpenFile& open) { find_rows(open, file->source, search, rows); });
     }
-    std::sort(rows.begin() + first, rows.end(), is_newer);
+    std::sort(rows.begin() + first, rows.end(), request.after ? is_older : is_newer);
   }
-  if (rows.size() > wanted) {
-    rows.resize(wanted);
-    page.before = rows.back().at;
-  }
+  const bool has_more = rows.size() > wanted;
+  if (has_more) rows.resize(wanted);
+  if (request.after) std::reverse(rows.begin(), rows.end());
+  if (rows.empty()) return page;
+  // Behind rows that are newer than another one there is at least that one.
+  if (has_more || request.after) page.before = rows.back().at;
+  if (has_more && request.after) page.after = rows.front().at;
   return page;
 }
 

@@ -45,12 +45,15 @@ struct PageRequest {
 
   std::size_t rows = 50;  // at most kMostRows are given
   std::optional<Cursor> before;
+  // The oldest rows that are newer than this. Requires: `before` is not set.
+  std::optional<Cursor> after;
   bool traces = false;
 };
 
 struct Page {
   std::vector<Row> rows;         // newest first
   std::optional<Cursor> before;  // of the next page; nothing: this is the last one
+  std::optional<Cursor> after;   // of the page with newer rows, if `after` was asked for
   std::vector<std::string> problems;
 };
 

@@ -20,21 +20,6 @@ std::int64_t ms(Time time) {
   return time.time_since_epoch().count();
 }
 
-// A member of the store's group may not make the files that SQLite needs beside a writer. Where the
-// service does not run they are not there, and then the file is complete without them.
-Database open(const std::string& path) {
-  try {
-    Database database(path, Database::Mode::Read);
-    (void)database.prepare("SELECT 1 FROM sqlite_schema").step();
-    return database;
-  } catch (const DatabaseError& error) {
-    struct stat log {};
-    const bool has_log = stat((path + "-wal").c_str(), &log) == 0 && log.st_size > 0;
-    if (error.trouble() != Trouble::Full || has_log || access(path.c_str(), R_OK) != 0) throw;
-    return Database(path, Database::Mode::ReadAlone);
-  }
-}
-
 std::int64_t schema_of(Database& database) {
   auto version = database.prepare("PRAGMA user_version");
   return version.step() ? version.integer(0) : 0;
@@ -48,7 +33,8 @@ bool has_column(Database& database, std::string_view name) {
 
 }  // namespace
 
-OpenFile::OpenFile(const StoreFile& file) : path_(file.path), database_(open(file.path)) {
+OpenFile::OpenFile(const StoreFile& file)
+    : path_(file.path), database_(file.path, Database::Mode::Read) {
   const auto schema = schema_of(database_);
   if (schema != memory::DayFile::kSchema) {
     throw std::runtime_error(fmt::format("{}: has schema {}, and this program reads schema {}",

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -41,15 +43,22 @@ Trouble trouble_of(int result) {
   throw DatabaseError(trouble_of(result), what);
 }
 
-// sqlite.org/uri.html
-std::string immutable(const std::string& file) {
+// Opens nothing for writing, also not the files of the write-ahead log: the reader may not be allowed
+// to write, and its system calls may not allow it (process/seccomp.h). A file without a write-ahead log
+// is at rest: SQLite would make one to read it, unless it is told that the file does not change. If a
+// writer comes just now, what it writes goes into a log that this reader does not look at.
+std::string reading_uri(const std::string& file) {
   std::string uri = "file:";
   for (const char c : file) {
-    const bool plain = c == '/' || c == '.' || c == '-' || (c >= '0' && c <= '9') ||
-                       (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    uri += plain ? std::string(1, c) : fmt::format("%{:02x}", static_cast<unsigned char>(c));
+    const bool has_a_meaning = c == '%' || c == '?' || c == '#';
+    uri +=
+        has_a_meaning ? fmt::format("%{:02x}", static_cast<unsigned char>(c)) : std::string(1, c);
   }
-  return uri + "?immutable=1";
+  struct stat log {};
+  const bool has_log = stat((file + "-wal").c_str(), &log) == 0;
+  const bool has_index = access((file + "-shm").c_str(), F_OK) == 0;
+  const bool is_at_rest = !has_log || (!has_index && log.st_size == 0);
+  return uri + (is_at_rest ? "?immutable=1" : "?readonly_shm=1");
 }
 
 }  // namespace
@@ -131,12 +140,10 @@ void Database::Close::operator()(sqlite3* database) const {
 
 Database::Database(const std::string& file, Mode mode) {
   sqlite3* opened = nullptr;
-  const int flags =
-      mode == Mode::Write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
-  const auto name = mode == Mode::ReadAlone ? immutable(file) : file;
-  const int uri = mode == Mode::ReadAlone ? SQLITE_OPEN_URI : 0;
-  const int result =
-      sqlite3_open_v2(name.c_str(), &opened, flags | uri | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int flags = mode == Mode::Read ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
+                                       : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  const auto name = mode == Mode::Read ? reading_uri(file) : file;
+  const int result = sqlite3_open_v2(name.c_str(), &opened, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   database_.reset(opened);
   if (result != SQLITE_OK) {
     std::string what = file + ": " + sqlite3_errstr(result);

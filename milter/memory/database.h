@@ -67,9 +67,8 @@ class Statement {
 class Database {
  public:
   enum class Mode {
-    Write,      // the file is made where it is not there
-    Read,       // beside a writer; SQLite needs its files -shm and -wal, or the right to make them
-    ReadAlone,  // without them: for a file that nobody writes meanwhile
+    Write,  // the file is made where it is not there
+    Read,   // nothing is written, in no file
   };
   // Throws DatabaseError "FILE: …".
   Database(const std::string& file, Mode mode);

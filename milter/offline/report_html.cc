@@ -21,16 +21,18 @@
 #include "milter/offline/report.h"
 #include "milter/page/drawing.h"
 #include "milter/page/page.h"
+#include "milter/page/table.h"
 #include "milter/time/rfc3339.h"
 
 namespace offline {
 namespace {
 
-using page::class_of;
 using page::escape;
+using page::foreign;
 using page::in_words;
 using page::kPageEnd;
 using page::mini_picture;
+using page::named;
 using page::page_begin;
 using page::picture;
 using page::picture_legend;
@@ -148,23 +150,6 @@ std::string_view sorted_by(SortBy sort) {
   return "";
 }
 
-// Isolates text from outside, so that it cannot change the direction of the text beside it.
-std::string foreign(std::string_view text) {
-  return fmt::format("<bdi>{}</bdi>", escape(text));
-}
-
-// A time that may be broken into two lines, date and hour, and at no other place.
-std::string breakable(std::string_view time) {
-  const std::size_t hour = time.find('T');
-  return fmt::format("<span class=\"whole\">{}</span><wbr><span class=\"whole\">{}</span>",
-                     time.substr(0, hour), time.substr(hour));
-}
-
-std::string named(classifier::Pattern pattern) {
-  return fmt::format("<span class=\"{} whole\">{}</span>", class_of(pattern),
-                     classifier::name(pattern));
-}
-
 std::string facts(const Result& result) {
   const auto& verdict = result.verdict;
   std::string text = "<dl class=\"facts\">";
@@ -277,36 +262,28 @@ class HtmlReport final : public Report {
     for (const Row& row : rows_) order.push_back(&row);
     std::stable_sort(order.begin(), order.end(),
                      [this](const Row* a, const Row* b) { return comes_first(*a, *b, sort_); });
-    print(fmt::format(
-        "<h2 id=\"overview\">Overview</h2>\n<table class=\"wraps\" "
-        "role=\"table\"><caption>Messages, "
-        "{}; <code>--sort</code> chooses another order</caption>\n<thead role=\"rowgroup\"><tr "
-        "role=\"row\">",
-        sorted_by(sort_)));
-    for (const char* name :
-         {"message", "time", "client", "EHLO name", "pattern", "score", "segments and writes"}) {
-      print(fmt::format("<th role=\"columnheader\" scope=\"col\">{}</th>", name));
-    }
-    print("</tr></thead><tbody role=\"rowgroup\">\n");
-    for (const Row* row : order) overview_row(*row);
-    print("</tbody></table>\n");
+    print("<h2 id=\"overview\">Overview</h2>\n");
+    page::Table table(
+        fmt::format("Messages, {}; <code>--sort</code> chooses another order", sorted_by(sort_)),
+        {{"message"},
+         {"time"},
+         {"client"},
+         {"EHLO name"},
+         {"pattern"},
+         {"score"},
+         {"segments and writes"}});
+    for (const Row* row : order) add_to(table, *row);
+    print(table.take());
   }
 
-  void overview_row(const Row& row) {
-    const auto cell = [&](std::string_view name, std::string_view content) {
-      print(fmt::format("<td role=\"cell\" data-name=\"{}\">{}</td>", name, content));
-    };
-    print(
-        fmt::format("<tr role=\"row\"><th role=\"rowheader\" scope=\"row\"><a "
-                    "class=\"whole\" href=\"#m{0}\">message {0}</a></th>",
-                    row.number));
-    cell("time", row.time_ns == 0 ? "not known" : breakable(rfc3339::print_time(row.time_ns)));
-    cell("client", row.client.port() == 0 ? "not known" : foreign(row.client.print()));
-    cell("EHLO name", row.helo.empty() ? "not known" : foreign(row.helo));
-    cell("pattern", fmt::format("{}: {}; confidence {:.2f}", named(row.pattern),
-                                in_words(row.pattern), row.confidence));
-    cell("score", fmt::format("{:+.1f}", row.score));
-    print(fmt::format("<td role=\"cell\">{}</td></tr>\n", row.picture));
+  static void add_to(page::Table& table, const Row& row) {
+    table.add({fmt::format("<a class=\"whole\" href=\"#m{0}\">message {0}</a>", row.number),
+               row.time_ns == 0 ? "not known" : page::time_element(rfc3339::print_time(row.time_ns)),
+               row.client.port() == 0 ? "not known" : foreign(row.client.print()),
+               row.helo.empty() ? "not known" : foreign(row.helo),
+               fmt::format("{}: {}; confidence {:.2f}", named(row.pattern), in_words(row.pattern),
+                           row.confidence),
+               fmt::format("{:+.1f}", row.score), row.picture});
   }
 
   // The messages by client, in the order in which the clients were first seen.

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "milter/page/strip.h"
@@ -14,6 +16,12 @@ namespace {
 // In per cent of a picture's width; a picture is at most about 1000 pixels wide.
 constexpr double kNarrow = 0.12;   // a narrower box (about one pixel) is joined with its neighbour
 constexpr double kVisible = 0.06;  // the least width at which a box is drawn
+// A narrower box is too small to be pointed at: it has no title and is a part of one path with the
+// others, so that a picture of thousands of segments stays small (about 90 KB at most).
+constexpr double kPointed = 0.5;
+// A picture for a table is about 120 pixels wide and has paths only, at most 4 KB.
+constexpr double kMiniNarrow = 0.8;
+constexpr double kUnits = 100;  // of a path, in one per cent of the width
 
 // A label is drawn if it fits on a wide screen. The style sheet hides it on a narrow screen if it
 // does not fit there.
@@ -88,17 +96,19 @@ struct Scale {
 
 class Panel {
  public:
-  Panel(const classifier::Trace& trace, const Scale& scale) : trace_(trace), scale_(scale) {}
+  // `narrow`: boxes that are narrower are joined; `pointed`: narrower ones have no title. In per cent.
+  Panel(const classifier::Trace& trace, const Scale& scale, double narrow, double pointed)
+      : trace_(trace), scale_(scale), narrow_(narrow), pointed_(pointed) {}
 
   // Draws a row of boxes. Neighbours that are too narrow to see become one box, so that the number
   // of boxes has a limit.
-  void row(const std::vector<Box>& boxes, double top, double height, bool labels) {
+  void row(const std::vector<Box>& boxes, int top, int height) {
     for (std::size_t i = 0; i < boxes.size();) {
       const Box& first = boxes[i];
       std::size_t last = i;
-      while (last + 1 < boxes.size() && x(boxes[last].end) - x(first.begin) < kNarrow) ++last;
+      while (last + 1 < boxes.size() && x(boxes[last].end) - x(first.begin) < narrow_) ++last;
       if (boxes[last].end > scale_.begin && first.begin < scale_.end) {
-        box(first, boxes[last], last - i + 1, top, height, labels);
+        box(first, boxes[last], last - i + 1, top, height);
       }
       i = last + 1;
     }
@@ -132,38 +142,60 @@ class Panel {
   }
 
   std::string take(std::string_view kind, std::string_view name) {
-    return fmt::format("<svg class=\"{}\" role=\"img\" aria-label=\"{}\">\n{}</svg>\n", kind, name,
-                       svg_);
+    std::string pieces;
+    for (const auto& [box_kind, path] : pieces_) {
+      pieces += fmt::format("<path class=\"{}\" d=\"{}\"/>", box_kind, path);
+    }
+    if (!pieces.empty()) {
+      pieces = fmt::format(
+          "<svg width=\"100%\" height=\"100\" viewBox=\"0 0 {} 100\" "
+          "preserveAspectRatio=\"none\">{}</svg>\n",
+          100 * kUnits, pieces);
+    }
+    return fmt::format("<svg class=\"{}\" role=\"img\" aria-label=\"{}\">\n{}{}</svg>\n", kind,
+                       name, pieces, svg_);
   }
 
  private:
   double x(std::uint64_t offset) const { return scale_.x(offset); }
 
-  void box(const Box& first, const Box& last, std::size_t count, double top, double height,
-           bool labels) {
+  void box(const Box& first, const Box& last, std::size_t count, int top, int height) {
     const double left = x(first.begin);
     const double width = std::max(kVisible, x(last.end) - left);
+    if (width < pointed_) {
+      piece(first.kind, left, width, top, height);
+      return;
+    }
     svg_ +=
         fmt::format("<rect class=\"{}\" x=\"{:.2f}%\" y=\"{}\" width=\"{:.2f}%\" height=\"{}\">",
                     first.kind, left, top, width, height);
-    if (labels) {
-      svg_ += count == 1
-                  ? "<title>" + first.title + "</title>"
-                  : fmt::format("<title>{} in {} bytes</title>", count, last.end - first.begin);
-    }
-    svg_ += "</rect>";
-    const std::string label = fmt::format("{}", first.size);
-    const double needed = kCharacter * static_cast<double>(label.size()) + 4;
-    if (labels && count == 1 && width * kWideScreen > needed) {
-      svg_ += fmt::format("<text class=\"{}\" x=\"{:.2f}%\" y=\"{}\">{}</text>",
-                          width * kNarrowScreen > needed ? "m" : "m wide", left + width / 2,
-                          top + height / 2 + 4, label);
-    }
+    svg_ += count == 1 ? "<title>" + first.title + "</title></rect>"
+                       : fmt::format("<title>{} in {} bytes</title></rect>", count,
+                                     last.end - first.begin);
+    if (count == 1) label(first, left, width, top + height / 2 + 4);
     svg_ += '\n';
+  }
+
+  void label(const Box& box, double left, double width, int y) {
+    const std::string label = fmt::format("{}", box.size);
+    const double needed = kCharacter * static_cast<double>(label.size()) + 4;
+    if (width * kWideScreen <= needed) return;
+    svg_ +=
+        fmt::format("<text class=\"{}\" x=\"{:.2f}%\" y=\"{}\">{}</text>",
+                    width * kNarrowScreen > needed ? "m" : "m wide", left + width / 2, y, label);
+  }
+
+  void piece(std::string_view kind, double left, double width, int top, int height) {
+    const auto units = [](double share) { return std::lround(share * kUnits); };
+    pieces_[kind] +=
+        fmt::format("M{} {}h{}v{}h-{}z", units(left), top, units(width), height, units(width));
   }
 
   const classifier::Trace& trace_;
   const Scale scale_;
+  const double narrow_;
+  const double pointed_;
+  std::map<std::string_view, std::string> pieces_;  // the paths, by their class
   std::string svg_;
 };
 
@@ -183,13 +215,13 @@ std::uint64_t header_end(const classifier::Trace& trace) {
 
 std::string panel(const classifier::Trace& trace, const classifier::Verdict& verdict,
                   const Scale& scale, std::string_view name) {
-  constexpr double kSegmentTop = 18;
-  constexpr double kWriteTop = 52;
-  constexpr double kHeight = 28;
+  constexpr int kSegmentTop = 18;
+  constexpr int kWriteTop = 52;
+  constexpr int kHeight = 28;
   constexpr double kBottom = 84;
-  Panel panel(trace, scale);
-  panel.row(segment_boxes(trace), kSegmentTop, kHeight, true);
-  panel.row(write_boxes(trace, verdict), kWriteTop, kHeight, true);
+  Panel panel(trace, scale, kNarrow, kPointed);
+  panel.row(segment_boxes(trace), kSegmentTop, kHeight);
+  panel.row(write_boxes(trace, verdict), kWriteTop, kHeight);
   panel.holes(kSegmentTop, kHeight);
   const auto& marks = trace.landmarks;
   const std::uint64_t total = segments_size(trace);
@@ -231,9 +263,10 @@ std::string mini_picture(const classifier::Trace& trace, const classifier::Verdi
   const std::uint64_t header = header_end(trace);
   const bool folded = header != 0 && header < total && scale.x(header) < kHeaderShare;
   if (folded) scale = {.fold = header, .end = total, .share = kHeaderShare};
-  Panel panel(trace, scale);
-  panel.row(segment_boxes(trace), 1, 8, false);
-  panel.row(write_boxes(trace, verdict), 11, 8, false);
+  constexpr double kNone = 101;  // no box has a title
+  Panel panel(trace, scale, kMiniNarrow, kNone);
+  panel.row(segment_boxes(trace), 1, 8);
+  panel.row(write_boxes(trace, verdict), 11, 8);
   if (folded) panel.line("mark", kHeaderShare, 0, 20, {});
   return panel.take(
       "mini", fmt::format("{} segments, {} writes", trace.segments.size(), verdict.writes.size()));

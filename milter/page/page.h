@@ -14,9 +14,11 @@ namespace page {
 // escaped, control characters and characters that change the direction of text are shown as their
 // numbers, and bytes that are not UTF-8 become U+FFFD.
 std::string escape(std::string_view text);
+// The same in a <bdi> element, so that it cannot change the direction of the text beside it.
+std::string foreign(std::string_view text);
 
 // The style sheet of all pages: colours (light and dark), tables, and the classes of the pictures.
-extern const std::string_view kStyle;
+extern const std::string_view kStyle;  // style.cc
 
 // The beginning of a page up to <main>: content security policy, title, style sheet. kPageEnd ends
 // the page.
@@ -27,5 +29,13 @@ extern const std::string_view kPageEnd;
 std::string_view in_words(classifier::Pattern pattern);
 // The class of the style sheet for a pattern: bad, odd, good or soft.
 std::string_view class_of(classifier::Pattern pattern);
+// The pattern's colour in bars over time (bars.h). Patterns that say as little, or nearly the same,
+// share one.
+std::size_t colour_of(classifier::Pattern pattern);
+// The pattern's name as HTML, in the colour of its class.
+std::string named(classifier::Pattern pattern);
+
+// A time of RFC 3339 as HTML. It may be broken between date and hour, and at no other place.
+std::string time_element(std::string_view time);
 
 }  // namespace page

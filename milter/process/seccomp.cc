@@ -80,6 +80,9 @@ constexpr Names kMemory = {
     "fstatfs", "umask",
 };
 
+// The desk lists the folder of the store. It opens files for reading only, as every process may.
+constexpr Names kDesk = {"getdents64"};
+
 // The supervisor prepares sockets with their modes, groups and folders, looks up names and
 // accounts, starts and ends children, and starts a new program at an upgrade. There the dynamic
 // loader runs first.
@@ -170,7 +173,9 @@ std::vector<Rule> rules_for(Part part, bool binds) {
       if (binds) add({"bind"});
       break;
     case Part::Wire:
+      break;
     case Part::Desk:
+      add(kDesk);
       break;
     case Part::Filter:
       add(kFilter);

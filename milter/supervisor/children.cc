@@ -84,8 +84,8 @@ bool open_memory(const config::Config&, const Handover* handover, Opened& opened
   return true;
 }
 
-// The metrics page is optional: if its address cannot be bound, that is logged and the program
-// starts without the page.
+// The desk is optional: if its address cannot be bound, that is logged and the program starts
+// without it.
 bool open_desk(const config::Config& config, const Handover* handover, Opened& opened) {
   if (handover != nullptr && !handover->desk.empty()) {
     opened.desk = adopt_listeners(handover->desk, config.desk.listen, "desk.listen");
@@ -100,9 +100,10 @@ bool open_desk(const config::Config& config, const Handover* handover, Opened& o
     } else if (is_forbidden(error.code())) {
       next = next_step_rights("CAP_NET_BIND_SERVICE");
     }
-    logging::error(fmt::format("no metrics until the next start: {}{}", error.what(), next));
+    logging::error(fmt::format("no pages and no metrics at desk.listen until the next start: {}{}",
+                               error.what(), next));
   }
-  return !opened.desk.empty();
+  return !opened.desk.empty() || !config.desk.socket.empty();
 }
 
 constexpr ChildSocket kEvidenceSocket = {
@@ -115,6 +116,15 @@ constexpr ChildSocket kEvidenceSocket = {
           return net::listen_unix(config.evidence.socket, config.evidence.socket_mode,
                                   evidence::Server::kBacklog, "create it again");
         },
+};
+
+// It is not checked before the start: mail does not need it. The desk logs why it has no socket.
+constexpr ChildSocket kDeskSocket = {
+    .setting = "desk.socket",
+    .wanted = [](const config::Config& config) { return !config.desk.socket.empty(); },
+    .check = [](const config::Config&) {},
+    .path = [](const config::Config& config) { return config.desk.socket; },
+    .bind = [](const config::Config& config) { return desk::open_socket(config.desk); },
 };
 
 std::string milter_path(const config::Config& config) {
@@ -240,12 +250,12 @@ constexpr std::array kKinds = {
     ChildKind{
         .name = "desk",
         .part = process::Part::Desk,
-        .wanted = [](const config::Config& config) { return !config.desk.listen.empty(); },
-        .not_wanted = "desk.listen: names no address, so there is no desk",
+        .wanted = [](const config::Config& config) { return config.desk.wanted(); },
+        .not_wanted = "desk.listen and desk.socket: both are empty, so there is no desk",
         .open = open_desk,
         .keep = [](Opened& opened, Opened& own) { own.desk = std::move(opened.desk); },
         .has_keys = false,
-        .sockets = {},
+        .sockets = {&kDeskSocket},
         .takes_clients = false,
         .needed = false,
         .drain_time = short_drain,

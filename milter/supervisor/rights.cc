@@ -66,6 +66,16 @@ void make_memory_folder(const config::Memory& memory, const Account& account) {
   }
 }
 
+// As above: the desk then logs that it cannot bind its socket.
+void make_desk_folder(const config::Desk& desk, const Account& account) {
+  if (desk.socket.empty()) return;
+  try {
+    make_folder(net::folder_of(desk.socket), 0755, account.uid, account.gid);
+  } catch (const std::exception& error) {
+    logging::warning(fmt::format("desk.socket: its folder cannot be made: {}", error.what()));
+  }
+}
+
 // Sets the user's own groups and the group of the milter socket.
 void set_groups(const std::string& user, const Account& account) {
   net::check(initgroups(user.c_str(), account.gid), "set the groups of " + user);
@@ -156,6 +166,7 @@ void prepare_folders(const config::Config& config, const Account& account) {
   make_postfix_folder(config.filter.socket);
   if (config.policy_service.socket) make_postfix_folder(*config.policy_service.socket);
   make_memory_folder(config.memory, account);
+  make_desk_folder(config.desk, account);
 }
 
 void drop(const config::Config& config) {

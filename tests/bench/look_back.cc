@@ -10,19 +10,14 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
-#include <random>
 #include <string>
-#include <variant>
 #include <vector>
 
-#include "classifier/trace_text.h"
 #include "milter/history/history.h"
-#include "milter/memory/store.h"
+#include "tests/support/filled_store.h"
 
 namespace {
 
@@ -33,75 +28,6 @@ using std::chrono::milliseconds;
 constexpr double kReportWanted = 1000;  // ms, for 1,000,000 messages
 constexpr double kPageWanted = 100;
 constexpr std::int64_t kEnd = 1'795'824'000'000;  // 2026-11-28 00:00 UTC
-constexpr std::int64_t kHours = 48;
-constexpr std::uint32_t kNetworks = 200'000;
-
-memory::Sighting judged(const classifier::Trace& trace) {
-  memory::Sighting sighting;
-  sighting.verdict = classifier::classify(trace, {});
-  sighting.trace = trace;
-  const auto asks = sighting.verdict.asks;
-  sighting.decision.would = asks;
-  if (asks != classifier::Action::None) sighting.decision.held = policy::HeldBackBy::Monitor;
-  sighting.listener = "mx";
-  return sighting;
-}
-
-// Each trace twenty times, and once as a client would send it that speaks before the greeting, for
-// which some scores ask for more than nothing.
-std::vector<memory::Sighting> shapes_of(const char* file) {
-  constexpr int kQuiet = 20;
-  std::vector<memory::Sighting> all;
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);) {
-    auto read = classifier::parse_trace(line);
-    auto* trace = std::get_if<classifier::Trace>(&read);
-    if (trace == nullptr) continue;
-    all.insert(all.end(), kQuiet, judged(*trace));
-    trace->dialogue.early_talker = true;
-    all.push_back(judged(*trace));
-  }
-  return all;
-}
-
-// More by day than by night: the hour's share is between 0.4 and 1.6 of the mean.
-std::int64_t draw_time(std::mt19937_64& random, std::int64_t begin) {
-  std::uniform_real_distribution<double> any(0, 1);
-  for (;;) {
-    const double hour = any(random) * kHours;
-    constexpr double kPi = 3.141592653589793;
-    if (any(random) * 1.6 < 1 - 0.6 * std::cos(hour / 24 * 2 * kPi)) {
-      return begin + static_cast<std::int64_t>(hour * 3'600'000);
-    }
-  }
-}
-
-void fill(const std::string& folder, const std::vector<memory::Sighting>& shapes,
-          unsigned messages) {
-  std::mt19937_64 random(20261127);
-  std::vector<std::int64_t> times(messages);
-  for (auto& time : times) time = draw_time(random, kEnd - kHours * 3'600'000);
-  std::sort(times.begin(), times.end());
-  memory::Store store(folder);
-  const memory::AddressForm form{config::Memory{}};
-  std::vector<memory::Sighting> batch;
-  std::exponential_distribution<double> skew(12);
-  for (unsigned i = 0; i < messages; ++i) {
-    auto& sighting = batch.emplace_back(shapes[random() % shapes.size()]);
-    sighting.time = memory::Time(milliseconds(times[i]));
-    sighting.queue_id = fmt::format("4Q{:08X}", i);
-    const auto network =
-        static_cast<std::uint32_t>(std::min(skew(random), 0.999999) * kNetworks) * 2654435761U;
-    sighting.client = net::Endpoint::parse(fmt::format("{}.{}.{}.{}:{}", 11 + (network >> 16) % 200,
-                                                       network >> 8 & 255, network & 255,
-                                                       random() % 256, 1024 + random() % 60'000));
-    if (batch.size() < 5000 && i + 1 < messages) continue;
-    if (const auto written = store.write(batch, form); !written.error.empty()) {
-      throw std::runtime_error(written.error);
-    }
-    batch.clear();
-  }
-}
 
 struct Cost {
   double wall = 0;  // ms
@@ -179,12 +105,13 @@ int main(int argc, char** argv) try {
   char name[] = "/tmp/segmilter-look-back-XXXXXX";
   const std::string folder = argc > 3 ? argv[3] : mkdtemp(name);
   if (argc <= 3 || fs::create_directories(folder)) {
-    const auto shapes = shapes_of(argv[1]);
+    const auto shapes = support::shapes_of(argv[1]);
     if (shapes.empty()) {
       fmt::print(stderr, "look_back: {}: has no trace\n", argv[1]);
       return 66;
     }
-    fill(folder, shapes, argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1'000'000);
+    support::fill_store(folder, shapes,
+                        argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1'000'000, kEnd);
   }
   const int result = measure(folder);
   if (argc <= 3) fs::remove_all(folder);

@@ -1,6 +1,7 @@
 // Requests as they come to the desk: any bytes in any pieces, over a unix socket instead of TCP.
 // Input: the size of the pieces, then the bytes. What must hold: each answer is HTTP with one of
-// the expected statuses, and the page is sent only if it was requested.
+// the expected statuses and the security headers, and the page is sent only if it was requested by one
+// of the desk's names.
 #include <event2/event.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -17,6 +18,12 @@ namespace {
 
 using fuzz::require;
 
+config::Desk named_x() {
+  config::Desk config;
+  config.hosts = {"x"};
+  return config;
+}
+
 class Bed {
  public:
   Bed() {
@@ -27,11 +34,8 @@ class Bed {
     require(listen(listener_.get(), 16) == 0);
     size_ = sizeof name_;
     require(getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&name_), &size_) == 0);
-    server_.emplace(base_.get(), std::vector<int>{listener_.get()});
-    server_->serve("/metrics", "text/plain", [this] {
-      ++made_;
-      return std::string("the page\n");
-    });
+    server_.emplace(base_.get(), std::vector<int>{listener_.get()}, desk::Guard(named_x()),
+                    [this](const desk::Request& request) { return make(request); });
   }
 
   std::string answers(std::string_view request, std::size_t piece) {
@@ -56,6 +60,15 @@ class Bed {
   }
 
  private:
+  std::optional<desk::Response> make(const desk::Request& request) {
+    require(request.path.starts_with('/'));
+    for (const auto& pair : request.query) require(!pair.value.empty());
+    if (request.path == "/slow" && !request.is_last_call) return std::nullopt;
+    if (request.path != "/metrics") return desk::Response{.code = 404, .body = "none\n"};
+    ++made_;
+    return desk::Response{.type = "text/plain", .body = "the page\n"};
+  }
+
   void turn(int client, std::string& got) {
     event_base_loop(base_.get(), EVLOOP_NONBLOCK);
     char bytes[4096];
@@ -77,7 +90,8 @@ class Bed {
 bool meant(std::string_view answer) {
   if (!answer.starts_with("HTTP/")) return false;
   const auto status = answer.substr(answer.find(' ') + 1, 3);
-  for (const auto* one : {"100", "200", "400", "404", "405", "413", "417", "501", "503"}) {
+  for (const auto* one :
+       {"100", "200", "400", "403", "404", "405", "413", "417", "421", "501", "503"}) {
     if (status == one) return true;
   }
   return false;
@@ -94,5 +108,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   bed.rest();
   if (bed.made() != 0) require(request.find("/metrics") != request.npos);
   require(got.empty() || meant(got));
+  const bool is_answer = !got.empty() && got.find(" 100 ") == got.npos;
+  if (is_answer) require(got.find(desk::kSecurityHeaders) != got.npos);
   return 0;
 }

@@ -43,7 +43,7 @@ LIBRARIES = {
     "toml++/": "milter/config milter/cli",
     "spdlog/": "milter/log milter/cli",
     "CLI/": "milter/cli",
-    "nlohmann/": "milter/log milter/history milter/offline milter/doctor",
+    "nlohmann/": "milter/log milter/desk milter/history milter/offline milter/doctor",
     "zlib.h": "milter/offline",
     "zstd.h": "milter/offline milter/memory",
     "sqlite3.h": "milter/memory",

@@ -27,7 +27,7 @@ README = (ROOT / "README.md").read_text()
 # Replacements for the machine's programs that an example pipes from or into: a tcpdump that gives the example's capture, and a
 # shell and a firewall that only read.
 PLAYED = {"tcpdump": "cat \"$HERE/mail.pcap\"", "nft": "grep -q 'table inet segmilter'", "sh": "grep -q 'ip -'"}
-SERVES = ("run", "proxy", "wire", "filter", "memory")  # they run until they get a signal
+SERVES = ("run", "proxy", "wire", "filter", "memory", "desk")  # they run until they get a signal
 
 
 def help_of(*command):
@@ -142,6 +142,8 @@ socket_group = ""
 [memory]
 folder = "{cls.folder}/memory"
 min_free = 0
+[desk]
+listen = ["127.0.0.1:{free_port()}"]
 """)
         wire = cls.folder / "wire.toml"
         wire.write_text(re.sub(r"(?s)\[proxy\].*?(?=\[evidence\])", "[wire]\nports = [25]\n", config.read_text()))

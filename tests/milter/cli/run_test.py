@@ -607,7 +607,7 @@ min_free = 0
         with socket.create_connection(("127.0.0.1", self.port), 10) as client:
             self.assertTrue(client.recv(100).startswith(b"421 "))
         with socket.create_connection(("127.0.0.1", desk), 10) as client:
-            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            client.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
             self.assertIn(b" 200 ", client.recv(100))
 
     def test_without_ipv6_and_another_address_it_is_69(self):

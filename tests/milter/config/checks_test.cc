@@ -25,6 +25,13 @@ TEST_CASE("combinations that would be unsafe are refused") {
   };
   const std::string proxy(kProxy);
   const Row rows[] = {
+      {"a desk that other machines reach", "[desk]\nlisten = [\"192.0.2.1:9125\"]\n",
+       "test.toml:2: desk.listen: other machines can reach 192.0.2.1:9125, and the desk asks for "
+       "no "
+       "password: use 127.0.0.1 with an SSH tunnel, or desk.socket behind a web server that asks "
+       "for one; or set open = true"},
+      {"the desk's socket is another's", "[desk]\nsocket = \"/run/segmilter/evidence.sock\"\n",
+       "test.toml:2: desk.socket: another socket has the same path; each socket needs its own"},
       {"no upstream", proxy,
        "test.toml:2: proxy.listen: proxy.upstream is not set: name Postfix's smtpd that expects "
        "the PROXY protocol, such as upstream = \"127.0.0.1:10025\""},
@@ -118,6 +125,9 @@ TEST_CASE("similar combinations that are safe are accepted") {
       {"an upstream that waits for a listener", "[proxy]\nupstream = \"127.0.0.1:10025\"\n"},
       {"equal thresholds", "[policy]\ntempfail = 8\nquarantine = 8\nreject = 8\n"},
       {"balancers of a large network", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"fd00::/8\"]\n"},
+      {"a desk that other machines may reach",
+       "[desk]\nopen = true\nlisten = [\"192.0.2.1:9125\"]\nhosts = [\"mx.example\", "
+       "\"192.0.2.1\"]\n"},
       {"only reject", "[policy]\ntempfail = \"off\"\nquarantine = \"off\"\nreject = 2\n"},
       {"a short timeout, for tests", "[proxy]\nidle_timeout = \"1s\"\n"},
       {"dotted keys", "proxy.workers = 1\nlog.level = \"debug\"\n"},
@@ -133,6 +143,7 @@ TEST_CASE("values that are allowed but rarely intended give a warning") {
   CHECK(config::warnings(parse("[proxy]\nidle_timeout = \"299s\"\n")).size() == 1);
   CHECK(config::warnings(parse("[general]\nuser = \"root\"\n")).size() == 1);
   CHECK(config::warnings(parse("[desk]\nlisten = [\"127.0.0.1:9125\", \"[::1]:9125\"]\n")).empty());
-  CHECK(config::warnings(parse("[desk]\nlisten = [\"127.0.0.1:9125\", \"[::]:9125\"]\n")).size() ==
-        1);
+  CHECK(
+      config::warnings(parse("[desk]\nopen = true\nlisten = [\"127.0.0.1:9125\", \"[::]:9125\"]\n"))
+          .size() == 1);
 }

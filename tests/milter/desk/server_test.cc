@@ -8,26 +8,44 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <csignal>
-#include <stdexcept>
+#include <new>
+#include <optional>
 #include <thread>
 
+#include "milter/desk/query.h"
 #include "milter/net/event.h"
 #include "tests/support/loopback.h"
 
 namespace {
 
+std::optional<desk::Response> handle(const desk::Request& request) {
+  if (request.path == "/page") {
+    return desk::Response{.type = "text/plain", .body = "what is asked for\n"};
+  }
+  if (request.path == "/broken") throw std::bad_alloc();
+  if (request.path == "/slow") {
+    if (!request.is_last_call) return std::nullopt;
+    return desk::Response{.code = 503, .body = "not yet\n"};
+  }
+  return desk::Response{.code = 404, .body = "There is: /page\n"};
+}
+
+config::Desk names() {
+  config::Desk config;
+  config.hosts = {"x"};
+  return config;
+}
+
 // A server in its own thread.
 struct Bed {
   support::Listener listener = support::listen_on();
   net::EventBase base{event_base_new()};
-  desk::Server server{base.get(), {listener.fd.get()}};
+  desk::Server server{base.get(), {listener.fd.get()}, desk::Guard(names()), handle};
   net::Event stop;
   std::thread thread;
 
   Bed() {
     evutil_make_socket_nonblocking(listener.fd.get());
-    server.serve("/page", "text/plain", [] { return std::string("what is asked for\n"); });
-    server.serve("/broken", "text/plain", []() -> std::string { throw std::bad_alloc(); });
     // libevent's locks are not needed: the loop itself checks whether it has to end.
     stop.reset(event_new(
         base.get(), -1, EV_PERSIST,
@@ -69,7 +87,81 @@ TEST_CASE("a page is served, with its type and its length") {
   CHECK(answer.find("Content-Type: text/plain\r\n") != answer.npos);
   CHECK(answer.find("Content-Length: 18\r\n") != answer.npos);
   CHECK(answer.ends_with("\r\n\r\nwhat is asked for\n"));
-  CHECK(bed.ask(get("/page?query")).starts_with("HTTP/1.1 200 OK\r\n"));
+  CHECK(bed.ask(get("/page?query=1")).starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_CASE("each answer has the security headers, also those that libevent makes by itself") {
+  const Bed bed;
+  const std::string requests[] = {
+      get("/page"),
+      get("/nothing"),
+      get("/broken"),
+      "GET /page HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+      "GET /page HTTP/1.0\r\nHost: x\r\n\r\n",
+      "DELETE /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+      "NONSENSE /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+      "POST /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
+      "EHLO client.example\r\n",
+  };
+  for (const auto& request : requests) {
+    INFO(request);
+    const auto answer = bed.ask(request);
+    const auto head = answer.substr(0, answer.find("\r\n\r\n") + 2);
+    REQUIRE(head.starts_with("HTTP/1."));
+    for (std::string_view left = desk::kSecurityHeaders; !left.empty();) {
+      const auto line = left.substr(0, left.find('\n') + 1);
+      left.remove_prefix(line.size());
+      INFO(line);
+      CHECK(head.find(line) != head.npos);
+      CHECK(head.find(line, head.find(line) + 1) == head.npos);
+    }
+  }
+}
+
+TEST_CASE(
+    "a client that calls the desk by another name is refused, and so is another site's page") {
+  const Bed bed;
+  const auto with = [](const std::string& fields) {
+    return "GET /page HTTP/1.1\r\n" + fields + "Connection: close\r\n\r\n";
+  };
+  const std::pair<std::string, std::string> rows[] = {
+      {"Host: 127.0.0.1:9125\r\n", "HTTP/1.1 200 "},
+      {"Host: localhost\r\nSec-Fetch-Site: none\r\n", "HTTP/1.1 200 "},
+      {"Host: localhost\r\nSec-Fetch-Site: same-origin\r\n", "HTTP/1.1 200 "},
+      {"Host: localhost\r\nSec-Fetch-Site: cross-site\r\n", "HTTP/1.1 403 "},
+      {"Host: evil.example\r\n", "HTTP/1.1 421 "},
+      {"Host: 127.0.0.1.evil.example:80\r\n", "HTTP/1.1 421 "},
+      {"Host:\r\n", "HTTP/1.1 421 "},
+      {"", "HTTP/1.1 421 "},
+  };
+  for (const auto& [fields, expected] : rows) {
+    INFO(fields);
+    CHECK(bed.ask(with(fields)).substr(0, expected.size()) == expected);
+  }
+}
+
+TEST_CASE("a query that is too long or cannot be read is refused") {
+  const Bed bed;
+  CHECK(bed.ask(get("/page?a=" + std::string(desk::kMostQuery, 'x'))).starts_with("HTTP/1.1 400"));
+  CHECK(bed.ask(get("/page?a=%zz")).starts_with("HTTP/1.1 400"));
+  CHECK(bed.ask(get("/%2")).starts_with("HTTP/1.1 400"));
+}
+
+TEST_CASE("an answer that is not there yet is waited for, and holds up no other one") {
+  const Bed bed;
+  const auto slow = bed.connect();
+  support::send_all(slow.get(), get("/slow"));
+  const auto began = std::chrono::steady_clock::now();
+  CHECK(bed.ask(get("/page")).starts_with("HTTP/1.1 200"));
+  CHECK(std::chrono::steady_clock::now() - began < desk::Server::kWait);
+  CHECK(support::read_to_end(slow.get()).starts_with("HTTP/1.1 503"));
+  CHECK(std::chrono::steady_clock::now() - began >= desk::Server::kWait);
+  {
+    const auto left = bed.connect();  // a client that does not wait is no harm
+    support::send_all(left.get(), get("/slow"));
+  }
+  usleep(3'500'000);
+  CHECK(bed.ask(get("/page")).starts_with("HTTP/1.1 200"));
 }
 
 TEST_CASE("HEAD has the same answer without the page") {
@@ -101,7 +193,7 @@ TEST_CASE("a request for something else is refused, and the next request is answ
       {get("/"), "HTTP/1.1 404 "},
       {get("/pag"), "HTTP/1.1 404 "},
       {get("/page/"), "HTTP/1.1 404 "},
-      {get("//page"), "HTTP/1.1 404 "},
+      {get("//page"), "HTTP/1.1 400 "},
       {get("/../page"), "HTTP/1.1 404 "},
       {get("/broken"), "HTTP/1.1 500 "},
       {"POST /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",

@@ -198,33 +198,7 @@ TEST_CASE("a header that would be too narrow to see is drawn a second time, enla
 
 TEST_CASE("the size of a picture with many segments is limited by its width") {
   const std::string page = printed(kPage, {result_of("segmilter/1 mss=10 seg=10x60000")});
-  std::size_t boxes = 0;
-  for (std::size_t at = 0; (at = page.find("<rect", at)) != page.npos; ++at) ++boxes;
-  CHECK(boxes > 100);
-  CHECK(boxes < 2500);
-}
-
-TEST_CASE("a strip shows where segments and writes end") {
-  struct Row {
-    const char* what;
-    std::string notation;
-    std::vector<std::uint32_t> writes;
-    std::string strip;
-  };
-  const Row rows[] = {
-      {"one segment", "segmilter/1 seg=96n", {96}, "--|"},
-      {"two segments, one write", "segmilter/1 seg=96,96n", {192}, "--+--|"},
-      {"two writes", "segmilter/1 seg=96,96n", {96, 96}, "--|--|"},
-      {"sent again", "segmilter/1 seg=96,96r,96n", {288}, "--+==+--|"},
-      {"a hole", "segmilter/1 seg=96,96h,96n", {288}, "--+?-+--|"},
-      {"nothing", "segmilter/1 state=unobserved reason=lost", {}, ""},
-  };
-  for (const Row& row : rows) {
-    INFO(row.what);
-    Result result = result_of(row.notation);
-    result.verdict.writes = row.writes;
-    CHECK(strip(result.trace, result.verdict, 80) == row.strip);
-  }
-  Result large = result_of("segmilter/1 mss=1448 seg=1448x5000");
-  CHECK(strip(large.trace, large.verdict, 80).size() == 80);
+  const std::size_t empty = printed(kPage, {result_of("segmilter/1 mss=10 seg=10")}).size();
+  CHECK(page.size() > empty + 1000);
+  CHECK(page.size() < empty + 200'000);
 }
