@@ -1,7 +1,8 @@
 // Set-up, the control line to the supervisor, and the end.
 //
 //     run() ── main thread: control loop (drain, reload) ─┐
-//       └──── thread: smfi_main() ─ libmilter's threads ──┴─► callbacks
+//       ├──── thread: smfi_main() ─ libmilter's threads ──┴─► callbacks ─► MemorySink's queue
+//       └──── thread of MemorySink: from its queue to the process memory
 //
 // smfi_main() does not run in the main thread, so that libmilter does not get the signals. It
 // blocks HUP, TERM and INT in the thread that calls it and waits for them in another thread, and
@@ -258,6 +259,12 @@ int run_supervised(Service& service, Sockets& sockets, const process::Start& sta
   return EX_OK;
 }
 
+// Null: messages are not remembered. Without a supervisor nobody reads the other end of the pair.
+MemorySink* open_memory_sink(const process::Start& start, const MemoryLine& memory) {
+  if (memory.socket < 0 || start.control_fd < 0) return nullptr;
+  return new MemorySink(memory.socket, memory.counters);
+}
+
 }  // namespace
 
 int run(const process::Start& start, Counters& counters, const MemoryLine& memory) {
@@ -266,7 +273,8 @@ int run(const process::Start& start, Counters& counters, const MemoryLine& memor
   // Never freed: libmilter's threads use it until the process ends.
   auto& log = *new MessageLog;
   std::vector<RecordSink*> sinks{&log};
-  if (memory.socket >= 0) sinks.push_back(new MemorySink(memory.socket, memory.counters));
+  auto* memory_sink = open_memory_sink(start, memory);
+  if (memory_sink != nullptr) sinks.push_back(memory_sink);
   auto* reputations = read_reputations(config, memory).release();
   auto& service =
       *new Service(std::make_shared<config::Config>(config), counters, sinks, reputations);
@@ -282,7 +290,10 @@ int run(const process::Start& start, Counters& counters, const MemoryLine& memor
       serve_policy(std::move(listener), config, service, answers, counters.policy_service);
   Sockets sockets(socket, policy.get());
   if (start.control_fd < 0) return run_alone(service, config.filter.socket.print());
-  return run_supervised(service, sockets, start, reputations);
+  if (memory_sink != nullptr) memory_sink->start();
+  const int code = run_supervised(service, sockets, start, reputations);
+  if (memory_sink != nullptr) memory_sink->stop();
+  return code;
 }
 
 }  // namespace filter

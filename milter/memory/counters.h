@@ -8,8 +8,9 @@ namespace memory {
 
 struct Counters {
   process::Count sent{0};
-  process::Count dropped_full{0};  // the socket was full: memory is away, stopped or too slow
-  process::Count dropped_gone{0};  // the socket has no other end, or failed
+  // The socket and the filter's queue before it were full: memory is away, stopped or too slow.
+  process::Count dropped_full{0};
+  process::Count dropped_gone{0};  // the socket has no other end, or failed; or the filter ended
 
   process::Count waiting{0};  // bytes in the socket, as memory last saw it
   process::Count stored{0};
