@@ -1,11 +1,18 @@
 #include "milter/reputation/maxmind.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <maxminddb.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <stdexcept>
 #include <string_view>
 
+#include "milter/net/fd.h"
 #include "text/ascii.h"
 
 namespace reputation {
@@ -47,6 +54,36 @@ NetworkFacts facts_in(MMDB_entry_s& entry) {
   return facts;
 }
 
+// Puts a copy of the file in the place of the mapping that libmaxminddb has made. If another program
+// cuts the file, as `cp` onto it does, the kernel would end this process at the next look-up.
+void keep_copy(MMDB_s& database, const net::Fd& fd, const std::string& file) {
+  const auto size = static_cast<std::size_t>(database.file_size);
+  void* copy = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (copy == MAP_FAILED) {
+    throw std::runtime_error(fmt::format("{}: keep a copy: {}", file, std::strerror(errno)));
+  }
+  std::size_t done = 0;
+  while (done < size) {
+    const auto got =
+        pread(fd.get(), static_cast<char*>(copy) + done, size - done, static_cast<off_t>(done));
+    if (got <= 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  void* const place = const_cast<std::uint8_t*>(database.file_content);
+  const bool is_kept =
+      done == size && mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, place) == place;
+  if (is_kept) return;
+  (void)munmap(copy, size);
+  throw std::runtime_error(file + ": is being changed; write a new file and rename it");
+}
+
+bool is_same_file(const net::Fd& fd, const std::string& file) {
+  struct stat open {};
+  struct stat there {};
+  return fstat(fd.get(), &open) == 0 && stat(file.c_str(), &there) == 0 &&
+         open.st_dev == there.st_dev && open.st_ino == there.st_ino;
+}
+
 }  // namespace
 
 void MaxMindFile::Close::operator()(MMDB_s* database) const {
@@ -55,12 +92,17 @@ void MaxMindFile::Close::operator()(MMDB_s* database) const {
 }
 
 MaxMindFile::MaxMindFile(const std::string& file) {
+  const net::Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   auto database = std::make_unique<MMDB_s>();
   const int status = MMDB_open(file.c_str(), MMDB_MODE_MMAP, database.get());
   if (status != MMDB_SUCCESS) {
     throw std::runtime_error(fmt::format("{}: {}", file, MMDB_strerror(status)));
   }
   database_.reset(database.release());
+  if (!fd || !is_same_file(fd, file)) {
+    throw std::runtime_error(file + ": was replaced while it was read");
+  }
+  keep_copy(*database_, fd, file);
 }
 
 NetworkFacts MaxMindFile::find(const net::Endpoint& client) const {
