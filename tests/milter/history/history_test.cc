@@ -449,3 +449,14 @@ TEST_CASE("a file whose ids have gaps of any size is counted at once") {
   CHECK(store.count().all().rows == 3);
   CHECK(store.count({{"client", "192.0.2.9"}}).all().rows == 1);
 }
+
+TEST_CASE("a view in the place of a table is not read, because it may never end") {
+  const Filled store({bot_sighting()});
+  store.execute(
+      "ALTER TABLE messages RENAME TO others; CREATE VIEW messages AS WITH RECURSIVE n(i) AS "
+      "(SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS id, others.time, n.i AS weight FROM n, "
+      "others WHERE i < 0");
+  CHECK(store.page().rows.empty());
+  CHECK(store.page().problems.size() == 1);
+  CHECK(store.count().problems.size() == 1);
+}
