@@ -77,11 +77,19 @@ void keep_copy(MMDB_s& database, const net::Fd& fd, const std::string& file) {
   throw std::runtime_error(file + ": is being changed; write a new file and rename it");
 }
 
-bool is_same_file(const net::Fd& fd, const std::string& file) {
-  struct stat open {};
-  struct stat there {};
-  return fstat(fd.get(), &open) == 0 && stat(file.c_str(), &there) == 0 &&
-         open.st_dev == there.st_dev && open.st_ino == there.st_ino;
+// O_NONBLOCK: to open a named pipe, which nobody may write to, must not take forever.
+net::Fd open_file(const std::string& file, struct stat& about) {
+  net::Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd || fstat(fd.get(), &about) < 0) {
+    throw std::runtime_error(fmt::format("{}: cannot be read: {}", file, std::strerror(errno)));
+  }
+  if (!S_ISREG(about.st_mode)) throw std::runtime_error(file + ": is not a file");
+  return fd;
+}
+
+bool is_still(const struct stat& about, const std::string& file) {
+  struct stat now {};
+  return stat(file.c_str(), &now) == 0 && now.st_dev == about.st_dev && now.st_ino == about.st_ino;
 }
 
 }  // namespace
@@ -92,14 +100,15 @@ void MaxMindFile::Close::operator()(MMDB_s* database) const {
 }
 
 MaxMindFile::MaxMindFile(const std::string& file) {
-  const net::Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat about {};
+  const auto fd = open_file(file, about);
   auto database = std::make_unique<MMDB_s>();
   const int status = MMDB_open(file.c_str(), MMDB_MODE_MMAP, database.get());
   if (status != MMDB_SUCCESS) {
     throw std::runtime_error(fmt::format("{}: {}", file, MMDB_strerror(status)));
   }
   database_.reset(database.release());
-  if (!fd || !is_same_file(fd, file)) {
+  if (!is_still(about, file)) {
     throw std::runtime_error(file + ": was replaced while it was read");
   }
   keep_copy(*database_, fd, file);

@@ -2,6 +2,7 @@
 // reader.
 #include "milter/reputation/networks.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -79,6 +80,18 @@ TEST_CASE("a database that is cut or overwritten later goes on to be known as it
   CHECK(networks->find(client("192.0.2.7")).asn == 64500);
   std::ofstream(file) << std::string(100'000, '\xff');
   CHECK(networks->find(client("192.0.2.7")).asn == 64500);
+}
+
+TEST_CASE("what is not a file is refused at once") {
+  const Folder folder;
+  for (const char* name : {"pipe.csv", "pipe.mmdb"}) {
+    const auto file = folder.file(name);
+    REQUIRE(mkfifo(file.c_str(), 0600) == 0);
+    CHECK_THROWS_WITH(Networks::read({file}), file + ": is not a file");
+  }
+  for (const char* file : {"/", "/dev/zero"}) {
+    CHECK_THROWS_WITH(Networks::read({file}), std::string(file) + ": is not a file");
+  }
 }
 
 TEST_CASE("the first file that knows a fact decides") {
