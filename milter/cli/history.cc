@@ -126,9 +126,12 @@ class Explainer {
 
   std::string others(const Row& row) const {
     const auto command = fmt::format("  segmilter history{}", file_.empty() ? "" : " -c " + file_);
-    auto text = fmt::format("\nOthers like this\n{} --pattern {} --writer {} --path {} --gait {}\n",
-                            command, row.pattern, row.writer, row.path, row.gait);
-    if (!row.network.empty()) text += fmt::format("{} --client {}\n", command, row.network);
+    auto labels = fmt::format("{} --pattern {} --writer {} --path {} --gait {}", command,
+                              row.pattern, row.writer, row.path, row.gait);
+    auto text = fmt::format("\nOthers like this\n{}\n", text::printable(labels));
+    if (!row.network.empty()) {
+      text += text::printable(fmt::format("{} --client {}", command, row.network)) + "\n";
+    }
     return text;
   }
 

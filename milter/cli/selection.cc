@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "milter/process/setup_error.h"
+#include "text/printable.h"
 
 namespace cli {
 
@@ -54,7 +55,9 @@ void with_history(const config::Memory& settings,
 }
 
 void warn(const std::vector<std::string>& problems) {
-  for (const auto& problem : problems) fmt::print(stderr, "segmilter: warning: {}\n", problem);
+  for (const auto& problem : problems) {
+    fmt::print(stderr, "segmilter: warning: {}\n", text::printable(problem));
+  }
 }
 
 void write_out(const std::string& text) {

@@ -87,11 +87,13 @@ ordered_json to_json(const Row& row) {
 // In CSV a value that is not there is an empty field.
 std::string csv_value(const ordered_json& value) {
   if (value.is_null()) return {};
-  return csv_field(value.is_string() ? value.get<std::string>() : value.dump());
+  return value.is_string() ? csv_field(value.get<std::string>()) : value.dump();
 }
 
+// Other characters than those of ASCII are written as \u009b, because a terminal may obey them.
 std::string line_of(const ordered_json& json) {
-  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  constexpr bool kAscii = true;
+  return json.dump(-1, ' ', kAscii, ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace
@@ -151,8 +153,12 @@ std::string print_json(const Row& row, const Explanation& explained, std::string
   return line_of(json);
 }
 
+// A spreadsheet takes a field for a formula if it begins with one of these characters. The quote mark
+// in front makes it a text.
 std::string csv_field(std::string_view text) {
   auto field = text::printable(text);
+  constexpr std::string_view kFormula = "=+-@";
+  if (!field.empty() && kFormula.find(field.front()) != kFormula.npos) field.insert(0, 1, '\'');
   if (field.find_first_of(",\"") == field.npos) return field;
   std::string quoted = "\"";
   for (const char c : field) quoted.append(c == '"' ? 2 : 1, c);

@@ -334,7 +334,8 @@ std::string print_json(const Report& report, const Counts& counts) {
   json["distinct_networks"] = counts.distinct_networks;
   json["notes"] = report.notes;
   for (const auto& table : report.tables) json[table.key] = to_json(table);
-  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  constexpr bool kAscii = true;  // as in a row
+  return json.dump(2, ' ', kAscii, ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string print_csv(const Counts& counts) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "milter/memory/sighting_bytes.h"
 #include "text/number.h"
 
 namespace history {
@@ -21,8 +22,9 @@ std::optional<Cursor> parse_cursor(std::string_view text) {
   const auto time = text::number<std::uint64_t>(take());
   const auto source = text::number<std::uint16_t>(take());
   const auto id = text::number<std::uint64_t>(text);
+  constexpr auto kLatest = static_cast<std::uint64_t>(memory::kLatestTime);
   constexpr auto kMost = static_cast<std::uint64_t>(INT64_MAX);
-  if (!time || !source || !id || *time > kMost || *id > kMost) return std::nullopt;
+  if (!time || !source || !id || *time > kLatest || *id > kMost) return std::nullopt;
   return Cursor{memory::Time(std::chrono::milliseconds(*time)), *source,
                 static_cast<std::int64_t>(*id)};
 }

@@ -49,11 +49,17 @@ struct HashCell {
   }
 };
 
+// Requires: begin <= end. Their difference may be larger than an int64_t can be.
+std::int64_t last_at_once(std::int64_t begin, std::int64_t end) {
+  const auto left = static_cast<std::uint64_t>(end) - static_cast<std::uint64_t>(begin);
+  return left < static_cast<std::uint64_t>(kIdsAtOnce) ? end : begin + kIdsAtOnce - 1;
+}
+
 std::string select(const OpenFile& file, const Condition& condition, bool needs_address) {
   std::string sql = "SELECT ";
   for (const auto& word : kWords) sql += fmt::format("{}, ", word.column);
   return sql + fmt::format(
-                   "time, {}, network{} FROM messages NOT INDEXED WHERE id > ? AND id <= ? AND {}",
+                   "time, {}, network{} FROM messages NOT INDEXED WHERE id >= ? AND id <= ? AND {}",
                    file.weight(), needs_address ? ", address" : "", condition.sql);
 }
 
@@ -149,19 +155,27 @@ void Tally::add_file(OpenFile& file, const Selection& selection, const ClientCon
                   times.sql),
       times);
   if (!span.step() || span.is_null(0)) return;
+  std::int64_t begin = span.integer(0);
   const std::int64_t end = span.integer(1);
-  std::int64_t begin = span.integer(0) - 1;
   span.reset();
 
   auto condition = file.condition(selection);
   client.add_to(condition);
   auto rows = file.prepare(select(file, condition, client.needs_rows()), condition, 2);
   Rows all(*this, file, client);
-  for (; begin < end; begin += kIdsAtOnce) {
+  // From one id to the next that is there, because a file that another program has written may have
+  // gaps of any size.
+  auto next = file.prepare("SELECT min(id) FROM messages WHERE id > ?", {});
+  while (true) {
+    const std::int64_t last = last_at_once(begin, end);
     rows.bind(1, begin);
-    rows.bind(2, std::min(end, begin + kIdsAtOnce));
+    rows.bind(2, last);
     while (rows.step()) all.add(rows);
     rows.reset();
+    next.bind(1, last);
+    if (last == end || !next.step() || next.is_null(0) || next.integer(0) > end) break;
+    begin = next.integer(0);
+    next.reset();
   }
   all.finish();
 }

@@ -61,6 +61,16 @@ std::string reading_uri(const std::string& file) {
   return uri + (is_at_rest ? "?immutable=1" : "?readonly_shm=1");
 }
 
+// A file that another program has written may have a view in the place of a table, which may never
+// end, or a trigger. None of them is used here; the view of a day file is for administrators.
+void distrust_schema(sqlite3* database) {
+  for (const int option : {SQLITE_DBCONFIG_ENABLE_VIEW, SQLITE_DBCONFIG_ENABLE_TRIGGER,
+                           SQLITE_DBCONFIG_TRUSTED_SCHEMA}) {
+    constexpr int kOff = 0;
+    (void)sqlite3_db_config(database, option, kOff, nullptr);
+  }
+}
+
 }  // namespace
 
 void Statement::Finalize::operator()(sqlite3_stmt* statement) const {
@@ -151,6 +161,7 @@ Database::Database(const std::string& file, Mode mode) {
     if (error != 0) what += std::string(" (") + std::strerror(error) + ")";
     throw DatabaseError(trouble_of(result), what);
   }
+  distrust_schema(opened);
   (void)sqlite3_extended_result_codes(opened, 1);
   (void)sqlite3_busy_timeout(opened, kPatienceMs);
 }

@@ -288,12 +288,16 @@ bool DayFile::truncate(unsigned rows) {
   auto about = database_.prepare("SELECT value FROM about WHERE key = 'truncated_to'");
   const std::int64_t done = about.step() ? about.integer(0) : 0;
   about.reset();
-  auto last = database_.prepare("SELECT max(id) FROM messages");
-  (void)last.step();
-  const auto end = last.integer(0);
+  // By rows and not by ids: a file that another program has written may have gaps of any size.
+  auto last = database_.prepare(
+      "SELECT max(id), (SELECT max(id) FROM messages) FROM (SELECT id FROM messages WHERE id > ? "
+      "ORDER BY id LIMIT ?)");
+  last.bind(1, done);
+  last.bind(2, std::int64_t{rows});
+  if (!last.step() || last.is_null(0)) return false;
+  const auto to = last.integer(0);
+  const auto end = last.integer(1);
   last.reset();
-  if (done >= end) return false;
-  const auto to = std::min<std::int64_t>(end, done + rows);
   database_.execute("PRAGMA secure_delete = ON");
   Transaction transaction(database_);
   database_.execute(

@@ -16,13 +16,17 @@ namespace {
 
 constexpr std::size_t kMostBytes = 64 * 1024;
 
+// The folder belongs to the account of the service, and the command runs as root: a link that this
+// account has put there must not lead root to another file. A named pipe would be waited for.
+constexpr int kOwnFile = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+
 std::string path_in(const std::string& folder) {
   return fmt::format("{}/{}", folder, kForgetRequests);
 }
 
 // At most kMostBytes of the file.
 std::string read_some(const std::string& file) {
-  const net::Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  const net::Fd fd(::open(file.c_str(), O_RDONLY | kOwnFile));
   std::string text(kMostBytes, '\0');
   const auto got = fd ? ::read(fd.get(), text.data(), text.size()) : -1;
   text.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
@@ -41,7 +45,7 @@ void give_to_owner_of(const std::string& folder, int fd) {
 void request_to_forget(const std::string& folder, const net::Network& who) {
   const auto file = path_in(folder);
   const auto line = who.print() + "\n";
-  const net::Fd fd(net::check(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0660),
+  const net::Fd fd(net::check(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | kOwnFile, 0660),
                               "write " + file));
   give_to_owner_of(folder, fd.get());
   net::check(static_cast<int>(::write(fd.get(), line.data(), line.size())), "write " + file);

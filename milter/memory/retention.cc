@@ -26,6 +26,7 @@ Uses uses(const std::string& folder) {
     const auto day = day_in(entry->d_name);
     struct stat about {};
     if (!day || stat((folder + "/" + entry->d_name).c_str(), &about) != 0) continue;
+    if (!S_ISREG(about.st_mode)) continue;  // a named pipe would be waited for
     auto& use = found[*day];
     use.bytes += static_cast<std::uint64_t>(about.st_blocks) * kBlock;
     use.files.emplace_back(entry->d_name);

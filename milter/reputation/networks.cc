@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -24,11 +25,14 @@ std::string read_file(const std::string& file) {
   const auto failed = [&] {
     return std::runtime_error(fmt::format("{}: cannot be read: {}", file, std::strerror(errno)));
   };
-  const net::Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) throw failed();
+  // O_NONBLOCK: to open a named pipe, which nobody may write to, must not take forever.
+  const net::Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat about {};
+  if (!fd || fstat(fd.get(), &about) < 0) throw failed();
+  if (!S_ISREG(about.st_mode)) throw std::runtime_error(file + ": is not a file");
   std::string text;
   char buffer[64 * 1024];
-  // Stops soon after the limit, because reading a device would never end.
+  // Stops soon after the limit, although another program may write to the file without an end.
   while (text.size() <= NetworkList::kMostText) {
     const auto got = ::read(fd.get(), buffer, sizeof buffer);
     if (got < 0) throw failed();

@@ -9,8 +9,8 @@
 // The first file that knows a fact of an address decides; in a CSV file the narrowest network that
 // has the address counts. Country and kind are shown and never add to a score.
 //
-// Constant once made; safe from any thread. Databases stay mapped: replace such a file by a rename,
-// as geoipupdate does, and never write into it.
+// Constant once made, whatever happens to the files; safe from any thread. A database is kept as a copy
+// of its own size.
 #pragma once
 
 #include <cstdint>

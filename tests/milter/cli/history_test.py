@@ -133,6 +133,28 @@ class History(Store):
             self.assertIn(f"segmilter: warning: {self.days()[-1]}: file is not a database", err)
             self.assertIn("bot-template", out)
 
+    def change(self, statements):
+        for day in self.days():
+            with contextlib.closing(sqlite3.connect(day)) as database, database:
+                for statement in statements:
+                    database.execute(statement)
+
+    def test_no_word_of_a_file_is_obeyed_by_a_terminal(self):
+        self.change(["UPDATE words SET word = word || char(27, 155, 10) || id",
+                     "UPDATE messages SET network = network || char(27, 155)"])
+        for arguments in (["history"], ["history", "Q3"], ["history", "Q3", "--format", "json"], ["report"],
+                          ["history", "--format", "json"], ["report", "--format", "json"], ["report", "--format", "csv"]):
+            code, out, err = self.run_it(*arguments)
+            self.assertEqual((code, err), (0, ""), arguments)
+            self.assertIn("bot-template", out)
+            self.assertFalse(set("\x1b\x9b") & set(out), arguments)
+
+    def test_no_word_of_a_damaged_file_is_obeyed_by_a_terminal(self):
+        self.change(["PRAGMA writable_schema = ON", "UPDATE sqlite_master SET name = 'x' || char(27), sql = 'x' WHERE name = 'words'"])
+        code, _, err = self.run_it("history")
+        self.assertEqual(code, 1)
+        self.assertIn("malformed database schema (x\\x1b)", err)
+
     def test_without_a_store_it_is_66(self):
         shutil.rmtree(self.store)
         for command in ("history", "report"):

@@ -80,15 +80,25 @@ TEST_CASE("a field of CSV stays one field on one line") {
   CHECK(history::csv_field("a\nb\x1b") == "a\\x0ab\\x1b");
 }
 
+TEST_CASE("a field of CSV is a text to a spreadsheet, and a number stays a number") {
+  for (const char* formula : {"=1+1", "+1", "-1", "@SUM(A1)"}) {
+    CHECK(history::csv_field(formula) == std::string("'") + formula);
+  }
+  CHECK(history::csv_field("=a,\"b\"") == "\"'=a,\"\"b\"\"\"");
+  auto good = row();
+  good.score = -3.5;
+  CHECK_THAT(print_csv(good), Catch::Contains(",-3.5,"));
+}
+
 TEST_CASE("bytes that a terminal obeys stay out, wherever they come from") {
   auto hostile = row();
   for (auto* text : {&hostile.queue_id, &hostile.address, &hostile.network, &hostile.pattern,
                      &hostile.gait, &hostile.gait_class, &hostile.action, &hostile.would,
                      &hostile.terms, &hostile.listener, &hostile.syn}) {
-    *text = "\x1b[2J\n\xff<script>";
+    *text = "\x1b[2J\n\xff\x7f\xc2\x9b<script>";
   }
   for (const auto& printed : {print_text(hostile), print_csv(hostile), print_json(hostile)}) {
-    CHECK(printed.find('\x1b') == std::string::npos);
+    CHECK(printed.find_first_of("\x1b\x7f\x9b\xff") == std::string::npos);
     CHECK(printed.find('\n') == printed.size() - 1);
   }
   CHECK(nlohmann::json::parse(print_json(hostile))["listener"].get<std::string>().starts_with(

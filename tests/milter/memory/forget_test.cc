@@ -158,3 +158,19 @@ TEST_CASE("what is no address is refused, and a file that cannot be changed is s
   CHECK(forgotten.problems[0].find("is damaged: remove the file") != std::string::npos);
   CHECK(forgotten.problems[1].find("has schema 7") != std::string::npos);
 }
+
+TEST_CASE("a link in the place of the requests leads to no other file") {
+  const Filled store;
+  const auto other = store.settings.folder + "/other";
+  std::ofstream(other) << "of root\n";
+  fs::permissions(other, fs::perms::owner_all);
+  const auto requests = store.settings.folder + "/" + std::string(memory::kForgetRequests);
+  fs::create_symlink(other, requests);
+  CHECK_THROWS_AS(forget(store.settings, "192.0.2.7"), std::system_error);
+  CHECK(store.rest() == "3 3");  // the rows are gone all the same
+  CHECK(memory::take_forget_requests(store.settings.folder).empty());
+  std::string line;
+  std::getline(std::ifstream(other), line);
+  CHECK(line == "of root");
+  CHECK(fs::file_size(other) == 8);
+}

@@ -1,5 +1,6 @@
 #include "milter/memory/retention.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -73,13 +74,15 @@ TEST_CASE("days that are still to come stay, when the clock was wrong") {
   CHECK(plan.remove == std::vector<Day>{kToday - std::chrono::days(1)});
 }
 
-TEST_CASE("all files of a day are its use, and other files are nobody's") {
+TEST_CASE("all files of a day are its use, and other files, folders and pipes are nobody's") {
   char name[] = "/tmp/segmilter-retention-XXXXXX";
   const std::string folder = mkdtemp(name);
   for (const char* file : {"messages-20261127.db", "messages-20261127.db-wal", "totals.db",
                            "messages-20261126.db.corrupt-1", "notes.txt"}) {
     std::ofstream(folder + "/" + file) << std::string(5000, 'x');
   }
+  std::filesystem::create_directory(folder + "/messages-20261125.db");
+  REQUIRE(mkfifo((folder + "/messages-20261124.db").c_str(), 0600) == 0);
   const auto uses = memory::uses(folder);
   std::filesystem::remove_all(folder);
   REQUIRE(uses.size() == 2);

@@ -2,6 +2,9 @@
 // reader.
 #include "milter/reputation/networks.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <fstream>
@@ -65,6 +68,30 @@ TEST_CASE("a database with other types than are expected knows nothing") {
        "$tree->insert_network('192.0.2.0/24', {autonomous_system_number => 'AS1', country => 'RO', "
        "connection_type => 7});");
   CHECK(Networks::read({file})->find(client("192.0.2.7")) == NetworkFacts{});
+}
+
+TEST_CASE("a database that is cut or overwritten later goes on to be known as it was read") {
+  const Folder folder;
+  const auto file = folder.file("asn.mmdb");
+  make(file, "autonomous_system_number => 'uint32'",
+       "$tree->insert_network('192.0.2.0/24', {autonomous_system_number => 64500});");
+  const auto networks = Networks::read({file});
+  REQUIRE(truncate(file.c_str(), 0) == 0);
+  CHECK(networks->find(client("192.0.2.7")).asn == 64500);
+  std::ofstream(file) << std::string(100'000, '\xff');
+  CHECK(networks->find(client("192.0.2.7")).asn == 64500);
+}
+
+TEST_CASE("what is not a file is refused at once") {
+  const Folder folder;
+  for (const char* name : {"pipe.csv", "pipe.mmdb"}) {
+    const auto file = folder.file(name);
+    REQUIRE(mkfifo(file.c_str(), 0600) == 0);
+    CHECK_THROWS_WITH(Networks::read({file}), file + ": is not a file");
+  }
+  for (const char* file : {"/", "/dev/zero"}) {
+    CHECK_THROWS_WITH(Networks::read({file}), std::string(file) + ": is not a file");
+  }
 }
 
 TEST_CASE("the first file that knows a fact decides") {
