@@ -54,8 +54,8 @@ void check_proxy(const Source& source, const Proxy& proxy) {
   }
 }
 
-// Only over loopback does Postfix's answer, which goes to the client's address, come back here: by a
-// routing rule for what leaves a loopback address.
+// Only over loopback does Postfix's answer, which goes to the client's address, come back here: by
+// a routing rule for what leaves a loopback address.
 void check_transparent(const Source& source, const Proxy& proxy) {
   if (!proxy.is_transparent() || !proxy.upstream || proxy.upstream->is_loopback()) return;
   fail(source, "proxy.upstream",

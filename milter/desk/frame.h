@@ -1,5 +1,5 @@
-// What all pages of the desk have around their content, and the small parts that they share. All texts
-// are HTML unless a comment says otherwise. Pure; any thread.
+// What all pages of the desk have around their content, and the small parts that they share. All
+// texts are HTML unless a comment says otherwise. Pure; any thread.
 #pragma once
 
 #include <cstdint>

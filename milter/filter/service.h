@@ -52,8 +52,8 @@ class Service {
   // breaker.max_per_address, and suspends the action while it is open. Then the action is counted.
   void settle(const config::Config& settings, const std::optional<net::Endpoint>& client,
               Judgement& judgement, std::chrono::steady_clock::time_point now);
-  // The same for an answer of the policy service that refuses or defers. Answers that do neither are
-  // not for this: the message is counted when it has come.
+  // The same for an answer of the policy service that refuses or defers. Answers that do neither
+  // are not for this: the message is counted when it has come.
   policy::Decision through_breaker(const config::Config& settings,
                                    const std::optional<net::Endpoint>& client,
                                    const policy::Decision& decision,

@@ -42,8 +42,8 @@ std::string print_table(const Table& table) {
   return text;
 }
 
-// Words that are drawn in one colour, from the bottom of a bar up. Words that are in no row have the
-// last one's.
+// Words that are drawn in one colour, from the bottom of a bar up. Words that are in no row have
+// the last one's.
 struct Colour {
   const char* name;
   std::vector<std::string_view> words;

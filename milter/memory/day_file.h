@@ -1,5 +1,5 @@
-// The rows of one day, in one SQLite file (write-ahead log, synchronous NORMAL). An administrator may
-// read it with sqlite3: the view `sightings` has all columns in words.
+// The rows of one day, in one SQLite file (write-ahead log, synchronous NORMAL). An administrator
+// may read it with sqlite3: the view `sightings` has all columns in words.
 //
 //     about      key, value              which versions made the file; whether it is truncated
 //     words      id, word                names of patterns, gaits, listeners, … that the rows refer to

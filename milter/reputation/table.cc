@@ -51,8 +51,8 @@ void store(Place& place, const Words& words) {
   for (std::size_t i = 0; i < words.size(); ++i) place[i].store(words[i], kRelaxed);
 }
 
-// The sequence is odd while one of these is there. The fences are those of a sequence lock: a reader
-// that sees any of the new words sees the odd number too.
+// The sequence is odd while one of these is there. The fences are those of a sequence lock: a
+// reader that sees any of the new words sees the odd number too.
 class Write {
  public:
   explicit Write(Bucket& bucket) : bucket_(bucket) {
@@ -126,8 +126,8 @@ TableWriter::TableWriter(int fd)
   repair();
 }
 
-// Leaves out the pages that were never written: only looking at one would make the kernel find memory
-// for it, which takes time at a start.
+// Leaves out the pages that were never written: only looking at one would make the kernel find
+// memory for it, which takes time at a start.
 void TableWriter::visit(std::size_t first, std::size_t end,
                         const std::function<void(Bucket&)>& take) const {
   constexpr std::size_t kHead = offsetof(TableMemory, buckets);
