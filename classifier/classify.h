@@ -57,8 +57,8 @@ struct Verdict {
 // `claims`: what the message says of its sender; null: not known.
 Verdict classify(const Trace& trace, const Policy& policy, const Claims* claims = nullptr);
 
-// The action for which the score of `verdict` asks. A caller that has added a term to the score asks
-// again.
+// The action for which the score of `verdict` asks. A caller that has added a term to the score
+// asks again.
 Action action_for(const Verdict& verdict, const Policy& policy);
 
 // The memory in which a classification works. A caller that judges many messages keeps one Scratch

@@ -13,7 +13,8 @@ constexpr std::size_t kWidth = 79;
 constexpr std::size_t kCommandColumn = 12;  // where the descriptions of commands begin
 constexpr std::size_t kOptionColumn = 26;   // where the descriptions of options begin
 
-// Appends the words of `text`. A new line begins with `indent` blanks; the cursor is at column `at`.
+// Appends the words of `text`. A new line begins with `indent` blanks; the cursor is at column
+// `at`.
 void append_wrapped(std::string& page, std::string_view text, std::size_t at, std::size_t indent) {
   bool fresh = true;  // nothing stands behind the indent yet
   while (!text.empty()) {

@@ -54,8 +54,8 @@ void check_proxy(const Source& source, const Proxy& proxy) {
   }
 }
 
-// Only over loopback does Postfix's answer, which goes to the client's address, come back here: by a
-// routing rule for what leaves a loopback address.
+// Only over loopback does Postfix's answer, which goes to the client's address, come back here: by
+// a routing rule for what leaves a loopback address.
 void check_transparent(const Source& source, const Proxy& proxy) {
   if (!proxy.is_transparent() || !proxy.upstream || proxy.upstream->is_loopback()) return;
   fail(source, "proxy.upstream",
@@ -72,8 +72,7 @@ void check_tproxy(const Source& source, const Proxy& proxy) {
   if (proxy.listen.empty()) {
     fail(source, "proxy.tproxy_ports",
          "proxy.listen is not set: name the address to which the firewall sends these ports, such "
-         "as "
-         "listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]");
+         "as listen = [\"127.0.0.1:10024\", \"[::1]:10024\"]");
   }
   std::size_t of_family[2] = {};
   for (const auto& listen : proxy.listen) {

@@ -25,8 +25,8 @@ class Connections {
   // network, a longer one keeps places occupied.
   static constexpr std::chrono::seconds kPatience{10};
 
-  // At most `most` connections stay. Their descriptors are not below the one that is the lowest free
-  // one now.
+  // At most `most` connections stay. Their descriptors are not below the one that is the lowest
+  // free one now.
   explicit Connections(std::size_t most);
 
   // Looks after the connections that come in by this listener, too.

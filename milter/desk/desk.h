@@ -1,6 +1,6 @@
 // The desk: the process that serves pages for people (site.h), and the counters of all processes at
-// GET /metrics. It reads the store and writes nothing. It is not in the path of the mail and sees no
-// message; no other process waits for it.
+// GET /metrics. It reads the store and writes nothing. It is not in the path of the mail and sees
+// no message; no other process waits for it.
 //
 //     server.h ──► site.h ──► lookups.h ──► history
 //     one thread, the loop      threads of its own

@@ -74,8 +74,8 @@ struct Rows {
   bool is_newest = true;  // there were no newer ones
   std::vector<std::string> problems;
 };
-// With `traces` in the request each row has its picture, which is drawn here, so that not every trace has
-// to be kept.
+// With `traces` in the request each row has its picture, which is drawn here, so that not every
+// trace has to be kept.
 Rows find_rows(history::History& history, const history::Selection& selection,
                const history::PageRequest& request);
 

@@ -50,8 +50,7 @@ std::string body(const Page& page, const Context& context) {
       "<body>\n<a class=\"skip\" href=\"#main\">Skip to the content</a>\n<header><strong>segmilter"
       "</strong> <span>{}</span>{}</header>\n<main id=\"main\">\n<h1>{}</h1>\n{}</main>\n<footer>"
       "<p>All times are UTC. A pattern says which kind of program sent a message over which kind "
-      "of "
-      "path; it does not say that the message is spam. {} has the counters for Prometheus.</p>"
+      "of path; it does not say that the message is spam. {} has the counters for Prometheus.</p>"
       "</footer>\n</body></html>\n",
       host(context), navigation(page.view), escape(page.title), page.body,
       link("/metrics", {}, "/metrics"));

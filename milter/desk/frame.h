@@ -1,5 +1,5 @@
-// What all pages of the desk have around their content, and the small parts that they share. All texts
-// are HTML unless a comment says otherwise. Pure; any thread.
+// What all pages of the desk have around their content, and the small parts that they share. All
+// texts are HTML unless a comment says otherwise. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,10 @@ struct Context {
   long age = 0;  // seconds since the numbers were counted
 };
 
-// The views that the navigation names, by their path: "/", "/messages", …
 struct Page {
   std::string_view title;  // plain text
-  std::string_view view;   // the path of its view; another one: it is in none
+  // The path of its view ("/", "/messages", …), which the navigation marks; another one: none.
+  std::string_view view;
   std::string body;
 };
 std::string frame(const Page& page, const Context& context);

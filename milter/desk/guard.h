@@ -1,6 +1,6 @@
-// Which requests the desk answers. It asks for no password, so a page of another site must not be able
-// to read it through the browser of an administrator: neither by a name that this site lets point to
-// 127.0.0.1 (DNS rebinding), nor by a request from its own pages. Pure; any thread.
+// Which requests the desk answers. It asks for no password, so a page of another site must not be
+// able to read it through the browser of an administrator: neither by a name that this site lets
+// point to 127.0.0.1 (DNS rebinding), nor by a request from its own pages. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -11,8 +11,8 @@
 
 namespace desk {
 
-// Sent with every answer, also with errors: a page may load the desk's own style sheet and script and
-// nothing else, and no other site may show it or read it. Lines end with CRLF.
+// Sent with every answer, also with errors: a page may load the desk's own style sheet and script
+// and nothing else, and no other site may show it or read it. Lines end with CRLF.
 inline constexpr std::string_view kSecurityHeaders =
     "Content-Security-Policy: default-src 'none'; style-src 'self'; script-src 'self'; img-src "
     "'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'\r\n"
@@ -36,8 +36,8 @@ class Guard {
   std::vector<std::string> names_;  // in lower case, addresses in their shortest form
 };
 
-// `site`: the header field Sec-Fetch-Site, which a browser sends (W3C Fetch Metadata); empty: there is
-// none.
+// `site`: the header field Sec-Fetch-Site, which a browser sends (W3C Fetch Metadata); empty: there
+// is none.
 bool comes_from_another_site(std::string_view site);
 
 }  // namespace desk

@@ -1,13 +1,13 @@
-// Looks into the store for the pages, in threads of its own: no request waits behind another one, and
-// the loop never waits for a disk. What was found is kept for a while.
+// Looks into the store for the pages, in threads of its own: no request waits behind another one,
+// and the loop never waits for a disk. What was found is kept for a while.
 //
 //     ask("senders", …) ──► kept and fresh enough? ──► the answer
 //                                │ no
 //                                ▼
 //                           queue ──► thread, with a History of its own ──► kept; `found` is called
 //
-// Counts of many messages take longer than a page may take. They are looked up again in the background
-// (Kind::Counts), and the page says how old they are. Quick answers are always new.
+// Counts of many messages take longer than a page may take. They are looked up again in the
+// background (Kind::Counts), and the page says how old they are. Quick answers are always new.
 //
 // ask() and refresh() are for one thread; `found` is called by the lookups' threads.
 #pragma once
@@ -51,9 +51,9 @@ class Lookups {
     Standing,  // counts that are looked up even while nobody asks for them
   };
 
-  // Two seconds of age are not noticed, and keep a client that asks without a pause from keeping the
-  // threads busy. Counts rest for kRest times as long as they took, so that they use one fiftieth of a
-  // processor. All of these were chosen, not measured.
+  // Two seconds of age are not noticed, and keep a client that asks without a pause from keeping
+  // the threads busy. Counts rest for kRest times as long as they took, so that they use one
+  // fiftieth of a processor. All of these were chosen, not measured.
   static constexpr std::chrono::seconds kFresh{2};
   static constexpr int kRest = 50;
   static constexpr std::chrono::milliseconds kQuick{100};
@@ -70,13 +70,14 @@ class Lookups {
   Lookups(const Lookups&) = delete;
   Lookups& operator=(const Lookups&) = delete;
 
-  // Makes the threads. Not before the process has restricted its system calls: threads that were there
-  // before keep theirs. Throws std::system_error.
+  // Makes the threads. Not before the process has restricted its system calls: threads that were
+  // there before keep theirs. Throws std::system_error.
   void start();
 
   // Null: not yet, or too many questions wait. `key` stands for all that `find` does.
   Kept ask(const std::string& key, Kind kind, Find find);
-  // Looks up counts again whose time has come, and forgets others. To be called about once a second.
+  // Looks up counts again whose time has come, and forgets others. To be called about once a
+  // second.
   void refresh();
 
  private:

@@ -17,8 +17,8 @@ const process::Family* find(const process::Families& families, std::string_view 
 std::optional<std::uint64_t> value(const process::Families& families, std::string_view name,
                                    std::string_view label = {});
 
-// The times within which half of the filter's answers, and 99 in 100, were given, as the limits of the
-// bins of answers_total in which they fall ("2ms", "more"). Nothing: there were no answers.
+// The times within which half of the filter's answers, and 99 in 100, were given, as the limits of
+// the bins of answers_total in which they fall ("2ms", "more"). Nothing: there were no answers.
 struct Latency {
   std::uint64_t answers = 0;
   std::optional<std::string_view> p50, p99;

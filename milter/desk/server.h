@@ -2,8 +2,8 @@
 // (guard.h); everything else is refused. Each answer has the headers of guard.h, also those that
 // libevent makes by itself.
 //
-// The head of a request has at most kMostHeader bytes, its query kMostQuery, and a body is refused. A
-// connection without an answer for Connections::kPatience is closed. Of more than kMostKept
+// The head of a request has at most kMostHeader bytes, its query kMostQuery, and a body is refused.
+// A connection without an answer for Connections::kPatience is closed. Of more than kMostKept
 // connections the oldest is closed, so that a few clients that ask nothing do not keep others out.
 // libevent does not limit connections: when the process has no descriptor left (limit_connections),
 // clients wait, and the loop does not spin. Used by the loop's thread only.
@@ -34,8 +34,8 @@ void limit_connections(unsigned most);
 
 class Server {
  public:
-  // The limits were chosen, not measured. One Prometheus and a few browsers need some connections and
-  // a few hundred bytes; larger limits only cost memory.
+  // The limits were chosen, not measured. One Prometheus and a few browsers need some connections
+  // and a few hundred bytes; larger limits only cost memory.
   static constexpr std::size_t kMostHeader = 8192;
   // This many may be open between two looks, which are a second apart. Others wait.
   static constexpr std::size_t kMostConnections = 64;

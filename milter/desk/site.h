@@ -1,5 +1,5 @@
-// The addresses of the desk: which view answers which request, and what is looked up for it. It keeps
-// no state but the configuration; what was found is kept by the lookups. One thread.
+// The addresses of the desk: which view answers which request, and what is looked up for it. It
+// keeps no state but the configuration; what was found is kept by the lookups. One thread.
 #pragma once
 
 #include <functional>
@@ -46,8 +46,8 @@ class Site {
 
   Lookups::Kept overview();
   Context context(const Lookups::Kept& kept = nullptr) const;
-  // What there is to say instead of the answer: that it is not there yet, or that nothing was found.
-  // Nothing: wait.
+  // What there is to say instead of the answer: that it is not there yet, or that nothing was
+  // found. Nothing: wait.
   std::optional<Response> instead(const Asked& asked, const Lookups::Kept& kept) const;
   Response refuse(const Asked& asked, int code, const std::string& text) const;
 

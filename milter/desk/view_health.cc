@@ -1,5 +1,5 @@
-// Whether the set-up is healthy: what is observed and what is not, what was lost, how fast the filter
-// answers, and what the store has.
+// Whether the set-up is healthy: what is observed and what is not, what was lost, how fast the
+// filter answers, and what the store has.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,8 +16,8 @@ namespace {
 using page::escape;
 using Mode = config::Enforcement::Mode;
 
-// Of the last hour's messages so many have to be unobserved before the page calls it trouble. Chosen:
-// exempt mail and odd clients make a few per cent.
+// Of the last hour's messages so many have to be unobserved before the page calls it trouble.
+// Chosen: exempt mail and odd clients make a few per cent.
 constexpr double kUnobserved = 0.2;
 constexpr std::uint64_t kFewMessages = 20;  // of fewer no share is judged
 

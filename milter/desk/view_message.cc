@@ -111,8 +111,7 @@ std::string header(const Row& row, const Explanation& why, const Context& contex
   std::replace(value.begin(), value.end(), '\t', ' ');
   return fmt::format(
       "<h2>The header field</h2>\n<p class=\"soft\">Made again from the store, with the hostname "
-      "of "
-      "the configuration and without a seal.</p>\n<pre>{}: {}</pre>\n",
+      "of the configuration and without a seal.</p>\n<pre>{}: {}</pre>\n",
       filter::kHeaderName, [&value] {
         std::string lines;
         for (const char c : value) lines += c == '\n' ? std::string("\n") : escape({&c, 1});
@@ -124,8 +123,7 @@ std::string trace(const Row& row) {
   if (row.trace.empty()) return "";
   return fmt::format(
       "<h2>The trace</h2>\n<p class=\"soft\">In a file, <kbd>segmilter classify FILE</kbd> judges "
-      "it "
-      "again.</p>\n<pre>{}</pre>\n",
+      "it again.</p>\n<pre>{}</pre>\n",
       escape(row.trace));
 }
 

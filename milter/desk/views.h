@@ -13,8 +13,8 @@ namespace desk {
 // "/": is all well, what came in 48 hours, and what has changed.
 std::string view_now(const Overview& overview, const Context& context);
 
-// "/messages": rows, and a form for what is selected. `query`: as it was asked, with the place in the
-// history; the links to older and newer rows are made from it.
+// "/messages": rows, and a form for what is selected. `query`: as it was asked, with the place in
+// the history; the links to older and newer rows are made from it.
 struct Listing {
   history::Pairs query;  // without `before` and `after`
   bool is_first = true;  // there are no newer rows
@@ -29,7 +29,8 @@ std::string view_message(const Rows& rows, const Context& context);
 enum class By : std::uint8_t { Network, Gait, Pattern };
 std::string view_senders(const Overview& overview, By by, const Context& context);
 
-// "/what-if": who would be refused with other thresholds. `selection`: the query without thresholds.
+// "/what-if": who would be refused with other thresholds. `selection`: the query without
+// thresholds.
 std::string view_what_if(const Estimate& estimate, const Thresholds& thresholds,
                          const history::Pairs& selection, const Context& context);
 

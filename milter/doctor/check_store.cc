@@ -1,5 +1,5 @@
-// Check of the store, the folder in which the process memory keeps what was judged. Mail never waits
-// for it, so that nothing here is a failure.
+// Check of the store, the folder in which the process memory keeps what was judged. Mail never
+// waits for it, so that nothing here is a failure.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/stat.h>

@@ -6,9 +6,9 @@
 //     talk client=192.0.2.7:40112 server=198.51.100.25:25 began=81234567890
 //
 // All of it is on one line; the items may come in any order. Only `client` is required, and `after`
-// in the first form; the second form has no other items than those three. An item that is missing is unknown and is not compared. A question has at most
-// kMostText bytes. A longer list of recipients or fields must be cut before
-// (classifier/message_sizes.h).
+// in the first form; the second form has client, server and began alone. An item that is missing is
+// unknown and is not compared. A question has at most kMostText bytes. A longer list of
+// recipients or fields must be cut before (classifier/message_sizes.h).
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// The circuit breaker: it suspends rejections and deferrals when their share of the mail jumps. Causes
-// can be a network that changes, a new version of a client's mailer, or a wrong weight. What
+// The circuit breaker: it suspends rejections and deferrals when their share of the mail jumps.
+// Causes can be a network that changes, a new version of a client's mailer, or a wrong weight. What
 // suddenly hits many senders is more often our error than their attack. And mail that was let in
 // can still be filtered by others, but mail that was refused is gone.
 //

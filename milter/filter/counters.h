@@ -31,8 +31,8 @@ struct Counters {
   process::Count seal_refused{0};
   process::Count callback_failures{0};
   policy_service::Counters policy_service;
-  // Answers at the end of a message, by the first of kWithin in which they were given; the last one:
-  // later.
+  // Answers at the end of a message, by the first of kWithin in which they were given; the last
+  // one: later.
   static constexpr std::array<unsigned, 9> kWithin{1, 2, 5, 10, 20, 50, 100, 1000, 5000};  // ms
   std::array<process::Count, kWithin.size() + 1> answered{};
 

@@ -1,14 +1,15 @@
-// Tells the process memory of each judged message, over the socket pair that the supervisor has made.
+// Tells the process memory of each judged message, over the socket pair that the supervisor has
+// made.
 //
 //     libmilter's threads ── take ──► waiting ──(own thread, each 100 ms)──► socket ──► memory
 //                                       │
 //                                  full: dropped and counted
 //
-// The message's thread only copies the sighting into the queue: it makes no system call, so the answer
-// to Postfix does not wait for one. The copies are used again, because a copy that another thread
-// frees makes each allocation of the message's thread slower. The queue's thread looks at the clock
-// instead of being woken, because to wake a thread takes as long as to send. While memory is away,
-// stopped or slow, the socket fills up and then the queue.
+// The message's thread only copies the sighting into the queue: it makes no system call, so the
+// answer to Postfix does not wait for one. The copies are used again, because a copy that another
+// thread frees makes each allocation of the message's thread slower. The queue's thread looks at
+// the clock instead of being woken, because to wake a thread takes as long as to send. While memory
+// is away, stopped or slow, the socket fills up and then the queue.
 #pragma once
 
 #include <chrono>

@@ -64,14 +64,14 @@ std::string word_of(const PolicyAnswer& answer) {
   return answer.text.substr(0, answer.text.find(' '));
 }
 
-// One line for each question for which a rule held; all questions at the level debug. Neither
-// sender nor recipient is logged.
+// One line for each question for which a rule asked for something else than DUNNO; all questions at
+// the level debug. Neither sender nor recipient is logged.
 void tell(const Request& request, const config::Config& settings, const Known& known,
           Exemption exempt, std::optional<std::size_t> rule, const policy::Decision& decision,
           const PolicyAnswer& answer) {
-  const bool held =
+  const bool asks =
       rule && settings.policy_service.rules[*rule].answer.kind != PolicyAnswer::Kind::Dunno;
-  const auto level = held ? logging::Level::Info : logging::Level::Debug;
+  const auto level = asks ? logging::Level::Info : logging::Level::Debug;
   if (!logging::enabled(level)) return;
   std::vector<logging::Fact> facts = {
       {"client", request.client ? request.client->print() : "unknown"},
@@ -83,7 +83,7 @@ void tell(const Request& request, const config::Config& settings, const Known& k
   };
   if (exempt != Exemption::None) add("exempt", std::string(name(exempt)));
   if (rule) add("rule", std::to_string(*rule + 1), true);
-  if (held && decision.held != policy::HeldBackBy::None) {
+  if (asks && decision.held != policy::HeldBackBy::None) {
     add("would", word_of(settings.policy_service.rules[*rule].answer));
     add("held", std::string(name(decision.held)));
   }

@@ -1,6 +1,6 @@
-// What the policy service answers: a request of Postfix is joined with the client's session, what is
-// known of it is put before the rules, and what a rule asks for goes through the same mode, roll-out,
-// breaker and exemptions as the action for a message.
+// What the policy service answers: a request of Postfix is joined with the client's session, what
+// is known of it is put before the rules, and what a rule asks for goes through the same mode,
+// roll-out, breaker and exemptions as the action for a message.
 //
 //     request ─┬─► Sessions ─► which session ─► evidence: dialogue so far, the message's trace
 //              └─► reputation of the address         │

@@ -52,20 +52,22 @@ class Service {
   // breaker.max_per_address, and suspends the action while it is open. Then the action is counted.
   void settle(const config::Config& settings, const std::optional<net::Endpoint>& client,
               Judgement& judgement, std::chrono::steady_clock::time_point now);
-  // The same for an answer of the policy service that refuses or defers. Answers that do neither are
-  // not for this: the message is counted when it has come.
+  // The same for an answer of the policy service that refuses or defers. Answers that do neither
+  // are not for this: the message is counted when it has come.
   policy::Decision through_breaker(const config::Config& settings,
                                    const std::optional<net::Endpoint>& client,
                                    const policy::Decision& decision,
                                    std::chrono::steady_clock::time_point now);
   bool breaker_is_open();
+  // The open milter sessions, among which the policy service looks.
   Sessions& sessions() { return open_; }
   // Passes the record of a message to all sinks.
   void send(const Record& record, const config::Config& settings) {
     for (auto* sink : sinks_) sink->take(record, settings);
   }
-  // Counts headers of our name that were deleted from a message.
+  // Counts an answer at the end of a message, by the time that it took.
   void answered(std::chrono::steady_clock::duration took) { counters_.count_answer(took); }
+  // Counts headers of our name that were deleted from a message.
   void deleted(unsigned headers) { counters_.forged += headers; }
   // To be called about once a second: the breaker may close, and every five minutes the counters
   // are logged.

@@ -13,7 +13,6 @@
 #include <cstring>
 #include <optional>
 #include <stdexcept>
-#include <string_view>
 #include <vector>
 
 #include "milter/log/log.h"

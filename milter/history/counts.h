@@ -79,8 +79,8 @@ struct Counts {
   // Each day from the first one that is remembered, within the time of the selection.
   std::vector<DayCount> days;
   Time first, last;  // of the rows that were counted; both 0: there are none
-  // The selection asks for more than totals.db can tell, so that days of which only that is left are
-  // not counted.
+  // The selection asks for more than totals.db can tell, so that days of which only that is left
+  // are not counted.
   bool totals_left_out = false;
   std::vector<std::string> problems;
 

@@ -24,8 +24,8 @@ using memory::Database;
 using memory::DatabaseError;
 using std::chrono::days;
 
-// Nothing: the file is of the store, but has no rows that can be read (a write-ahead log, a file that
-// was moved aside).
+// Nothing: the file is of the store, but has no rows that can be read (a write-ahead log, a file
+// that was moved aside).
 std::optional<int> source_of(std::string_view name, Day day) {
   const auto begin = fmt::format("messages-{}", memory::print(day));
   name.remove_prefix(std::min(name.size(), begin.size()));

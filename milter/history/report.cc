@@ -209,13 +209,11 @@ std::vector<std::string> notes(const Counts& counts, const Selection& selection)
   if (!only.empty()) list.push_back(fmt::format("Only messages with{}.", only));
   list.push_back(
       fmt::format("{} messages, counted by {} rows of the store. Times are UTC. Messages that were "
-                  "exempt, and those "
-                  "that came while nothing was remembered, are not among them.",
+                  "exempt, and those that came while nothing was remembered, are not among them.",
                   all.messages, all.rows));
   list.emplace_back(
       "\"enforce would refuse\" counts messages for which tempfail or reject was asked, without "
-      "the "
-      "percentages and the circuit breaker, which let some of them pass.");
+      "the percentages and the circuit breaker, which let some of them pass.");
   std::uint64_t of_totals = 0;
   std::uint64_t of_samples = 0;
   for (const Cell& cell : counts.cells) {
@@ -225,8 +223,7 @@ std::vector<std::string> notes(const Counts& counts, const Selection& selection)
   if (of_samples > 0) {
     list.push_back(
         fmt::format("{} messages have no row of their own: on busy days one row stands for several "
-                    "messages that "
-                    "asked for nothing, and counts as often.",
+                    "messages that asked for nothing, and counts as often.",
                     of_samples));
   }
   if (const auto days = list_of(counts.days, DayCount::From::Totals); !days.empty()) {

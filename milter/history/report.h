@@ -1,7 +1,7 @@
 // A report of many messages as a list of tables: how often each pattern occurs, by hour, program,
-// class, network and action; what mode `enforce` would have refused; what was not observed, and why.
-// It says how it was counted. The tables are printed as text, as an HTML page with plots, or as JSON;
-// CSV has the counts themselves. Pure; any thread.
+// class, network and action; what mode `enforce` would have refused; what was not observed, and
+// why. It says how it was counted. The tables are printed as text, as an HTML page with plots, or
+// as JSON; CSV has the counts themselves. Pure; any thread.
 #pragma once
 
 #include <cstdint>

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "classifier/pattern.h"
 #include "milter/history/print.h"
 #include "milter/history/report.h"
 #include "milter/page/bars.h"
@@ -42,31 +44,31 @@ std::string print_table(const Table& table) {
   return text;
 }
 
-// Words that are drawn in one colour, from the bottom of a bar up. Words that are in no row have the
-// last one's.
+// Words that are drawn in one colour, from the bottom of a bar up. Words that are in no row have
+// the last one's.
 struct Colour {
-  const char* name;
   std::vector<std::string_view> words;
   std::size_t colour;
 };
 using Colours = std::vector<Colour>;
 
-const Colours kPatternColours = {
-    {"official-mta", {"official-mta"}, 6},
-    {"relay", {"relay"}, 5},
-    {"kilobyte-blocks, line-writer", {"kilobyte-blocks", "line-writer"}, 4},
-    {"garage-server", {"garage-server"}, 3},
-    {"mobile", {"mobile"}, 2},
-    {"bot-headers-apart", {"bot-headers-apart"}, 1},
-    {"bot-template", {"bot-template"}, 0},
-    {"nothing told: unobserved, indistinct, noisy", {}, 7},
-};
+// From good over bad to those that say nothing, which have the style sheet's last colour.
+Colours pattern_colours() {
+  Colours colours;
+  for (std::size_t i = 0; i < page::kBarColours; ++i) {
+    const auto colour = (2 * page::kBarColours - 2 - i) % page::kBarColours;
+    Colour one{{}, colour};
+    for (std::size_t k = 0; k < classifier::kPatterns; ++k) {
+      const auto pattern = static_cast<classifier::Pattern>(k);
+      if (page::colour_of(pattern) == colour) one.words.push_back(classifier::name(pattern));
+    }
+    colours.push_back(std::move(one));
+  }
+  return colours;
+}
+
 const Colours kActionColours = {
-    {"tempfail", {"tempfail"}, 2},
-    {"quarantine", {"quarantine"}, 1},
-    {"reject", {"reject"}, 0},
-    {"none", {}, 7},
-};
+    {{"tempfail"}, 2}, {{"quarantine"}, 1}, {{"reject"}, 0}, {{"none"}, 7}};
 
 std::size_t place_of(const Colours& colours, std::string_view word) {
   const auto found = std::find_if(colours.begin(), colours.end(), [word](const Colour& one) {
@@ -80,7 +82,9 @@ page::Bars bars_by(const Counts& counts, std::string Labels::*member, const Colo
                    std::string title) {
   page::Bars bars{
       .title = std::move(title), .description = "messages by time", .kinds = {}, .bars = {}};
-  for (const auto& one : colours) bars.kinds.push_back({one.name, one.colour});
+  for (const auto& one : colours) {
+    bars.kinds.push_back({fmt::format("{}", fmt::join(one.words, ", ")), one.colour});
+  }
   for (const Cell& cell : counts.cells) {
     const auto label = print_time(cell.begin).substr(0, 16) + "Z";
     if (bars.bars.empty() || bars.bars.back().label != label) {
@@ -102,7 +106,7 @@ std::string print_html(const Report& report, const Counts& counts) {
   std::string text = page::page_begin("segmilter report");
   text += fmt::format("<h1>{}</h1>\n", escape(report.title));
   for (const auto& note : report.notes) text += fmt::format("<p>{}</p>\n", escape(note));
-  text += plot(bars_by(counts, &Labels::pattern, kPatternColours, "Patterns by time"));
+  text += plot(bars_by(counts, &Labels::pattern, pattern_colours(), "Patterns by time"));
   text += plot(bars_by(counts, &Labels::would, kActionColours, "What was asked for, by time"));
   for (const auto& table : report.tables) text += print_table(table);
   return text.append(page::kPageEnd);

@@ -18,7 +18,8 @@ using std::chrono::milliseconds;
 // So many ids are asked for at a time: some ten milliseconds, in which SQLite holds a snapshot.
 constexpr std::int64_t kIdsAtOnce = 20'000;
 
-// Columns that hold the number of a word, and the labels that they are, in the order of CellKey::words.
+// Columns that hold the number of a word, and the labels that they are, in the order of
+// CellKey::words.
 struct WordColumn {
   const char* column;
   std::string Labels::*member;

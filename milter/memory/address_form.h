@@ -1,9 +1,10 @@
 // How addresses stand in the store, by the setting memory.addresses. A row has the client's address
-// and its network apart, so that the address can be taken away after some days and the network stays.
+// and its network apart, so that the address can be taken away after some days and the network
+// stays.
 //
 //     full        192.0.2.7          192.0.2.0/24        2001:db8:1::7     2001:db8:1::/48
 //     truncated   nothing            192.0.2.0/24        nothing           2001:db8:1::/48
-//     keyed       16 digits          16 digits           of HMAC-SHA-256, with another word for each
+//     keyed       16 digits          16 digits           of HMAC-SHA-256, each with its own word
 //
 // Pure; safe from any thread once made.
 #pragma once

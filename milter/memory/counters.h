@@ -1,5 +1,5 @@
-// What is counted of sightings on their way and in the store. The filter writes the first three, and
-// the process memory the others; anybody reads them.
+// What is counted of sightings on their way and in the store. The filter writes the first three,
+// and the process memory the others; anybody reads them.
 #pragma once
 
 #include "milter/process/metrics.h"

@@ -43,10 +43,11 @@ Trouble trouble_of(int result) {
   throw DatabaseError(trouble_of(result), what);
 }
 
-// Opens nothing for writing, also not the files of the write-ahead log: the reader may not be allowed
-// to write, and its system calls may not allow it (process/seccomp.h). A file without a write-ahead log
-// is at rest: SQLite would make one to read it, unless it is told that the file does not change. If a
-// writer comes just now, what it writes goes into a log that this reader does not look at.
+// Opens nothing for writing, also not the files of the write-ahead log: the reader may not be
+// allowed to write, and its system calls may not allow it (process/seccomp.h). A file without a
+// write-ahead log is at rest: SQLite would make one to read it, unless it is told that the file
+// does not change. If a writer comes just now, what it writes goes into a log that this reader does
+// not look at.
 std::string reading_uri(const std::string& file) {
   std::string uri = "file:";
   for (const char c : file) {

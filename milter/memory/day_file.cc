@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
-#include <utility>
 
 #include "classifier/signature.h"
 #include "classifier/trace_text.h"

@@ -1,11 +1,12 @@
-// The rows of one day, in one SQLite file (write-ahead log, synchronous NORMAL). An administrator may
-// read it with sqlite3: the view `sightings` has all columns in words.
+// The rows of one day, in one SQLite file (write-ahead log, synchronous NORMAL). An administrator
+// may read it with sqlite3: the view `sightings` has all columns in words.
 //
 //     about      key, value              which versions made the file; whether it is truncated
-//     words      id, word                names of patterns, gaits, listeners, … that the rows refer to
-//     messages   one row a sighting      with an index on the time only: an index on a random key would
-//                                        make writing eighteen times slower
-//     hours      hour, pattern, gait, action, n    how many messages, counted with the rows themselves
+//     words      id, word                names of patterns, gaits, listeners, … of the rows
+//     messages   one row a sighting      with an index on the time only: an index on a random key
+//                                        would make writing eighteen times slower
+//     hours      hour, pattern, gait,    how many messages, counted with the rows themselves
+//                action, n
 //
 // A row has the versions by which it can be read: of the labels (classifier::kSignature) and of the
 // dictionary of its trace. Its weight is the number of messages that it stands for (sampling.h).

@@ -30,9 +30,9 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kBatch = 500;
 constexpr timeval kWriteEvery{0, 200'000};
-// Having read all, it sleeps for so long, whatever comes: the filter then pays for waking it a hundred
-// times a second at most, and not for each message. Where more than a few have come at once it reads
-// on, because the socket may be small.
+// Having read all, it sleeps for so long, whatever comes: the filter then pays for waking it a
+// hundred times a second at most, and not for each message. Where more than a few have come at once
+// it reads on, because the socket may be small.
 constexpr timeval kReadPause{0, 10'000};
 constexpr std::size_t kFew = 16;
 constexpr auto kCleanEvery = 5s;
@@ -112,7 +112,8 @@ class Process final : private process::Orders::Listener {
       }
       if (batch_.size() < kBatch) continue;
       write();
-      // Another process has the file. What comes waits in the socket, where the filter finds it full.
+      // Another process has the file. What comes waits in the socket, where the filter finds it
+      // full.
       if (batch_.size() >= kBatch) {
         (void)event_del(readable_.get());
         return;

@@ -1,5 +1,5 @@
-// The process that remembers: it takes sightings from the filter and writes them into the store. It is
-// not in the mail's path, and nothing waits for it. One thread.
+// The process that remembers: it takes sightings from the filter and writes them into the store. It
+// is not in the mail's path, and nothing waits for it. One thread.
 //
 //     filter ──socket pair──► batch ──each 200 ms, or 500 sightings──► Store
 //                  │              │      └──► Teaching ─► table of reputations
@@ -13,8 +13,8 @@
 
 namespace memory {
 
-// Bytes of sightings that may wait in the socket for the process; without the right to it the kernel
-// gives less (net.core.wmem_max).
+// Bytes of sightings that may wait in the socket for the process; without the right to it the
+// kernel gives less (net.core.wmem_max).
 inline constexpr int kSocketBytes = 8 * 1024 * 1024;
 
 // What the process is given. The descriptors are borrowed.
@@ -26,8 +26,8 @@ struct Inputs {
   reputation::Counters& reputation_counters;
 };
 
-// Runs until it is told to drain: what waits in the socket is written then. Returns a sysexits code;
-// throws when set-up fails.
+// Runs until it is told to drain: what waits in the socket is written then. Returns a sysexits
+// code; throws when set-up fails.
 int run(const process::Start& start, const Inputs& inputs);
 
 }  // namespace memory

@@ -1,5 +1,5 @@
-// The text form of a trace as a row has it: compressed by zstd with a dictionary that is compiled in
-// (dictionary/README.md). One thread.
+// The text form of a trace as a row has it: compressed by zstd with a dictionary that is compiled
+// in (dictionary/README.md). One thread.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@ class TracePacker {
 
   // Valid until the next call. Throws std::runtime_error.
   std::string_view pack(std::string_view text);
-  // Nothing: damaged, of a dictionary that this program does not have, or longer than kMostTraceText
-  // (sighting_bytes.h).
+  // Nothing: damaged, of a dictionary that this program does not have, or longer than
+  // kMostTraceText (sighting_bytes.h).
   std::optional<std::string> unpack(std::string_view packed, std::uint32_t dictionary);
 
  private:

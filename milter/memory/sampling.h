@@ -6,8 +6,8 @@
 //        ──┴─────────┴─────┴────┴───►  bytes of today's files
 //        0         1/2   3/4  7/8  max_bytes
 //
-// Each step has half the room of the one before it and takes half as many rows for a message, so that
-// it lasts for as many messages. One thread.
+// Each step has half the room of the one before it and takes half as many rows for a message, so
+// that it lasts for as many messages. One thread.
 #pragma once
 
 #include <cstdint>

@@ -62,7 +62,8 @@ class Writer {
   std::string bytes_;
 };
 
-// Once something is missing or out of range, it stays that way (failed) and all that is read is zero.
+// Once something is missing or out of range, it stays that way (failed) and all that is read is
+// zero.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : rest_(bytes) {}
@@ -153,8 +154,8 @@ void write_terms(Writer& out, const classifier::Reasons& reasons) {
   }
 }
 
-// The name of the level and its numbers stay with the filter: the row has the client's address for some
-// days only.
+// The name of the level and its numbers stay with the filter: the row has the client's address for
+// some days only.
 void write_added(Writer& out, const classifier::Reasons& reasons) {
   std::vector<classifier::AddedTerm> terms;
   for (std::size_t i = 0; i < reasons.size(); ++i) {

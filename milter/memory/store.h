@@ -1,6 +1,6 @@
-// The store: a folder with a SQLite file for each day of UTC (day_file.h, day.h). It writes, shortens
-// and removes; readers open the files for themselves, read-only. One thread, and one process: only
-// `segmilter forget` deletes rows beside it.
+// The store: a folder with a SQLite file for each day of UTC (day_file.h, day.h). It writes,
+// shortens and removes; readers open the files for themselves, read-only. One thread, and one
+// process: only `segmilter forget` deletes rows beside it.
 //
 //     sightings ─► write() ─► messages-20261127.db
 //                                  │ after 3 days: truncate_some()
@@ -31,12 +31,12 @@ namespace memory {
 // before it have them.
 inline constexpr std::chrono::days kExactDays{3};
 
-// What comes at the start waits in the socket for so long at most. In two seconds SQLite reads about
-// a gigabyte that is in memory.
+// What comes at the start waits in the socket for so long at most. In two seconds SQLite reads
+// about a gigabyte that is in memory.
 inline constexpr std::chrono::milliseconds kCheckTime{2000};
 
-// A file that was moved aside is removed after as many days as addresses are kept, because addresses
-// cannot be taken out of it.
+// A file that was moved aside is removed after as many days as addresses are kept, because
+// addresses cannot be taken out of it.
 inline constexpr std::chrono::days kAsideDays = kExactDays;
 
 class Store {
@@ -53,7 +53,8 @@ class Store {
   // damaged is moved aside, with an error in the log, and another one is begun.
   Written write(std::span<const Sighting> sightings, const AddressForm& form);
 
-  // Looks for damage in the file of `day`, for at most kCheckTime, and moves it aside if there is any.
+  // Looks for damage in the file of `day`, for at most kCheckTime, and moves it aside if there is
+  // any.
   void check(Day day);
 
   struct Cleaned {
@@ -61,7 +62,8 @@ class Store {
     unsigned removed = 0;
     bool full = false;  // no row may be written: max_bytes or min_free would not hold
   };
-  // Removes days that are too many, and files that were moved aside long ago. Throws std::system_error where the folder cannot be read.
+  // Removes days that are too many, and files that were moved aside long ago. Throws
+  // std::system_error where the folder cannot be read.
   Cleaned clean(const Limits& limits, Day today);
 
   // Shortens the next `rows` rows that are old enough. False: there is none left. What fails is

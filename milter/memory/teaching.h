@@ -1,4 +1,5 @@
-// The part of the process memory that keeps the table of reputations: it is the table's only writer.
+// The part of the process memory that keeps the table of reputations: it is the table's only
+// writer.
 //
 //     sighting ─► own verdict, without the reputation's terms ─► lesson ─► table
 //     start: the table itself, if it has outlived the last process; else the state file; else the

@@ -1,7 +1,7 @@
 // Draws bars of counts over time as an SVG picture, stacked by kind, with the classes of page.h's
 // style sheet. The counts are drawn as they are, without smoothing. A picture has a name and a
-// description for screen readers, and each bar says its numbers as its title; the page shows the same
-// numbers as a table. No script, no style attribute. Pure; any thread.
+// description for screen readers, and each bar says its numbers as its title; the page shows the
+// same numbers as a table. No script, no style attribute. Pure; any thread.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +32,8 @@ struct Bars {
   std::vector<Bar> bars;
 };
 
-// Empty if there is no bar. More than 1000 bars are drawn as 1000, of which each adds up neighbours.
+// Empty if there is no bar. More than 1000 bars are drawn as 1000, of which each adds up
+// neighbours.
 std::string draw(const Bars& bars);
 
 // The colours and the names of the kinds, as an HTML list.

@@ -96,7 +96,8 @@ struct Scale {
 
 class Panel {
  public:
-  // `narrow`: boxes that are narrower are joined; `pointed`: narrower ones have no title. In per cent.
+  // `narrow`: boxes that are narrower are joined; `pointed`: narrower ones have no title. In per
+  // cent.
   Panel(const classifier::Trace& trace, const Scale& scale, double narrow, double pointed)
       : trace_(trace), scale_(scale), narrow_(narrow), pointed_(pointed) {}
 

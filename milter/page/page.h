@@ -1,8 +1,9 @@
-// Parts that all HTML pages share: escaping of text from outside, the style sheet, the head with a
-// content security policy, and the patterns in words. Pages have no script and load nothing. Pure;
-// any thread.
+// Parts that all HTML pages share: escaping of text from outside, the style sheet, and the patterns
+// in words; and the frame of a page that is a file: it has no script and loads nothing. The pages of
+// the desk have their own frame (desk/frame.h). Pure; any thread.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -20,8 +21,8 @@ std::string foreign(std::string_view text);
 // The style sheet of all pages: colours (light and dark), tables, and the classes of the pictures.
 extern const std::string_view kStyle;  // style.cc
 
-// The beginning of a page up to <main>: content security policy, title, style sheet. kPageEnd ends
-// the page.
+// The beginning of a file up to <main>: content security policy, title, style sheet. kPageEnd ends
+// it.
 std::string page_begin(std::string_view title);
 extern const std::string_view kPageEnd;
 
@@ -29,8 +30,8 @@ extern const std::string_view kPageEnd;
 std::string_view in_words(classifier::Pattern pattern);
 // The class of the style sheet for a pattern: bad, odd, good or soft.
 std::string_view class_of(classifier::Pattern pattern);
-// The pattern's colour in bars over time (bars.h). Patterns that say as little, or nearly the same,
-// share one.
+// The pattern's colour in bars over time (bars.h), less than kBarColours. Patterns that say nearly
+// the same share one; the last one is for those that say nothing.
 std::size_t colour_of(classifier::Pattern pattern);
 // The pattern's name as HTML, in the colour of its class.
 std::string named(classifier::Pattern pattern);

@@ -6,7 +6,8 @@
 
 namespace page {
 
-// The roles are repeated, because the style sheet takes them away on a narrow screen (display: block).
+// The roles are repeated, because the style sheet takes them away on a narrow screen (display:
+// block).
 Table::Table(std::string_view caption, std::vector<Column> columns) : columns_(std::move(columns)) {
   html_ = fmt::format(
       "<table class=\"wraps\" role=\"table\"><caption>{}</caption>\n<thead role=\"rowgroup\"><tr "

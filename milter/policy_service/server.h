@@ -1,13 +1,13 @@
 // The policy service's side of its socket. Each smtpd of Postfix that asks keeps a connection and
-// sends one request after the other (policy_service/request.h); each is answered with one line and an
-// empty one:
+// sends one request after the other (policy_service/request.h); each is answered with one line and
+// an empty one:
 //
 //     C: request=smtpd_access_policy\nprotocol_state=RCPT\n…\n\n
 //     S: action=DUNNO\n\n
 //
-// At most policy_service.max_connections are open; a further one is closed, and Postfix goes on with
-// its default_action. A connection that is silent for policy_service.idle_timeout is closed, and so
-// is one that sends anything else than a request.
+// At most policy_service.max_connections are open; a further one is closed, and Postfix goes on
+// with its default_action. A connection that is silent for policy_service.idle_timeout is closed,
+// and so is one that sends anything else than a request.
 //
 // It runs in a thread of its own with its own loop, because libmilter has the others. The functions
 // below are called by the filter's main thread.
@@ -35,8 +35,8 @@ namespace policy_service {
 // the same reason.
 inline constexpr int kBacklog = 512;
 
-// A listening socket at `socket`: with `mode`, if it is a unix socket. Throws std::system_error that
-// names the setting, also for the name of a host, which is not looked up.
+// A listening socket at `socket`: with `mode`, if it is a unix socket. Throws std::system_error
+// that names the setting, also for the name of a host, which is not looked up.
 net::Fd listen_at(const config::MilterSocket& socket, unsigned mode);
 
 class Server {

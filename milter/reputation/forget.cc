@@ -1,6 +1,5 @@
 #include "milter/reputation/forget.h"
 
-#include <algorithm>
 #include <array>
 #include <unordered_set>
 

@@ -44,8 +44,8 @@ struct Origin {
 
 class Keys {
  public:
-  // With Keyed it reads the first key of `settings.key_file`, which it throws std::runtime_error
-  // about.
+  // With Keyed it reads the first key of `settings.key_file`. Throws std::runtime_error if that
+  // cannot be read.
   explicit Keys(const config::Memory& settings);
 
   // `gait`: a name of the book; empty: not known.

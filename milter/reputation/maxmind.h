@@ -1,5 +1,5 @@
-// A database of MaxMind's format (GeoLite2-ASN.mmdb and the like), read by libmaxminddb. This header
-// hides maxminddb.h. Safe from any thread.
+// A database of MaxMind's format (GeoLite2-ASN.mmdb and the like), read by libmaxminddb. This
+// header hides maxminddb.h. Safe from any thread.
 #pragma once
 
 #include <memory>

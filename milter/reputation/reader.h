@@ -30,8 +30,8 @@ struct Rules {
 // line.
 Rules read_rules(const config::Config& config);
 
-// As read_rules(). But files of networks of which one cannot be read are left out, with an error in the
-// log: at a start that is better than no reputations.
+// As read_rules(). But if one of the files of networks cannot be read, all of them are left out, with
+// an error in the log: at a start that is better than no reputations.
 Rules start_rules(const config::Config& config);
 
 class Reader {

@@ -32,8 +32,8 @@ enum class StateFound : std::uint8_t {
 StateFound parse_state(std::string_view bytes, std::uint64_t key_check,
                        const std::function<void(const Entry&)>& take);
 
-// Fills `table`. Entries from the future count as of now. Throws std::system_error if the file cannot
-// be read.
+// Fills `table`. Entries from the future count as of now. Throws std::system_error if the file
+// cannot be read.
 StateFound load_state(const std::string& file, TableWriter& table, std::uint64_t key_check,
                       Time now);
 

@@ -7,8 +7,8 @@
 //
 // A key belongs into one bucket, by a hash with a secret. The sequence number of a bucket is odd
 // while it is written; a reader that finds it odd, or changed behind its back, has no answer. Where
-// all eight places are taken, the entry with the least worth (entry.h) goes, and only if it has less
-// than the new one: a flood of new addresses pushes out the addresses of the flood.
+// all eight places are taken, the entry with the least worth (entry.h) goes, and only if it has
+// less than the new one: a flood of new addresses pushes out the addresses of the flood.
 #pragma once
 
 #include <array>

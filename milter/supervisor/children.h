@@ -29,8 +29,8 @@ namespace supervisor {
 struct Opened {
   std::unique_ptr<ProxyParts> proxy;      // null: no proxy
   std::unique_ptr<capture::WireTap> tap;  // null: no wire observer
-  // The socket pair from the filter to memory, by their ends; null: nothing is remembered. What waits
-  // in it outlives both processes.
+  // The socket pair from the filter to memory, by their ends; null: nothing is remembered. What
+  // waits in it outlives both processes.
   net::Fd sightings_out;
   net::Fd sightings_in;
   // The table of reputations, which memory writes and the filter reads; null: there is none. It

@@ -29,8 +29,9 @@ struct Handover {
 };
 
 // "2 listeners=7,8/9,10 rings=11,12 desk=13 children=4711,4712 sources=14/15
-// reputations=16"; the last two items are there only if there is such a thing. The first number is capture::kSegmentEventVersion: it changes when the
-// layout of what the kernel filter writes into its ring changes.
+// reputations=16"; the last two items are there only if there is such a thing. The first number is
+// capture::kSegmentEventVersion: it changes when the layout of what the kernel filter writes into
+// its ring changes.
 std::string print(const Handover& handover);
 
 // Nothing: the text is not such a line, or is of another version. The text comes from the

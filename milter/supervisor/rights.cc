@@ -55,8 +55,8 @@ void make_folder(const std::string& folder, mode_t mode, uid_t uid, gid_t gid) {
   net::check(fchmod(fd.get(), mode), attempt);
 }
 
-// Mail is labelled without the store too. So a folder that cannot be made is only a warning here; the
-// process memory then logs that it cannot write.
+// Mail is labelled without the store too. So a folder that cannot be made is only a warning here;
+// the process memory then logs that it cannot write.
 void make_memory_folder(const config::Memory& memory, const Account& account) {
   if (!memory.enabled) return;
   try {

@@ -1,12 +1,14 @@
-// How long the desk takes for each of its pages, and how large they are: fills a store with messages of
-// the last 48 hours and asks for the pages as a browser does, each one for the first time and again.
+// How long the desk takes for each of its pages, and how large they are: fills a store with
+// messages of the last 48 hours and asks for the pages as a browser does, each one for the first
+// time and again.
 //
 //     desk_pages TRACES [MESSAGES [FOLDER]]    a file with a trace on each line; 1,000,000 messages; a
 //                                              folder that is not there yet is filled and kept
 //
 // Pages of counts are asked for when they have been counted once, as they are soon after the start.
-// Exit codes: 0; 1 a page takes longer than 20 ms of CPU, or has more than 200,000 bytes. A search for
-// something rare has no limit, because it goes through the whole store; nothing else waits for it.
+// Exit codes: 0; 1 a page takes longer than 20 ms of CPU, or has more than 200,000 bytes. A search
+// for something rare has no limit, because it goes through the whole store; nothing else waits for
+// it.
 #include <fmt/format.h>
 
 #include <chrono>

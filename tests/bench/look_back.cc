@@ -3,9 +3,9 @@
 //     look_back TRACES [MESSAGES [FOLDER]]     a file with a trace on each line; 1,000,000 messages;
 //                                              a folder that is not there yet is kept
 //
-// The traces are judged as the filter does it; the rest is drawn with a fixed seed: 200,000 networks,
-// of which few send much, by day more than by night. Exit codes: 0; 1 a report takes longer than a
-// second, or a first page longer than 100 ms.
+// The traces are judged as the filter does it; the rest is drawn with a fixed seed: 200,000
+// networks, of which few send much, by day more than by night. Exit codes: 0; 1 a report takes
+// longer than a second, or a first page longer than 100 ms.
 #include <fmt/format.h>
 
 #include <algorithm>

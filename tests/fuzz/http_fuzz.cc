@@ -1,7 +1,7 @@
 // Requests as they come to the desk: any bytes in any pieces, over a unix socket instead of TCP.
 // Input: the size of the pieces, then the bytes. What must hold: each answer is HTTP with one of
-// the expected statuses and the security headers, and the page is sent only if it was requested by one
-// of the desk's names.
+// the expected statuses and the security headers, and the page is sent only if it was requested by
+// one of the desk's names.
 #include <event2/event.h>
 #include <sys/socket.h>
 #include <sys/un.h>

@@ -1,5 +1,5 @@
-// A selection of messages, as a command line or a URL gives it: one pair KEY=VALUE on each line. What
-// is read can be printed and read again; what is not is an error of one line of ASCII.
+// A selection of messages, as a command line or a URL gives it: one pair KEY=VALUE on each line.
+// What is read can be printed and read again; what is not is an error of one line of ASCII.
 #include <algorithm>
 #include <variant>
 

@@ -1,5 +1,5 @@
-// The datagram by which the filter tells memory of a message. Whatever it is, it is refused or it is a
-// sighting that fits into a datagram, and from there on nothing of it changes any more.
+// The datagram by which the filter tells memory of a message. Whatever it is, it is refused or it
+// is a sighting that fits into a datagram, and from there on nothing of it changes any more.
 #include "milter/memory/sighting_bytes.h"
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The file of the table of reputations. Whatever it is, it gives all of its entries or none, and each of
-// them has numbers with which one can calculate.
+// The file of the table of reputations. Whatever it is, it gives all of its entries or none, and
+// each of them has numbers with which one can calculate.
 #include "milter/reputation/state_file.h"
 
 #include <cmath>

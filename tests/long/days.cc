@@ -3,9 +3,9 @@
 //     days TRACES [MESSAGES] [SEED]       the folder of the corpus; 1,000,000 messages; seed 1
 //
 // Prints the time that it took, the memory, and how well the chain of levels ranks mail and is
-// calibrated, against the address alone: with the own verdicts as the only teacher, and with a tenth of
-// the mail labelled by somebody else. Exit codes: 0; 1 rows are missing, the chain is not better than
-// the address, or the table has grown beyond its size; 64 usage; 71 another error.
+// calibrated, against the address alone: with the own verdicts as the only teacher, and with a
+// tenth of the mail labelled by somebody else. Exit codes: 0; 1 rows are missing, the chain is not
+// better than the address, or the table has grown beyond its size; 64 usage; 71 another error.
 #include <fmt/format.h>
 #include <sys/resource.h>
 

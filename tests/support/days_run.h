@@ -1,5 +1,5 @@
-// Simulated days through the real store and the real table of reputations: each message is judged by
-// what was learnt before it, and then it teaches.
+// Simulated days through the real store and the real table of reputations: each message is judged
+// by what was learnt before it, and then it teaches.
 #pragma once
 
 #include <cstdint>

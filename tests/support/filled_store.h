@@ -1,6 +1,6 @@
-// Fills a store with many messages of 48 hours, for benchmarks and for looking at pages. The traces are
-// judged as the filter does it; the rest is drawn with a fixed seed: 200,000 networks, of which few send
-// much, by day more than by night.
+// Fills a store with many messages of 48 hours, for benchmarks and for looking at pages. The traces
+// are judged as the filter does it; the rest is drawn with a fixed seed: 200,000 networks, of which
+// few send much, by day more than by night.
 #pragma once
 
 #include <fmt/format.h>

@@ -2,8 +2,8 @@
 //
 //     fill_store FOLDER
 //
-// One message of the slides' bot in each of the last 100 hours, from 192.0.2.0/24, with the queue ids
-// Q0 (now) to Q99; one that was not observed, X, from 198.51.100.7, an hour ago.
+// One message of the slides' bot in each of the last 100 hours, from 192.0.2.0/24, with the queue
+// ids Q0 (now) to Q99; one that was not observed, X, from 198.51.100.7, an hour ago.
 #include <fmt/format.h>
 
 #include <chrono>

@@ -128,10 +128,8 @@ TEST_CASE("the page has plots, loads nothing, and shows no text as markup") {
   CHECK(page.find(" style=") == page.npos);
   CHECK_THAT(page,
              Catch::Contains("<svg class=\"bars\" role=\"img\"><title>Patterns by time</title>"));
-  CHECK_THAT(
-      page,
-      Catch::Contains(
-          "2026-11-27T12:00Z: 56; bot-template 6; nothing told: unobserved, indistinct, noisy 50"));
+  CHECK_THAT(page, Catch::Contains(
+                       "2026-11-27T12:00Z: 56; bot-template 6; unobserved, indistinct, noisy 50"));
   CHECK_THAT(page, Catch::Contains("Content-Security-Policy"));
 }
 

@@ -1,5 +1,5 @@
-// The store on real files: what is written can be read, and what goes wrong with a disk or a file costs
-// rows of that moment and nothing else.
+// The store on real files: what is written can be read, and what goes wrong with a disk or a file
+// costs rows of that moment and nothing else.
 #include "milter/memory/store.h"
 
 #include <fcntl.h>

@@ -45,8 +45,8 @@ struct Sources {
   }
 };
 
-// For as long as it lives this process has no capability in force: the kernel takes them from a user
-// other than root, and gives them back with root.
+// For as long as it lives this process has no capability in force: the kernel takes them from a
+// user other than root, and gives them back with root.
 struct WithoutRights {
   WithoutRights() { net::check(seteuid(kNobody), "become nobody"); }
   ~WithoutRights() { (void)!seteuid(0); }

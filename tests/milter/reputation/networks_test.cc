@@ -1,5 +1,5 @@
-// Databases of MaxMind's format are made by libmaxmind-db-writer-perl, which shares no code with the
-// reader.
+// Databases of MaxMind's format are made by libmaxmind-db-writer-perl, which shares no code with
+// the reader.
 #include "milter/reputation/networks.h"
 
 #include <sys/stat.h>
