@@ -195,7 +195,8 @@ Wrong read_since(std::string_view value, Time now, std::optional<Time>& from) {
 
 // Those that hold one value. Nothing: it is another key.
 std::optional<Wrong> read_value(const Pair& pair, Time now, Selection& selection) {
-  const auto& [key, value] = pair;
+  const std::string& key = pair.key;
+  const std::string& value = pair.value;
   const bool known = std::any_of(std::begin(kKeys), std::end(kKeys),
                                  [&key](const Key& one) { return one.name == key; });
   if (!known) return std::nullopt;
