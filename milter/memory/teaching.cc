@@ -122,6 +122,7 @@ void Teaching::rebuild_some(Time now) {
   rebuild_.reset();
   table_.set_filled();
   count();
+  if (table_.entries() == 0) return;  // a new service: there was nothing to read
   logging::info(fmt::format("reputation: {} entries from the day files", table_.entries()));
 }
 
