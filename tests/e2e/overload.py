@@ -123,7 +123,7 @@ def descriptors(checks: report.Checks, program: Path) -> None:
         wait_until(lambda: len(os.listdir(f"/proc/{proxy}/fd")) < used + 8, 30, "descriptors to be free")
         set_limit(proxy, "nofile", before)
         checks.that(observed_again(bed, "fds-after"), "afterwards a message is delivered and labelled")
-        checks.that("for descriptors" in bed.segmilter.log(), "the log says that sessions were not observed")
+        checks.that("for lack of descriptors" in bed.segmilter.log(), "the log says that sessions were not observed")
         if checks.failed:
             bed.show_logs()
 
