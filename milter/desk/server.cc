@@ -36,7 +36,7 @@ void rest(evconnlistener* listener, void*) {
 // OK". The headers that every answer has follow it here, because libevent answers some requests (a
 // method that is not allowed, a body, no HTTP at all) without asking us. 100 Continue is no answer.
 void add_security_headers(evbuffer* buffer, const evbuffer_cb_info* info, void*) {
-  constexpr std::string_view kBegin = "HTTP/1.";
+  constexpr std::string_view kBegin = "HTTP/";  // libevent repeats the version of the request
   constexpr std::size_t kLongest = 128;
   char added[kLongest];
   if (info->n_added < kBegin.size() || info->n_added > sizeof added) return;

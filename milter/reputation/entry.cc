@@ -33,7 +33,7 @@ float high(std::uint64_t word) {
 
 // Sums are added in the same order, so a part can exceed its whole by rounding only.
 bool is_part(float part, float whole) {
-  return std::isfinite(whole) && whole <= kMostMessages && part >= 0 &&
+  return std::isfinite(whole) && whole >= 0 && whole <= kMostMessages && part >= 0 &&
          part <= whole * 1.001F + 0.001F;
 }
 
