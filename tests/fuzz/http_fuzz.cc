@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <csignal>
 #include <optional>
 #include <string>
 
@@ -27,6 +28,7 @@ config::Desk named_x() {
 class Bed {
  public:
   Bed() {
+    (void)std::signal(SIGPIPE, SIG_IGN);  // as the desk does
     require(listener_ && base_);
     const sockaddr_un any{.sun_family = AF_UNIX, .sun_path = {}};  // the kernel chooses a name
     const auto* address = reinterpret_cast<const sockaddr*>(&any);
