@@ -138,6 +138,10 @@ bool uses_proxy_header(const Patient& patient);
 // proxy.upstream; on the wire, the services at wire.ports.
 std::vector<const Service*> mail_services(const Patient& patient);
 
+// Why it cannot be tested what Postfix's user may do: a finding about `looked`. nullopt: it can, and
+// patient.postfix is there.
+std::optional<Finding> cannot_be_postfix(const Patient& patient, const std::string& looked);
+
 // How smtpd_milters has to write filter.socket: a path below Postfix's queue directory is written
 // relative to it.
 std::string postfix_spelling(const config::MilterSocket& socket,

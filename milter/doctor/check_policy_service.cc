@@ -268,14 +268,7 @@ Findings check_policy_socket(const Patient& patient) {
   const auto& socket = patient.config.policy_service.socket;
   if (!socket || !socket->is_unix()) return {};
   const auto looked = "policy_service.socket " + socket->print();
-  if (!patient.root) {
-    return {skip(looked,
-                 "only root can test whether Postfix's user may connect (run the doctor as "
-                 "root)")};
-  }
-  if (!patient.postfix) {
-    return {skip(looked, "Postfix's settings cannot be read, so its user is not known")};
-  }
+  if (auto reason = cannot_be_postfix(patient, looked)) return {std::move(*reason)};
   const auto account = find_account(std::string(patient.postfix->value("mail_owner")));
   if (!account) return {skip(looked, "there is no user for Postfix (mail_owner)")};
   const std::string queue(patient.postfix->value("queue_directory"));

@@ -261,14 +261,7 @@ Findings check_milter_socket(const Patient& patient) {
   if (auto gone = missing(socket.path, looked, "the filter does not run, no mail is labelled")) {
     return {std::move(*gone)};
   }
-  if (!patient.root) {
-    return {skip(looked,
-                 "only root can test whether Postfix's user may connect (run the doctor as "
-                 "root)")};
-  }
-  if (!patient.postfix) {
-    return {skip(looked, "Postfix's settings cannot be read, so its user is not known")};
-  }
+  if (auto reason = cannot_be_postfix(patient, looked)) return {std::move(*reason)};
   return {as_postfix(patient, socket.path, looked)};
 }
 

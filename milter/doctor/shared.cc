@@ -88,6 +88,17 @@ bool uses_proxy_header(const Patient& patient) {
   return has_proxy(patient) && !patient.config.proxy.is_transparent();
 }
 
+std::optional<Finding> cannot_be_postfix(const Patient& patient, const std::string& looked) {
+  if (!patient.root) {
+    return skip(looked,
+                "only root can test whether Postfix's user may connect (run the doctor as root)");
+  }
+  if (!patient.postfix) {
+    return skip(looked, "Postfix's settings cannot be read, so its user is not known");
+  }
+  return std::nullopt;
+}
+
 std::vector<const Service*> mail_services(const Patient& patient) {
   std::vector<const Service*> found;
   if (!patient.postfix) return found;

@@ -224,19 +224,7 @@ bool PolicyAnswers::is_counted(const std::string& instance) {
 
 void PolicyAnswers::count(const Outcome& outcome) {
   ++counters_.answers[static_cast<std::size_t>(outcome.answer.kind)];
-  switch (outcome.decision.held) {
-    case policy::HeldBackBy::Monitor:
-      ++counters_.held_monitor;
-      break;
-    case policy::HeldBackBy::Percent:
-      ++counters_.held_percent;
-      break;
-    case policy::HeldBackBy::Breaker:
-      ++counters_.held_breaker;
-      break;
-    case policy::HeldBackBy::None:
-      break;
-  }
+  policy::count_held(outcome.decision.held, counters_);
 }
 
 }  // namespace filter

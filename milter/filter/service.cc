@@ -157,19 +157,7 @@ void Service::count(const Judgement& judgement) {
     case Action::None:
       break;
   }
-  switch (judgement.decision.held) {
-    case policy::HeldBackBy::Monitor:
-      ++counts.held_monitor;
-      break;
-    case policy::HeldBackBy::Percent:
-      ++counts.held_percent;
-      break;
-    case policy::HeldBackBy::Breaker:
-      ++counts.held_breaker;
-      break;
-    case policy::HeldBackBy::None:
-      break;
-  }
+  policy::count_held(judgement.decision.held, counts);
 }
 
 void Service::log_counters() {

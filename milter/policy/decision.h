@@ -21,6 +21,24 @@ namespace policy {
 enum class HeldBackBy : std::uint8_t { None, Monitor, Percent, Breaker };
 std::string_view name(HeldBackBy held);
 
+// Adds one to the counter that `held` names: held_monitor, held_percent or held_breaker.
+template <typename Counters>
+void count_held(HeldBackBy held, Counters& counters) {
+  switch (held) {
+    case HeldBackBy::Monitor:
+      ++counters.held_monitor;
+      break;
+    case HeldBackBy::Percent:
+      ++counters.held_percent;
+      break;
+    case HeldBackBy::Breaker:
+      ++counters.held_breaker;
+      break;
+    case HeldBackBy::None:
+      break;
+  }
+}
+
 struct Decision {
   classifier::Action action = classifier::Action::None;  // what is done
   classifier::Action would = classifier::Action::None;   // what the score or the fallback asks for
