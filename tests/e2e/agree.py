@@ -112,6 +112,11 @@ def quit_unseen(pair: Pair) -> bool:
     return inferred(pair) and pair.words() - OF_MAIL == {"quit-with-dot"} and pair.left.trace["rec"][-1].endswith("+6")
 
 
+def ring_was_full(pair: Pair) -> bool:
+    """A live watcher says so: it was given too little time to read what the kernel saw."""
+    return any(side and unobserved(side) and side.trace["reason"] in ("dropped", "overload") for side in (pair.left, pair.right))
+
+
 @dataclass(frozen=True)
 class Reason:
     name: str
@@ -152,6 +157,8 @@ REASONS = (
            "capture: under TLS nothing tells that no message is there", end_of_a_session, most=0.002),
     Reason("order", "two processors carry one connection's packets at once, and each watcher looks in another place: which of them came "
            "late, or again, differs", lambda pair: "order" in pair.keys(), {"order", "gait", *SURENESS}, most=0.02),
+    Reason("ring full", "on a machine that has no time for the watcher, what the kernel saw is lost, and the message is unobserved",
+           ring_was_full, most=0.01),
 )
 
 
