@@ -221,7 +221,7 @@ struct Memory {
   std::uint64_t min_free = 1ULL << 30;              // that the disk keeps for others
   enum class Addresses { Full, Truncated, Keyed };  // see memory/address_form.h
   Addresses addresses = Addresses::Full;
-  std::string key_file;  // with Keyed; read by the process memory (seal/keys.h)
+  std::string key_file;  // with Keyed; read by the memory process (seal/keys.h)
 };
 
 // What was learnt of clients and networks, as a term of the score. It needs [memory].

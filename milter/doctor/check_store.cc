@@ -1,4 +1,4 @@
-// Check of the store, the folder in which the process memory keeps what was judged. Mail never
+// Check of the store, the folder in which the memory process keeps what was judged. Mail never
 // waits for it, so that nothing here is a failure.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -122,7 +122,7 @@ Findings check_store(const Patient& patient) {
   }
   const int error = why_not_writable(patient, *account, settings.folder);
   if (error == EACCES && !patient.root) {
-    return {skip(looked, "only root can test whether the process memory can write there")};
+    return {skip(looked, "only root can test whether the memory process can write there")};
   }
   if (error != 0) return {judge_folder(looked, *account, settings.folder, error)};
   return judge_store(patient, look_at(settings.folder), today());

@@ -1,5 +1,5 @@
 // The reader's half of memory: which messages were judged, and how many. It opens the day files of
-// the store one after the other, read-only, beside the process memory that writes them. One thread
+// the store one after the other, read-only, beside the memory process that writes them. One thread
 // for each object.
 //
 //     Selection ─► History ─┬─► page()    rows, newest first

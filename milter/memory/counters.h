@@ -1,5 +1,5 @@
 // What is counted of sightings on their way and in the store. The filter writes the first three,
-// and the process memory the others; anybody reads them.
+// and the memory process the others; anybody reads them.
 #pragma once
 
 #include "milter/process/metrics.h"
@@ -29,10 +29,10 @@ inline process::Families describe(const Counters& counts) {
   using process::family;
   return {
       family("memory_sightings_total", counts.sent,
-             "Messages that the filter told the process memory of."),
+             "Messages that the filter told the memory process of."),
       family("memory_rows_total", counts.stored, "Of these, written into the store."),
       family("memory_waiting_bytes", counts.waiting,
-             "Bytes of messages that waited in the socket when the process memory last looked."),
+             "Bytes of messages that waited in the socket when the memory process last looked."),
       {"memory_dropped_total",
        "Messages that are not in the store, by the reason.",
        "reason",

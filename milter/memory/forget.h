@@ -1,5 +1,5 @@
 // `segmilter forget`: deletes the rows of an address or of a network from the store, and overwrites
-// the bytes that they had. It works beside the process memory, which waits for it some milliseconds
+// the bytes that they had. It works beside the memory process, which waits for it some milliseconds
 // and forgets the reputation of the address or the network within a second (forget_requests.h).
 #pragma once
 
