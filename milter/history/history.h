@@ -5,8 +5,8 @@
 //     Selection ─► History ─┬─► page()    rows, newest first
 //                           └─► count()   how many, by time, label and network (counts.h)
 //
-// A file that is removed meanwhile is no error. A file that cannot be read is passed over, and
-// `problems` of the answer says which.
+// It is not an error if a file is removed meanwhile. A file that cannot be read is skipped, and
+// `problems` in the answer names it.
 #pragma once
 
 #include <cstddef>

@@ -362,7 +362,7 @@ TEST_CASE("a full disk refuses rows, and takes them again when there is room") {
   }));
 }
 
-TEST_CASE("a file that is damaged is moved aside, and another one is begun") {
+TEST_CASE("a file that is damaged is moved aside, and a new one is begun") {
   const Folder folder;
   std::ofstream(folder.day()) << std::string(20'000, 'x');
   Store store(folder.path());
