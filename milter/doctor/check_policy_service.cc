@@ -48,7 +48,7 @@ constexpr List kLists[] = {
 struct Asked {
   const List* list;
   MilterEntry entry;
-  bool before_own;  // permit_mynetworks comes behind it in the list
+  bool before_own;  // permit_mynetworks comes after it in the list
 };
 
 // Finds the places in a list and in the restriction classes that it names.

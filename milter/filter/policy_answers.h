@@ -81,7 +81,7 @@ class PolicyAnswers {
         background_(std::move(background)),
         counters_(counters) {}
 
-  // Returns the text behind "action=".
+  // Returns the text after "action=".
   std::string answer(const policy_service::Request& request);
 
  private:
