@@ -256,7 +256,7 @@ Evaluation score_all(std::span<const Judged> judged, std::span<const Extra> extr
   return all;
 }
 
-// Collects the figures, with the project's targets (README, "How good is it?").
+// Collects the figures, with the project's targets (tests/data/README.md has them).
 class Figures {
  public:
   void f1(const char* name, const char* what, const Confusion& confusion, double target) {

@@ -219,7 +219,7 @@ TEST_CASE("other thresholds are tried on the messages of the store") {
   CHECK(bed.ask("/what-if", {{"tempfail", "9"}, {"quarantine", "8"}}).code == 400);
 }
 
-TEST_CASE("keys and values that there are not are refused with a reason") {
+TEST_CASE("unknown keys and values are refused with a reason") {
   Bed bed;
   const std::pair<std::string, Pairs> rows[] = {
       {"/", {{"a", "b"}}},

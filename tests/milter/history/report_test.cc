@@ -133,7 +133,7 @@ TEST_CASE("the page has plots, loads nothing, and shows no text as markup") {
   CHECK_THAT(page, Catch::Contains("Content-Security-Policy"));
 }
 
-TEST_CASE("a report of nothing says so") {
+TEST_CASE("a report without messages says so") {
   const auto report = make_report({}, {});
   CHECK(print_text(report).starts_with("No messages\n"));
   CHECK(print_html(report, {}).find("<svg class=\"bars\"") == std::string::npos);

@@ -140,7 +140,8 @@ TEST_CASE(
   CHECK(forget(settings, "198.51.0.0/16").rows == 2);
 }
 
-TEST_CASE("what is no address is refused, and a file that cannot be changed is said") {
+TEST_CASE(
+    "a text that is not an address is refused, and a file that cannot be changed is reported") {
   const Filled store;
   for (const char* who : {"", "mail.example.org", "192.0.2", "192.0.2.0/33", "192.0.2.7:25"}) {
     INFO(who);
