@@ -779,7 +779,7 @@ TEST_CASE("the store: what is there, what is damaged, and whether there is room"
   CHECK(found(judge_store(patient, look, kToday), State::Ok, "2 days"));
   look.free = 2 << 20;
   CHECK(found(judge_store(patient, look, kToday), State::Warn,
-              "(5.0 MB in /var/lib/segmilter, 2.0 MB free): messages are labelled and not"));
+              "(5.0 MB in /var/lib/segmilter, 2.0 MB free): messages are labelled but not"));
   look.free = 8 << 20;
   look.uses[kToday].bytes = 11 << 20;
   CHECK(found(judge_store(patient, look, kToday), State::Warn, "today alone are too large"));
