@@ -220,7 +220,8 @@ std::optional<GaitError> GaitBook::add(std::string_view text) {
   if (!parser.finish()) return GaitError{number, parser.reason};
   for (const Gait& gait : parser.gaits) {
     if (find(gait.name) != nullptr) {
-      return GaitError{number, fmt::format("{} is in the book already", gait.name)};
+      return GaitError{number,
+                       fmt::format("there is already an entry with the name {}", gait.name)};
     }
   }
   if (gaits_.size() + parser.gaits.size() > kMaxGaits) return GaitError{number, "too many entries"};

@@ -49,7 +49,7 @@ enum class Because : std::uint8_t {
   Relayed,        // a buffer of a bytes, which no known program with this dialogue has
   ShortFlight,    // the first flight had a bytes
   OneSided,       // the server's answers were assumed
-  PushedBlocks,   // a of b full segments have PSH, just those in which a block of c ends
+  PushedBlocks,   // a of b full segments have PSH, exactly those in which a block of c ends
   PushedEnds,     // a of b full segments have PSH
   Added,          // a term that the caller has added: text, from a of b messages in c days
 };

@@ -42,7 +42,7 @@ CASES = [Case("Behaviour 1: one write of 5120 bytes", "one-write"),
          Case("Spam bot #2: a template, with the value of Subject in a write of its own", "bot2"),
          Case("2048 fan club: a buffer of 2048 bytes", "blocks2048"),
          Case("Garage SMTP server: behaviour 1 over a link with an MSS of 920", "one-write", SMALL),
-         Case("Mobile: four writes, and the MTU of the path falls from 1440 to 576 behind the first", "many-writes", MOVING),
+         Case("Mobile: four writes, and the MTU of the path falls from 1440 to 576 after the first", "many-writes", MOVING),
          Case("Pitfall: behaviour 1, and the network loses the second segment", "one-write", loss=True)]
 
 

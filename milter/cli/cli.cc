@@ -68,7 +68,7 @@ void check_account(const config::Config& config, const Options& options,
   }
 }
 
-// At a start a file of networks that cannot be read is left out; here is the place to hear of it.
+// At a start a file of networks that cannot be read is left out. `check` reports it as an error.
 void check_networks(const config::Config& config, const Options& options) {
   try {
     (void)reputation::Networks::read(config.reputation.networks);
@@ -142,7 +142,7 @@ int run_forget(const Options& options) {
   return forgotten.problems.empty() ? EX_OK : 1;
 }
 
-// Without the keys of seals, which nobody needs to look back.
+// The configuration without the keys of seals, which the commands about the store do not need.
 config::Config read_public_config(const Options& options) {
   return config::parse(config::read_file(options.file), options.file);
 }
@@ -235,8 +235,7 @@ void define(CLI::App& app, Options& options) {
   add_configured(app, options, "filter", "start only the filter, without a supervisor", run_filter);
   add_configured(app, options, "memory",
                  "start only the memory, which then keeps the store within its limits", run_memory);
-  add_configured(app, options, "desk", "start only the desk, which then shows the store",
-                 run_desk);
+  add_configured(app, options, "desk", "start only the desk, which then shows the store", run_desk);
   add_configured(app, options, "check", "check the configuration, or print every setting",
                  run_check)
       .add_flag("--print", options.print, "print every setting, as TOML");
@@ -249,7 +248,7 @@ void define(CLI::App& app, Options& options) {
       add_configured(app, options, "doctor",
                      "find what is wrong in the running system, and how to fix it", run_doctor),
       options.doctor);
-  add_configured(app, options, "forget", "delete what is remembered of an address or a network",
+  add_configured(app, options, "forget", "delete what is remembered about an address or a network",
                  run_forget)
       .add_option("who", options.forget, "such as 192.0.2.7, 2001:db8::7, 192.0.2.0/24")
       ->type_name("ADDRESS|NET")

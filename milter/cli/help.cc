@@ -114,7 +114,7 @@ Examples:
   segmilter history --would '!none' --format csv --limit 0
 A message is explained by its queue id: segmilter history 4fXyZ12abc
 
-Exit codes: 0 good; 1 a file was passed over, or no message has that queue id;
+Exit codes: 0 good; 1 a file was skipped, or no message has that queue id;
 64 wrong usage; 66 there is no store; 77 this user may not read it.
 More: segmilter-history(1).
 )"},
@@ -127,7 +127,7 @@ Examples:
   segmilter report --format html > report.html       a page with plots
   segmilter report --from 2026-11-26 --to 2026-11-27 --format csv > day.csv
 
-Exit codes: 0 good; 1 a file was passed over; 64 wrong usage; 66 there is no
+Exit codes: 0 good; 1 a file was skipped; 64 wrong usage; 66 there is no
 store; 77 this user may not read it. More: segmilter-report(1).
 )"},
     {"classify", R"(

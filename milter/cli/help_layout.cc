@@ -16,7 +16,7 @@ constexpr std::size_t kOptionColumn = 26;   // where the descriptions of options
 // Appends the words of `text`. A new line begins with `indent` blanks; the cursor is at column
 // `at`.
 void append_wrapped(std::string& page, std::string_view text, std::size_t at, std::size_t indent) {
-  bool fresh = true;  // nothing stands behind the indent yet
+  bool fresh = true;  // nothing stands after the indent yet
   while (!text.empty()) {
     const auto word = text.substr(0, text.find(' '));
     text.remove_prefix(std::min(text.size(), word.size() + 1));
@@ -54,7 +54,7 @@ std::string choices(std::string_view set) {
   return names;
 }
 
-// CLI11 gives the type and, behind colons, what its checks say of themselves: "TEXT:{text,json}",
+// CLI11 gives the type and, after colons, what its checks say of themselves: "TEXT:{text,json}",
 // "UINT:INT in [1 - 8]".
 std::string type_of(const CLI::Option& option) {
   const auto raw = option.get_type_name();

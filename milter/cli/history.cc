@@ -63,7 +63,8 @@ class Explainer {
   }
 
  private:
-  // As `segmilter classify` draws it. The reasons come below, with their parts of the score.
+  // The picture is that of `segmilter classify`. The reasons follow below, with their parts of the
+  // score.
   void draw(const Row& row, const Explanation& explained) const {
     offline::Result result;
     result.file = row.queue_id.empty() ? "message" : row.queue_id;
@@ -89,7 +90,8 @@ class Explainer {
                                              : "another name than the client's confirmed DNS name");
     text += fmt::format("; TLS: {}", row.tls ? "yes" : "no");
     if (!row.listener.empty()) text += fmt::format("; listener {}", row.listener);
-    if (row.weight != 1) text += fmt::format("; kept as one of {} such messages", row.weight);
+    if (row.weight != 1)
+      text += fmt::format("; the store keeps one of {} such messages", row.weight);
     return fmt::format("\nWho sent it\n  {}\n", text::printable(text));
   }
 
@@ -109,8 +111,9 @@ class Explainer {
     if (!explained.trace) text += "  The trace is not kept, or this program cannot read it.\n";
     if (explained.is_judged_otherwise) {
       text +=
-          "  This program or configuration would label the trace otherwise today; the labels\n"
-          "  above are those of then, and the reasons without a number are those of today.\n";
+          "  This program, with this configuration, would give the trace another label. The "
+          "labels\n  above are from the time of the message; the reasons without a number are "
+          "new.\n";
     }
     return text;
   }
@@ -128,7 +131,7 @@ class Explainer {
     const auto command = fmt::format("  segmilter history{}", file_.empty() ? "" : " -c " + file_);
     auto labels = fmt::format("{} --pattern {} --writer {} --path {} --gait {}", command,
                               row.pattern, row.writer, row.path, row.gait);
-    auto text = fmt::format("\nOthers like this\n{}\n", text::printable(labels));
+    auto text = fmt::format("\nSimilar messages\n{}\n", text::printable(labels));
     if (!row.network.empty()) {
       text += text::printable(fmt::format("{} --client {}", command, row.network)) + "\n";
     }
@@ -170,9 +173,10 @@ std::optional<history::Cursor> cursor_of(const std::string& text) {
   if (text.empty()) return std::nullopt;
   const auto cursor = history::parse_cursor(text);
   if (cursor) return cursor;
-  throw std::invalid_argument(fmt::format(
-      "--before: \"{}\" is not a place in the history: write what the last page printed",
-      text::printable(text)));
+  throw std::invalid_argument(
+      fmt::format("--before: \"{}\" is not a place in the history: write what the earlier list "
+                  "printed at its end",
+                  text::printable(text)));
 }
 
 int list_messages(History& history, const HistoryArguments& arguments) {
@@ -212,7 +216,7 @@ void define_history(CLI::App& command, HistoryArguments& arguments) {
       ->capture_default_str();
   command
       .add_option("--before", arguments.before,
-                  "go on where another page ended, with what it printed there")
+                  "continue after an earlier list, with what it printed at its end")
       ->type_name("PLACE");
   command
       .add_option("--format", arguments.format, "form of the output; json: one object on a line")

@@ -22,7 +22,7 @@ struct HistoryArguments {
 void define_history(CLI::App& command, HistoryArguments& arguments);
 
 // `file`: of the configuration, for the commands that are printed; empty: the default one. Returns
-// the exit code: 0; 1 a file was passed over, or no message has the queue id.
+// the exit code: 0; 1 a file was skipped, or no message has the queue id.
 int look_back(const config::Config& config, const std::string& file,
               const HistoryArguments& arguments);
 

@@ -64,7 +64,7 @@ std::string nft_routing(const config::Proxy& proxy, bool remove) {
 }
 
 int nft(const config::Config& config, const NftOptions& options) {
-  // Where the firewall has nothing to do, way `transparent` still takes a routing rule.
+  // The way `transparent` needs a routing rule even if no firewall rule is used.
   const bool routing_only = options.routing && config.proxy.is_transparent();
   if (config.proxy.tproxy_ports.empty() && !routing_only) {
     throw process::SetupError(

@@ -44,7 +44,7 @@ std::string print(const history::Counts& counts, const history::Selection& selec
 
 void define_report(CLI::App& command, ReportArguments& arguments) {
   define_selection(command, arguments.selection);
-  command.add_option("--networks", arguments.networks, "list so many networks, 0 to 10000")
+  command.add_option("--networks", arguments.networks, "list this many networks, 0 to 10000")
       ->check(CLI::Range(std::size_t{0}, kMostNetworks).description(""))
       ->type_name("N")
       ->capture_default_str();

@@ -19,7 +19,7 @@ struct ReportArguments {
 // Requires: `arguments` lives until the arguments are parsed.
 void define_report(CLI::App& command, ReportArguments& arguments);
 
-// Returns the exit code: 0; 1 a file was passed over.
+// Returns the exit code: 0; 1 a file was skipped.
 int report(const config::Config& config, const ReportArguments& arguments);
 
 }  // namespace cli

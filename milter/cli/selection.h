@@ -29,15 +29,15 @@ history::Pairs given(const SelectionArguments& arguments);
 // Throws std::invalid_argument, whose text is one line.
 history::Selection select(const history::Pairs& pairs);
 
-// Calls `ask` with the store. That it is missing, or may not be read, becomes a SetupError with the
-// exit code that fits.
+// Calls `ask` with the store. If the store is missing or may not be read, throws a SetupError with
+// the exit code that fits.
 void with_history(const config::Memory& settings,
                   const std::function<void(history::History&)>& ask);
 
-// Prints what was passed over, on standard error.
+// Prints on standard error which files were skipped.
 void warn(const std::vector<std::string>& problems);
 
-// Writes to standard output. Throws SetupError (EX_IOERR) where that fails.
+// Writes to standard output. Throws SetupError (EX_IOERR) if that fails.
 void write_out(const std::string& text);
 
 }  // namespace cli

@@ -31,11 +31,10 @@ void check_proxy(const Source& source, const Proxy& proxy) {
   }
   for (const auto& network : proxy.balancers) {
     if (!network.print().ends_with("/0")) continue;
-    fail(
-        source, "proxy.balancers",
-        fmt::format("\"{}\" has every address: each client could pretend to be any other, also one "
-                    "that may relay; name only your load balancers",
-                    network.print()));
+    fail(source, "proxy.balancers",
+         fmt::format("\"{}\" covers every address: each client could pretend to be any other, even "
+                     "one that may relay; name only your load balancers",
+                     network.print()));
   }
   if (proxy.listen.empty()) return;
   if (!proxy.upstream) {
@@ -60,8 +59,8 @@ void check_transparent(const Source& source, const Proxy& proxy) {
   if (!proxy.is_transparent() || !proxy.upstream || proxy.upstream->is_loopback()) return;
   fail(source, "proxy.upstream",
        fmt::format("\"{}\" is not on loopback, which proxy.upstream_protocol = \"transparent\" "
-                   "takes: Postfix would answer to the client and not to the proxy; use upstream = "
-                   "\"127.0.0.1:{}\"",
+                   "requires: Postfix would answer to the client and not to the proxy; use "
+                   "upstream = \"127.0.0.1:{}\"",
                    proxy.upstream->print(), proxy.upstream->port()));
 }
 
@@ -152,7 +151,7 @@ void check_policy_service(const Source& source, const Config& config) {
     }
   } else if (!service.rules.empty()) {
     fail(source, fmt::format("{}.{}[1]", kPolicyService, kRule),
-         fmt::format("{} is not set: nobody can ask; set socket = "
+         fmt::format("{} is not set, so Postfix cannot ask; set socket = "
                      "\"unix:/var/spool/postfix/segmilter/policy.sock\" there",
                      socket));
   }

@@ -199,8 +199,8 @@ struct PolicyService {
   std::vector<PolicyRule> rules;  // in the order of the file
 };
 
-// The HTTP pages from which monitoring programs read the state of the running program.
-// The desk: pages for people, and metrics (HTTP). Without an address and a socket there is none.
+// The desk serves pages for people, and metrics, over HTTP. Without an address and a socket there
+// is no desk.
 struct Desk {
   std::vector<net::Endpoint> listen;
   std::string socket;  // a unix socket beside the addresses; empty: none
@@ -221,14 +221,14 @@ struct Memory {
   std::uint64_t min_free = 1ULL << 30;              // that the disk keeps for others
   enum class Addresses { Full, Truncated, Keyed };  // see memory/address_form.h
   Addresses addresses = Addresses::Full;
-  std::string key_file;  // with Keyed; read by the process memory (seal/keys.h)
+  std::string key_file;  // with Keyed; read by the memory process (seal/keys.h)
 };
 
 // What was learnt of clients and networks, as a term of the score. It needs [memory].
 struct Reputation {
   bool enabled = true;
-  double most = 2.5;    // limits of the term: what a bad name adds at most,
-  double least = -1.5;  // and what a good one takes away
+  double most = 2.5;    // limits of the term: the most that a bad reputation adds,
+  double least = -1.5;  // and the most that a good one takes away
   // CSV files and, by the ending .mmdb, databases that know the systems of networks; see
   // reputation/networks.h. The first that knows a fact decides.
   std::vector<std::string> networks;

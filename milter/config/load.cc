@@ -212,7 +212,7 @@ void read_seal_keys(const Source& source, Seal& seal) {
   }
 }
 
-// The process memory reads it for itself; here it is looked at, so that a start or a reload with a
+// The memory process reads it for itself; here it is looked at, so that a start or a reload with a
 // file that cannot be used fails at once.
 void check_memory_key(const Source& source, const Memory& memory) {
   if (memory.addresses != Memory::Addresses::Keyed) return;

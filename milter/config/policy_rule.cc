@@ -51,7 +51,7 @@ std::string check_field(std::string_view text) {
                      std::all_of(field.begin(), field.end(), text::is_visible);
   if (!named) return "PREPEND takes a header field, such as \"PREPEND X-Sender-History: bad\"";
   if (text::same(field, "X-Protocol-Pattern")) {
-    return "the field X-Protocol-Pattern is written by the filter; PREPEND another one";
+    return "the filter writes the field X-Protocol-Pattern; use another name for PREPEND";
   }
   if (text.substr(colon + 1).find_first_not_of(' ') == text.npos) {
     return "the header field of PREPEND has no text";
@@ -78,7 +78,7 @@ std::string check_5(std::string_view text) {
   return check_status(text, '5');
 }
 std::string check_empty(std::string_view text) {
-  return text.empty() ? "" : "DUNNO stands alone";
+  return text.empty() ? "" : "DUNNO takes no text";
 }
 
 struct Word {
@@ -179,7 +179,7 @@ std::string check_policy_rule(const PolicyRule& rule) {
     return "pattern and score are known at END-OF-MESSAGE only; add it to the states";
   }
   if (rule.answer.kind == Kind::Prepend && (only_end || rule.is_about_message())) {
-    return "Postfix takes PREPEND before the message has come, not at END-OF-MESSAGE";
+    return "Postfix accepts PREPEND only before the message has come, not at END-OF-MESSAGE";
   }
   if (!rule.greylist) return "";
   if (!is_refusal_for_a_while(rule.answer.kind)) {

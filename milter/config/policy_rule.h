@@ -1,5 +1,5 @@
-// [[policy_service.rule]]: when the policy service answers with what. Plain values, and the texts
-// of an answer.
+// [[policy_service.rule]]: the conditions of a rule of the policy service, and its answer. Plain
+// values, and the texts of an answer.
 #pragma once
 
 #include <cstdint>

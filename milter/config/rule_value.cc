@@ -74,7 +74,8 @@ WordBits::Value WordBits::read(const toml::node& node) const {
   for (const auto& word : read_strings(node, example)) {
     const std::uint32_t found = bit(word);
     if (found == 0) {
-      throw Refused(fmt::format("\"{}\" is none of {}", word, fmt::join(words(UINT32_MAX), ", ")));
+      throw Refused(
+          fmt::format("\"{}\" is not one of {}", word, fmt::join(words(UINT32_MAX), ", ")));
     }
     bits |= found;
   }

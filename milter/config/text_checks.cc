@@ -71,7 +71,7 @@ std::string check_file_or_empty(std::string_view text) {
 }
 
 std::string check_folder(std::string_view text) {
-  return text.empty() ? "is empty; the absolute path of a folder is wanted"
+  return text.empty() ? "the path is empty; write the absolute path of a folder"
                       : check_file_or_empty(text);
 }
 

@@ -98,7 +98,7 @@ void Connections::go_on(const Connection& known, Connection& connection) {
 
 void Connections::look_after(Clock::time_point now) {
   known_ = find(now);
-  // If two came between two looks, the one with the lower descriptor most likely came first.
+  // If two connections came between two looks, the one with the lower descriptor is probably older.
   std::stable_sort(known_.begin(), known_.end(),
                    [](const auto& one, const auto& two) { return one.began < two.began; });
   std::size_t too_many = known_.size() > most_ ? known_.size() - most_ : 0;

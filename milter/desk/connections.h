@@ -1,6 +1,6 @@
-// Ends connections to the desk that occupy places without asking anything. A connection on which no
-// answer was given for kPatience is closed, even if its bytes drip in. When few places are left,
-// the oldest is closed, so that the next client finds a place.
+// Ends connections to the desk that take up room without asking anything. A connection on which no
+// answer was given for kPatience is closed, even if its bytes come one by one. When there is little
+// room left, the oldest connection is closed, so that the next client finds some.
 //
 // evhttp reports nothing about a connection before its first complete request. So the connections
 // are found among the process's descriptors, and recognized by the kernel's cookie. They are shut

@@ -81,7 +81,7 @@ class Process final : private process::Orders::Listener {
     return fds;
   }
 
-  // Without the socket the desk serves its addresses. The supervisor is asked to bind it later.
+  // Without the socket the desk serves its addresses, and asks the supervisor later to bind it.
   void bind_socket() {
     if (start_.config.desk.socket.empty()) return;
     try {

@@ -45,12 +45,12 @@ struct Overview {
   Sum all;
   std::vector<Group> patterns, gaits, networks;  // most messages first
   std::size_t distinct_networks = 0;
-  bool networks_are_full = false;  // there are more than could be told apart
+  bool networks_are_full = false;  // there are more networks than could be counted apart
   std::vector<std::pair<std::string, std::uint64_t>> unobserved;  // by reason
   std::vector<std::pair<std::string, std::uint64_t>> actions;
   std::vector<std::string> problems;
 };
-// Up to and with the bin of `now`.
+// Counts up to the bin of `now`, which is included.
 Overview find_overview(history::History& history, Time now);
 
 // Messages of one pattern in the last hour, against those of the hours before it.
@@ -79,7 +79,7 @@ struct Rows {
 Rows find_rows(history::History& history, const history::Selection& selection,
                const history::PageRequest& request);
 
-// A message with its trace, and others that had the same queue id.
+// A message with its trace, and the other messages that had the same queue id.
 Rows find_message(history::History& history, const std::string& queue_id,
                   const std::optional<history::Cursor>& at);
 

@@ -87,7 +87,7 @@ std::string link_messages(const history::Pairs& query, std::string_view text) {
   return link("/messages", pairs, text);
 }
 
-// A message of which only the network is left has no queue id any more.
+// A message of which only the network is left no longer has a queue id.
 std::string link_message(const history::Row& row) {
   const auto id = row.queue_id.empty() ? std::string("-") : row.queue_id;
   return link("/messages/" + id, {{"at", print(row.at)}},

@@ -16,7 +16,7 @@ using Json = nlohmann::ordered_json;
 
 using history::print_time;
 
-// "<" stands in strings only. Without it no browser takes the text for a page.
+// "<" occurs in strings only, and is escaped there, so that no browser takes the text for a page.
 std::string without_markup(const std::string& text) {
   std::string safe;
   for (const char c : text) c == '<' ? safe += "\\u003c" : safe += c;

@@ -75,7 +75,7 @@ bool Lookups::is_due(const Entry& entry, Clock::time_point now) {
   return age >= std::max<Clock::duration>(kFresh, rest);
 }
 
-// What was not found is asked for again: the store may be there by now.
+// A look-up that failed is repeated, because the store may be there by now.
 bool Lookups::is_enough(const Entry& entry, Clock::time_point now) {
   if (entry.answer == nullptr) return false;
   if (now - entry.answer->at < kFresh) return true;
@@ -91,7 +91,7 @@ void Lookups::enqueue(const std::string& key, Entry& entry) {
   wake_.notify_one();
 }
 
-// The one that was not asked for the longest time goes, if nobody looks it up just now.
+// Removes the answer that nobody has asked for for longest, unless it is being looked up.
 void Lookups::make_room() {
   if (entries_.size() < kMostKept) return;
   auto oldest = entries_.end();

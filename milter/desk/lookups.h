@@ -46,8 +46,8 @@ class Lookups {
   using Kept = std::shared_ptr<const Answer>;
 
   enum class Kind : std::uint8_t {
-    Rows,      // has to be as new as the question, but for kFresh
-    Counts,    // may be older, if to look it up takes longer than kQuick
+    Rows,      // must not be older than kFresh
+    Counts,    // may be older, if the look-up takes longer than kQuick
     Standing,  // counts that are looked up even while nobody asks for them
   };
 
@@ -74,10 +74,11 @@ class Lookups {
   // there before keep theirs. Throws std::system_error.
   void start();
 
-  // Null: not yet, or too many questions wait. `key` stands for all that `find` does.
+  // Returns null if there is no answer yet, or if too many questions wait. `key` identifies what
+  // `find` looks up.
   Kept ask(const std::string& key, Kind kind, Find find);
-  // Looks up counts again whose time has come, and forgets others. To be called about once a
-  // second.
+  // Looks up the counts that are due again, and forgets those that nobody asks for. To be called
+  // about once a second.
   void refresh();
 
  private:

@@ -58,8 +58,8 @@ std::string percent_encoded(std::string_view text) {
 
 std::variant<history::Pairs, QueryError> parse_query(std::string_view text) {
   if (text.size() > kMostQuery) {
-    return QueryError{
-        fmt::format("the query has {} bytes, and {} are the most", text.size(), kMostQuery)};
+    return QueryError{fmt::format("the query has {} bytes, and at most {} are permitted",
+                                  text.size(), kMostQuery)};
   }
   history::Pairs pairs;
   while (!text.empty()) {
@@ -71,7 +71,7 @@ std::variant<history::Pairs, QueryError> parse_query(std::string_view text) {
     const auto value =
         form_decoded(equals == item.npos ? std::string_view() : item.substr(equals + 1));
     if (!key || !value) {
-      return QueryError{fmt::format("\"{}\" has a % that does not begin two digits of a byte",
+      return QueryError{fmt::format("\"{}\" has a % without two hexadecimal digits after it",
                                     text::printable(item))};
     }
     if (!value->empty()) pairs.push_back({*key, *value});

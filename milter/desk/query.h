@@ -24,8 +24,8 @@ std::variant<history::Pairs, QueryError> parse_query(std::string_view text);
 // Nothing: a "%" does not begin two digits, base 16.
 std::optional<std::string> percent_decoded(std::string_view text);
 
-// All but letters, digits, and "-", "_", ".", "~" in percent form (RFC 3986, 2.3), and "!", ",",
-// ":" and "/" as they are, which a query may have.
+// Writes every character in percent form (RFC 3986, 2.3), except letters, digits, "-", "_", ".",
+// "~", and "!", ",", ":", "/", which a query may have.
 std::string percent_encoded(std::string_view text);
 
 // "?pattern=mobile&since=48h"; empty where there are no pairs. Has to be escaped in HTML.

@@ -12,7 +12,7 @@ namespace desk {
 struct Request {
   std::string path;  // begins with '/', decoded
   history::Pairs query;
-  // True: the answer cannot be waited for any longer. What is there has to do.
+  // True: the client cannot wait any longer, so the answer is made of what is known by now.
   bool is_last_call = false;
 };
 
@@ -27,7 +27,8 @@ struct Response {
   int retry_after = 0;  // seconds; 0: nothing is said about it
 };
 
-// Nothing: not yet. It is asked again with the same request. An exception becomes a 500.
+// Returns nothing if there is no answer yet; then it is called again with the same request. An
+// exception becomes a 500.
 using Handler = std::function<std::optional<Response>(const Request&)>;
 
 }  // namespace desk

@@ -1,5 +1,5 @@
-// The script of the pages. All pages work without it. It reads the page again while nobody looks at
-// a part of it, and goes from one message to the next with the keys j and k.
+// The script of the pages. All pages work without it. It loads the page again while nothing on it
+// is focused, and goes from one message to the next with the keys j and k.
 #include "milter/desk/frame.h"
 
 namespace desk {

@@ -85,7 +85,7 @@ Response refusal(int code, std::string text) {
   return {.code = code, .type = kText, .body = std::move(text) + "\n"};
 }
 
-// What is asked for; or why that is no request.
+// Returns what is asked for, or the reason why the request is refused.
 std::variant<Request, Response> read_request(evhttp_request* http) {
   const auto* uri = evhttp_request_get_evhttp_uri(http);
   const char* path = evhttp_uri_get_path(uri);
@@ -147,7 +147,7 @@ void Server::listen(int fd) {
 
 Server::~Server() = default;
 
-// If there is no memory to look, the next look a second later may have some.
+// If there is not enough memory now, the next look a second later may have it.
 void Server::look_after() try {
   connections_.look_after(Connections::Clock::now());
   ask_again();

@@ -40,7 +40,7 @@ class Server {
   // This many may be open between two looks, which are a second apart. Others wait.
   static constexpr std::size_t kMostConnections = 64;
   static constexpr std::size_t kMostKept = 48;
-  // So long an answer is waited for that is not there yet.
+  // How long a request waits for an answer that is still being looked up.
   static constexpr std::chrono::milliseconds kWait{3000};
 
   // `listeners`: borrowed. Requires: `base` outlives the server. Throws std::system_error,

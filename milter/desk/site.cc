@@ -58,7 +58,7 @@ std::optional<double> read_threshold(std::string_view text) {
   return std::abs(value) <= kMost ? std::optional(value) : std::nullopt;
 }
 
-// Takes the thresholds out of the pairs. What is not given is that of the configuration.
+// Takes the thresholds out of the pairs. One that is not given is that of the configuration.
 std::variant<Thresholds, std::string> take_thresholds(Pairs& pairs,
                                                       const classifier::Policy& policy) {
   Thresholds thresholds{policy.tempfail, policy.quarantine, policy.reject};
@@ -82,7 +82,7 @@ std::variant<Thresholds, std::string> take_thresholds(Pairs& pairs,
   double below = -std::numeric_limits<double>::infinity();
   for (const double one : {thresholds.tempfail, thresholds.quarantine, thresholds.reject}) {
     if (std::isinf(one)) continue;
-    if (one < below) return "the thresholds of tempfail, quarantine and reject have to rise";
+    if (one < below) return "tempfail must not be above quarantine, nor quarantine above reject";
     below = one;
   }
   return thresholds;
@@ -201,7 +201,8 @@ std::optional<Response> Site::health(const Asked& asked) {
   if (asked.form == Form::Json) {
     return Response{.type = kJson, .body = health_json(found, context(kept))};
   }
-  const auto why = kept == nullptr ? "The store has not been counted yet." : kept->error;
+  const auto why =
+      kept == nullptr ? "The messages of the store have not been counted yet." : kept->error;
   return Response{.body = view_health(found, why, context(kept))};
 }
 

@@ -46,8 +46,8 @@ class Site {
 
   Lookups::Kept overview();
   Context context(const Lookups::Kept& kept = nullptr) const;
-  // What there is to say instead of the answer: that it is not there yet, or that nothing was
-  // found. Nothing: wait.
+  // The response that replaces the answer: that it is not there yet, or that nothing was found.
+  // Returns nothing if the request should wait.
   std::optional<Response> instead(const Asked& asked, const Lookups::Kept& kept) const;
   Response refuse(const Asked& asked, int code, const std::string& text) const;
 

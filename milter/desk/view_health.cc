@@ -16,8 +16,8 @@ namespace {
 using page::escape;
 using Mode = config::Enforcement::Mode;
 
-// Of the last hour's messages so many have to be unobserved before the page calls it trouble.
-// Chosen: exempt mail and odd clients make a few per cent.
+// The page reports a problem if this share of the last hour's messages is unobserved. Chosen:
+// exempt mail and odd clients make a few per cent.
 constexpr double kUnobserved = 0.2;
 constexpr std::uint64_t kFewMessages = 20;  // of fewer no share is judged
 
@@ -133,7 +133,7 @@ void complain_of_counts(const Context& context, std::vector<std::string>& all) {
   if (const auto* serving = find(context.families, "process_serving")) {
     for (const auto& sample : serving->samples) {
       if (sample.count->load() == 0)
-        all.push_back(fmt::format("The {} does not serve.", sample.value));
+        all.push_back(fmt::format("The {} does not run, or is not ready.", sample.value));
     }
   }
   if (positive("breaker_open")) {
@@ -150,7 +150,7 @@ void complain_of_counts(const Context& context, std::vector<std::string>& all) {
     all.emplace_back("A damaged file of the store was moved aside.");
   }
   if (positive("evidence_refused_total")) {
-    all.emplace_back("The table of evidence was full, and messages had none.");
+    all.emplace_back("The table of evidence was full, so some messages had no evidence.");
   }
 }
 
@@ -159,14 +159,14 @@ std::string lost(const Context& context) {
       "What was lost since the start",
       {{"proxy_ring_full_total", "segments that found the ring full"},
        {"wire_ring_full_total", "packets that found the ring full"},
-       {"proxy_sessions_lost_total", "sessions that could not be followed"},
-       {"wire_sessions_lost_total", "connections that could not be followed"},
-       {"proxy_overload_total", "sessions not observed, for lack of something"},
+       {"proxy_sessions_lost_total", "sessions that could not be followed to their end"},
+       {"wire_sessions_lost_total", "connections that could not be followed to their end"},
+       {"proxy_overload_total", "sessions not observed, for lack of descriptors, memory or time"},
        {"wire_overload_total", "connections not followed, for lack of memory"},
        {"evidence_refused_total", "messages without evidence: the table was full"},
        {"memory_dropped_total", "messages that were not remembered"},
        {"messages_failed_total", "messages whose evidence did not come in time"},
-       {"callback_failures_total", "messages without a label, for an error in the filter"}},
+       {"callback_failures_total", "messages without a label, because of an error in the filter"}},
       context);
 }
 

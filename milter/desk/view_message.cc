@@ -66,7 +66,8 @@ std::string reasons(const Row& row, const Explanation& why) {
   }
   constexpr double kShown = 0.05;  // the first digit that is printed
   if (std::abs(why.rest) >= kShown) {
-    table.add({"signs that the store does not have", fmt::format("{:+.1f}", why.rest)});
+    table.add(
+        {"rounding, and signs that the store does not have", fmt::format("{:+.1f}", why.rest)});
   }
   table.add({"<strong>the score</strong>", fmt::format("<strong>{:+.1f}</strong>", row.score)});
   std::string html = "<h2>Why</h2>\n" + table.take();
@@ -129,12 +130,12 @@ std::string trace(const Row& row) {
 
 std::string others(const Rows& rows) {
   const Row& row = rows.items.front().row;
-  std::string html = "<h2>Others like this</h2>\n<ul>\n";
+  std::string html = "<h2>Similar messages</h2>\n<ul>\n";
   const auto item = [&html](const history::Pairs& query, std::string_view text) {
     html += "<li>" + link_messages(query, text) + "</li>\n";
   };
-  if (!row.network.empty()) item({{"client", row.network}}, "of the same network");
-  if (!row.gait.empty() && row.gait != "unknown") item({{"gait", row.gait}}, "of the same gait");
+  if (!row.network.empty()) item({{"client", row.network}}, "from the same network");
+  if (!row.gait.empty() && row.gait != "unknown") item({{"gait", row.gait}}, "with the same gait");
   item({{"pattern", row.pattern}, {"writer", row.writer}, {"path", row.path}},
        "with the same pattern, writer and path");
   for (std::size_t i = 1; i < rows.items.size(); ++i) {

@@ -22,7 +22,7 @@ std::string value_of(const Pairs& query, std::string_view key) {
   return found == query.end() ? std::string() : found->value;
 }
 
-// A list to choose from. What was asked and is not in it (several values, "!") is one more entry.
+// A list to choose from. If the request's value is not in it (several values, "!"), it is added.
 std::string choose(const Pairs& query, std::string_view key, std::string_view label,
                    std::span<const std::string_view> names) {
   const auto now = value_of(query, key);
@@ -95,8 +95,9 @@ std::string action(const history::Row& row) {
 
 // One row stands for `weight` messages where the store keeps only some.
 std::string weight(const history::Row& row) {
-  return row.weight == 1 ? std::string()
-                         : fmt::format("<br><span class=\"soft\">stands for {}</span>", row.weight);
+  return row.weight == 1
+             ? std::string()
+             : fmt::format("<br><span class=\"soft\">stands for {} messages</span>", row.weight);
 }
 
 std::string table(const Rows& rows) {

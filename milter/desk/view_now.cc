@@ -127,14 +127,14 @@ std::string what_changed(const Overview& overview) {
 std::string health_line(const Overview* overview, const Context& context) {
   const auto bad = complaints(overview, context);
   if (bad.empty()) {
-    return "<p class=\"note good\"><strong class=\"good\">No trouble is known.</strong> " +
+    return "<p class=\"note good\"><strong class=\"good\">No problem is known.</strong> " +
            link("/health", {}, "Health") + " has the numbers.</p>\n";
   }
   return fmt::format("<p class=\"note bad\"><strong class=\"bad\">{}</strong> {}</p>\n",
                      page::escape(bad.front()),
                      link("/health", {},
                           bad.size() == 1 ? std::string("Health")
-                                          : fmt::format("Health has {} more", bad.size() - 1)));
+                                          : fmt::format("{} more under Health", bad.size() - 1)));
 }
 
 std::string view_now(const Overview& overview, const Context& context) {

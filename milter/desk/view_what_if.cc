@@ -94,8 +94,8 @@ std::string settings(const Thresholds& thresholds) {
 std::string view_what_if(const Estimate& estimate, const Thresholds& thresholds,
                          const history::Pairs& selection, const Context& context) {
   std::string html =
-      "<p>What would have been done to the messages of the store with other thresholds, by their "
-      "scores of then. \"off\" switches a threshold off.</p>\n";
+      "<p>What would have been done to the messages of the store with other thresholds, by the "
+      "scores that they had. \"off\" switches a threshold off.</p>\n";
   html += form(thresholds, selection) + counts(estimate);
   const double lowest = std::min({thresholds.tempfail, thresholds.quarantine, thresholds.reject});
   html += "<h2>Who would not be accepted</h2>\n";

@@ -10,7 +10,7 @@
 
 namespace desk {
 
-// "/": is all well, what came in 48 hours, and what has changed.
+// "/": whether all is well, what came in 48 hours, and what has changed.
 std::string view_now(const Overview& overview, const Context& context);
 
 // "/messages": rows, and a form for what is selected. `query`: as it was asked, with the place in

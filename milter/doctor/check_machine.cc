@@ -64,8 +64,8 @@ struct Post {
 };
 constexpr Post kProxy{"proxy.listen", fail, "mail does not pass through the proxy",
                       "clients are refused", kStart};
-constexpr Post kDesk{"desk.listen", warn, "segmilter serves no metrics", "there are no metrics",
-                     kRestart};
+constexpr Post kDesk{"desk.listen", warn, "segmilter serves no pages and no metrics",
+                     "there are no pages and no metrics", kRestart};
 
 Finding judge_listen(const Patient& patient, const Post& post, const net::Endpoint& address) {
   const auto looked = fmt::format("{} {}", post.setting, address.print());
@@ -211,10 +211,12 @@ Findings check_upstream_scope(const Patient& patient) {
   const auto looked =
       fmt::format("listeners on port {} (proxy.upstream {})", upstream.port(), upstream.print());
   if (!is_here(patient, upstream)) {
-    return {warn(looked, fmt::format("{} is another machine: every host that reaches this port can "
-                                     "pretend to be any client, also one that may relay; let that "
-                                     "machine's firewall admit only this machine",
-                                     upstream.print_address()))};
+    return {warn(
+        looked,
+        fmt::format(
+            "{} is another machine: every host that reaches this port can pretend to be any "
+            "client, even one that may relay; let that machine's firewall admit only this machine",
+            upstream.print_address()))};
   }
   std::string open;
   bool somebody = false;
@@ -242,7 +244,7 @@ Findings check_upstream_scope(const Patient& patient) {
                            : fmt::format("[proxy] upstream = \"127.0.0.1:{}\"", upstream.port());
   return {fail(looked,
                fmt::format("Postfix's upstream port is open on{}: every host that reaches it can "
-                           "pretend to be any client, also one that may relay",
+                           "pretend to be any client, even one that may relay",
                            open),
                std::move(mend), setting)};
 }

@@ -48,7 +48,7 @@ constexpr List kLists[] = {
 struct Asked {
   const List* list;
   MilterEntry entry;
-  bool before_own;  // permit_mynetworks comes behind it in the list
+  bool before_own;  // permit_mynetworks comes after it in the list
 };
 
 // Finds the places in a list and in the restriction classes that it names.
@@ -257,9 +257,9 @@ Findings check_policy_service(const Patient& patient) {
     for (const Asked& asked : places.found()) judge_place(patient, *smtpd, asked, findings);
     judge_rules(patient, *smtpd, places.found(), findings);
     if (findings.size() != before) continue;
-    findings.push_back(ok(
-        fmt::format("{}: Postfix asks the policy service at {} place{}, and goes on without it",
-                    smtpd->key(), places.found().size(), places.found().size() == 1 ? "" : "s")));
+    findings.push_back(ok(fmt::format(
+        "{}: Postfix asks the policy service at {} place{}, and accepts mail while it is down",
+        smtpd->key(), places.found().size(), places.found().size() == 1 ? "" : "s")));
   }
   return findings;
 }

@@ -1,4 +1,4 @@
-// Check of the store, the folder in which the process memory keeps what was judged. Mail never
+// Check of the store, the folder in which the memory process keeps what was judged. Mail never
 // waits for it, so that nothing here is a failure.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -19,7 +19,7 @@ namespace doctor {
 namespace {
 
 constexpr std::chrono::seconds kLimit{5};
-constexpr std::string_view kCost = "messages are labelled and not remembered";
+constexpr std::string_view kCost = "messages are labelled but not remembered";
 constexpr std::string_view kAside = ".corrupt-";
 
 std::string megabytes(std::uint64_t bytes) {
@@ -43,7 +43,8 @@ Finding judge_folder(const std::string& looked, const Account& account, const st
                      int error) {
   const auto make = fmt::format("install -d -o {} -g {} -m 0750 {}", account.name, account.group,
                                 shell_word(folder));
-  if (error == ENOENT) return warn(looked, fmt::format("it is not there: {}", kCost), {make});
+  if (error == ENOENT)
+    return warn(looked, fmt::format("the folder does not exist: {}", kCost), {make});
   return warn(
       looked,
       fmt::format("{} cannot write there ({}): {}", account.name, std::strerror(error), kCost),
@@ -77,11 +78,12 @@ Finding judge_aside(const std::string& folder, const std::vector<std::string>& f
   std::string remove = "rm --";
   for (const auto& file : files) remove += " " + shell_word(folder + "/" + file);
   const auto more = files.size() > 1 ? fmt::format(" and {} more", files.size() - 1) : "";
-  return warn(fmt::format("the files in {}", folder),
-              fmt::format("damaged and moved aside: {}{}. No list has their messages, and they are "
-                          "removed after three days; look at the disk",
-                          files.front(), more),
-              {remove});
+  return warn(
+      fmt::format("the files in {}", folder),
+      fmt::format("damaged and moved aside: {}{}. Their messages are missing from all lists, and "
+                  "the files are removed after three days; check the disk for errors",
+                  files.front(), more),
+      {remove});
 }
 
 }  // namespace
@@ -106,7 +108,8 @@ Findings judge_store(const Patient& patient, const StoreLook& look, memory::Day 
                          megabytes(bytes), settings.folder, megabytes(look.free), kCost)));
   }
   if (!findings.empty()) return findings;
-  if (!look.last_write) return {ok(fmt::format("{}: no message was judged yet", settings.folder))};
+  if (!look.last_write)
+    return {ok(fmt::format("{}: no message was remembered yet", settings.folder))};
   return {ok(fmt::format("{}: {} days, {}, last written {:%Y-%m-%dT%H:%M:%SZ}, {} free",
                          settings.folder, look.uses.size(), megabytes(bytes),
                          fmt::gmtime(*look.last_write), megabytes(look.free)))};
@@ -122,7 +125,7 @@ Findings check_store(const Patient& patient) {
   }
   const int error = why_not_writable(patient, *account, settings.folder);
   if (error == EACCES && !patient.root) {
-    return {skip(looked, "only root can test whether the process memory can write there")};
+    return {skip(looked, "only root can test whether the memory process can write there")};
   }
   if (error != 0) return {judge_folder(looked, *account, settings.folder, error)};
   return judge_store(patient, look_at(settings.folder), today());

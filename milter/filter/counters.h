@@ -45,7 +45,7 @@ struct Counters {
 
 inline process::Families describe(const Counters& counts) {
   using process::family;
-  process::Family patterns{"patterns_total", "Messages that are not exempt.", "pattern", {}};
+  process::Family patterns{"patterns_total", "Messages that were not exempt.", "pattern", {}};
   for (std::size_t i = 0; i < counts.pattern.size(); ++i) {
     patterns.samples.push_back({&counts.pattern[i], name(static_cast<classifier::Pattern>(i))});
   }
@@ -63,15 +63,15 @@ inline process::Families describe(const Counters& counts) {
       answers,
       family("messages_total", counts.messages, "Messages that Postfix asked about.", "messages"),
       family("messages_exempt_total", counts.exempt,
-             "Of these, the messages that were not judged ([exempt]).", "exempt"),
+             "Messages that Postfix asked about and that were not judged ([exempt]).", "exempt"),
       family("messages_unobserved_total", counts.unobserved,
-             "Of these, the messages judged without evidence.", "unobserved"),
+             "Messages that were judged without evidence.", "unobserved"),
       family("messages_failed_total", counts.failed,
-             "Of these, the messages whose evidence did not come in time, or whose judging failed.",
+             "Messages whose evidence did not come in time, or whose classification failed.",
              "failed"),
       patterns,
       {"actions_total",
-       "What was done.",
+       "Actions that were taken.",
        "action",
        {{&counts.tempfail, "tempfail", "tempfail"},
         {&counts.quarantine, "quarantine", "quarantine"},
@@ -83,16 +83,17 @@ inline process::Families describe(const Counters& counts) {
         {&counts.held_percent, "percent", "held_percent"},
         {&counts.held_breaker, "breaker", "held_breaker"}}},
       family("breaker_open", counts.breaker_open,
-             "1: rejections and deferrals are suspended, because there were suddenly many."),
-      family("breaker_trips_total", counts.breaker_trips, "How often it opened.", "breaker_trips"),
-      family("headers_forged_total", counts.forged,
-             "Headers of our name from outside that were deleted.", "forged"),
+             "1: the circuit breaker is open: rejections and deferrals are suspended, because "
+             "there were suddenly many."),
+      family("breaker_trips_total", counts.breaker_trips, "How often the circuit breaker opened.",
+             "breaker_trips"),
+      family("headers_forged_total", counts.forged, "Forged header fields that were deleted.",
+             "forged"),
       family("headers_flood_refused_total", counts.flooded,
-             "Messages refused because they had more headers of our name than can be deleted.",
+             "Messages refused because they had more forged header fields than can be deleted.",
              "flooded"),
       family("headers_sealed_total", counts.sealed,
-             "Messages with a header that another host had sealed, and that was believed.",
-             "sealed"),
+             "Messages with a header field of another host whose seal was good.", "sealed"),
       family("headers_seal_refused_total", counts.seal_refused,
              "Messages of relays in seal.believe_from without a good seal.", "seal_refused"),
       family("callback_failures_total", counts.callback_failures,

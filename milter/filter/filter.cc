@@ -2,7 +2,7 @@
 //
 //     run() ── main thread: control loop (drain, reload) ─┐
 //       ├──── thread: smfi_main() ─ libmilter's threads ──┴─► callbacks ─► MemorySink's queue
-//       └──── thread of MemorySink: from its queue to the process memory
+//       └──── thread of MemorySink: from its queue to the memory process
 //
 // smfi_main() does not run in the main thread, so that libmilter does not get the signals. It
 // blocks HUP, TERM and INT in the thread that calls it and waits for them in another thread, and

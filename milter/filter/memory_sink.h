@@ -1,4 +1,4 @@
-// Tells the process memory of each judged message, over the socket pair that the supervisor has
+// Tells the memory process of each judged message, over the socket pair that the supervisor has
 // made.
 //
 //     libmilter's threads ── take ──► waiting ──(own thread, each 100 ms)──► socket ──► memory

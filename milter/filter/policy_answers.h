@@ -7,8 +7,8 @@
 //                                                    ▼
 //                               Known ─► rules ─► decision ─► breaker ─► answer, log line
 //
-// A question that cannot be told apart, or of which nothing is known, is answered with DUNNO. Used
-// by the policy service's thread.
+// The answer is DUNNO if it is not certain which session the question is about, or if nothing is
+// known of that session. Used by the policy service's thread.
 #pragma once
 
 #include <chrono>
@@ -81,7 +81,7 @@ class PolicyAnswers {
         background_(std::move(background)),
         counters_(counters) {}
 
-  // Returns the text behind "action=".
+  // Returns the text after "action=".
   std::string answer(const policy_service::Request& request);
 
  private:

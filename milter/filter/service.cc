@@ -120,7 +120,7 @@ void Service::tell(Breaker::Change change, const config::Breaker& settings) {
       logging::warning("breaker stays open: " + facts);
       break;
     case Breaker::Change::ClosedAgain:
-      logging::warning("breaker closed: rejections and deferrals are done again: " + facts);
+      logging::warning("breaker closed: rejections and deferrals are carried out again: " + facts);
       break;
     case Breaker::Change::None:
       break;

@@ -22,11 +22,11 @@ using memory::Time;
 struct CountRequest {
   // The width of a bin. The bins begin at multiples of it since 1970.
   std::chrono::seconds bin{3600};
-  std::size_t networks = 20;  // so many of those with most messages are listed
+  std::size_t networks = 20;  // how many of the networks with most messages are listed
 };
 
-// What the messages of a cell have in common. `reason` is empty but for the pattern `unobserved`. A
-// cell of totals.db knows pattern, gait and action only; its other words are empty.
+// What the messages of a cell have in common. `reason` is empty, except for the pattern
+// `unobserved`. A cell from totals.db has only pattern, gait and action; its other words are empty.
 struct Labels {
   std::string pattern, gait, gait_class, action, would, held, reason;
   auto operator<=>(const Labels&) const = default;
@@ -79,13 +79,13 @@ struct Counts {
   // Each day from the first one that is remembered, within the time of the selection.
   std::vector<DayCount> days;
   Time first, last;  // of the rows that were counted; both 0: there are none
-  // The selection asks for more than totals.db can tell, so that days of which only that is left
-  // are not counted.
+  // The selection uses something that totals.db does not have. So days for which only totals.db is
+  // left are not counted.
   bool totals_left_out = false;
   std::vector<std::string> problems;
 
   Count all() const;
-  // Those for which `member` of the labels is each word, most first.
+  // How many messages have each word as `member` of their labels; most messages first.
   std::vector<std::pair<std::string, Count>> by(std::string Labels::*member) const;
 };
 

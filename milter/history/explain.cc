@@ -21,7 +21,7 @@ struct StoredTerm {
   double weight = 0;
 };
 
-// Takes the first term. Nothing: what is left is none.
+// Takes the first term. Returns nothing if the rest of the text is not a term.
 std::optional<StoredTerm> take_term(std::string_view& text) {
   StoredTerm term;
   term.key = text.substr(0, text.find_first_of(":("));
@@ -43,7 +43,7 @@ std::optional<StoredTerm> take_term(std::string_view& text) {
   return term;
 }
 
-// A sign that this program does not know is told by its key.
+// A sign that this program does not know is shown by its key.
 void add_term(const StoredTerm& term, Explanation& all) {
   const auto& signs = classifier::kSigns;
   const auto sign = std::find_if(signs.begin(), signs.end(),

@@ -20,18 +20,18 @@ struct Reason {
 
 struct Explanation {
   // Nothing: the row has no trace, or one that this program cannot read. Then the verdict has no
-  // writes, and of the reasons only the terms of the score.
+  // writes, and its only reasons are the terms of the score.
   std::optional<classifier::Trace> trace;
   classifier::Verdict verdict;  // labels, score and terms are those of the row
   policy::Decision decision;
   std::vector<Reason> reasons;
   double rest = 0;  // the score less all parts: rounding, and terms that the row does not have
-  // This program would give the trace another pattern, writer or path today: the reasons that add
-  // nothing to the score are those of today.
+  // True: this program would give the trace another pattern, writer or path. The reasons that add
+  // nothing to the score are those of this program.
   bool is_judged_otherwise = false;
 };
 
-// `policy`: its book of gaits is used, and nothing else.
+// Of `policy`, only the book of gaits is used.
 Explanation explain(const Row& row, const classifier::Policy& policy);
 
 // What was done, as a sentence: "nothing was done: the score asked for reject, and mode monitor …".

@@ -24,7 +24,7 @@ using memory::Database;
 using memory::DatabaseError;
 using std::chrono::days;
 
-// Nothing: the file is of the store, but has no rows that can be read (a write-ahead log, a file
+// Returns nothing for a file of the store that has no rows to read (a write-ahead log, a file
 // that was moved aside).
 std::optional<int> source_of(std::string_view name, Day day) {
   const auto begin = fmt::format("messages-{}", memory::print(day));
@@ -45,11 +45,10 @@ memory::Uses uses_of(const std::string& folder) {
     using Why = Unavailable::Why;
     switch (error.code().value()) {
       case ENOENT:
-        throw Unavailable(
-            Why::Missing,
-            fmt::format("{}: there is no such folder, so nothing was remembered yet; is "
-                        "memory.enabled set, and has the service run?",
-                        folder));
+        throw Unavailable(Why::Missing,
+                          fmt::format("{}: there is no such folder, so nothing was remembered yet; "
+                                      "is memory.enabled true, and has the service run?",
+                                      folder));
       case EACCES:
       case EPERM:
         throw Unavailable(
@@ -68,7 +67,7 @@ bool overlaps(Day day, const Selection& selection) {
          (!selection.to || day < *selection.to);
 }
 
-// Calls `read` with the file. What goes wrong is one of the problems, but for a file that is gone.
+// Calls `read` with the file. An error becomes one of the problems, unless the file is gone.
 template <typename Read>
 void with_file(const StoreFile& file, std::vector<std::string>& problems, Read&& read) {
   try {
@@ -159,7 +158,7 @@ std::string in_front(const Cursor& after, int source) {
   return fmt::format("(time, id) > ({}, {})", time, after.id);
 }
 
-// Rows of `file` that come behind `before` in the order of Cursor, newest first.
+// Rows of `file` that come after `before` in the order of Cursor, newest first.
 std::string behind(const Cursor& before, int source) {
   const auto time = before.time.time_since_epoch().count();
   if (source > before.source) return fmt::format("time < {}", time);
@@ -234,7 +233,7 @@ bool is_in(Time time, const Selection& selection) {
   return (!selection.from || time >= *selection.from) && (!selection.to || time < *selection.to);
 }
 
-// Calls `take` with each hour; none where there is no such file.
+// Calls `take` with each hour. If the file does not exist, there are no hours.
 template <typename Take>
 void with_totals(const std::string& file, std::vector<std::string>& problems, Take&& take) {
   if (access(file.c_str(), F_OK) != 0) return;
@@ -250,7 +249,7 @@ void with_totals(const std::string& file, std::vector<std::string>& problems, Ta
   }
 }
 
-// From the first day that is known of, or that was asked for, to the last one.
+// The days from the first one that is known of, or that was asked for, to the last one.
 std::vector<DayCount> each_day(const Days& found, const Selection& selection) {
   std::vector<DayCount> list;
   if (found.empty()) return list;
@@ -320,7 +319,7 @@ Page History::page(const Selection& selection, const PageRequest& request) {
   if (has_more) rows.resize(wanted);
   if (request.after) std::reverse(rows.begin(), rows.end());
   if (rows.empty()) return page;
-  // Behind rows that are newer than another one there is at least that one.
+  // After rows that are newer than a given row there is at least that row.
   if (has_more || request.after) page.before = rows.back().at;
   if (has_more && request.after) page.after = rows.front().at;
   return page;

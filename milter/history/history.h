@@ -1,12 +1,12 @@
 // The reader's half of memory: which messages were judged, and how many. It opens the day files of
-// the store one after the other, read-only, beside the process memory that writes them. One thread
+// the store one after the other, read-only, beside the memory process that writes them. One thread
 // for each object.
 //
 //     Selection ─► History ─┬─► page()    rows, newest first
 //                           └─► count()   how many, by time, label and network (counts.h)
 //
-// A file that is removed meanwhile is no error. A file that cannot be read is passed over, and
-// `problems` of the answer says which.
+// It is not an error if a file is removed meanwhile. A file that cannot be read is skipped, and
+// `problems` in the answer names it.
 #pragma once
 
 #include <cstddef>

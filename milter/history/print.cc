@@ -90,7 +90,7 @@ std::string csv_value(const ordered_json& value) {
   return value.is_string() ? csv_field(value.get<std::string>()) : value.dump();
 }
 
-// Other characters than those of ASCII are written as \u009b, because a terminal may obey them.
+// Characters outside of ASCII are written as \u009b, because a terminal may obey them.
 std::string line_of(const ordered_json& json) {
   constexpr bool kAscii = true;
   return json.dump(-1, ' ', kAscii, ordered_json::error_handler_t::replace) + "\n";

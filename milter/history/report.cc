@@ -102,7 +102,7 @@ Table reasons(const Counts& counts) {
 
 Table gaits(const Counts& counts, std::uint64_t all) {
   Table table{.key = "gaits",
-              .title = "Which programs, as far as they have a name",
+              .title = "Which programs, if they could be named",
               .columns = {{"gait"}, {"class"}, {"messages", true}, {"share", true}}};
   const auto sums = sums_by(
       counts, [](const Cell& cell) { return std::pair(cell.labels.gait, cell.labels.gait_class); });
@@ -136,7 +136,7 @@ Table classes(const Counts& counts, std::uint64_t all) {
 Table actions(const Counts& counts, std::uint64_t all) {
   Table table{
       .key = "actions",
-      .title = "What was asked for, and what was done",
+      .title = "What the scores asked for, and what was done",
       .columns = {{"asked_for"}, {"done"}, {"held_back_by"}, {"messages", true}, {"share", true}}};
   const auto sums = sums_by(counts, [](const Cell& cell) {
     return std::array{cell.labels.would, cell.labels.action, cell.labels.held};
@@ -212,8 +212,8 @@ std::vector<std::string> notes(const Counts& counts, const Selection& selection)
                   "exempt, and those that came while nothing was remembered, are not among them.",
                   all.messages, all.rows));
   list.emplace_back(
-      "\"enforce would refuse\" counts messages for which tempfail or reject was asked, without "
-      "the percentages and the circuit breaker, which let some of them pass.");
+      "\"enforce would refuse\" counts messages for which the score asked for tempfail or reject. "
+      "The percentages and the circuit breaker would let some of them pass.");
   std::uint64_t of_totals = 0;
   std::uint64_t of_samples = 0;
   for (const Cell& cell : counts.cells) {
@@ -223,23 +223,21 @@ std::vector<std::string> notes(const Counts& counts, const Selection& selection)
   if (of_samples > 0) {
     list.push_back(
         fmt::format("{} messages have no row of their own: on busy days one row stands for several "
-                    "messages that asked for nothing, and counts as often.",
+                    "messages for which the score asked no action, and is counted that many times.",
                     of_samples));
   }
   if (const auto days = list_of(counts.days, DayCount::From::Totals); !days.empty()) {
     list.push_back(
         counts.totals_left_out
-            ? fmt::format(
-                  "Of these days only the hours' totals are left, which cannot tell what was "
-                  "asked for; they are not counted: {}.",
-                  days)
-            : fmt::format(
-                  "Of these days only the hours' totals by pattern, gait and action are left ({} "
-                  "messages): {}.",
-                  of_totals, days));
+            ? fmt::format("For these days only the totals of each hour are left, which cannot "
+                          "answer this selection; they are not counted: {}.",
+                          days)
+            : fmt::format("For these days only the totals of each hour by pattern, gait and action "
+                          "are left ({} messages): {}.",
+                          of_totals, days));
   }
   if (const auto days = list_of(counts.days, DayCount::From::Nothing); !days.empty()) {
-    list.push_back(fmt::format("Nothing is remembered of: {}.", days));
+    list.push_back(fmt::format("Nothing is remembered for: {}.", days));
   }
   for (const auto& problem : counts.problems) list.push_back(problem + ".");
   return list;

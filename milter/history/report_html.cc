@@ -44,8 +44,8 @@ std::string print_table(const Table& table) {
   return text;
 }
 
-// Words that are drawn in one colour, from the bottom of a bar up. Words that are in no row have
-// the last one's.
+// Words that are drawn in one colour, from the bottom of a bar up. A word that is in no row has the
+// colour of the last row.
 struct Colour {
   std::vector<std::string_view> words;
   std::size_t colour;
@@ -107,7 +107,8 @@ std::string print_html(const Report& report, const Counts& counts) {
   text += fmt::format("<h1>{}</h1>\n", escape(report.title));
   for (const auto& note : report.notes) text += fmt::format("<p>{}</p>\n", escape(note));
   text += plot(bars_by(counts, &Labels::pattern, pattern_colours(), "Patterns by time"));
-  text += plot(bars_by(counts, &Labels::would, kActionColours, "What was asked for, by time"));
+  text +=
+      plot(bars_by(counts, &Labels::would, kActionColours, "What the scores asked for, by time"));
   for (const auto& table : report.tables) text += print_table(table);
   return text.append(page::kPageEnd);
 }

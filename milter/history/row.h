@@ -25,7 +25,7 @@ std::optional<Cursor> parse_cursor(std::string_view text);
 
 struct Row {
   Cursor at;
-  std::int64_t weight = 1;  // of so many messages like this one only this one was kept
+  std::int64_t weight = 1;  // the number of messages like this one for which this row stands
   // Empty after some days, or because of memory.addresses (memory/address_form.h).
   std::string queue_id, address, network;
   std::optional<std::uint16_t> port;

@@ -37,14 +37,15 @@ constexpr WordKey kWordKeys[] = {
     {"would", "would", &Selection::would, "what the score asked for, as above"},
     {"held", "held", &Selection::held,
      "what held the action back: none, monitor, percent, breaker"},
-    {"basis", "basis", &Selection::basis, "what it was judged by: evidence, unobserved, failed"},
+    {"basis", "basis", &Selection::basis,
+     "what the decision rests on: evidence, unobserved, failed"},
     {"reason", "reason", &Selection::reason, "why evidence is missing, such as timeout"},
 };
 
 constexpr Key kKeys[] = {
     {"from", "TIME", "2026-11-27 or 2026-11-27T07:00:00Z, in UTC; included"},
     {"to", "TIME", "the same; not included"},
-    {"since", "DURATION", "15m, 48h, 14d before now, in place of from"},
+    {"since", "DURATION", "from this long before now: 15m, 48h, 14d"},
     {"client", "ADDRESS", "192.0.2.7, 2001:db8::7, 192.0.2.0/24"},
     {"min-score", "SCORE", "lowest score"},
     {"max-score", "SCORE", "highest score"},
@@ -52,7 +53,7 @@ constexpr Key kKeys[] = {
 
 constexpr std::size_t kAllKeys = std::size(kKeys) + std::size(kWordKeys);
 
-// A word that is none of the table's is a mistake, and the tables are short enough to be printed.
+// A word that is not in the table is a mistake. The tables are short enough to be printed.
 template <typename Enum>
 std::string check_enum(std::string_view what, std::string_view word) {
   if (named<Enum>(word)) return {};
@@ -193,7 +194,7 @@ Wrong read_since(std::string_view value, Time now, std::optional<Time>& from) {
   return std::nullopt;
 }
 
-// Those that hold one value. Nothing: it is another key.
+// Reads the keys that have one value. Returns nothing if it is another key.
 std::optional<Wrong> read_value(const Pair& pair, Time now, Selection& selection) {
   const std::string& key = pair.key;
   const std::string& value = pair.value;
@@ -233,7 +234,7 @@ Wrong check(std::span<const Pair> pairs, const Selection& selection) {
   for (const Key& key : keys()) {
     if (has(key.name) > 1) {
       return SelectionError{fmt::format(
-          "{}: it is given twice; several values of one key are separated by commas", key.name)};
+          "{}: it is given twice; separate several values of one key by commas", key.name)};
     }
   }
   if (has("since") > 0 && has("from") > 0) {

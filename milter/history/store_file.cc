@@ -69,7 +69,7 @@ bool OpenFile::is_truncated() {
   return truncated.step() && truncated.integer(0) != 0;
 }
 
-// A value that no row of the file has, has no number in it.
+// A word that no row of the file has, has no number in the file.
 void OpenFile::add_words(const WordKey& key, const Values& values, Condition& condition) const {
   if (values.empty()) return;
   std::string ids;

@@ -23,7 +23,7 @@ struct StoreFile {
 struct Condition {
   std::string sql;
   std::vector<std::string> texts;
-  bool is_needle = false;  // few rows can hold: an index on the time does not help to find them
+  bool is_needle = false;  // few rows can match, and the index on the time does not help find them
 
   void add(std::string_view term) { sql.append(" AND ").append(term); }
 };

@@ -15,7 +15,7 @@ namespace {
 using memory::Statement;
 using std::chrono::milliseconds;
 
-// So many ids are asked for at a time: some ten milliseconds, in which SQLite holds a snapshot.
+// How many ids are asked for at a time: some ten milliseconds, in which SQLite holds a snapshot.
 constexpr std::int64_t kIdsAtOnce = 20'000;
 
 // Columns that hold the number of a word, and the labels that they are, in the order of

@@ -43,7 +43,8 @@ class AddressForm {
 std::string print_network(const net::Endpoint& client);
 
 // Whether a row with these two texts, either of which may be empty, is of a client in `who`. A row
-// that has only a network any more is, if `who` covers all of it. Keyed texts are in no network.
+// that no longer has an address, only a network, counts if `who` covers that whole network. Keyed
+// texts are in no network.
 bool is_within(const net::Network& who, std::string_view address, std::string_view network);
 
 }  // namespace memory

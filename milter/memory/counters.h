@@ -1,5 +1,5 @@
 // What is counted of sightings on their way and in the store. The filter writes the first three,
-// and the process memory the others; anybody reads them.
+// and the memory process the others; any process may read them.
 #pragma once
 
 #include "milter/process/metrics.h"
@@ -29,10 +29,10 @@ inline process::Families describe(const Counters& counts) {
   using process::family;
   return {
       family("memory_sightings_total", counts.sent,
-             "Messages that the filter told the process memory of."),
-      family("memory_rows_total", counts.stored, "Of these, written into the store."),
+             "Messages whose record the filter sent to the memory process."),
+      family("memory_rows_total", counts.stored, "Messages that were written into the store."),
       family("memory_waiting_bytes", counts.waiting,
-             "Bytes of messages that waited in the socket when the process memory last looked."),
+             "Bytes of messages that waited in the socket when the memory process last looked."),
       {"memory_dropped_total",
        "Messages that are not in the store, by the reason.",
        "reason",
@@ -42,7 +42,7 @@ inline process::Families describe(const Counters& counts) {
         {&counts.dropped_disk, "disk"},
         {&counts.dropped_limit, "limit"},
         {&counts.dropped_sample, "sample"}}},
-      family("memory_dates", counts.days, "Days of which the store has files."),
+      family("memory_dates", counts.days, "Days for which the store has files."),
       family("memory_bytes", counts.bytes, "Bytes that these files take on the disk."),
       family("memory_oldest_seconds", counts.oldest,
              "When the oldest of these days began, in seconds since 1970."),

@@ -43,7 +43,7 @@ Trouble trouble_of(int result) {
   throw DatabaseError(trouble_of(result), what);
 }
 
-// Opens nothing for writing, also not the files of the write-ahead log: the reader may not be
+// Opens nothing for writing, not even the files of the write-ahead log: the reader may not be
 // allowed to write, and its system calls may not allow it (process/seccomp.h). A file without a
 // write-ahead log is at rest: SQLite would make one to read it, unless it is told that the file
 // does not change. If a writer comes just now, what it writes goes into a log that this reader does

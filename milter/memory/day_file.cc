@@ -71,7 +71,7 @@ std::string insert_row() {
 
 Database open(const std::string& path) {
   Database database(path, Database::Mode::Write);
-  // Of a file that is not there yet: it cannot be changed later.
+  // This applies to a file that does not exist yet. It cannot be changed later.
   database.execute("PRAGMA page_size = 8192");
   auto version = database.prepare("PRAGMA user_version");
   (void)version.step();
@@ -110,7 +110,7 @@ std::int64_t hour_of(const Sighting& sighting) {
 
 }  // namespace
 
-// The parameters of a statement, one behind the other. They borrow what they are given.
+// The parameters of a statement, one after the other. They borrow what they are given.
 class DayFile::Cells {
  public:
   explicit Cells(Statement& row) : row_(row) {}
@@ -205,7 +205,7 @@ void DayFile::insert(const Sighting& sighting, std::uint32_t weight, const Addre
   cells.add(std::int64_t{sighting.time.time_since_epoch().count()});
   cells.add(std::string_view(sighting.queue_id));
   cells.add(std::string_view(address));
-  // The port is as much of a person as the address is.
+  // The port identifies a person as much as the address does.
   cells.add(address.empty() ? std::nullopt : std::optional<std::int64_t>(client->port()));
   cells.add(std::string_view(network));
   add_numbers(cells, sighting, terms);

@@ -139,7 +139,7 @@ Forgotten forget(const config::Memory& settings, const std::string& who) {
       }
     }
   }
-  // The table of reputations is the process memory's to write.
+  // Only the memory process may write the table of reputations.
   request_to_forget(settings.folder, *net::Network::parse(who));
   return forgotten;
 }

@@ -51,7 +51,7 @@ void request_to_forget(const std::string& folder, const net::Network& who) {
   net::check(static_cast<int>(::write(fd.get(), line.data(), line.size())), "write " + file);
 }
 
-// The file is moved away before it is read: what is requested later begins another one.
+// The file is moved away before it is read, so that later requests go into a new one.
 std::vector<net::Network> take_forget_requests(const std::string& folder) {
   const auto file = path_in(folder);
   const auto taken = file + ".taken";
@@ -64,7 +64,7 @@ std::vector<net::Network> take_forget_requests(const std::string& folder) {
     if (const auto network = net::Network::parse(line)) {
       all.push_back(*network);
     } else {
-      logging::error(fmt::format("{}: has a line that is no network and is left out", file));
+      logging::error(fmt::format("{}: a line is not a network and is left out", file));
     }
   }
   return all;

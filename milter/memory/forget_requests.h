@@ -1,4 +1,4 @@
-// Which addresses and networks `segmilter forget` wants to be forgotten by the process memory too,
+// Which addresses and networks `segmilter forget` wants to be forgotten by the memory process too,
 // which alone may write the table of reputations. They wait in a file of the store's folder until
 // the process takes them, within a second; if it does not run, until it is started.
 #pragma once

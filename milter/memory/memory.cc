@@ -30,8 +30,8 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kBatch = 500;
 constexpr timeval kWriteEvery{0, 200'000};
-// Having read all, it sleeps for so long, whatever comes: the filter then pays for waking it a
-// hundred times a second at most, and not for each message. Where more than a few have come at once
+// When it has read all, it sleeps for this long, whatever comes. So the filter wakes it at most a
+// hundred times a second, and not for each message. If more than a few messages have come at once
 // it reads on, because the socket may be small.
 constexpr timeval kReadPause{0, 10'000};
 constexpr std::size_t kFew = 16;
@@ -39,7 +39,7 @@ constexpr auto kCleanEvery = 5s;
 constexpr auto kCheckpointEvery = 60s;
 // Rows that lose their addresses in a turn of the timer: some milliseconds of work.
 constexpr unsigned kTruncateRows = 1000;
-// After a write has failed, what comes is dropped for so long before the disk is tried again.
+// After a write has failed, sightings are dropped for this long before the disk is tried again.
 constexpr auto kPause = 1s;
 // The process may read these and its own group may.
 constexpr mode_t kMask = 0027;
@@ -81,7 +81,7 @@ class Process final : private process::Orders::Listener {
     count_corrupt();
     orders_.ready();
     logging::info(fmt::format("memory ready: {}{}", settings_.folder,
-                              socket_ < 0 ? "; alone, so that it hears of no message" : ""));
+                              socket_ < 0 ? "; it runs alone and receives no messages" : ""));
     event_base_dispatch(base_.get());
     return EX_OK;
   }
@@ -93,7 +93,7 @@ class Process final : private process::Orders::Listener {
     Ended,
   };
 
-  // A turn that fails, for lack of memory, is no reason to end the process.
+  // If a turn fails for lack of memory, that is no reason to end the process.
   template <void (Process::*method)()>
   static void guarded(void* self) {
     try {

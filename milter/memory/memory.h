@@ -17,7 +17,7 @@ namespace memory {
 // kernel gives less (net.core.wmem_max).
 inline constexpr int kSocketBytes = 8 * 1024 * 1024;
 
-// What the process is given. The descriptors are borrowed.
+// What the process receives at its start. The descriptors are borrowed.
 struct Inputs {
   int sightings;  // its end of the socket pair; without a supervisor it is not read, and the files
                   // are looked after only

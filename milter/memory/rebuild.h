@@ -15,7 +15,7 @@
 
 namespace memory {
 
-// One row, as far as it teaches.
+// The parts of a row from which something is learnt.
 struct PastMessage {
   Time time;
   std::string address;  // as it stands in the store (address_form.h); empty: taken away

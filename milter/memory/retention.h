@@ -1,4 +1,4 @@
-// Which days go. Only whole days are removed, the oldest first, because removing a file is all that
+// Which days are removed. Only whole days are, the oldest first, because only the removal of a file
 // frees room on a full disk: SQLite refuses to delete rows there.
 #pragma once
 

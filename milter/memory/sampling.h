@@ -1,6 +1,6 @@
 // Which messages have a row of their own on a day on which there are too many for memory.max_bytes.
-// What looks bad always has one. Of the others each Nth has, and the row says by its weight that it
-// stands for N. The hours of the file count all messages.
+// A message that looks bad always has a row. Of the others every Nth has one, and the row's weight
+// says that it stands for N. The totals of the hours in the file count all messages.
 //
 //     N  1 │    1    │  2  │ 4  │8..
 //        ──┴─────────┴─────┴────┴───►  bytes of today's files

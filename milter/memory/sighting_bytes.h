@@ -1,4 +1,4 @@
-// A sighting as the filter sends it to the process memory: one datagram of a socket pair.
+// A sighting as the filter sends it to the memory process: one datagram of a socket pair.
 //
 //     version 1 | flags 1 | codes 9 | time 8 | score 8 | confidence 8 | block 4 | mss 4
 //     address 16, port 2                                  where a client is known

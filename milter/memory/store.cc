@@ -23,7 +23,8 @@ void move(const std::string& from, const std::string& to) {
   net::check(std::rename(from.c_str(), to.c_str()), fmt::format("move {} to {}", from, to));
 }
 
-// SQLite has nothing of it open. With its log, in which rows may be that are not in the file yet.
+// Requires: SQLite does not have the file open. Its log is moved too, because it may have rows that
+// are not in the file yet.
 void move_with_sidecars(const std::string& from, const std::string& to) {
   move(from, to);
   for (const auto* sidecar : kSidecars) {
@@ -98,7 +99,7 @@ void Store::move_aside(Day day, const std::string& why) {
   const auto aside = fmt::format("{}.corrupt-{}", path(day), std::time(nullptr));
   move_with_sidecars(path(day), aside);
   ++corrupt_;
-  logging::error(fmt::format("{}; the file is moved to {}, and another one is begun", why, aside));
+  logging::error(fmt::format("{}; the file is moved to {}, and a new one is begun", why, aside));
 }
 
 void Store::check(Day day) {
@@ -157,12 +158,12 @@ bool Store::keep(const Hours& hours, bool is_last) {
     keep_hours(hours, totals);
     return true;
   } catch (const DatabaseError& error) {
-    if (is_last) logging::error(fmt::format("hours are lost: {}", error.what()));
+    if (is_last) logging::error(fmt::format("the totals of some hours are lost: {}", error.what()));
     return false;
   }
 }
 
-// Its hours are kept before the files go or, where the disk is full, behind it.
+// Its hours are kept before the files are removed or, if the disk is full, after it.
 void Store::remove(Day day, const DayUse& use) {
   open_.erase(day);
   truncated_.erase(day);
@@ -172,7 +173,7 @@ void Store::remove(Day day, const DayUse& use) {
     try {
       add(hours, read_hours(folder_ + "/" + file));
     } catch (const DatabaseError& error) {
-      logging::error(fmt::format("{}; its hours are lost", error.what()));
+      logging::error(fmt::format("{}; the totals of its hours are lost", error.what()));
     }
   }
   const bool kept = keep(hours, false);

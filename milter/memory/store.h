@@ -27,11 +27,11 @@
 
 namespace memory {
 
-// After so many days a row has no address, no port and no queue id any more: today and the two days
-// before it have them.
+// After this many days a row no longer has an address, a port or a queue id: only rows of today and
+// of the two days before have them.
 inline constexpr std::chrono::days kExactDays{3};
 
-// What comes at the start waits in the socket for so long at most. In two seconds SQLite reads
+// The longest time for which sightings wait in the socket at the start. In two seconds SQLite reads
 // about a gigabyte that is in memory.
 inline constexpr std::chrono::milliseconds kCheckTime{2000};
 
@@ -50,7 +50,7 @@ class Store {
     std::string error;     // the rest cannot be written; empty: all was written, or busy
   };
   // In the order in which they come, one transaction for each change of the day. A file that is
-  // damaged is moved aside, with an error in the log, and another one is begun.
+  // damaged is moved aside, with an error in the log, and a new one is begun.
   Written write(std::span<const Sighting> sightings, const AddressForm& form);
 
   // Looks for damage in the file of `day`, for at most kCheckTime, and moves it aside if there is

@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A minute, and another one for so many entries: the file costs the disk 2 MB a minute at most.
+// A minute, and one more for this many entries: the file costs the disk 2 MB a minute at most.
 constexpr auto kSaveEvery = 60s;
 constexpr std::size_t kSaveEntries = 50'000;
 // How many rows of the day files are read in a turn of the timer: some milliseconds of work.

@@ -1,4 +1,4 @@
-// The part of the process memory that keeps the table of reputations: it is the table's only
+// The part of the memory process that keeps the table of reputations: it is the table's only
 // writer.
 //
 //     sighting ─► own verdict, without the reputation's terms ─► lesson ─► table

@@ -24,7 +24,7 @@ using Hours = std::vector<HourCount>;
 // The hours of a day's file. Throws DatabaseError.
 Hours read_hours(const std::string& day_file);
 
-// What `totals_file` has of the same hours is replaced, so that doing it twice is as doing it once.
+// Replaces what `totals_file` has for the same hours, so that it does no harm to do this twice.
 // Throws DatabaseError; then nothing is changed.
 void keep_hours(const Hours& hours, const std::string& totals_file);
 

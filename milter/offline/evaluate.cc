@@ -256,7 +256,7 @@ Evaluation score_all(std::span<const Judged> judged, std::span<const Extra> extr
   return all;
 }
 
-// Collects the figures, with the project's targets (README, "How good is it?").
+// Collects the figures, with the project's targets (tests/data/README.md has them).
 class Figures {
  public:
   void f1(const char* name, const char* what, const Confusion& confusion, double target) {
@@ -304,7 +304,7 @@ std::vector<Figure> figures_of(const Evaluation& all) {
   figures.rate("gait_right", "gait, 5 KB and more, all links", all.clear.gait, std::nullopt);
   figures.rate_at_most("gait_wrong", "wrong gait: names a program that did not send the message",
                        all.wrong_names.known, 0.01);
-  figures.rate_at_most("gait_wrong_left_out", "wrong gait, if the book lacks the sending program",
+  figures.rate_at_most("gait_wrong_left_out", "wrong gait, if the list lacks the sending program",
                        all.wrong_names.left_out, 0.01);
   figures.rate("class_right", "class, if several programs of one class fit and no gait is named",
                all.classes, std::nullopt);

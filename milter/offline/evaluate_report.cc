@@ -256,7 +256,7 @@ std::vector<Section> outline(const Evaluation& all, const Form& form) {
     add("Messages that got another program's gait, or none", form.gait_mistakes(all.gait_mistakes));
   }
   if (!all.gaits_left_out.empty()) {
-    add("Gaits given to programs that were left out of the book",
+    add("Gaits given to programs that were left out of the list",
         form.gait_mistakes(all.gaits_left_out));
   }
   if (!all.mistakes.empty()) add("The worst mistakes", form.mistakes(all.mistakes));

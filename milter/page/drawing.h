@@ -22,7 +22,7 @@ namespace page {
 // larger scale. Empty if no segment was seen.
 std::string picture(const classifier::Trace& trace, const classifier::Verdict& verdict);
 
-// The same picture in the height of one line, for a table. If the end of the header is known, the
+// The same picture with the height of one line, for a table. If the end of the header is known, the
 // header takes the left third.
 std::string mini_picture(const classifier::Trace& trace, const classifier::Verdict& verdict);
 

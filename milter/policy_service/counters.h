@@ -31,7 +31,7 @@ inline process::Families describe(const Counters& counts) {
     questions.samples.push_back({&counts.questions[i], name(static_cast<config::PolicyState>(i))});
   }
   questions.samples.push_back({&counts.questions_other, "other"});
-  process::Family answers{"policy_answers_total", "What was answered.", "answer", {}};
+  process::Family answers{"policy_answers_total", "Answers of the policy service.", "answer", {}};
   for (std::size_t i = 0; i < counts.answers.size(); ++i) {
     answers.samples.push_back(
         {&counts.answers[i], name(static_cast<config::PolicyAnswer::Kind>(i))});
@@ -51,10 +51,11 @@ inline process::Families describe(const Counters& counts) {
       family("policy_greylist_passed_total", counts.greylist_passed,
              "Questions for which such a rule did not hold, because the client had come again."),
       family("policy_malformed_total", counts.malformed,
-             "Connections closed because of a request that is not one of Postfix."),
+             "Connections closed because of a request that Postfix does not send."),
       family("policy_failures_total", counts.failures,
              "Questions answered with dunno because of an error in the filter."),
-      family("policy_connections", counts.connections, "Connections that are open."),
+      family("policy_connections", counts.connections,
+             "Connections to the policy service that are open."),
       family("policy_connections_refused_total", counts.refused,
              "Connections closed because of policy_service.max_connections."),
   };

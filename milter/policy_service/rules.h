@@ -13,7 +13,8 @@
 
 namespace policy_service {
 
-// What is known of a question. What is not set is not known, and no condition on it holds.
+// What is known when Postfix asks. A value that is not set is not known, and no condition on it
+// holds.
 struct Known {
   config::PolicyState state = config::PolicyState::Rcpt;
   std::optional<net::Endpoint> client;
@@ -35,7 +36,7 @@ struct Wanted {
 Wanted wanted(std::span<const config::PolicyRule> rules, config::PolicyState state);
 
 // The number of the first rule that holds, from 0. Nothing: none does. `defers` is asked once at
-// most for each rule with greylist whose conditions hold, and the rule is passed over if it says
+// most for each rule with greylist whose conditions hold, and the rule is skipped if it says
 // no.
 std::optional<std::size_t> first_that_holds(std::span<const config::PolicyRule> rules,
                                             const Known& known,

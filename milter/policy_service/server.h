@@ -41,7 +41,7 @@ net::Fd listen_at(const config::MilterSocket& socket, unsigned mode);
 
 class Server {
  public:
-  // Answers one request: the text behind "action=". Called in the server's thread. May throw; the
+  // Answers one request: the text after "action=". Called in the server's thread. May throw; the
   // answer is then DUNNO.
   using Answer = std::function<std::string(const Request&)>;
   // Called in the server's thread; the settings that are read are the limits.

@@ -72,7 +72,7 @@ constexpr Names kEverybody = {
 // The filter unlinks the path of its socket when it stops, and may replace the socket by another.
 constexpr Names kFilter = {"unlink", "unlinkat", "dup2", "dup3"};
 
-// SQLite makes, writes, truncates and flushes files; the process memory also lists the folder,
+// SQLite makes, writes, truncates and flushes files; the memory process also lists the folder,
 // moves damaged files aside and removes old ones.
 constexpr Names kMemory = {
     "open", "openat", "pwrite64", "ftruncate", "fallocate", "fsync", "fdatasync", "fchmod",

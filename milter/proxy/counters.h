@@ -47,8 +47,8 @@ struct Counters {
 inline process::Families describe(const Counters& counts) {
   using process::family;
   process::Families families = {
-      family("proxy_sessions", counts.sessions, "Sessions at the moment."),
-      family("proxy_connections_total", counts.accepted, "Connections that came in."),
+      family("proxy_sessions", counts.sessions, "Sessions of the proxy that are open."),
+      family("proxy_connections_total", counts.accepted, "Connections of clients to the proxy."),
       {"proxy_refused_total",
        "Clients that got 421, by the limit they met.",
        "limit",
@@ -68,7 +68,8 @@ inline process::Families describe(const Counters& counts) {
         {&counts.transparent_not_bound, "bind"},
         {&counts.transparent_not_sent, "connect"}}},
       family("proxy_other_port_total", counts.other_port,
-             "Sessions that Postfix sees from another port of the client's address than its own."),
+             "Sessions that Postfix sees from a port of the client's address that is not the "
+             "client's own."),
       family("proxy_unanswered_total", counts.unanswered,
              "Sessions closed because Postfix said nothing for proxy.answer_timeout."),
       family("proxy_accept_errors_total", counts.accept_errors,
@@ -78,7 +79,7 @@ inline process::Families describe(const Counters& counts) {
       family("proxy_traces_total", counts.messages,
              "Messages seen; messages under TLS are not counted here."),
       family("proxy_traces_partial_total", counts.partial,
-             "Of these, the messages that were not seen from beginning to end."),
+             "Messages that were not seen from beginning to end."),
       family("proxy_sessions_lost_total", counts.lost,
              "Sessions that could not be followed to their end."),
       family("proxy_ring_full_total", counts.ring_full,

@@ -175,8 +175,7 @@ class Process final : private process::Orders::Listener {
     try {
       logging::warning(
           fmt::format("overload: {} sessions are not observed (so far: {} for lack of descriptors, "
-                      "{} for a late "
-                      "loop, {} for evidence.max_bytes)",
+                      "{} because a loop was late, {} because of evidence.max_bytes)",
                       more, counters.overload_descriptors.load(), counters.overload_time.load(),
                       counters.overload_memory.load()));
     } catch (const std::bad_alloc&) {

@@ -1,5 +1,5 @@
-// What is counted of the table of reputations. The filter writes the first two, and the process
-// memory the others; anybody reads them.
+// What is counted of the table of reputations. The filter writes the first two, and the memory
+// process the others; any process may read them.
 #pragma once
 
 #include "milter/process/metrics.h"
@@ -26,13 +26,13 @@ inline process::Families describe(const Counters& counts) {
        "answer",
        {{&counts.answered, "yes"}, {&counts.unanswered, "no"}}},
       family("reputation_entries", counts.entries,
-             "Addresses, networks, autonomous systems and gaits in the table."),
+             "Addresses, networks, autonomous systems and gaits in the table of reputations."),
       family("reputation_evictions_total", counts.evictions,
-             "Entries that made room for one of more worth."),
+             "Entries that were removed to make room for one from which more was learnt."),
       family("reputation_refused_total", counts.refused,
-             "New entries for which there was no room."),
+             "New entries for which the table of reputations had no room."),
       {"reputation_lessons_total",
-       "Messages that the table was told of, by what was learnt from them.",
+       "Messages from which the table of reputations could learn, by what it learnt.",
        "of",
        {{&counts.learnt_bad, "unwanted"},
         {&counts.learnt_good, "wanted"},

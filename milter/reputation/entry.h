@@ -27,12 +27,12 @@ struct Entry {
   std::uint16_t given = 0;
   bool operator==(const Entry&) const = default;
 
-  // As they are at `now`. A clock that was set back changes nothing.
+  // The sums as they are at `now`. A clock that was set back changes nothing.
   Sums sums(Time now) const;
   // Decays to `now`, and adds a message of that `time`, which has faded since then.
   void add(const Sums& message, Time time, Time now);
-  // By this the table chooses the entry that has to go: what was learnt counts, and that the key is
-  // known for long a little.
+  // The table removes the entry with the least worth. What was learnt counts, and a little also how
+  // long the key has been known.
   double worth(Time now) const;
   // The last message was so long ago that nothing of the entry is kept.
   bool is_over(Time now) const { return now - last > 5 * half_life(key.kind); }

@@ -34,7 +34,7 @@ struct Key {
 
 inline constexpr Key kSite{};
 
-// All that a message is from. What is not known has no level of its own.
+// Where a message is from, by all levels. A level that is not known is left out.
 struct Origin {
   std::optional<Key> asn;
   Key network;

@@ -2,8 +2,8 @@
 //
 // A message teaches its address, its network, its gait there, its autonomous system and the site.
 // So that nobody can spoil the neighbours' reputation, an address teaches its network at most
-// kMostOfAddress a day, and a network teaches what is above it at most kMostOfNetwork. What is more
-// teaches the lower levels only. One thread.
+// kMostOfAddress a day, and a network teaches what is above it at most kMostOfNetwork. Further
+// messages teach the lower levels only. One thread.
 #pragma once
 
 #include <vector>

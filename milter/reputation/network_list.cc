@@ -114,7 +114,7 @@ NetworkFacts NetworkList::find(const net::Endpoint& client) const {
   // At most 128 steps: each network is wider than the one before.
   while (at != kNone && !rows_[at].network.contains(client)) at = rows_[at].wider;
   NetworkFacts facts;
-  // What the narrowest one leaves open, a wider one may say.
+  // A fact that the narrowest network does not have may be known of a wider one.
   for (; at != kNone; at = rows_[at].wider) {
     const Row& row = rows_[at];
     if (!facts.asn && row.asn != 0) facts.asn = row.asn;

@@ -42,9 +42,9 @@ class Reader {
         rules_(std::make_shared<const Rules>(std::move(rules))),
         counters_(counters) {}
 
-  // `gait`: a name of the book; empty or "unknown": not known. Nothing: there is no answer, because
-  // the writer was at work on the entry or has died in it, or has other keys. A client of which
-  // nothing is known has a standing without levels.
+  // `gait`: a name of the book; empty or "unknown": not known. Returns nothing if there is no
+  // answer, because the writer was at work on the entry, has died while writing it, or has other
+  // keys. A client of which nothing is known has a standing without levels.
   std::optional<Standing> look_up(const net::Endpoint& client, std::string_view gait,
                                   Time now) const;
 

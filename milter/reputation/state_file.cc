@@ -25,7 +25,7 @@ std::string bytes_of(std::uint64_t number) {
   return bytes;
 }
 
-// Against a disk that fails and a file that was cut, not against an enemy.
+// The checksum protects against a disk that fails and a file that was cut, not against an attacker.
 std::uint64_t checksum(std::string_view bytes) {
   std::uint64_t sum = bytes.size();
   for (; bytes.size() >= kWord; bytes.remove_prefix(kWord)) {

@@ -1,5 +1,5 @@
 // The table as a file, from which it is filled after a restart of the machine or of the service.
-// (When only the process memory has died, or at an upgrade, the table itself is still there.)
+// (When only the memory process has died, or at an upgrade, the table itself is still there.)
 //
 //     magic 8 | Keys::check() 8 | block… | a block of no entries
 //     block: number of entries 8 | entries, 40 bytes each | checksum 8

@@ -18,8 +18,8 @@ namespace {
 // Changes with the layout of the table, and with the meaning of an entry.
 constexpr std::uint64_t kVersion = 0x736d'7265'7000'0001U;
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-// A write takes less than a microsecond; who meets it three times in a row meets a writer that is
-// stopped or dead.
+// A write takes less than a microsecond. A reader that meets one three times in a row has met a
+// writer that is stopped or dead.
 constexpr int kAttempts = 3;
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
@@ -158,8 +158,8 @@ void TableWriter::use_keys(std::uint64_t key_check) {
   memory_->filled = 0;
 }
 
-// What a writer that was killed has left. The whole bucket goes: an entry that is half written may
-// look like a sound one.
+// Empties a bucket that a killed writer has left half written. The whole bucket is emptied, because
+// a half-written entry may look like a sound one.
 void TableWriter::repair() {
   visit(0, TableMemory::kBuckets, [this](Bucket& bucket) {
     if ((bucket.sequence.load(kRelaxed) & 1) != 0) {

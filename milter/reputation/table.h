@@ -5,10 +5,10 @@
 //     head │ bucket │ bucket │ …       131,072 buckets, 43 MB; memory is used where it is written
 //               └─ sequence │ 8 entries of 40 bytes
 //
-// A key belongs into one bucket, by a hash with a secret. The sequence number of a bucket is odd
-// while it is written; a reader that finds it odd, or changed behind its back, has no answer. Where
-// all eight places are taken, the entry with the least worth (entry.h) goes, and only if it has
-// less than the new one: a flood of new addresses pushes out the addresses of the flood.
+// A key belongs to one bucket, by a hash with a secret. The sequence number of a bucket is odd
+// while it is written; a reader that finds it odd, or changed since it began, has no answer. If all
+// eight places are taken, the entry with the least worth (entry.h) is removed, but only if it has
+// less than the new one. So a flood of new addresses pushes out only the addresses of the flood.
 #pragma once
 
 #include <array>

@@ -27,11 +27,13 @@ struct NamedChild {
 
 // `children`: those that this configuration wants.
 inline process::Families describe(const Counters& counts, std::span<const NamedChild> children) {
-  process::Family serving{
-      "process_serving", "1: it serves; 0: it does not run or is not ready.", "process", {}};
+  process::Family serving{"process_serving",
+                          "1: the process serves; 0: it does not run or is not ready.",
+                          "process",
+                          {}};
   process::Family starts{
       "process_starts_total",
-      "Starts; above 1 the process has died or was killed because it did not answer.",
+      "Starts of the process; above 1 it has died or was killed because it did not answer.",
       "process",
       {}};
   for (const auto& [name, counters] : children) {

@@ -56,7 +56,7 @@ void make_folder(const std::string& folder, mode_t mode, uid_t uid, gid_t gid) {
 }
 
 // Mail is labelled without the store too. So a folder that cannot be made is only a warning here;
-// the process memory then logs that it cannot write.
+// the memory process then logs that it cannot write.
 void make_memory_folder(const config::Memory& memory, const Account& account) {
   if (!memory.enabled) return;
   try {

@@ -212,8 +212,8 @@ class Supervisor {
                                    socket->setting, path));
     } catch (const std::system_error& error) {
       if (child.word.more(++child.failed, Clock::now()) == 0) return;
-      logging::error(fmt::format("{}: {} no longer leads to this {}, which nobody can ask: {}",
-                                 socket->setting, path, child.name(), error.what()));
+      logging::error(fmt::format("{}: {} no longer leads to this {}: {}", socket->setting, path,
+                                 child.name(), error.what()));
     }
   }
 

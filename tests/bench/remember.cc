@@ -1,4 +1,4 @@
-// How fast the process memory is, and what a sighting costs the filter.
+// How fast the memory process is, and what a sighting costs the filter.
 //
 //     remember TRACES [SIGHTINGS]        a file with a trace on each line; 400,000 sightings
 //

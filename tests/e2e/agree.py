@@ -141,7 +141,7 @@ REASONS = (
            "tell which one is asked for", not_told_apart),
     Reason("path of what is unobserved", "offline the SYN is told all the same",
            lambda pair: pair.watchers.endswith("offline") and unobserved(pair.left) and unobserved(pair.right), OF_PATH),
-    Reason("QUIT in the same write", "under TLS, offline, QUIT behind the dot is told by the server's second answer, and both came in one "
+    Reason("QUIT in the same write", "under TLS, offline, QUIT after the dot is told by the server's second answer, and both came in one "
            "record", quit_unseen, {"talk", "rec", "writes", "size", "gait"}, most=0.02),
     Reason("words of MAIL", "offline under TLS the parameters of MAIL and an empty last line are not seen, and so contradict no gait",
            lambda pair: inferred(pair) and bool({"talk of MAIL", "gait"} & pair.keys()), {"talk of MAIL", "gait"}),

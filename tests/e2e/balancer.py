@@ -188,7 +188,7 @@ def posers(bed: Bed, checks: report.Checks) -> None:
             except ConnectionResetError:
                 pass  # version 2 contains QUIT, so Postfix closed the connection with unread bytes
             answers = [line for line in said.decode(errors="replace").splitlines() if re.match(r"\d{3} ", line)]
-            name = f"a poser, {what}, {'before' if early else 'behind'} the greeting"
+            name = f"a poser, {what}, {'before' if early else 'after'} the greeting"
             checks.that(any(re.match(r"5\d\d 5\.5\.\d", line) for line in answers), f"{name}: {answers}")
             checks.that(not any(line.startswith("354") for line in answers) and b"queued" not in said, f"{name}: no mail is taken")
             connection.close()

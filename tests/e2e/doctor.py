@@ -488,7 +488,7 @@ def faults_of_segmilter(ward: Ward) -> None:
     fault(ward, "the desk's address is new", lambda: ward.settings(desk, restart=False), [("desk", "warn", "no process listens there")])
 
     store = bed.segmilter.root / "memory"
-    fault(ward, "the folder of the store is gone", lambda: shutil.rmtree(store), [("store", "warn", "it is not there")])
+    fault(ward, "the folder of the store is gone", lambda: shutil.rmtree(store), [("store", "warn", "the folder does not exist")])
     fault(ward, "the folder of the store is root's", lambda: shutil.chown(store, "root", "root"), [("store", "warn", "cannot write there")])
     fault(ward, "the store has a damaged file", lambda: (store / "messages-20261127.db.corrupt-1795780800").write_text("x"),
           [("store", "warn", "damaged and moved aside")])

@@ -85,7 +85,7 @@ def in_one_session(bed: Bed, sender: Sender, checks: report.Checks) -> None:
         message = sender.newest()
         labels = message.labels()
         checks.that(len(labels) == 1 and labels[0].raw.startswith("X-Protocol-Pattern: mx1"),
-                    f"message {number + 1} of a session: one header of {len(labels)}, with one blank behind its colon")
+                    f"message {number + 1} of a session: one header of {len(labels)}, with one blank after its colon")
         checks.that(names(message) == ["Received", "X-Protocol-Pattern", "Subject"], f"below Postfix's own Received: {names(message)}")
     client.quit()
 

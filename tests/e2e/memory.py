@@ -3,7 +3,7 @@
 
     memory.py PROGRAM
 
-Messages come through a real Postfix while the process memory serves, is killed, is stopped, has no folder, and is replaced by
+Messages come through a real Postfix while the memory process serves, is killed, is stopped, has no folder, and is replaced by
 an upgrade, while its disk is full, and while its file is damaged. Each message is delivered at once, with its label. Each row of the
 store belongs to one line of the log. At last each process is killed three times: the short form of tests/long/store_kills.
 """

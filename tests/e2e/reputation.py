@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""What was learnt of a network is part of the score of its next message, whatever happens to the process memory.
+"""What was learnt of a network is part of the score of its next message, whatever happens to the memory process.
 
     reputation.py PROGRAM
 
 A dozen bots of one network send templates to a real Postfix. The next message of that network, which is written like that of any
-mail server, has a higher score, with its reasons in the log, the header and the store. The process memory is stopped, killed,
+mail server, has a higher score, with its reasons in the log, the header and the store. The memory process is stopped, killed,
 upgraded and restarted meanwhile; then the network is forgotten.
 """
 import os

@@ -124,14 +124,14 @@ def ports(checks: report.Checks, bed: Bed) -> None:
     checks.that(label == "official-mta" and f"[{CLIENT4}]" in head, f"from port 587: {label}")
     again = {label for number in range(20)
              for label, head in [sent(bed, f"again-{number}", connect(bed, SERVER4, CLIENT4, 40200))] if f"[{CLIENT4}]" in head}
-    checks.that(again == {"official-mta"}, f"20 sessions of one client port, one behind the other: {again}")
+    checks.that(again == {"official-mta"}, f"20 sessions of one client port, one after the other: {again}")
     for number in range(5):  # the client resets, and comes again from the same port at once
         connection = connect(bed, SERVER4, CLIENT4, 40300)
         client = Client(connection)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()
     label, _ = sent(bed, "after-resets", connect(bed, SERVER4, CLIENT4, 40300))
-    checks.that(label == "official-mta", f"behind five that were reset: {label}")
+    checks.that(label == "official-mta", f"after five that were reset: {label}")
     ip(bed, "addr", "del", f"{SECOND4}/24", "dev", "eth0")
 
 

@@ -222,7 +222,7 @@ class Words(unittest.TestCase):
     def test_each_reason_and_pattern(self):
         reasons = re.findall(r'"([a-z-]+)"', self.listed("classifier/trace_text.cc", "kReason ="))[1:]
         self.assertGreater(len(reasons), 10)
-        for page, name in (("segmilter-header.5", "REASONS"), ("segmilter-trace.5", "WHO SAW IT")):
+        for page, name in (("segmilter-header.5", "REASONS"), ("segmilter-trace.5", "HOW IT WAS OBSERVED")):
             text = section(page_text(page), name)
             self.assertEqual([word for word in reasons if not re.search(rf"(?<![\w-]){word}(?![\w-])", text)], [], page)
         patterns = re.findall(r'"([a-z-]+)"', self.listed("classifier/pattern.h", "kPatternNames", "};"))

@@ -41,7 +41,7 @@ def torn_at(before, line, after):
     text = text_of(line)
     if text is None:
         if re.search(r"[^=!<>]=$", line) and re.match(r"\s*\S+;\s+//", after):
-            return "an initializer is broken off by the comment behind it: put the comment above"
+            return "an initializer is broken off by the comment after it: put the comment above"
         return None
     if ARROW_AT_THE_END.search(text.rstrip()):
         return "an arrow leads to the end of the line: the drawing is torn, or too wide"

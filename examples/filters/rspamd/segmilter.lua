@@ -1,6 +1,6 @@
 -- /etc/rspamd/segmilter.lua: reads the header field that segmilter has added (segmilter-header(5)).
 --
--- Only the topmost field of that name counts, and only if it names a host of yours. No value lowers a score:
+-- Only the topmost field of that name counts, and only if it names one of your hosts. No value lowers a score:
 -- while segmilter is away, a field that the sender wrote comes through. The scores are in local.d/groups.conf.
 
 -- Your mail servers, by general.hostname of their segmilter.toml.
@@ -28,7 +28,7 @@ local function parse(text)
   for item in (items .. ';'):gmatch('([^;]*);') do
     local key, value = item:match('^ ?([%a%-]+)=(.+)$')
     if not key or values[key] then return nil end
-    values[key] = value:gsub(' ', '') -- a long list is folded behind its commas
+    values[key] = value:gsub(' ', '') -- a long list is folded after its commas
     last = key
   end
   if last ~= 'v' or values.v ~= '1' then return nil end

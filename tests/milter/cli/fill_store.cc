@@ -1,4 +1,4 @@
-// Fills a store as the process memory does, for tests of the commands that look back.
+// Fills a store as the memory process does, for tests of the commands that look back.
 //
 //     fill_store FOLDER
 //

@@ -407,7 +407,7 @@ min_free = 0
         alone = subprocess.Popen([PROGRAM, "memory", "-c", self.file], stderr=subprocess.PIPE, text=True)
         self.addCleanup(alone.kill)
         ready = next((line for line in alone.stderr if "memory ready: " in line), "it ended")
-        self.assertRegex(ready, r"memory ready: .*; alone, so that it hears of no message")
+        self.assertRegex(ready, r"memory ready: .*; it runs alone and receives no messages")
         alone.terminate()
         self.assertEqual(alone.wait(10), 0)
         alone.stderr.close()

@@ -44,9 +44,8 @@ TEST_CASE("combinations that would be unsafe are refused") {
        "[proxy]\nlisten = [\"127.0.0.1:10024\"]\nupstream = \"192.0.2.9:25\"\n"
        "upstream_protocol = \"transparent\"\n",
        "test.toml:3: proxy.upstream: \"192.0.2.9:25\" is not on loopback, which "
-       "proxy.upstream_protocol = \"transparent\" takes: Postfix would answer to the client and "
-       "not "
-       "to the proxy; use upstream = \"127.0.0.1:25\""},
+       "proxy.upstream_protocol = \"transparent\" requires: Postfix would answer to the client and "
+       "not to the proxy; use upstream = \"127.0.0.1:25\""},
       {"transparent to itself, by the other family",
        "[proxy]\nlisten = [\"192.0.2.1:25\", \"[::]:25\"]\nupstream = \"127.0.0.1:25\"\n"
        "upstream_protocol = \"transparent\"\n",
@@ -66,11 +65,11 @@ TEST_CASE("combinations that would be unsafe are refused") {
        "Postfix's "
        "smtpd listens"},
       {"everybody a balancer", "[proxy]\nbalancers = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n",
-       "test.toml:2: proxy.balancers: \"0.0.0.0/0\" has every address: each client could "
-       "pretend to be any other, also one that may relay; name only your load balancers"},
+       "test.toml:2: proxy.balancers: \"0.0.0.0/0\" covers every address: each client could "
+       "pretend to be any other, even one that may relay; name only your load balancers"},
       {"everybody a balancer, IPv6", "[proxy]\nbalancers = [\"::/0\"]\n",
-       "test.toml:2: proxy.balancers: \"::/0\" has every address: each client could pretend to "
-       "be any other, also one that may relay; name only your load balancers"},
+       "test.toml:2: proxy.balancers: \"::/0\" covers every address: each client could pretend to "
+       "be any other, even one that may relay; name only your load balancers"},
       {"thresholds out of order", "[policy]\nreject = 7\n",
        "test.toml:2: policy.reject: 7 is below policy.quarantine (8, the default): a more severe "
        "action needs a higher score; turn the other action off (quarantine = \"off\"), or give it "

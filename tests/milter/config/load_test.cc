@@ -219,7 +219,7 @@ TEST_CASE("a refused value is reported with file, line, key and reason") {
       {"a fallback that would lose mail", "[policy]\non_error = \"reject\"\n", "test.toml:2: policy.on_error: \"reject\" is not one of \"none\", \"tempfail\""},
       {"a share in percent", "[breaker]\nmax_share = 50\n", "test.toml:2: breaker.max_share: 50 is out of range: from 0 to 1"},
       {"keyed addresses without a key", "[memory]\naddresses = \"keyed\"\n", "test.toml:2: memory.addresses: memory.key_file is not set: there is no key for \"keyed\""},
-      {"no folder", "[memory]\nfolder = \"\"\n", "test.toml:2: memory.folder: is empty; the absolute path of a folder is wanted"},
+      {"no folder", "[memory]\nfolder = \"\"\n", "test.toml:2: memory.folder: the path is empty; write the absolute path of a folder"},
       {"a folder without a root", "[memory]\nfolder = \"store\"\n", "test.toml:2: memory.folder: \"store\" is not an absolute path"},
       {"a day too few", "[memory]\nmax_days = 0\n", "test.toml:2: memory.max_days: 0 is out of range: from 1 to 3650"},
       {"a jump down", "[breaker]\njump = 0.5\n", "test.toml:2: breaker.jump: 0.5 is out of range: from 1 to 1000"},

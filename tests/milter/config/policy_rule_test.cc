@@ -131,7 +131,7 @@ TEST_CASE("a rule that cannot be meant is refused with its line, number and reas
       {"talk = [\"early\"]", "f:4: policy_service.rule[1]: the rule has no answer"},
       {"answer = \"REJECT no\"", "f:4: policy_service.rule[1]: the rule holds for every client"},
       {"talk = [\"blank-end\"]\nanswer = \"REJECT no\"",
-       "f:5: policy_service.rule[1].talk: \"blank-end\" is none of lower, early"},
+       "f:5: policy_service.rule[1].talk: \"blank-end\" is not one of lower, early"},
       {"talk = []\nanswer = \"REJECT no\"", "f:5: policy_service.rule[1].talk: the list is empty"},
       {"state = [\"RCTP\"]\nanswer = \"DUNNO\"", "f:5: policy_service.rule[1].state: \"RCTP\""},
       {"pattern = [\"bot\"]\nanswer = \"REJECT no\"", "f:5: policy_service.rule[1].pattern:"},

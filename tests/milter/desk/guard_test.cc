@@ -26,7 +26,7 @@ TEST_CASE("the desk answers to its addresses, to localhost and to the configured
   }
 }
 
-TEST_CASE("only a request of another site is one of another site") {
+TEST_CASE("only a request from a page of another site counts as such") {
   CHECK(desk::comes_from_another_site("cross-site"));
   CHECK(desk::comes_from_another_site("Cross-Site"));
   CHECK_FALSE(desk::comes_from_another_site(""));

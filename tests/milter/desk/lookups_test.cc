@@ -40,7 +40,7 @@ TEST_CASE("an answer is looked up once, kept, and the loop is told of it") {
   CHECK(told == 1);
 }
 
-TEST_CASE("what cannot be found is an answer with the reason") {
+TEST_CASE("a look-up that fails gives an answer with the reason") {
   Lookups lookups({}, [] {});
   lookups.start();
   const auto kept = wait_for(lookups, "a", Kind::Counts, [](history::History&) -> Lookups::Found {
@@ -65,7 +65,7 @@ TEST_CASE("a long look-up does not keep others waiting") {
   (void)wait_for(lookups, "slow", Kind::Rows, slow);
 }
 
-TEST_CASE("the questions that are kept have a limit, and the oldest ones go") {
+TEST_CASE("the answers that are kept have a limit, and the oldest ones are removed") {
   Lookups lookups({}, [] {});
   lookups.start();
   const auto find = [](history::History&) { return Lookups::Found(desk::Rows{}); };

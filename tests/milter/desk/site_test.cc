@@ -167,7 +167,7 @@ TEST_CASE("a message is explained: strips, reasons that add up, header, trace, o
   CHECK(has(page.body, "X-Protocol-Pattern: "));
   CHECK(has(page.body, "pattern=bot-template;"));
   CHECK(has(page.body, "seg=399p,29p,184pn,1440,1377pn"));
-  CHECK(has(page.body, "of the same network"));
+  CHECK(has(page.body, "from the same network"));
   double sum = 0;
   for (std::size_t at = 0;
        (at = page.body.find("data-name=\"part of the score\"", at)) != page.body.npos;) {
@@ -219,7 +219,7 @@ TEST_CASE("other thresholds are tried on the messages of the store") {
   CHECK(bed.ask("/what-if", {{"tempfail", "9"}, {"quarantine", "8"}}).code == 400);
 }
 
-TEST_CASE("keys and values that there are not are refused with a reason") {
+TEST_CASE("unknown keys and values are refused with a reason") {
   Bed bed;
   const std::pair<std::string, Pairs> rows[] = {
       {"/", {{"a", "b"}}},

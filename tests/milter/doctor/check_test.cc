@@ -768,7 +768,7 @@ TEST_CASE("the store: what is there, what is damaged, and whether there is room"
   patient.config.memory.max_bytes = 10 << 20;
   patient.config.memory.min_free = 5 << 20;
   StoreLook look{.uses = {}, .free = 8 << 20, .last_write = std::nullopt};
-  CHECK(found(judge_store(patient, look, kToday), State::Ok, "no message was judged yet"));
+  CHECK(found(judge_store(patient, look, kToday), State::Ok, "no message was remembered yet"));
   look.uses[kToday] = {3 << 20, {"messages-20261127.db", "messages-20261127.db-wal"}};
   look.uses[yesterday] = {2 << 20, {"messages-20261126.db"}};
   look.last_write = 1'795'780'800;
@@ -779,7 +779,7 @@ TEST_CASE("the store: what is there, what is damaged, and whether there is room"
   CHECK(found(judge_store(patient, look, kToday), State::Ok, "2 days"));
   look.free = 2 << 20;
   CHECK(found(judge_store(patient, look, kToday), State::Warn,
-              "(5.0 MB in /var/lib/segmilter, 2.0 MB free): messages are labelled and not"));
+              "(5.0 MB in /var/lib/segmilter, 2.0 MB free): messages are labelled but not"));
   look.free = 8 << 20;
   look.uses[kToday].bytes = 11 << 20;
   CHECK(found(judge_store(patient, look, kToday), State::Warn, "today alone are too large"));
@@ -787,7 +787,7 @@ TEST_CASE("the store: what is there, what is damaged, and whether there is room"
   look.uses[yesterday].files = {"messages-20261126.db.corrupt-1795780800"};
   const auto damaged = judge_store(patient, look, kToday);
   CHECK(found(damaged, State::Warn,
-              "damaged and moved aside: messages-20261126.db.corrupt-1795780800. No"));
+              "damaged and moved aside: messages-20261126.db.corrupt-1795780800. Their"));
   CHECK(
       damaged.front().mend ==
       std::vector<std::string>{"rm -- /var/lib/segmilter/messages-20261126.db.corrupt-1795780800"});
@@ -799,7 +799,7 @@ TEST_CASE("the store: a folder that is not there, and none at all") {
   patient.config.memory.folder = "/no/such/folder";
   const auto findings = check_store(patient);
   REQUIRE(findings.size() == 1);
-  CHECK(found(findings, State::Warn, "it is not there: messages are labelled and not remembered"));
+  CHECK(found(findings, State::Warn, "the folder does not exist: messages are labelled but not remembered"));
   CHECK(findings[0].mend ==
         std::vector<std::string>{"install -d -o nobody -g nogroup -m 0750 /no/such/folder"});
   patient.config.memory.enabled = false;

@@ -208,7 +208,7 @@ TEST_CASE(
   CHECK(counters.sent + counters.dropped_full == taken);
 }
 
-TEST_CASE("a memory that is gone is counted apart") {
+TEST_CASE("messages that are lost because memory is gone are counted separately") {
   Pair pair;
   memory::Counters counters;
   MemorySink sink(pair.filter.get(), counters);

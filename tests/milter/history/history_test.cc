@@ -362,7 +362,7 @@ TEST_CASE("keyed addresses are found by the address, its network, and their form
   CHECK_THROWS_WITH(store.page({{"client", "192.0.0.0/16"}}), Catch::Contains("192.0.0.0/24"));
 }
 
-TEST_CASE("a folder that is not there is said") {
+TEST_CASE("a missing folder is reported") {
   config::Memory settings;
   settings.folder = "/tmp/segmilter-no-such-folder";
   try {
@@ -374,7 +374,7 @@ TEST_CASE("a folder that is not there is said") {
   }
 }
 
-TEST_CASE("a damaged file is said and passed over") {
+TEST_CASE("a damaged file is reported and skipped") {
   const Filled store(mixed());
   SECTION("no database") {
     std::ofstream(store.file()) << std::string(10'000, 'x');

@@ -90,7 +90,7 @@ TEST_CASE("a field of CSV is a text to a spreadsheet, and a number stays a numbe
   CHECK_THAT(print_csv(good), Catch::Contains(",-3.5,"));
 }
 
-TEST_CASE("bytes that a terminal obeys stay out, wherever they come from") {
+TEST_CASE("bytes that a terminal would obey are never printed, wherever they come from") {
   auto hostile = row();
   for (auto* text : {&hostile.queue_id, &hostile.address, &hostile.network, &hostile.pattern,
                      &hostile.gait, &hostile.gait_class, &hostile.action, &hostile.would,

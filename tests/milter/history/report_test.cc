@@ -87,7 +87,7 @@ TEST_CASE("a report says how it was counted") {
   CHECK_THAT(text(), Catch::Contains("49 messages have no row of their own"));
   CHECK_THAT(text(),
              Catch::Contains("by pattern, gait and action are left (5 messages): 2026-11-24."));
-  CHECK_THAT(text(), Catch::Contains("Nothing is remembered of: 2026-11-25, 2026-11-26."));
+  CHECK_THAT(text(), Catch::Contains("Nothing is remembered for: 2026-11-25, 2026-11-26."));
   auto problems = counts();
   problems.problems = {"messages.db: is damaged"};
   history::Selection selection;
@@ -133,7 +133,7 @@ TEST_CASE("the page has plots, loads nothing, and shows no text as markup") {
   CHECK_THAT(page, Catch::Contains("Content-Security-Policy"));
 }
 
-TEST_CASE("a report of nothing says so") {
+TEST_CASE("a report without messages says so") {
   const auto report = make_report({}, {});
   CHECK(print_text(report).starts_with("No messages\n"));
   CHECK(print_html(report, {}).find("<svg class=\"bars\"") == std::string::npos);

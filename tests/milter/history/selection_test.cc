@@ -153,7 +153,7 @@ TEST_CASE("a selection is printed as pairs that select the same") {
   CHECK(read(print(read({{"since", "48h"}}))) == read({{"since", "48h"}}));
 }
 
-TEST_CASE("each key has a word for help") {
+TEST_CASE("each key has a text for help") {
   for (const auto& key : history::keys()) {
     CHECK_FALSE(key.name.empty());
     CHECK(std::string(key.help).size() > 5);

@@ -31,7 +31,7 @@ TEST_CASE("the names of the store's files tell their day") {
   }
 }
 
-TEST_CASE("other names tell none") {
+TEST_CASE("other names tell no day") {
   for (const char* name :
        {"", "messages-", "messages-20261127", "messages-2026112.db", "messages-20261327.db",
         "messages-20260229.db", "messages-2026-11-27.db", "xmessages-20261127.db", "totals.db",

@@ -80,7 +80,7 @@ TEST_CASE("the rows of an address or a network are forgotten, on each day") {
 TEST_CASE("their bytes are gone too") {
   const Filled store;
   REQUIRE(forget(store.settings, "198.51.100.7").rows == 2);
-  // What the process memory is told goes when it has read it.
+  // What the memory process is told goes when it has read it.
   const auto requests = memory::take_forget_requests(store.settings.folder);
   REQUIRE(requests.size() == 1);
   CHECK(requests[0].print() == "198.51.100.7/32");
@@ -140,7 +140,8 @@ TEST_CASE(
   CHECK(forget(settings, "198.51.0.0/16").rows == 2);
 }
 
-TEST_CASE("what is no address is refused, and a file that cannot be changed is said") {
+TEST_CASE(
+    "a text that is not an address is refused, and a file that cannot be changed is reported") {
   const Filled store;
   for (const char* who : {"", "mail.example.org", "192.0.2", "192.0.2.0/33", "192.0.2.7:25"}) {
     INFO(who);

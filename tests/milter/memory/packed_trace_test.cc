@@ -30,7 +30,7 @@ TEST_CASE("the dictionary makes a trace a third of its text") {
   CHECK(packed < plain / 3);
 }
 
-TEST_CASE("what cannot be unpacked is nothing") {
+TEST_CASE("a trace that cannot be unpacked is reported as missing") {
   TracePacker packer;
   std::string packed(packer.pack("segmilter/1 mss=1440 seg=399p,29p,184pn,1440,1377pn"));
   CHECK_FALSE(packer.unpack(packed, TracePacker::kDictionary + 1));

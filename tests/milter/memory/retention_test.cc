@@ -32,7 +32,7 @@ Uses days_of(const std::vector<std::uint64_t>& bytes) {
 
 }  // namespace
 
-TEST_CASE("the oldest days go, as many as are too many") {
+TEST_CASE("of too many days the oldest are removed") {
   struct Row {
     const char* what;
     std::vector<std::uint64_t> bytes;
@@ -67,14 +67,14 @@ TEST_CASE("the oldest days go, as many as are too many") {
   }
 }
 
-TEST_CASE("days that are still to come stay, when the clock was wrong") {
+TEST_CASE("files of future days stay, because the clock may have been wrong") {
   auto uses = days_of({10, 10});
   uses[kToday + std::chrono::days(9000)] = {10, {}};
   const auto plan = memory::plan(uses, 100, {1, 1000, 0}, kToday);
   CHECK(plan.remove == std::vector<Day>{kToday - std::chrono::days(1)});
 }
 
-TEST_CASE("all files of a day are its use, and other files, folders and pipes are nobody's") {
+TEST_CASE("all files of a day count for it, and other files, folders and pipes for no day") {
   char name[] = "/tmp/segmilter-retention-XXXXXX";
   const std::string folder = mkdtemp(name);
   for (const char* file : {"messages-20261127.db", "messages-20261127.db-wal", "totals.db",

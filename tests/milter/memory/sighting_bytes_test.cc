@@ -59,7 +59,8 @@ TEST_CASE("a sighting arrives as it was sent") {
   CHECK(last.about == "exim");
 }
 
-TEST_CASE("the terms of the reputation arrive, without whose they are") {
+TEST_CASE(
+    "the terms of the reputation arrive, but not the address or network that they are about") {
   auto sighting = bot_sighting();
   sighting.verdict.reasons.add_added(
       {.kind = "network", .name = "192.0.2.0/24", .weight = 0.9, .bad = 41, .all = 60, .days = 14});

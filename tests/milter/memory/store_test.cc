@@ -175,7 +175,8 @@ TEST_CASE("of too many messages the harmless ones are sampled, and the hours cou
   CHECK(ask(folder.day(), "SELECT sum(weight) || '' FROM messages") == "101");
 }
 
-TEST_CASE("a row has the terms of the reputation, and not whose they are") {
+TEST_CASE(
+    "a row has the terms of the reputation, but not the address or network that they are about") {
   const Folder folder;
   Store store(folder.path());
   auto sighting = bot_sighting();
@@ -283,7 +284,7 @@ TEST_CASE("the addresses of a file whose ids have a gap of any size are taken aw
   CHECK(ask(folder.day(), "SELECT count(*) || ' ' || count(address) FROM messages") == "2 0");
 }
 
-TEST_CASE("rows go on where another process has left the file") {
+TEST_CASE("a new process adds rows to the file that another one has left") {
   const Folder folder;
   for (int i = 0; i < 3; ++i) {
     Store store(folder.path());
@@ -362,7 +363,7 @@ TEST_CASE("a full disk refuses rows, and takes them again when there is room") {
   }));
 }
 
-TEST_CASE("a file that is damaged is moved aside, and another one is begun") {
+TEST_CASE("a file that is damaged is moved aside, and a new one is begun") {
   const Folder folder;
   std::ofstream(folder.day()) << std::string(20'000, 'x');
   Store store(folder.path());
@@ -513,7 +514,7 @@ TEST_CASE("after three days a row has a network, and no address, port or queue i
   }
 }
 
-TEST_CASE("before a day goes its hours are kept") {
+TEST_CASE("before a day is removed, the totals of its hours are kept") {
   const Folder folder;
   Store store(folder.path());
   REQUIRE(store.write(numbered(0, 100), form()).rows == 100);

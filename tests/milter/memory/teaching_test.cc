@@ -199,7 +199,7 @@ TEST_CASE("what is to be forgotten leaves the table and its file") {
   CHECK(bed.seen("198.51.100.7") == Approx(5).epsilon(0.001));
 }
 
-TEST_CASE("requests are taken once, and a line that is none is left out") {
+TEST_CASE("requests are taken once, and a line that is not a request is left out") {
   Bed bed;
   const auto& folder = bed.config.memory.folder;
   CHECK(memory::take_forget_requests(folder).empty());

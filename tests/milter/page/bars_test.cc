@@ -36,7 +36,7 @@ TEST_CASE("bars are stacked to scale from the bottom up") {
   CHECK(count(svg, "<rect") == 3);
 }
 
-TEST_CASE("nothing is drawn of nothing") {
+TEST_CASE("without bars nothing is drawn") {
   CHECK(draw({}).empty());
   CHECK(draw({.kinds = {{"mobile", 0}}, .bars = {{"10:00", {0}}}}).empty());
 }

@@ -45,7 +45,7 @@ double contrast(const Colours& colours, std::string_view one, std::string_view o
 
 }  // namespace
 
-TEST_CASE("all text has a contrast of 4.5 or more, by day and by night") {
+TEST_CASE("all text has a contrast of 4.5 or more, in light and in dark colours") {
   const auto dark_at = page::kStyle.find("prefers-color-scheme: dark");
   REQUIRE(dark_at != page::kStyle.npos);
   const auto light = colours_in(page::kStyle.substr(0, dark_at));

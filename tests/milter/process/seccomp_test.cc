@@ -83,7 +83,7 @@ struct Row {
   const char* what;
   Call call;
   const char* expected;
-  bool is_file = false;  // the process memory may do this
+  bool is_file = false;  // the memory process may do this
 };
 
 constexpr Row kOfAllChildren[] = {
@@ -219,7 +219,7 @@ TEST_CASE("only the proxy opens connections, and only the filter removes its soc
   CHECK(tried(Part::Filter, take_away) == "ENOENT");
 }
 
-TEST_CASE("only the process memory writes, moves and removes files") {
+TEST_CASE("only the memory process writes, moves and removes files") {
   if (kSanitized) return;
   const Call write_file = [] {
     const int file = ::open("/tmp/segmilter-seccomp-test", O_RDWR | O_CREAT | O_CLOEXEC, 0600);

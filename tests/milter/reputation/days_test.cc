@@ -65,7 +65,7 @@ TEST_CASE("the same seed makes the same days, in the order of time and with day 
   CHECK(by_day > 2700);
 }
 
-TEST_CASE("the figures of a ranking") {
+TEST_CASE("the figures of a ranking are computed correctly") {
   Ranking right;
   Ranking wrong;
   Ranking blind;

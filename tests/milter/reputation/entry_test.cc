@@ -49,7 +49,7 @@ TEST_CASE("an entry comes back from its words") {
   CHECK(from_words(to_words(entry)) == entry);
 }
 
-TEST_CASE("words that are no entry") {
+TEST_CASE("words that are not an entry are refused") {
   const auto sound = to_words(entry_of());
   const auto bits = [](float value) { return std::uint64_t{std::bit_cast<std::uint32_t>(value)}; };
   struct Row {

@@ -103,7 +103,7 @@ TEST_CASE("one network teaches its system and the site at most twenty messages a
   CHECK(bed.table.writer.find(kSite)->total == Approx(20));
 }
 
-TEST_CASE("a neighbour cannot buy itself a good name, nor spoil one for more than a day's share") {
+TEST_CASE("a neighbour cannot gain a good reputation, nor spoil one by more than a day's share") {
   Bed bed;
   for (int i = 0; i < 300; ++i) bed.learn(fmt::format("10.{}.{}.1", i / 200, i % 200), i % 2, 1);
   for (int day = 0; day < 14; ++day) {

@@ -19,7 +19,7 @@ NetworkList list_of(std::string_view text) {
 
 }  // namespace
 
-TEST_CASE("networks with their facts") {
+TEST_CASE("networks are read with their facts") {
   const auto list = list_of(
       "# network,asn,type,country\n"
       "\n"
@@ -51,7 +51,7 @@ TEST_CASE("networks with their facts") {
   }
 }
 
-TEST_CASE("the narrowest network decides, and leaves to a wider one what it does not say") {
+TEST_CASE("the narrowest network decides, and a wider one decides what the narrowest leaves open") {
   const auto list = list_of(
       "10.1.2.0/24,3,cellular\n10.0.0.0/8,1,,DE\n10.1.0.0/16,2\n10.3.0.0/16,4\n0.0.0.0/0,9\n");
   CHECK(list.find(client("10.1.2.3")) == NetworkFacts{3, Access::Cellular, "DE"});
@@ -67,7 +67,7 @@ TEST_CASE("an empty file has no networks") {
   CHECK(list_of("# nothing\n\n").find(client("192.0.2.7")) == NetworkFacts{});
 }
 
-TEST_CASE("lines that are refused, with their number and the reason") {
+TEST_CASE("lines are refused with their number and the reason") {
   struct Row {
     const char* text;
     std::size_t line;

@@ -68,14 +68,14 @@ TEST_CASE("the term has limits, and the level that reaches one adds what is left
   CHECK(combine({.spam = 10, .total = 100}, levels, {.least = 0, .most = 10}).term == 1.0);
 }
 
-TEST_CASE("nothing is known: no level and no term") {
+TEST_CASE("if nothing is known, there is no level and no term") {
   const auto standing = combine({.spam = 10, .total = 20}, {});
   CHECK(standing.term == 0);
   CHECK(standing.levels.empty());
   CHECK(standing.rate == Approx(0.5));
 }
 
-TEST_CASE("a level of less than two weak lessons adds nothing, and is shown") {
+TEST_CASE("a level with less than two weak lessons adds nothing, but is shown") {
   const auto standing = combine({}, std::vector{known(Kind::Network, 0.25, 0.25)});
   CHECK(standing.term == 0);
   REQUIRE(standing.levels.size() == 1);
@@ -89,7 +89,7 @@ TEST_CASE("at a site that has learnt of unwanted mail only, a few good messages 
   CHECK(standing.term > -1);
 }
 
-TEST_CASE("a reason in words") {
+TEST_CASE("a reason is printed in words") {
   CHECK(sentence({.kind = Kind::Network,
                   .name = "192.0.2.0/24",
                   .delta = 0.9,

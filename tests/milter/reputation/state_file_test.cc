@@ -54,7 +54,7 @@ TEST_CASE("a table comes back from its file") {
   CHECK(other.writer.find({Kind::Network, true, 77}) == entry_of(77));
 }
 
-TEST_CASE("what is over is not written") {
+TEST_CASE("entries that have faded are not written") {
   const Folder folder;
   TableFile table;
   (void)table.writer.put(entry_of(1, 20'000), on_day(0));
@@ -78,7 +78,7 @@ TEST_CASE("entries from the future count as of now") {
   CHECK(other.writer.find({Kind::Network, true, 1})->last == on_day(-30));
 }
 
-TEST_CASE("no file, another key, and files that are damaged") {
+TEST_CASE("a missing file, one with another key and a damaged one are told apart") {
   const Folder folder;
   TableFile table;
   for (std::uint64_t i = 0; i < 2000; ++i) (void)table.writer.put(entry_of(i), on_day(0));

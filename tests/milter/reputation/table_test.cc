@@ -171,7 +171,7 @@ TEST_CASE("entries are removed by what they are, and by another writer's keys") 
   CHECK_FALSE(table.view.has_keys(0));
 }
 
-TEST_CASE("only a table of this program is one") {
+TEST_CASE("only a table of this program is accepted") {
   CHECK(is_table(make_table().get()));
   CHECK_FALSE(is_table(-1));
   const net::Fd null(open("/dev/null", O_RDWR));
