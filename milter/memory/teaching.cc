@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <utility>
 
+#include <vector>
 #include "milter/log/log.h"
-#include "milter/memory/forget_requests.h"
 #include "milter/reputation/forget.h"
 
 namespace memory {
@@ -22,6 +23,8 @@ constexpr std::size_t kSaveEntries = 50'000;
 // How many rows of the day files are read in a turn of the timer: some milliseconds of work.
 constexpr unsigned kRebuildRows = 5000;
 
+// How many requests of `segmilter forget` are done in a turn: the table is searched once for them.
+constexpr std::size_t kForgetAtOnce = 8;
 reputation::Time now_seconds() {
   return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
@@ -46,6 +49,7 @@ Teaching::Teaching(const config::Config& config, int table, reputation::Counters
     : enabled_(config.reputation.enabled),
       folder_(config.memory.folder),
       truncated_(is_truncated(config)),
+      forget_requests_(folder_),
       rules_(reputation::start_rules(config)),
       table_(table),
       learner_(table_, counters),
@@ -158,13 +162,10 @@ void Teaching::save() {
   } while (saving_);
 }
 
-void Teaching::forget_requests() {
-  for (const auto& who : take_forget_requests(folder_)) {
-    const auto removed = table_.remove_if(reputation::entries_of(rules_.keys, who));
-    // A pass that is under way may have written these entries already.
-    saving_.reset();
-    next_save_ = now_seconds();
-    logging::info(fmt::format("reputation: {} entries are forgotten", removed));
+void Teaching::forget_requested() {
+  std::vector<std::function<bool(const reputation::Entry&)>> unwanted;
+  for (const auto& who : forget_requests_.take(kForgetAtOnce)) {
+    unwanted.push_back(reputation::entries_of(rules_.keys, who));
   }
 }
 
@@ -177,9 +178,18 @@ void Teaching::count() {
 void Teaching::tick() {
   const auto now = now_seconds();
   if (rebuild_) {
+  if (unwanted.empty()) return;
+  const auto removed = table_.remove_if([&unwanted](const auto& entry) {
+    return std::any_of(unwanted.begin(), unwanted.end(),
+                       [&entry](const auto& is_of) { return is_of(entry); });
+  });
+  // A pass that is under way may have written these entries already.
+  saving_.reset();
+  next_save_ = now_seconds();
+  logging::info(fmt::format("reputation: {} entries are forgotten", removed));
     rebuild_some(now);
   } else {
-    forget_requests();
+    forget_requested();
     save_some(now);
   }
   count();

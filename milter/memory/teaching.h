@@ -12,8 +12,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "milter/config/config.h"
+#include "milter/memory/forget_requests.h"
 #include "milter/memory/rebuild.h"
 #include "milter/memory/sighting.h"
 #include "milter/reputation/counters.h"
@@ -44,7 +46,7 @@ class Teaching {
   void begin(Time now);
   void rebuild_some(Time now);
   void save_some(Time now);
-  void forget_requests();
+  void forget_requested();
   void drop_addresses();
   void count();
   std::string state_file() const;
@@ -58,6 +60,7 @@ class Teaching {
   reputation::Counters& counters_;
   std::unique_ptr<Rebuild> rebuild_;                 // null: not needed, or done
   std::unique_ptr<reputation::StateWriter> saving_;  // null: no pass is under way
+  ForgetRequests forget_requests_;
   Time next_save_;
   bool failed_ = false;        // the last pass
   std::size_t evictions_ = 0;  // of the table's, that are counted already

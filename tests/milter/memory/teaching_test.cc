@@ -199,20 +199,6 @@ TEST_CASE("what is to be forgotten leaves the table and its file") {
   CHECK(bed.seen("198.51.100.7") == Approx(5).epsilon(0.001));
 }
 
-TEST_CASE("requests are taken once, and a line that is none is left out") {
-  Bed bed;
-  const auto& folder = bed.config.memory.folder;
-  CHECK(memory::take_forget_requests(folder).empty());
-  memory::request_to_forget(folder, *net::Network::parse("192.0.2.7"));
-  std::ofstream(folder + "/forget.requests", std::ios::app) << "rubbish\n";
-  memory::request_to_forget(folder, *net::Network::parse("2001:db8::/32"));
-  const auto taken = memory::take_forget_requests(folder);
-  REQUIRE(taken.size() == 2);
-  CHECK(taken[0].print() == "192.0.2.7/32");
-  CHECK(taken[1].print() == "2001:db8::/32");
-  CHECK(memory::take_forget_requests(folder).empty());
-}
-
 TEST_CASE("addresses = truncated at a reload takes the addresses out of the table") {
   Bed bed;
   bed.start();
