@@ -229,7 +229,9 @@ void set_signals(void (*on_end)(int), void (*on_reload)(int)) {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-// As in the other processes without a supervisor (process/orders.h). A second one ends at once.
+// As in the other processes without a supervisor (process/orders.h). A second one ends at once. In
+// the moment in which libmilter's thread begins to wait for signals it may take one before the main
+// thread does; then libmilter ends some seconds later.
 void take_signals() {
   set_signals(
       [](int number) {
