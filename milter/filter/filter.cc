@@ -58,13 +58,15 @@ void raise_descriptor_limit() {
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+constexpr eventfd_t kFailed = 1;
+constexpr eventfd_t kStopped = 2;
+
 // Starts smfi_main() in a new thread. The returned descriptor becomes readable when it has
-// returned. The thread is never joined: see drain().
+// returned, and has one of the two numbers. The thread is never joined: see drain().
 int start_milter() {
   const int ended = net::check(eventfd(0, EFD_CLOEXEC), "eventfd");
   std::thread([ended] {
-    (void)smfi_main();
-    (void)eventfd_write(ended, 1);
+    (void)eventfd_write(ended, smfi_main() == MI_SUCCESS ? kStopped : kFailed);
   }).detach();
   return ended;
 }
@@ -182,14 +184,17 @@ bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfi
 volatile std::sig_atomic_t told_to_drain = 0;
 volatile std::sig_atomic_t told_to_reload = 0;
 
-// As serve(), where signals give the orders. It notices them within a tick.
+// As serve(), where signals give the orders. It notices them within a tick. In the moment in which
+// libmilter's thread begins to wait for signals it may take one before the main thread does, and ends
+// libmilter some seconds later, without a failure.
 bool serve_alone(Service& service, int ended_fd, process::RunningConfig& running,
                  reputation::Reader* reputations) {
   while (told_to_drain == 0) {
     pollfd entry{ended_fd, POLLIN, 0};
     const int ready = poll(&entry, 1, kTickMs);
     service.tick(std::chrono::steady_clock::now());
-    if (ready > 0) return false;
+    eventfd_t answer = kFailed;
+    if (ready > 0) return eventfd_read(ended_fd, &answer) == 0 && answer == kStopped;
     if (told_to_reload == 0) continue;
     told_to_reload = 0;
     if (running.reload_file()) reloaded(running, service, reputations);
@@ -229,9 +234,7 @@ void set_signals(void (*on_end)(int), void (*on_reload)(int)) {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-// As in the other processes without a supervisor (process/orders.h). A second one ends at once. In
-// the moment in which libmilter's thread begins to wait for signals it may take one before the main
-// thread does; then libmilter ends some seconds later.
+// As in the other processes without a supervisor (process/orders.h). A second one ends at once.
 void take_signals() {
   set_signals(
       [](int number) {

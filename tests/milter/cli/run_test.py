@@ -404,11 +404,22 @@ min_free = 0
         for number in (signal.SIGINT, signal.SIGTERM):
             alone = subprocess.Popen([PROGRAM, "filter", "-c", self.file], stderr=subprocess.PIPE, text=True)
             self.addCleanup(alone.kill)
-            for line, order in (("filter ready on ", signal.SIGHUP), ("configuration reloaded", number)):
-                self.assertTrue(any(line in one for one in alone.stderr), line)
-                alone.send_signal(order)
+            self.assertTrue(any("filter ready on " in line for line in alone.stderr))
+            time.sleep(1)  # until the thread of libmilter, which waits for signals too, has begun to do so
+            alone.send_signal(signal.SIGHUP)
+            self.assertTrue(any("configuration reloaded" in line for line in alone.stderr))
+            alone.send_signal(number)
             self.assertEqual(alone.wait(10), 0, number)
             alone.stderr.close()
+
+    def test_a_filter_alone_that_is_told_to_end_while_it_starts_does_not_fail(self):
+        self.write()
+        for wait in (0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16):
+            alone = subprocess.Popen([PROGRAM, "filter", "-c", self.file], stderr=subprocess.DEVNULL)
+            self.addCleanup(alone.kill)
+            time.sleep(wait)
+            alone.send_signal(signal.SIGINT)
+            self.assertIn(alone.wait(20), (0, -signal.SIGINT), wait)
 
     def test_the_memory_alone_ends_when_told(self):
         self.write()
