@@ -33,7 +33,7 @@ rect { stroke: var(--paper); stroke-width: .5; }
 .scale { margin: .4rem 0 0; font-size: .85rem; } ul { margin: .3rem 0; padding-left: 1.2rem; }
 code { font-size: .8rem; color: var(--soft); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5rem 0 1.5rem; }
-caption { text-align: left; color: var(--soft); }
+caption { text-align: left; color: var(--soft); } caption h2 { color: var(--ink); }
 th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; } th .soft { font-weight: 400; } table.wraps td { min-width: 4rem; } td[data-name=client] bdi { display: inline-block; min-width: 8.5rem; } td.number, th.number { text-align: right; }
 .scroll { overflow-x: auto; }
