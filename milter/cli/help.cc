@@ -101,8 +101,8 @@ Examples:
 
 Run it as root or as general.user; the service may run meanwhile.
 Exit codes: 0 deleted; 1 a file could not be changed; 64 neither an address
-nor a network; 71 the folder cannot be read; 78 wrong configuration.
-More: segmilter-forget(8).
+nor a network; 71 the folder cannot be read; 75 too many requests wait for the
+service; 78 wrong configuration. More: segmilter-forget(8).
 )"},
     {"history", R"(
 WORDS: one, or several with commas; with ! before the first one, all others.

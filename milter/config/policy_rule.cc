@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "milter/config/access.h"
 #include "milter/config/text_checks.h"
 #include "text/ascii.h"
 
@@ -18,11 +19,6 @@ constexpr std::array<std::string_view, kPolicyStates> kStateNames = {
     "CONNECT", "HELO", "MAIL", "RCPT", "DATA", "END-OF-MESSAGE"};
 constexpr std::array<std::string_view, PolicyAnswer::kKinds> kKindNames = {
     "dunno", "defer", "defer_if_permit", "reject", "hold", "prepend", "filter", "class"};
-
-// The words of reputation::Access, in its order; that folder stands above this one. A test compares
-// the two.
-constexpr std::array<std::string_view, 7> kAccess = {"",       "cellular",  "cable",  "satellite",
-                                                     "dialup", "corporate", "hosting"};
 
 constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 constexpr std::string_view kDigits = "0123456789";
@@ -137,16 +133,16 @@ std::string_view name(PolicyAnswer::Kind kind) {
 }
 
 std::uint32_t access_bit(std::string_view word) {
-  for (std::uint32_t i = 1; i < kAccess.size(); ++i) {
-    if (kAccess[i] == word) return 1U << i;
+  for (std::uint32_t i = 1; i < kAccessNames.size(); ++i) {
+    if (kAccessNames[i] == word) return 1U << i;
   }
   return 0;
 }
 
 std::vector<std::string_view> print_access(std::uint32_t bits) {
   std::vector<std::string_view> words;
-  for (std::uint32_t i = 1; i < kAccess.size(); ++i) {
-    if ((bits & 1U << i) != 0) words.push_back(kAccess[i]);
+  for (std::uint32_t i = 1; i < kAccessNames.size(); ++i) {
+    if ((bits & 1U << i) != 0) words.push_back(kAccessNames[i]);
   }
   return words;
 }

@@ -34,7 +34,8 @@ std::vector<page::Kind> kinds_of(const Overview& overview) {
 }
 
 std::string chart(const Overview& overview) {
-  page::Bars bars{.title = "Messages by pattern, last 48 hours",
+  page::Bars bars{.key = "patterns",
+                  .title = "Messages by pattern, last 48 hours",
                   .description = "15 minutes a bar; the tables below have the same numbers",
                   .kinds = kinds_of(overview),
                   .bars = {}};

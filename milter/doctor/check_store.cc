@@ -74,16 +74,33 @@ StoreLook look_at(const std::string& folder) {
   return look;
 }
 
+std::string remove_command(const std::string& folder, const std::vector<std::string>& files) {
+  std::string command = "rm --";
+  for (const auto& file : files) command += " " + shell_word(folder + "/" + file);
+  return command;
+}
+
+std::string and_more(const std::vector<std::string>& files) {
+  return files.size() > 1 ? fmt::format("{} and {} more", files.front(), files.size() - 1)
+                          : files.front();
+}
+
 Finding judge_aside(const std::string& folder, const std::vector<std::string>& files) {
-  std::string remove = "rm --";
-  for (const auto& file : files) remove += " " + shell_word(folder + "/" + file);
-  const auto more = files.size() > 1 ? fmt::format(" and {} more", files.size() - 1) : "";
   return warn(
       fmt::format("the files in {}", folder),
-      fmt::format("damaged and moved aside: {}{}. Their messages are missing from all lists, and "
+      fmt::format("damaged and moved aside: {}. Their messages are missing from all lists, and "
                   "the files are removed after three days; check the disk for errors",
-                  files.front(), more),
-      {remove});
+                  and_more(files)),
+      {remove_command(folder, files)});
+}
+
+Finding judge_ahead(const std::string& folder, const std::vector<std::string>& files) {
+  return warn(fmt::format("the files in {}", folder),
+              fmt::format("of days in the future: {}. The clock was wrong when they were written, "
+                          "or it is wrong now. They never become too old, and they keep their "
+                          "addresses; if the clock is right now, remove them",
+                          and_more(files)),
+              {remove_command(folder, files)});
 }
 
 }  // namespace
@@ -91,14 +108,18 @@ Finding judge_aside(const std::string& folder, const std::vector<std::string>& f
 Findings judge_store(const Patient& patient, const StoreLook& look, memory::Day today) {
   const auto& settings = patient.config.memory;
   Findings findings;
-  std::vector<std::string> aside;
+  std::vector<std::string> aside, ahead;
   std::uint64_t bytes = 0;
   for (const auto& [day, use] : look.uses) {
     bytes += use.bytes;
     std::copy_if(use.files.begin(), use.files.end(), std::back_inserter(aside),
                  [](const std::string& file) { return file.find(kAside) != file.npos; });
+    if (memory::is_ahead(day, today)) {
+      ahead.insert(ahead.end(), use.files.begin(), use.files.end());
+    }
   }
   if (!aside.empty()) findings.push_back(judge_aside(settings.folder, aside));
+  if (!ahead.empty()) findings.push_back(judge_ahead(settings.folder, ahead));
   const memory::Limits limits{settings.max_days, settings.max_bytes, settings.min_free};
   if (memory::plan(look.uses, look.free, limits, today).full) {
     findings.push_back(

@@ -144,7 +144,9 @@ void Connection::judge(const Message& message, const config::Config& settings,
 }
 
 // The classifier judges the message, and what is known of its client comes on top: the score stays
-// the sum of its reasons.
+// the sum of its reasons. The reputation is asked now and not when the client connects. The gait is
+// a part of the question and is known only now, and after a session of hours another answer would be
+// old. It confirms nothing: what a message teaches has none of these terms (memory/teaching.h).
 void Connection::add_standing(const config::Config& settings, const reputation::Reader& reputations,
                               seal::Seconds now, Judgement& result) const {
   auto& verdict = result.verdict;

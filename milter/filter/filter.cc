@@ -8,8 +8,8 @@
 // blocks HUP, TERM and INT in the thread that calls it and waits for them in another thread, and
 // each of them (HUP too) ends it at once with all its sessions. Here the signals are ignored, and
 // the main thread does not block them. So the kernel discards them before libmilter's thread could
-// take them, and the supervisor uses the control line instead. Without a supervisor libmilter
-// handles the signals in its own way.
+// take them, and the supervisor uses the control line instead. Without a supervisor the main thread
+// takes the signals, before libmilter's thread could, and does what the supervisor would ask for.
 #include "milter/filter/filter.h"
 
 #include <fmt/format.h>
@@ -58,13 +58,15 @@ void raise_descriptor_limit() {
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+constexpr eventfd_t kFailed = 1;
+constexpr eventfd_t kStopped = 2;
+
 // Starts smfi_main() in a new thread. The returned descriptor becomes readable when it has
-// returned. The thread is never joined: see drain().
+// returned, and has one of the two numbers. The thread is never joined: see drain().
 int start_milter() {
   const int ended = net::check(eventfd(0, EFD_CLOEXEC), "eventfd");
   std::thread([ended] {
-    (void)smfi_main();
-    (void)eventfd_write(ended, 1);
+    (void)eventfd_write(ended, smfi_main() == MI_SUCCESS ? kStopped : kFailed);
   }).detach();
   return ended;
 }
@@ -131,6 +133,13 @@ void reload_reputations(const config::Config& config, reputation::Reader* reputa
   }
 }
 
+void reloaded(const process::RunningConfig& running, Service& service,
+              reputation::Reader* reputations) {
+  service.replace(running.share());
+  reload_reputations(*running, reputations);
+  logging::info("configuration reloaded");
+}
+
 // Returns when the supervisor wants us to drain (true) or libmilter has ended (false).
 bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfig& running,
            Sockets& sockets, reputation::Reader* reputations) {
@@ -146,11 +155,7 @@ bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfi
     if (!message) continue;
     switch (message->kind) {
       case ControlMessage::Kind::Reload:
-        if (running.reload(message->text)) {
-          service.replace(running.share());
-          reload_reputations(*running, reputations);
-          logging::info("configuration reloaded");
-        }
+        if (running.reload(message->text)) reloaded(running, service, reputations);
         service.log_counters();
         break;
       case ControlMessage::Kind::Handover:
@@ -175,6 +180,29 @@ bool serve(Service& service, int control_fd, int ended_fd, process::RunningConfi
   }
 }
 
+// Written by signals, where there is no supervisor.
+volatile std::sig_atomic_t told_to_drain = 0;
+volatile std::sig_atomic_t told_to_reload = 0;
+
+// As serve(), where signals give the orders. It notices them within a tick. In the moment in which
+// libmilter's thread begins to wait for signals it may take one before the main thread does, and ends
+// libmilter some seconds later, without a failure.
+bool serve_alone(Service& service, int ended_fd, process::RunningConfig& running,
+                 reputation::Reader* reputations) {
+  while (told_to_drain == 0) {
+    pollfd entry{ended_fd, POLLIN, 0};
+    const int ready = poll(&entry, 1, kTickMs);
+    service.tick(std::chrono::steady_clock::now());
+    eventfd_t answer = kFailed;
+    if (ready > 0) return eventfd_read(ended_fd, &answer) == 0 && answer == kStopped;
+    if (told_to_reload == 0) continue;
+    told_to_reload = 0;
+    if (running.reload_file()) reloaded(running, service, reputations);
+    service.log_counters();
+  }
+  return true;
+}
+
 // After this the process ends while libmilter still waits for work. smfi_stop() is not used: it
 // abandons the open sessions, takes up to 5 s (its listener sleeps while it holds the lock that is
 // needed), and then destroys mutexes that libmilter's own threads still use.
@@ -196,14 +224,24 @@ void register_milter(Service& service, std::chrono::seconds timeout) {
 
 // The signals are unblocked, whatever was inherited: a blocked signal would stay pending for
 // libmilter's thread.
-void ignore_signals() {
+void set_signals(void (*on_end)(int), void (*on_reload)(int)) {
   sigset_t set;
   sigemptyset(&set);
   for (const int number : {SIGHUP, SIGTERM, SIGINT}) {
-    std::signal(number, SIG_IGN);
+    std::signal(number, number == SIGHUP ? on_reload : on_end);
     sigaddset(&set, number);
   }
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+// As in the other processes without a supervisor (process/orders.h). A second one ends at once.
+void take_signals() {
+  set_signals(
+      [](int number) {
+        told_to_drain = 1;
+        std::signal(number, SIG_DFL);
+      },
+      [](int) { told_to_reload = 1; });
 }
 
 // What the policy service is told of a client: a client of which nothing was learnt is not known.
@@ -236,21 +274,17 @@ std::unique_ptr<policy_service::Server> serve_policy(net::Fd listener, const con
   return server;
 }
 
-int run_alone(Service& service, const std::string& socket) {
-  logging::info("filter ready on " + socket);
-  const int answer = smfi_main();
-  service.log_counters();
-  return answer == MI_SUCCESS ? EX_OK : EX_UNAVAILABLE;
-}
-
-int run_supervised(Service& service, Sockets& sockets, const process::Start& start,
+int run_until_told(Service& service, Sockets& sockets, const process::Start& start,
                    reputation::Reader* reputations) {
-  ignore_signals();
+  const bool alone = start.control_fd < 0;
+  alone ? take_signals() : set_signals(SIG_IGN, SIG_IGN);
   process::RunningConfig running(start.config, start.config_file, config::Secrets::Read);
   const int ended_fd = start_milter();
-  (void)process::send_control(start.control_fd, {ControlMessage::Kind::Ready, {}});
+  if (!alone) (void)process::send_control(start.control_fd, {ControlMessage::Kind::Ready, {}});
   logging::info("filter ready on " + start.config.filter.socket.print());
-  const bool told = serve(service, start.control_fd, ended_fd, running, sockets, reputations);
+  const bool told = alone
+                        ? serve_alone(service, ended_fd, running, reputations)
+                        : serve(service, start.control_fd, ended_fd, running, sockets, reputations);
   if (!told) {
     logging::error("libmilter ended by itself (syslog has its reason)");
     return EX_UNAVAILABLE;
@@ -289,9 +323,8 @@ int run(const process::Start& start, Counters& counters, const MemoryLine& memor
   const auto policy =
       serve_policy(std::move(listener), config, service, answers, counters.policy_service);
   Sockets sockets(socket, policy.get());
-  if (start.control_fd < 0) return run_alone(service, config.filter.socket.print());
   if (memory_sink != nullptr) memory_sink->start();
-  const int code = run_supervised(service, sockets, start, reputations);
+  const int code = run_until_told(service, sockets, start, reputations);
   if (memory_sink != nullptr) memory_sink->stop();
   return code;
 }

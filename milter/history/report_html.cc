@@ -12,6 +12,7 @@
 #include "milter/history/report.h"
 #include "milter/page/bars.h"
 #include "milter/page/page.h"
+#include "milter/page/table.h"
 
 namespace history {
 namespace {
@@ -19,26 +20,20 @@ namespace {
 using page::escape;
 
 std::string print_table(const Table& table) {
-  std::string text = fmt::format(
-      "<h2 id=\"{}\">{}</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
-      "aria-labelledby=\"{}\"><table><thead><tr>",
-      table.key, escape(table.title), table.key);
-  for (const auto& column : table.columns) {
-    text += fmt::format("<th scope=\"col\"{}>{}</th>", column.is_number ? " class=\"number\"" : "",
-                        escape(heading(column)));
+  std::vector<std::string> headings;
+  for (const auto& column : table.columns) headings.push_back(escape(heading(column)));
+  std::vector<page::Column> columns;
+  for (std::size_t i = 0; i < headings.size(); ++i) {
+    columns.push_back({headings[i], table.columns[i].is_number});
   }
-  text += "</tr></thead><tbody>\n";
+  page::Table html(fmt::format("<h2 id=\"{}\">{}</h2>", table.key, escape(table.title)),
+                   std::move(columns));
   for (const auto& row : table.rows) {
-    text += "<tr>";
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      text += i == 0 ? fmt::format("<th scope=\"row\">{}</th>", escape(print(row[i])))
-                     : fmt::format("<td{}>{}</td>",
-                                   table.columns[i].is_number ? " class=\"number\"" : "",
-                                   escape(print(row[i])));
-    }
-    text += "</tr>\n";
+    std::vector<std::string> cells;
+    for (const auto& value : row) cells.push_back(escape(print(value)));
+    html.add(cells);
   }
-  text += "</tbody></table></div>\n";
+  auto text = html.take();
   if (table.rows.empty()) text += "<p>None.</p>\n";
   if (!table.note.empty()) text += fmt::format("<p class=\"soft\">{}.</p>\n", escape(table.note));
   return text;
@@ -79,9 +74,12 @@ std::size_t place_of(const Colours& colours, std::string_view word) {
 }
 
 page::Bars bars_by(const Counts& counts, std::string Labels::*member, const Colours& colours,
-                   std::string title) {
-  page::Bars bars{
-      .title = std::move(title), .description = "messages by time", .kinds = {}, .bars = {}};
+                   std::string key, std::string title) {
+  page::Bars bars{.key = std::move(key),
+                  .title = std::move(title),
+                  .description = "messages by time",
+                  .kinds = {},
+                  .bars = {}};
   for (const auto& one : colours) {
     bars.kinds.push_back({fmt::format("{}", fmt::join(one.words, ", ")), one.colour});
   }
@@ -106,9 +104,10 @@ std::string print_html(const Report& report, const Counts& counts) {
   std::string text = page::page_begin("segmilter report");
   text += fmt::format("<h1>{}</h1>\n", escape(report.title));
   for (const auto& note : report.notes) text += fmt::format("<p>{}</p>\n", escape(note));
-  text += plot(bars_by(counts, &Labels::pattern, pattern_colours(), "Patterns by time"));
   text +=
-      plot(bars_by(counts, &Labels::would, kActionColours, "What the scores asked for, by time"));
+      plot(bars_by(counts, &Labels::pattern, pattern_colours(), "by-pattern", "Patterns by time"));
+  text += plot(bars_by(counts, &Labels::would, kActionColours, "by-action",
+                       "What the scores asked for, by time"));
   for (const auto& table : report.tables) text += print_table(table);
   return text.append(page::kPageEnd);
 }

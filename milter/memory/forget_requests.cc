@@ -3,18 +3,23 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <utility>
 
 #include "milter/log/log.h"
-#include "milter/net/fd.h"
+#include "milter/process/setup_error.h"
 #include "text/lines.h"
 
 namespace memory {
 namespace {
 
-constexpr std::size_t kMostBytes = 64 * 1024;
+// What is read at once. A line is much shorter.
+constexpr std::size_t kPiece = 4096;
 
 // The folder belongs to the account of the service, and the command runs as root: a link that this
 // account has put there must not lead root to another file. A named pipe would be waited for.
@@ -24,13 +29,10 @@ std::string path_in(const std::string& folder) {
   return fmt::format("{}/{}", folder, kForgetRequests);
 }
 
-// At most kMostBytes of the file.
-std::string read_some(const std::string& file) {
-  const net::Fd fd(::open(file.c_str(), O_RDONLY | kOwnFile));
-  std::string text(kMostBytes, '\0');
-  const auto got = fd ? ::read(fd.get(), text.data(), text.size()) : -1;
-  text.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
-  return text;
+bool leads_to(const std::string& path, const struct stat& file) {
+  struct stat about {};
+  return stat(path.c_str(), &about) == 0 && about.st_dev == file.st_dev &&
+         about.st_ino == file.st_ino;
 }
 
 // The command may run as root, and the process does not.
@@ -41,30 +43,68 @@ void give_to_owner_of(const std::string& folder, int fd) {
 
 }  // namespace
 
-// A line is written at once, so that two commands at the same time do not mix theirs.
+// A line is written at once, so that two commands at the same time do not mix theirs. If the process
+// takes the file in that moment, it may have read all of it before: the line is written once more.
 void request_to_forget(const std::string& folder, const net::Network& who) {
   const auto file = path_in(folder);
   const auto line = who.print() + "\n";
-  const net::Fd fd(net::check(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | kOwnFile, 0660),
-                              "write " + file));
-  give_to_owner_of(folder, fd.get());
-  net::check(static_cast<int>(::write(fd.get(), line.data(), line.size())), "write " + file);
+  struct stat about {};
+  do {
+    const net::Fd fd(net::check(
+        ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | kOwnFile, 0660), "write " + file));
+    give_to_owner_of(folder, fd.get());
+    net::check(fstat(fd.get(), &about), "write " + file);
+    if (about.st_size >= kMostForgetBytes) {
+      throw process::SetupError(
+          EX_TEMPFAIL,
+          fmt::format("{}: is full of networks that wait to be forgotten. The messages of {} are "
+                      "deleted, and its reputation is not: try again when the service has run for "
+                      "some minutes",
+                      file, who.print()));
+    }
+    net::check(static_cast<int>(::write(fd.get(), line.data(), line.size())), "write " + file);
+  } while (!leads_to(file, about));
 }
 
-// The file is moved away before it is read, so that later requests go into a new one.
-std::vector<net::Network> take_forget_requests(const std::string& folder) {
-  const auto file = path_in(folder);
-  const auto taken = file + ".taken";
-  if (std::rename(file.c_str(), taken.c_str()) != 0 && errno != ENOENT) return {};
-  const auto text = read_some(taken);
-  (void)unlink(taken.c_str());
+ForgetRequests::ForgetRequests(const std::string& folder)
+    : file_(path_in(folder)), taken_(file_ + ".taken") {}
+
+// The file is moved away before it is read: what is requested later begins another one. Empty: there
+// is none.
+net::Fd ForgetRequests::open_next() {
+  done_ = 0;
+  complained_ = false;
+  if (std::rename(file_.c_str(), taken_.c_str()) != 0) return {};
+  return net::Fd(::open(taken_.c_str(), O_RDONLY | kOwnFile));
+}
+
+std::vector<net::Network> ForgetRequests::take(std::size_t most) {
+  for (;;) {
+    net::Fd fd(::open(taken_.c_str(), O_RDONLY | kOwnFile));
+    if (!fd) fd = open_next();
+    if (!fd) return {};
+    std::string piece(kPiece, '\0');
+    const auto got = ::pread(fd.get(), piece.data(), piece.size(), done_);
+    if (got > 0) return networks_in({piece.data(), static_cast<std::size_t>(got)}, most);
+    if (got < 0) logging::error(fmt::format("read {}: {}", taken_, std::strerror(errno)));
+    // Only now: what was taken before has been worked on.
+    if (unlink(taken_.c_str()) != 0) return {};
+  }
+}
+
+// At the end of the file a line may lack its end.
+std::vector<net::Network> ForgetRequests::networks_in(std::string_view piece, std::size_t most) {
   std::vector<net::Network> all;
-  for (std::string_view rest = text; !rest.empty();) {
+  const bool is_last = piece.size() < kPiece;
+  for (auto rest = piece; !rest.empty() && all.size() < most;) {
+    if (!is_last && rest.find('\n') == rest.npos && rest.size() < kPiece) break;
+    const auto before = rest.size();
     const auto line = text::take_line(rest);
+    done_ += static_cast<off_t>(before - rest.size());
     if (const auto network = net::Network::parse(line)) {
       all.push_back(*network);
-    } else {
-      logging::error(fmt::format("{}: a line is not a network and is left out", file));
+    } else if (!std::exchange(complained_, true)) {
+      logging::error(fmt::format("{}: a line is not a network and is left out", file_));
     }
   }
   return all;

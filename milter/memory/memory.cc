@@ -210,7 +210,7 @@ class Process final : private process::Orders::Listener {
       store_.checkpoint();
     }
     if (!failed_) (void)store_.truncate_some(kTruncateRows, today());
-    if (teaching_) teaching_->tick();
+    if (teaching_) teaching_->tick();  // after write()
   }
 
   static Day today() {
@@ -236,6 +236,7 @@ class Process final : private process::Orders::Listener {
             ? 0
             : static_cast<std::uint64_t>(
                   std::chrono::seconds(cleaned.uses.begin()->first.time_since_epoch()).count());
+    tell_ahead(cleaned.uses);
     tell_full(cleaned.full);
     sample(cleaned.uses);
   }
@@ -251,6 +252,16 @@ class Process final : private process::Orders::Listener {
                     one_of == 1 ? "enough" : "little",
                     one_of == 1 ? "each message has a row again"
                                 : fmt::format("one of {} harmless messages has a row", one_of)));
+  }
+
+  // Once for as long as there is such a file.
+  void tell_ahead(const Uses& uses) {
+    const bool ahead = !uses.empty() && is_ahead(uses.rbegin()->first, today());
+    if (std::exchange(ahead_, ahead) || !ahead) return;
+    logging::warning(
+        fmt::format("{}/{}: is of a day in the future: the clock was wrong then, or is now. The "
+                    "file does not become too old; remove it if the clock is right",
+                    settings_.folder, uses.rbegin()->second.files.front()));
   }
 
   void tell_full(bool full) {
@@ -314,6 +325,7 @@ class Process final : private process::Orders::Listener {
   std::vector<Sighting> batch_;
   State state_ = State::Serving;
   bool told_ = false;    // to drain, after it was handed over
+  bool ahead_ = false;   // there is a file of a day in the future
   bool full_ = false;    // max_bytes or min_free does not hold
   bool failed_ = false;  // the last write
   Clock::time_point pause_;

@@ -39,12 +39,20 @@ Plan plan(const Uses& uses, std::uint64_t free, const Limits& limits, Day today)
   for (const auto& [day, use] : uses) total += use.bytes;
   Plan plan;
   const auto fits = [&] { return total <= limits.max_bytes && free >= limits.min_free; };
-  for (const auto& [day, use] : uses) {
-    if (day >= today) break;
-    if (day + std::chrono::days(limits.max_days) > today && fits()) break;
+  const auto remove = [&](Day day, const DayUse& use) {
     plan.remove.push_back(day);
     total -= use.bytes;
     free += use.bytes;
+  };
+  for (const auto& [day, use] : uses) {
+    if (day + std::chrono::days(limits.max_days) <= today) remove(day, use);
+  }
+  for (const auto& [day, use] : uses) {
+    if (is_ahead(day, today) && !fits()) remove(day, use);
+  }
+  for (const auto& [day, use] : uses) {
+    if (day >= today || fits()) break;
+    if (day + std::chrono::days(limits.max_days) > today) remove(day, use);
   }
   plan.full = !fits();
   return plan;

@@ -17,6 +17,12 @@ struct DayUse {
 };
 using Uses = std::map<Day, DayUse>;
 
+// A file of the day after today may be of a clock that was set back by hours. One of a later day was
+// written while the clock was wrong, and nothing says how old it is.
+inline bool is_ahead(Day day, Day today) {
+  return day > today + std::chrono::days(1);
+}
+
 // The files of the store in `folder`. Throws std::system_error "read the folder …".
 Uses uses(const std::string& folder);
 
@@ -32,7 +38,8 @@ struct Plan {
   bool full = false;
 };
 
-// `free`: bytes that the disk has left for this user. The files of today and of later days stay.
+// `free`: bytes that the disk has left for this user. The files of today and of the next day stay.
+// Those of later days are not too old, and are the first to go where room is needed.
 Plan plan(const Uses& uses, std::uint64_t free, const Limits& limits, Day today);
 
 }  // namespace memory

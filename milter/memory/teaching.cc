@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <utility>
+#include <vector>
 
 #include "milter/log/log.h"
-#include "milter/memory/forget_requests.h"
 #include "milter/reputation/forget.h"
 
 namespace memory {
@@ -21,6 +22,8 @@ constexpr auto kSaveEvery = 60s;
 constexpr std::size_t kSaveEntries = 50'000;
 // How many rows of the day files are read in a turn of the timer: some milliseconds of work.
 constexpr unsigned kRebuildRows = 5000;
+// How many requests of `segmilter forget` are done in a turn: the table is searched once for them.
+constexpr std::size_t kForgetAtOnce = 8;
 
 reputation::Time now_seconds() {
   return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
@@ -45,6 +48,7 @@ reputation::Lesson lesson_of(const Sighting& sighting) {
 Teaching::Teaching(const config::Config& config, int table, reputation::Counters& counters)
     : enabled_(config.reputation.enabled),
       folder_(config.memory.folder),
+      forget_requests_(folder_),
       truncated_(is_truncated(config)),
       rules_(reputation::start_rules(config)),
       table_(table),
@@ -79,12 +83,7 @@ void Teaching::begin(Time now) {
   if (found == reputation::StateFound::Damaged) {
     logging::error(state_file() + ": is damaged; reputations are rebuilt from the day files");
   }
-  try {
-    rebuild_ = std::make_unique<Rebuild>(folder_, now);
-  } catch (const std::system_error& error) {
-    logging::error(fmt::format("{}; reputations begin anew", error.what()));
-    table_.set_filled();
-  }
+  rebuild_ = std::make_unique<Rebuild>(folder_);
 }
 
 void Teaching::drop_addresses() {
@@ -93,32 +92,47 @@ void Teaching::drop_addresses() {
       [](const auto& entry) { return entry.key.kind == reputation::Kind::Address; });
 }
 
+reputation::Origin Teaching::origin(const net::Endpoint& client, std::string_view gait) const {
+  const auto facts = rules_.networks ? rules_.networks->find(client) : reputation::NetworkFacts{};
+  return rules_.keys.origin(client, gait == "unknown" ? std::string_view() : gait, facts.asn);
+}
+
+void Teaching::learn(const reputation::Origin& origin, const reputation::Lesson& lesson,
+                     memory::Time time, Time now) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  learner_.learn(origin, lesson, std::min(seconds, now), now);
+}
+
 void Teaching::take(const Sighting& sighting) {
-  if (!enabled_ || !sighting.client) return;
-  const auto now = now_seconds();
-  const auto time = std::chrono::floor<std::chrono::seconds>(sighting.time);
-  const auto facts =
-      rules_.networks ? rules_.networks->find(*sighting.client) : reputation::NetworkFacts{};
-  const auto gait = sighting.verdict.named() ? std::string_view(sighting.verdict.gait) : "";
-  learner_.learn(rules_.keys.origin(*sighting.client, gait, facts.asn), lesson_of(sighting),
-                 std::min(time, now), now);
+  // The rebuild finds it in the store.
+  if (!enabled_ || !sighting.client || rebuild_) return;
+  learn(origin(*sighting.client, sighting.verdict.gait), lesson_of(sighting), sighting.time,
+        now_seconds());
+}
+
+void Teaching::take_past(const PastMessage& message, Time now) {
+  // A network without its address stands for itself: "192.0.2.0/24".
+  const bool lost = message.address.empty();
+  const auto& text = lost ? message.network : message.address;
+  const auto client = net::Endpoint::parse_address(text.substr(0, text.find('/')), 0);
+  if (!client) return;  // keyed, or unknown
+  auto from = origin(*client, message.gait);
+  // Not where the table has no addresses: there the network is judged as a whole.
+  from.lost_address = lost && from.address;
+  if (lost) from.address.reset();
+  learn(from, message.lesson, message.time, now);
 }
 
 void Teaching::rebuild_some(Time now) {
-  const bool more = rebuild_->step(kRebuildRows, [&](const PastMessage& message) {
-    // A network without its address stands for itself: "192.0.2.0/24".
-    const auto& text = message.address.empty() ? message.network : message.address;
-    const auto client = net::Endpoint::parse_address(text.substr(0, text.find('/')), 0);
-    if (!client) return;  // keyed, or unknown
-    const auto facts =
-        rules_.networks ? rules_.networks->find(*client) : reputation::NetworkFacts{};
-    const auto gait = message.gait == "unknown" ? std::string_view() : message.gait;
-    auto origin = rules_.keys.origin(*client, gait, facts.asn);
-    if (message.address.empty()) origin.address.reset();
-    const auto time = std::chrono::floor<std::chrono::seconds>(message.time);
-    learner_.learn(origin, message.lesson, std::min(time, now), now);
-  });
-  if (more) return;
+  const auto today = std::chrono::floor<std::chrono::days>(now);
+  try {
+    if (rebuild_->step(kRebuildRows, today,
+                       [&](const PastMessage& message) { take_past(message, now); })) {
+      return;
+    }
+  } catch (const std::system_error& error) {
+    logging::error(fmt::format("{}; reputations begin anew", error.what()));
+  }
   rebuild_.reset();
   table_.set_filled();
   count();
@@ -158,14 +172,20 @@ void Teaching::save() {
   } while (saving_);
 }
 
-void Teaching::forget_requests() {
-  for (const auto& who : take_forget_requests(folder_)) {
-    const auto removed = table_.remove_if(reputation::entries_of(rules_.keys, who));
-    // A pass that is under way may have written these entries already.
-    saving_.reset();
-    next_save_ = now_seconds();
-    logging::info(fmt::format("reputation: {} entries are forgotten", removed));
+void Teaching::forget_requested() {
+  std::vector<std::function<bool(const reputation::Entry&)>> unwanted;
+  for (const auto& who : forget_requests_.take(kForgetAtOnce)) {
+    unwanted.push_back(reputation::entries_of(rules_.keys, who));
   }
+  if (unwanted.empty()) return;
+  const auto removed = table_.remove_if([&unwanted](const auto& entry) {
+    return std::any_of(unwanted.begin(), unwanted.end(),
+                       [&entry](const auto& is_of) { return is_of(entry); });
+  });
+  // A pass that is under way may have written these entries already.
+  saving_.reset();
+  next_save_ = now_seconds();
+  logging::info(fmt::format("reputation: {} entries are forgotten", removed));
 }
 
 void Teaching::count() {
@@ -179,7 +199,7 @@ void Teaching::tick() {
   if (rebuild_) {
     rebuild_some(now);
   } else {
-    forget_requests();
+    forget_requested();
     save_some(now);
   }
   count();
@@ -196,7 +216,7 @@ void Teaching::reload(const config::Config& config) {
   saving_.reset();
   table_.use_keys(rules_.keys.check());
   // With other keys the rows of the store have other forms too, so the table begins anew.
-  table_.set_filled();
+  if (!rebuild_) table_.set_filled();
   drop_addresses();
 }
 

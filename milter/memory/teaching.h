@@ -3,7 +3,7 @@
 //
 //     sighting ─► own verdict, without the reputation's terms ─► lesson ─► table
 //     start: the table itself, if it has outlived the last process; else the state file; else the
-//            day files, in steps between the sightings
+//            day files, in steps between the sightings, up to the newest row
 //     every minute or more: the table becomes the state file, in steps
 //
 // One thread. Errors are logged here; none of them ends the process.
@@ -12,8 +12,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "milter/config/config.h"
+#include "milter/memory/forget_requests.h"
 #include "milter/memory/rebuild.h"
 #include "milter/memory/sighting.h"
 #include "milter/reputation/counters.h"
@@ -31,8 +33,10 @@ class Teaching {
   // `table`: a descriptor of the table, borrowed. Throws std::system_error and std::runtime_error.
   Teaching(const config::Config& config, int table, reputation::Counters& counters);
 
+  // While the table is rebuilt from the day files, messages are read from there and not taken here.
   void take(const Sighting& sighting);
-  // To be called five times a second: some milliseconds of work at most.
+  // To be called five times a second, when all that was taken is written to the store: some
+  // milliseconds of work at most.
   void tick();
   // Writes the state file at once.
   void save();
@@ -42,15 +46,20 @@ class Teaching {
   using Time = reputation::Time;
 
   void begin(Time now);
+  reputation::Origin origin(const net::Endpoint& client, std::string_view gait) const;
+  void learn(const reputation::Origin& origin, const reputation::Lesson& lesson, memory::Time time,
+             Time now);
+  void take_past(const PastMessage& message, Time now);
   void rebuild_some(Time now);
   void save_some(Time now);
-  void forget_requests();
+  void forget_requested();
   void drop_addresses();
   void count();
   std::string state_file() const;
 
   bool enabled_;
   const std::string folder_;
+  ForgetRequests forget_requests_;
   bool truncated_;
   reputation::Rules rules_;
   reputation::TableWriter table_;

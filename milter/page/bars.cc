@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
+#include <string_view>
 
 #include "milter/page/page.h"
 
@@ -15,6 +17,39 @@ constexpr double kHeight = 200;  // pixels of the tallest bar
 constexpr double kTop = 16;      // room for the number of the tallest bar
 constexpr double kBottom = 22;   // room for the labels
 constexpr std::size_t kLabels = 6;
+
+// The hatching of each colour, in a square of 8 pixels: colours are not all that tells kinds apart.
+// The last one is plain.
+constexpr std::array<std::string_view, kBarColours> kHatchings = {
+    "M-1 1l2-2M0 8l8-8M7 9l2-2",  // rising
+    "M-1 7l2 2M0 0l8 8M7-1l2 2",  // falling
+    "M0 4h8",                     // lying
+    "M4 0v8",                     // standing
+    "M0 4h8M4 0v8",               // a grid
+    "M0 0l8 8M0 8l8-8",           // a grid on its edge
+    "M1 2h2M5 6h2",               // points
+    "",
+};
+
+// "url(#patterns-2)"
+std::string fill(const Bars& bars, std::size_t colour) {
+  return fmt::format("url(#{}-{})", bars.key, colour);
+}
+
+// One for each colour that the kinds use, and not for each kind: an id may be there once.
+std::string draw_hatchings(const Bars& bars) {
+  std::array<bool, kBarColours> used{};
+  for (const Kind& kind : bars.kinds) used[kind.colour] = true;
+  std::string text = "<defs>";
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    if (!used[i]) continue;
+    text += fmt::format(
+        "<pattern id=\"{}-{}\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\">"
+        "<rect class=\"k{}\" width=\"8\" height=\"8\"/><path d=\"{}\"/></pattern>",
+        bars.key, i, i, kHatchings[i]);
+  }
+  return text + "</defs>\n";
+}
 
 std::uint64_t sum_of(const Bar& bar) {
   return std::accumulate(bar.parts.begin(), bar.parts.end(), std::uint64_t{0});
@@ -45,8 +80,9 @@ std::string title_of(const Bar& bar, const std::vector<Kind>& kinds) {
 }
 
 // Widths are shares of the picture's width, heights are pixels, as in drawing.h.
-std::string draw_bar(const Bar& bar, const std::vector<Kind>& kinds, double left, double width,
+std::string draw_bar(const Bar& bar, const Bars& bars, double left, double width,
                      std::uint64_t most) {
+  const auto& kinds = bars.kinds;
   std::string text = fmt::format("<g><title>{}</title>", escape(title_of(bar, kinds)));
   double bottom = kTop + kHeight;
   for (std::size_t k = 0; k < bar.parts.size() && k < kinds.size(); ++k) {
@@ -54,8 +90,8 @@ std::string draw_bar(const Bar& bar, const std::vector<Kind>& kinds, double left
     const double height = kHeight * static_cast<double>(bar.parts[k]) / static_cast<double>(most);
     bottom -= height;
     text += fmt::format(
-        "<rect class=\"k{}\" x=\"{:.3f}%\" y=\"{:.2f}\" width=\"{:.3f}%\" height=\"{:.2f}\"/>",
-        kinds[k].colour, left, bottom, width, height);
+        "<rect fill=\"{}\" x=\"{:.3f}%\" y=\"{:.2f}\" width=\"{:.3f}%\" height=\"{:.2f}\"/>",
+        fill(bars, kinds[k].colour), left, bottom, width, height);
   }
   return text + "</g>\n";
 }
@@ -70,10 +106,10 @@ std::string draw(const Bars& bars) {
   const double width = 100.0 / static_cast<double>(all.size());
   std::string text = fmt::format(
       "<svg class=\"bars\" role=\"img\"><title>{}</title><desc>{}; the tallest bar is {}</desc>\n"
-      "<text x=\"0\" y=\"11\">{}</text>\n",
-      escape(bars.title), escape(bars.description), most, most);
+      "{}<text x=\"0\" y=\"11\">{}</text>\n",
+      escape(bars.title), escape(bars.description), most, draw_hatchings(bars), most);
   for (std::size_t i = 0; i < all.size(); ++i) {
-    text += draw_bar(all[i], bars.kinds, width * static_cast<double>(i), width * 0.9, most);
+    text += draw_bar(all[i], bars, width * static_cast<double>(i), width * 0.9, most);
   }
   const auto every = std::max<std::size_t>(1, (all.size() + kLabels - 1) / kLabels);
   for (std::size_t i = 0; i < all.size(); i += every) {
@@ -88,9 +124,9 @@ std::string legend(const Bars& bars) {
   std::string text = "<ul class=\"kinds\">\n";
   for (std::size_t k = 0; k < bars.kinds.size(); ++k) {
     text += fmt::format(
-        "<li><svg class=\"key\" aria-hidden=\"true\"><rect class=\"k{}\" width=\"100%\" "
+        "<li><svg class=\"key\" aria-hidden=\"true\"><rect fill=\"{}\" width=\"100%\" "
         "height=\"100%\"/></svg> {}</li>\n",
-        bars.kinds[k].colour, escape(bars.kinds[k].name));
+        fill(bars, bars.kinds[k].colour), escape(bars.kinds[k].name));
   }
   return text + "</ul>\n";
 }

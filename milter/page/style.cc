@@ -33,7 +33,7 @@ rect { stroke: var(--paper); stroke-width: .5; }
 .scale { margin: .4rem 0 0; font-size: .85rem; } ul { margin: .3rem 0; padding-left: 1.2rem; }
 code { font-size: .8rem; color: var(--soft); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5rem 0 1.5rem; }
-caption { text-align: left; color: var(--soft); }
+caption { text-align: left; color: var(--soft); } caption h2 { color: var(--ink); }
 th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; } th .soft { font-weight: 400; } table.wraps td { min-width: 4rem; } td[data-name=client] bdi { display: inline-block; min-width: 8.5rem; } td.number, th.number { text-align: right; }
 .scroll { overflow-x: auto; }
@@ -42,7 +42,7 @@ th { font-weight: 600; } th .soft { font-weight: 400; } table.wraps td { min-wid
 .right1 { background: rgb(40 110 200 / .15); } .right2 { background: rgb(40 110 200 / .35); }
 .right3 { background: rgb(40 110 200 / .55); } .wrong1 { background: rgb(200 50 50 / .15); }
 .wrong2 { background: rgb(200 50 50 / .3); } .wrong3 { background: rgb(200 50 50 / .45); }
-svg.bars { height: 238px; } .bars path { shape-rendering: crispEdges; } ul.kinds { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; list-style: none; }
+svg.bars { height: 238px; } pattern rect { stroke: none; } pattern path { stroke: #fff; stroke-opacity: .75; stroke-width: 1.2; } ul.kinds { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; list-style: none; }
 .k0 { fill: #b5442f; } .k1 { fill: #d7822b; } .k2 { fill: #c9a227; } .k3 { fill: #a8577e; } .k4 { fill: #7562a8; }
 .k5 { fill: #3d7ea6; } .k6 { fill: #5b8c3e; } .k7 { fill: #7b8794; }
 svg .over { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }

@@ -40,6 +40,8 @@ struct Origin {
   Key network;
   std::optional<Key> address;
   std::optional<Key> gait;
+  // The message had an address, which is not kept any more.
+  bool lost_address = false;
 };
 
 class Keys {

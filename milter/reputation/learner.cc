@@ -42,13 +42,25 @@ Lesson own_lesson(double score, bool vouched) {
   return {};
 }
 
+// How much of `trust` a message without its address may teach its network. On a day whose messages
+// have lost their addresses, what the network has given is what it was taught.
+double Learner::left_for_lost(const Key& network, double trust, Time time) const {
+  const auto entry = table_.find(network);
+  if (!entry || entry->day < day_of(time)) return std::min(trust, kMostOfAddress);
+  return std::min(trust, std::max(0.0, kMostOfAddress - entry->given / kHundredths));
+}
+
 // Returns the trust with which the level above is taught.
 double Learner::teach(const Key& key, const Lesson& lesson, double trust, double most,
                       const When& when) {
   auto entry = table_.find(key).value_or(Entry{.key = key, .first = when.time, .last = when.now});
   const double passed = allowance(entry, trust, most, when.time);
   const bool is_bad = trust > 0 && lesson.label > 0.5;
-  entry.add({.spam = trust * lesson.label, .total = trust, .bad = is_bad ? 1.0 : 0.0, .seen = 1},
+  const double messages = lesson.messages;
+  entry.add({.spam = trust * lesson.label,
+             .total = trust,
+             .bad = is_bad ? messages : 0,
+             .seen = messages},
             when.time, when.now);
   (void)table_.put(entry, when.now);
   return passed;
@@ -56,16 +68,17 @@ double Learner::teach(const Key& key, const Lesson& lesson, double trust, double
 
 void Learner::learn(const Origin& origin, const Lesson& lesson, Time time, Time now) {
   const When when{time, now};
-  // Without addresses the whole network counts as one.
-  double trust = lesson.trust;
+  double trust = std::min(1.0, lesson.trust * lesson.messages);
+  if (origin.lost_address) trust = left_for_lost(origin.network, trust, time);
+  // With memory.addresses = "truncated" the network is the lowest level.
   if (origin.address) trust = teach(*origin.address, lesson, trust, kMostOfAddress, when);
   if (origin.gait) (void)teach(*origin.gait, lesson, trust, kNoLimit, when);
   trust = teach(origin.network, lesson, trust, kMostOfNetwork, when);
   if (origin.asn) (void)teach(*origin.asn, lesson, trust, kNoLimit, when);
   (void)teach(kSite, lesson, trust, kNoLimit, when);
-  ++(lesson.trust == 0    ? counters_.learnt_nothing
-     : lesson.label > 0.5 ? counters_.learnt_bad
-                          : counters_.learnt_good);
+  (lesson.trust == 0    ? counters_.learnt_nothing
+   : lesson.label > 0.5 ? counters_.learnt_bad
+                        : counters_.learnt_good) += lesson.messages;
 }
 
 }  // namespace reputation

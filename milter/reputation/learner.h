@@ -3,10 +3,12 @@
 // A message teaches its address, its network, its gait there, its autonomous system and the site.
 // So that nobody can spoil the neighbours' reputation, an address teaches its network at most
 // kMostOfAddress a day, and a network teaches what is above it at most kMostOfNetwork. Further
-// messages teach the lower levels only. One thread.
+// messages teach the lower levels only. Where messages have lost their addresses, all messages of a
+// network may be of one address: together they teach the network as much as one address may. This
+// needs the days in order. One thread.
 #pragma once
 
-#include <vector>
+#include <cstdint>
 
 #include "milter/reputation/counters.h"
 #include "milter/reputation/table.h"
@@ -16,10 +18,13 @@ namespace reputation {
 inline constexpr double kMostOfAddress = 5;
 inline constexpr double kMostOfNetwork = 20;
 
-// What one message teaches. With trust 0 it is only counted as seen.
+// What one message teaches. With trust 0 it is only counted as seen. One of a sample stands for
+// several messages. It counts as so many, but is never trusted more than one message whose label is
+// certain: the others may be of other senders.
 struct Lesson {
-  double label = 0;  // 1: unwanted; 0: wanted
-  double trust = 0;  // 0 to 1
+  double label = 0;            // 1: unwanted; 0: wanted
+  double trust = 0;            // 0 to 1
+  std::uint32_t messages = 1;  // for which it stands
   bool operator==(const Lesson&) const = default;
 };
 
@@ -41,6 +46,7 @@ class Learner {
     Time time;
     Time now;
   };
+  double left_for_lost(const Key& network, double trust, Time time) const;
   double teach(const Key& key, const Lesson& lesson, double trust, double most, const When& when);
 
   TableWriter& table_;

@@ -5,12 +5,12 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
 
+#include "milter/config/access.h"
 #include "milter/net/fd.h"
 #include "milter/reputation/maxmind.h"
 #include "milter/reputation/network_list.h"
@@ -18,8 +18,8 @@
 namespace reputation {
 namespace {
 
-constexpr std::array<std::string_view, 7> kAccess = {"",       "cellular",  "cable",  "satellite",
-                                                     "dialup", "corporate", "hosting"};
+constexpr auto& kAccess = config::kAccessNames;
+static_assert(kAccess.size() == static_cast<std::size_t>(Access::Hosting) + 1);
 
 std::string read_file(const std::string& file) {
   const auto failed = [&] {

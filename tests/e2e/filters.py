@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bed import report
 from bed.link import CLIENT4, CLIENT6, SERVER4
+from bed.netns import Namespace
 from bed.postfix import EXAMPLES
 from bed.process import end_pids, wait_until
 from bed.testbed import DIRECT_PORT, Bed
@@ -126,10 +127,10 @@ def firewall(checks: report.Checks, bed: Bed) -> None:
         bot(bed, v6=True)
         wait_until(lambda: elements(bed, "seen6"), 10, "the bot's address of IPv6")
         checks.that(elements(bed, "seen6") == [CLIENT6], "over IPv6 in the other one")
-        opened = sum(connects(bed) for _ in range(12))
+        opened = connections(bed.link.client, 12)
         checks.that(5 <= opened <= 6, f"of twelve new connections of this address {opened} are let in")
         bed.link.attach_neighbour()
-        checks.that(all(connects(bed, bed.link.neighbour) for _ in range(12)), "another address makes all of its twelve")
+        checks.that(connections(bed.link.neighbour, 12) == 12, "another address makes all of its twelve")
     with running_set(bed) as errors:
         rules = bed.link.server.run("nft", "list", "chain", *TABLE.split(), "in", capture_output=True, text=True).stdout
         checks.that(rules.count("drop") == 2 and elements(bed, "seen4") == [CLIENT4],
@@ -153,20 +154,13 @@ def behind_transparent(checks: report.Checks, program: Path) -> None:
     with Bed(program, tag="filtt", way="transparent") as bed, running_set(bed):
         bot(bed)
         wait_until(lambda: elements(bed, "seen4"), 10, "the bot's address")
-        opened = sum(connects(bed) for _ in range(12))
+        opened = connections(bed.link.client, 12)
         checks.that(elements(bed, "seen4") == [CLIENT4] and 5 <= opened <= 6, f"of twelve new connections of a bot {opened} are let in")
 
 
-def connects(bed: Bed, space=None) -> bool:
-    connection = (space or bed.link.client).socket()
-    connection.settimeout(0.9)  # a lost SYN is sent again after a second
-    try:
-        connection.connect((SERVER4, 25))
-        return True
-    except OSError:
-        return False
-    finally:
-        connection.close()
+def connections(space: Namespace, attempts: int) -> int:
+    """How many of them are made; a lost SYN would be sent again after a second."""
+    return sum(space.connects(SERVER4, 25, 0.9) for _ in range(attempts))
 
 
 def main() -> int:

@@ -147,20 +147,8 @@ def check_ban(checks: report.Checks, bed: Bed, root: Path, conf: Path, logged: l
         checks.that(banned == [CLIENT4], f"{form.__name__}: ten messages of a bot: {banned} is banned; nine, and twenty of a Postfix, are not")
         rules = bed.link.server.run("nft", "list", "ruleset", capture_output=True, text=True).stdout
         checks.that(CLIENT4 in rules and "dport 25" in rules, "the address is in a set of nftables")
-        checks.that(not connects(bed), "a banned client cannot connect")
-    checks.that(connects(bed), "after the server's end it can")
-
-
-def connects(bed: Bed) -> bool:
-    connection = bed.link.client.socket()
-    connection.settimeout(3)
-    try:
-        connection.connect((SERVER4, 25))
-        return True
-    except OSError:
-        return False
-    finally:
-        connection.close()
+        checks.that(not bed.link.client.connects(SERVER4, 25, 3), "a banned client cannot connect")
+    checks.that(bed.link.client.connects(SERVER4, 25, 3), "after the server's end it can")
 
 
 def check_json(checks: report.Checks, bed: Bed, conf: Path) -> None:

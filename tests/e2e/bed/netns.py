@@ -63,6 +63,12 @@ class Namespace:
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         return self.inside(lambda: socket.socket(family, socket.SOCK_STREAM))
 
+    def connects(self, address: str, port: int, seconds: float) -> bool:
+        """Whether a connection over IPv4 is made in that time; it is closed at once."""
+        with self.socket() as connection:
+            connection.settimeout(seconds)
+            return connection.connect_ex((address, port)) == 0
+
     def sysctl(self, key: str, value) -> None:
         path = Path("/proc/sys/net") / key
         self.inside(lambda: path.write_text(f"{value}\n"))

@@ -399,20 +399,52 @@ min_free = 0
         with socket.create_connection(("127.0.0.1", self.port), 10) as client:
             self.assertTrue(client.recv(100).startswith(b"421 "))
 
+    def test_the_filter_alone_obeys_signals_as_the_other_processes_do(self):
+        self.write()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            alone = subprocess.Popen([PROGRAM, "filter", "-c", self.file], stderr=subprocess.PIPE, text=True)
+            self.addCleanup(alone.kill)
+            self.assertTrue(any("filter ready on " in line for line in alone.stderr))
+            time.sleep(1)  # until the thread of libmilter, which waits for signals too, has begun to do so
+            alone.send_signal(signal.SIGHUP)
+            self.assertTrue(any("configuration reloaded" in line for line in alone.stderr))
+            alone.send_signal(number)
+            self.assertEqual(alone.wait(10), 0, number)
+            alone.stderr.close()
+
+    def test_a_filter_alone_that_is_told_to_end_while_it_starts_does_not_fail(self):
+        self.write()
+        for wait in (0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16):
+            alone = subprocess.Popen([PROGRAM, "filter", "-c", self.file], stderr=subprocess.DEVNULL)
+            self.addCleanup(alone.kill)
+            time.sleep(wait)
+            alone.send_signal(signal.SIGINT)
+            self.assertIn(alone.wait(20), (0, -signal.SIGINT), wait)
+
     def test_the_memory_alone_ends_when_told(self):
         self.write()
         (self.folder / "memory").mkdir(exist_ok=True)
         if os.geteuid() == 0:
             shutil.chown(self.folder / "memory", "nobody")
+        (self.folder / "memory" / "messages-20991231.db").touch()
         alone = subprocess.Popen([PROGRAM, "memory", "-c", self.file], stderr=subprocess.PIPE, text=True)
         self.addCleanup(alone.kill)
         ready = next((line for line in alone.stderr if "memory ready: " in line), "it ended")
         self.assertRegex(ready, r"memory ready: .*; it runs alone and receives no messages")
+        ahead = next((line for line in alone.stderr if "is of a day in the future" in line), "it ended")
+        self.assertIn("messages-20991231.db: is of a day in the future: the clock was wrong then, or is now.", ahead)
         alone.terminate()
         self.assertEqual(alone.wait(10), 0)
         alone.stderr.close()
+        (self.folder / "memory" / "messages-20991231.db").unlink()
         self.assertEqual(run("forget", "-c", str(self.file), "192.0.2.7"), (
             0, "192.0.2.7: 0 messages forgotten, in 0 files\n", ""))
+        requests = self.folder / "memory" / "forget.requests"
+        requests.write_text("192.0.2.0/24\n" * 6000)
+        code, said, why = run("forget", "-c", str(self.file), "192.0.2.7")
+        self.assertEqual((code, said), (75, ""))
+        self.assertIn(f"{requests}: is full of networks that wait to be forgotten. The messages of 192.0.2.7/32 are deleted", why)
+        requests.unlink()
         self.assertEqual(run("forget", "-c", str(self.file), "mail.example.org"), (
             64, "", 'segmilter: "mail.example.org" is not an address or a network such as 192.0.2.0/24\n'))
 

@@ -793,6 +793,23 @@ TEST_CASE("the store: what is there, what is damaged, and whether there is room"
       std::vector<std::string>{"rm -- /var/lib/segmilter/messages-20261126.db.corrupt-1795780800"});
 }
 
+TEST_CASE("the store: files of days in the future are named, except for the next day") {
+  constexpr memory::Day kToday{std::chrono::year(2026) / 11 / 27};
+  auto patient = ::patient({});
+  StoreLook look{.uses = {}, .free = 8ULL << 30, .last_write = 1'795'780'800};
+  look.uses[kToday] = {3 << 20, {"messages-20261127.db"}};
+  look.uses[kToday + std::chrono::days(1)] = {3 << 20, {"messages-20261128.db"}};
+  CHECK(found(judge_store(patient, look, kToday), State::Ok, "2 days"));
+  look.uses[std::chrono::sys_days(std::chrono::year(2099) / 12 / 31)] = {
+      3 << 20, {"messages-20991231.db", "messages-20991231.db-wal"}};
+  const auto findings = judge_store(patient, look, kToday);
+  CHECK(found(findings, State::Warn,
+              "of days in the future: messages-20991231.db and 1 more. The clock was wrong"));
+  CHECK(findings.front().mend ==
+        std::vector<std::string>{"rm -- /var/lib/segmilter/messages-20991231.db "
+                                 "/var/lib/segmilter/messages-20991231.db-wal"});
+}
+
 TEST_CASE("the store: a folder that is not there, and none at all") {
   auto patient = ::patient({});
   patient.config.general.user = "nobody";

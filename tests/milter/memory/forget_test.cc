@@ -81,9 +81,11 @@ TEST_CASE("their bytes are gone too") {
   const Filled store;
   REQUIRE(forget(store.settings, "198.51.100.7").rows == 2);
   // What the memory process is told goes when it has read it.
-  const auto requests = memory::take_forget_requests(store.settings.folder);
-  REQUIRE(requests.size() == 1);
-  CHECK(requests[0].print() == "198.51.100.7/32");
+  memory::ForgetRequests requests(store.settings.folder);
+  const auto taken = requests.take(2);
+  REQUIRE(taken.size() == 1);
+  CHECK(taken[0].print() == "198.51.100.7/32");
+  CHECK(requests.take(2).empty());
   for (const auto& entry : fs::directory_iterator(store.settings.folder)) {
     std::ifstream in(entry.path(), std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(in), {}};
@@ -169,7 +171,7 @@ TEST_CASE("a link in the place of the requests leads to no other file") {
   fs::create_symlink(other, requests);
   CHECK_THROWS_AS(forget(store.settings, "192.0.2.7"), std::system_error);
   CHECK(store.rest() == "3 3");  // the rows are gone all the same
-  CHECK(memory::take_forget_requests(store.settings.folder).empty());
+  CHECK(memory::ForgetRequests(store.settings.folder).take(1).empty());
   std::string line;
   std::getline(std::ifstream(other), line);
   CHECK(line == "of root");

@@ -74,6 +74,36 @@ TEST_CASE("files of future days stay, because the clock may have been wrong") {
   CHECK(plan.remove == std::vector<Day>{kToday - std::chrono::days(1)});
 }
 
+TEST_CASE("where room is needed, days far ahead of the clock go before the oldest one") {
+  const auto day = [](int more) { return kToday + std::chrono::days(more); };
+  auto uses = days_of({10, 10, 10});
+  for (const int more : {1, 2, 26'000}) uses[day(more)] = {10, {}};
+  struct Row {
+    const char* what;
+    std::uint64_t max_bytes;
+    std::vector<Day> removed;
+    bool full;
+  };
+  const Row rows[] = {
+      {"all fits", 60, {}, false},
+      {"one has to go", 50, {day(2)}, false},
+      {"two", 40, {day(2), day(26'000)}, false},
+      {"then the oldest", 30, {day(2), day(26'000), day(-2)}, false},
+      {"the next day stays: a clock may be set back by an hour",
+       10,
+       {day(2), day(26'000), day(-2), day(-1)},
+       true},
+  };
+  for (const Row& row : rows) {
+    INFO(row.what);
+    const auto plan = memory::plan(uses, 100, {14, row.max_bytes, 0}, kToday);
+    CHECK(plan.remove == row.removed);
+    CHECK(plan.full == row.full);
+  }
+  // What is too old goes whether room is needed or not, and may make enough of it.
+  CHECK(memory::plan(uses, 100, {2, 50, 0}, kToday).remove == std::vector<Day>{day(-2)});
+}
+
 TEST_CASE("all files of a day count for it, and other files, folders and pipes for no day") {
   char name[] = "/tmp/segmilter-retention-XXXXXX";
   const std::string folder = mkdtemp(name);

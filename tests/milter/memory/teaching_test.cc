@@ -1,11 +1,13 @@
 #include "milter/memory/teaching.h"
 
+#include <fmt/format.h>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include "milter/memory/database.h"
 #include "milter/memory/forget_requests.h"
 #include "milter/memory/store.h"
 #include "tests/support/sightings.h"
@@ -34,8 +36,8 @@ struct Bed {
   Bed() { config.memory.folder = mkdtemp(name_); }
   ~Bed() { fs::remove_all(name_); }
 
-  // `rebuilds`: turns of the timer.
-  void start(int turns = 0) {
+  // After one turn of the timer an empty store has been read.
+  void start(int turns = 1) {
     teaching.reset();
     teaching.emplace(config, table->fd.get(), counters);
     for (int i = 0; i < turns; ++i) teaching->tick();
@@ -49,6 +51,11 @@ struct Bed {
     return reputation::Reader(reputation::TableView(table->fd.get()),
                               reputation::read_rules(config), counters)
         .look_up(reputation::client(address), {}, now);
+  }
+  // Of the network of the address.
+  std::optional<reputation::Entry> entry(std::string_view address) {
+    const auto origin = reputation::Keys(config.memory).origin(reputation::client(address), {}, {});
+    return table->writer.find(origin.network);
   }
   double seen(std::string_view address) {
     const auto found = standing(address);
@@ -168,6 +175,117 @@ TEST_CASE("without a file that can be used, the table is rebuilt from the day fi
   CHECK(again->levels[0].total == Approx(standing->levels[0].total).epsilon(0.001));
 }
 
+namespace {
+
+// A harmless message whose sender has a confirmed name.
+memory::Sighting wanted(std::string client, std::int64_t ms) {
+  auto one = sighting(std::move(client), -1.5, ms);
+  one.helo.confirmed = true;
+  one.decision = {};
+  return one;
+}
+
+}  // namespace
+
+TEST_CASE("a row that stands for several messages teaches the rebuilt table as they taught it") {
+  Bed bed;
+  memory::Store store(bed.config.memory.folder);
+  bed.start(2);
+  const std::uint32_t one_of = GENERATE(2U, 8U, 64U);
+  store.sample(one_of);
+  std::vector<memory::Sighting> batch;
+  for (int i = 0; i < 1280; ++i) {
+    batch.push_back(wanted(fmt::format("192.0.2.{}:1", i % 255), now_ms() - 60'000 + i));
+  }
+  REQUIRE(store.write(batch, memory::AddressForm(bed.config.memory)).rows == 1280 / one_of);
+  for (const auto& one : batch) bed.teaching->take(one);
+  const auto live = *bed.entry("192.0.2.0");
+  bed.lose_table();
+  bed.start(4);
+  const auto rebuilt = *bed.entry("192.0.2.0");
+  CHECK(rebuilt.seen == Approx(live.seen).epsilon(0.001));
+  // One row has the trust of one certain message at most.
+  const double most = 1280.0 / one_of;
+  CHECK(rebuilt.total == Approx(std::min<double>(live.total, most)).epsilon(0.001));
+  CHECK(bed.counters.learnt_good == 2 * 1280);
+}
+
+TEST_CASE("a weight that no program has written counts as one that can be") {
+  Bed bed;
+  memory::Store store(bed.config.memory.folder);
+  REQUIRE(store.write(std::vector{sighting("192.0.2.7:1")}, memory::AddressForm(bed.config.memory))
+              .rows == 1);
+  const auto [text, seen] =
+      GENERATE(table<const char*, double>({{"-7", 1}, {"0", 1}, {"'x'", 1}, {"1e30", 1024}}));
+  const auto day = memory::print(memory::day_of(memory::at_ms(now_ms())));
+  memory::Database(bed.config.memory.folder + "/messages-" + day + ".db",
+                   memory::Database::Mode::Write)
+      .execute(fmt::format("UPDATE messages SET weight = {}", text));
+  bed.start(4);
+  CHECK(bed.seen("192.0.2.7") == Approx(seen).epsilon(0.001));
+}
+
+TEST_CASE("rows that have lost their addresses teach a network no more than one address a day") {
+  Bed bed;
+  memory::Store store(bed.config.memory.folder);
+  std::vector<memory::Sighting> batch;
+  constexpr std::int64_t kDay = 86'400'000;
+  for (const int day : {6, 5}) {
+    for (int i = 0; i < 100; ++i) {
+      batch.push_back(sighting("192.0.2.7:1", 7.5, now_ms() - kDay * day + i));
+    }
+  }
+  REQUIRE(store.write(batch, memory::AddressForm(bed.config.memory)).rows == 200);
+  const auto today = memory::day_of(memory::at_ms(now_ms()));
+  while (store.truncate_some(1000, today)) {
+  }
+  SECTION("where the table has addresses, those of one may have sent them all") {
+    bed.start(4);
+    const auto left = std::exp2(-6.0 / 14) + std::exp2(-5.0 / 14);
+    CHECK(bed.entry("192.0.2.0")->total == Approx(5 * left).epsilon(0.001));
+    CHECK(bed.entry("192.0.2.0")->seen == Approx(100 * left).epsilon(0.001));
+  }
+  SECTION("with truncated addresses the network is judged as a whole, as while they came") {
+    bed.config.memory.addresses = config::Memory::Addresses::Truncated;
+    bed.start(4);
+    const auto left = std::exp2(-6.0 / 14) + std::exp2(-5.0 / 14);
+    CHECK(bed.entry("192.0.2.0")->total == Approx(25 * left).epsilon(0.001));
+  }
+}
+
+TEST_CASE("what comes while the table is rebuilt is learnt once, and takes no other day's share") {
+  Bed bed;
+  memory::Store store(bed.config.memory.folder);
+  const memory::AddressForm form(bed.config.memory);
+  std::vector<memory::Sighting> batch;
+  constexpr std::int64_t kDay = 86'400'000;
+  for (int i = 0; i < 6000; ++i) {
+    batch.push_back(sighting("192.0.2.7:1", 7.5, now_ms() - kDay - 6000 + i));
+  }
+  REQUIRE(store.write(batch, form).rows == 6000);
+  bed.start(1);
+  const std::vector now{sighting("192.0.2.7:1"), sighting("192.0.2.7:1")};
+  for (const auto& one : now) bed.teaching->take(one);
+  REQUIRE(store.write(now, form).rows == 2);
+  for (int i = 0; i < 4; ++i) bed.teaching->tick();
+  const auto left = std::exp2(-1.0 / 14);
+  CHECK(bed.entry("192.0.2.0")->seen == Approx(6000 * left + 2).epsilon(0.0001));
+  CHECK(bed.entry("192.0.2.0")->total == Approx(5 * left + 0.5).epsilon(0.001));
+  bed.teaching->take(sighting("192.0.2.7:1"));
+  CHECK(bed.entry("192.0.2.0")->seen == Approx(6000 * left + 3).epsilon(0.0001));
+}
+
+TEST_CASE("a day file that is far ahead of the clock teaches nothing") {
+  Bed bed;
+  memory::Store store(bed.config.memory.folder);
+  constexpr std::int64_t kDay = 86'400'000;
+  const std::vector batch{sighting("192.0.2.7:1", 7.5, now_ms() - 1000),
+                          sighting("192.0.2.7:1", 7.5, now_ms() + 26'000 * kDay)};
+  REQUIRE(store.write(batch, memory::AddressForm(bed.config.memory)).rows == 2);
+  bed.start(4);
+  CHECK(bed.seen("192.0.2.7") == Approx(1).epsilon(0.001));
+}
+
 TEST_CASE("a process that ended while it filled the table leaves nothing that counts twice") {
   Bed bed;
   memory::Store store(bed.config.memory.folder);
@@ -197,20 +315,6 @@ TEST_CASE("what is to be forgotten leaves the table and its file") {
   bed.start(2);
   CHECK(bed.standing("192.0.2.8")->levels.empty());
   CHECK(bed.seen("198.51.100.7") == Approx(5).epsilon(0.001));
-}
-
-TEST_CASE("requests are taken once, and a line that is not a request is left out") {
-  Bed bed;
-  const auto& folder = bed.config.memory.folder;
-  CHECK(memory::take_forget_requests(folder).empty());
-  memory::request_to_forget(folder, *net::Network::parse("192.0.2.7"));
-  std::ofstream(folder + "/forget.requests", std::ios::app) << "rubbish\n";
-  memory::request_to_forget(folder, *net::Network::parse("2001:db8::/32"));
-  const auto taken = memory::take_forget_requests(folder);
-  REQUIRE(taken.size() == 2);
-  CHECK(taken[0].print() == "192.0.2.7/32");
-  CHECK(taken[1].print() == "2001:db8::/32");
-  CHECK(memory::take_forget_requests(folder).empty());
 }
 
 TEST_CASE("addresses = truncated at a reload takes the addresses out of the table") {

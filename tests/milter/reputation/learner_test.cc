@@ -116,6 +116,38 @@ TEST_CASE("a neighbour cannot gain a good reputation, nor spoil one by more than
   CHECK(bed.standing("192.0.2.99", on_day(14)).term > 1);
 }
 
+TEST_CASE("messages without their address teach a network as much as one address, on each day") {
+  Bed bed;
+  auto origin = bed.keys.origin(client("192.0.2.7"), {}, {});
+  origin.address.reset();
+  origin.lost_address = true;
+  for (int i = 0; i < 1000; ++i) bed.learner.learn(origin, {1, 0.25}, on_day(0), on_day(0));
+  CHECK(bed.network("192.0.2.7").total == Approx(5));
+  CHECK(bed.network("192.0.2.7").seen == Approx(1000));
+  CHECK(bed.table.writer.find(kSite)->total == Approx(5));
+  for (int i = 0; i < 1000; ++i) bed.learner.learn(origin, {1, 0.25}, on_day(1), on_day(1));
+  CHECK(bed.network("192.0.2.7").sums(on_day(1)).total == Approx(9.76).epsilon(0.01));
+  SECTION("a message with its address has a share of its own") {
+    bed.learn("192.0.2.7", 1, 0.25, on_day(1));
+    CHECK(bed.network("192.0.2.7").sums(on_day(1)).total == Approx(10.01).epsilon(0.01));
+  }
+}
+
+TEST_CASE("a message that stands for several counts as them, with the trust of one at most") {
+  Bed bed;
+  const auto origin = bed.keys.origin(client("192.0.2.7"), {}, {});
+  bed.learner.learn(origin, {0, 0.1, 4}, on_day(0), on_day(0));
+  CHECK(bed.network("192.0.2.7").total == Approx(0.4));
+  CHECK(bed.network("192.0.2.7").seen == Approx(4));
+  CHECK(bed.network("192.0.2.7").bad == 0);
+  CHECK(bed.counters.learnt_good == 4);
+  bed.learner.learn(origin, {0, 0.1, 1024}, on_day(0), on_day(0));
+  CHECK(bed.network("192.0.2.7").total == Approx(1.4));
+  CHECK(bed.network("192.0.2.7").seen == Approx(1028));
+  bed.learner.learn(origin, {1, 0.25, 2}, on_day(0), on_day(0));
+  CHECK(bed.network("192.0.2.7").bad == Approx(2));
+}
+
 TEST_CASE("what is only seen has no effect") {
   Bed bed;
   for (int i = 0; i < 50; ++i) bed.learn("192.0.2.7", 0, 0);
