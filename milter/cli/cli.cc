@@ -137,8 +137,8 @@ int run_doctor(const Options& options) {
 int run_forget(const Options& options) {
   const auto forgotten = memory::forget(read_config(options).memory, options.forget);
   for (const auto& problem : forgotten.problems) fmt::print(stderr, "segmilter: {}\n", problem);
-  fmt::print("{}: {} messages forgotten, in {} files\n", options.forget, forgotten.rows,
-             forgotten.files);
+  fmt::print("{}: {} message{} forgotten, in {} file{}\n", options.forget, forgotten.rows,
+             forgotten.rows == 1 ? "" : "s", forgotten.files, forgotten.files == 1 ? "" : "s");
   return forgotten.problems.empty() ? EX_OK : 1;
 }
 

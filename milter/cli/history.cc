@@ -122,7 +122,8 @@ class Explainer {
     const auto field = header_of(row, explained, config_);
     if (field.empty()) return {};
     return fmt::format(
-        "\nThe header field that was added (host name and length as configured now; no seal)\n{}\n"
+        "\nThe header field, made again from the store (host name and length as configured now;\n"
+        "no seal, and no terms of the reputation)\n{}\n"
         "\nThe trace, for `segmilter classify -`\n{}\n",
         field, text::printable(row.trace));
   }

@@ -112,7 +112,8 @@ std::string header(const Row& row, const Explanation& why, const Context& contex
   std::replace(value.begin(), value.end(), '\t', ' ');
   return fmt::format(
       "<h2>The header field</h2>\n<p class=\"soft\">Made again from the store, with the hostname "
-      "of the configuration and without a seal.</p>\n<pre>{}: {}</pre>\n",
+      "of the configuration, without a seal and the terms of the reputation.</p>\n<pre>{}: "
+      "{}</pre>\n",
       filter::kHeaderName, [&value] {
         std::string lines;
         for (const char c : value) lines += c == '\n' ? std::string("\n") : escape({&c, 1});

@@ -12,7 +12,8 @@ namespace doctor {
 namespace {
 
 constexpr unsigned kListening = 10;  // TCP_LISTEN
-constexpr std::string_view kStart = "systemctl start segmilter";
+// It also starts a segmilter that does not run; `start` would leave one alone that runs with an older
+// configuration.
 constexpr std::string_view kRestart = "systemctl restart segmilter";
 
 std::string describe(const net::Process& process) {
@@ -60,12 +61,11 @@ struct Post {
   decltype(&fail) found_otherwise;
   std::string_view cost_of_another;
   std::string_view cost_of_nobody;
-  std::string_view start;
 };
 constexpr Post kProxy{"proxy.listen", fail, "mail does not pass through the proxy",
-                      "clients are refused", kStart};
+                      "clients are refused"};
 constexpr Post kDesk{"desk.listen", warn, "segmilter serves no pages and no metrics",
-                     "there are no pages and no metrics", kRestart};
+                     "there are no pages and no metrics"};
 
 Finding judge_listen(const Patient& patient, const Post& post, const net::Endpoint& address) {
   const auto looked = fmt::format("{} {}", post.setting, address.print());
@@ -91,7 +91,7 @@ Finding judge_listen(const Patient& patient, const Post& post, const net::Endpoi
   }
   return post.found_otherwise(looked,
                               fmt::format("no process listens there: {}", post.cost_of_nobody),
-                              {std::string(post.start)}, {});
+                              {std::string(kRestart)}, {});
 }
 
 Findings judge_all(const Patient& patient, const Post& post,

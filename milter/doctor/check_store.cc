@@ -131,9 +131,9 @@ Findings judge_store(const Patient& patient, const StoreLook& look, memory::Day 
   if (!findings.empty()) return findings;
   if (!look.last_write)
     return {ok(fmt::format("{}: no message was remembered yet", settings.folder))};
-  return {ok(fmt::format("{}: {} days, {}, last written {:%Y-%m-%dT%H:%M:%SZ}, {} free",
-                         settings.folder, look.uses.size(), megabytes(bytes),
-                         fmt::gmtime(*look.last_write), megabytes(look.free)))};
+  return {ok(fmt::format("{}: {} day{}, {}, last written {:%Y-%m-%dT%H:%M:%SZ}, {} free",
+                         settings.folder, look.uses.size(), look.uses.size() == 1 ? "" : "s",
+                         megabytes(bytes), fmt::gmtime(*look.last_write), megabytes(look.free)))};
 }
 
 Findings check_store(const Patient& patient) {

@@ -81,11 +81,6 @@ int turn(std::string_view line) {
   return at;
 }
 
-bool has(const std::vector<std::string>& lines, std::string_view end) {
-  return std::any_of(lines.begin(), lines.end(),
-                     [&](const auto& line) { return line.ends_with(end); });
-}
-
 // Only warnings and failures are fixed; a skipped check has found nothing out.
 bool is_to_mend(const Finding& finding) {
   const bool wrong = finding.state == State::Warn || finding.state == State::Fail;
@@ -114,7 +109,6 @@ std::vector<std::string> mend_in_order(const std::vector<Finding>& findings) {
     add(std::string(kSetting) + finding.setting);
   }
   if (settings) add(std::string(kRestart));
-  if (has(lines, kRestart)) std::erase(lines, "systemctl start segmilter");
   // A Postfix that is started again reads its settings, so it needs no reload.
   const bool started = std::any_of(lines.begin(), lines.end(),
                                    [](const auto& line) { return is_postfix(line, " start"); });

@@ -6,7 +6,7 @@
 First the doctor examines a Postfix and a segmilter as in examples/postfix/listen: it must find nothing, change no file and queue no
 message. Then the test breaks one thing after the other. Each time the doctor has to name it, with the right state and exit code.
 Then a shell runs exactly the lines that the doctor printed, and the doctor must find nothing again. Two kinds of lines are carried out
-differently, because the bed has no systemd and no editor: `systemctl start|restart segmilter` starts the bed's segmilter, and a line
+differently, because the bed has no systemd and no editor: `systemctl restart segmilter` starts the bed's segmilter, and a line
 for segmilter.toml is written into that file, followed by a restart.
 """
 import hashlib

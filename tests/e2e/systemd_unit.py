@@ -162,9 +162,14 @@ def reload(checks: report.Checks, house: House) -> None:
     fields = house.label("reloaded")
     checks.that(re.search(r"\+\d+$", fields.get("segments", "")), f"systemctl reload: a setting has changed, a file of gaits was read: {fields.get('segments')}")
     house.config.write_text(good + "\n[nonsense]\n")
-    machine.systemctl("reload", UNIT)
+    refusal = machine.systemctl("reload", UNIT, check=False)
+    line = house.config.read_text().splitlines().index("[nonsense]") + 1
+    checks.that("failed" in refusal and house.count(f"segmilter.toml:{line}: ") == 1,
+                f"with an error in the file, systemctl reload fails, and the journal names the line: {refusal}")
+    checks.that(house.active() and house.main_pid() == pid, "it stays as it is, and active")
+    machine.systemctl("kill", "-s", "HUP", "--kill-whom=main", UNIT)
     wait_until(lambda: house.count("reload refused") == 1, 10, "the refusal")
-    checks.that(house.active() and house.main_pid() == pid, "with an error in the file it stays as it is, and active")
+    checks.that(house.active() and house.main_pid() == pid, "the signal alone changes nothing either")
     house.config.write_text(good)
     machine.systemctl("reload", UNIT)
     wait_until(lambda: house.count("configuration reloaded") == 2, 10, "the reload")

@@ -250,7 +250,7 @@ class Doctor(Folder):
         code, out, err = self.doctor()
         self.assertEqual((code, err), (1, ""))
         self.assertRegex(out, r"(?m)^FAIL  listen +no process listens there: clients are refused$")
-        self.assertRegex(out, r"(?m)^        to fix it  systemctl start segmilter$")
+        self.assertRegex(out, r"(?m)^        to fix it  systemctl restart segmilter$")
         self.assertNotIn("\033", out)
 
     def test_exit_codes(self):

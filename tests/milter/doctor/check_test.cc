@@ -770,8 +770,9 @@ TEST_CASE("the store: what is there, what is damaged, and whether there is room"
   StoreLook look{.uses = {}, .free = 8 << 20, .last_write = std::nullopt};
   CHECK(found(judge_store(patient, look, kToday), State::Ok, "no message was remembered yet"));
   look.uses[kToday] = {3 << 20, {"messages-20261127.db", "messages-20261127.db-wal"}};
-  look.uses[yesterday] = {2 << 20, {"messages-20261126.db"}};
   look.last_write = 1'795'780'800;
+  CHECK(found(judge_store(patient, look, kToday), State::Ok, "/var/lib/segmilter: 1 day, 3.0 MB"));
+  look.uses[yesterday] = {2 << 20, {"messages-20261126.db"}};
   CHECK(
       found(judge_store(patient, look, kToday), State::Ok,
             "/var/lib/segmilter: 2 days, 5.0 MB, last written 2026-11-27T12:00:00Z, 8.0 MB free"));

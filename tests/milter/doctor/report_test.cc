@@ -46,7 +46,7 @@ TEST_CASE("each finding has a line, and if it is not ok, the lines that fix it")
 TEST_CASE("all fixing lines are repeated once, in an order that works") {
   const std::string ours = "postconf -e 'smtpd_milters = { unix:a }'";
   const std::vector<Finding> findings = {
-      {"listen", State::Fail, "", "nobody", {"systemctl start segmilter"}, ""},
+      {"listen", State::Fail, "", "nobody", {"systemctl restart segmilter"}, ""},
       {"tproxy",
        State::Fail,
        "",
