@@ -114,7 +114,7 @@ std::string draw(const Bars& bars) {
   const auto every = std::max<std::size_t>(1, (all.size() + kLabels - 1) / kLabels);
   for (std::size_t i = 0; i < all.size(); i += every) {
     text += fmt::format("<text class=\"{}\" x=\"{:.3f}%\" y=\"{}\">{}</text>\n",
-                        i / every % 2 == 0 ? "" : "wide", width * static_cast<double>(i),
+                        i / every % 3 == 0 ? "" : "wide", width * static_cast<double>(i),
                         kTop + kHeight + kBottom - 6, escape(all[i].label));
   }
   return text + "</svg>\n";
