@@ -181,9 +181,8 @@ Table networks(const Counts& counts) {
                           share(*most, network.messages), network.would_refuse,
                           print_time(network.first), print_time(network.last)});
   }
-  table.note =
-      fmt::format("{}{} network{} in all", counts.networks_are_full ? "more than " : "",
-                  counts.distinct_networks, counts.distinct_networks == 1 ? "" : "s");
+  table.note = fmt::format("{}{} network{} in all", counts.networks_are_full ? "more than " : "",
+                           counts.distinct_networks, counts.distinct_networks == 1 ? "" : "s");
   return table;
 }
 

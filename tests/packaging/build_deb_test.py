@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What packaging/build-deb refuses, and with which words. Nothing is built here.
 
-    tests/package/build_deb_test.py        also a step of tests/package/run
+    tests/packaging/build_deb_test.py
 """
 import shutil
 import subprocess
@@ -23,9 +23,9 @@ class Refused(unittest.TestCase):
         subprocess.run(["git", "-C", self.root, "-c", "user.name=a", "-c", "user.email=a@example.org", *argv], check=True,
                        stdout=subprocess.DEVNULL)
 
-    def commit(self, version, heading):
+    def commit(self, version, heading, rest=""):
         (self.root / "CMakeLists.txt").write_text(f"project(segmilter VERSION {version} LANGUAGES CXX)\n")
-        (self.root / "CHANGELOG.md").write_text(f"# Changes\n\n## {heading}\n")
+        (self.root / "CHANGELOG.md").write_text(f"# Changes\n\n## {heading}\n{rest}")
         self.git("init", "--quiet")
         self.git("add", ".")
         self.git("commit", "--quiet", "-m", "x")
@@ -54,6 +54,10 @@ class Refused(unittest.TestCase):
 
     def test_a_commit_without_a_packaging(self):
         self.commit("0.2.0", "0.2.0, 2026-12-01")
+        self.assertIn("has no packaging/debian", self.said(69))
+
+    def test_more_changes_than_a_pipe_holds(self):
+        self.commit("0.2.0", "0.2.0, 2026-12-01", rest="- changed: something\n" * 50_000)
         self.assertIn("has no packaging/debian", self.said(69))
 
 
