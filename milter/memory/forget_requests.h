@@ -25,7 +25,7 @@ inline constexpr std::string_view kForgetRequests = "forget.requests";
 inline constexpr off_t kMostForgetBytes = 64 * 1024;
 
 // Throws std::system_error, and process::SetupError with EX_TEMPFAIL if the file is full: it becomes
-// empty when the process memory runs.
+// empty when the memory process runs.
 void request_to_forget(const std::string& folder, const net::Network& who);
 
 // The process's side: takes what waits, in the order in which it came. One thread.
