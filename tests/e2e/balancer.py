@@ -156,8 +156,12 @@ def quiet(bed: Bed, haproxy: HAProxy, checks: report.Checks, ours: str, asks_pos
     wanted = ("UP", "L7OK" if asks_postfix else "L4OK")
     checks.that(set(haproxy.servers().values()) == {wanted}, f"{ours}: {haproxy.servers()}")
     lines = [line for line in bed.postfix.log()[before:].splitlines() if "smtpd" in line]
-    loud = [line for line in lines if not re.search(r": (dis)?connect from unknown\[(198\.51\.100\.1|2001:db8:2::1)\]", line)]
-    checks.that(not loud, f"{ours}: {len(lines)} lines in Postfix's log, nothing but connect and disconnect {loud[:2]}")
+    client = r"from unknown\[(198\.51\.100\.1|2001:db8:2::1)\]"
+    loud = [line for line in lines if not re.search(f": (dis)?connect {client}", line)]
+    # On a busy machine a check may take longer than the 200 ms after which HAProxy gives it up.
+    late = [line for line in loud if re.search(f": lost connection after (CONNECT|EHLO) {client}", line)]
+    checks.that(len(late) == len(loud) and len(late) <= len(lines) / 10,
+                f"{ours}: {len(lines)} lines in Postfix's log, nothing but connect and disconnect {loud[:2]}")
     checks.that(bool(lines) == asks_postfix, f"{ours}: Postfix hears of them: {bool(lines)}")
     checks.that(len(bed.segmilter.log()) == own, f"{ours}: nothing in segmilter's {bed.segmilter.log()[own:][:200]}")
 

@@ -294,7 +294,7 @@ def memory(checks: report.Checks, program: Path) -> None:
         checks.that(counts.get("overload", 0) >= 4, f"{when}: observation stopped first: {counts}")
         for client in clients:
             client.quit()
-        wait_until(lambda: "for evidence.max_bytes" in bed.segmilter.log(), 10, "the log")
+        wait_until(lambda: "because of evidence.max_bytes" in bed.segmilter.log(), 10, "the log")
         checks.that(observed_again(bed, "memory-after"), "afterwards a message is labelled")
 
 

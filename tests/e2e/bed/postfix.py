@@ -112,11 +112,13 @@ class Postfix:
         not_needed(self._name)
         pid = self.master_pid()
         if pid and alive(pid):
+            # A server has the listening sockets too, so clients are refused only when the last one is gone.
+            everything = [pid, *children(pid)]
             self._control("abort", check=False)
             try:
-                wait_until(lambda: not alive(pid), 10, "Postfix to stop")
+                wait_until(lambda: not any(map(alive, everything)), 10, "Postfix to stop")
             except TimeoutError:
-                end_pids([pid])
+                end_pids(everything)
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
