@@ -12,9 +12,6 @@ namespace doctor {
 namespace {
 
 constexpr unsigned kListening = 10;  // TCP_LISTEN
-// It also starts a segmilter that does not run; `start` would leave one alone that runs with an older
-// configuration.
-constexpr std::string_view kRestart = "systemctl restart segmilter";
 
 std::string describe(const net::Process& process) {
   return fmt::format("{} (pid {})", process.program, process.pid);
@@ -79,7 +76,7 @@ Finding judge_listen(const Patient& patient, const Post& post, const net::Endpoi
         fmt::format("{} listens there, and not segmilter: {}. It has to release the "
                     "port first",
                     describe(*listener.other), post.cost_of_another),
-        {std::string(kRestart)}, {});
+        {kRestart}, {});
   }
   if (listener.somebody) {
     return skip(looked,
@@ -89,9 +86,8 @@ Finding judge_listen(const Patient& patient, const Post& post, const net::Endpoi
   if (!address.is_v4() && !patient.ipv6) {
     return warn(looked, "this machine has no IPv6: segmilter does not listen at this address");
   }
-  return post.found_otherwise(looked,
-                              fmt::format("no process listens there: {}", post.cost_of_nobody),
-                              {std::string(kRestart)}, {});
+  return post.found_otherwise(
+      looked, fmt::format("no process listens there: {}", post.cost_of_nobody), {kRestart}, {});
 }
 
 Findings judge_all(const Patient& patient, const Post& post,
@@ -183,7 +179,7 @@ Finding judge_kernel(const Patient& patient, const std::string& looked) {
                 fmt::format("the kernel filter can be loaded, but the running segmilter is without "
                             "it (was it started without CAP_BPF and CAP_NET_ADMIN?): {}",
                             kCost),
-                {std::string(kRestart)});
+                {kRestart});
   }
   return ok(fmt::format("the kernel filter can be loaded (Linux {}); segmilter does not run",
                         kernel_release()));

@@ -283,7 +283,7 @@ Findings check_policy_socket(const Patient& patient) {
   }
   constexpr seconds kLimit{5};
   const auto error = as_user(*account, place, kLimit, [&] { return talk(path); });
-  const std::vector<std::string> restart = {"systemctl restart segmilter"};
+  const std::vector<std::string> restart = {kRestart};
   if (error == kAnswers) return {ok(fmt::format("{} reaches the policy service", account->name))};
   if (!error || error == kSilent || error == EAGAIN) {
     return {fail(looked, "the policy service does not answer: the filter hangs", restart)};

@@ -159,7 +159,7 @@ Finding judge_observer(const Patient& patient, const net::Endpoint& client,
   switch (trace.reason) {
     case Reason::NoSession:
       return fail(looked, "the observer does not know the session: mail is labelled unobserved",
-                  {"systemctl restart segmilter"});
+                  {kRestart});
     case Reason::Error:
     case Reason::Timeout:
       return skip(looked, "the evidence socket does not answer");
@@ -179,7 +179,7 @@ std::optional<Finding> begin_session(Dialogue& session, const std::string& looke
   const auto greeting = session.reply();
   if (greeting.end == Reply::End::TimedOut) {
     return fail(looked, fmt::format("the proxy sends no greeting: {}", greeting.print()),
-                {"systemctl restart segmilter"});
+                {kRestart});
   }
   if (!greeting.is(2)) {
     return fail(looked,

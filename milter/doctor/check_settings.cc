@@ -159,7 +159,7 @@ Findings check_configuration(const Patient& patient) {
   }
   if (!config::observes(patient.config)) {
     findings.push_back(warn("proxy.listen and wire.ports", config::why_unobserved(patient.config),
-                            {"systemctl restart segmilter"}, "[wire] ports = [25]"));
+                            {kRestart}, "[wire] ports = [25]"));
   }
   if (findings.empty()) findings.push_back(ok("segmilter.toml is valid, without warnings"));
   return findings;

@@ -21,7 +21,6 @@ namespace {
 using std::chrono::seconds;
 
 constexpr seconds kLimit{5};
-constexpr const char* kStart = "systemctl restart segmilter";
 
 // The exit status of a child that connects to a socket: an errno, or one of these.
 constexpr int kAnswers = 0;
@@ -115,14 +114,14 @@ Finding judge_refusal(const Patient& patient, const Account& account, const std:
   }
   if (error == ECONNREFUSED) {
     return fail(looked, "no process answers on the milter socket: the filter does not run",
-                {kStart});
+                {kRestart});
   }
   if (error == kSilent || error == EAGAIN) {
     return fail(looked, "the filter accepts the connection but does not answer: it hangs",
-                {kStart});
+                {kRestart});
   }
   if (error == kStranger) return fail(looked, "the program that answers there is not a milter");
-  return fail(looked, fmt::format("{}: {}", path, std::strerror(error)), {kStart});
+  return fail(looked, fmt::format("{}: {}", path, std::strerror(error)), {kRestart});
 }
 
 // The path of segmilter's socket as smtpd_milters has it. nullopt: smtpd_milters does not name it.
@@ -157,7 +156,7 @@ Finding as_postfix(const Patient& patient, const std::string& path, const std::s
     break;
   }
   const auto error = as_user(*account, place, kLimit, [&] { return talk_unix(seen); });
-  if (!error) return fail(looked, "the filter does not answer in time: it hangs", {kStart});
+  if (!error) return fail(looked, "the filter does not answer in time: it hangs", {kRestart});
   if (*error == kAnswers) {
     return ok(fmt::format("{} reaches the filter at {}{}", account->name, path, jail));
   }
@@ -201,7 +200,7 @@ Finding judge_inet(const Patient& patient, const std::string& looked) {
   return fail(
       looked,
       error < kSilent ? std::strerror(error) : "the program that answers there is not a milter",
-      {kStart});
+      {kRestart});
 }
 
 // Why another milter does not answer. Empty: it answers, or the doctor cannot find out.
@@ -237,11 +236,11 @@ std::optional<Finding> missing(const std::string& path, const std::string& looke
     if (error == EACCES) {
       return skip(looked, "only root can look into its folder (run the doctor as root)");
     }
-    return fail(looked, fmt::format("{}: {}: {}", path, std::strerror(error), effect), {kStart});
+    return fail(looked, fmt::format("{}: {}: {}", path, std::strerror(error), effect), {kRestart});
   }
   if (S_ISSOCK(status.st_mode)) return std::nullopt;
   return fail(looked, fmt::format("{} exists but is not a socket", path),
-              {fmt::format("rm -i {}", shell_word(path)), kStart});
+              {fmt::format("rm -i {}", shell_word(path)), kRestart});
 }
 
 // Asks for a client that does not exist. Returns a classifier::Reason: NoSession if the socket
@@ -304,7 +303,7 @@ Findings check_evidence_socket(const Patient& patient) {
   const auto [what, mend] = obstacles_to(*account, path);
   if (what.empty()) {
     return {
-        fail(looked, "no process answers there: every message is labelled unobserved", {kStart})};
+        fail(looked, "no process answers there: every message is labelled unobserved", {kRestart})};
   }
   return {fail(looked,
                fmt::format("the user {} may not use the evidence socket: {}; every message is "

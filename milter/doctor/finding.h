@@ -27,6 +27,10 @@ struct Finding {
   bool operator==(const Finding&) const = default;
 };
 
+// A line for Finding::mend. It also starts a segmilter that does not run; `start` would leave one
+// alone that runs with an older configuration.
+inline constexpr const char* kRestart = "systemctl restart segmilter";
+
 // Quotes `text` for a shell, in single quotes, unless it is a plain word: a'b becomes 'a'\''b'.
 std::string shell_word(std::string_view text);
 

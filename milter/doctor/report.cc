@@ -65,7 +65,6 @@ std::string details(const Finding& finding) {
 }
 
 constexpr std::string_view kSetting = "segmilter.toml: ";
-constexpr std::string_view kRestart = "systemctl restart segmilter";
 
 // The place of a line in the order in which lines are run. Settings come before the line that
 // starts a service with them. Postfix's lines come before segmilter's start, because Postfix may
@@ -108,7 +107,7 @@ std::vector<std::string> mend_in_order(const std::vector<Finding>& findings) {
     settings = true;
     add(std::string(kSetting) + finding.setting);
   }
-  if (settings) add(std::string(kRestart));
+  if (settings) add(kRestart);
   // A Postfix that is started again reads its settings, so it needs no reload.
   const bool started = std::any_of(lines.begin(), lines.end(),
                                    [](const auto& line) { return is_postfix(line, " start"); });
