@@ -192,10 +192,9 @@ def main() -> int:
         checks.that(all(row[:2] == (None, None) and row[2] == network for row in rows),
                     f"HUP, addresses truncated: the last five rows have {rows[0]}")
 
-        ready, old = bed.segmilter.log().count(" ready: "), bed.segmilter.child("memory")
+        old = bed.segmilter.child("memory")
         before = stored(bed)
-        bed.segmilter.process.send_signal(signal.SIGUSR2)
-        wait_until(lambda: bed.segmilter.log().count(" ready: ") > ready, 15, "the new program")
+        bed.segmilter.upgrade()
         send(bed, 10)
         wait_until(lambda: len(stored(bed) - before) == 10, 20, "ten rows")
         checks.that(bed.segmilter.child("memory") != old, "USR2: another memory goes on in the same file")

@@ -9,7 +9,6 @@ The counters survive the filter, and the page survives a reload, an upgrade, and
 import json
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -149,9 +148,7 @@ def upgrade(checks: report.Checks, bed: Bed) -> None:
             answers.append(bool(fetch(bed, PAGE)))
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
-    ready = bed.segmilter.log().count(" ready: ")
-    bed.segmilter.process.send_signal(signal.SIGUSR2)
-    wait_until(lambda: bed.segmilter.log().count(" ready: ") > ready, 15, "the new program")
+    bed.segmilter.upgrade()
     time.sleep(0.5)
     over.set()
     asking.join()
@@ -177,10 +174,8 @@ def address_taken(checks: report.Checks, bed: Bed) -> None:
     text = bot(bed, "without")
     line = next((line for line in bed.segmilter.log().splitlines() if "no metrics" in line), "")
     checks.that(text.startswith("550") and "desk.listen: bind 127.0.0.1:9125" in line, f"mail is served, one line says why: {line}")
-    ready = bed.segmilter.log().count(" ready: ")
     other.close()
-    bed.segmilter.process.send_signal(signal.SIGUSR2)
-    wait_until(lambda: bed.segmilter.log().count(" ready: ") > ready, 15, "the new program")
+    bed.segmilter.upgrade()
     checks.that(wait_until(lambda: read(bed), 10, "the page"), "an upgrade is a start, and finds it free")
 
 

@@ -193,9 +193,8 @@ def failures(checks: report.Checks, bed: Bed) -> None:
 
 def upgrade(checks: report.Checks, bed: Bed) -> None:
     report.step("upgrade")
-    before, ready = bed.segmilter.child("filter"), bed.segmilter.log().count(" ready: ")
-    bed.segmilter.process.send_signal(signal.SIGUSR2)
-    wait_until(lambda: bed.segmilter.log().count(" ready: ") > ready, 15, "the new program")
+    before = bed.segmilter.child("filter")
+    bed.segmilter.upgrade()
     begin = len(bed.segmilter.log())
     checks.that(impatient(bed, "upgraded", False) == "250" and bed.segmilter.child("filter") != before, "the next program is there")
     checks.that(any("would=REJECT" in line for line in policy_lines(bed, begin)), "and answers at the same socket")

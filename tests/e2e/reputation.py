@@ -112,9 +112,8 @@ def outlives(checks: report.Checks, bed: Bed, added: float) -> None:
     line = send(bed, "again", NEIGHBOURS[4])
     checks.that(number(line, "reputation") == added, "another memory goes on with the table")
 
-    ready, old = bed.segmilter.log().count(" ready: "), bed.segmilter.child("memory")
-    bed.segmilter.process.send_signal(signal.SIGUSR2)
-    wait_until(lambda: bed.segmilter.log().count(" ready: ") > ready, 15, "the new program")
+    old = bed.segmilter.child("memory")
+    bed.segmilter.upgrade()
     line = send(bed, "upgraded", NEIGHBOURS[5])
     checks.that(number(line, "reputation") == added and bed.segmilter.child("memory") != old, "USR2: the next program goes on with it")
 

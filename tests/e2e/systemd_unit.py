@@ -24,6 +24,7 @@ from bed.netns import fresh_tag
 from bed.postfix import EXAMPLES, STOCK_MASTER
 from bed.process import children, wait_until
 from bed.rights import look
+from bed.segmilter import READY
 from bed.smtp import Client, stuffed
 from bed.testbed import CLIENT4, check_machine, connect, need, stop_on_signals, talk
 
@@ -173,9 +174,9 @@ def reload(checks: report.Checks, house: House) -> None:
     house.config.write_text(good)
     machine.systemctl("reload", UNIT)
     wait_until(lambda: house.count("configuration reloaded") == 2, 10, "the reload")
-    ready, old = house.count(" ready: "), set(house.children())
+    ready, old = house.count(READY), set(house.children())
     machine.systemctl("kill", "-s", "USR2", "--kill-whom=main", UNIT)
-    wait_until(lambda: house.count(" ready: ") > ready and not old & set(house.children()), 20, "the new program")
+    wait_until(lambda: house.count(READY) > ready and not old & set(house.children()), 20, "the new program")
     checks.that(house.active() and house.main_pid() == pid and house.restarts() == 0 and machine.show(UNIT, "SubState") == "running",
                 "USR2: another program under the same pid, and systemd takes it for the same service")
     house.look(checks, "after it")
@@ -187,9 +188,9 @@ def deaths(checks: report.Checks, house: House) -> None:
     machine = house.machine
 
     def back(how: str, seconds: float) -> None:
-        before, ready, began = house.restarts(), house.count(" ready: "), time.monotonic()
+        before, ready, began = house.restarts(), house.count(READY), time.monotonic()
         machine.systemctl("kill", "-s", how, "--kill-whom=main", UNIT)
-        wait_until(lambda: house.restarts() == before + 1 and house.count(" ready: ") > ready and house.active(), seconds, "the restart")
+        wait_until(lambda: house.restarts() == before + 1 and house.count(READY) > ready and house.active(), seconds, "the restart")
         print(f"  back after {time.monotonic() - began:.1f} s")
     client = Client(connect(house.link))
     client.envelope(FROM, TO)
@@ -248,9 +249,9 @@ def transparent(checks: report.Checks, house: House) -> None:
     done = machine.run("segmilter", "doctor", "--format", "json", check=False)
     bad = [f"{one['check']}: {one['found']}" for one in json.loads(done.stdout)["findings"] if one["state"] == "FAIL"]
     checks.that(done.returncode == 0 and not bad, f"segmilter doctor: content {bad or ''}")
-    ready, old = house.count(" ready: "), set(house.children())
+    ready, old = house.count(READY), set(house.children())
     machine.systemctl("kill", "-s", "USR2", "--kill-whom=main", UNIT)
-    wait_until(lambda: house.count(" ready: ") > ready and not old & set(house.children()), 20, "the new program")
+    wait_until(lambda: house.count(READY) > ready and not old & set(house.children()), 20, "the new program")
     house.look(checks, "after USR2")
     labelled(checks, house, "after USR2", "transparent-upgraded")
     machine.systemctl("stop", UNIT)

@@ -36,10 +36,8 @@ def replace(bed: Bed, program: Path) -> None:
 
 
 def upgrade(bed: Bed) -> None:
-    ready = bed.segmilter.log().count(" ready: ")
     old = {word: bed.segmilter.child(word) for word in ("proxy", "filter")}
-    bed.segmilter.process.send_signal(signal.SIGUSR2)
-    wait_until(lambda: bed.segmilter.log().count(" ready: ") > ready, 15, "the new program to be ready", every=0.005)
+    bed.segmilter.upgrade()
     if any(bed.segmilter.child(word) in (0, pid) for word, pid in old.items()):
         raise RuntimeError("the children are the old ones")
 

@@ -12,6 +12,7 @@ from bed.link import SERVER4, Link
 from bed.mail import Mailbox
 from bed.netns import fresh_tag
 from bed.process import wait_until
+from bed.segmilter import READY
 from bed.testbed import talk
 
 from debian_machine import DebianMachine, make_base
@@ -133,7 +134,7 @@ class Load(threading.Thread):
 def upgrade_under_load(checks: report.Checks, house: House, clock: Clock, deb: Path) -> None:
     report.step(f"upgrade while {SESSIONS} sessions send")
     newer, pid, old = repacked(deb, "upgrade1"), house.pid(), house.parts()
-    ready = house.count(" ready: ")
+    ready = house.count(READY)
     sender = postfix.sender(house.link.client, house.root / "sender", SERVER4)
     try:
         sender.start()
@@ -142,7 +143,7 @@ def upgrade_under_load(checks: report.Checks, house: House, clock: Clock, deb: P
         wait_until(lambda: house.box.count() > before + 100, 60, "messages")
         clock.start()
         said = house.put(newer)
-        wait_until(lambda: house.count(" ready: ") > ready and not old & house.parts(), 30, "the new program")
+        wait_until(lambda: house.count(READY) > ready and not old & house.parts(), 30, "the new program")
         clock.stop("upgrade under load")
         then = house.box.count()
         wait_until(lambda: house.box.count() > then + 100, 60, "messages by the new program")

@@ -13,6 +13,10 @@ from .postfix import EXAMPLES
 USER = "nobody"  # any account without rights; packages make one called segmilter
 
 
+# In the line of the supervisor. The memory process has a line of its own, "memory ready: …".
+READY = " info: ready: "
+
+
 class Segmilter:
     """`settings` is TOML by section, laid over the example: {"policy": {"mode": "enforce"}}. `way`: the folder of
     the example; `wire` has not the proxy but the wire observer. `files`: what is to lie in /etc/segmilter, by name."""
@@ -124,6 +128,12 @@ class Segmilter:
         wait_until(lambda: re.search("filter.*: configuration reloaded|reload refused", self.log()[begin:]), 10,
                    "the reload")
         return self.log()[begin:]
+
+    def upgrade(self) -> None:
+        """Sends USR2, and waits until another program serves under the same pid."""
+        before = self.log().count(READY)
+        self.process.send_signal(signal.SIGUSR2)
+        wait_until(lambda: self.log().count(READY) > before, 15, "the new program", every=0.005)
 
     def stop(self) -> int | None:
         """Sends TERM, and a second TERM ("stop at once") if open sessions delay the end."""
