@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "milter/memory/address_form.h"
+#include "milter/memory/row_groups.h"
 
 namespace history {
 
@@ -18,6 +19,7 @@ ClientCondition::ClientCondition(const config::Memory& settings,
   if (client->kind == Client::Kind::Keyed) {
     columns_ = {"address", "network"};
     texts_ = {client->text};
+    group_has_ = {{Filed::In::Exact, client->text}, {Filed::In::Networks, client->text}};
     return;
   }
   const bool is_address = client->kind == Client::Kind::Address;
@@ -34,19 +36,27 @@ ClientCondition::ClientCondition(const config::Memory& settings,
                                                             std::string_view network) {
       return memory::is_within(who, address, network) != excluded;
     };
+    for (const auto& text : memory::filed_networks(client->network)) {
+      group_has_.push_back({Filed::In::Networks, text});
+    }
     return;
   }
   // Rows of the time before the setting was changed have the other form.
   columns_ = {is_address ? "address" : "network"};
   texts_ = {is_address ? client->first.print_address() : client->text};
-  if (!is_keyed) return;
-  const memory::AddressForm form(settings);
-  texts_.push_back(is_address ? form.address(client->first) : form.network(client->first));
+  if (is_keyed) {
+    const memory::AddressForm form(settings);
+    texts_.push_back(is_address ? form.address(client->first) : form.network(client->first));
+  }
+  for (const auto& text : texts_) {
+    group_has_.push_back({is_address ? Filed::In::Exact : Filed::In::Networks, text});
+  }
 }
 
 void ClientCondition::add_to(Condition& condition) const {
+  if (!excluded_ && !group_has_.empty()) condition.group_has.push_back(group_has_);
   if (columns_.empty()) return;
-  // Without the address, it is not known to be the client's; and a plain column can use an index.
+  // Without the address, it is not known to be the client's.
   const auto* form = excluded_ ? "ifnull({}, '') IN ({})" : "{} IN ({})";
   std::string any;
   for (const auto* column : columns_) {
@@ -55,7 +65,6 @@ void ClientCondition::add_to(Condition& condition) const {
     condition.texts.insert(condition.texts.end(), texts_.begin(), texts_.end());
   }
   condition.add(fmt::format("{}({})", excluded_ ? "NOT " : "", any));
-  condition.is_needle = condition.is_needle || !excluded_;
 }
 
 }  // namespace history

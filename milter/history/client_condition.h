@@ -20,7 +20,7 @@ class ClientCondition {
   // std::runtime_error for a key file that cannot be read.
   ClientCondition(const config::Memory& settings, const std::optional<Client>& client);
 
-  // What SQLite can compare.
+  // What SQLite can compare, and what a group of rows has.
   void add_to(Condition& condition) const;
   // The rest. Always true if needs_rows() is false.
   bool needs_rows() const { return wanted_ != nullptr; }
@@ -32,6 +32,7 @@ class ClientCondition {
   bool excluded_ = false;
   std::vector<const char*> columns_;  // one of which has to be one of the texts
   std::vector<std::string> texts_;
+  std::vector<Filed> group_has_;  // one of these; empty: that is not known
   std::function<bool(std::string_view, std::string_view)> wanted_;
 };
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "milter/history/client_condition.h"
+#include "milter/history/search.h"
 #include "milter/history/store_file.h"
 #include "milter/history/tally.h"
 #include "milter/memory/database.h"
@@ -88,120 +89,6 @@ void with_file(const StoreFile& file, std::vector<std::string>& problems, Read&&
   } catch (const std::runtime_error& error) {
     problems.emplace_back(
         fmt::format("{}; what could not be read of it is left out", error.what()));
-  }
-}
-
-constexpr std::string_view kColumns =
-    "id, time, queue_id, address, network, port, helo, tls, score, confidence, size, block, mss, "
-    "terms, syn, ja4, listener, pattern, writer, path, gait, gait_class, would, action, held, "
-    "basis, "
-    "via, state, reason, dictionary, trace, ";
-
-// The columns of a row, one after the other, in the order of kColumns.
-class Columns {
- public:
-  explicit Columns(const memory::Statement& row) : row_(row) {}
-  std::int64_t integer() { return row_.integer(at_++); }
-  double real() { return row_.real(at_++); }
-  std::string_view text() { return row_.text(at_++); }
-  bool is_null() const { return row_.is_null(at_); }
-
- private:
-  const memory::Statement& row_;
-  int at_ = 0;
-};
-
-memory::HeloShape helo_of(std::int64_t bits) {
-  return {.literal = (bits & 1) != 0, .dotless = (bits & 2) != 0, .confirmed = (bits & 4) != 0};
-}
-
-Row read_row(const memory::Statement& statement, const OpenFile& file, int source,
-             memory::TracePacker* packer) {
-  Columns from(statement);
-  Row row;
-  row.at.id = from.integer();
-  row.at.time = Time(std::chrono::milliseconds(from.integer()));
-  row.at.source = source;
-  row.queue_id = from.text();
-  row.address = from.text();
-  row.network = from.text();
-  const bool has_port = !from.is_null();
-  const auto port = static_cast<std::uint16_t>(from.integer());
-  if (has_port) row.port = port;
-  row.helo = helo_of(from.integer());
-  row.tls = from.integer() != 0;
-  row.score = from.real();
-  row.confidence = from.real();
-  row.size = static_cast<std::uint64_t>(from.integer());
-  row.block = static_cast<std::uint32_t>(from.integer());
-  row.mss = static_cast<std::uint32_t>(from.integer());
-  row.terms = from.text();
-  row.syn = from.text();
-  row.ja4 = from.text();
-  for (auto* word :
-       {&row.listener, &row.pattern, &row.writer, &row.path, &row.gait, &row.gait_class, &row.would,
-        &row.action, &row.held, &row.basis, &row.via, &row.state, &row.reason}) {
-    *word = file.word(from.integer());
-  }
-  const auto dictionary = static_cast<std::uint32_t>(from.integer());
-  const auto trace = from.text();
-  if (packer != nullptr) row.trace = packer->unpack(trace, dictionary).value_or("");
-  row.weight = std::max<std::int64_t>(from.integer(), 1);
-  return row;
-}
-
-// Rows of `file` that are newer than `after` in the order of Cursor.
-std::string in_front(const Cursor& after, int source) {
-  const auto time = after.time.time_since_epoch().count();
-  if (source < after.source) return fmt::format("time > {}", time);
-  if (source > after.source) return fmt::format("time >= {}", time);
-  return fmt::format("(time, id) > ({}, {})", time, after.id);
-}
-
-// Rows of `file` that come after `before` in the order of Cursor, newest first.
-std::string behind(const Cursor& before, int source) {
-  const auto time = before.time.time_since_epoch().count();
-  if (source > before.source) return fmt::format("time < {}", time);
-  if (source < before.source) return fmt::format("time <= {}", time);
-  return fmt::format("(time, id) < ({}, {})", time, before.id);
-}
-
-struct Search {
-  const Selection& selection;
-  const ClientCondition& client;
-  std::optional<Cursor> before;
-  std::optional<Cursor> after;
-  std::size_t rows;
-  memory::TracePacker* packer;
-};
-
-// True: the selected rows have a queue id or an address.
-bool is_of_a_person(const Selection& selection) {
-  const auto& client = selection.client;
-  return (!selection.queue_id.empty() && !selection.queue_id.excluded) ||
-         (client && !client->excluded && client->kind == Client::Kind::Address);
-}
-
-void find_rows(OpenFile& file, int source, const Search& search, std::vector<Row>& rows) {
-  if (is_of_a_person(search.selection) && file.is_truncated()) return;
-  auto condition = file.condition(search.selection);
-  search.client.add_to(condition);
-  if (search.before) condition.add(behind(*search.before, source));
-  if (search.after) condition.add(in_front(*search.after, source));
-  const auto order = search.after ? "ASC" : "DESC";
-  const auto limit =
-      search.client.needs_rows() ? std::string() : fmt::format(" LIMIT {}", search.rows);
-  // The unary + keeps SQLite from walking through the day by the time in search of a few rows.
-  auto found = file.prepare(
-      fmt::format("SELECT {0}{1} FROM messages WHERE {2} ORDER BY {3}time {5}, id {5}{4}", kColumns,
-                  file.weight(), condition.sql, condition.is_needle ? "+" : "", limit, order),
-      condition);
-  constexpr int kAddress = 3;
-  constexpr int kNetwork = 4;
-  for (std::size_t left = search.rows; left > 0 && found.step();) {
-    if (!search.client.holds(found.text(kAddress), found.text(kNetwork))) continue;
-    rows.push_back(read_row(found, file, source, search.packer));
-    --left;
   }
 }
 

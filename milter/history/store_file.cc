@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 
+#include "milter/memory/bloom_filter.h"
 #include "milter/memory/day_file.h"
+#include "milter/memory/row_groups.h"
 
 namespace history {
 namespace {
@@ -31,6 +34,35 @@ bool has_column(Database& database, std::string_view name) {
   return columns.step();
 }
 
+// The columns of select_groups().
+enum Column { kId, kOldest, kNewest, kIsWanted, kNetworks, kExact };
+
+// The filters are large: they are read where they are asked for only.
+std::string select_groups(const Condition& condition) {
+  const auto filter = [&condition](Filed::In in, const char* column) {
+    for (const auto& one_of : condition.group_has) {
+      for (const auto& filed : one_of) {
+        if (filed.in == in)
+          return fmt::format("CASE WHEN {} THEN {} END", condition.group_sql, column);
+      }
+    }
+    return std::string("NULL");
+  };
+  return fmt::format("SELECT id, oldest, newest, {}, {}, {} FROM row_groups ORDER BY id",
+                     condition.group_sql, filter(Filed::In::Networks, "networks"),
+                     filter(Filed::In::Exact, "exact"));
+}
+
+bool may_have(const memory::Statement& group, const Condition& condition) {
+  const auto has = [&group](const Filed& filed) {
+    const auto column = filed.in == Filed::In::Networks ? kNetworks : kExact;
+    return memory::BloomFilter::may_have(group.text(column), filed.text);
+  };
+  return std::all_of(
+      condition.group_has.begin(), condition.group_has.end(),
+      [&has](const auto& one_of) { return std::any_of(one_of.begin(), one_of.end(), has); });
+}
+
 }  // namespace
 
 OpenFile::OpenFile(const StoreFile& file)
@@ -41,6 +73,7 @@ OpenFile::OpenFile(const StoreFile& file)
                                          file.path, schema, memory::DayFile::kSchema));
   }
   has_weight_ = has_column(database_, "weight");
+  has_groups_ = memory::RowGroups::are_in(database_);
   read_words();
 }
 
@@ -80,14 +113,21 @@ void OpenFile::add_words(const WordKey& key, const Values& values, Condition& co
   }
   condition.add(values.excluded ? fmt::format("({0} IS NULL OR {0} NOT IN ({1}))", key.column, ids)
                                 : fmt::format("{} IN ({})", key.column, ids));
+  condition.add_to_group(
+      fmt::format("id IN (SELECT row_group FROM group_words WHERE name = '{}' AND word {}IN ({}))",
+                  key.column, values.excluded ? "NOT " : "", ids));
 }
 
 Condition OpenFile::condition(const Selection& selection) const {
-  Condition condition{.sql = "1"};
-  if (selection.from) condition.add(fmt::format("time >= {}", ms(*selection.from)));
-  if (selection.to) condition.add(fmt::format("time < {}", ms(*selection.to)));
-  if (selection.min_score) condition.add(fmt::format("score >= {}", *selection.min_score));
-  if (selection.max_score) condition.add(fmt::format("score <= {}", *selection.max_score));
+  Condition condition;
+  const auto add = [&condition](const char* column, const char* of_group, std::string_view limit) {
+    condition.add(fmt::format("{} {}", column, limit));
+    condition.add_to_group(fmt::format("{} {}", of_group, limit));
+  };
+  if (selection.from) add("time", "newest", fmt::format(">= {}", ms(*selection.from)));
+  if (selection.to) add("time", "oldest", fmt::format("< {}", ms(*selection.to)));
+  if (selection.min_score) add("score", "highest", fmt::format(">= {}", *selection.min_score));
+  if (selection.max_score) add("score", "lowest", fmt::format("<= {}", *selection.max_score));
   for (const auto& key : word_keys()) {
     if (key.values != &Selection::queue_id) add_words(key, selection.*key.values, condition);
   }
@@ -100,8 +140,35 @@ Condition OpenFile::condition(const Selection& selection) const {
   }
   condition.add(ids.excluded ? fmt::format("(queue_id IS NULL OR queue_id NOT IN ({}))", marks)
                              : fmt::format("queue_id IN ({})", marks));
-  condition.is_needle = !ids.excluded;
+  if (ids.excluded) return condition;
+  auto& one_of = condition.group_has.emplace_back();
+  for (const auto& id : ids.any) one_of.push_back({Filed::In::Exact, id});
   return condition;
+}
+
+std::vector<RowRange> OpenFile::ranges(const Condition& condition) {
+  using Limits = std::numeric_limits<std::int64_t>;
+  std::vector<RowRange> found;
+  std::int64_t next = Limits::min();  // of the rows that no group has
+  const auto add_rest = [&found, &next](std::int64_t last) {
+    if (next <= last) found.push_back({next, last, Limits::min(), Limits::max()});
+  };
+  if (has_groups_) {
+    auto groups = database_.prepare(select_groups(condition));
+    while (groups.step()) {
+      const auto group = groups.integer(kId);
+      const auto first = memory::first_row(group);
+      const auto last = memory::last_row(group);
+      if (first > Limits::min()) add_rest(first - 1);
+      if (groups.integer(kIsWanted) != 0 && may_have(groups, condition)) {
+        found.push_back({first, last, groups.integer(kOldest), groups.integer(kNewest)});
+      }
+      if (last == Limits::max()) return found;
+      next = last + 1;
+    }
+  }
+  add_rest(Limits::max());
+  return found;
 }
 
 memory::Statement OpenFile::prepare(const std::string& sql, const Condition& condition,

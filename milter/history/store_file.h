@@ -1,5 +1,5 @@
-// One day file of the store, opened read-only, with the words that its rows refer to. Internal to
-// history. One thread.
+// One day file of the store, opened read-only, with the words that its rows refer to, and what is
+// known of its groups of rows (memory/row_groups.h). Internal to history. One thread.
 #pragma once
 
 #include <cstdint>
@@ -19,13 +19,30 @@ struct StoreFile {
   std::string path;
 };
 
-// The part of a WHERE clause that a selection is in one file, and the texts for its parameters.
+// A text that a group of rows has in one of its filters (memory/row_groups.h).
+struct Filed {
+  enum class In { Networks, Exact } in;
+  std::string text;
+};
+
+// The part of a WHERE clause that a selection is in one file, and the texts for its parameters; and
+// what is known of a group that has such a row.
 struct Condition {
-  std::string sql;
+  std::string sql = "1";
   std::vector<std::string> texts;
-  bool is_needle = false;  // few rows can match, and the index on the time does not help find them
+  std::string group_sql = "1";
+  std::vector<std::vector<Filed>> group_has;  // of each list, one of the texts
 
   void add(std::string_view term) { sql.append(" AND ").append(term); }
+  void add_to_group(std::string_view term) { group_sql.append(" AND ").append(term); }
+};
+
+// Rows with these ids, both included, and times between these, in milliseconds.
+struct RowRange {
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+  std::int64_t oldest = 0;
+  std::int64_t newest = 0;
 };
 
 class OpenFile {
@@ -45,6 +62,8 @@ class OpenFile {
   bool is_truncated();
   // Without the client, which client_condition.h adds.
   Condition condition(const Selection& selection) const;
+  // All rows that `condition` holds for are in one of these, which are in the order of the ids.
+  std::vector<RowRange> ranges(const Condition& condition);
   // `before`: parameters of `sql` that stand in front of those of the condition. The statement
   // borrows the condition's texts.
   memory::Statement prepare(const std::string& sql, const Condition& condition, int before = 0);
@@ -56,6 +75,7 @@ class OpenFile {
   const std::string path_;
   memory::Database database_;
   bool has_weight_ = false;
+  bool has_groups_ = false;
   std::vector<std::string> words_;
 };
 

@@ -147,36 +147,29 @@ class Tally::Rows {
 };
 
 void Tally::add_file(OpenFile& file, const Selection& selection, const ClientCondition& client) {
-  // By id, which is the order on the disk, and much faster than by the index on the time. The index
-  // tells where to begin and to end.
-  const auto times = file.condition({.from = selection.from, .to = selection.to});
-  auto span = file.prepare(
-      fmt::format("SELECT (SELECT min(id) FROM messages WHERE {0}), (SELECT max(id) FROM messages "
-                  "WHERE {0})",
-                  times.sql),
-      times);
-  if (!span.step() || span.is_null(0)) return;
-  std::int64_t begin = span.integer(0);
-  const std::int64_t end = span.integer(1);
-  span.reset();
-
   auto condition = file.condition(selection);
   client.add_to(condition);
   auto rows = file.prepare(select(file, condition, client.needs_rows()), condition, 2);
-  Rows all(*this, file, client);
   // From one id to the next that is there, because a file that another program has written may have
   // gaps of any size.
-  auto next = file.prepare("SELECT min(id) FROM messages WHERE id > ?", {});
-  while (true) {
-    const std::int64_t last = last_at_once(begin, end);
-    rows.bind(1, begin);
-    rows.bind(2, last);
-    while (rows.step()) all.add(rows);
-    rows.reset();
-    next.bind(1, last);
-    if (last == end || !next.step() || next.is_null(0) || next.integer(0) > end) break;
-    begin = next.integer(0);
-    next.reset();
+  auto next = file.prepare("SELECT min(id) FROM messages WHERE id >= ?", {});
+  Rows all(*this, file, client);
+  for (const auto& range : file.ranges(condition)) {
+    std::int64_t begin = range.first;
+    while (true) {
+      next.bind(1, begin);
+      const bool has_next = next.step() && !next.is_null(0);
+      begin = has_next ? next.integer(0) : begin;
+      next.reset();
+      if (!has_next || begin > range.last) break;
+      const std::int64_t last = last_at_once(begin, range.last);
+      rows.bind(1, begin);
+      rows.bind(2, last);
+      while (rows.step()) all.add(rows);
+      rows.reset();
+      if (last == range.last) break;
+      begin = last + 1;
+    }
   }
   all.finish();
 }

@@ -9,6 +9,7 @@
 
 #include "classifier/signature.h"
 #include "classifier/trace_text.h"
+#include "milter/memory/word_columns.h"
 
 namespace memory {
 namespace {
@@ -17,12 +18,7 @@ namespace {
 constexpr int kApplication = 0x736d6c74;
 constexpr int kMostWal = 16 * 1024 * 1024;
 
-// Columns that refer to `words`, in the order of the row.
-constexpr const char* kWordColumns[] = {"listener",   "pattern", "writer", "path", "gait",
-                                        "gait_class", "would",   "action", "held", "basis",
-                                        "via",        "state",   "reason"};
-
-// The columns that hold values, in front of those.
+// The columns that hold values, in front of kWordColumns.
 constexpr const char* kValueColumns =
     "weight, time, queue_id, address, port, network, helo, tls, score, terms, confidence, size, "
     "block, mss, syn, ja4, signature, dictionary, trace";
@@ -44,7 +40,7 @@ std::string make_messages() {
       "block INTEGER, mss INTEGER, syn TEXT, ja4 TEXT, signature INTEGER, "
       "dictionary INTEGER, trace BLOB";
   for (const auto* column : kWordColumns) sql += fmt::format(", {} INTEGER", column);
-  return sql + "); CREATE INDEX messages_time ON messages (time);";
+  return sql + ");";
 }
 
 // helo: 1 an address in brackets, 2 one word, 4 the confirmed name (HeloShape).
@@ -138,6 +134,7 @@ DayFile::DayFile(const std::string& path) : path_(path), database_(open(path)) {
       "PRAGMA journal_size_limit = {}",
       kMostWal));
   make();
+  groups_.emplace(database_);
   insert_row_ = database_.prepare(insert_row());
   insert_word_ = database_.prepare("INSERT INTO words (word) VALUES (?)");
   find_word_ = database_.prepare("SELECT id FROM words WHERE word = ?");
@@ -167,6 +164,7 @@ void DayFile::make() {
     database_.execute(
         fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", kApplication, kSchema));
   }
+  RowGroups::make(database_);
   transaction.commit();
 }
 
@@ -275,6 +273,7 @@ std::size_t DayFile::write(std::span<const Sighting> sightings, const AddressFor
       }
       count_hour(sighting);
     }
+    groups_->add_whole();
     transaction.commit();
     return rows;
   } catch (...) {
@@ -303,6 +302,7 @@ bool DayFile::truncate(unsigned rows) {
       fmt::format("UPDATE messages SET address = NULL, port = NULL, queue_id = NULL "
                   "WHERE id > {} AND id <= {}",
                   done, to));
+  groups_->drop_exact(to);
   database_.execute(fmt::format("INSERT OR REPLACE INTO about VALUES ('truncated_to', {})", to));
   transaction.commit();
   if (to == end) checkpoint();

@@ -3,10 +3,11 @@
 //
 //     about      key, value              which versions made the file; whether it is truncated
 //     words      id, word                names of patterns, gaits, listeners, … of the rows
-//     messages   one row a sighting      with an index on the time only: an index on a random key
-//                                        would make writing eighteen times slower
+//     messages   one row a sighting      without an index
 //     hours      hour, pattern, gait,    how many messages, counted with the rows themselves
 //                action, n
+//     row_groups, group_words            what is known of each 1024 rows, in the place of an index
+//                                        (row_groups.h)
 //
 // A row has the versions by which it can be read: of the labels (classifier::kSignature) and of the
 // dictionary of its trace. Its weight is the number of messages that it stands for (sampling.h).
@@ -18,6 +19,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -26,6 +28,7 @@
 #include "milter/memory/address_form.h"
 #include "milter/memory/database.h"
 #include "milter/memory/packed_trace.h"
+#include "milter/memory/row_groups.h"
 #include "milter/memory/sampling.h"
 #include "milter/memory/sighting.h"
 
@@ -78,6 +81,7 @@ class DayFile {
 
   const std::string path_;
   Database database_;
+  std::optional<RowGroups> groups_;  // not before the tables are made
   Statement insert_row_, insert_word_, find_word_, count_hour_;
   // Bounded: all words are of the program itself or of its configuration.
   std::unordered_map<std::string, std::int64_t> words_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <stdexcept>
 
@@ -13,13 +14,16 @@
 #include "milter/memory/day_file.h"
 #include "milter/memory/forget_requests.h"
 #include "milter/memory/retention.h"
+#include "milter/memory/row_groups.h"
 
 namespace memory {
 namespace {
 
 using Addresses = config::Memory::Addresses;
 
+// In one transaction, for which the memory process may have to wait.
 constexpr std::size_t kRowsAtOnce = 1000;
+constexpr std::size_t kGroupsAtOnce = 16;
 
 // Whether a row with these two texts, either of which may be empty, is to go.
 using Wanted = std::function<bool(std::string_view address, std::string_view network)>;
@@ -75,7 +79,7 @@ Wanted wanted(const config::Memory& settings, const std::string& who) {
 }
 
 std::vector<std::int64_t> ids(Database& database, const Wanted& wanted) {
-  auto rows = database.prepare("SELECT id, address, network FROM messages");
+  auto rows = database.prepare("SELECT id, address, network FROM messages ORDER BY id");
   std::vector<std::int64_t> found;
   while (rows.step()) {
     if (wanted(rows.text(1), rows.text(2))) found.push_back(rows.integer(0));
@@ -83,17 +87,24 @@ std::vector<std::int64_t> ids(Database& database, const Wanted& wanted) {
   return found;
 }
 
+// `rows`: in ascending order, so that those of a group are in one transaction, or in two.
 void remove(Database& database, std::span<const std::int64_t> rows) {
   auto remove_row = database.prepare("DELETE FROM messages WHERE id = ?");
+  std::optional<RowGroups> groups;
+  if (RowGroups::are_in(database)) groups.emplace(database);
   while (!rows.empty()) {
-    const auto some = rows.first(std::min(rows.size(), kRowsAtOnce));
+    std::set<std::int64_t> touched;
+    std::size_t removed = 0;
     Transaction transaction(database);
-    for (const auto id : some) {
-      remove_row.bind(1, id);
+    while (removed < std::min(rows.size(), kRowsAtOnce) && touched.size() < kGroupsAtOnce) {
+      remove_row.bind(1, rows[removed]);
       remove_row.run();
+      touched.insert(group_of(rows[removed]));
+      ++removed;
     }
+    if (groups) groups->renew(touched);
     transaction.commit();
-    rows = rows.subspan(some.size());
+    rows = rows.subspan(removed);
   }
 }
 

@@ -5,7 +5,7 @@
 //
 // The traces are judged as the filter does it; the rest is drawn with a fixed seed: 200,000
 // networks, of which few send much, by day more than by night. Exit codes: 0; 1 a report takes
-// longer than a second, or a first page longer than 100 ms.
+// longer than a second, or a first page more than 20 ms of CPU.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -26,7 +26,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr double kReportWanted = 1000;  // ms, for 1,000,000 messages
-constexpr double kPageWanted = 100;
+constexpr double kPageWanted = 20;
 constexpr std::int64_t kEnd = 1'795'824'000'000;  // 2026-11-28 00:00 UTC
 
 struct Cost {
@@ -90,7 +90,7 @@ int measure(const std::string& folder) {
         [&] { rows = history.page(selection(pairs), {.rows = 50, .before = {}}).rows.size(); });
     fmt::print("first page,{}: {} rows, {:.1f} ms (CPU {:.1f} ms)\n", name.empty() ? " all" : name,
                rows, page.wall, page.cpu);
-    if (pairs.empty()) good = good && page.wall <= kPageWanted;
+    good = good && page.cpu <= kPageWanted;
   }
   return good ? 0 : 1;
 }

@@ -47,6 +47,7 @@ LIBRARIES = {
     "zlib.h": "milter/offline",
     "zstd.h": "milter/offline milter/memory",
     "sqlite3.h": "milter/memory",
+    "xxhash.h": "milter/memory",
     "maxminddb.h": "milter/reputation",
     "lzma.h": "milter/offline",
 }

@@ -1,0 +1,10 @@
+// The columns of `messages` that have the number of a word (day_file.h), in the order of the row.
+#pragma once
+
+namespace memory {
+
+inline constexpr const char* kWordColumns[] = {"listener",   "pattern", "writer", "path", "gait",
+                                               "gait_class", "would",   "action", "held", "basis",
+                                               "via",        "state",   "reason"};
+
+}  // namespace memory
