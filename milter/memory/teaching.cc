@@ -196,11 +196,12 @@ void Teaching::count() {
 
 void Teaching::tick() {
   const auto now = now_seconds();
-  if (rebuild_) {
+  // Nobody asks the table while reputations are turned off: the day files can wait.
+  if (rebuild_ && enabled_) {
     rebuild_some(now);
   } else {
     forget_requested();
-    save_some(now);
+    if (!rebuild_) save_some(now);
   }
   count();
 }

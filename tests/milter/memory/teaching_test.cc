@@ -116,8 +116,30 @@ TEST_CASE("[reputation] enabled = false: nothing is learnt, also after a reload"
   CHECK(bed.seen("192.0.2.7") == 0);
   bed.config.reputation.enabled = true;
   bed.teaching->reload(bed.config);
+  bed.teaching->tick();
   bed.teaching->take(sighting("192.0.2.7:1"));
   CHECK(bed.seen("192.0.2.7") == Approx(1));
+}
+
+TEST_CASE(
+    "while reputations are turned off, the day files are not read, and requests to forget are "
+    "taken") {
+  Bed bed;
+  {
+    memory::Store store(bed.config.memory.folder);
+    const auto one = sighting("192.0.2.7:1");
+    REQUIRE(store.write({&one, 1}, memory::AddressForm(bed.config.memory)).rows == 1);
+  }
+  bed.config.reputation.enabled = false;
+  bed.start(5);
+  CHECK(bed.seen("192.0.2.7") == 0);
+  memory::request_to_forget(bed.config.memory.folder, *net::Network::parse("198.51.100.7"));
+  for (int i = 0; i < 2; ++i) bed.teaching->tick();  // taken, and then removed
+  CHECK(memory::ForgetRequests(bed.config.memory.folder).take(1).empty());
+  bed.config.reputation.enabled = true;
+  bed.teaching->reload(bed.config);
+  for (int i = 0; i < 3; ++i) bed.teaching->tick();
+  CHECK(bed.seen("192.0.2.7") == Approx(1).epsilon(0.001));
 }
 
 TEST_CASE("the table outlives the process; after a stop it comes back from its file") {
