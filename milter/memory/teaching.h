@@ -3,8 +3,8 @@
 //
 //     sighting ─► own verdict, without the reputation's terms ─► lesson ─► table
 //     start: the table itself, if it has outlived the last process; else the state file; else the
-//            day files, in steps between the sightings, up to the newest row, as soon as
-//            reputation.enabled is true
+//            day files, in steps between the sightings, up to the newest row. They are not
+//            read while reputation.enabled is false.
 //     every minute or more: the table becomes the state file, in steps
 //
 // One thread. Errors are logged here; none of them ends the process.
