@@ -90,8 +90,6 @@ std::vector<std::int64_t> ids(Database& database, const Wanted& wanted) {
 // `rows`: in ascending order, so that those of a group are in one transaction, or in two.
 void remove(Database& database, std::span<const std::int64_t> rows) {
   auto remove_row = database.prepare("DELETE FROM messages WHERE id = ?");
-  std::optional<RowGroups> groups;
-  if (RowGroups::are_in(database)) groups.emplace(database);
   while (!rows.empty()) {
     std::set<std::int64_t> touched;
     std::size_t removed = 0;
@@ -102,7 +100,8 @@ void remove(Database& database, std::span<const std::int64_t> rows) {
       touched.insert(group_of(rows[removed]));
       ++removed;
     }
-    if (groups) groups->renew(touched);
+    // Asked in each transaction, because the memory process may add the tables between two.
+    if (RowGroups::are_in(database)) RowGroups(database).renew(touched);
     transaction.commit();
     rows = rows.subspan(removed);
   }

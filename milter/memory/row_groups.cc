@@ -111,14 +111,18 @@ RowGroups::RowGroups(Database& database)
       add_word_(database.prepare("INSERT OR IGNORE INTO group_words VALUES (?, ?, ?)")),
       has_group_(database.prepare("SELECT 1 FROM row_groups WHERE id = ?")),
       remove_group_(database.prepare("DELETE FROM row_groups WHERE id = ?")),
+      remove_open_(database.prepare("DELETE FROM row_groups WHERE id >= ?")),
       drop_exact_(database.prepare(
           "UPDATE row_groups SET exact = NULL WHERE id <= ? AND exact IS NOT NULL")) {}
 
-bool RowGroups::is_whole(std::int64_t group) {
-  const bool whole =
-      last_row_.step() && !last_row_.is_null(0) && last_row_.integer(0) >= last_row(group);
+std::int64_t RowGroups::first_open() {
+  auto open = std::numeric_limits<std::int64_t>::min();
+  if (last_row_.step() && !last_row_.is_null(0)) {
+    const auto row = last_row_.integer(0);
+    open = group_of(row) + (row == last_row(group_of(row)) ? 1 : 0);
+  }
   last_row_.reset();
-  return whole;
+  return open;
 }
 
 // False: it has no row.
@@ -155,17 +159,20 @@ void RowGroups::add_whole() {
     const bool has_next = next_row_.step() && !next_row_.is_null(0);
     const auto group = has_next ? group_of(next_row_.integer(0)) : 0;
     next_row_.reset();
-    if (!has_next || !is_whole(group) || !add(group)) return;
+    if (!has_next || group >= first_open() || !add(group)) return;
   }
 }
 
-// A group that is no longer whole is removed, because the next rows get the ids of its last ones.
+// The next rows get ids of the open groups. One of those may have been whole, and then it need not
+// be among `groups`: it may have lost its last row earlier, while there were rows behind it.
 void RowGroups::renew(const std::set<std::int64_t>& groups) {
+  remove_open_.bind(1, first_open());
+  remove_open_.run();
   for (const auto group : groups) {
     has_group_.bind(1, group);
     const bool is_there = has_group_.step();
     has_group_.reset();
-    if (!is_there || (is_whole(group) && add(group))) continue;
+    if (!is_there || add(group)) continue;
     remove_group_.bind(1, group);
     remove_group_.run();
   }

@@ -61,11 +61,12 @@ class RowGroups {
   void drop_exact(std::int64_t row);
 
  private:
-  bool is_whole(std::int64_t group);
+  // The lowest group in which rows may still come, behind all rows.
+  std::int64_t first_open();
   bool add(std::int64_t group);
 
   Statement last_group_, next_row_, last_row_, rows_, add_group_, add_word_, has_group_,
-      remove_group_, drop_exact_;
+      remove_group_, remove_open_, drop_exact_;
 };
 
 // The texts in the filter of networks, one of which each group has that has a row of a client in

@@ -154,6 +154,18 @@ TEST_CASE("a group that lost its last row is made again with the row that takes 
   CHECK(filled.may_have("exact", 0, "192.0.3.255") == "no");
 }
 
+TEST_CASE("so is one that had lost it earlier, when the rows behind it go too") {
+  Filled filled;
+  filled.write(1, 3000);
+  CHECK(memory::forget(filled.settings, "192.0.7.255").rows == 1);  // the 2047th
+  CHECK(filled.ask("SELECT id FROM row_groups") == "0 1");
+  CHECK(memory::forget(filled.settings, "192.0.8.0/22").rows == 953);  // the 2048th and so on
+  CHECK(filled.ask("SELECT id FROM row_groups") == "0");
+  filled.write(5000, 5000);
+  CHECK(filled.ask("SELECT max(id) || '' FROM messages") == "2047");
+  CHECK(filled.may_have("exact", 1, "192.0.19.136") == "yes");
+}
+
 TEST_CASE("a group without rows is removed") {
   Filled filled;
   filled.write(1, 3000);
