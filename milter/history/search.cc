@@ -16,8 +16,7 @@ namespace {
 constexpr std::string_view kColumns =
     "id, time, queue_id, address, network, port, helo, tls, score, confidence, size, block, mss, "
     "terms, syn, ja4, listener, pattern, writer, path, gait, gait_class, would, action, held, "
-    "basis, "
-    "via, state, reason, dictionary, trace, ";
+    "basis, via, state, reason, dictionary, trace, ";
 
 // The columns of a row, one after the other, in the order of kColumns.
 class Columns {
@@ -191,13 +190,14 @@ std::vector<Place> find_places(OpenFile& file, int source, const Search& search)
 }  // namespace
 
 void find_rows(OpenFile& file, int source, const Search& search, std::vector<Row>& rows) {
+  // Rows may be forgotten meanwhile, and others may get their ids.
+  const auto snapshot = file.snapshot();
   if (is_of_a_person(search.selection) && file.is_truncated()) return;
   const auto places = find_places(file, source, search);
   auto row = file.prepare(
       fmt::format("SELECT {}{} FROM messages WHERE id = ?", kColumns, file.weight()), {});
   for (const auto& place : places) {
     row.bind(1, place.id);
-    // It may have been forgotten meanwhile.
     if (row.step()) rows.push_back(read_row(row, file, source, search.packer));
     row.reset();
   }

@@ -60,6 +60,8 @@ class OpenFile {
   const char* weight() const { return has_weight_ ? "weight" : "1"; }
   // No row has an address or a queue id any more.
   bool is_truncated();
+  // For questions whose answers have to agree.
+  memory::Snapshot snapshot() { return memory::Snapshot(database_); }
   // Without the client, which client_condition.h adds.
   Condition condition(const Selection& selection) const;
   // All rows that `condition` holds for are in one of these, which are in the order of the ids.

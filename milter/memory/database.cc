@@ -232,4 +232,12 @@ void Transaction::commit() {
   open_ = false;
 }
 
+Snapshot::Snapshot(Database& database) : database_(database) {
+  database_.execute("BEGIN");
+}
+
+Snapshot::~Snapshot() {
+  (void)sqlite3_exec(database_.database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+}
+
 }  // namespace memory

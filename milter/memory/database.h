@@ -84,6 +84,7 @@ class Database {
 
  private:
   friend class Transaction;
+  friend class Snapshot;
   struct Close {
     void operator()(sqlite3* database) const;
   };
@@ -102,6 +103,18 @@ class Transaction {
  private:
   Database& database_;
   bool open_ = true;
+};
+
+// What is read while it lives is of one moment. The write-ahead log cannot be emptied until then.
+class Snapshot {
+ public:
+  explicit Snapshot(Database& database);
+  ~Snapshot();
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+ private:
+  Database& database_;
 };
 
 }  // namespace memory

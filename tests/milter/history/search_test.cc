@@ -3,11 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "milter/history/history.h"
@@ -233,6 +235,30 @@ TEST_CASE("also when addresses are not stored, or are taken away") {
   const auto later = memory::day_of(at_ms(kNoon)) + memory::kExactDays;
   for (int i = 0; i < 2; ++i) CHECK(again.truncate_some(1000, later));  // not all of them
   same_without_groups(store);
+}
+
+TEST_CASE("a page that is asked for while the last rows are forgotten and written has the others") {
+  const Filled store(2000);
+  std::atomic<bool> is_done = false;
+  std::thread others([&store, &is_done] {
+    memory::Store rows(store.settings.folder);
+    for (std::uint32_t i = 3000; !is_done; ++i) {
+      const std::vector<Sighting> some(20, memory::bot_sighting(kNoon + i, "99.1.1.1:25"));
+      (void)rows.write(some, memory::AddressForm(store.settings));
+      (void)memory::forget(store.settings, "99.1.1.1");
+    }
+  });
+  History history(store.settings);
+  for (int i = 0; i < 300; ++i) {
+    const auto page = history.page({}, {.rows = 30});
+    CHECK(page.rows.size() == 30);
+    CHECK(page.before);
+    for (const auto& row : history.page(selection({{"client", "99.1.1.1"}}), {}).rows) {
+      CHECK(row.address == "99.1.1.1");
+    }
+  }
+  is_done = true;
+  others.join();
 }
 
 TEST_CASE("few rows are read for what few rows have") {
