@@ -72,9 +72,21 @@ OpenFile::OpenFile(const StoreFile& file)
     throw std::runtime_error(fmt::format("{}: has schema {}, and this program reads schema {}",
                                          file.path, schema, memory::DayFile::kSchema));
   }
+  check_key();
   has_weight_ = has_column(database_, "weight");
   has_groups_ = memory::RowGroups::are_in(database_);
   read_words();
+}
+
+// A search asks for very many rows by their ids: without the key, each time all rows would be read.
+void OpenFile::check_key() {
+  auto key = database_.prepare(
+      "SELECT count(*) = 1 AND min(name = 'id' AND type = 'INTEGER') AND NOT EXISTS (SELECT 1 FROM "
+      "pragma_index_list('messages') WHERE origin = 'pk') FROM pragma_table_info('messages') WHERE "
+      "pk > 0");
+  if (key.step() && key.integer(0) != 0) return;
+  throw DatabaseError(Trouble::Corrupt,
+                      fmt::format("{}: has no table of messages with the key id", path_));
 }
 
 void OpenFile::read_words() {
@@ -158,6 +170,12 @@ std::vector<RowRange> OpenFile::ranges(const Condition& condition) {
     while (groups.step()) {
       const auto group = groups.integer(kId);
       const auto first = memory::first_row(group);
+      // A table of another program may have a group twice, and groups that no row can be in.
+      if (memory::group_of(first) != group || first < next) continue;
+      if (found.size() > 2 * kMostGroups) {
+        throw DatabaseError(Trouble::Corrupt,
+                            fmt::format("{}: has more than {} groups of rows", path_, kMostGroups));
+      }
       const auto last = memory::last_row(group);
       if (first > Limits::min()) add_rest(first - 1);
       if (groups.integer(kIsWanted) != 0 && may_have(groups, condition)) {

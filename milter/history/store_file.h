@@ -49,6 +49,8 @@ class OpenFile {
  public:
   // Words of one file. The writer makes no more than there are labels, gaits and listeners.
   static constexpr std::int64_t kMostWords = 10'000;
+  // Groups of rows of one file: those of a thousand million rows.
+  static constexpr std::size_t kMostGroups = 1'000'000;
 
   // Throws memory::DatabaseError, and std::runtime_error for a schema that is not known.
   explicit OpenFile(const StoreFile& file);
@@ -71,6 +73,7 @@ class OpenFile {
   memory::Statement prepare(const std::string& sql, const Condition& condition, int before = 0);
 
  private:
+  void check_key();
   void read_words();
   void add_words(const WordKey& key, const Values& values, Condition& condition) const;
 

@@ -27,6 +27,9 @@ CREATE TABLE IF NOT EXISTS group_words (name TEXT, word INTEGER, row_group INTEG
                                         PRIMARY KEY (name, word, row_group)) WITHOUT ROWID;
 )";
 
+// Not of those that no row can be in, which only another program can have written: 2^53 and more.
+constexpr const char* kLastGroup = "SELECT max(id) FROM row_groups WHERE id < 9007199254740992";
+
 // The columns of select_rows(), in front of the words.
 enum Column { kTime, kScore, kQueueId, kAddress, kNetwork, kWords };
 
@@ -102,7 +105,7 @@ bool RowGroups::are_in(Database& database) {
 }
 
 RowGroups::RowGroups(Database& database)
-    : last_group_(database.prepare("SELECT max(id) FROM row_groups")),
+    : last_group_(database.prepare(kLastGroup)),
       next_row_(database.prepare("SELECT min(id) FROM messages WHERE id > ?")),
       last_row_(database.prepare("SELECT max(id) FROM messages")),
       rows_(database.prepare(select_rows())),

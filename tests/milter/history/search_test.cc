@@ -228,6 +228,50 @@ TEST_CASE("also when some groups are not known") {
   same_without_groups(store);
 }
 
+TEST_CASE("also when another program has filled the table of groups with anything") {
+  const char* const all[] = {
+      "UPDATE row_groups SET networks = NULL, exact = NULL WHERE id = 1",
+      "UPDATE row_groups SET networks = 'text', exact = zeroblob(4095) WHERE id = 1",
+      "INSERT INTO row_groups (id) VALUES (-9223372036854775808), (9223372036854775807), "
+      "(9007199254740992), (18014398509481984)",
+      "ALTER TABLE row_groups RENAME TO once; CREATE TABLE row_groups AS SELECT * FROM once UNION "
+      "ALL SELECT * FROM once UNION ALL SELECT 'text', 0, 0, 0, 0, NULL, NULL",
+  };
+  for (const char* const sql : all) {
+    INFO(sql);
+    const Filled store;
+    memory::Database(store.file(), memory::Database::Mode::Write).execute(sql);
+    same_without_groups(store);
+  }
+}
+
+TEST_CASE("more groups than a day can have are not read") {
+  const Filled store(10);
+  memory::Database(store.file(), memory::Database::Mode::Write)
+      .execute(
+          "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 2 FROM n WHERE i < 3000000) "
+          "INSERT INTO row_groups (id) SELECT i FROM n");
+  const auto page = History(store.settings).page({}, {});
+  REQUIRE(page.problems.size() == 1);
+  CHECK_THAT(page.problems[0], Catch::Contains("has more than 1000000 groups of rows"));
+}
+
+TEST_CASE("rows without the key id are not read, because each id would be looked for in all rows") {
+  const char* const keys[] = {"id INTEGER, time INTEGER", "id INTEGER, time INTEGER PRIMARY KEY",
+                              "id TEXT PRIMARY KEY, time INTEGER",
+                              "id INTEGER PRIMARY KEY DESC, time INTEGER",
+                              "id INTEGER, time INTEGER, PRIMARY KEY (id, time)"};
+  for (const char* const key : keys) {
+    INFO(key);
+    const Filled store(10);
+    memory::Database(store.file(), memory::Database::Mode::Write)
+        .execute(fmt::format("DROP TABLE messages; CREATE TABLE messages ({})", key));
+    const auto page = History(store.settings).page({}, {});
+    REQUIRE(page.problems.size() == 1);
+    CHECK_THAT(page.problems[0], Catch::Contains("has no table of messages with the key id"));
+  }
+}
+
 TEST_CASE("also when addresses are not stored, or are taken away") {
   same_without_groups(Filled(5000, config::Memory::Addresses::Truncated));
   const Filled store;

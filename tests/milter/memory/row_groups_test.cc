@@ -129,6 +129,14 @@ TEST_CASE("a gap of any size between ids is no group") {
         fmt::format("{}:{}", memory::group_of(9'000'000'000'000'000'000), kNoon + 1));
 }
 
+TEST_CASE("a group that no row can be in does not keep others from being added") {
+  Filled filled;
+  filled.write(1, 10);
+  filled.execute("INSERT INTO row_groups (id) VALUES (9223372036854775807), (9007199254740992)");
+  filled.write(11, 2500);
+  CHECK(filled.ask("SELECT id FROM row_groups WHERE id < 100") == "0 1");
+}
+
 TEST_CASE("what was forgotten is in no filter") {
   Filled filled;
   filled.write(1, 3000);
