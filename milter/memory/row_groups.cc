@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <limits>
-#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "milter/memory/address_form.h"

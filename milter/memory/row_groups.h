@@ -19,9 +19,7 @@
 
 #include <cstdint>
 #include <set>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "milter/memory/database.h"
