@@ -25,6 +25,11 @@ using Addresses = config::Memory::Addresses;
 constexpr std::size_t kRowsAtOnce = 1000;
 constexpr std::size_t kGroupsAtOnce = 16;
 
+// Up to this id addresses were taken away. Rows that are written later may get ids of removed ones.
+constexpr const char* kLowerTruncated =
+    "UPDATE about SET value = min(value, ifnull((SELECT max(id) FROM messages), 0)) WHERE key = "
+    "'truncated_to'";
+
 // Whether a row with these two texts, either of which may be empty, is to go.
 using Wanted = std::function<bool(std::string_view address, std::string_view network)>;
 
@@ -102,6 +107,7 @@ void remove(Database& database, std::span<const std::int64_t> rows) {
     }
     // Asked in each transaction, because the memory process may add the tables between two.
     if (RowGroups::are_in(database)) RowGroups(database).renew(touched);
+    database.execute(kLowerTruncated);
     transaction.commit();
     rows = rows.subspan(removed);
   }

@@ -23,6 +23,7 @@
 
 #include "classifier/trace_text.h"
 #include "milter/memory/database.h"
+#include "milter/memory/forget.h"
 #include "milter/memory/totals.h"
 #include "tests/support/captured_stderr.h"
 #include "tests/support/sightings.h"
@@ -267,6 +268,22 @@ TEST_CASE("a clock that was three days ahead takes addresses early, and never a 
   while (store.truncate_some(1000, kToday + memory::kExactDays)) {
   }
   CHECK(ask(folder.day(), "SELECT count(*) || ' ' || count(address) FROM messages") == "2 0");
+}
+
+TEST_CASE("a row with the id of a forgotten one that had lost its address loses it too") {
+  const Folder folder;
+  Store store(folder.path());
+  write_one(store);
+  while (store.truncate_some(1000, kToday + memory::kExactDays)) {
+  }
+  config::Memory settings;
+  settings.folder = folder.path();
+  CHECK(memory::forget(settings, "192.0.2.0/24").rows == 1);
+  write_one(store);
+  CHECK(ask(folder.day(), "SELECT max(id) || ' ' || count(address) FROM messages") == "1 1");
+  while (store.truncate_some(1000, kToday + memory::kExactDays)) {
+  }
+  CHECK(ask(folder.day(), "SELECT count(*) || ' ' || count(address) FROM messages") == "1 0");
 }
 
 TEST_CASE("the addresses of a file whose ids have a gap of any size are taken away at once") {
