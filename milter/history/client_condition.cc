@@ -24,7 +24,7 @@ ClientCondition::ClientCondition(const config::Memory& settings,
   }
   const bool is_address = client->kind == Client::Kind::Address;
   const bool is_keyed = settings.addresses == Addresses::Keyed;
-  if (!is_address && client->text != memory::print_network(client->first)) {
+  if (!is_address && !memory::is_row_network(client->network)) {
     if (is_keyed) {
       throw std::invalid_argument(
           fmt::format("client: \"{}\": with memory.addresses = \"keyed\" a network can be an IPv4 "
@@ -41,12 +41,13 @@ ClientCondition::ClientCondition(const config::Memory& settings,
     }
     return;
   }
-  // Rows of the time before the setting was changed have the other form.
+  // Rows of the time before the setting was changed, or the key, have another form.
   columns_ = {is_address ? "address" : "network"};
-  texts_ = {is_address ? client->first.print_address() : client->text};
+  texts_ = {is_address ? client->first.print_address() : client->network.print()};
   if (is_keyed) {
-    const memory::AddressForm form(settings);
-    texts_.push_back(is_address ? form.address(client->first) : form.network(client->first));
+    for (const auto& form : memory::AddressForm::of_keys(settings.key_file)) {
+      texts_.push_back(is_address ? form.address(client->first) : form.network(client->first));
+    }
   }
   for (const auto& text : texts_) {
     group_has_.push_back({is_address ? Filed::In::Exact : Filed::In::Networks, text});
@@ -58,10 +59,12 @@ void ClientCondition::add_to(Condition& condition) const {
   if (columns_.empty()) return;
   // Without the address, it is not known to be the client's.
   const auto* form = excluded_ ? "ifnull({}, '') IN ({})" : "{} IN ({})";
+  std::string marks = "?";
+  for (std::size_t i = 1; i < texts_.size(); ++i) marks += ",?";
   std::string any;
   for (const auto* column : columns_) {
     any += any.empty() ? "" : " OR ";
-    any += fmt::format(fmt::runtime(form), column, texts_.size() == 1 ? "?" : "?,?");
+    any += fmt::format(fmt::runtime(form), column, marks);
     condition.texts.insert(condition.texts.end(), texts_.begin(), texts_.end());
   }
   condition.add(fmt::format("{}({})", excluded_ ? "NOT " : "", any));

@@ -67,6 +67,10 @@ std::string print_network(const net::Endpoint& client) {
   return fmt::format("{}/{}", client.network().print_address(), client.is_v4() ? 24 : 48);
 }
 
+bool is_row_network(const net::Network& who) {
+  return who.print() == print_network(net::Endpoint::from_bytes(who.first(), 0));
+}
+
 bool is_within(const net::Network& who, std::string_view address, std::string_view network) {
   if (const auto client = address_in(address)) return who.contains(*client);
   const auto first = address_in(network);

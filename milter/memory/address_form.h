@@ -41,6 +41,8 @@ class AddressForm {
 
 // "192.0.2.0/24", "2001:db8:1::/48": the network that `client` is in (Endpoint::network).
 std::string print_network(const net::Endpoint& client);
+// True for the networks that rows have: an IPv4 /24, an IPv6 /48.
+bool is_row_network(const net::Network& who);
 
 // Whether a row with these two texts, either of which may be empty, is of a client in `who`. A row
 // that no longer has an address, only a network, counts if `who` covers that whole network. Keyed

@@ -43,12 +43,7 @@ Wanted plain(const net::Network& who) {
   };
 }
 
-// The form of an address tells nothing of the networks that it is in, but for its own.
-bool has_keyed_form(const std::string& who) {
-  return who.find('/') == who.npos || print_network(*address_in(who)) == who;
-}
-
-// Requires: has_keyed_form(who).
+// `who`: an address, or a network that rows have. A keyed form tells nothing of other networks.
 Wanted keyed(const std::string& key_file, const std::string& who) {
   const auto client = *address_in(who);
   const bool is_address = who.find('/') == who.npos;
@@ -69,7 +64,8 @@ Wanted wanted(const config::Memory& settings, const std::string& who) {
     throw std::invalid_argument(
         fmt::format("\"{}\" is not an address or a network such as 192.0.2.0/24", who));
   }
-  const bool keyed_too = !settings.key_file.empty() && has_keyed_form(who);
+  const bool has_form = who.find('/') == who.npos || is_row_network(*network);
+  const bool keyed_too = !settings.key_file.empty() && has_form;
   if (settings.addresses == Addresses::Keyed && !keyed_too) {
     throw std::invalid_argument(
         fmt::format("{}: with memory.addresses = \"keyed\" a network can be an IPv4 /24 or an IPv6 "
@@ -92,25 +88,52 @@ std::vector<std::int64_t> ids(Database& database, const Wanted& wanted) {
   return found;
 }
 
-// `rows`: in ascending order, so that those of a group are in one transaction, or in two.
-void remove(Database& database, std::span<const std::int64_t> rows) {
-  auto remove_row = database.prepare("DELETE FROM messages WHERE id = ?");
+// Removes a row, unless it has become another one: somebody else may have removed it since it was
+// found, and a new row may have its id.
+class Remover {
+ public:
+  Remover(Database& database, const Wanted& wanted)
+      : wanted_(wanted),
+        find_(database.prepare("SELECT address, network FROM messages WHERE id = ?")),
+        remove_(database.prepare("DELETE FROM messages WHERE id = ?")) {}
+
+  bool remove(std::int64_t id) {
+    find_.bind(1, id);
+    const bool is_there = find_.step() && wanted_(find_.text(0), find_.text(1));
+    find_.reset();
+    if (!is_there) return false;
+    remove_.bind(1, id);
+    remove_.run();
+    return true;
+  }
+
+ private:
+  const Wanted& wanted_;
+  Statement find_, remove_;
+};
+
+// `rows`: in ascending order, so that those of a group are in one transaction, or in two. Returns
+// how many were removed.
+std::size_t remove(Database& database, std::span<const std::int64_t> rows, const Wanted& wanted) {
+  Remover remover(database, wanted);
+  std::size_t removed = 0;
   while (!rows.empty()) {
     std::set<std::int64_t> touched;
-    std::size_t removed = 0;
+    std::size_t done = 0;
     Transaction transaction(database);
-    while (removed < std::min(rows.size(), kRowsAtOnce) && touched.size() < kGroupsAtOnce) {
-      remove_row.bind(1, rows[removed]);
-      remove_row.run();
-      touched.insert(group_of(rows[removed]));
+    while (done < std::min(rows.size(), kRowsAtOnce) && touched.size() < kGroupsAtOnce) {
+      const auto id = rows[done++];
+      if (!remover.remove(id)) continue;
+      touched.insert(group_of(id));
       ++removed;
     }
     // Asked in each transaction, because the memory process may add the tables between two.
     if (RowGroups::are_in(database)) RowGroups(database).renew(touched);
     database.execute(kLowerTruncated);
     transaction.commit();
-    rows = rows.subspan(removed);
+    rows = rows.subspan(done);
   }
+  return removed;
 }
 
 std::size_t forget_in(const std::string& file, const Wanted& wanted) {
@@ -126,13 +149,13 @@ std::size_t forget_in(const std::string& file, const Wanted& wanted) {
   }
   database.execute("PRAGMA secure_delete = ON");
   const auto rows = ids(database, wanted);
-  remove(database, rows);
+  const auto removed = remove(database, rows, wanted);
   if (!rows.empty() && !database.checkpoint()) {
     throw std::runtime_error(fmt::format(
         "{}: another program reads it, so that its write-ahead log still has the rows: try again",
         file));
   }
-  return rows.size();
+  return removed;
 }
 
 }  // namespace

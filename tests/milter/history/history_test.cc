@@ -360,6 +360,22 @@ TEST_CASE("keyed addresses are found by the address, its network, and their form
   CHECK(store.ids({{"client", row.address}}) == "keyed");
   CHECK(store.ids({{"client", "!" + row.network}}) == "before");
   CHECK_THROWS_WITH(store.page({{"client", "192.0.0.0/16"}}), Catch::Contains("192.0.0.0/24"));
+  // Another key comes in front, and the old one stays in the file.
+  fs::permissions(store.settings.key_file, fs::perms::owner_read | fs::perms::owner_write);
+  std::ofstream(store.settings.key_file)
+      << "k2:" << std::string(64, 'b') << "\nk1:" << std::string(64, 'a') << '\n';
+  store.write({bot_sighting(kNoon + 2, "192.0.2.7:1", "rotated")});
+  CHECK(store.ids({{"client", "192.0.2.7"}}) == "rotated keyed before");
+  CHECK(store.ids({{"client", "192.0.2.0/24"}}) == "rotated keyed other before");
+}
+
+TEST_CASE("a network is the same one in each way of writing it") {
+  Filled store(
+      {bot_sighting(kNoon, "[2001:db8::7]:1", "A"), bot_sighting(kNoon, "192.0.2.7:1", "B")});
+  for (const char* text : {"2001:db8::/48", "2001:db8:0::/48", "2001:0DB8:0000::/48"}) {
+    CHECK(store.ids({{"client", text}}) == "A");
+    CHECK(store.ids({{"client", std::string("!") + text}}) == "B");
+  }
 }
 
 TEST_CASE("a missing folder is reported") {

@@ -1,10 +1,12 @@
 #include "milter/memory/forget.h"
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "milter/memory/database.h"
@@ -103,10 +105,30 @@ TEST_CASE("rows with a network only go when all of it is forgotten") {
   CHECK(forget(store.settings, "2001:db8::/32").rows == 2);
 }
 
+TEST_CASE("a row that has become another one since it was found is not forgotten") {
+  const Filled store;
+  memory::Database other(store.settings.folder + "/messages-20261127.db",
+                         memory::Database::Mode::Write);
+  std::size_t rows = 0;
+  std::thread forgetting;
+  {
+    memory::Transaction transaction(other);
+    forgetting = std::thread([&] { rows = forget(store.settings, "192.0.2.7").rows; });
+    // It finds its rows, and waits for this transaction to remove them.
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    other.execute("UPDATE messages SET address = '198.18.0.1' WHERE address = '192.0.2.7'");
+    transaction.commit();
+  }
+  forgetting.join();
+  CHECK(rows == 2);  // of the day before
+  CHECK(store.rest() == "3 5");
+}
+
 TEST_CASE("keyed addresses are found by the key") {
   const Filled store(config::Memory::Addresses::Keyed);
   CHECK(forget(store.settings, "192.0.2.7").rows == 4);
   CHECK(forget(store.settings, "192.0.2.0/24").rows == 2);
+  CHECK(forget(store.settings, "2001:db8:0001:0::/48").rows == 2);
   CHECK_THROWS_WITH(forget(store.settings, "192.0.0.0/16"),
                     Catch::Contains("can be an IPv4 /24 or an IPv6 /48 only"));
   std::ofstream(store.settings.folder + "/other") << "k1:" << std::string(64, 'b') << '\n';
