@@ -54,8 +54,8 @@ struct Arrival {
 
 class ArrivalLog {
  public:
-  // At least this many arrivals are kept that are not read yet. A receive buffer of Linux's default
-  // size (tcp_rmem) holds fewer segments.
+  // This many arrivals whose bytes are not read yet are kept even if `limit` is smaller. A receive
+  // buffer of Linux's default size (tcp_rmem) holds fewer segments.
   static constexpr std::size_t kLeastAhead = 4096;
 
   // At most `limit` arrivals of a message are kept. A message with more is State::Partial,

@@ -16,7 +16,7 @@ namespace {
 
 // Strength is 1 less all doubts, and it is a forecast: of the findings with strength 0.9, one in
 // ten is wrong. A doubt is the probability that a different writer made the same boundaries. The
-// doubts of each finding on a clean trace come from the lab's recordings and from the simulator
+// doubts of each finding on a clean trace come from the recordings (tests/data) and the simulator
 // (README, Confidence).
 constexpr double kOneBlockEnd = 0.04;  // a multiple of 1024 also happens by chance
 constexpr double kSomeBlockEnds = 0.015;
@@ -34,12 +34,12 @@ constexpr double kShortStream = 0.06;  // at most two full segments, and a tail
 constexpr double kLongStream = 0.03;
 constexpr double kHiddenStream = 0.25;  // the first flight is shorter than a usual buffer
 constexpr double kPushedStream = 0.30;  // PSH says that writes ended inside full segments
-constexpr double kPushedBlocks = 0.15;  // a block explains on which of them it is: of a few
+constexpr double kPushedBlocks = 0.15;  // few of them have PSH, and a block explains which
 constexpr double kManyPushedBlocks = 0.04;
 constexpr double kSpoiledStream = 0.40;  // one odd cut in a long message
 // Each of these damages the evidence and adds to the doubt.
 constexpr double kRepairDoubt = 0.08;   // times the share of repaired segments
-constexpr double kWeakCutDoubt = 0.15;  // times what the first cut's confidence lacks to kSureCut
+constexpr double kWeakCutDoubt = 0.15;  // times (kSureCut - confidence of the first cut)
 constexpr double kMovingDoubt = 0.05;   // the full size changed: a cut may be a remnant
 constexpr double kReadDoubt = 0.03;
 constexpr double kPartialDoubt = 0.25;
@@ -64,8 +64,8 @@ constexpr double kOneMove = 0.05;
 
 // A bulk writer's full segments carry PSH in every second segment, because Linux forms its send
 // units so. With Nagle's algorithm a line writer's full segments carry almost none. Over whole
-// messages the lab measured a share of 0.43 to 0.50 for bulk writers and of 0.08 to 0.25 for line
-// writers.
+// messages the recordings have a share of 0.43 to 0.50 for bulk writers and of 0.08 to 0.25 for
+// line writers.
 constexpr double kBulkPushShare = 0.33;
 // These shares hold for round trips of milliseconds. On shorter ones Linux forms send units of many
 // segments: one write at 0.1 ms had a share of 0.17. Nagle's algorithm holds nothing back there, so
@@ -220,9 +220,9 @@ WriterReading by_first_cut(const Findings& f, Reasons& why) {
 // and not 0.0305. With a larger second share, a slow link looks like a full window and a stream
 // loses confidence. With a smaller one, a delayed packet hides the window.
 //
-// A shorter gap is a stall of the sender's machine, where it is at least 1 ms and 16 times as wide as
-// every gap before it: a VPN's program has not read its interface yet. What was written meanwhile is
-// joined, as behind a full window.
+// A shorter gap counts as a pause of the sender's machine if it is at least 1 ms and 16 times as
+// long as every gap before it: then a VPN program has not read its interface yet. What was written
+// in the meantime is joined, as after a full window.
 //
 //     1331 ─ 1331 ─ 1331 ─ 1331 ─ 1331 ─ 1331 ── 10 ms ── 1331 ─ 1331 ─ …        7986
 std::uint32_t ended_by_window(const Trace& trace) {
@@ -371,8 +371,8 @@ WriterReading read_writer(const Trace& trace, const Writes& writes, const Featur
     break;
   }
   WriterReading result = decide_writer(findings, why);
-  // The first cuts decide. A cut inside a header line shows even in a part of the header. That
-  // there is none shows only in the whole header.
+  // The first cuts decide. A part of the header is enough to show a cut inside a header line. Only
+  // the whole header shows that there is no such cut.
   const bool partial = trace.state == State::Partial;
   const bool unread = text_unread(trace) && findings.first != nullptr &&
                       findings.first->place != Place::Grid && result.writer != Writer::Blocks;

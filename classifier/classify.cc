@@ -29,13 +29,13 @@ struct Match {
 constexpr Match kOneSegment{Pattern::Indistinct, 0.98};
 constexpr Match kNotSeen{Pattern::Unobserved, 0};
 
-// A bot's writer shows through any path and comes before it. Where the writer was not seen, one
-// message in four on a small or moving path was a bot's. That was measured on the lab's recordings,
-// cut to 68 to 256 bytes a packet.
+// The doubt of a path's pattern where the writer was not seen. A bot's writer would show through
+// any path and would give the message its pattern. In the recordings (tests/data), cut to 68 to 256
+// bytes a packet, one message in four on a small or moving path was a bot's.
 constexpr double kHiddenWriter = 0.25;
-// The doubt where the server's answers are assumed: that it took the commands, and which extensions
-// it announced. The lab's recordings have no more wrong labels without the server's side than with
-// it.
+// The doubt where it is assumed that the server accepted the commands, and which extensions it
+// announced. The recordings (tests/data) have no more wrong labels without the server's side than
+// with it.
 constexpr double kOneSided = 0.05;
 
 // Makes it equal to a new one, but keeps its memory.

@@ -37,8 +37,8 @@ struct Verdict {
   Pattern pattern = Pattern::Unobserved;
   Writer writer = Writer::Unknown;
   PathShape path = PathShape::Unknown;
-  double confidence = 0;  // 0..1: of the labels with 0.9, one in ten is wrong; for `indistinct`:
-                          // that the evidence holds no more
+  double confidence = 0;  // 0..1: of the labels with 0.9, one in ten is wrong; with `indistinct`,
+                          // how certain it is that the evidence shows nothing more
   double score = 0;
   Action asks = Action::None;    // what the score asks for; the filter decides what is done
   std::uint32_t block = 0;       // write size of a program that writes blocks; 0: none

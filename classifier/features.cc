@@ -20,7 +20,8 @@
 // That order follows from chance. The terminator and the chunks come first, because the protocol
 // makes them. A buffer's end is next: chance meets one in some 820 bytes. A field's end with the
 // three bytes before it is met once in ten bytes, if lines have 40. "Inside a header line" is the
-// last place in the header, because it makes a bot: every doubt takes boundaries away from it.
+// last place in the header, because it makes a message look like a bot's: wherever another place is
+// possible, that one is used.
 //
 // What is uncertain
 // * A weak boundary (sent again on a moving path, or somewhere in a joined read) is used only at a
@@ -28,8 +29,8 @@
 // * A buffer may begin with the message, with a chunk, or with the commands in the first segment. A
 //   boundary at a buffer's end from any of these beginnings counts (buffers.h).
 // * A receiver's window often ends at a multiple of 1024. Such an end is no block of the program if
-//   the first segment would have shown that block. Since this rule, two recorded messages on a path
-//   of 9000 bytes have no writer. Before, it was wrong with a confidence of 0.98.
+//   the first segment would have shown that block. By this rule, two recorded messages on a path of
+//   9000 bytes have no writer; without it, they have a wrong one with a confidence of 0.98.
 //
 // What it costs: one pass over segments and boundaries. A boundary is compared with at most 64
 // fields, four times; a joined read with at most 64 offsets. A warm Features allocates nothing. The
@@ -139,8 +140,8 @@ bool is_striking(Place place) {
 //     read of 2 segments, 1488 bytes, full 1448:   40 + 1448   or   1448 + 40
 //
 // It is taken to be the one that ends at the first line or field, at a buffer's end, or at the
-// header's end, in this order. If no such place fits, there is no cut. So a doubt never makes a
-// bot.
+// header's end, in this order. If no such place fits, there is no cut. So an unknown place never
+// makes a message look like a bot's.
 std::optional<Cut> cut_inside(const Trace& trace, const Boundary& boundary, std::uint32_t full) {
   constexpr std::uint32_t kMostJoined = 64;  // no read joins more; among so many, chance finds a
                                              // landmark

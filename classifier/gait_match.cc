@@ -93,7 +93,7 @@ bool greeting_fits(const Gait& gait, const Traits& traits) {
 //     taken off, since a weight of 0 means that the entry does not fit.
 //   * 6 (1 to 20): the end of the first write outweighs any two ways, or two words. At 0 the right
 //     names of the corpus fall from 0.860 to 0.847.
-//   * 2 (words 0 to 8, ways 1 to 8): a word or a way outweighs one word that could not be heard. If
+//   * 2 (words 0 to 8, ways 1 to 8): a word or a way outweighs one word that could not be seen. If
 //     ways have 0, the right names of the corpus fall to 0.853.
 //   * 3 (0 to 8): a hello outweighs one word or one way, but not two, because libraries share it.
 //     At 0 it would not separate Postfix from Exim under TLS, which gait_test demands.
@@ -147,12 +147,13 @@ bool dot_holds(DotWay wanted, DotWay seen, int& weight) {
   return way_holds(wanted, seen, weight);
 }
 
-// How well an entry fits, and whether something that was seen speaks for it. An entry that only
-// nothing contradicts names nothing, but it can tie with others.
+// How well an entry fits, and whether something that was seen speaks for it. An entry that nothing
+// contradicts, but for which nothing speaks, gives no name; it can prevent the name of another
+// entry with the same weight.
 struct Fit {
   int weight = 0;       // 0: it does not fit
   bool told = false;    // something speaks for this entry alone
-  bool spoken = false;  // or for this one and others that differ only in what was not heard
+  bool spoken = false;  // or for this one and others that differ only in what was not seen
 };
 
 bool any_hello(const Gait& gait, const Traits& traits) {
@@ -238,7 +239,7 @@ Fit fit(const Gait& gait, const Traits& traits) {
   const bool enough = gait.talk_is_enough && !unheard;
   const bool hello = any_hello(gait, traits);
   if (hello) weight += kHelloHolds;
-  // Where only words that could not be heard tell a program from many others, its hello has to
+  // Where only words that could not be seen tell a program from many others, its hello has to
   // decide.
   const bool heard = hello || !unheard;
   if (traits.first == 0) return enough ? Fit{weight, heard, true} : Fit{};
@@ -260,7 +261,7 @@ Fit fit(const Gait& gait, const Traits& traits) {
 
 // Do both entries fit, although what tells them apart was not seen? Whatever else speaks for one of
 // them does not matter here. Either one writes the body in bulk and the other by lines. Or one asks
-// for a word that the other refuses, and that word could not be heard. In the second case the hello
+// for a word that the other refuses, and that word could not be seen. In the second case the hello
 // decides if only one of them has it.
 bool told_apart_unseen(const Gait& a, const Gait& b, const Traits& traits) {
   const bool bodies = a.body != b.body && a.body != BodyWay::Any && b.body != BodyWay::Any;

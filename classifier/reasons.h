@@ -39,7 +39,7 @@ enum class Because : std::uint8_t {
   Terminator,  // the terminator has a write of its own
   Encrypted,
   UnderTls,       // under TLS, known by records
-  Near,           // a bytes more or less than the milter was shown; 0: unknown number
+  Near,           // the message has a bytes more or less than were shown; 0: it is not known
   Repaired,       // a of b segments repaired
   Noise,          // a of b segments repaired, c cuts unexplained
   FullSizeMoves,  // the full size moves between a and b, c times
@@ -85,7 +85,7 @@ class Reasons {
   void add(Because because, std::uint32_t a = 0, std::uint32_t b = 0, std::uint32_t c = 0);
   void add_text(Because because, std::string_view text);
   void add_term(const Term& term);
-  // Beyond kMostAdded they are dropped. The score is the caller's to change.
+  // Terms beyond kMostAdded are dropped. This does not change the score: the caller does.
   void add_added(const AddedTerm& term);
   void clear() { count_ = added_ = 0; }
   std::size_t size() const { return count_; }

@@ -6,7 +6,7 @@
 // algorithm hides no record, so the whole list is known. But the end of the header has to be
 // guessed.
 //
-// Each shape was recorded (the lab's senders under STARTTLS) or is in the talk. Pure; safe from any
+// Each shape was recorded (tests/data, under STARTTLS) or is in the talk. Pure; safe from any
 // thread.
 #pragma once
 

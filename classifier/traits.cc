@@ -173,8 +173,8 @@ NagleSeen nagle_of(const Trace& trace, const Writes& writes, const Features& fea
   std::uint64_t wait = 0;
   for (std::size_t i = first + 1; i <= next; ++i) {
     wait += trace.segments[i].gap_us;
-    // From an eighth of a round trip on, a gap between two full segments is a slow link's. A larger
-    // share takes the time of the link for waiting.
+    // From an eighth of a round trip on, a gap between two full segments is made by a slow link.
+    // With a larger share, the time that the link needs would count as waiting.
     if (i != next && trace.segments[i].gap_us > rtt / 8) return NagleSeen::Any;
   }
   if (wait < rtt / 2) return NagleSeen::No;

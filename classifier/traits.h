@@ -19,7 +19,7 @@ namespace classifier {
 
 enum class BodyWay : std::uint8_t { Any, Bulk, Lines };  // few large writes, or one write per line
 // How the terminator was written. Alone3: after a pause, so that it has a segment of its own on any
-// path. Apart: in a write of 3 or of 5 bytes; an entry with this word holds only where such a write
+// path. Apart: in a write of 3 or of 5 bytes; an entry with this word fits only where such a write
 // was seen.
 enum class DotWay : std::uint8_t { Any, Joined, Apart3, Apart5, Alone3, Apart };
 enum class NagleSeen : std::uint8_t { Any, Yes, No };  // No: TCP_NODELAY was set

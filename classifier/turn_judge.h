@@ -25,7 +25,7 @@ class TurnJudge {
   // Both streams have ended. `open`: the turn that was not answered; it may be empty.
   std::optional<TlsMessage> finish(Turn&& open, std::uint32_t slack);
 
-  // The offset at which the message begins that is kept back; empty: there is none.
+  // The offset at which the message that is kept back begins; empty: no message is kept back.
   std::optional<std::uint64_t> pending_from() const;
 
  private:
@@ -33,7 +33,7 @@ class TurnJudge {
   //
   //     Greeting ──► Envelope ──DATA alone──► BehindData ──message, or a short turn──► Envelope
   //                   │    ▲
-  //                   └────┘ a turn as long as a message is one; any other turn is commands
+  //                   └────┘ a turn that is as long as a message is a message; others are commands
   enum class Part : std::uint8_t { Greeting, Envelope, BehindData };
 
   std::optional<TlsMessage> take(bool quit_with_dot);

@@ -67,11 +67,12 @@ constexpr std::uint32_t kMostOptions = 40;
 // into no more.
 constexpr int kRemnantReach = 64;
 
-// The confidence that a boundary is the program's, by its evidence. The numbers come from the lab's
-// recordings: of 860 messages with PSH and without loss, no short segment was made by the path.
+// The confidence that a boundary is the program's, by its evidence. The numbers come from the
+// recordings (tests/data): in 860 messages with PSH and without loss, no short segment was made by
+// the path.
 constexpr float kPushedShort = 0.95F;
-// The trace has PSH elsewhere, but not here. Of 290 such segments in the lab, none was the end of a
-// write. So it counts only at a place that chance hardly meets (features.cc).
+// The trace has PSH elsewhere, but not here. Of 290 such segments in the recordings, none was the
+// end of a write. So it counts only at a place that chance hardly meets (features.cc).
 constexpr float kUnpushedShort = 0.25F;
 constexpr float kPushUnknown = 0.85F;
 constexpr float kOneReadShort = 0.65F;  // one segment in this read: nearly as good as a segment

@@ -99,9 +99,9 @@ class Process final : private process::Orders::Listener {
     shared_.config.store(std::move(config));
   }
 
-  // The supervisor is gone, and with it its copies of the listeners. Our copies would keep the
-  // backlog open for clients that no process will accept. Shut down, they refuse clients, and a new
-  // start finds the port and the path free.
+  // The supervisor is gone, and with it its copies of the listeners. The copies of this process
+  // would keep the backlog open for clients that no process will accept. Shut down, they refuse
+  // clients, and a new start finds the port and the path free.
   void abandoned() override {
     server_.close();
     for (const int listener : listeners_) ::shutdown(listener, SHUT_RDWR);

@@ -389,7 +389,7 @@ void Session::give_up() {
   refuse(kNoUpstream);
 }
 
-// Sends our last line to the client; nothing of Postfix follows it.
+// Sends the last line to the client; nothing that Postfix sends follows it.
 void Session::refuse(std::string_view line) {
   if (!line.empty()) ::send(client_.get(), line.data(), line.size(), MSG_NOSIGNAL);
   ::shutdown(client_.get(), SHUT_WR);

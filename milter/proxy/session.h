@@ -1,5 +1,5 @@
-// Both sides of one client: its connection to us, our connection to Postfix, and a relay for each
-// direction. Its Watch (watch.h) observes the client.
+// Both sides of one client: its connection to the proxy, the connection from there to Postfix, and
+// a relay for each direction. Its Watch (watch.h) observes the client.
 //
 // A balancer's connection begins with a PROXY header. It is taken from the stream, and the client
 // is the one that it names. From any other address such a header is relayed like other bytes.

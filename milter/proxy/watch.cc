@@ -92,7 +92,8 @@ void Watch::learn_path() {
     path_.timestamps = info->tcpi_options & TCPI_OPT_TIMESTAMPS;
     path_.rtt_us = info->tcpi_min_rtt == ~0U ? info->tcpi_rtt : info->tcpi_min_rtt;
   }
-  // advmss is what we announced to the client. Linux has already subtracted the timestamps from it.
+  // advmss is what this machine announced to the client. Linux has already subtracted the
+  // timestamps from it.
   const std::uint32_t told = info ? info->tcpi_advmss : 0;
   path_.mss = tcp::smaller_mss(tcp::full_payload(path_.mss, path_.timestamps), told);
   observer_->set_path(path_);

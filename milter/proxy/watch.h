@@ -121,7 +121,7 @@ class Watch final : private classifier::Observer::Sink {
   bool open_ = false;        // the table has an entry for the session
   bool greeted_ = false;     // the table knows that Postfix has greeted
   bool behind_ = false;      // the table knows that the observer is behind
-  std::uint32_t words_ = 0;  // the table knows that the client has talked so
+  std::uint32_t words_ = 0;  // how the client has talked, as the table was told last
   const steady_clock::time_point began_;
   std::optional<std::uint32_t> first_seq_;  // of the first payload byte; nothing: no kernel filter
   std::uint32_t segments_seen_ = 0;         // tcpi_data_segs_in at the last read

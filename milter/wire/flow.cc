@@ -217,7 +217,7 @@ void Flow::payload(Direction& direction, const WirePacket& packet) {
     give(direction, *offset, std::move(piece));
     return give_waiting(direction);
   }
-  // Our own machine sends its packets in order, so a gap there means that the tap missed one.
+  // This machine sends its packets in order, so a gap in them means that the tap missed one.
   if (&direction == &server_ || direction.waiting.size() >= kMostWaiting) {
     return lose(Reason::Dropped);
   }

@@ -133,7 +133,7 @@ class Flow final : private classifier::Observer::Sink {
   evidence::Budget::Share share_;
   bool greeted_ = false;     // the table knows that Postfix has greeted
   bool behind_ = false;      // the table knows that the observer is behind
-  std::uint32_t words_ = 0;  // the table knows that the client has talked so
+  std::uint32_t words_ = 0;  // how the client has talked, as the table was told last
   bool over_ = false;
 };
 
