@@ -133,7 +133,8 @@ TEST_CASE("a header that was not wholly seen shows no writer except a template")
           "rec=8000") == Writer::Stream);
 }
 
-TEST_CASE("where PSH marks the ends of writes it tells of blocks, of lines, and of a doubt") {
+TEST_CASE(
+    "where PSH marks the ends of writes, it shows blocks or lines, or makes a stream doubtful") {
   const std::string lwip =
       "syn=4:252:0:1460:65535,1:mss,nop,ws::0 mss=1460 line1=40 header=302 body=304 dot=3 ";
   const std::string plain = lwip + "fields=40,77,124,302 ";
@@ -154,7 +155,7 @@ TEST_CASE("where PSH marks the ends of writes it tells of blocks, of lines, and 
 }
 
 TEST_CASE(
-    "a first flight that ends below a usual buffer, or a stall in it, makes a stream doubtful") {
+    "a first flight that ends below a usual buffer, or a pause in it, makes a stream doubtful") {
   struct Row {
     const char* why;
     const char* segments;

@@ -84,7 +84,9 @@ TEST_CASE("programs are known by writes and dialogue together") {
   }
 }
 
-TEST_CASE("under TLS the hello's digests tell twins apart, and what was not said is no objection") {
+TEST_CASE(
+    "under TLS the hello's digests separate entries that are alike, and what was not seen is no "
+    "objection") {
   const std::string sealed = "tls=yes version=0304 window=inferred mss=1448 rtt=40000 ";
   const std::string mta =
       "talk=ehlo,quit-with-dot,rcpt-ahead,data-ahead seg=1448x3,1009 rec=5297+6";

@@ -52,7 +52,7 @@ TEST_CASE("a buffer is known by the full segments in which it ends") {
   }
 }
 
-TEST_CASE("only the SYN of such a stack makes PSH tell") {
+TEST_CASE("PSH shows ends of writes only after a SYN of such a TCP") {
   const std::string blocks = "seg=1460,1460p,1460p,626pn";
   for (const char* syn : {kLwip, "4:255:0:1460:65535,0:mss::0"}) {
     INFO(syn);
@@ -69,7 +69,7 @@ TEST_CASE("only the SYN of such a stack makes PSH tell") {
   }
 }
 
-TEST_CASE("where not every segment was seen as it was sent PSH tells nothing") {
+TEST_CASE("PSH shows nothing unless every segment was seen as it was sent") {
   for (const char* fields : {"seg=1460,1460p,1460pr,626pn", "seg=1460,1460po,1460p,626pn",
                              "seg=1460,1460p,1460ph,626pn", "via=read seg=1460,2920/2p,626pn",
                              "state=partial reason=dropped seg=1460,1460p,1460p,626pn",

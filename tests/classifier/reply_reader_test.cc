@@ -56,7 +56,7 @@ TEST_CASE("a line that is not a reply is malformed") {
   CHECK(replies_in("220 " + std::string(58, 'x') + "\r\n", 7, 64) == "220 ");
 }
 
-TEST_CASE("only the status of other security problems is recognised as such") {
+TEST_CASE("of the enhanced status codes only X.7.0, other security problems, is recognised") {
   ReplyReader reader(64);
   const auto last = [&](std::string_view text) {
     std::span<const char> bytes(text.data(), text.size());

@@ -154,7 +154,8 @@ TEST_CASE("a chunk whose commands may have come earlier cannot be separated from
   CHECK(Said({{64 + 16}, {5112, 64 + 16}}).reason(shown(304, 4808)) == Reason::Ambiguous);
 }
 
-TEST_CASE("a chunk whose envelope may have been said in front is not told from what follows it") {
+TEST_CASE(
+    "a chunk whose envelope may have been sent before it cannot be separated from what follows") {
   const ShownSizes sizes = shown(304, 4808);
   // MAIL and RCPT, then BDAT, the text, MAIL and RCPT; or a refused transaction, and then this one.
   CHECK(Said({{64}, {64 + 16 + 5112}}).reason(sizes) == Reason::Ambiguous);
@@ -173,7 +174,7 @@ TEST_CASE("a chunk whose envelope may have been said in front is not told from w
   CHECK(::sizes(near) == Sizes{5112});
 }
 
-TEST_CASE("among many recipients a message is not told from what follows it") {
+TEST_CASE("with many recipients a message cannot be separated from what follows it") {
   ShownSizes many = shown(100, 1000);
   for (int i = 0; i < 10; ++i) many.envelope.add_rcpt(20);
   REQUIRE(many.envelope.total == 64 + 300);
@@ -197,7 +198,8 @@ TEST_CASE("among many recipients a message is not told from what follows it") {
   CHECK(near.reason(many) == Reason::Ambiguous);
 }
 
-TEST_CASE("text that came with DATA and QUIT is not told from a chunk of the same length") {
+TEST_CASE(
+    "text that came with DATA and QUIT cannot be distinguished from a chunk of the same length") {
   // `DATA`, 900 bytes, the dot line and QUIT are as long as `BDAT 900 LAST` and 900 bytes. EHLO is
   // so long that BDAT may have been said with it.
   Said said({{22}, {42}, {15, 900}});
@@ -229,7 +231,8 @@ TEST_CASE("text that continues after an answer came by BDAT, if that is possible
   }
 }
 
-TEST_CASE("if the sizes do not fit, the whole turn is the message, with the difference") {
+TEST_CASE(
+    "if the sizes do not fit, the whole turn is the message, and the trace says by how much") {
   const TlsMessage missed = Said({{70}, {4096, 1000}}).place(shown(304, 4808, 2));
   CHECK(missed.window == Window::Near);
   CHECK(missed.miss == 21);
@@ -330,7 +333,7 @@ TEST_CASE("the envelope's length shows whether QUIT follows a chunk") {
 }
 
 TEST_CASE("a turn with something else in it is not explained, and holds no message") {
-  // A recipient that was refused, or a small message: nobody knows.
+  // It may be a recipient that was refused, or a small message.
   CHECK(Said({{64 + 28 + 16 + 5112}}).reason(shown(304, 4808)) == Reason::Ambiguous);
   // Two messages of one size in one go, asked for the first.
   CHECK(Said({{64 + 16 + 5112, 64 + 16 + 5112}}).reason(shown(304, 4808)) == Reason::Ambiguous);

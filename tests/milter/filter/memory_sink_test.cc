@@ -111,7 +111,7 @@ TEST_CASE("messages of several threads are all sent") {
   CHECK(received(pair.memory) == 100);
 }
 
-TEST_CASE("what is taken after the end is counted") {
+TEST_CASE("messages that are handed over after the end are counted") {
   const Pair pair;
   memory::Counters counters;
   MemorySink sink(pair.filter.get(), counters);
@@ -121,7 +121,7 @@ TEST_CASE("what is taken after the end is counted") {
   CHECK(received(pair.memory) == 0);
 }
 
-TEST_CASE("while the socket is full the next messages wait, and go when it is read") {
+TEST_CASE("while the socket is full the next messages wait, and are sent when it is read") {
   const Pair pair;
   memory::Counters counters;
   MemorySink sink(pair.filter.get(), counters);
@@ -193,7 +193,8 @@ TEST_CASE("each message is sent as it is, also in a copy that was used before") 
 }
 
 TEST_CASE(
-    "a memory that does not read delays the end by a second or so, and what is left is counted") {
+    "a memory process that does not read delays the end by about a second, and what is left is "
+    "counted") {
   const Pair pair;
   memory::Counters counters;
   MemorySink sink(pair.filter.get(), counters);

@@ -119,7 +119,7 @@ TEST_CASE("the dialogue of the client's own session is asked for, and answered b
   CHECK(bed.counts.policy_service.answers[0] == 1);
 }
 
-TEST_CASE("a session that cannot be told apart is not answered") {
+TEST_CASE("if the session of a request is not certain, the answer is DUNNO") {
   Bed bed(kEarly);
   bed.evidence.talk = *classifier::words_named("early");
   SECTION("nobody has this port") {
@@ -293,8 +293,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "an observer that does not answer in time is left alone for a while, and one that is gone is "
-    "not") {
+    "an observer that does not answer in time is not asked again for a while, and one that is gone "
+    "is") {
   char name[] = "/tmp/segmilter-test-XXXXXX";
   const std::filesystem::path folder = mkdtemp(name);
   const auto path = (folder / "evidence.sock").string();

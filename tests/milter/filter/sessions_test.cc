@@ -48,7 +48,7 @@ TEST_CASE(
   CHECK(sessions.find(kClient, kServer)->daemon == "one");
 }
 
-TEST_CASE("a place can be moved, and no place does nothing") {
+TEST_CASE("a place can be moved, and an empty place does nothing") {
   Sessions sessions;
   Sessions::Place place;
   place.judged(1);

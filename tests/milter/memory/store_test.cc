@@ -256,7 +256,7 @@ TEST_CASE("an hour that the clock goes through twice is one hour, and no row is 
   CHECK(ask(folder.day(), "SELECT count(address) || '' FROM messages") == "5");
 }
 
-TEST_CASE("a clock that was three days ahead takes addresses early, and never a row") {
+TEST_CASE("a clock that is three days ahead removes addresses early, but never a row") {
   const Folder folder;
   Store store(folder.path());
   write_one(store);
@@ -270,7 +270,7 @@ TEST_CASE("a clock that was three days ahead takes addresses early, and never a 
   CHECK(ask(folder.day(), "SELECT count(*) || ' ' || count(address) FROM messages") == "2 0");
 }
 
-TEST_CASE("a row with the id of a forgotten one that had lost its address loses it too") {
+TEST_CASE("a row that gets the id of a forgotten row loses its address in time too") {
   const Folder folder;
   Store store(folder.path());
   write_one(store);
@@ -286,7 +286,8 @@ TEST_CASE("a row with the id of a forgotten one that had lost its address loses 
   CHECK(ask(folder.day(), "SELECT count(*) || ' ' || count(address) FROM messages") == "1 0");
 }
 
-TEST_CASE("the addresses of a file whose ids have a gap of any size are taken away at once") {
+TEST_CASE(
+    "the addresses of a file are removed at once, however large the gaps between its row ids are") {
   const Folder folder;
   {
     Store store(folder.path());
@@ -486,7 +487,9 @@ TEST_CASE("a file that somebody has removed is made again") {
   CHECK(count_of(folder.day()) == "1");
 }
 
-TEST_CASE("a reader with a snapshot hinders no writer, and its log is emptied behind it") {
+TEST_CASE(
+    "a reader with a snapshot does not hinder the writer, and the write-ahead log is emptied after "
+    "it") {
   const Folder folder;
   Store store(folder.path());
   write_one(store);

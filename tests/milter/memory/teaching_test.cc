@@ -232,7 +232,7 @@ TEST_CASE("a row that stands for several messages teaches the rebuilt table as t
   CHECK(bed.counters.learnt_good == 2 * 1280);
 }
 
-TEST_CASE("a weight that no program has written counts as one that can be") {
+TEST_CASE("a weight in the file that no program wrote counts as 1, or as the largest weight") {
   Bed bed;
   memory::Store store(bed.config.memory.folder);
   REQUIRE(store.write(std::vector{sighting("192.0.2.7:1")}, memory::AddressForm(bed.config.memory))
@@ -275,7 +275,8 @@ TEST_CASE("rows that have lost their addresses teach a network no more than one 
   }
 }
 
-TEST_CASE("what comes while the table is rebuilt is learnt once, and takes no other day's share") {
+TEST_CASE(
+    "messages that come while the table is rebuilt are learnt once, and use no other day's share") {
   Bed bed;
   memory::Store store(bed.config.memory.folder);
   const memory::AddressForm form(bed.config.memory);

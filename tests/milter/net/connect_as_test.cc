@@ -45,7 +45,7 @@ struct Sources {
   }
 };
 
-// For as long as it lives this process has no capability in force: the kernel takes them from a
+// While this object lives, no capability of the process is in force: the kernel takes them from a
 // user other than root, and gives them back with root.
 struct WithoutRights {
   WithoutRights() { net::check(seteuid(kNobody), "become nobody"); }
@@ -66,7 +66,7 @@ std::optional<Endpoint> peer_of(const net::Fd& fd) {
   return Endpoint::from(address);
 }
 
-// Whom the server takes a connection for; nothing where none has come.
+// The client that the server sees; nothing if no connection has come.
 std::optional<Endpoint> seen_by(const support::Listener& server, int patience_ms = 2000) {
   if (!support::readable(server.fd.get(), patience_ms)) return std::nullopt;
   return peer_of(support::accept_one(server));
@@ -105,7 +105,7 @@ TEST_CASE("a server sees the client's own address and port, made by a process wi
   }
 }
 
-TEST_CASE("where the client's port cannot be had it is another port of the same address") {
+TEST_CASE("if the client's port is not free, another port of the same address is used") {
   const Sources sources;
   const Routes routes;
   const auto server = support::listen_on("127.0.0.1");
@@ -133,7 +133,7 @@ TEST_CASE("where the client's port cannot be had it is another port of the same 
     CHECK(done.local.port() >= 1024);
     CHECK(seen_by(server) == done.local);
   }
-  // The first one is left alone by all that.
+  // The first connection was not affected by all that.
   CHECK(support::local_address(first.socket.get()) == at("192.0.2.7:40112"));
 }
 
@@ -200,7 +200,7 @@ TEST_CASE("no connection comes from any address but the client's") {
     const auto done = net::connect_as(sockets, at("203.0.113.255:40112"), server4.address);
     CHECK(done.outcome == Outcome::NotBound);
     CHECK_FALSE(done.socket);
-    // What the server has seen of it is over, and not a byte was said.
+    // The connection that the server has seen is closed, and no byte was sent.
     if (support::readable(server4.fd.get(), 300)) {
       CHECK(support::read_to_end(support::accept_one(server4).get()).empty());
     }
@@ -252,7 +252,7 @@ TEST_CASE("no connection comes from any address but the client's") {
   }
 }
 
-TEST_CASE("whether the way is there is found out without the server") {
+TEST_CASE("a missing route back is found without the server") {
   const Sources sources;
   for (const auto& source : sources.fds) {
     CHECK_THAT(net::why_not_transparent(source),

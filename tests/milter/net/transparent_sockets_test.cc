@@ -42,7 +42,8 @@ TEST_CASE("sockets of a source are transparent, non-blocking, and like new ones"
   }
 }
 
-TEST_CASE("strangers who connect to the source get nothing, and nobody gets them") {
+TEST_CASE(
+    "strangers who connect to the source get nothing, and no session gets their connections") {
   const auto source = net::open_transparent_source(true, "source");
   const int fd = source.get();
   const auto address = *net::bound_to(fd);
@@ -57,7 +58,7 @@ TEST_CASE("strangers who connect to the source get nothing, and nobody gets them
   for (const auto& stranger : strangers) CHECK(support::read_to_end(stranger.get()).empty());
 }
 
-TEST_CASE("connections that somebody else has accepted are given up at the second tick") {
+TEST_CASE("connections that another process has accepted are given up at the second tick") {
   const auto source = net::open_transparent_source(true, "source");
   const int fd = source.get();
   TransparentSockets thief({&fd, 1});

@@ -126,13 +126,14 @@ TEST_CASE("Postfix sees the client's address and port, no header, and the filter
     bed.say(client, server.socket, support::kMessage);
     CHECK(
         support::observed(bed.table.find({.client = server.client, .server = bed.server.address})));
-    // Whom the client has called Postfix does not know, nor its filter.
+    // Neither Postfix nor its filter knows which address the client called.
     CHECK_FALSE(
         support::observed(bed.table.find({.client = client_name, .server = bed.address()})));
   }
 }
 
-TEST_CASE("a client of the other family is handed on to the loopback address of its own") {
+TEST_CASE(
+    "a client of the other address family is passed on to the loopback address of its family") {
   const Network network;
   // The setting names the IPv4 address of the port that the server has on [::1].
   const auto of_the_other_family = [](config::Config& settings) {
@@ -146,7 +147,7 @@ TEST_CASE("a client of the other family is handed on to the loopback address of 
 }
 
 TEST_CASE(
-    "two sessions of one client port, to two addresses of ours, have a label each: their own") {
+    "two sessions from one client port to two of the proxy's addresses each have their own label") {
   const Network network;
   ProxyBed bed({.change = with_two_addresses, .sources = network.borrowed});
   const auto client_name = at("192.0.2.7:40112");
@@ -176,7 +177,7 @@ TEST_CASE(
         longer.size() - support::kMessage.size());
 }
 
-TEST_CASE("no connection from the client's address, no connection: the client is told 421") {
+TEST_CASE("if no connection from the client's address can be made, the client is told 421") {
   const Network network;
   SECTION("a client on loopback") {
     ProxyBed bed({.change = transparent, .sources = network.borrowed});
@@ -223,7 +224,7 @@ TEST_CASE("no connection from the client's address, no connection: the client is
     CHECK(bed.counters.upstream_failed == 1);
     CHECK(nobody_came(bed));
   }
-  SECTION("the server is away, which is no failure of ours") {
+  SECTION("the server is away, which does not count as a failure of the transparent sockets") {
     ProxyBed bed({.change = transparent, .sources = network.borrowed});
     bed.server.fd.reset();
     const auto client = connect_from(at("192.0.2.7:40112"), bed.address());
@@ -238,7 +239,7 @@ TEST_CASE("without the routing rule the client is told 421 when the time to conn
   const Network network(/*routed=*/false);
   ProxyBed bed({.change = behind_balancers, .sources = network.borrowed});
   const auto client = bed.connect();
-  // Of no machine here, so that only the rule could bring the answer back.
+  // No machine here has this address, so only the rule could bring the answer back.
   support::send_all(client.get(), net::proxy_v2(at("192.0.2.99:40112"), at("198.51.100.1:25")));
   bed.run();
   bed.pass(bed.config().proxy.connect_timeout - 1s);
@@ -249,7 +250,7 @@ TEST_CASE("without the routing rule the client is told 421 when the time to conn
   CHECK(nobody_came(bed));
 }
 
-TEST_CASE("whom a balancer names, Postfix sees") {
+TEST_CASE("Postfix sees the client that a balancer names") {
   const Network network;
   ProxyBed bed({.change = behind_balancers, .sources = network.borrowed});
   const auto client = bed.connect();

@@ -31,7 +31,7 @@ TEST_CASE(
   CHECK(labelled.term_unwanted > labelled.term_wanted + 0.3);
 }
 
-TEST_CASE("the own verdicts alone rank better than nothing, and all messages are stored") {
+TEST_CASE("segmilter's own verdicts alone rank better than nothing, and all messages are stored") {
   char name[] = "/tmp/segmilter-days-XXXXXX";
   REQUIRE(mkdtemp(name) != nullptr);
   const auto own = short_days(0, name);

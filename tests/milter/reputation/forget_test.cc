@@ -34,7 +34,7 @@ struct Row {
 
 }  // namespace
 
-TEST_CASE("an entry is about whom it is of, and no entry of the neighbours is") {
+TEST_CASE("an entry is about its own client, and entries of neighbours are not") {
   const Row rows[] = {
       {"192.0.2.7", "192.0.2.7", "address "},
       {"192.0.2.7", "192.0.2.8", ""},

@@ -48,7 +48,7 @@ TEST_CASE("truncated: there is no level of addresses") {
   CHECK(keys.check() == 0);
 }
 
-TEST_CASE("keyed: nobody knows a key without the file") {
+TEST_CASE("keyed: without the file of keys, no key of an entry can be computed") {
   char name[] = "/tmp/segmilter-key-XXXXXX";
   const int fd = mkstemp(name);
   REQUIRE(fd >= 0);

@@ -34,7 +34,7 @@ struct Bed {
 
 }  // namespace
 
-TEST_CASE("the own verdict teaches weakly, and nothing between its thresholds") {
+TEST_CASE("segmilter's own verdict teaches weakly, and nothing between its thresholds") {
   CHECK(own_lesson(6, false) == Lesson{1, 0.25});
   CHECK(own_lesson(9.5, true) == Lesson{1, 0.25});
   CHECK(own_lesson(5.9, false).trust == 0);
@@ -56,7 +56,7 @@ TEST_CASE("a network that sent unwanted mail is worse, and its neighbours are no
   CHECK(bed.standing("198.51.100.1").levels.empty());
 }
 
-TEST_CASE("an address is worse than its network, which is said apart") {
+TEST_CASE("an address can be worse than its network, and adds a part of its own") {
   Bed bed;
   for (int i = 0; i < 2; ++i) bed.learn("192.0.2.7", 1, 1);
   for (int i = 0; i < 200; ++i) bed.learn(fmt::format("10.{}.0.1", i), 0, 1);
@@ -148,7 +148,7 @@ TEST_CASE("a message that stands for several counts as them, with the trust of o
   CHECK(bed.network("192.0.2.7").bad == Approx(2));
 }
 
-TEST_CASE("what is only seen has no effect") {
+TEST_CASE("messages that teach nothing are counted and have no effect") {
   Bed bed;
   for (int i = 0; i < 50; ++i) bed.learn("192.0.2.7", 0, 0);
   const auto standing = bed.standing("192.0.2.7");

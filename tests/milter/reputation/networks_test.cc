@@ -70,7 +70,7 @@ TEST_CASE("a database with other types than are expected knows nothing") {
   CHECK(Networks::read({file})->find(client("192.0.2.7")) == NetworkFacts{});
 }
 
-TEST_CASE("a database that is cut or overwritten later goes on to be known as it was read") {
+TEST_CASE("a database that is cut or overwritten later stays in use as it was read") {
   const Folder folder;
   const auto file = folder.file("asn.mmdb");
   make(file, "autonomous_system_number => 'uint32'",

@@ -82,7 +82,9 @@ TEST_CASE("a level with less than two weak lessons adds nothing, but is shown") 
   CHECK(standing.levels[0].delta == 0);
 }
 
-TEST_CASE("at a site that has learnt of unwanted mail only, a few good messages are no licence") {
+TEST_CASE(
+    "at a site that has learnt only of unwanted mail, a few good messages do not make a sender "
+    "good") {
   const auto standing =
       combine({.spam = 1000, .total = 1000}, std::vector{known(Kind::Network, 0, 0.5)});
   CHECK(standing.term < 0);
