@@ -130,34 +130,34 @@ REASONS = (
     Reason("text read by the milter", "the wire observer reads no text: places and folds are what the milter was shown",
            lambda pair: pair.watchers == "proxy, wire" and not pair.tls() and pair.right.trace.get("window") == "exact"
            and not unobserved(pair.left), {"window", "folds"}),
-    Reason("rows not counted", "in clear the proxy's filter is not shown bodies, and cannot tell pipelined messages with headers of one "
+    Reason("rows not counted", "in clear the proxy's filter is not shown bodies, and cannot distinguish pipelined messages with headers of one "
            "size apart: ambiguous", lambda pair: pair.way().startswith("row, BDAT, clear") and unobserved(pair.left)
            and pair.left.trace["reason"] == "ambiguous"),
-    Reason("BDAT under TLS", "a capture has no milter to ask: chunks are not told from commands, or taken for messages by DATA",
+    Reason("BDAT under TLS", "a capture has no milter to ask: chunks are not distinguished from commands, or are taken for messages by DATA",
            bdat_under_tls),
     Reason("nobody asked", "the message was refused or cut off: a capture has it, Postfix asks no filter about it",
            lambda pair: pair.left is None and pair.session in ("refused", "reset")),
     Reason("not told apart", "live, a message is unobserved when others, or unusual commands, may lie in its place; offline nobody has to "
            "tell which one is asked for", not_told_apart),
-    Reason("path of what is unobserved", "offline the SYN is told all the same",
+    Reason("path of what is unobserved", "offline the result says what the SYN shows all the same",
            lambda pair: pair.watchers.endswith("offline") and unobserved(pair.left) and unobserved(pair.right), OF_PATH),
-    Reason("QUIT in the same write", "under TLS, offline, QUIT after the dot is told by the server's second answer, and both came in one "
+    Reason("QUIT in the same write", "under TLS, offline, QUIT after the dot is known by the server's second answer, and both came in one "
            "record", quit_unseen, {"talk", "rec", "writes", "size", "gait"}, most=0.02),
     Reason("words of MAIL", "offline under TLS the parameters of MAIL and an empty last line are not seen, and so contradict no gait",
            lambda pair: inferred(pair) and bool({"talk of MAIL", "gait"} & pair.keys()), {"talk of MAIL", "gait"}),
     Reason("text unread under TLS", "offline a message is found by sizes and turns, and where its header ends is a guess, which lowers the "
            "confidence", inferred, OF_TEXT | SURENESS),
-    Reason("rest of a row", "under TLS a message of a row is labelled, ambiguous or lost by how much of the row has come when each "
+    Reason("rest of a row", "under TLS a message of a row is labelled, ambiguous or lost, depending on how much of the row has come when each "
            "watcher is asked", lambda pair: pair.session in ("row", "DATA row") and pair.tls() and pair.watchers == "proxy, wire"
            and (unobserved(pair.left) or unobserved(pair.right)), most=0.02),
-    Reason("round trip", "each watcher measures its own, and by it is told which writes waited for an acknowledgement: of one trace with "
+    Reason("round trip", "each watcher measures its own, which shows which writes waited for an acknowledgement: of one trace with "
            "two round trips, one may name a gait", lambda pair: pair.left and pair.right and pair.left.trace == pair.right.trace,
            {"gait"}, most=0.02),
     Reason("end of a session", "a program keeps its session open when it has nothing more to send, and its QUIT is in the next link's "
            "capture: under TLS nothing tells that no message is there", end_of_a_session, most=0.002),
     Reason("order", "two processors carry one connection's packets at once, and each watcher looks in another place: which of them came "
            "late, or again, differs", lambda pair: "order" in pair.keys(), {"order", "gait", *SURENESS}, most=0.02),
-    Reason("ring full", "on a machine that has no time for the watcher, what the kernel saw is lost, and the message is unobserved",
+    Reason("ring full", "if the machine has no time for the watcher, what the kernel saw is lost, and the message is unobserved",
            ring_was_full, most=0.01),
 )
 

@@ -162,7 +162,7 @@ def quiet(bed: Bed, haproxy: HAProxy, checks: report.Checks, ours: str, asks_pos
     late = [line for line in loud if re.search(f": lost connection after (CONNECT|EHLO) {client}", line)]
     checks.that(len(late) == len(loud) and len(late) <= len(lines) / 10,
                 f"{ours}: {len(lines)} lines in Postfix's log, nothing but connect and disconnect {loud[:2]}")
-    checks.that(bool(lines) == asks_postfix, f"{ours}: Postfix hears of them: {bool(lines)}")
+    checks.that(bool(lines) == asks_postfix, f"{ours}: Postfix sees them: {bool(lines)}")
     checks.that(len(bed.segmilter.log()) == own, f"{ours}: nothing in segmilter's {bed.segmilter.log()[own:][:200]}")
 
 
@@ -192,7 +192,7 @@ def posers(bed: Bed, checks: report.Checks) -> None:
             except ConnectionResetError:
                 pass  # version 2 contains QUIT, so Postfix closed the connection with unread bytes
             answers = [line for line in said.decode(errors="replace").splitlines() if re.match(r"\d{3} ", line)]
-            name = f"a poser, {what}, {'before' if early else 'after'} the greeting"
+            name = f"an impostor, {what}, {'before' if early else 'after'} the greeting"
             checks.that(any(re.match(r"5\d\d 5\.5\.\d", line) for line in answers), f"{name}: {answers}")
             checks.that(not any(line.startswith("354") for line in answers) and b"queued" not in said, f"{name}: no mail is taken")
             connection.close()
@@ -234,7 +234,7 @@ def bad_balancers(bed: Bed, checks: report.Checks) -> None:
     checks.that(len(lines) == 1 and "proxy.balancers" in lines[0], f"one line in the log for all of them: {lines}")
     warnings = bed.postfix.warnings()
     strange = [line for line in bed.postfix.log()[before:].splitlines() if "192.0.2.99" in line or line in warnings]
-    checks.that(not strange, f"Postfix has not heard of them {strange[:2]}")
+    checks.that(not strange, f"Postfix has not seen them {strange[:2]}")
     checks.that(bed.postfix.delivered(send(through(bed))), "and mail passes")
     # A valid header in two pieces, and the client's commands directly after it.
     connection = as_balancer(bed)
@@ -242,7 +242,7 @@ def bad_balancers(bed: Bed, checks: report.Checks) -> None:
     time.sleep(0.3)
     connection.sendall(good[10:])
     arrived = bed.postfix.delivered(send(connection))
-    checks.that("[192.0.2.99]" in arrived.value("Received"), "a header in two pieces: Received names who it announces")
+    checks.that("[192.0.2.99]" in arrived.value("Received"), "a header in two pieces: Received names the client of the header")
 
 
 def main() -> int:

@@ -169,7 +169,7 @@ class Ward:
 def content(ward: Ward, what: str) -> bool:
     seen = ward.examine()
     wrong = [f'{finding["check"]}: {finding["found"]}' for finding in seen.bad()]
-    holds = ward.checks.that(seen.findings and not wrong and seen.code == 0, f"{what}: content {' | '.join(wrong)}{seen.error}")
+    holds = ward.checks.that(seen.findings and not wrong and seen.code == 0, f"{what}: no findings {' | '.join(wrong)}{seen.error}")
     if not holds:
         ward.bed.show_logs(40)
     return holds
@@ -529,7 +529,7 @@ def faults_at_boot(ward: Ward) -> None:
         systemctl.chmod(0o755)
     state("enabled")
     seen = ward.examine()
-    ward.checks.that(seen.find("boot", "ok", "at boot") and not seen.bad(), f"enabled: content {seen.bad()}")
+    ward.checks.that(seen.find("boot", "ok", "at boot") and not seen.bad(), f"enabled: no findings {seen.bad()}")
     ward.played["systemctl enable segmilter"] = lambda: state("enabled")
     fault(ward, "segmilter is not enabled", lambda: state("disabled"), [("boot", "warn", "after the next boot clients are refused")])
     ward.hidden = ()
@@ -579,7 +579,7 @@ def on_the_wire(checks: report.Checks) -> None:
         ward = Ward(bed, checks)
         seen = ward.examine()
         knows = seen.find("same-port", "ok", "the observer knows the client as 198.51.100.25:")
-        checks.that(knows and seen.code == 0 and not seen.bad(), f"wire: content {seen.bad()}")
+        checks.that(knows and seen.code == 0 and not seen.bad(), f"wire: no findings {seen.bad()}")
         fault(ward, "wire: Postfix has no port 25", lambda: ward.master_cf(("-M#", "smtp/inet")), [("ports", "FAIL", "nothing to observe")])
         fault(ward, "wire: milters empty", lambda: ward.main_cf("smtpd_milters ="), [("smtpd_milters", "FAIL", "does not name")])
 

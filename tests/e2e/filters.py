@@ -145,7 +145,7 @@ def firewall(checks: report.Checks, bed: Bed) -> None:
                       f"Nov 27 12:00:00 mx1 segmilter/filter[1]: A1: message client=192.0.2.202:1 helo=a {verdict}\n")
         wait_until(lambda: "192.0.2.202" in (elements(bed, "seen4") or []), 10, "the last line")
         checks.that(set(elements(bed, "seen4")) == {CLIENT4, "192.0.2.202"}, f"hostile lines add nothing: {elements(bed, 'seen4')}")
-        checks.that("1.2.3.4.5.6 was not added" in errors.read_text(), "an address that nft does not take is told")
+        checks.that("1.2.3.4.5.6 was not added" in errors.read_text(), "an address that nft does not accept is reported")
 
 
 def behind_transparent(checks: report.Checks, program: Path) -> None:
@@ -159,7 +159,7 @@ def behind_transparent(checks: report.Checks, program: Path) -> None:
 
 
 def connections(space: Namespace, attempts: int) -> int:
-    """How many of them are made; a lost SYN would be sent again after a second."""
+    """How many of the connections are made; a lost SYN would be sent again after a second."""
     return sum(space.connects(SERVER4, 25, 0.9) for _ in range(attempts))
 
 

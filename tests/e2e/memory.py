@@ -173,11 +173,11 @@ def main() -> int:
         aside = folder(bed).with_name("aside")
         folder(bed).rename(aside)
         wait_until(lambda: "messages are not remembered" in bed.segmilter.log() or send(bed, 1) and False, 30,
-                   "a word about the folder", every=0.5)
+                   "the log to name the folder", every=0.5)
         dropped = metric(bed, 'memory_dropped_total{reason="disk"}')
         aside.rename(folder(bed))
         wait_until(lambda: "messages are remembered again" in bed.segmilter.log() or send(bed, 1) and False, 30,
-                   "a word that it is over", every=0.5)
+                   "the log to say that it is over", every=0.5)
         time.sleep(1)
         missing = len(logged(bed) - stored(bed))
         checks.that(0 < missing == metric(bed, 'memory_dropped_total{reason="disk"}') >= dropped > 0,

@@ -24,7 +24,7 @@ from bed.testbed import Bed
 BOTS = [f"192.0.2.{number}" for number in range(100, 112)]
 NEIGHBOURS = [f"192.0.2.{number}" for number in range(60, 72)]
 SETTINGS = {"weights": {"bot-template": 8.0}, "log": {"level": "debug"}, "desk": {"listen": ["127.0.0.1:9125"]}}
-# This network is the only one of the bed, and what the neighbours send is wanted: nothing else speaks against the network.
+# The bed has no other network, and the neighbours send wanted mail: nothing but the bots speaks against this network.
 LEVEL = r"network:([+-]\d\.\d)/(\d+)/(\d+)"
 
 
@@ -153,7 +153,7 @@ def forgotten(checks: report.Checks, bed: Bed) -> None:
                                    capture_output=True, text=True)
     wait_until(lambda: re.search(r"reputation: \d+ entries are forgotten", bed.segmilter.log()), 10, "the table to forget")
     line = send(bed, "forgotten", NEIGHBOURS[10])
-    # What the whole system is known for stays: that is not of one network.
+    # What was learnt of the whole autonomous system stays, because it is not about one network.
     left = re.findall(r"\b(?:address|network):", line)
     checks.that(said.returncode == 0 and not left, f"{said.stdout.strip()}; the next message of it has no term of its own: {left}")
 

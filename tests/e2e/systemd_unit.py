@@ -46,7 +46,7 @@ class House:
         """The example's files, and a desk."""
         for name, target in (("main.cf", "postfix"), ("master.cf", "postfix"), ("segmilter.toml", "segmilter")):
             source = EXAMPLES / way / name
-            # Where the example has none, Debian's own is meant.
+            # If the example has no master.cf, Debian's own is used.
             shutil.copyfile(source if source.exists() else STOCK_MASTER, self.machine.root / "etc" / target / name)
         with open(self.config, "a", encoding="ascii") as file:
             file.write('\n[desk]\nlisten = ["127.0.0.1:9125"]\n')
@@ -121,7 +121,7 @@ def install(checks: report.Checks, house: House) -> None:
     machine.systemctl("enable", UNIT)
     done = machine.run("segmilter", "doctor", "--format", "json", check=False)
     bad = [f"{one['check']}: {one['found']}" for one in json.loads(done.stdout)["findings"] if one["state"] in ("warn", "FAIL")]
-    checks.that(done.returncode == 0 and not bad, f"segmilter doctor, by the journal: content {bad or ''}")
+    checks.that(done.returncode == 0 and not bad, f"segmilter doctor, by the journal: no findings {bad or ''}")
 
 
 def sandbox(checks: report.Checks, house: House) -> None:
@@ -210,7 +210,7 @@ def deaths(checks: report.Checks, house: House) -> None:
     machine.systemctl("restart", UNIT)
     house.look(checks, "with CAP_SETPCAP too", bounds=0)
     time.sleep(7)
-    checks.that(house.active() and house.count("Watchdog timeout") == 0, "it says in time that it goes on")
+    checks.that(house.active() and house.count("Watchdog timeout") == 0, "it tells systemd in time that it is alive")
     back("STOP", 40)
     checks.that("Watchdog timeout" in machine.journal(UNIT), "the supervisor is stopped (SIGSTOP): the watchdog finds out")
     labelled(checks, house, "after it", "watched")
@@ -232,7 +232,7 @@ def stop(checks: report.Checks, house: House) -> None:
     stopping.join(30)
     checks.that(code == 250 and not stopping.is_alive(), f"a session in a message finishes it ({code} {text}), then segmilter ends")
     checks.that(machine.show(UNIT, "Result") == "success" and machine.systemctl("is-active", UNIT, check=False) == "inactive",
-                "and systemd is content")
+                "and systemd reports no failure")
     left = machine.run("nft", "list", "ruleset").stdout + machine.run("ip", "rule").stdout
     checks.that("segmilter" not in left and "0x736d" not in left, "the drop-in has taken its rules away")
 
@@ -248,7 +248,7 @@ def transparent(checks: report.Checks, house: House) -> None:
     labelled(checks, house, "the example transparent under the same unit", "transparent")
     done = machine.run("segmilter", "doctor", "--format", "json", check=False)
     bad = [f"{one['check']}: {one['found']}" for one in json.loads(done.stdout)["findings"] if one["state"] == "FAIL"]
-    checks.that(done.returncode == 0 and not bad, f"segmilter doctor: content {bad or ''}")
+    checks.that(done.returncode == 0 and not bad, f"segmilter doctor: no findings {bad or ''}")
     ready, old = house.count(READY), set(house.children())
     machine.systemctl("kill", "-s", "USR2", "--kill-whom=main", UNIT)
     wait_until(lambda: house.count(READY) > ready and not old & set(house.children()), 20, "the new program")
@@ -290,7 +290,7 @@ def main() -> int:
                 part(checks, house)
             words = re.findall(r".*segmilter/\w+\[\d+\] (?:warning|error): .*", machine.journal(UNIT))
             strange = [line for line in words if "reload refused" not in line]
-            checks.that(not strange, f"in the journal there is no warning but of what was broken here {strange or ''}")
+            checks.that(not strange, f"the journal has warnings only about what this test broke {strange or ''}")
         finally:
             if checks.failed or sys.exc_info()[0]:
                 print(machine.journal()[-6000:], file=sys.stderr)

@@ -3,9 +3,9 @@
 
     transparent.py PROGRAM [WORD…]        with WORD only the parts whose name has one of them in it
 
-The rules are set and removed by the example's drop-in. Labels are as by way `listen`; no client is ever another one to
-Postfix, whatever ports, families, routes and processes do; relaying stays denied; without a proxy Postfix's own port
-answers. doctor finds what is broken, and its lines mend it.
+The rules are set and removed by the example's drop-in. Labels are the same as with way `listen`. Postfix never takes one client
+for another, whatever ports, families, routes and processes do. Relaying stays denied. Without a proxy Postfix's own port
+answers. The doctor finds what is broken, and its lines fix it.
 """
 import json
 import os
@@ -35,7 +35,7 @@ DESK = {"desk": {"listen": ["127.0.0.1:9125"]}}
 
 
 def connect(bed: Bed, to: str = SERVER4, source: str = CLIENT4, port: int = 0, space=None) -> socket.socket:
-    """From `port` of `source`, also where another connection has it."""
+    """Connects from `port` of `source`, even if another connection has that port."""
     family = socket.AF_INET6 if ":" in to else socket.AF_INET
     connection = (space or bed.link.client).socket(family)
     connection.settimeout(60)
@@ -109,7 +109,7 @@ def addresses(checks: report.Checks, bed: Bed) -> None:
 
 
 def ports(checks: report.Checks, bed: Bed) -> None:
-    """Ports that cannot be had on loopback."""
+    """Client ports that the proxy cannot use on loopback."""
     ip(bed, "addr", "add", f"{SECOND4}/24", "dev", "eth0")
     first, second = (Client(connect(bed, to, CLIENT4, 40112)) for to in (SERVER4, SECOND4))
     write(second, "to-the-second", [29, 31, 184])
@@ -119,7 +119,7 @@ def ports(checks: report.Checks, bed: Bed) -> None:
     found = [(pattern(message), f"[{CLIENT4}]" in message.head().decode())
              for message in (arrived(bed, "to-the-first"), arrived(bed, "to-the-second"))]
     checks.that(found == [("official-mta", True), ("bot-template", True)],
-                f"two sessions of one client port, to two of our addresses, have a label each: {found}")
+                f"two sessions of one client port, to two addresses of the server, have a label each: {found}")
     label, head = sent(bed, "low", connect(bed, SERVER4, CLIENT4, 587))
     checks.that(label == "official-mta" and f"[{CLIENT4}]" in head, f"from port 587: {label}")
     again = {label for number in range(20)
@@ -185,7 +185,7 @@ def own_clients(checks: report.Checks, bed: Bed) -> None:
 
 
 def at_the_listener(checks: report.Checks, bed: Bed) -> None:
-    """A program of this machine that connects to the proxy itself: nobody is to reach Postfix from loopback so."""
+    """A program of this machine connects to the proxy itself: nobody may reach Postfix from loopback in this way."""
     before = from_loopback(bed)
     connection = bed.link.server.socket(socket.AF_INET)
     connection.settimeout(20)
@@ -196,7 +196,7 @@ def at_the_listener(checks: report.Checks, bed: Bed) -> None:
 
 
 def limits(checks: report.Checks, bed: Bed) -> None:
-    """anvil counts the clients, not the proxy."""
+    """Postfix's anvil counts each client, and not the proxy as one client."""
     bed.postfix.set("smtpd_client_connection_count_limit = 2")
     neighbour = bed.link.attach_neighbour()
     sessions = [Client(bed.connect()) for _ in range(2)]
@@ -249,7 +249,7 @@ def mended(checks: report.Checks, bed: Bed, what: str, words: str, after=lambda:
                             stderr=subprocess.DEVNULL)
     after()
     left = [one["found"] for one in examine(bed)["findings"] if one["state"] == "FAIL"]
-    checks.that(not left, f"doctor, {what}, after its lines: {left or 'content'}")
+    checks.that(not left, f"doctor, {what}, after its lines: {left or 'no findings'}")
 
 
 def route_missing(checks: report.Checks, bed: Bed) -> None:
@@ -279,7 +279,7 @@ def route_missing(checks: report.Checks, bed: Bed) -> None:
 
 
 def settings_wrong(checks: report.Checks, bed: Bed) -> None:
-    """Of Postfix."""
+    """Faults of Postfix's settings."""
     bed.postfix.set("smtpd_upstream_proxy_protocol = haproxy")
     mended(checks, bed, "Postfix waits for a PROXY header", "it waits for a PROXY header", lambda: time.sleep(2))
     bed.postfix.stop()
@@ -338,7 +338,7 @@ def fall_through(checks: report.Checks, bed: Bed) -> None:
 
 
 def hidden(checks: report.Checks, bed: Bed) -> None:
-    """Combinations that check refuses."""
+    """Combinations of settings that `check` refuses."""
     for what, settings in (("another machine", {"upstream": f"{SERVER4}:25"}), ("itself", {"listen": ["127.0.0.1:25"], "tproxy_ports": []}),
                            ("a wildcard", {"upstream": "0.0.0.0:25"})):
         bed.segmilter.write({"proxy": settings})
@@ -399,7 +399,7 @@ def labels_by(program: Path, way: str) -> dict[tuple, tuple]:
         by_ipv6(senders)
         messages = bed.postfix.wait_delivered("alice", len(senders.sent))
         found = {one.value("X-Test-Id"): one.labels()[0].fields for one in messages if one.labels()}
-        # How msmtp's lines are joined hangs on when they are acknowledged: some of its messages show no gait, by every way.
+        # How msmtp's lines are joined depends on when they are acknowledged: by every way, some of its messages show no gait.
         keys = {one: [key for key in ("pattern", "writer", "block", "gait", "tls", "window") if one.program != "msmtp" or key != "gait"]
                 for one in senders.sent}
         result = {(one.program, one.size, one.way): tuple(found.get(one.tag, {}).get(key) for key in keys[one]) for one in senders.sent}

@@ -282,7 +282,7 @@ def compare(checks: report.Checks, judge: Judge, sent: list[Sent]) -> None:
     # another one.
     kept = [pair for pair in named if pair[0].program not in PLAYED or gait(pair[2]) != "unknown"]
     agree(checks, ("gait",), kept, functools.partial(same_program, programs_of_gaits()), least=150)
-    report.step(f"without a name under TLS: {len(named) - len(kept)} messages of played writers")
+    report.step(f"without a gait under TLS: {len(named) - len(kept)} messages of played writers")
     names: dict[str, set[str]] = {}
     for one, twin, _ in named:
         names.setdefault(one.program, set()).add(gait(twin))

@@ -183,7 +183,7 @@ def main() -> int:
         bed.program.unlink()
         refused(checks, bed, "no program", "start ")
         shutil.copy("/bin/false", bed.program)
-        refused(checks, bed, "a program that is another", "exit code 1")
+        refused(checks, bed, "another program", "exit code 1")
         if checks.failed:
             bed.show_logs()
     over_tcp(checks, program)

@@ -160,7 +160,7 @@ def upgrade_under_load(checks: report.Checks, house: House, clock: Clock, deb: P
                 f"{log.count('status=deferred')} waited for the next attempt")
     checks.that(house.pid() == pid and house.machine.show(UNIT, "NRestarts") == "0" and house.state("is-active") == "active",
                 "the new program has the old one's pid, and systemd has not restarted it")
-    checks.that("unit has changed" not in said and "refuses" not in said, "the package has nothing to say")
+    checks.that("unit has changed" not in said and "refuses" not in said, "the package prints no warning")
     house.labelled(checks, "after the upgrade", "upgraded")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 PROGRAM = Path(sys.argv.pop(1)).resolve()
 FILE = Path(__file__).resolve().parents[2] / "packaging/completion/segmilter"
-# Names that are quoted, split or run by a shell that is careless.
+# Names that a careless completion would quote, split or run.
 HOSTILE = ["a b.pcap", "quote'and\"both.pcap", "$(touch ran).pcap", "`touch ran`.pcap", "back\\slash.pcap", "semi;colon&.pcap",
            "*.pcap", "[x]?.pcap", "-dash.pcap", "new\nline.pcap", "colon:equals=.pcap", "#hash!.pcap", "~tilde.pcap", "umlaut-ä.pcap"]
 
@@ -139,12 +139,12 @@ class Package(unittest.TestCase):
 
 
 class Terminal(unittest.TestCase):
-    """What arrives at the program when a user presses the tabulator."""
+    """What arrives at the program when a user presses the Tab key."""
 
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp(prefix="segmilter-completion-"))
         self.addCleanup(shutil.rmtree, self.folder)
-        # It is asked for --help as ever, and writes down how else it is called.
+        # It answers --help as the program does, and records all other calls.
         tool = self.folder / "bin/segmilter"
         tool.parent.mkdir()
         tool.write_text(f'#!/bin/bash\n[[ ${{!#}} != --help ]] || exec {PROGRAM} "$@"\n'

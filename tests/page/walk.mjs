@@ -63,7 +63,7 @@ const source = (await import("node:fs")).readFileSync(axe, "utf8");
 for (const [name, path] of Object.entries(pages)) {
   await open(path);
   const own = complaints.filter((text) => !text.includes("status of 400"));
-  check(own.length === 0, `${name}: the browser has no complaint ${own.join("; ")}`);
+  check(own.length === 0, `${name}: the browser reports no error ${own.join("; ")}`);
   complaints.length = 0;
   await tab.evaluate(source);
   const found = await tab.evaluate(() => globalThis.axe.run(document));
@@ -72,7 +72,7 @@ for (const [name, path] of Object.entries(pages)) {
   check(broken.length === 0, `${name}: axe finds nothing ${broken.join(" | ")}`);
 }
 
-// Nothing of what is hostile runs or is an element.
+// No hostile text runs as a script or becomes an element.
 for (const path of ["/messages", hostile, "/senders?by=gait", "/"]) {
   await open(path);
   const elements = await tab.evaluate(() => document.querySelectorAll("main img, main b, main u, main script").length);

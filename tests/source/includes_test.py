@@ -73,7 +73,7 @@ def wrong_project_include(folder, name, heights):
     if to not in heights:
         return f"{to} is in no line of FLOORS"
     if heights[to] >= heights[folder]:
-        return f"{folder} may not include from {to}: it stands no lower"
+        return f"{folder} may not include from {to}: its line is not below"
     return None
 
 
@@ -140,12 +140,12 @@ class Tables(unittest.TestCase):
 
     def test_an_arrow_upwards_is_found(self):
         self.assertEqual(
-            ["milter/net/a.h:2: milter/net may not include from milter/proxy: it stands no lower"],
+            ["milter/net/a.h:2: milter/net may not include from milter/proxy: its line is not below"],
             self.said_of("milter/net/a.h", '// a\n#include "milter/proxy/b.h"\n'))
 
     def test_so_is_one_between_neighbours(self):
         self.assertEqual(
-            ["milter/filter/a.h:1: milter/filter may not include from milter/proxy: it stands no lower"],
+            ["milter/filter/a.h:1: milter/filter may not include from milter/proxy: its line is not below"],
             self.said_of("milter/filter/a.h", '#include "milter/proxy/b.h"\n'))
 
     def test_a_folder_that_is_in_no_table_is_found(self):

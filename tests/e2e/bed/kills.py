@@ -66,7 +66,7 @@ class Kills:
         self._committed: set[str] = set()  # queue ids of rows that a reader has seen
 
     def __enter__(self):
-        # The mail is taken and thrown away: what becomes of it behind the queue is nothing to the store.
+        # The mail is accepted and thrown away, because the store does not depend on what happens to it after the queue.
         self._bed.postfix.set("virtual_transport = discard:")
         self._bed.postfix.set("enable_long_queue_ids = yes")  # the short ones come again
         self._clients = Clients(self._bed)
@@ -79,8 +79,8 @@ class Kills:
         return {row[0] for row in store_rows(self.folder, "SELECT queue_id FROM messages")}
 
     def rounds(self, count: int, checks: Checks) -> None:
-        """Kills each process once a round: a child that dies twice in a minute is started again later and later, and the supervisor, which
-        comes last, begins anew with that."""
+        """Kills each process once a round. A child that dies twice in a minute is started again later and later; killing the supervisor,
+        which comes last, resets these waits."""
         lost = dict.fromkeys(PROCESSES, 0)
         for _ in range(count):
             for process in PROCESSES:
@@ -109,7 +109,7 @@ class Kills:
         wait_until(lambda: segmilter.child(process) not in (0, pid), 60, f"another {process}", every=0.02)
 
     def finish(self, checks: Checks) -> None:
-        """The store at the end: sound, each message once, and the hours count what the rows are."""
+        """The store at the end: it is sound, it has each message once, and its totals of hours count as many messages as its rows."""
         self._serving()
         self._clients.stop()
         time.sleep(1)  # five times the time until a batch is written

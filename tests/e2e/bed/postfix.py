@@ -45,7 +45,7 @@ maximal_backoff_time = 4s
 queue_run_delay = 2s
 smtp_destination_concurrency_failed_cohort_limit = 0
 default_destination_concurrency_limit = 8
-# The bed cuts the road on purpose; the next attempt is to be soon.
+# The bed cuts connections on purpose, so the next attempt has to come soon.
 smtp_connect_timeout = 5s
 """
 
@@ -103,7 +103,7 @@ class Postfix:
         self.watch()
 
     def watch(self) -> None:
-        """From here on the process that is there now has to stay; also where somebody else has started it."""
+        """From here on every wait fails if the process that runs now ends, whoever has started it."""
         pid = self.master_pid()
         need_alive(self._name, lambda: "" if alive(pid) else "has ended")
 
@@ -201,7 +201,7 @@ def server(space: Namespace, root: Path, extra_services: str = "", tls: bool = F
         if path not in main and (ours != root / "mail" or "virtual_mailbox_base" in main):
             raise RuntimeError(f"examples/postfix/{way}/main.cf no longer names {path}")
         main = main.replace(path, str(ours))
-    # Where the example has none, Debian's own is meant, as it is.
+    # If the example has no master.cf, Debian's own is used unchanged.
     own = EXAMPLES / way / "master.cf"
     master = (own if own.exists() else STOCK_MASTER).read_text()
     if tls:

@@ -19,7 +19,7 @@ READY = " info: ready: "
 
 class Segmilter:
     """`settings` is TOML by section, laid over the example: {"policy": {"mode": "enforce"}}. `way`: the folder of
-    the example; `wire` has not the proxy but the wire observer. `files`: what is to lie in /etc/segmilter, by name."""
+    the example; `wire` has the wire observer instead of the proxy. `files`: the files that /etc/segmilter has, by name."""
 
     def __init__(self, space: Namespace, program: Path, root: Path, queue: Path, settings=None, way: str = "listen",
                  files: dict[str, str] | None = None):
