@@ -1,4 +1,4 @@
-# Moves messages that were written to the network as template bots write into the folder Junk.
+# Moves messages into the folder Junk if they were sent as template bots send.
 #
 # For one user, or for all with Dovecot's sieve_before. Put the names of your own mail servers (general.hostname) into the
 # expressions. ":index 1" is the topmost field, and only that one is segmilter's. This file needs the extensions "regex" and
