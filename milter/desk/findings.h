@@ -93,7 +93,7 @@ struct Thresholds {
 // What other thresholds would do to the messages of a selection.
 struct Estimate {
   std::uint64_t messages = 0;
-  // By the strongest action whose threshold the score reaches.
+  // The messages, counted by the strongest action whose threshold their score reaches.
   std::uint64_t tempfail = 0, quarantine = 0, reject = 0;
   std::vector<Group> patterns, gaits, networks;  // of those that would be refused
   Rows hardest;                                  // the newest of them

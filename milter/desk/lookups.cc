@@ -91,7 +91,7 @@ void Lookups::enqueue(const std::string& key, Entry& entry) {
   wake_.notify_one();
 }
 
-// Removes the answer that nobody has asked for for longest, unless it is being looked up.
+// Removes the answer for which nobody has asked for the longest time, unless it is being looked up.
 void Lookups::make_room() {
   if (entries_.size() < kMostKept) return;
   auto oldest = entries_.end();

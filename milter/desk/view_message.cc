@@ -104,7 +104,7 @@ std::string drawing(const Explanation& why) {
          sizes(*why.trace, why.verdict);
 }
 
-// As this configuration would write it; a seal is not made again.
+// The header field as this configuration would write it. A seal is not made again.
 std::string header(const Row& row, const Explanation& why, const Context& context) {
   if (!why.trace) return "";
   auto value = filter::header_value(context.config.general.hostname, *why.trace, why.verdict,

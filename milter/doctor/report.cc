@@ -95,7 +95,7 @@ bool is_postfix(std::string_view line, std::string_view word) {
 std::vector<std::string> mend_in_order(const std::vector<Finding>& findings) {
   std::vector<std::string> lines;
   const auto add = [&](std::string line) {
-    // Of equal lines the last one stays: a reload has to follow all settings that need it.
+    // If a line repeats, only the last one stays: a reload has to follow all settings that need it.
     std::erase(lines, line);
     lines.push_back(std::move(line));
   };

@@ -234,7 +234,8 @@ void set_signals(void (*on_end)(int), void (*on_reload)(int)) {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-// As in the other processes without a supervisor (process/orders.h). A second one ends at once.
+// Handles signals as the other processes do without a supervisor (process/orders.h). A second
+// signal ends the process at once.
 void take_signals() {
   set_signals(
       [](int number) {

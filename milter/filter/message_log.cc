@@ -71,7 +71,7 @@ void add_trace(Facts& facts, const classifier::Trace& trace, std::size_t max_run
   facts.text("segments", classifier::print_sizes(trace, max_runs));
 }
 
-// For headers of our name that came with the message.
+// How many headers of our name came with the message, and how many of them were deleted.
 void add_headers(Facts& facts, const Record& record) {
   if (record.from_relay) facts.text("seal", seal::name(record.seal));
   if (record.forged != 0) facts.number("forged", std::to_string(record.forged));

@@ -159,7 +159,7 @@ bool holds(const Values& values, const std::string& word) {
 
 }  // namespace
 
-// Of the days that the selection is about, newest first.
+// Opens the files of the days that the selection is about, newest first.
 std::vector<StoreFile> History::files(const Selection& selection,
                                       std::vector<std::string>& problems) const {
   std::vector<StoreFile> files;

@@ -94,7 +94,7 @@ class Store {
   const std::string folder_;
   TracePacker packer_;
   Sampler sampler_;
-  // Of which rows come: today's, and that of the day before while the clock is around midnight.
+  // Files to which rows are written: today's, and that of the day before around midnight.
   static constexpr std::size_t kMostOpen = 2;
   std::map<Day, std::unique_ptr<DayFile>> open_;
   std::set<Day> truncated_;  // with which today has nothing left to do; bounded by the files

@@ -15,7 +15,8 @@ struct Counters {
   process::Count refused_rate{0};
   process::Count proxy_headers_refused{0};
   process::Count upstream_failed{0};
-  // Way `transparent`: told 421 for want of a connection from the client's address, by what failed.
+  // Way `transparent`: clients that were told 421, because no connection from their address could
+  // be made; by what failed.
   process::Count transparent_no_socket{0};
   process::Count transparent_no_client{0};
   process::Count transparent_not_bound{0};

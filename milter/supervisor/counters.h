@@ -8,7 +8,7 @@
 
 namespace supervisor {
 
-// For one child.
+// The counters of one child.
 struct ChildCounters {
   process::Count starts{0};
   process::Count serves{0};  // 0 or 1

@@ -281,7 +281,7 @@ class Supervisor {
       logging::info(end);
       return;
     }
-    // What fails at the first start has a cause that the administrator has to fix.
+    // A failure at the first start has a cause that the administrator has to fix: no second try.
     logging::error(end + (was_ready ? "" : " before it was ready"));
     const bool failed = WIFEXITED(status) && WEXITSTATUS(status) != EX_OK;
     stop(failed ? WEXITSTATUS(status) : EX_SOFTWARE);

@@ -70,7 +70,7 @@ int measure(const std::string& folder) {
     fmt::print("counting for {}: {:.0f} ms (CPU {:.0f} ms), in the background\n", counted,
                cost.wall, cost.cpu);
   }
-  // The counts may be looked up again just now.
+  // The desk may be counting again at this moment.
   std::this_thread::sleep_for(std::chrono::seconds(1));
   const Case cases[] = {
       {"/", {}},

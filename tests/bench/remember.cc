@@ -98,7 +98,7 @@ int measure(const char* file, unsigned count) {
   // As the supervisor does it.
   constexpr int kBytes = memory::kSocketBytes;
   (void)setsockopt(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &kBytes, sizeof kBytes);
-  int line[2];  // to the supervisor, which is us
+  int line[2];  // to the supervisor, whose part this program plays
   net::check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, line), "socketpair");
   const auto table = reputation::make_table();
   const pid_t pid = start_memory(config, ends[1], line[1], table.get(), counters);

@@ -38,7 +38,7 @@ struct Result {
   double store_seconds = 0;
   Quality chain;
   Quality address;  // the same table without the levels above the address
-  // Of mail in the second day, the mean term of unwanted and of wanted messages.
+  // The mean term of unwanted and of wanted messages on the second day.
   double term_unwanted = 0;
   double term_wanted = 0;
 };

@@ -1,5 +1,5 @@
 // Linked into every program of the coverage build. gcc writes its counts when a process ends by
-// exit(), but ours do not end so: children of the supervisor end by _exit, and tests kill
+// exit(), but segmilter's do not: children of the supervisor end by _exit, and tests kill
 // processes. So _exit writes the counts too (-Wl,--wrap=_exit), and a thread of each process writes
 // the current counts every few seconds. Only what a killed process did after the last time is lost.
 // It is not done more often, because a process that is killed while it writes leaves half a file,

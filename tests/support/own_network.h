@@ -1,4 +1,5 @@
-// A network namespace of the test's own, with loopback only: what it sets there is nobody else's.
+// A network namespace for one test, with loopback only: what the test sets there changes nothing
+// outside of it.
 #pragma once
 
 #include <sched.h>

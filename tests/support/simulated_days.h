@@ -1,5 +1,5 @@
 // Two days of mail as the talk describes them, made up from a seed: who sends when, from where, and
-// whether it is unwanted. How it is written are traces of real programs.
+// whether it is unwanted. Traces of real programs show how each message is written.
 //
 //     50 big senders      a few /24 each, shared by good and some bad customers      45 % of the mail
 //     30,000 small sites  an address each; a few of them are broken into             25 %

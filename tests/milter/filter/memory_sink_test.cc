@@ -125,7 +125,7 @@ TEST_CASE("while the socket is full the next messages wait, and are sent when it
   const Pair pair;
   memory::Counters counters;
   MemorySink sink(pair.filter.get(), counters);
-  // The socket blocks, if it were asked to: a send that waits would never return.
+  // The socket is a blocking one: if the sink let a send wait, it would never return.
   REQUIRE((fcntl(pair.filter.get(), F_GETFL) & O_NONBLOCK) == 0);
   unsigned taken = 0;
   do {

@@ -354,10 +354,10 @@ TEST_CASE("no committed row is lost when the writer is killed at any moment") {
 }
 
 TEST_CASE("a full disk refuses rows, and takes them again when there is room") {
-  if (geteuid() != 0) return;  // it takes a disk of its own
+  if (geteuid() != 0) return;  // only root can mount a disk of its own
   const Folder folder;
   CHECK(in_child([&] {
-    // Seen by this process only.
+    // A mount namespace of its own, so that no other process sees the small disk.
     if (unshare(CLONE_NEWNS) != 0 ||
         mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
       return false;

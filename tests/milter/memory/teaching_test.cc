@@ -52,7 +52,7 @@ struct Bed {
                               reputation::read_rules(config), counters)
         .look_up(reputation::client(address), {}, now);
   }
-  // Of the network of the address.
+  // The entry of the network to which the address belongs.
   std::optional<reputation::Entry> entry(std::string_view address) {
     const auto origin = reputation::Keys(config.memory).origin(reputation::client(address), {}, {});
     return table->writer.find(origin.network);
@@ -167,7 +167,7 @@ TEST_CASE("without a file that can be used, the table is rebuilt from the day fi
   for (int i = 0; i < 40; ++i) {
     auto one =
         sighting("192.0.2." + std::to_string(i) + ":1", 7.5, now_ms() - kDay * (4 - i / 10) - 5000);
-    // Of these the reputation's own term made the score.
+    // In these messages the score comes from the reputation's own term, which must teach nothing.
     if (i % 2 == 1) {
       one.verdict.reasons.add_added({.kind = "network", .name = "192.0.2.0/24", .weight = 2.5});
     }
@@ -184,7 +184,7 @@ TEST_CASE("without a file that can be used, the table is rebuilt from the day fi
   REQUIRE(standing);
   REQUIRE_FALSE(standing->levels.empty());
   CHECK(standing->levels[0].name == "192.0.2.0/24");
-  // They have faded since then.
+  // The numbers have faded since the messages came.
   CHECK(standing->levels[0].total == Approx(40 * std::exp2(-2.5 / 14)).epsilon(0.02));
   CHECK(standing->levels[0].spam == Approx(20 * std::exp2(-2.5 / 14)).epsilon(0.03));
   CHECK(standing->term > 0);

@@ -70,7 +70,8 @@ TEST_CASE("each process has its own row") {
 
 TEST_CASE("a process closes what was opened for other processes") {
   const auto config = with_proxy_and_desk();
-  // Of the proxy's listener, the filter's and memory's end of their pair, and the desk's listener.
+  // Whether each keeps the proxy's listener, the filter's and the memory's end of their socket
+  // pair, and the desk's listener.
   const std::map<std::string, std::vector<bool>> expected = {
       {"proxy", {true, false, false, false}},
       {"filter", {false, true, false, false}},
