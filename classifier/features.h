@@ -62,7 +62,7 @@ struct Features {
   TlsShape shape = TlsShape::Unknown;  // under TLS only; without the text, the places follow from
                                        // it
   double push_share = 0;  // share of the first flight's full segments with PSH; 0 if none has it
-  PushedEnds pushed;      // where PSH tells of the ends of writes
+  PushedEnds pushed;      // where PSH shows the ends of writes
 
   std::uint32_t at(Place place) const { return places[static_cast<int>(place)]; }
   // Cuts that show something of the writer.

@@ -288,7 +288,7 @@ Traits observe(const Trace& trace, const Writes& writes, const Features& feature
     // segments, every entry of one write would fit. With two, the share of wrong names among the
     // programs' recordings rises from 0.001 to 0.005. With four nothing changes. With five, the
     // share of right names in the corpus falls from 0.860 to 0.830.
-    // Where PSH tells that writes ended inside full segments, it was not one write.
+    // Where PSH shows that writes ended inside full segments, it was not one write.
     if (features.pushed.block != 0) {
       traits.offset = features.pushed.block;
       traits.first = places_of(traits.offset, false, trace.landmarks);

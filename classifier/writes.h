@@ -30,7 +30,7 @@ struct SegmentSizes {
                                 // 0
   std::uint32_t fulls = 0;      // full segments of either size
   std::uint32_t moves = 0;      // changes between the two sizes
-  bool pushes = false;          // any segment has PSH (reads and sketches do not show it)
+  bool pushes = false;          // any segment has PSH; reads do not show it
   bool operator==(const SegmentSizes&) const = default;
 };
 

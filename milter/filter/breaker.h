@@ -1,7 +1,7 @@
 // The circuit breaker: it suspends rejections and deferrals when their share of the mail jumps.
-// Causes can be a network that changes, a new version of a client's mailer, or a wrong weight. What
-// suddenly hits many senders is more often our error than their attack. And mail that was let in
-// can still be filtered by others, but mail that was refused is gone.
+// Causes can be a network that changes, a new version of a client's mailer, or a wrong weight. If
+// many senders are suddenly refused, segmilter's own error is more likely than an attack. Mail that
+// was accepted can still be filtered by other programs, but mail that was refused is gone.
 //
 //               share is above max_share, or above jump × the long-term share
 //     Closed ──────────────────────────────────────────────────────────────────► Open

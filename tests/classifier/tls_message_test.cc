@@ -83,8 +83,8 @@ TEST_CASE("what the milter was shown places a message by DATA to the byte") {
   CHECK(quit.quit_with_dot);
   CHECK(sizes(quit) == Sizes{4096, 1021});
   CHECK(quit.records.back().after == 6);
-  // Behind it the next transaction, or the message of which the milter was asked stands behind
-  // this one, which was refused.
+  // The bytes after it may be the next transaction. Or this message was refused, and they are the
+  // message about which the milter was asked.
   CHECK(Said({{70}, {4096, 1021, 70}}).reason(shown(304, 4808, 2)) == Reason::Ambiguous);
 }
 

@@ -25,7 +25,7 @@ ID = "6B921A7C543"
 
 
 def lines() -> list[tuple[str, str, bool]]:
-    """Name, the part of a line behind the process, and whether it is to count."""
+    """Name, the part of a line after the process, and whether fail2ban must count it."""
     def event(client: str, helo: str, rest: str, what: str = "message") -> str:
         return f"{ID}: {what} client={client} helo={helo} {rest}"
     four = "192.0.2.7:40112"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def repacked(deb: Path, word: str, changes=lambda tree: None) -> Path:
-    """The package with `+word` behind its version, beside the original; `changes` may alter the unpacked tree."""
+    """The package with `+word` after its version, beside the original; `changes` may alter the unpacked tree."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         subprocess.run(["dpkg-deb", "--raw-extract", deb, tree], check=True)

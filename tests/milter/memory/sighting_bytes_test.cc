@@ -15,7 +15,7 @@ using memory::to_bytes;
 
 namespace {
 
-constexpr std::size_t kClientAt = 43;  // behind the numbers of fixed length
+constexpr std::size_t kClientAt = 43;  // after the numbers of fixed length
 
 Sighting sent(const Sighting& sighting) {
   const auto received = from_bytes(to_bytes(sighting));
