@@ -48,8 +48,8 @@ class RowGroups {
   static bool are_in(Database& database);
 
   // In the caller's transaction, like the functions below. Adds a few of the groups that are whole
-  // and not in the table: the last one, as a rule, or more behind a program that did not know of
-  // groups.
+  // and not in the table: as a rule the last one, and more if an older version, which did not know
+  // of groups, has begun the day.
   void add_whole();
 
   // Rows of these groups were deleted: what only they had is not known any more.
@@ -59,7 +59,7 @@ class RowGroups {
   void drop_exact(std::int64_t row);
 
  private:
-  // The lowest group in which rows may still come, behind all rows.
+  // The group to which the next row is added: that of the last row, or the one after it.
   std::int64_t first_open();
   bool add(std::int64_t group);
 
