@@ -39,6 +39,7 @@ ClientCondition::ClientCondition(const config::Memory& settings,
     for (const auto& text : memory::filed_networks(client->network)) {
       group_has_.push_back({Filed::In::Networks, text});
     }
+    if (!excluded_) network_begin_ = memory::row_network_begin(client->network);
     return;
   }
   // Rows of the time before the setting was changed, or the key, have another form.
@@ -56,6 +57,11 @@ ClientCondition::ClientCondition(const config::Memory& settings,
 
 void ClientCondition::add_to(Condition& condition) const {
   if (!excluded_ && !group_has_.empty()) condition.group_has.push_back(group_has_);
+  if (!network_begin_.empty()) {
+    // To look at the text is much faster than to read the address from it.
+    condition.add("(network IS NULL OR network GLOB ?)");
+    condition.texts.push_back(network_begin_ + "*");
+  }
   if (columns_.empty()) return;
   // Without the address, it is not known to be the client's.
   const auto* form = excluded_ ? "ifnull({}, '') IN ({})" : "{} IN ({})";

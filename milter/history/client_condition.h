@@ -33,6 +33,7 @@ class ClientCondition {
   std::vector<const char*> columns_;  // one of which has to be one of the texts
   std::vector<std::string> texts_;
   std::vector<Filed> group_has_;  // one of these; empty: that is not known
+  std::string network_begin_;     // of the text; empty: that is not known
   std::function<bool(std::string_view, std::string_view)> wanted_;
 };
 

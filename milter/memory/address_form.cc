@@ -71,6 +71,20 @@ bool is_row_network(const net::Network& who) {
   return who.print() == print_network(net::Endpoint::from_bytes(who.first(), 0));
 }
 
+std::string row_network_begin(const net::Network& who) {
+  const auto& bytes = who.first();
+  std::string begin;
+  if (who.bits() >= 96 && net::Endpoint::from_bytes(bytes, 0).is_v4()) {
+    for (int bits = 96; bits + 8 <= std::min(who.bits(), 120); bits += 8) {
+      begin += fmt::format("{}.", bytes[static_cast<std::size_t>(bits / 8)]);
+    }
+    return begin;
+  }
+  // Zeros may be left out, so only the first group is certain.
+  const int group = bytes[0] << 8 | bytes[1];
+  return who.bits() >= 16 && group != 0 ? fmt::format("{:x}:", group) : begin;
+}
+
 bool is_within(const net::Network& who, std::string_view address, std::string_view network) {
   if (const auto client = address_in(address)) return who.contains(*client);
   const auto first = address_in(network);

@@ -43,6 +43,8 @@ class AddressForm {
 std::string print_network(const net::Endpoint& client);
 // True for the networks that rows have: an IPv4 /24, an IPv6 /48.
 bool is_row_network(const net::Network& who);
+// How the texts of all those networks begin that have a client in `who`. Empty: in different ways.
+std::string row_network_begin(const net::Network& who);
 
 // Whether a row with these two texts, either of which may be empty, is of a client in `who`. A row
 // that no longer has an address, only a network, counts if `who` covers that whole network. Keyed
