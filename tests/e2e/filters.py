@@ -100,12 +100,29 @@ def running_set(bed: Bed):
             "sh", "-c", 'tail -Fn0 "$1" | "$2"', "sh", bed.segmilter.log_file, FILES / "nftables/segmilter-set"),
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     try:
-        wait_until(lambda: elements(bed, "seen4") is not None, 10, "the set")
+        wait_until(lambda: elements(bed, "seen4") is not None and any(follows(pid, bed.segmilter.log_file) for pid in group(process)), 10,
+                   "the set, and a reader at the end of the log")
         yield errors
     finally:
-        group = subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True, text=True).stdout.split()
-        end_pids([int(pid) for pid in group])
+        end_pids(group(process))
         process.wait()
+
+
+def group(process: subprocess.Popen) -> list[int]:
+    done = subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True, text=True)
+    return [int(pid) for pid in done.stdout.split()]
+
+
+def follows(pid: int, file: Path) -> bool:
+    """Whether the process has the file open and has read it to its end: what is written before, `tail -n0` leaves out."""
+    try:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            if link.resolve() == file.resolve():
+                about = Path(f"/proc/{pid}/fdinfo/{link.name}").read_text()
+                return int(about.split("pos:", 1)[1].split()[0]) >= file.stat().st_size
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return False
 
 
 def elements(bed: Bed, name: str) -> list[str] | None:
