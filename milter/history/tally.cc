@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "milter/memory/database.h"
@@ -153,22 +154,22 @@ void Tally::add_file(OpenFile& file, const Selection& selection, const ClientCon
   // From one id to the next that is there, because a file that another program has written may have
   // gaps of any size.
   auto next = file.prepare("SELECT min(id) FROM messages WHERE id >= ?", {});
+  const auto first_from = [&next](std::int64_t id) {
+    next.bind(1, id);
+    std::optional<std::int64_t> first;
+    if (next.step() && !next.is_null(0)) first = next.integer(0);
+    next.reset();
+    return first;
+  };
   Rows all(*this, file, client);
   for (const auto& range : file.ranges(condition)) {
-    std::int64_t begin = range.first;
-    while (true) {
-      next.bind(1, begin);
-      const bool has_next = next.step() && !next.is_null(0);
-      begin = has_next ? next.integer(0) : begin;
-      next.reset();
-      if (!has_next || begin > range.last) break;
-      const std::int64_t last = last_at_once(begin, range.last);
-      rows.bind(1, begin);
+    for (auto begin = first_from(range.first); begin && *begin <= range.last;) {
+      const std::int64_t last = last_at_once(*begin, range.last);
+      rows.bind(1, *begin);
       rows.bind(2, last);
       while (rows.step()) all.add(rows);
       rows.reset();
-      if (last == range.last) break;
-      begin = last + 1;
+      begin = last == range.last ? std::nullopt : first_from(last + 1);
     }
   }
   all.finish();

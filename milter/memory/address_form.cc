@@ -74,7 +74,7 @@ bool is_row_network(const net::Network& who) {
 std::string row_network_begin(const net::Network& who) {
   const auto& bytes = who.first();
   std::string begin;
-  if (who.bits() >= 96 && net::Endpoint::from_bytes(bytes, 0).is_v4()) {
+  if (who.is_v4()) {
     for (int bits = 96; bits + 8 <= std::min(who.bits(), 120); bits += 8) {
       begin += fmt::format("{}.", bytes[static_cast<std::size_t>(bits / 8)]);
     }

@@ -87,7 +87,7 @@ struct Summary {
       if (!row.is_null(column)) exact.add(row.text(column));
     }
     if (!row.is_null(kNetwork)) add_network(networks, row.text(kNetwork));
-    for (int i = 0; i < std::ssize(kWordColumns); ++i) words.emplace(i, row.integer(kWords + i));
+    for (int i = 0; i < std::ssize(kWordColumns); ++i) words.insert({i, row.integer(kWords + i)});
   }
 };
 
@@ -188,10 +188,9 @@ void RowGroups::drop_exact(std::int64_t row) {
 
 std::vector<std::string> filed_networks(const net::Network& who) {
   const auto first = net::Endpoint::from_bytes(who.first(), 0);
-  const bool is_v4 = first.is_v4() && who.bits() >= 96;
   // All of IPv4 is within some networks of the 16-byte form.
-  if (!is_v4 && who.contains(*net::Endpoint::parse_address("0.0.0.0", 0))) return {};
-  const auto [row, wide] = levels(is_v4);
+  if (!who.is_v4() && who.contains(*net::Endpoint::parse_address("0.0.0.0", 0))) return {};
+  const auto [row, wide] = levels(who.is_v4());
   if (who.bits() >= row) return {print_network(first)};
   if (who.bits() >= wide) return {print_wide(first)};
   const int missing = wide - who.bits();

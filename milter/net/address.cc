@@ -195,8 +195,11 @@ bool Network::contains(const Network& other) const {
 }
 
 std::string Network::print() const {
-  const int bits = is_mapped(bytes_) && bits_ >= 96 ? bits_ - 96 : bits_;
-  return fmt::format("{}/{}", print_bytes(bytes_), bits);
+  return fmt::format("{}/{}", print_bytes(bytes_), is_v4() ? bits_ - 96 : bits_);
+}
+
+bool Network::is_v4() const {
+  return bits_ >= 96 && is_mapped(bytes_);
 }
 
 }  // namespace net

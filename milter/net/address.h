@@ -65,6 +65,7 @@ class Network {
   // The lowest address, and how many bits of the 16-byte form are the same in all addresses.
   const std::array<std::uint8_t, 16>& first() const { return bytes_; }
   int bits() const { return bits_; }
+  bool is_v4() const;  // all addresses are of IPv4
   std::string print() const;
   bool operator==(const Network&) const = default;
 

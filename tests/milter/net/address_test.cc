@@ -186,6 +186,17 @@ TEST_CASE("networks are printed in the form that is read") {
   }
 }
 
+TEST_CASE("a network is of IPv4 when all of its addresses are") {
+  for (const auto* text : {"192.0.2.0/24", "0.0.0.0/0", "192.0.2.7", "::ffff:192.0.2.7"}) {
+    INFO(text);
+    CHECK(Network::parse(text)->is_v4());
+  }
+  for (const auto* text : {"2001:db8::/32", "::/0", "::/64", "::1"}) {
+    INFO(text);
+    CHECK_FALSE(Network::parse(text)->is_v4());
+  }
+}
+
 TEST_CASE("near misses of a network are refused") {
   for (const auto* text : {"", "/24", "192.0.2.0/", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2.1/24",
                            "2001:db8::1/32", "2001:db8::/129", "192.0.2.0/24/8", "[2001:db8::]/32",
