@@ -88,6 +88,12 @@ class House:
         labels = message.labels()
         return labels[0].fields if labels else {}
 
+    def upgrade(self) -> None:
+        """Sends USR2, and waits until another program serves."""
+        ready, old = self.count(READY), set(self.children())
+        self.machine.systemctl("kill", "-s", "USR2", "--kill-whom=main", UNIT)
+        wait_until(lambda: self.count(READY) > ready and not old & set(self.children()), 20, "the new program")
+
     def count(self, words: str) -> int:
         return self.machine.journal(UNIT).count(words)
 
@@ -174,9 +180,7 @@ def reload(checks: report.Checks, house: House) -> None:
     house.config.write_text(good)
     machine.systemctl("reload", UNIT)
     wait_until(lambda: house.count("configuration reloaded") == 2, 10, "the reload")
-    ready, old = house.count(READY), set(house.children())
-    machine.systemctl("kill", "-s", "USR2", "--kill-whom=main", UNIT)
-    wait_until(lambda: house.count(READY) > ready and not old & set(house.children()), 20, "the new program")
+    house.upgrade()
     checks.that(house.active() and house.main_pid() == pid and house.restarts() == 0 and machine.show(UNIT, "SubState") == "running",
                 "USR2: another program under the same pid, and systemd takes it for the same service")
     house.look(checks, "after it")
@@ -249,9 +253,7 @@ def transparent(checks: report.Checks, house: House) -> None:
     done = machine.run("segmilter", "doctor", "--format", "json", check=False)
     bad = [f"{one['check']}: {one['found']}" for one in json.loads(done.stdout)["findings"] if one["state"] == "FAIL"]
     checks.that(done.returncode == 0 and not bad, f"segmilter doctor: no findings {bad or ''}")
-    ready, old = house.count(READY), set(house.children())
-    machine.systemctl("kill", "-s", "USR2", "--kill-whom=main", UNIT)
-    wait_until(lambda: house.count(READY) > ready and not old & set(house.children()), 20, "the new program")
+    house.upgrade()
     house.look(checks, "after USR2")
     labelled(checks, house, "after USR2", "transparent-upgraded")
     machine.systemctl("stop", UNIT)

@@ -16,12 +16,13 @@
 #include "milter/memory/database.h"
 #include "milter/memory/forget.h"
 #include "milter/memory/store.h"
+#include "tests/support/selection.h"
 #include "tests/support/sightings.h"
 
 using history::Counts;
 using history::History;
 using history::Page;
-using history::Selection;
+using history::selection;
 using memory::at_ms;
 using memory::bot_sighting;
 using memory::kNoon;
@@ -32,12 +33,6 @@ namespace {
 
 constexpr std::int64_t kHour = 3'600'000;
 constexpr std::int64_t kDay = 24 * kHour;
-
-Selection selection(const history::Pairs& pairs) {
-  const auto read = history::parse(pairs, at_ms(kNoon));
-  if (const auto* error = std::get_if<history::SelectionError>(&read)) FAIL(error->message);
-  return std::get<Selection>(read);
-}
 
 Sighting with_label(Sighting sighting, classifier::Pattern pattern, const char* gait = "unknown",
                     classifier::Action would = classifier::Action::None) {

@@ -16,11 +16,12 @@
 #include "milter/memory/database.h"
 #include "milter/memory/forget.h"
 #include "milter/memory/store.h"
+#include "tests/support/selection.h"
 #include "tests/support/sightings.h"
 
 using history::History;
 using history::Pairs;
-using history::Selection;
+using history::selection;
 using memory::at_ms;
 using memory::kNoon;
 using memory::Sighting;
@@ -30,12 +31,6 @@ namespace {
 
 constexpr std::int64_t kHour = 3'600'000;
 constexpr const char* kFile = "messages-20261127.db";
-
-Selection selection(const Pairs& pairs) {
-  const auto read = history::parse(pairs, at_ms(kNoon));
-  if (const auto* error = std::get_if<history::SelectionError>(&read)) FAIL(error->message);
-  return std::get<Selection>(read);
-}
 
 // The `i`th of many: few have a gait, an action or a network of their own, and the clock is wrong
 // now and then.
